@@ -1,0 +1,61 @@
+"""mgd: train hardware neural networks, analog or digital, by multiplexed gradient descent.
+
+Names load on first use, so that importing the package (and the command line's help) costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from . import algorithm as algorithm
+    from . import chips as chips
+    from . import datasets as datasets
+    from . import engines as engines
+    from . import networks as networks
+    from . import perturbations as perturbations
+    from . import runs as runs
+    from ._errors import DataError as DataError
+    from ._errors import DivergedError as DivergedError
+    from ._errors import MgdError as MgdError
+    from ._errors import MgdWarning as MgdWarning
+    from ._errors import RunError as RunError
+    from ._train import Result as Result
+    from ._train import train as train
+    from .algorithm import Algorithm as Algorithm
+    from .algorithm import TimeConstants as TimeConstants
+    from .algorithm import analog as analog
+    from .algorithm import discrete as discrete
+    from .algorithm import from_published as from_published
+    from .algorithm import to_published as to_published
+
+_PACKAGES = ("algorithm", "chips", "datasets", "engines", "networks", "perturbations", "runs")
+_HOMES = {
+    "DataError": "_errors",
+    "DivergedError": "_errors",
+    "MgdError": "_errors",
+    "MgdWarning": "_errors",
+    "RunError": "_errors",
+    "Result": "_train",
+    "train": "_train",
+    "Algorithm": "algorithm",
+    "TimeConstants": "algorithm",
+    "analog": "algorithm",
+    "discrete": "algorithm",
+    "from_published": "algorithm",
+    "to_published": "algorithm",
+}
+__all__ = ["__version__", *_PACKAGES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str):
+    if name in _PACKAGES:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,327 @@
+"""The one entry function, the session behind it, and its result."""
+
+import math
+import time
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ._counter import Counter
+from ._errors import DivergedError, MgdWarning
+from .algorithm import Algorithm, Counts
+from .chips import AbstractChip
+from .datasets import Task
+from .engines import Data, Measured, Progress, evaluate
+
+_CHUNK_SECONDS = 0.5
+_LONGEST_CHUNK = 1_000_000_000
+ENGINES = ("auto", "measured")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training gave.
+
+    Attributes:
+        theta: final parameters of each replica.
+        accuracy: of each replica on the task's test samples, 0 … 1.
+        cost: of each replica on the test samples, unperturbed and without noise.
+        solved: whether each replica's accuracy is at least the task's `solved_accuracy`.
+        counts: what each chip went through, exact integers.
+        history: accuracy and cost over (replica, step), with the counts at each logged step.
+        n_steps: timesteps made.
+        seconds: wall time, compilation and evaluation included.
+    """
+
+    theta: Float[Array, "replica p"]
+    accuracy: Float[Array, " replica"]
+    cost: Float[Array, " replica"]
+    solved: Bool[Array, " replica"]
+    counts: Counts
+    history: xr.Dataset
+    n_steps: int
+    seconds: float
+
+
+def train(
+    chip: AbstractChip,
+    task: Task,
+    algorithm: Algorithm,
+    *,
+    n_steps: int,
+    key: PRNGKeyArray,
+    n_replicas: int = 1,
+    batch: int = 1,
+    engine: str = "auto",
+    log_every: int | None = None,
+) -> Result:
+    """Trains replicas of a simulated chip.
+
+    Args:
+        chip: what is trained; replicas differ by their keys.
+        task: what it is trained on.
+        algorithm: how.
+        n_steps: timesteps.
+        key: everything random is drawn from it: same key, same run, to the bit.
+        n_replicas: chips trained side by side.
+        batch: samples a measurement is averaged over.
+        engine: "measured" or "auto".
+        log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
+            logarithm of the step.
+
+    Returns:
+        Final parameters, accuracy, counts and history.
+
+    Raises:
+        ValueError: if chip and task do not fit, or a number is out of range.
+        DivergedError: if a measured cost was NaN or infinite.
+
+    >>> import mgd
+    >>> task = mgd.datasets.parity(bits=2)
+    >>> result = mgd.train(
+    ...     mgd.chips.mlp((2, 2, 1)), task, mgd.discrete(), n_steps=1000, n_replicas=3, key=jax.random.key(0)
+    ... )
+    >>> result.theta.shape, result.counts.cost_measurements
+    ((3, 9), 2000)
+    """
+    session = Session(
+        chip,
+        task,
+        algorithm,
+        n_steps=n_steps,
+        key=key,
+        n_replicas=n_replicas,
+        batch=batch,
+        engine=engine,
+        log_every=log_every,
+    )
+    while not session.finished:
+        session.advance()
+    return session.result()
+
+
+@dataclass
+class Snapshot:
+    """All that a run goes on from.
+
+    Attributes:
+        progress: the engine's, between two timesteps.
+        steps: the logged steps.
+        accuracy: at each logged step, of each replica.
+        cost: likewise.
+        seconds: wall time so far.
+    """
+
+    progress: Progress
+    steps: list[int] = field(default_factory=list)
+    accuracy: list[np.ndarray] = field(default_factory=list)
+    cost: list[np.ndarray] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def step(self) -> int:
+        """Timesteps made."""
+        return int(self.progress.state.clock.step)
+
+
+class Session:
+    """A run in progress: it is advanced by pieces, and can be put down and taken up between any two.
+
+    Takes the arguments of `train`. How the run is cut into pieces does not change a bit of its outcome.
+
+    Attributes:
+        snapshot: where the run is. It may be replaced by one of an earlier run with the same settings.
+        steps_per_second: timesteps of all replicas together in the last piece, divided by replicas.
+    """
+
+    snapshot: Snapshot
+
+    def __init__(
+        self,
+        chip: AbstractChip,
+        task: Task,
+        algorithm: Algorithm,
+        *,
+        n_steps: int,
+        key: PRNGKeyArray,
+        n_replicas: int = 1,
+        batch: int = 1,
+        engine: str = "auto",
+        log_every: int | None = None,
+    ):
+        for name, value in (("n_steps", n_steps), ("n_replicas", n_replicas), ("batch", batch), ("log_every", log_every)):
+            if name == "log_every" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if engine not in ENGINES:
+            raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(ENGINES)}")
+        _check_fit(chip, task)
+        self.chip, self.task, self.algorithm = chip, task, algorithm
+        self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
+        self.steps_per_second = math.nan
+        self._log_steps = log_steps(n_steps, every=log_every)
+        self._engine = Measured(chip, algorithm, batch)
+        self._train, self._test = Data.of(task.train), Data.of(task.test)
+        self._chunk = 1
+        self._clock = time.perf_counter()
+        self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
+        _check_amplitude(self._engine, self.snapshot.progress, self._train)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are made and logged."""
+        return self.n_steps in self.snapshot.steps[-1:]
+
+    def advance(self) -> None:
+        """Goes on for about half a second, or to the next logged step and its evaluation.
+
+        Raises:
+            DivergedError: if a measured cost was NaN or infinite; the snapshot must not be kept.
+        """
+        step = self.snapshot.step
+        goal = next(s for s in self._log_steps if s > (self.snapshot.steps or [-1])[-1])
+        if goal > step:
+            n = min(goal - step, self._chunk)
+            started = time.perf_counter()
+            self.snapshot.progress = self._engine.advance(self._train, self.snapshot.progress, n)
+            self._check_finite()
+            self._pace(n, time.perf_counter() - started)
+        if goal == self.snapshot.step:
+            accuracy, cost = evaluate(self.chip, self.snapshot.progress.state.theta, self._test)
+            self.snapshot.steps.append(goal)
+            self.snapshot.accuracy.append(np.asarray(accuracy))
+            self.snapshot.cost.append(np.asarray(cost))
+        now = time.perf_counter()
+        self.snapshot.seconds += now - self._clock
+        self._clock = now
+
+    def history(self) -> xr.Dataset:
+        """What has been logged so far, over (replica, step)."""
+        counts = [self.algorithm.counts(step, batch=self.batch) for step in self.snapshot.steps]
+        shape = (self.n_replicas, len(self.snapshot.steps))
+        coordinates: dict[str, Any] = {
+            "replica": np.arange(self.n_replicas),
+            "step": np.array(self.snapshot.steps, np.int64),
+        }
+        for name in Counts.__dataclass_fields__:
+            coordinates[name] = ("step", np.array([getattr(c, name) for c in counts], np.int64))
+        variables = {
+            "accuracy": (("replica", "step"), np.array(self.snapshot.accuracy, np.float32).T.reshape(shape)),
+            "cost": (("replica", "step"), np.array(self.snapshot.cost, np.float32).T.reshape(shape)),
+        }
+        return xr.Dataset(variables, coordinates, {"task": self.task.name, "batch": self.batch})
+
+    def result(self) -> Result:
+        """What the run has given; meant for a finished one."""
+        theta = self.snapshot.progress.state.theta
+        accuracy, cost = jnp.asarray(self.snapshot.accuracy[-1]), jnp.asarray(self.snapshot.cost[-1])
+        return Result(
+            theta=theta,
+            accuracy=accuracy,
+            cost=cost,
+            solved=accuracy >= self.task.solved_accuracy,
+            counts=self.algorithm.counts(self.snapshot.step, batch=self.batch),
+            history=self.history(),
+            n_steps=self.snapshot.step,
+            seconds=self.snapshot.seconds,
+        )
+
+    def _pace(self, n: int, seconds: float) -> None:
+        """Sets how many steps the next piece has."""
+        self.steps_per_second = n / seconds
+        target = max(1, int(n * _CHUNK_SECONDS / max(seconds, 1e-6)))
+        self._chunk = min(target, 8 * max(n, self._chunk // 8), _LONGEST_CHUNK)
+
+    def _check_finite(self) -> None:
+        progress = self.snapshot.progress
+        diverged = np.asarray(progress.diverged)
+        if not diverged.any():
+            return
+        at = progress.diverged_at
+        steps = [int(Counter(at.high[r], at.low[r])) for r in np.flatnonzero(diverged)]
+        whose = "" if self.n_replicas == 1 else f" of {len(steps)} of {self.n_replicas} replicas"
+        raise DivergedError(
+            f"the measured cost{whose} was NaN or infinite, first at step {min(steps)}: "
+            "lower the learning rate or the amplitude, or clamp the modulation",
+            step=min(steps),
+        )
+
+
+def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8) -> list[int]:
+    """The steps after which a run is evaluated: the first, the last, and evenly spaced ones between.
+
+    Args:
+        n_steps: timesteps of the run.
+        every: spacing; None for an even spacing in the logarithm.
+        per_decade: how many in a factor of ten, where the spacing is logarithmic.
+
+    >>> log_steps(30, every=10)
+    [0, 10, 20, 30]
+    >>> log_steps(20, per_decade=2)
+    [0, 1, 3, 10, 20]
+    """
+    if every is not None:
+        inner = range(0, n_steps, every)
+    else:
+        decades = math.log10(n_steps)
+        inner = (round(10 ** (k / per_decade)) for k in range(math.ceil(decades * per_decade)))
+    return sorted({0, *inner, n_steps})
+
+
+def _check_fit(chip: AbstractChip, task: Task) -> None:
+    """Raises: ValueError: if the chip cannot be measured on the task's samples."""
+
+    def measure() -> tuple:
+        x, y = Data.of(task.test.subset(slice(0, 1))).show(jnp.zeros(1, jnp.int32))
+        theta, key = jnp.zeros(chip.n_params), jax.random.key(0)
+        return chip.measure(theta, theta, x, y, key=key), chip.respond(theta, x, key=key)
+
+    try:
+        cost, outputs = eqx.filter_eval_shape(measure)
+    except Exception as error:
+        raise ValueError(
+            f"the chip cannot be measured on {task.name}, whose inputs have shape {task.input_shape} and whose "
+            f"targets have {task.n_outputs} outputs: {str(error).splitlines()[0]}"
+        ) from error
+    if cost.shape != ():
+        raise ValueError(f"a chip's cost must be one scalar, got shape {cost.shape} on {task.name}")
+    if outputs.shape[-1] != task.n_outputs:
+        raise ValueError(f"the chip has {outputs.shape[-1]} outputs, and {task.name} needs {task.n_outputs}")
+
+
+@eqx.filter_jit
+def _expected_modulation(engine: Measured, progress: Progress, data: Data) -> tuple[Array, Array]:
+    """Cost and root-mean-square C̃ of the first replica at its start, by directional derivatives (no rounding)."""
+    algorithm, chip = engine.algorithm, engine.chip
+    theta, seed = progress.state.theta[0], progress.state.seeds.perturbation[0]
+    x, y = jax.tree.map(lambda a: a[0], engine._show(data, progress.state))
+
+    def slope(index: Array) -> tuple[Array, Array]:
+        signal = algorithm.perturbation(Counter(jnp.uint32(0), index), seed=seed, n_params=theta.size)
+        zero, key = jnp.zeros_like(theta), jax.random.key(0)
+        return jax.jvp(lambda p: chip.measure(theta, p, x, y, key=key), (zero,), (signal,))
+
+    cost, modulation = jax.lax.map(slope, jnp.arange(16, dtype=jnp.uint32))
+    return cost[0], jnp.sqrt(jnp.mean(modulation**2))
+
+
+def _check_amplitude(engine: Measured, progress: Progress, data: Data) -> None:
+    """Warns if the perturbation changes the cost by less than float32 resolves."""
+    cost, modulation = (float(v) for v in _expected_modulation(engine, progress, data))
+    resolution = float(np.finfo(np.float32).eps) * abs(cost)
+    if math.isfinite(modulation) and 0 < modulation < 4 * resolution:
+        amplitude = engine.algorithm.perturbation.amplitude
+        warnings.warn(
+            f"an amplitude of {amplitude:.3g} changes the cost, {cost:.3g}, by about {modulation:.1e}, which float32 "
+            f"(steps of {resolution:.1e}) cannot see; use an amplitude of {amplitude * 40 * resolution / modulation:.1g} or more",
+            MgdWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,262 @@
+"""The one implementation of multiplexed gradient descent: init, ask, tell."""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import equinox as eqx
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from .._counter import Counter
+from .._hash import Row
+from ..perturbations import AbstractPerturbation
+from ._baselines import AbstractBaseline
+from ._counts import Counts, count
+from ._integrators import AbstractIntegrator
+from ._state import Clock, Info, Probe, Seeds, State
+from ._time_constants import TimeConstants
+
+
+@runtime_checkable
+class Write(Protocol):
+    """How a chip's memory takes a change: new parameters from (theta, delta)."""
+
+    def __call__(
+        self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray
+    ) -> Float[Array, " p"]: ...
+
+
+def write_exactly(
+    theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray
+) -> Float[Array, " p"]:
+    """The write of a perfect memory."""
+    return theta + delta
+
+
+class Algorithm(eqx.Module):
+    r"""Multiplexed gradient descent: perturbation × baseline × integrator × update × time constants.
+
+    At every timestep the chip is measured with a perturbation θ̃ on its parameters; the modulation C̃ of its
+    cost, multiplied by θ̃, is each parameter's own estimate of its gradient:
+
+    $$e_i = \frac{\tilde C\,\tilde\theta_i}{\langle\tilde\theta_i^2\rangle}, \qquad G \leftarrow k\,G + t\,e,
+      \qquad \theta \leftarrow \theta + \text{update}(G)$$
+
+    with (k, t) of the `integrator` and the update of the `optimizer` at the end of each window. G is normalised
+    so that E[G] is the ordinary gradient of the samples seen, for every family; learning rates mean what they
+    mean elsewhere.
+
+    The algorithm never calls a chip. It is asked what to apply and told what was measured, both pure:
+
+    >>> import equinox, jax, mgd, optax
+    >>> algorithm = mgd.discrete(optimizer=optax.sgd(0.1))
+    >>> ask, tell = equinox.filter_jit(algorithm.ask), equinox.filter_jit(algorithm.tell)
+    >>> state = algorithm.init(jax.numpy.array([1.0, -1.0]), key=jax.random.key(0))
+    >>> for _ in range(400):
+    ...     probe, state = ask(state)
+    ...     cost = jax.numpy.sum((probe.theta + probe.perturbation - 3.0) ** 2)
+    ...     state, info = tell(state, cost)
+    >>> [round(float(x), 1) for x in state.theta]
+    [3.0, 3.0]
+
+    Args:
+        perturbation: the family of θ̃.
+        baseline: what a perturbed cost is compared with.
+        integrator: how instantaneous estimates become G.
+        optimizer: any optax transformation; it is given G.
+        time_constants: how long perturbation, sample and parameters are held.
+        modulation_limit: C̃ is clamped to ± this before it is used, in the cost's unit; None for no clamp.
+
+    References:
+        McCaughan et al., "Multiplexed gradient descent", APL Mach. Learn. 1, 026118 (2023), arXiv:2303.03986.
+    """
+
+    perturbation: AbstractPerturbation
+    baseline: AbstractBaseline
+    integrator: AbstractIntegrator
+    optimizer: optax.GradientTransformation
+    time_constants: TimeConstants = eqx.field(static=True)
+    modulation_limit: float | None = None
+
+    def __check_init__(self):
+        if self.modulation_limit is not None and not self.modulation_limit > 0:
+            raise ValueError(f"modulation_limit must be above 0, or None for no clamp, got {self.modulation_limit}")
+        self.baseline.gain(self.perturbation, self.time_constants)
+
+    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray) -> State:
+        """The state before the first measurement.
+
+        Args:
+            theta: where training starts.
+            key: of this chip's run; all its random streams are drawn from it.
+
+        Raises:
+            ValueError: if the perturbation cannot perturb that many parameters.
+        """
+        if theta.ndim != 1 or theta.size == 0:
+            raise ValueError(f"theta must be a vector of at least one parameter, got shape {theta.shape}")
+        self.perturbation.check(theta.size, self.time_constants.tau_p, self.time_constants.tau_theta)
+        theta = jnp.asarray(theta, jnp.float32)
+        return State(
+            clock=self.clock_at(0),
+            theta=theta,
+            gradient=jnp.zeros_like(theta),
+            baseline=self.baseline.init(),
+            optimizer=self.optimizer.init(theta),
+            seeds=Seeds.of(key),
+        )
+
+    def clock_at(self, step: int) -> Clock:
+        """The clock after that many whole timesteps."""
+        counter = Counter.of(step)
+        return Clock(counter, self._first_slot(counter))
+
+    def ask(self, state: State, *, slot: int | None = None) -> tuple[Probe, State]:
+        """What to apply to the chip next.
+
+        Args:
+            state: the state after the last `tell`; it may be asked again, for the same answer.
+            slot: the measurement that comes next, where the caller knows it (saves a branch when compiled).
+
+        Returns:
+            The probe, and the state to go on from.
+        """
+        counter = state.clock.step
+        presentation, since = counter.divmod(self.time_constants.tau_x)
+        probe = Probe(
+            theta=state.theta,
+            perturbation=self._signal(state, slot),
+            presentation=presentation,
+            fresh=since == 0,
+            key=Row.of(state.seeds.measurement, counter).key(0 if slot is None else slot),
+            seed=state.seeds.samples,
+        )
+        if slot is None:
+            row = Row.of(state.seeds.measurement, counter)
+            keys = [lambda s=s: row.key(s) for s in range(self.n_slots)]
+            probe = eqx.tree_at(lambda p: p.key, probe, lax.switch(state.clock.slot, keys))
+        return probe, state
+
+    def tell(
+        self, state: State, cost: Float[Array, ""], *, write: Write = write_exactly, slot: int | None = None
+    ) -> tuple[State, Info]:
+        """Takes the cost that was measured with the last probe on the chip.
+
+        Args:
+            state: as returned by `ask`.
+            cost: the measured scalar.
+            write: how the chip's memory takes a change of its parameters.
+            slot: as for `ask`.
+        """
+        cost = jnp.asarray(cost, jnp.float32)
+        if slot is None:
+            branches = [lambda s, c, k=k: self._tell(s, c, k, write) for k in range(self.n_slots)]
+            return lax.switch(state.clock.slot, branches, state, cost)
+        return self._tell(state, cost, slot, write)
+
+    def step(
+        self, state: State, measure: Callable[[Probe], Float[Array, ""]], *, write: Write = write_exactly
+    ) -> tuple[State, Info]:
+        """One whole timestep of a chip that can be traced: each measurement that is due, in order.
+
+        Args:
+            state: between two timesteps.
+            measure: the chip's cost with a probe on it.
+            write: how the chip's memory takes a change of its parameters.
+
+        Returns:
+            The state after the timestep, and what its last measurement told.
+        """
+
+        def turn(state: State, slot: int) -> tuple[State, Info]:
+            probe, state = self.ask(state, slot=slot)
+            return self.tell(state, measure(probe), write=write, slot=slot)
+
+        if self.n_slots > 1:
+            if self.baseline.once_a_hold and not self._always_due():
+                state = lax.cond(state.clock.slot == 0, lambda s: turn(s, 0)[0], lambda s: s, state)
+            else:
+                state, _ = turn(state, 0)
+        return turn(state, self.n_slots - 1)
+
+    def counts(self, n_steps: int, *, batch: int = 1) -> Counts:
+        """What a chip goes through in that many timesteps."""
+        return count(
+            n_steps, baseline=self.baseline, time_constants=self.time_constants, interval=self.interval, batch=batch
+        )
+
+    @property
+    def n_slots(self) -> int:
+        """Measurements in a timestep, at most."""
+        return len(self.baseline.multiples)
+
+    @property
+    def interval(self) -> int:
+        """Timesteps between two parameter updates."""
+        return self.integrator.interval(self.time_constants)
+
+    def _signal(self, state: State, slot: int | None) -> Float[Array, " p"]:
+        """θ̃ times the multiple of the slot."""
+        if slot is None:
+            branches = [lambda s, k=k: self._signal(s, k) for k in range(self.n_slots)]
+            return lax.switch(state.clock.slot, branches, state)
+        multiple = self.baseline.multiples[slot]
+        if multiple == 0:
+            return jnp.zeros_like(state.theta)
+        return multiple * self._perturbation(state)
+
+    def _perturbation(self, state: State) -> Float[Array, " p"]:
+        index = state.clock.step.quotient(self.time_constants.tau_p)
+        return self.perturbation(index, seed=state.seeds.perturbation, n_params=state.theta.size)
+
+    def _tell(self, state: State, cost: Float[Array, ""], slot: int, write: Write) -> tuple[State, Info]:
+        fresh = state.clock.step.remainder(self.time_constants.tau_x) == 0
+        baseline, modulation = self.baseline.observe(
+            state.baseline, cost, slot=slot, fresh=fresh, time_constants=self.time_constants
+        )
+        if slot + 1 < self.n_slots:
+            clock = Clock(state.clock.step, jnp.int32(slot + 1))
+            state = State(clock, state.theta, state.gradient, baseline, state.optimizer, state.seeds)
+            return state, Info(cost, jnp.float32(0), jnp.bool(False))
+        gradient = self._integrate(state, modulation)
+        step = state.clock.step.plus(1)
+        updated = step.remainder(self.interval) == 0
+        theta, gradient, optimizer = self._update(state, gradient, updated, write)
+        state = State(Clock(step, self._first_slot(step)), theta, gradient, baseline, optimizer, state.seeds)
+        return state, Info(cost, modulation, updated)
+
+    def _integrate(self, state: State, modulation: Float[Array, ""]) -> Float[Array, " p"]:
+        if self.modulation_limit is not None:
+            modulation = jnp.clip(modulation, -self.modulation_limit, self.modulation_limit)
+        keep, take = self.integrator.weights(self.time_constants)
+        estimate = (modulation * self._scale(state.theta.size, take)) * self._perturbation(state)
+        if self.integrator.resets and self.interval == 1:
+            return estimate
+        return state.gradient + estimate if keep == 1 else keep * state.gradient + estimate
+
+    def _scale(self, n_params: int, take: float) -> float:
+        """What C̃ θ̃ is multiplied by, to enter G."""
+        gain = self.baseline.gain(self.perturbation, self.time_constants)
+        return take / (self.perturbation.mean_square(n_params) * gain)
+
+    def _update(self, state: State, gradient: Float[Array, " p"], due: Bool[Array, ""], write: Write):
+        def update(theta, gradient, optimizer):
+            delta, optimizer = self.optimizer.update(gradient, optimizer, theta)
+            theta = write(theta, delta, key=Row.of(state.seeds.write, state.clock.step).key(0))
+            return theta, jnp.zeros_like(gradient) if self.integrator.resets else gradient, optimizer
+
+        if self.interval == 1:
+            return update(state.theta, gradient, state.optimizer)
+        return lax.cond(due, update, lambda *unchanged: unchanged, state.theta, gradient, state.optimizer)
+
+    def _always_due(self) -> bool:
+        return self.time_constants.tau_x == 1 or self.interval == 1
+
+    def _first_slot(self, step: Counter) -> Int[Array, ""]:
+        """The slot a timestep starts with: past the baseline if sample and θ are those of the timestep before."""
+        if not self.baseline.once_a_hold or self._always_due():
+            return jnp.int32(0)
+        changed = (step.remainder(self.time_constants.tau_x) == 0) | (step.remainder(self.interval) == 0)
+        return jnp.where(changed, jnp.int32(0), jnp.int32(1))

@@ -1,0 +1,125 @@
+"""The two named algorithms, and the convention of the published programs."""
+
+import math
+from typing import NamedTuple
+
+import optax
+
+from ..perturbations import AbstractPerturbation, Rademacher, Sinusoid
+from ._algorithm import Algorithm
+from ._baselines import AbstractBaseline, HighPass, Remeasured
+from ._integrators import Accumulate, LowPass
+from ._time_constants import TimeConstants
+
+
+def discrete(
+    *,
+    perturbation: AbstractPerturbation | None = None,
+    time_constants: TimeConstants | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    baseline: AbstractBaseline | None = None,
+    modulation_limit: float | None = None,
+) -> Algorithm:
+    """The discrete algorithm: baseline re-measured, G accumulated over τ_θ timesteps, used, and reset.
+
+    Args:
+        perturbation: defaults to independent signs of amplitude 0.01.
+        time_constants: default to 1 timestep each.
+        optimizer: defaults to plain gradient descent with a learning rate of 0.1.
+        baseline: defaults to `Remeasured`.
+        modulation_limit: clamp on C̃; none by default.
+
+    >>> discrete().interval
+    1
+    """
+    return Algorithm(
+        perturbation=perturbation or Rademacher(),
+        baseline=baseline or Remeasured(),
+        integrator=Accumulate(),
+        optimizer=optimizer or optax.sgd(0.1),
+        time_constants=time_constants or TimeConstants(),
+        modulation_limit=modulation_limit,
+    )
+
+
+def analog(
+    *,
+    perturbation: AbstractPerturbation | None = None,
+    time_constants: TimeConstants | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    baseline: AbstractBaseline | None = None,
+    modulation_limit: float | None = None,
+) -> Algorithm:
+    """The analog algorithm: cost through a high-pass, G through a low-pass, θ written every timestep.
+
+    Args:
+        perturbation: defaults to sinusoids of amplitude 0.01.
+        time_constants: default to samples held for 100 timesteps and τ_θ = τ_hp = 100.
+        optimizer: defaults to plain gradient descent with a learning rate of 0.01.
+        baseline: defaults to `HighPass`.
+        modulation_limit: clamp on C̃; none by default.
+
+    >>> analog().interval
+    1
+    """
+    return Algorithm(
+        perturbation=perturbation or Sinusoid(),
+        baseline=baseline or HighPass(),
+        integrator=LowPass(),
+        optimizer=optimizer or optax.sgd(0.01),
+        time_constants=time_constants or TimeConstants(tau_x=100, tau_theta=100, tau_hp=100.0),
+        modulation_limit=modulation_limit,
+    )
+
+
+class Published(NamedTuple):
+    """Settings in the convention of the published programs.
+
+    Attributes:
+        norm: Δ, the root-mean-square L2 norm of the whole perturbation.
+        learning_rate: η on the sum of C̃ θ̃/Δ² over a window.
+    """
+
+    norm: float
+    learning_rate: float
+
+
+class Ordinary(NamedTuple):
+    """Settings in this package's convention.
+
+    Attributes:
+        amplitude: Δθ of one parameter.
+        learning_rate: η on the ordinary gradient.
+    """
+
+    amplitude: float
+    learning_rate: float
+
+
+def from_published(
+    settings: Published, *, perturbation: AbstractPerturbation, n_params: int, tau_theta: int
+) -> Ordinary:
+    """Published settings in our convention.
+
+    There G is the sum of C̃ θ̃/Δ² over a window, Δ² = Σ_i⟨θ̃_i²⟩, so its mean is τ_θ/P times the gradient.
+
+    Args:
+        settings: Δ and η as published.
+        perturbation: the family, of any amplitude.
+        n_params: P of the network.
+        tau_theta: timesteps in a window.
+
+    >>> ours = from_published(Published(0.05, 0.1), perturbation=Rademacher(), n_params=9, tau_theta=1)
+    >>> round(ours.amplitude, 4), round(ours.learning_rate, 4)
+    (0.0167, 0.0111)
+    """
+    per_norm = perturbation.amplitude / math.sqrt(n_params * perturbation.mean_square(n_params))
+    return Ordinary(settings.norm * per_norm, settings.learning_rate * tau_theta / n_params)
+
+
+def to_published(
+    settings: Ordinary, *, perturbation: AbstractPerturbation, n_params: int, tau_theta: int
+) -> Published:
+    """Our settings in the published convention: the inverse of `from_published`."""
+    per_norm = perturbation.amplitude / math.sqrt(n_params * perturbation.mean_square(n_params))
+    return Published(settings.amplitude / per_norm, settings.learning_rate * n_params / tau_theta)

@@ -1,0 +1,12 @@
+"""Chips that can be traced: a network, or any cost, behind the verbs of hardware."""
+
+from ._base import AbstractChip as AbstractChip
+from ._costs import AbstractCost as AbstractCost
+from ._costs import CrossEntropy as CrossEntropy
+from ._costs import MeanSquaredError as MeanSquaredError
+from ._function import FunctionChip as FunctionChip
+from ._function import from_function as from_function
+from ._network import NetworkChip as NetworkChip
+from ._network import cnn as cnn
+from ._network import from_module as from_module
+from ._network import mlp as mlp

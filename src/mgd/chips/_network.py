@@ -1,0 +1,162 @@
+"""A chip that is a network: an equinox module with its parameters laid out as one vector."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate, pairwise
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..networks import Initialisation
+from ..networks import cnn as _cnn
+from ..networks import mlp as _mlp
+from ._base import AbstractChip
+from ._costs import AbstractCost, cost_named
+
+
+class NetworkChip(AbstractChip):
+    """A perfect chip that computes a network.
+
+    Args:
+        make: from a key, a fresh network: an equinox module that maps a batch of inputs to a batch of outputs.
+        cost: of its outputs.
+    """
+
+    make: Callable[[PRNGKeyArray], eqx.Module] = eqx.field(static=True)
+    loss: AbstractCost
+    n_params: int = eqx.field(static=True)
+    _skeleton: eqx.Module = eqx.field(static=True)
+    _structure: jax.tree_util.PyTreeDef = eqx.field(static=True)
+    _shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+
+    def __init__(self, make: Callable[[PRNGKeyArray], eqx.Module], cost: str | AbstractCost = "mse"):
+        self.make = make
+        self.loss = cost_named(cost)
+        parameters, self._skeleton = eqx.partition(eqx.filter_eval_shape(make, jax.random.key(0)), _is_parameter)
+        leaves, self._structure = jax.tree.flatten(parameters)
+        self._shapes = tuple(leaf.shape for leaf in leaves)
+        self.n_params = sum(math.prod(shape) for shape in self._shapes)
+        if self.n_params == 0:
+            raise ValueError("the network has no floating-point parameters to train")
+
+    @property
+    def groups(self) -> Mapping[str, slice]:
+        numbered = jax.tree.unflatten(self._structure, range(len(self._shapes)))
+        names = [jax.tree_util.keystr(path).lstrip(".") for path, _ in jax.tree_util.tree_leaves_with_path(numbered)]
+        return dict(zip(names, self._slices(), strict=True))
+
+    def _slices(self) -> list[slice]:
+        edges = [0, *accumulate(math.prod(shape) for shape in self._shapes)]
+        return [slice(start, stop) for start, stop in pairwise(edges)]
+
+    def network(self, theta: Float[Array, " p"]) -> Callable:
+        """The network with these parameters."""
+        pieces = zip(self._slices(), self._shapes, strict=True)
+        leaves = [theta[piece].reshape(shape) for piece, shape in pieces]
+        return eqx.combine(jax.tree.unflatten(self._structure, leaves), self._skeleton)  # pyright: ignore[reportReturnType]
+
+    def init(self, *, key: PRNGKeyArray) -> Float[Array, " p"]:
+        return ravel_pytree(eqx.filter(self.make(key), _is_parameter))[0].astype(jnp.float32)
+
+    def measure(self, theta, perturbation, x, target, *, key):
+        return jnp.mean(self.loss(self.network(theta + perturbation)(x), target))
+
+    def respond(self, theta, x, *, key):
+        return self.network(theta)(x)
+
+    def cost(self, outputs, target):
+        return self.loss(outputs, target)
+
+    def write(self, theta, delta, *, key):
+        return theta + delta
+
+
+def _is_parameter(leaf: object) -> bool:
+    return eqx.is_inexact_array(leaf) or (
+        isinstance(leaf, jax.ShapeDtypeStruct) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    )
+
+
+def mlp(
+    sizes: Sequence[int],
+    *,
+    activation: str = "logistic",
+    output: str | None = None,
+    cost: str | AbstractCost = "mse",
+    init: Initialisation = "uniform",
+) -> NetworkChip:
+    """A perfect multi-layer perceptron, y = f(W x − b), as in the published networks.
+
+    Args:
+        sizes: numbers of inputs, of neurons in each hidden layer, and of outputs.
+        activation: of hidden neurons: "logistic", "tanh", "relu" or "linear".
+        output: of output neurons; logistic by default, or linear where the cost is cross-entropy.
+        cost: "mse", "cross-entropy", or a cost object.
+        init: how parameters start: "uniform" or "glorot".
+
+    Raises:
+        ValueError: if a size is not positive or a name is unknown.
+
+    >>> mlp((49, 4, 4)).n_params
+    220
+    """
+    loss = cost_named(cost)
+    if output is None:
+        output = "linear" if not isinstance(cost, str) or cost == "cross-entropy" else "logistic"
+    sizes = tuple(sizes)
+    return NetworkChip(lambda key: _mlp(sizes, activation=activation, output=output, init=init, key=key), loss)
+
+
+def cnn(
+    input_shape: Sequence[int],
+    channels: Sequence[int],
+    outputs: int = 10,
+    *,
+    cost: str | AbstractCost = "cross-entropy",
+    init: Initialisation = "glorot",
+) -> NetworkChip:
+    """A perfect convolutional network: 3 × 3 convolutions, each with ReLU and 2 × 2 max-pooling, then logits.
+
+    Args:
+        input_shape: height, width and channels of an image.
+        channels: channels after each convolution.
+        outputs: number of classes.
+        cost: "mse", "cross-entropy", or a cost object.
+        init: how parameters start: "uniform" or "glorot".
+
+    Raises:
+        ValueError: if the images are too small for that many convolutions.
+
+    >>> cnn((28, 28, 1), (16, 32, 32)).n_params
+    14378
+    """
+    shape, channels = tuple(input_shape), tuple(channels)
+    return NetworkChip(lambda key: _cnn(shape, channels, outputs, init=init, key=key), cost)
+
+
+def from_module(make: Callable[[PRNGKeyArray], eqx.Module], *, cost: str | AbstractCost = "mse") -> NetworkChip:
+    """A perfect chip that computes any equinox module of your own.
+
+    Args:
+        make: from a key, a fresh module that maps one input to one output, as equinox modules do.
+        cost: "mse", "cross-entropy", or a cost object.
+
+    Raises:
+        ValueError: if the module has no floating-point parameters.
+
+    >>> from_module(lambda key: eqx.nn.Linear(3, 2, key=key)).n_params
+    8
+    """
+    return NetworkChip(lambda key: _Batched(make(key)), cost)
+
+
+class _Batched(eqx.Module):
+    """A module for one input, over a batch."""
+
+    module: eqx.Module
+
+    def __call__(self, x):
+        return jax.vmap(self.module)(x)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,48 @@
+"""Tasks to train on. Names are imported when first used, so that `mgd --help` need not wait for JAX."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._catalogue import DESCRIPTIONS as DESCRIPTIONS
+    from ._catalogue import Available as Available
+    from ._catalogue import names as names
+    from ._cifar10 import cifar10 as cifar10
+    from ._digits import digits as digits
+    from ._fashion_mnist import fashion_mnist as fashion_mnist
+    from ._fetch import available as available
+    from ._fetch import fetch as fetch
+    from ._load import load as load
+    from ._nist7x7 import nist7x7 as nist7x7
+    from ._parity import parity as parity
+    from ._task import Samples as Samples
+    from ._task import Task as Task
+    from ._yin_yang import yin_yang as yin_yang
+
+_MODULES = {
+    "Available": "_catalogue",
+    "DESCRIPTIONS": "_catalogue",
+    "Samples": "_task",
+    "Task": "_task",
+    "available": "_fetch",
+    "cifar10": "_cifar10",
+    "digits": "_digits",
+    "fashion_mnist": "_fashion_mnist",
+    "fetch": "_fetch",
+    "load": "_load",
+    "names": "_catalogue",
+    "nist7x7": "_nist7x7",
+    "parity": "_parity",
+    "yin_yang": "_yin_yang",
+}
+__all__ = sorted(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,87 @@
+"""Layered perceptrons, as published: the bias is a threshold, subtracted."""
+
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ._initial import Initialisation, initialise
+
+ACTIVATIONS: dict[str, Callable] = {
+    "logistic": jax.nn.sigmoid,
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "linear": lambda a: a,
+}
+
+
+class Dense(eqx.Module):
+    """y = f(W x − b), for a batch of rows x."""
+
+    weight: Float[Array, "outputs inputs"]
+    bias: Float[Array, " outputs"]
+    activation: str = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch outputs"]:
+        if x.shape[0] == 1:
+            # A matrix–vector product as multiply and sum fuses with the making of θ + θ̃, and over replicas.
+            total = jnp.sum(self.weight * x, axis=-1)[None]
+        else:
+            total = x @ self.weight.T
+        return ACTIVATIONS[self.activation](total - self.bias[None])
+
+
+class MLP(eqx.Module):
+    """A multi-layer perceptron that maps a batch of inputs of any shape to a batch of outputs."""
+
+    layers: tuple[Dense, ...]
+
+    def __call__(self, x: Float[Array, "batch *features"]) -> Float[Array, "batch outputs"]:
+        x = x.reshape(x.shape[0], -1)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def mlp(
+    sizes: Sequence[int],
+    *,
+    activation: str = "logistic",
+    output: str = "logistic",
+    init: Initialisation = "uniform",
+    key: PRNGKeyArray,
+) -> MLP:
+    """A fresh multi-layer perceptron.
+
+    Args:
+        sizes: numbers of inputs, of neurons in each hidden layer, and of outputs.
+        activation: of hidden neurons: "logistic", "tanh", "relu" or "linear".
+        output: of the output neurons, likewise.
+        init: how weights and biases are drawn.
+        key: what they are drawn with.
+
+    Raises:
+        ValueError: if there are fewer than two sizes, one is not positive, or a name is unknown.
+
+    >>> network = mlp((2, 2, 1), key=jax.random.key(0))
+    >>> network(jnp.ones((3, 2))).shape
+    (3, 1)
+    """
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(f"a perceptron needs at least two layer sizes, each 1 or more, got {tuple(sizes)}")
+    for name in (activation, output):
+        if name not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
+    layers = []
+    for k, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        w_key, b_key = jax.random.split(jax.random.fold_in(key, k))
+        layers.append(
+            Dense(
+                initialise(init, (outputs, inputs), inputs, outputs, key=w_key),
+                initialise(init, (outputs,), inputs, outputs, key=b_key, bias=True),
+                output if k == len(sizes) - 2 else activation,
+            )
+        )
+    return MLP(tuple(layers))

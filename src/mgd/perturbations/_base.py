@@ -1,0 +1,67 @@
+"""What every perturbation family is: θ̃ as a pure function of (seed, index)."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+from equinox import AbstractVar
+from jaxtyping import Array, Float, UInt32
+
+from .._counter import Counter
+
+
+class AbstractPerturbation(eqx.Module):
+    """A family of perturbation signals θ̃.
+
+    A family says what θ̃ is at perturbation number `index`; nothing is stored, any θ̃ can be had again, and
+    no two parameters share a stream. `n_params` is fixed when a program is traced.
+
+    Attributes:
+        amplitude: Δθ, the size of the perturbation of one parameter, in the parameter's unit.
+    """
+
+    amplitude: AbstractVar[float]
+
+    @abstractmethod
+    def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
+        """θ̃ at this perturbation number."""
+
+    @abstractmethod
+    def mean_square(self, n_params: int) -> float:
+        """⟨θ̃_i²⟩, the mean over perturbations of one parameter's squared perturbation."""
+
+    @abstractmethod
+    def period(self, n_params: int) -> int | None:
+        """Perturbations in one full code period, or None where there is none."""
+
+    @abstractmethod
+    def high_pass_gain(self, pole: float, tau_p: int) -> float:
+        """The share of a parameter's own signal that a high-pass of the cost leaves in phase with it.
+
+        The filter is C̃_n = pole·(C̃_{n−1} + C_n − C_{n−1}); the answer is ⟨C̃_n θ̃_n⟩ / (∂C/∂θ ⟨θ̃²⟩).
+
+        Raises:
+            ValueError: if the family cannot be used with a high-pass.
+        """
+
+    @abstractmethod
+    def check(self, n_params: int, tau_p: int, window: int) -> None:
+        """Refuses, or warns of, what this family cannot do with `window` timesteps to integrate over.
+
+        Raises:
+            ValueError: if it cannot perturb that many parameters.
+        """
+
+
+def require_amplitude(amplitude: float) -> None:
+    """Raises: ValueError: if an amplitude is not a finite positive number."""
+    if not isinstance(amplitude, int | float) or not 0 < amplitude < float("inf"):
+        raise ValueError(f"amplitude must be a finite number above 0, got {amplitude!r}")
+
+
+def white_gain(pole: float, tau_p: int) -> float:
+    """`high_pass_gain` of a code whose successive values are uncorrelated.
+
+    Within a hold the filter sees one step, at the hold's start, and forgets it: k timesteps later pole^k of
+    it is left. The mean over a hold is (pole + pole² + … + pole^τ_p) / τ_p.
+    """
+    return sum(pole**k for k in range(1, tau_p + 1)) / tau_p if tau_p <= 4096 else pole / (1 - pole) / tau_p

@@ -1,0 +1,90 @@
+"""A subset of the parameters at a time."""
+
+from itertools import accumulate
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, UInt32
+
+from .._counter import Counter
+from ._base import AbstractPerturbation
+
+
+class Block(AbstractPerturbation):
+    r"""Perturbs one block of parameters after the other (a layer, a bank of DACs) with any other family.
+
+    $$\tilde\theta_i(m) = \tilde\theta^\text{inner}_{i - \text{start}}(\lfloor m/B \rfloor)
+      \;\text{ if } i \text{ is in block } m \bmod B,\; 0 \text{ otherwise}$$
+
+    Blocks are contiguous slices of θ. The inner family is made for the largest block, so its period is the
+    block's and not the chip's. ⟨θ̃²⟩ is the inner family's, divided by the number of blocks B.
+
+    Args:
+        inner: the family that perturbs the parameters of a block.
+        n_blocks: number of blocks of equal size (the last may be smaller); or
+        sizes: the size of each block, in order (a chip's `groups` has those of its layers).
+
+    Raises:
+        ValueError: if not exactly one of `n_blocks` and `sizes` is given, or one is not positive.
+
+    >>> from mgd.perturbations import Rademacher
+    >>> from mgd._counter import Counter
+    >>> code = Block(Rademacher(amplitude=1.0), n_blocks=2)
+    >>> theta = code(Counter.of(1), seed=jnp.array([1, 2], jnp.uint32), n_params=4)
+    >>> jnp.abs(theta).tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
+
+    inner: AbstractPerturbation
+    n_blocks: int | None = eqx.field(default=None, static=True)
+    sizes: tuple[int, ...] | None = eqx.field(default=None, static=True)
+
+    def __check_init__(self):
+        if (self.n_blocks is None) == (self.sizes is None):
+            raise ValueError(f"Block takes n_blocks or sizes, got n_blocks={self.n_blocks} and sizes={self.sizes}")
+        if min(self.sizes if self.sizes is not None else (self.n_blocks,), default=0) < 1:
+            raise ValueError(f"blocks must not be empty, got n_blocks={self.n_blocks}, sizes={self.sizes}")
+
+    @property
+    def amplitude(self) -> float:
+        return self.inner.amplitude
+
+    def block_sizes(self, n_params: int) -> tuple[int, ...]:
+        """The size of each block of a chip with that many parameters."""
+        if self.sizes is not None:
+            return self.sizes
+        size = -(-n_params // self.n_blocks)
+        return tuple(min(size, n_params - start) for start in range(0, n_params, size))
+
+    def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
+        sizes = self.block_sizes(n_params)
+        turn, block = index.divmod(len(sizes))
+        largest = max(sizes)
+        # One seed a block: parameters at the same place in two blocks must not share a stream.
+        values = self.inner(turn, seed=seed + jnp.stack([block, block]), n_params=largest)
+        inside = jnp.arange(largest, dtype=jnp.int32) < jnp.array(sizes, jnp.int32)[block]
+        start = jnp.array([0, *accumulate(sizes)], jnp.int32)[block]
+        padded = jnp.zeros(n_params + largest, jnp.float32)
+        return lax.dynamic_update_slice(padded, jnp.where(inside, values, 0.0), (start,))[:n_params]
+
+    def mean_square(self, n_params: int) -> float:
+        sizes = self.block_sizes(n_params)
+        return self.inner.mean_square(max(sizes)) / len(sizes)
+
+    def period(self, n_params: int) -> int | None:
+        sizes = self.block_sizes(n_params)
+        inner = self.inner.period(max(sizes))
+        return None if inner is None else inner * len(sizes)
+
+    def high_pass_gain(self, pole: float, tau_p: int) -> float:
+        raise ValueError(
+            "Block perturbation cannot be used with the high-pass baseline: the step from one block to the next "
+            "reaches the wrong parameters; use the re-measured or the two-sided baseline"
+        )
+
+    def check(self, n_params: int, tau_p: int, window: int) -> None:
+        sizes = self.block_sizes(n_params)
+        if sum(sizes) != n_params:
+            raise ValueError(f"blocks of {sum(sizes)} parameters in all do not make up a chip with {n_params}")
+        self.inner.check(max(sizes), tau_p * len(sizes), window)

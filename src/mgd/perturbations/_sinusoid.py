@@ -1,0 +1,103 @@
+"""A frequency for each parameter."""
+
+import math
+import warnings
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, UInt32
+
+from .._counter import Counter
+from .._errors import MgdWarning
+from .._hash import Row
+from ._base import AbstractPerturbation, require_amplitude
+
+
+class Sinusoid(AbstractPerturbation):
+    r"""A frequency of its own for each parameter, as in lock-in extraction.
+
+    $$\tilde\theta_i(m) = \Delta\theta \sin(2\pi (f_i m + \varphi_i)), \qquad
+      f_i = f_\text{low} + (i + \tfrac12)\,\frac{f_\text{high} - f_\text{low}}{P}$$
+
+    where Δθ is `amplitude`, f `lowest_frequency` and `highest_frequency`, and φ seeded phases. Phases are
+    32-bit numbers that wrap, as in a direct digital synthesiser, so they stay exact for ever. ⟨θ̃²⟩ = Δθ²/2.
+    Neighbours must differ by at least one period in a window, and all must lie above a high-pass's corner.
+
+    Args:
+        amplitude: Δθ, the peak, in the parameter's unit.
+        lowest_frequency: lower edge of the band, in cycles per perturbation.
+        highest_frequency: upper edge of the band, in cycles per perturbation, at most 0.5.
+
+    Raises:
+        ValueError: if the amplitude is not above 0 or the band not inside 0 … 0.5.
+
+    >>> from mgd._counter import Counter
+    >>> seed = jnp.array([1, 2], jnp.uint32)
+    >>> code = [Sinusoid(amplitude=1.0)(Counter.of(m), seed=seed, n_params=2) for m in range(400)]
+    >>> float(jnp.mean(jnp.stack(code) ** 2)).__round__(2)
+    0.5
+    """
+
+    amplitude: float = 1e-2
+    lowest_frequency: float = 0.05
+    highest_frequency: float = 0.45
+
+    def __check_init__(self):
+        require_amplitude(self.amplitude)
+        if not 0 < self.lowest_frequency < self.highest_frequency <= 0.5:
+            raise ValueError(
+                "a band of frequencies must satisfy 0 < lowest_frequency < highest_frequency <= 0.5 cycles per "
+                f"perturbation, got {self.lowest_frequency} and {self.highest_frequency}"
+            )
+
+    def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
+        lanes = jnp.arange(n_params, dtype=jnp.uint32)
+        low, spacing = self._words(n_params)
+        phase = Row.of(seed, Counter.of(0)).words(lanes) + (low + lanes * spacing) * index.low
+        turns = lax.bitcast_convert_type(phase, jnp.int32).astype(jnp.float32) * 2.0**-32
+        return self.amplitude * jnp.sin(2 * math.pi * turns)
+
+    def _words(self, n_params: int) -> tuple[jnp.ndarray, jnp.ndarray]:
+        """The lowest frequency and the spacing, in cycles·2³²."""
+        spacing = self.spacing(n_params)
+        return jnp.uint32(round((self.lowest_frequency + spacing / 2) * 2**32)), jnp.uint32(round(spacing * 2**32))
+
+    def spacing(self, n_params: int) -> float:
+        """Between neighbouring frequencies, in cycles per perturbation."""
+        return (self.highest_frequency - self.lowest_frequency) / n_params
+
+    def mean_square(self, n_params: int) -> float:
+        return self.amplitude**2 / 2
+
+    def period(self, n_params: int) -> int | None:
+        return None
+
+    def high_pass_gain(self, pole: float, tau_p: int) -> float:
+        r"""The mean over the band of Re H(ω), H the filter's response.
+
+        $$\text{Re} H = \frac{p (1 + p)(1 - \cos\omega)}{1 - 2p\cos\omega + p^2}, \quad \omega = 2\pi f/\tau_p$$
+
+        (p is `pole`). With the band above the corner it differs little from one frequency to the next.
+        """
+        corner = (1 - pole) / (2 * math.pi)
+        if self.lowest_frequency / tau_p < corner:
+            raise ValueError(
+                f"Sinusoid: the lowest frequency, {self.lowest_frequency / tau_p:.3g} cycles per timestep, is below "
+                f"the high-pass's corner at {corner:.3g}; raise tau_hp or lowest_frequency"
+            )
+        edges = (self.lowest_frequency, self.highest_frequency)
+        samples = [edges[0] + (edges[1] - edges[0]) * (k + 0.5) / 256 for k in range(256)]
+        cosines = [math.cos(2 * math.pi * f / tau_p) for f in samples]
+        return sum(pole * (1 + pole) * (1 - c) / (1 - 2 * pole * c + pole**2) for c in cosines) / 256
+
+    def check(self, n_params: int, tau_p: int, window: int) -> None:
+        if round(self.spacing(n_params) * 2**32) < 1:
+            raise ValueError(f"Sinusoid: {n_params} parameters do not have distinct 32-bit frequencies in the band")
+        least = math.ceil(tau_p / self.spacing(n_params))
+        if window < least:
+            warnings.warn(
+                f"Sinusoid: {n_params} frequencies are {self.spacing(n_params):.3g} cycles per perturbation apart and "
+                f"overlap in windows of tau_theta = {window}; raise tau_theta to {least} or more",
+                MgdWarning,
+                stacklevel=4,
+            )
