@@ -18,6 +18,9 @@ with install_import_hook("mgd", "beartype.beartype"):
     import mgd.networks
     import mgd.perturbations
 
+    for name in mgd.datasets.__all__:  # its modules load lazily, and must load under the hook
+        getattr(mgd.datasets, name)
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:

@@ -156,7 +156,12 @@ class Session:
         engine: str = "auto",
         log_every: int | None = None,
     ):
-        for name, value in (("n_steps", n_steps), ("n_replicas", n_replicas), ("batch", batch), ("log_every", log_every)):
+        for name, value in (
+            ("n_steps", n_steps),
+            ("n_replicas", n_replicas),
+            ("batch", batch),
+            ("log_every", log_every),
+        ):
             if name == "log_every" and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -319,9 +324,10 @@ def _check_amplitude(engine: Measured, progress: Progress, data: Data) -> None:
     resolution = float(np.finfo(np.float32).eps) * abs(cost)
     if math.isfinite(modulation) and 0 < modulation < 4 * resolution:
         amplitude = engine.algorithm.perturbation.amplitude
+        enough = amplitude * 40 * resolution / modulation
         warnings.warn(
             f"an amplitude of {amplitude:.3g} changes the cost, {cost:.3g}, by about {modulation:.1e}, which float32 "
-            f"(steps of {resolution:.1e}) cannot see; use an amplitude of {amplitude * 40 * resolution / modulation:.1g} or more",
+            f"(steps of {resolution:.1e}) cannot see; use an amplitude of {enough:.1g} or more",
             MgdWarning,
             stacklevel=4,
         )

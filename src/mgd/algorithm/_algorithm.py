@@ -28,9 +28,7 @@ class Write(Protocol):
     ) -> Float[Array, " p"]: ...
 
 
-def write_exactly(
-    theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray
-) -> Float[Array, " p"]:
+def write_exactly(theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
     """The write of a perfect memory."""
     return theta + delta
 
@@ -244,7 +242,7 @@ class Algorithm(eqx.Module):
     def _update(self, state: State, gradient: Float[Array, " p"], due: Bool[Array, ""], write: Write):
         def update(theta, gradient, optimizer):
             delta, optimizer = self.optimizer.update(gradient, optimizer, theta)
-            theta = write(theta, delta, key=Row.of(state.seeds.write, state.clock.step).key(0))
+            theta = write(theta, jnp.asarray(delta), key=Row.of(state.seeds.write, state.clock.step).key(0))
             return theta, jnp.zeros_like(gradient) if self.integrator.resets else gradient, optimizer
 
         if self.interval == 1:

@@ -117,9 +117,7 @@ def from_published(
     return Ordinary(settings.norm * per_norm, settings.learning_rate * tau_theta / n_params)
 
 
-def to_published(
-    settings: Ordinary, *, perturbation: AbstractPerturbation, n_params: int, tau_theta: int
-) -> Published:
+def to_published(settings: Ordinary, *, perturbation: AbstractPerturbation, n_params: int, tau_theta: int) -> Published:
     """Our settings in the published convention: the inverse of `from_published`."""
     per_norm = perturbation.amplitude / math.sqrt(n_params * perturbation.mean_square(n_params))
     return Published(settings.amplitude / per_norm, settings.learning_rate * n_params / tau_theta)

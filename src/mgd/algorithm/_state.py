@@ -101,9 +101,7 @@ class Info(eqx.Module):
     updated: Bool[Array, ""]
 
 
-def rows_of(
-    presentation: Counter, *, seed: UInt32[Array, " 2"], n_samples: int, batch: int
-) -> Int[Array, " {batch}"]:
+def rows_of(presentation: Counter, *, seed: UInt32[Array, " 2"], n_samples: int, batch: int) -> Int[Array, " {batch}"]:
     """Rows of the training set in a presentation: batch·presentation, … in the order of shuffled epochs."""
     epoch, start = presentation.times(batch).divmod(n_samples)
     place = start + jnp.arange(batch, dtype=jnp.uint32)

@@ -32,5 +32,9 @@ class TimeConstants:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LONGEST:
                 raise ValueError(f"{name} must be a whole number of timesteps from 1 to 2**31, got {value!r}")
-        if isinstance(self.tau_hp, bool) or not isinstance(self.tau_hp, int | float) or not 0 < self.tau_hp < float("inf"):
+        if (
+            isinstance(self.tau_hp, bool)
+            or not isinstance(self.tau_hp, int | float)
+            or not 0 < self.tau_hp < float("inf")
+        ):
             raise ValueError(f"tau_hp must be a finite number of timesteps above 0, got {self.tau_hp!r}")

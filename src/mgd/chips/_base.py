@@ -16,11 +16,14 @@ class AbstractChip(eqx.Module):
 
     Attributes:
         n_params: P.
-        groups: names of slices of θ (layers, banks).
     """
 
     n_params: AbstractVar[int]
-    groups: AbstractVar[Mapping[str, slice]]
+
+    @property
+    @abstractmethod
+    def groups(self) -> Mapping[str, slice]:
+        """Names of slices of θ (layers, banks)."""
 
     @abstractmethod
     def init(self, *, key: PRNGKeyArray) -> Float[Array, " p"]:
@@ -45,7 +48,9 @@ class AbstractChip(eqx.Module):
         """The outputs for a batch of inputs."""
 
     @abstractmethod
-    def cost(self, outputs: Float[Array, "batch outputs"], target: Float[Array, "batch outputs"]) -> Float[Array, " batch"]:
+    def cost(
+        self, outputs: Float[Array, "batch outputs"], target: Float[Array, "batch outputs"]
+    ) -> Float[Array, " batch"]:
         """The cost of each sample's outputs."""
 
     @abstractmethod

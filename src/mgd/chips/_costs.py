@@ -1,5 +1,7 @@
 """Costs of a batch of outputs, sample by sample."""
 
+from abc import abstractmethod
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.nn import log_softmax
@@ -9,8 +11,11 @@ from jaxtyping import Array, Float
 class AbstractCost(eqx.Module):
     """The cost of each sample in a batch."""
 
-    def __call__(self, outputs: Float[Array, "batch outputs"], target: Float[Array, "batch outputs"]) -> Float[Array, " batch"]:
-        raise NotImplementedError
+    @abstractmethod
+    def __call__(
+        self, outputs: Float[Array, "batch outputs"], target: Float[Array, "batch outputs"]
+    ) -> Float[Array, " batch"]:
+        """The costs, from outputs and targets."""
 
 
 class MeanSquaredError(AbstractCost):

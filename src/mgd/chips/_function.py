@@ -67,5 +67,4 @@ def from_function(
     shape = eqx.filter_eval_shape(init, jax.random.key(0)).shape
     if len(shape) != 1 or shape[0] == 0:
         raise ValueError(f"init must give a vector of at least one parameter, got shape {shape}")
-    return FunctionChip(function, init, respond, cost_named(cost), shape[0])
-
+    return FunctionChip(function=function, start=init, response=respond, loss=cost_named(cost), n_params=shape[0])

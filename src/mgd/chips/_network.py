@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -29,7 +30,7 @@ class NetworkChip(AbstractChip):
     loss: AbstractCost
     n_params: int = eqx.field(static=True)
     _skeleton: eqx.Module = eqx.field(static=True)
-    _structure: jax.tree_util.PyTreeDef = eqx.field(static=True)
+    _structure: Any = eqx.field(static=True)
     _shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
 
     def __init__(self, make: Callable[[PRNGKeyArray], eqx.Module], cost: str | AbstractCost = "mse"):

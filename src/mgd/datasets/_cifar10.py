@@ -132,9 +132,7 @@ def read_archive(found: Found) -> tuple[Samples, Samples]:
 
             return _from_batches(read, file)
     except (tarfile.TarError, EOFError, OSError, KeyError, zlib.error) as error:
-        raise DataError(
-            f"{file} is not CIFAR-10's archive ({error}); delete it and fetch it again"
-        ) from error
+        raise DataError(f"{file} is not CIFAR-10's archive ({error}); delete it and fetch it again") from error
 
 
 def _from_batches(read: Callable[[str], bytes], where: Path) -> tuple[Samples, Samples]:
@@ -189,9 +187,7 @@ def _read_batch(content: bytes, name: str) -> tuple[UInt8[np.ndarray, "n 32 32 3
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(f"{name} is not a CIFAR-10 batch ({error}); delete it and fetch it again") from error
     if len(images) != len(labels):
-        raise DataError(
-            f"{name} has {len(images)} images but {len(labels)} labels; delete it and fetch it again"
-        )
+        raise DataError(f"{name} has {len(images)} images but {len(labels)} labels; delete it and fetch it again")
     return images.transpose(0, 2, 3, 1), labels
 
 
@@ -206,7 +202,5 @@ class _ArrayUnpickler(pickle.Unpickler):
             ("numpy", "dtype"): np.dtype,
         }
         if (module, name) not in allowed:
-            raise DataError(
-                f"asks for {module}.{name}, which no CIFAR-10 batch needs: refused; fetch it again"
-            )
+            raise DataError(f"asks for {module}.{name}, which no CIFAR-10 batch needs: refused; fetch it again")
         return allowed[module, name]

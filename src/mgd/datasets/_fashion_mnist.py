@@ -95,9 +95,7 @@ def read_idx(file: Path, n_axes: int) -> UInt8[np.ndarray, "..."]:
     try:
         content = gzip.decompress(file.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{file} is not a readable gzip file ({error}); delete it and fetch it again"
-        ) from error
+        raise DataError(f"{file} is not a readable gzip file ({error}); delete it and fetch it again") from error
     magic = bytes((0, 0, _UNSIGNED_BYTE, n_axes))
     start = 4 + 4 * n_axes
     if content[:4] != magic or len(content) < start:

@@ -85,9 +85,7 @@ def find(file_set: FileSet, data: str | os.PathLike | None = None) -> Found | No
             for below in layout.folders:
                 matches = [sorted((folder / below).glob(pattern)) for pattern in layout.patterns]
                 if all(matches):
-                    return Found(
-                        layout.name, folder / below, tuple(file for match in matches for file in match)
-                    )
+                    return Found(layout.name, folder / below, tuple(file for match in matches for file in match))
     return None
 
 
@@ -104,9 +102,7 @@ def check(file: Path, expected: str) -> None:
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}; check its permissions") from error
     if got != expected:
-        raise DataError(
-            f"{file} is corrupt: its SHA-256 should be {expected}, got {got}; delete it and fetch it again"
-        )
+        raise DataError(f"{file} is corrupt: its SHA-256 should be {expected}, got {got}; delete it and fetch it again")
 
 
 def download(file_set: FileSet, folder: Path) -> Found:

@@ -102,7 +102,9 @@ def cnn(
     for k, n in enumerate(channels):
         height, width = (height - 2) // 2, (width - 2) // 2
         if min(height, width) < 1:
-            raise ValueError(f"images of {tuple(input_shape)} are too small for {len(channels)} convolutions with pooling")
+            raise ValueError(
+                f"images of {tuple(input_shape)} are too small for {len(channels)} convolutions with pooling"
+            )
         w_key, b_key = jax.random.split(jax.random.fold_in(key, k))
         fans = 9 * inputs, 9 * n
         layers.append(

@@ -1,6 +1,7 @@
 """Layered perceptrons, as published: the bias is a threshold, subtracted."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import equinox as eqx
 import jax
@@ -25,11 +26,8 @@ class Dense(eqx.Module):
     activation: str = eqx.field(static=True)
 
     def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch outputs"]:
-        if x.shape[0] == 1:
-            # A matrix–vector product as multiply and sum fuses with the making of θ + θ̃, and over replicas.
-            total = jnp.sum(self.weight * x, axis=-1)[None]
-        else:
-            total = x @ self.weight.T
+        # A matrix–vector product as multiply and sum fuses with the making of θ + θ̃, and over replicas.
+        total = jnp.sum(self.weight * x, axis=-1)[None] if x.shape[0] == 1 else x @ self.weight.T
         return ACTIVATIONS[self.activation](total - self.bias[None])
 
 
@@ -75,7 +73,7 @@ def mlp(
         if name not in ACTIVATIONS:
             raise ValueError(f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
     layers = []
-    for k, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for k, (inputs, outputs) in enumerate(pairwise(sizes)):
         w_key, b_key = jax.random.split(jax.random.fold_in(key, k))
         layers.append(
             Dense(

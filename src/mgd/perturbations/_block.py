@@ -1,5 +1,6 @@
 """A subset of the parameters at a time."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 
 import equinox as eqx
@@ -37,23 +38,24 @@ class Block(AbstractPerturbation):
     """
 
     inner: AbstractPerturbation
-    n_blocks: int | None = eqx.field(default=None, static=True)
-    sizes: tuple[int, ...] | None = eqx.field(default=None, static=True)
+    amplitude: float
+    n_blocks: int | None = eqx.field(static=True)
+    sizes: tuple[int, ...] | None = eqx.field(static=True)
 
-    def __check_init__(self):
-        if (self.n_blocks is None) == (self.sizes is None):
-            raise ValueError(f"Block takes n_blocks or sizes, got n_blocks={self.n_blocks} and sizes={self.sizes}")
-        if min(self.sizes if self.sizes is not None else (self.n_blocks,), default=0) < 1:
-            raise ValueError(f"blocks must not be empty, got n_blocks={self.n_blocks}, sizes={self.sizes}")
-
-    @property
-    def amplitude(self) -> float:
-        return self.inner.amplitude
+    def __init__(self, inner: AbstractPerturbation, *, n_blocks: int | None = None, sizes: Sequence[int] | None = None):
+        if (n_blocks is None) == (sizes is None):
+            raise ValueError(f"Block takes n_blocks or sizes, got n_blocks={n_blocks} and sizes={sizes}")
+        if min([n_blocks] if n_blocks is not None else sizes or [], default=0) < 1:
+            raise ValueError(f"blocks must not be empty, got n_blocks={n_blocks}, sizes={sizes}")
+        self.inner = inner
+        self.amplitude = inner.amplitude
+        self.n_blocks = n_blocks
+        self.sizes = None if sizes is None else tuple(sizes)
 
     def block_sizes(self, n_params: int) -> tuple[int, ...]:
         """The size of each block of a chip with that many parameters."""
-        if self.sizes is not None:
-            return self.sizes
+        if self.n_blocks is None:
+            return self.sizes or ()
         size = -(-n_params // self.n_blocks)
         return tuple(min(size, n_params - start) for start in range(0, n_params, size))
 

@@ -1,0 +1,44 @@
+# Everything a fresh machine needs is Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow bench lock clean
+
+# Train simulated chips to read the letters N, I, S and T, and draw how they learn.
+demo: $(VENV)/run
+	$(BIN)/mgd train nist7x7
+
+# Lint, format, types and every test but the slow ones.
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/dev
+	$(BIN)/python -m pytest -m slow
+
+# Speed, as ratios to what this machine can do. Needs a C compiler with OpenMP.
+bench: $(VENV)/dev
+	$(BIN)/python -m pytest benchmarks -m '' -p no:xdist --benchmark-only
+
+# Newest versions that fit pyproject.toml.
+lock: $(VENV)/dev
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate pyproject.toml -o requirements/run.txt
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mgd needs Python 3.11 or newer, found " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11 " )'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -r requirements/run.txt
+	$(BIN)/python -m pip install -q --no-deps -e .
+	@touch $@
+
+$(VENV)/dev: requirements/dev.txt $(VENV)/run
+	$(BIN)/python -m pip install -q -r requirements/dev.txt
+	@touch $@

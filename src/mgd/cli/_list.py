@@ -1,0 +1,25 @@
+"""`mgd list`."""
+
+import click
+
+from ..datasets._catalogue import DESCRIPTIONS
+from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS
+
+_TABLES = {
+    "tasks": DESCRIPTIONS,
+    "algorithms": ALGORITHMS,
+    "perturbations": PERTURBATIONS,
+    "baselines": BASELINES,
+    "optimizers": OPTIMIZERS,
+    "engines": ENGINES,
+}
+
+
+@click.command("list", epilog="Example: mgd list")
+def list_names() -> None:
+    """List tasks, algorithms, perturbations, baselines, optimizers and engines."""
+    width = max(len(name) for table in _TABLES.values() for name in table)
+    for title, table in _TABLES.items():
+        click.secho(title, bold=True)
+        for name, line in table.items():
+            click.echo(f"  {name:<{width}}  {line}")

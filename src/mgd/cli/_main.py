@@ -1,0 +1,67 @@
+"""The group of commands, and how errors leave it."""
+
+import sys
+import warnings
+
+import click
+
+from .._errors import DataError, DivergedError, MgdError, MgdWarning
+from .._version import __version__
+from ._data import data
+from ._list import list_names
+from ._show import show
+from ._train import resume, train
+
+BAD_INPUT, DIVERGED, INTERRUPTED = 2, 3, 130
+
+
+class _Commands(click.Group):
+    """Lists commands in the order a newcomer meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: mgd train nist7x7 --replicas 16",
+)
+@click.version_option(__version__, prog_name="mgd")
+def commands() -> None:
+    """Train hardware neural networks by multiplexed gradient descent."""
+
+
+for _command in (train, resume, show, list_names, data):
+    commands.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs one command. Bad input is one line on stderr and exit code 2; a run that diverged, 3; stopped, 130."""
+    warnings.simplefilter("default", MgdWarning)
+    warnings.showwarning = _show_warning
+    try:
+        # click answers --help and the like with an exit code; commands return nothing.
+        sys.exit(commands.main(arguments, standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        _say(error.format_message())
+        sys.exit(BAD_INPUT)
+    except (DataError, DivergedError, MgdError, ValueError) as error:
+        _say(str(error))
+        sys.exit(DIVERGED if isinstance(error, DivergedError) else BAD_INPUT)
+    except KeyboardInterrupt:
+        _say("stopped at once; a run goes on from its last checkpoint with mgd resume RUN")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _say(message: str) -> None:
+    click.echo("mgd: " + " ".join(message.split()), err=True)
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    click.echo(f"mgd: warning: {message}", err=True)

@@ -1,0 +1,44 @@
+"""The progress bar of a run, on stderr."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from .._train import Session
+
+
+@contextmanager
+def progress(steps: int) -> Iterator[Callable[["Session"], None]]:
+    """Shows steps, cost, accuracy, speed and the time left while the body runs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=20) as bar:
+        task = bar.add_task("compiling", total=steps, figures="")
+
+        def on_progress(session: "Session") -> None:
+            snapshot = session.snapshot
+            figures = f"{_short(session.steps_per_second)} steps/s"
+            if snapshot.steps:
+                cost, accuracy = np.mean(snapshot.cost[-1]), np.mean(snapshot.accuracy[-1])
+                figures = f"cost {cost:.3g}  accuracy {accuracy:.1%}  {figures}"
+            bar.update(task, description="training", completed=snapshot.step, figures=figures)
+
+        yield on_progress
+
+
+def _short(number: float) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return "–" if number != number else f"{number:.3g}"

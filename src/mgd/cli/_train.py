@@ -1,0 +1,133 @@
+"""`mgd train` and `mgd resume`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..datasets._catalogue import DESCRIPTIONS
+from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS
+
+
+def _choice(names) -> click.Choice:
+    return click.Choice(list(names))
+
+
+def _sizes(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
+    """The sizes in "16" or "16,8"."""
+    if value is None:
+        return None
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"give whole numbers with commas between, such as 16 or 16,8, got {value!r}") from None
+
+
+_SETTINGS = (
+    click.option("--bits", type=int, help="Bits of parity."),
+    click.option("--hidden", callback=_sizes, metavar="N[,N…]", help="Neurons of each hidden layer: a perceptron."),
+    click.option("--channels", callback=_sizes, metavar="N[,N…]", help="Channels of each convolution: a CNN."),
+    click.option("--steps", type=int, help="Timesteps."),
+    click.option("--algorithm", type=_choice(ALGORITHMS), help="How costs become updates."),
+    click.option("--perturbation", type=_choice(PERTURBATIONS), help="Family of the perturbation."),
+    click.option("--blocks", type=int, help="Perturb parameters in that many blocks, one at a time."),
+    click.option("--baseline", type=_choice(BASELINES), help="What the perturbed cost is compared with."),
+    click.option("--amplitude", type=float, help="Perturbation of one parameter."),
+    click.option("--modulation-limit", type=float, help="Clamp on the change in cost."),
+    click.option("--learning-rate", type=float, help="On the ordinary gradient."),
+    click.option("--optimizer", type=_choice(OPTIMIZERS), help="The update rule."),
+    click.option("--weight-decay", type=float, help="Leak of the parameters, per update and learning rate."),
+    click.option("--tau-p", type=int, help="Timesteps a perturbation is held."),
+    click.option("--tau-x", type=int, help="Timesteps a sample is held."),
+    click.option("--tau-theta", type=int, help="Timesteps between parameter updates."),
+    click.option("--tau-hp", type=float, help="Time constant of the high-pass."),
+    click.option("--batch", type=int, help="Samples a measurement is averaged over."),
+    click.option("--replicas", type=int, help="Chips trained side by side."),
+    click.option("--engine", type=_choice(ENGINES), help="How chips are simulated."),
+    click.option("--seed", type=int, help="Everything random is drawn from it."),
+    click.option("--data", type=click.Path(path_type=str), help="Folder of the images."),
+)
+
+
+def _with_settings(command: Callable) -> Callable:
+    for option in reversed(_SETTINGS):
+        command = option(command)
+    return command
+
+
+@click.command(epilog="Example: mgd train parity --bits 2 --replicas 64 --out runs/xor")
+@click.argument("task", metavar="TASK|CONFIG.toml")
+@_with_settings
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
+def train(task: str, out: Path | None, as_json: bool, **settings: Any) -> None:
+    """Train simulated chips on TASK, or by the settings in CONFIG.toml.
+
+    Tasks: parity, nist7x7, yin-yang, digits, fashion-mnist, cifar10. Whatever is not given has a default that
+    learns; mgd list names the choices. Options go before the file's settings.
+    """
+    from ..runs._config import RunConfig
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    if task.endswith(".toml"):
+        config = RunConfig.read(Path(task), given)
+    else:
+        if task not in DESCRIPTIONS and Path(task).exists():
+            raise ValueError(f"{task!r} is a file but no .toml: give a task ({', '.join(DESCRIPTIONS)}) or CONFIG.toml")
+        config = RunConfig.of({"task": task, **given})
+    from ..runs._presets import resolve
+
+    config = resolve(config)
+    from ..runs import start
+
+    with _progress(config.steps) as on_progress:
+        folder = start(config, out, on_progress=on_progress)
+    _report(folder, as_json)
+
+
+@click.command(epilog="Example: mgd resume runs/parity-1")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
+def resume(run: Path, as_json: bool) -> None:
+    """Go on with RUN from its last checkpoint, to the bit as if it had never stopped."""
+    from ..runs._directory import read_config, read_summary
+
+    steps = read_config(run).steps
+    if read_summary(run) is not None:
+        click.echo(f"{run} is finished", err=True)
+    else:
+        from ..runs import resume as go_on
+
+        with _progress(steps) as on_progress:
+            go_on(run, on_progress=on_progress)
+    _report(run, as_json)
+
+
+def _progress(steps: int | None):
+    from ._progress import progress
+
+    return progress(steps or 1)
+
+
+def _report(folder: Path, as_json: bool) -> None:
+    """What the run came to, for a person or for a program."""
+    from ..runs._directory import CURVE, read_summary
+
+    summary = read_summary(folder) or {}
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    accuracies = [a for a in summary["accuracy_per_replica"] if a is not None]
+    n, solved = summary["replicas"], round(summary["solved_fraction"] * summary["replicas"])
+    if accuracies:
+        whose = "" if n == 1 else f" (mean of {n} chips; worst {min(accuracies):.1%}, best {max(accuracies):.1%})"
+        click.echo(f"{summary['task']}: test accuracy {summary['accuracy']:.1%}{whose}")
+        click.echo(f"  solved (accuracy of {summary['solved_accuracy']:.0%} or more) by {solved} of {n} chips")
+    counts = summary["counts"]
+    click.echo(
+        f"  {summary['n_params']:,} parameters, {summary['steps']:,} steps, "
+        f"{counts['cost_measurements']:,} cost measurements and {counts['parameter_writes']:,} writes a chip"
+    )
+    click.echo(f"  {summary['seconds']:.1f} s; picture: {folder / CURVE}")

@@ -1,0 +1,30 @@
+"""Run directories: settings, checkpoints, metrics, and resuming. Names load on first use."""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._config import RunConfig as RunConfig
+    from ._directory import read_config as read_config
+    from ._directory import read_summary as read_summary
+    from ._execute import Interrupted as Interrupted
+    from ._execute import resume as resume
+    from ._execute import start as start
+    from ._presets import resolve as resolve
+
+_HOMES = {
+    "Interrupted": "_execute",
+    "RunConfig": "_config",
+    "read_config": "_directory",
+    "read_summary": "_directory",
+    "resolve": "_presets",
+    "resume": "_execute",
+    "start": "_execute",
+}
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

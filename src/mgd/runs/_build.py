@@ -1,0 +1,104 @@
+"""From settings to chip, task and algorithm."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import optax
+
+from .. import chips, datasets, perturbations
+from ..algorithm import Accumulate, Algorithm, HighPass, LowPass, Remeasured, TimeConstants, TwoSided
+from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError
+from ..datasets import Task
+from ..perturbations import AbstractPerturbation, Block
+from ._config import RunConfig
+
+_BASELINES = {"remeasured": Remeasured, "two-sided": TwoSided, "high-pass": HighPass}
+_INTEGRATORS = {"discrete": Accumulate, "analog": LowPass}
+_FAMILIES: dict[str, Callable[..., AbstractPerturbation]] = {
+    "rademacher": perturbations.Rademacher,
+    "walsh": perturbations.Walsh,
+    "lfsr": perturbations.LFSR,
+    "gaussian": perturbations.Gaussian,
+    "sequential": perturbations.Sequential,
+    "sinusoid": perturbations.Sinusoid,
+}
+_MOMENTUM = 0.9
+T = TypeVar("T")
+
+
+def build_task(config: RunConfig) -> Task:
+    """The task of resolved settings.
+
+    Raises:
+        ValueError: if the task does not take what was given.
+        DataError: if its files cannot be found, fetched or read.
+    """
+    return datasets.load(config.task, bits=config.bits, data=config.data)
+
+
+def build_chip(config: RunConfig, task: Task) -> AbstractChip:
+    """The chip of resolved settings, made to fit a task.
+
+    Raises:
+        ValueError: if the network does not fit the task.
+    """
+    if config.channels is not None:
+        return chips.cnn(
+            task.input_shape, config.channels, task.n_outputs, cost=_cost(config), init=_given(config.init)
+        )
+    inputs = 1
+    for n in task.input_shape:
+        inputs *= n
+    sizes = (inputs, *_given(config.hidden), task.n_outputs)
+    output = "logistic" if config.cost == "mse" else "linear"
+    return chips.mlp(
+        sizes, activation=_given(config.activation), output=output, cost=_cost(config), init=_given(config.init)
+    )
+
+
+def build_algorithm(config: RunConfig) -> Algorithm:
+    """The algorithm of resolved settings.
+
+    Raises:
+        ValueError: if its parts cannot be used together.
+    """
+    return Algorithm(
+        perturbation=_perturbation(config),
+        baseline=_BASELINES[_given(config.baseline)](),
+        integrator=_INTEGRATORS[_given(config.algorithm)](),
+        optimizer=_optimizer(config),
+        time_constants=TimeConstants(
+            tau_p=_given(config.tau_p),
+            tau_x=_given(config.tau_x),
+            tau_theta=_given(config.tau_theta),
+            tau_hp=_given(config.tau_hp),
+        ),
+        modulation_limit=config.modulation_limit,
+    )
+
+
+def _perturbation(config: RunConfig) -> AbstractPerturbation:
+    family = _FAMILIES[_given(config.perturbation)](amplitude=_given(config.amplitude))
+    return family if config.blocks is None else Block(family, n_blocks=config.blocks)
+
+
+def _optimizer(config: RunConfig) -> optax.GradientTransformation:
+    rate, name = _given(config.learning_rate), _given(config.optimizer)
+    if name in ("momentum", "nesterov"):
+        update = optax.sgd(rate, _MOMENTUM, nesterov=name == "nesterov")
+    else:
+        update = getattr(optax, name)(rate)
+    if config.weight_decay:
+        return optax.chain(optax.add_decayed_weights(config.weight_decay), update)
+    return update
+
+
+def _cost(config: RunConfig) -> AbstractCost:
+    return MeanSquaredError() if config.cost == "mse" else CrossEntropy(config.label_smoothing or 0.0)
+
+
+def _given(value: T | None) -> T:
+    """A setting that `resolve` has filled in."""
+    if value is None:
+        raise ValueError("these settings are not resolved: call resolve first")
+    return value

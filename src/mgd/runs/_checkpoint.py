@@ -1,0 +1,126 @@
+"""A run's snapshot in one file: written beside, then renamed, so that there is always a whole one."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from .._errors import RunError
+from .._train import Snapshot
+from .._version import __version__
+
+FILE = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What can be read of a checkpoint without its arrays.
+
+    Attributes:
+        version: of the program that wrote it.
+        step: timesteps made.
+        seconds: wall time so far.
+    """
+
+    version: str
+    step: int
+    seconds: float
+
+
+def write_checkpoint(folder: Path, snapshot: Snapshot) -> None:
+    """Writes a snapshot into a run directory, in place of the last.
+
+    Raises:
+        OSError: if it cannot be written; the last checkpoint is then untouched.
+    """
+    arrays = _named_leaves(snapshot)
+    arrays["history.steps"] = np.array(snapshot.steps, np.int64)
+    arrays["history.accuracy"] = np.array(snapshot.accuracy, np.float32)
+    arrays["history.cost"] = np.array(snapshot.cost, np.float32)
+    header = {"version": __version__, "step": snapshot.step, "seconds": snapshot.seconds}
+    replace_file(folder / FILE, save(arrays, {"mgd": json.dumps(header)}))
+
+
+def read_header(folder: Path) -> Header | None:
+    """What the checkpoint of a run directory says of itself; None if there is no checkpoint.
+
+    Raises:
+        RunError: if it is not a whole checkpoint.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "np") as file:
+            return Header(**json.loads(file.metadata()["mgd"]))
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is not a checkpoint, or is damaged ({error}); start the run anew") from error
+
+
+def read_checkpoint(folder: Path, like: Snapshot) -> Snapshot | None:
+    """The snapshot in a run directory; None if there is none yet.
+
+    Args:
+        folder: the run directory.
+        like: a fresh snapshot of the same settings, for its structure.
+
+    Raises:
+        RunError: if it was written by another version, or does not belong to these settings.
+    """
+    header = read_header(folder)
+    if header is None:
+        return None
+    path = folder / FILE
+    if header.version != __version__:
+        raise RunError(
+            f"{path} was written by mgd {header.version} and this is mgd {__version__}: "
+            f"resume it with that version (pip install mgd=={header.version})"
+        )
+    with safe_open(path, "np") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    fresh = _named_leaves(like)
+    for name, leaf in fresh.items():
+        if name not in arrays or arrays[name].shape != leaf.shape or arrays[name].dtype != leaf.dtype:
+            raise RunError(f"{path} does not fit the settings in config.toml ({name} differs); start the run anew")
+    leaves = [jnp.asarray(arrays[name]) for name in fresh]
+    structure = jax.tree.structure(eqx.filter(like.progress, eqx.is_array))
+    progress = eqx.combine(jax.tree.unflatten(structure, leaves), like.progress)
+    return Snapshot(
+        progress=progress,
+        steps=arrays["history.steps"].tolist(),
+        accuracy=list(arrays["history.accuracy"]),
+        cost=list(arrays["history.cost"]),
+        seconds=header.seconds,
+    )
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Puts content at a path so that a reader, or a power cut, sees all of it or the file as it was."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _named_leaves(snapshot: Snapshot) -> dict[str, np.ndarray]:
+    """The engine's arrays by their path."""
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(snapshot.progress, eqx.is_array))
+    return {"progress" + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}

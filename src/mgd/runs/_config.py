@@ -1,0 +1,147 @@
+"""A run's settings, as they stand in TOML. Nothing here imports JAX."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..datasets._catalogue import check_name
+from ._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS
+
+Positive = Annotated[int, Field(ge=1, strict=True)]
+Tau = Annotated[int, Field(ge=1, le=2**31, strict=True)]
+Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_CHOICES = {
+    "algorithm": ALGORITHMS,
+    "perturbation": PERTURBATIONS,
+    "baseline": BASELINES,
+    "optimizer": OPTIMIZERS,
+    "engine": ENGINES,
+}
+
+
+class RunConfig(BaseModel):
+    """Every setting of a run. What is None is the task's default, filled in by `resolve`.
+
+    Attributes:
+        task: what is learnt.
+        bits: of parity.
+        hidden: neurons of each hidden layer: makes the chip a perceptron.
+        channels: of each convolution: makes the chip a convolutional network.
+        activation: of a perceptron's hidden neurons.
+        init: how parameters start.
+        cost: mse or cross-entropy.
+        label_smoothing: of cross-entropy.
+        algorithm: discrete or analog.
+        perturbation: the family.
+        blocks: if given, parameters are perturbed in that many blocks, one after the other.
+        baseline: what the perturbed cost is compared with.
+        amplitude: Δθ of one parameter.
+        modulation_limit: clamp on C̃.
+        optimizer: the update rule.
+        learning_rate: η on the ordinary gradient.
+        weight_decay: added to the gradient, times θ: a leak of the weights.
+        tau_p: timesteps a perturbation is held.
+        tau_x: timesteps a sample is held.
+        tau_theta: timesteps between updates, or the low-pass's constant.
+        tau_hp: the high-pass's constant.
+        batch: samples a measurement is averaged over.
+        steps: timesteps.
+        replicas: chips trained side by side.
+        seed: everything random is drawn from it.
+        engine: how it is simulated.
+        log_every: timesteps between evaluations; None: evenly in the logarithm.
+        data: folder of the images.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    bits: Annotated[int, Field(ge=2, le=16, strict=True)] | None = None
+    hidden: tuple[Positive, ...] | None = None
+    channels: tuple[Positive, ...] | None = None
+    activation: Literal["logistic", "tanh", "relu"] | None = None
+    init: Literal["uniform", "glorot"] | None = None
+    cost: Literal["mse", "cross-entropy"] | None = None
+    label_smoothing: Annotated[float, Field(ge=0, le=1)] | None = None
+    algorithm: str | None = None
+    perturbation: str | None = None
+    blocks: Positive | None = None
+    baseline: str | None = None
+    amplitude: Amount | None = None
+    modulation_limit: Amount | None = None
+    optimizer: str | None = None
+    learning_rate: Amount | None = None
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    tau_p: Tau | None = None
+    tau_x: Tau | None = None
+    tau_theta: Tau | None = None
+    tau_hp: Amount | None = None
+    batch: Positive | None = None
+    steps: Positive | None = None
+    replicas: Positive | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
+    engine: str | None = None
+    log_every: Positive | None = None
+    data: str | None = None
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Self:
+        """The settings of a dictionary.
+
+        Raises:
+            ValueError: if one is unknown, of the wrong type or out of range: one line.
+        """
+        try:
+            config = cls(**settings)
+        except ValidationError as error:
+            raise ValueError(_one_line(error, list(cls.model_fields))) from None
+        check_name(config.task)
+        for field, choices in _CHOICES.items():
+            value = getattr(config, field)
+            if value is not None and value not in choices:
+                raise ValueError(f"unknown {field} {value!r}{_nearest(value, choices)}; choose {', '.join(choices)}")
+        if config.hidden is not None and config.channels is not None:
+            raise ValueError("a chip has hidden (perceptron) or channels (convolutional network), not both")
+        return config
+
+    @classmethod
+    def read(cls, path: Path, changes: dict[str, Any] | None = None) -> Self:
+        """The settings in a TOML file, some of them changed.
+
+        Raises:
+            ValueError: if the file cannot be read or a setting is wrong; the file is named.
+        """
+        try:
+            settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{path} is not TOML: {error}") from error
+        try:
+            return cls.of(settings | (changes or {}))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def toml(self) -> str:
+        """These settings as TOML, without those that are None."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json"))
+
+
+def _one_line(error: ValidationError, fields: list[str]) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}{_nearest(name, fields)}"
+    if first["type"] == "missing":
+        return f"the setting {name!r} is needed and was not given"
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    return f"{name}: {message}, got {first['input']!r}"
+
+
+def _nearest(name: str, known) -> str:
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f": did you mean {near[0]!r}?" if near else ""

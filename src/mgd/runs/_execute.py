@@ -1,0 +1,223 @@
+"""Runs a session into a run directory, and takes up where it was left."""
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from safetensors.numpy import save
+
+from .._errors import RunError
+from .._train import Session
+from .._version import __version__
+from ..datasets import Task
+from ._build import build_algorithm, build_chip, build_task
+from ._checkpoint import read_checkpoint, replace_file, write_checkpoint
+from ._config import RunConfig
+from ._curve import draw_curve
+from ._directory import (
+    CURVE,
+    SUMMARY,
+    THETA,
+    create_directory,
+    only_writer,
+    read_config,
+    read_summary,
+    write_metrics,
+)
+from ._presets import resolve
+
+CHECKPOINT_SECONDS = 15.0
+# At most one part in this of the time goes into writing checkpoints.
+_CHECKPOINT_SHARE = 20
+
+OnProgress = Callable[[Session], None]
+
+
+class Interrupted(Exception):
+    """The run was asked to stop (Ctrl-C, SIGTERM); its checkpoint is written.
+
+    Attributes:
+        folder: the run directory.
+        step: timesteps made.
+    """
+
+    def __init__(self, folder: Path, step: int):
+        super().__init__(f"stopped at step {step}; go on with: mgd resume {folder}")
+        self.folder, self.step = folder, step
+
+
+def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress = lambda session: None) -> Path:
+    """Trains by these settings into a fresh run directory.
+
+    Args:
+        config: settings; what is None is the task's default.
+        out: the directory; None for the first free `runs/TASK-N`.
+        on_progress: called about twice a second.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        ValueError: if the settings are wrong or do not go together.
+        DataError: if the task's files cannot be had.
+        RunError: if the directory exists or cannot be written.
+        DivergedError: if a cost was not finite; the last good checkpoint is kept.
+        Interrupted: if the run was asked to stop.
+    """
+    config = resolve(config)
+    task = build_task(config)
+    session = _session(config, task)
+    folder = create_directory(out, config)
+    with only_writer(folder):
+        _run(session, config, folder, on_progress)
+    return folder
+
+
+def resume(folder: Path, *, on_progress: OnProgress = lambda session: None) -> Path:
+    """Goes on with a run from its last checkpoint; it ends as if it had never stopped, to the bit.
+
+    Args:
+        folder: the run directory.
+        on_progress: called about twice a second.
+
+    Raises:
+        RunError: if it is not a run directory, or its checkpoint cannot be used.
+        DataError, DivergedError, Interrupted: as `start`.
+    """
+    config = resolve(read_config(folder))
+    with only_writer(folder):
+        if read_summary(folder) is None:
+            session = _session(config, build_task(config))
+            session.snapshot = read_checkpoint(folder, session.snapshot) or session.snapshot
+            _run(session, config, folder, on_progress)
+    return folder
+
+
+def _session(config: RunConfig, task: Task) -> Session:
+    settings = config.model_dump()
+    return Session(
+        build_chip(config, task),
+        task,
+        build_algorithm(config),
+        n_steps=settings["steps"],
+        n_replicas=settings["replicas"],
+        batch=settings["batch"],
+        key=jax.random.key(settings["seed"]),
+        engine=settings["engine"],
+        log_every=settings["log_every"],
+    )
+
+
+def _run(session: Session, config: RunConfig, folder: Path, on_progress: OnProgress) -> None:
+    try:
+        _checkpoint(session, folder)
+        due = time.monotonic() + CHECKPOINT_SECONDS
+        with _stop_requested() as stop:
+            while not session.finished:
+                session.advance()
+                on_progress(session)
+                if stop():
+                    _checkpoint(session, folder)
+                    raise Interrupted(folder, session.snapshot.step)
+                if time.monotonic() >= due:
+                    taken = _checkpoint(session, folder)
+                    due = time.monotonic() + max(CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * taken)
+        _checkpoint(session, folder)
+        _finish(session, config, folder)
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        raise RunError(
+            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: mend that, then mgd resume {folder}"
+        ) from error
+
+
+def _checkpoint(session: Session, folder: Path) -> float:
+    """Writes checkpoint and metrics; the seconds it took."""
+    started = time.monotonic()
+    write_checkpoint(folder, session.snapshot)
+    if session.snapshot.steps:
+        write_metrics(folder, session.history())
+    return time.monotonic() - started
+
+
+def _finish(session: Session, config: RunConfig, folder: Path) -> None:
+    """Writes what a finished run leaves; the summary last, as it says that all the rest is there."""
+    theta = np.asarray(session.snapshot.progress.state.theta)
+    groups = {name: [piece.start, piece.stop] for name, piece in session.chip.groups.items()}
+    replace_file(folder / THETA, save({"theta": theta}, {"groups": json.dumps(groups)}))
+    summary = summarise(session, config)
+    chips = "1 chip" if session.n_replicas == 1 else f"{session.n_replicas} chips"
+    draw_curve(
+        session.history(),
+        folder / CURVE,
+        title=f"{config.task}: {chips} of {session.chip.n_params:,} parameters, {config.algorithm} MGD, "
+        f"{config.perturbation} perturbation",
+        chance=_chance(session.task),
+    )
+    replace_file(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
+
+
+def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
+    """The summary of a finished session, of plain JSON types."""
+    result = session.result()
+    accuracy = [_number(a) for a in np.asarray(result.accuracy)]
+    return {
+        "task": config.task,
+        "engine": "measured",
+        "algorithm": config.algorithm,
+        "perturbation": config.perturbation,
+        "n_params": session.chip.n_params,
+        "steps": result.n_steps,
+        "replicas": session.n_replicas,
+        "batch": session.batch,
+        "seed": config.seed,
+        "accuracy": _number(np.mean(np.asarray(result.accuracy))),
+        "accuracy_per_replica": accuracy,
+        "cost": _number(np.mean(np.asarray(result.cost))),
+        "solved_accuracy": session.task.solved_accuracy,
+        "solved_fraction": _number(np.mean(np.asarray(result.solved))),
+        "counts": result.counts.as_dict(),
+        "seconds": round(result.seconds, 3),
+        "version": __version__,
+    }
+
+
+def _number(value: Any) -> float | None:
+    """A JSON number; None for NaN, which JSON does not have."""
+    return None if math.isnan(value) else float(value)
+
+
+def _chance(task: Task) -> float:
+    """The accuracy of always naming the commonest class."""
+    y = task.test.y
+    shares = [y.mean(), 1 - y.mean()] if y.shape[1] == 1 else y.mean(0)
+    return float(max(shares))
+
+
+@contextmanager
+def _stop_requested() -> Iterator[Callable[[], bool]]:
+    """Turns Ctrl-C and SIGTERM into a question that is asked between pieces; a second Ctrl-C is not held back."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    try:
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread, where signals do not arrive
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,45 @@
+"""The names settings go by, each with one line. Nothing here imports JAX."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+ALGORITHMS: Mapping[str, str] = MappingProxyType(
+    {
+        "discrete": "baseline re-measured, G accumulated over tau_theta steps, used and reset",
+        "analog": "cost through a high-pass, G through a low-pass, parameters written every step",
+    }
+)
+PERTURBATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "rademacher": "independent random signs (SPSA)",
+        "walsh": "orthogonal sign codes, exact over one code period",
+        "lfsr": "sign codes of a maximal-length shift register, as a chip carries them",
+        "gaussian": "independent normal values",
+        "sequential": "one parameter at a time (finite differences)",
+        "sinusoid": "a frequency for each parameter (lock-in)",
+    }
+)
+BASELINES: Mapping[str, str] = MappingProxyType(
+    {
+        "remeasured": "cost at zero perturbation, measured whenever sample or parameters change",
+        "two-sided": "cost at plus and at minus the perturbation, every step",
+        "high-pass": "no baseline: the cost through a first-order high-pass of tau_hp",
+    }
+)
+OPTIMIZERS: Mapping[str, str] = MappingProxyType(
+    {
+        "sgd": "plain gradient descent",
+        "momentum": "gradient descent with momentum 0.9",
+        "nesterov": "gradient descent with Nesterov momentum 0.9",
+        "adam": "Adam (Kingma and Ba 2015)",
+        "rmsprop": "RMSProp (Tieleman and Hinton 2012)",
+        "adagrad": "AdaGrad (Duchi et al. 2011)",
+        "lion": "Lion (Chen et al. 2023)",
+    }
+)
+ENGINES: Mapping[str, str] = MappingProxyType(
+    {
+        "auto": "the fastest engine that covers the settings",
+        "measured": "simulates every measurement: the reference",
+    }
+)
