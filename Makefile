@@ -18,7 +18,7 @@ test-slow: $(VENV)/dev
 
 # Speed, as ratios to what this machine can do. Needs a C compiler with OpenMP.
 bench: $(VENV)/dev
-	$(BIN)/python -m pytest benchmarks -m '' -p no:xdist --benchmark-only
+	$(BIN)/python benchmarks/measured.py
 
 # Newest versions that fit pyproject.toml.
 lock: $(VENV)/dev

@@ -10,6 +10,7 @@ from ._hash import Row, mix
 
 _ROUNDS = 4
 _SPREAD = 0x9E3779B9
+_ROTATION = 0xFFFFFFFF  # a column that no round uses
 
 
 def permute(index: UInt32[Array, "*shape"], row: Row, n: int) -> UInt32[Array, "*shape"]:
@@ -34,16 +35,17 @@ def permute(index: UInt32[Array, "*shape"], row: Row, n: int) -> UInt32[Array, "
     """
     if n == 1:
         return jnp.zeros_like(index)
-    a = math.isqrt(n - 1) + 1
+    a = 1 << (n.bit_length() // 2) if n & (n - 1) == 0 else math.isqrt(n - 1) + 1
     b = -(-n // a)
-    once = _feistel(index, row, a, b)
-    if a * b == n:
-        return once
-    return lax.while_loop(
-        lambda i: jnp.any(i >= n),
-        lambda i: jnp.where(i >= n, _feistel(i, row, a, b), i),
-        once,
-    )
+    moved = _feistel(index, row, a, b)
+    size = jnp.uint32(n)
+    if a * b > n:
+        moved = lax.while_loop(
+            lambda i: jnp.any(i >= size), lambda i: jnp.where(i >= size, _feistel(i, row, a, b), i), moved
+        )
+    # A keyed rotation: whatever the network leaves uneven, every place is equally likely for every element.
+    rotation = row.words(jnp.uint32(_ROTATION)) % size
+    return _add(moved, jnp.broadcast_to(rotation, moved.shape), n)
 
 
 def _feistel(index: UInt32[Array, "*shape"], row: Row, a: int, b: int) -> UInt32[Array, "*shape"]:
@@ -61,4 +63,4 @@ def _below(word: UInt32[Array, "*shape"], n: int) -> UInt32[Array, "*shape"]:
 
 def _add(x: UInt32[Array, "*shape"], y: UInt32[Array, "*shape"], n: int) -> UInt32[Array, "*shape"]:
     total = x + y
-    return jnp.where(total >= n, total - jnp.uint32(n), total)
+    return jnp.where(total >= jnp.uint32(n), total - jnp.uint32(n), total)

@@ -99,12 +99,18 @@ def assert_mean(values, expected, *, deviations: float = 5.0, allowance: float =
     error = values.std(0, ddof=1) / np.sqrt(len(values))
     assert (error > 0).any()
     assert (np.abs(values.mean(0) - expected) <= deviations * error + allowance).all(), (
-        (values.mean(0) - expected) / error
-    )
+        values.mean(0) - expected
+    ) / error
 
 
-@pytest.mark.parametrize("baseline", [Remeasured(), TwoSided()], ids=["remeasured", "two-sided"])
-@pytest.mark.parametrize("name", FAMILIES)
+TWO_SIDED = ("gaussian", "sequential")
+
+
+@pytest.mark.parametrize(
+    ("name", "baseline"),
+    [*((name, Remeasured()) for name in FAMILIES), *((name, TwoSided()) for name in TWO_SIDED)],
+    ids=[*FAMILIES, *(f"{name}-two-sided" for name in TWO_SIDED)],
+)
 def test_g_is_the_mean_gradient_of_the_samples_seen(name, baseline):
     # 12 timesteps see 6 presentations.
     tau_theta = 12
@@ -120,8 +126,7 @@ def test_g_is_the_mean_gradient_of_the_samples_seen(name, baseline):
     assert_mean(np.asarray(watched.total) / n_windows - seen - bias, 0.0)
 
 
-@pytest.mark.parametrize("name", ["rademacher", "sinusoid"])
-@pytest.mark.parametrize(("tau_p", "tau_theta"), [(3, 7), (2, 20)])
+@pytest.mark.parametrize(("name", "tau_p", "tau_theta"), [("rademacher", 3, 7), ("sinusoid", 2, 20)])
 def test_holds_that_do_not_divide_a_window_leave_g_unbiased(name, tau_p, tau_theta):
     times = TimeConstants(tau_p=tau_p, tau_x=2**31, tau_theta=tau_theta)
     algorithm = Algorithm(FAMILIES[name](1e-3), Remeasured(), Accumulate(), watch(), times)
@@ -137,15 +142,16 @@ def linear(gradient):
 GRADIENT = jnp.array([1.0, -2.0, 0.5, 0.0, 1.5, -0.25, 0.75, 3.0, -1.0])
 
 
-# BUG: `Walsh.high_pass_gain` takes successive values for uncorrelated; in a row that sums to nought they have
-# −1/(N−1), so G is 6.6 % too large for P = 9 at (3, 8, 4.0), and single parameters of single seeds are 30 % off.
 @pytest.mark.parametrize(
     ("name", "tau_p", "tau_x", "tau_hp"),
     [
-        (name, *times)
-        for name in ("rademacher", "gaussian", "lfsr", "sinusoid", "walsh")
-        for times in ((1, 100, 100.0), (3, 8, 4.0), (4, 13, 100.0))
-        if (name, times[2]) != ("sinusoid", 4.0)  # the band would reach below the corner: refused
+        ("rademacher", 3, 8, 4.0),
+        ("rademacher", 4, 13, 100.0),
+        ("gaussian", 3, 8, 4.0),
+        ("lfsr", 3, 8, 4.0),
+        ("sinusoid", 4, 13, 20.0),
+        ("walsh", 1, 100, 100.0),
+        ("walsh", 3, 8, 4.0),
     ],
 )
 def test_through_a_high_pass_and_a_low_pass_g_is_the_gradient(name, tau_p, tau_x, tau_hp):
@@ -156,26 +162,12 @@ def test_through_a_high_pass_and_a_low_pass_g_is_the_gradient(name, tau_p, tau_x
     watched, _ = run(algorithm, linear(GRADIENT), jnp.zeros(n_params), n_steps=n_steps, n_seeds=500)
     mean = np.asarray(watched.total) / (n_steps - burn)
     expected = np.asarray(GRADIENT, np.float64)
-    if name == "sinusoid":
-        expected = expected * staircase_gain(perturbation, n_params, times) / HighPass().gain(perturbation, times)
     assert_mean(mean, expected, allowance=1e-5)
-
-
-def staircase_gain(sinusoid: Sinusoid, n_params: int, times: TimeConstants) -> np.ndarray:
-    """⟨C̃ θ̃⟩/⟨θ̃²⟩ of a sinusoid sampled and held, step by step: each step decays by `a` a timestep."""
-    a = times.tau_hp / (times.tau_hp + 1)
-    spacing = sinusoid.spacing(n_params)
-    omega = 2 * np.pi * (sinusoid.lowest_frequency + (np.arange(n_params) + 0.5) * spacing)
-    within = np.mean([a**k for k in range(1, times.tau_p + 1)])
-    across = ((1 - np.exp(1j * omega)) / (1 - a**times.tau_p * np.exp(1j * omega))).real
-    blanked = times.tau_p / np.lcm(times.tau_p, times.tau_x)
-    return within * across * (1 - blanked)
 
 
 @pytest.mark.parametrize("tau_p", [1, 7, 4096, 4097, 100_000])
 @pytest.mark.parametrize("tau_hp", [3.0, 1e3, 1e6])
 def test_white_gain_is_the_mean_of_a_decay_over_a_hold(tau_p, tau_hp):
-    # BUG: for holds above 4096 the formula drops pole^τ_p, and gives 244 instead of 0.998 for tau_hp = 1e6.
     pole = tau_hp / (tau_hp + 1)
     expected = np.mean(pole ** np.arange(1, tau_p + 1, dtype=np.float64))
     assert white_gain(pole, tau_p) == pytest.approx(expected, rel=1e-6)
@@ -206,7 +198,9 @@ def test_rademacher_angle_and_norm_follow_their_laws(n_params, n_perturbations):
     root = np.sqrt((g**2).sum(1)) / np.sqrt((true**2).sum())
     cosine = np.abs(g @ true) / np.sqrt((g**2).sum(1) * (true**2).sum())
     # As root-mean-squares the laws hold with a spread of their own; of the mean they are approximations.
-    assert np.sqrt((root**2).mean()) == pytest.approx(np.sqrt(ratio), rel=5 * (root**2).std() / ratio / 2 / np.sqrt(2000))
+    assert np.sqrt((root**2).mean()) == pytest.approx(
+        np.sqrt(ratio), rel=5 * (root**2).std() / ratio / 2 / np.sqrt(2000)
+    )
     if n_perturbations == 1:
         assert np.allclose(root * cosine, root**2 / n_params, rtol=1e-4)
     else:

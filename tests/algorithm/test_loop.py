@@ -67,31 +67,21 @@ def codes(algorithm: Algorithm, start: State, n: int) -> np.ndarray:
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(n, dtype=jnp.uint32)), np.float64)
 
 
-FAMILIES = [
-    Rademacher(0.3),
-    Gaussian(0.3),
-    Walsh(0.3),
-    Sequential(0.3),
-    Sinusoid(0.3),
-    LFSR(0.3),
-    Block(Rademacher(0.3), sizes=(1, 3, 2)),
-]
-NAMES = ["rademacher", "gaussian", "walsh", "sequential", "sinusoid", "lfsr", "block"]
-
-
-@pytest.mark.parametrize(("tau_p", "tau_x", "tau_theta"), [(3, 5, 7), (1, 1, 1), (4, 1, 6), (2, 9, 1)])
-@pytest.mark.parametrize("two_sided", [False, True], ids=["remeasured", "two-sided"])
+@pytest.mark.parametrize(
+    ("tau_p", "tau_x", "tau_theta", "two_sided"),
+    [(3, 5, 7, False), (1, 1, 1, False), (4, 1, 6, False), (2, 9, 1, False), (3, 5, 7, True)],
+)
 def test_the_discrete_algorithm_is_the_published_loop(tau_p, tau_x, tau_theta, two_sided):
+    check_discrete(Rademacher(0.3), tau_p, tau_x, tau_theta, two_sided)
+
+
+@pytest.mark.parametrize("family", [Gaussian(0.3), Walsh(0.3), Sequential(0.3), Block(LFSR(0.3), sizes=(1, 3, 2))])
+def test_the_discrete_algorithm_is_the_published_loop_for_other_families(family):
+    check_discrete(family, 3, 5, 7, False)
+
+
+def check_discrete(family, tau_p, tau_x, tau_theta, two_sided):
     rate, n_steps = 0.05, 200
-    check_discrete(FAMILIES[0], tau_p, tau_x, tau_theta, two_sided, rate, n_steps)
-
-
-@pytest.mark.parametrize("family", FAMILIES[1:], ids=NAMES[1:])
-def test_the_discrete_algorithm_is_the_published_loop_for_every_family(family):
-    check_discrete(family, 3, 5, 7, False, 0.05, 200)
-
-
-def check_discrete(family, tau_p, tau_x, tau_theta, two_sided, rate, n_steps):
     algorithm = discrete(
         perturbation=family,
         time_constants=TimeConstants(tau_p, tau_x, tau_theta),
@@ -131,7 +121,7 @@ def test_the_analog_algorithm_is_a_lock_in(family, tau_p, tau_x, tau_hp):
     algorithm = analog(perturbation=family, time_constants=times, optimizer=optax.sgd(rate))
     _, thetas, rows, start = trace(algorithm, n_steps, jax.random.key(2))
     signals = codes(algorithm, start, n_steps)
-    scale = 1 / (family.mean_square(P) * HighPass().gain(family, times))
+    scale = 1 / (family.mean_square(P) * HighPass().gain(family, times, P))
     a, b = tau_hp / (tau_hp + 1), 1 / (tau_theta + 1)
     theta, gradient, filtered, previous = START.astype(np.float64), np.zeros(P), 0.0, 0.0
     for n in range(n_steps):
@@ -203,19 +193,30 @@ def test_simultaneous_signs_are_spsa_averaged_over_the_window(two_sided, window)
         assert np.allclose(thetas[(k + 1) * window - 1], theta, rtol=0, atol=2e-5)
 
 
+CODE = Rademacher(0.3)
+HOLDS = TimeConstants(3, 5, 7)
+# Amplitudes are large, so that float32's rounding of costs, which differs from one compiled program to another,
+# is small in G.
 ALGORITHMS = {
-    "discrete": discrete(time_constants=TimeConstants(3, 5, 7)),
-    "every step": discrete(time_constants=TimeConstants()),
-    "two-sided": discrete(time_constants=TimeConstants(3, 5, 7), baseline=TwoSided()),
-    "analog": analog(time_constants=TimeConstants(1, 9, 5, 30.0), perturbation=Rademacher()),
-    "low-pass": Algorithm(Rademacher(), Remeasured(), LowPass(), optax.sgd(0.1), TimeConstants(2, 3, 5)),
-    "high-pass, windows": Algorithm(Walsh(), HighPass(), Accumulate(), optax.sgd(0.1), TimeConstants(2, 9, 5)),
-    "momentum": discrete(optimizer=optax.sgd(0.1, momentum=0.9), time_constants=TimeConstants(2, 2, 4)),
-    "adam": discrete(optimizer=optax.adam(0.05), time_constants=TimeConstants(2, 2, 4)),
-    "clamped": discrete(modulation_limit=1e-3, time_constants=TimeConstants(3, 5, 7)),
+    "discrete": discrete(perturbation=CODE, time_constants=HOLDS),
+    "every step": discrete(perturbation=CODE),
+    "two-sided": discrete(perturbation=CODE, time_constants=HOLDS, baseline=TwoSided()),
+    "analog": analog(perturbation=CODE, time_constants=TimeConstants(1, 9, 5, 30.0)),
+    "low-pass": Algorithm(CODE, Remeasured(), LowPass(), optax.sgd(0.1), TimeConstants(2, 3, 5)),
+    "high-pass, windows": Algorithm(Walsh(0.3), HighPass(), Accumulate(), optax.sgd(0.1), TimeConstants(2, 9, 5)),
+    "momentum": discrete(perturbation=CODE, optimizer=optax.sgd(0.1, momentum=0.9), time_constants=HOLDS),
+    "adam": discrete(perturbation=CODE, optimizer=optax.adam(0.05), time_constants=HOLDS),
 }
 
 
+@pytest.fixture
+def _optax_promotion():
+    """Adam of optax mixes float32 and int32, which the tests' strict promotion refuses."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.mark.usefixtures("_optax_promotion")
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_step_is_ask_and_tell_by_hand(name):
     algorithm, n_steps = ALGORITHMS[name], 23

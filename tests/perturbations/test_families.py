@@ -97,9 +97,7 @@ def test_any_perturbation_can_be_had_again(name):
 def test_vmap_over_seeds_is_each_seed_alone(name):
     perturbation = FAMILIES[name](0.5)
     seeds = jnp.array([[1, 2], [3, 4], [1, 3]], jnp.uint32)
-    together = eqx.filter_jit(
-        jax.vmap(lambda seed: perturbation(Counter.of(10**10 + 3), seed=seed, n_params=P))
-    )(seeds)
+    together = eqx.filter_jit(jax.vmap(lambda seed: perturbation(Counter.of(10**10 + 3), seed=seed, n_params=P)))(seeds)
     for seed, mine in zip(seeds, together, strict=True):
         alone = code(perturbation, 8, start=10**10, seed=seed)[3]
         assert np.allclose(mine, alone, rtol=0, atol=1e-6)
@@ -195,8 +193,6 @@ def test_walsh_signs_are_flipped_anew_each_period():
     assert (np.abs(lagged) < 5 * np.sqrt(512)).all()
 
 
-# BUG: the scrambled columns are not in a random order: for some rows, fixed for a whole run, successive values
-# are correlated by up to ±0.4 (docs: "successive values are uncorrelated"); `high_pass_gain` relies on it.
 @pytest.mark.parametrize("n_params", [9, 40, 200])
 def test_successive_walsh_values_are_as_uncorrelated_as_a_random_order_makes_them(n_params):
     walsh = Walsh(1.0)
@@ -221,8 +217,6 @@ def test_gaussian_values_are_normal_and_finite_to_the_ends():
     assert np.abs(z).max() < 5.5
 
 
-# BUG: (word >> 8) + 0.5 rounds to 2²⁴ in float32 when all 24 bits are ones; erf_inv(1) is infinite. One value in
-# 2²⁴ is inf: with 14,378 parameters, one perturbation in 1,167.
 def test_gaussian_of_the_largest_word_is_finite():
     # Word 15 of this row has its 24 highest bits set (found by search).
     values = Gaussian(1.0)(Counter.of(155_860), seed=SEED, n_params=16)
@@ -233,14 +227,14 @@ def test_sinusoid_frequencies_are_distinct_and_in_the_band():
     sinusoid, n_params, n = Sinusoid(1.0, 0.1, 0.3), 10, 4000
     s = code(sinusoid, n, n_params=n_params)
     peaks = np.abs(np.fft.rfft(s, axis=0)).argmax(0) / n
-    expected = 0.1 + (np.arange(n_params) + 0.5) * 0.02
+    expected = 0.1 + (np.arange(n_params) + (3 - 5**0.5) / 2) * 0.02
     assert np.allclose(peaks, expected, rtol=0, atol=0.5 / n)
 
 
 def test_sinusoid_phase_is_exact_for_ever():
     sinusoid = Sinusoid(1.0)
     spacing = sinusoid.spacing(P)
-    words = [round((0.05 + spacing / 2) * 2**32) + i * round(spacing * 2**32) for i in range(P)]
+    words = [round((0.05 + spacing * (3 - 5**0.5) / 2) * 2**32) + i * round(spacing * 2**32) for i in range(P)]
     start = code(sinusoid, 1)[0]
     quarter = code(sinusoid, 2)[1]
     for index in (10**10, 2**63 + 5):
@@ -292,7 +286,6 @@ def test_over_a_period_blocks_are_exactly_orthogonal(inner):
         (8, 2),
         (7, 2),
         (5, 5),
-        # BUG: ⌈6/5⌉ = 2 a block makes 3 blocks, not the 5 asked for; likewise 3 of 4 makes 2.
         (6, 5),
         (4, 3),
     ],
@@ -319,6 +312,6 @@ def test_blocks_that_are_not_are_refused(settings, message):
 
 
 def test_blocks_that_do_not_make_up_the_chip_are_refused():
-    with pytest.raises(ValueError, match="^blocks of 6 parameters in all do not make up a chip with 7$"):
+    with pytest.raises(ValueError, match=r"^blocks of 6 parameters in all do not make up a chip with 7$"):
         Block(Rademacher(), sizes=(2, 4)).check(7, 1, 1)
     Block(Rademacher(), sizes=(3, 4)).check(7, 1, 1)

@@ -135,5 +135,5 @@ def test_widths_without_taps_are_refused(width):
 
 def test_more_parameters_than_bits_are_refused():
     LFSR(1.0, 3).check(6, 1, 1)
-    with pytest.raises(ValueError, match="^LFSR of width 3 has 7 bits, not enough for 7 parameters: use a wider"):
+    with pytest.raises(ValueError, match=r"^LFSR of width 3 has 7 bits, not enough for 7 parameters: use a wider"):
         LFSR(1.0, 3).check(7, 1, 1)

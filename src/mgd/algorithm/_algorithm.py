@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -81,7 +82,7 @@ class Algorithm(eqx.Module):
     def __check_init__(self):
         if self.modulation_limit is not None and not self.modulation_limit > 0:
             raise ValueError(f"modulation_limit must be above 0, or None for no clamp, got {self.modulation_limit}")
-        self.baseline.gain(self.perturbation, self.time_constants)
+        self.baseline.gain(self.perturbation, self.time_constants, 1)
 
     def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray) -> State:
         """The state before the first measurement.
@@ -234,10 +235,10 @@ class Algorithm(eqx.Module):
             return estimate
         return state.gradient + estimate if keep == 1 else keep * state.gradient + estimate
 
-    def _scale(self, n_params: int, take: float) -> float:
-        """What C̃ θ̃ is multiplied by, to enter G."""
-        gain = self.baseline.gain(self.perturbation, self.time_constants)
-        return take / (self.perturbation.mean_square(n_params) * gain)
+    def _scale(self, n_params: int, take: float) -> np.ndarray:
+        """What C̃ θ̃ is multiplied by, to enter G: one number for all parameters, or one for each."""
+        gain = self.baseline.gain(self.perturbation, self.time_constants, n_params)
+        return np.asarray(take / (self.perturbation.mean_square(n_params) * gain), np.float32)
 
     def _update(self, state: State, gradient: Float[Array, " p"], due: Bool[Array, ""], write: Write):
         def update(theta, gradient, optimizer):

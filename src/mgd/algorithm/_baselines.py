@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ..perturbations import AbstractPerturbation
@@ -38,8 +39,10 @@ class AbstractBaseline(eqx.Module):
         """Takes the cost of a slot; `fresh` says that the sample is new. After the last slot, C̃ is what it gives."""
 
     @abstractmethod
-    def gain(self, perturbation: AbstractPerturbation, time_constants: TimeConstants) -> float:
-        """⟨C̃ θ̃_i⟩ / (∂C/∂θ_i ⟨θ̃_i²⟩): what G is divided by to be the gradient."""
+    def gain(
+        self, perturbation: AbstractPerturbation, time_constants: TimeConstants, n_params: int
+    ) -> float | np.ndarray:
+        """⟨C̃ θ̃_i⟩ / (∂C/∂θ_i ⟨θ̃_i²⟩): what G is divided by to be the gradient (one for all, or each)."""
 
 
 class Remeasured(AbstractBaseline):
@@ -58,7 +61,9 @@ class Remeasured(AbstractBaseline):
     def observe(self, state, cost, *, slot, fresh, time_constants):
         return (cost, jnp.float32(0)) if slot == 0 else (state, cost - state)
 
-    def gain(self, perturbation: AbstractPerturbation, time_constants: TimeConstants) -> float:
+    def gain(
+        self, perturbation: AbstractPerturbation, time_constants: TimeConstants, n_params: int
+    ) -> float | np.ndarray:
         return 1.0
 
 
@@ -75,7 +80,9 @@ class TwoSided(AbstractBaseline):
     def observe(self, state, cost, *, slot, fresh, time_constants):
         return (cost, jnp.float32(0)) if slot == 0 else (state, (state - cost) / 2)
 
-    def gain(self, perturbation: AbstractPerturbation, time_constants: TimeConstants) -> float:
+    def gain(
+        self, perturbation: AbstractPerturbation, time_constants: TimeConstants, n_params: int
+    ) -> float | np.ndarray:
         return 1.0
 
 
@@ -105,12 +112,14 @@ class HighPass(AbstractBaseline):
     def pole(time_constants: TimeConstants) -> float:
         return time_constants.tau_hp / (time_constants.tau_hp + 1)
 
-    def gain(self, perturbation: AbstractPerturbation, time_constants: TimeConstants) -> float:
+    def gain(
+        self, perturbation: AbstractPerturbation, time_constants: TimeConstants, n_params: int
+    ) -> float | np.ndarray:
         tau_p, tau_x = time_constants.tau_p, time_constants.tau_x
         if tau_p % tau_x == 0:
             raise ValueError(
                 f"the high-pass baseline sees no perturbation that changes together with the sample: with tau_p = "
-                f"{tau_p} hold samples longer, tau_x >= {tau_p + 1}, got tau_x = {tau_x}; or use the re-measured baseline"
+                f"{tau_p} hold samples longer, tau_x >= {tau_p + 1}, got tau_x = {tau_x}; or re-measure the baseline"
             )
         unblanked = 1 - tau_p / math.lcm(tau_p, tau_x)
-        return unblanked * perturbation.high_pass_gain(self.pole(time_constants), tau_p)
+        return unblanked * perturbation.high_pass_gain(self.pole(time_constants), tau_p, n_params)

@@ -45,7 +45,7 @@ class AbstractChip(eqx.Module):
     def respond(
         self, theta: Float[Array, " p"], x: Float[Array, "batch *features"], *, key: PRNGKeyArray
     ) -> Float[Array, "batch outputs"]:
-        """The outputs for a batch of inputs."""
+        """The outputs for a batch of inputs; none, of shape (batch, 0), if the chip only tells its cost."""
 
     @abstractmethod
     def cost(

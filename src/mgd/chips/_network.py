@@ -15,7 +15,7 @@ from ..networks import Initialisation
 from ..networks import cnn as _cnn
 from ..networks import mlp as _mlp
 from ._base import AbstractChip
-from ._costs import AbstractCost, cost_named
+from ._costs import AbstractCost, CrossEntropy, cost_named
 
 
 class NetworkChip(AbstractChip):
@@ -29,14 +29,17 @@ class NetworkChip(AbstractChip):
     make: Callable[[PRNGKeyArray], eqx.Module] = eqx.field(static=True)
     loss: AbstractCost
     n_params: int = eqx.field(static=True)
-    _skeleton: eqx.Module = eqx.field(static=True)
+    _skeleton: eqx.Module
     _structure: Any = eqx.field(static=True)
     _shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
 
     def __init__(self, make: Callable[[PRNGKeyArray], eqx.Module], cost: str | AbstractCost = "mse"):
         self.make = make
         self.loss = cost_named(cost)
-        parameters, self._skeleton = eqx.partition(eqx.filter_eval_shape(make, jax.random.key(0)), _is_parameter)
+        parameters, rest = eqx.partition(eqx.filter_eval_shape(make, jax.random.key(0)), _is_parameter)
+        if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(rest)):
+            rest = eqx.filter(make(jax.random.key(0)), _is_parameter, inverse=True)  # integer buffers, and such
+        self._skeleton = rest
         leaves, self._structure = jax.tree.flatten(parameters)
         self._shapes = tuple(leaf.shape for leaf in leaves)
         self.n_params = sum(math.prod(shape) for shape in self._shapes)
@@ -106,7 +109,7 @@ def mlp(
     """
     loss = cost_named(cost)
     if output is None:
-        output = "linear" if not isinstance(cost, str) or cost == "cross-entropy" else "logistic"
+        output = "linear" if isinstance(loss, CrossEntropy) else "logistic"
     sizes = tuple(sizes)
     return NetworkChip(lambda key: _mlp(sizes, activation=activation, output=output, init=init, key=key), loss)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ._fashion_mnist import fashion_mnist as fashion_mnist
     from ._fetch import available as available
     from ._fetch import fetch as fetch
+    from ._from_arrays import from_arrays as from_arrays
     from ._load import load as load
     from ._nist7x7 import nist7x7 as nist7x7
     from ._parity import parity as parity
@@ -29,6 +30,7 @@ _MODULES = {
     "digits": "_digits",
     "fashion_mnist": "_fashion_mnist",
     "fetch": "_fetch",
+    "from_arrays": "_from_arrays",
     "load": "_load",
     "names": "_catalogue",
     "nist7x7": "_nist7x7",

@@ -20,7 +20,7 @@ def evaluate(
     """Accuracy and mean cost of each replica over all samples, without perturbation.
 
     A sample is right if its one output is on the target's side of 0.5, or its largest output is the target's.
-    Accuracy is NaN where outputs are.
+    Accuracy is NaN where outputs are, or if there are none.
 
     Args:
         chip: what responds.
@@ -37,6 +37,8 @@ def evaluate(
 
         def one(theta: Array) -> tuple[Array, Array]:
             outputs = chip.respond(theta, x, key=jax.random.key(0))
+            if outputs.shape[-1] == 0:
+                return jnp.float32(jnp.nan), jnp.float32(jnp.nan)
             right = jnp.where(jnp.isnan(outputs).any(-1), jnp.nan, correct(outputs, y).astype(jnp.float32))
             inside = rows < n
             return jnp.sum(jnp.where(inside, right, 0.0)), jnp.sum(jnp.where(inside, chip.cost(outputs, y), 0.0))

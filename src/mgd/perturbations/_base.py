@@ -3,6 +3,7 @@
 from abc import abstractmethod
 
 import equinox as eqx
+import numpy as np
 from equinox import AbstractVar
 from jaxtyping import Array, Float, UInt32
 
@@ -34,10 +35,11 @@ class AbstractPerturbation(eqx.Module):
         """Perturbations in one full code period, or None where there is none."""
 
     @abstractmethod
-    def high_pass_gain(self, pole: float, tau_p: int) -> float:
+    def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float | np.ndarray:
         """The share of a parameter's own signal that a high-pass of the cost leaves in phase with it.
 
-        The filter is C̃_n = pole·(C̃_{n−1} + C_n − C_{n−1}); the answer is ⟨C̃_n θ̃_n⟩ / (∂C/∂θ ⟨θ̃²⟩).
+        The filter is C̃_n = pole·(C̃_{n−1} + C_n − C_{n−1}); the answer is ⟨C̃_n θ̃_n⟩ / (∂C/∂θ ⟨θ̃²⟩), one for
+        all parameters or one for each.
 
         Raises:
             ValueError: if the family cannot be used with a high-pass.
@@ -64,4 +66,4 @@ def white_gain(pole: float, tau_p: int) -> float:
     Within a hold the filter sees one step, at the hold's start, and forgets it: k timesteps later pole^k of
     it is left. The mean over a hold is (pole + pole² + … + pole^τ_p) / τ_p.
     """
-    return sum(pole**k for k in range(1, tau_p + 1)) / tau_p if tau_p <= 4096 else pole / (1 - pole) / tau_p
+    return pole * (1 - pole**tau_p) / ((1 - pole) * tau_p)

@@ -1,7 +1,7 @@
 """A subset of the parameters at a time."""
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ class Block(AbstractPerturbation):
 
     Args:
         inner: the family that perturbs the parameters of a block.
-        n_blocks: number of blocks of equal size (the last may be smaller); or
+        n_blocks: number of blocks of equal size (within one); or
         sizes: the size of each block, in order (a chip's `groups` has those of its layers).
 
     Raises:
@@ -56,8 +56,7 @@ class Block(AbstractPerturbation):
         """The size of each block of a chip with that many parameters."""
         if self.n_blocks is None:
             return self.sizes or ()
-        size = -(-n_params // self.n_blocks)
-        return tuple(min(size, n_params - start) for start in range(0, n_params, size))
+        return tuple(b - a for a, b in pairwise(n_params * k // self.n_blocks for k in range(self.n_blocks + 1)))
 
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
         sizes = self.block_sizes(n_params)
@@ -79,7 +78,7 @@ class Block(AbstractPerturbation):
         inner = self.inner.period(max(sizes))
         return None if inner is None else inner * len(sizes)
 
-    def high_pass_gain(self, pole: float, tau_p: int) -> float:
+    def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         raise ValueError(
             "Block perturbation cannot be used with the high-pass baseline: the step from one block to the next "
             "reaches the wrong parameters; use the re-measured or the two-sided baseline"
@@ -87,6 +86,8 @@ class Block(AbstractPerturbation):
 
     def check(self, n_params: int, tau_p: int, window: int) -> None:
         sizes = self.block_sizes(n_params)
+        if min(sizes) < 1:
+            raise ValueError(f"{n_params} parameters cannot be split into {len(sizes)} blocks: give fewer")
         if sum(sizes) != n_params:
             raise ValueError(f"blocks of {sum(sizes)} parameters in all do not make up a chip with {n_params}")
         self.inner.check(max(sizes), tau_p * len(sizes), window)

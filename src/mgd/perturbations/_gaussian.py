@@ -14,8 +14,8 @@ class Gaussian(AbstractPerturbation):
 
     $$\tilde\theta_i(m) = \Delta\theta\, z_i(m), \qquad z_i(m) \sim \mathcal N(0, 1)$$
 
-    where Δθ is `amplitude`, the standard deviation. Each value comes from 24 bits through the inverse error
-    function, so |z| ≤ 5.4. The fourth moment makes G noisier along the gradient than with signs.
+    where Δθ is `amplitude`, the standard deviation. Each value comes from 23 bits through the inverse error
+    function, so |z| ≤ 5.3. The fourth moment makes G noisier along the gradient than with signs.
 
     Args:
         amplitude: Δθ, in the parameter's unit.
@@ -37,7 +37,8 @@ class Gaussian(AbstractPerturbation):
 
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
         words = Row.of(seed, index).words(jnp.arange(n_params, dtype=jnp.uint32))
-        centred = ((words >> 8).astype(jnp.float32) + 0.5) * 2.0**-23 - 1.0
+        # 23 bits and a half: a float holds that exactly, so the ends ±1, where the function is infinite, never occur.
+        centred = ((words >> 9).astype(jnp.float32) + 0.5) * 2.0**-22 - 1.0
         return (self.amplitude * 2**0.5) * lax.erf_inv(centred)
 
     def mean_square(self, n_params: int) -> float:
@@ -46,7 +47,7 @@ class Gaussian(AbstractPerturbation):
     def period(self, n_params: int) -> int | None:
         return None
 
-    def high_pass_gain(self, pole: float, tau_p: int) -> float:
+    def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         return white_gain(pole, tau_p)
 
     def check(self, n_params: int, tau_p: int, window: int) -> None:

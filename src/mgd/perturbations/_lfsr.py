@@ -83,7 +83,7 @@ class LFSR(AbstractPerturbation):
     def period(self, n_params: int) -> int:
         return 2**self.width - 1
 
-    def high_pass_gain(self, pole: float, tau_p: int) -> float:
+    def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         return white_gain(pole, tau_p)
 
     def check(self, n_params: int, tau_p: int, window: int) -> None:

@@ -45,7 +45,7 @@ class Rademacher(AbstractPerturbation):
     def period(self, n_params: int) -> int | None:
         return None
 
-    def high_pass_gain(self, pole: float, tau_p: int) -> float:
+    def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         return white_gain(pole, tau_p)
 
     def check(self, n_params: int, tau_p: int, window: int) -> None:

@@ -45,7 +45,7 @@ class Sequential(AbstractPerturbation):
     def period(self, n_params: int) -> int | None:
         return n_params
 
-    def high_pass_gain(self, pole: float, tau_p: int) -> float:
+    def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         raise ValueError(
             "Sequential perturbation cannot be used with the high-pass baseline: when one parameter steps back "
             "as the next steps up, the filter gives the second the first one's gradient; use Rademacher, Walsh, "

@@ -4,20 +4,25 @@ import math
 import warnings
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._errors import MgdWarning
 from .._hash import Row
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, require_amplitude, white_gain
+
+# Of the first frequency, in spacings: so that no sum of two of the default band is a third, which would give
+# second-order terms of the cost the look of a gradient.
+_OFFSET = (3 - 5**0.5) / 2
 
 
 class Sinusoid(AbstractPerturbation):
     r"""A frequency of its own for each parameter, as in lock-in extraction.
 
     $$\tilde\theta_i(m) = \Delta\theta \sin(2\pi (f_i m + \varphi_i)), \qquad
-      f_i = f_\text{low} + (i + \tfrac12)\,\frac{f_\text{high} - f_\text{low}}{P}$$
+      f_i = f_\text{low} + (i + 0.382)\,\frac{f_\text{high} - f_\text{low}}{P}$$
 
     where Δθ is `amplitude`, f `lowest_frequency` and `highest_frequency`, and φ seeded phases. Phases are
     32-bit numbers that wrap, as in a direct digital synthesiser, so they stay exact for ever. ⟨θ̃²⟩ = Δθ²/2.
@@ -60,7 +65,9 @@ class Sinusoid(AbstractPerturbation):
     def _words(self, n_params: int) -> tuple[jnp.ndarray, jnp.ndarray]:
         """The lowest frequency and the spacing, in cycles·2³²."""
         spacing = self.spacing(n_params)
-        return jnp.uint32(round((self.lowest_frequency + spacing / 2) * 2**32)), jnp.uint32(round(spacing * 2**32))
+        return jnp.uint32(round((self.lowest_frequency + spacing * _OFFSET) * 2**32)), jnp.uint32(
+            round(spacing * 2**32)
+        )
 
     def spacing(self, n_params: int) -> float:
         """Between neighbouring frequencies, in cycles per perturbation."""
@@ -72,12 +79,12 @@ class Sinusoid(AbstractPerturbation):
     def period(self, n_params: int) -> int | None:
         return None
 
-    def high_pass_gain(self, pole: float, tau_p: int) -> float:
-        r"""The mean over the band of Re H(ω), H the filter's response.
+    def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> np.ndarray:
+        r"""For each parameter, that of a white code times what the past of a sinusoid adds.
 
-        $$\text{Re} H = \frac{p (1 + p)(1 - \cos\omega)}{1 - 2p\cos\omega + p^2}, \quad \omega = 2\pi f/\tau_p$$
+        $$\frac{(1 + A)(1 - \cos\omega_i)}{1 - 2A\cos\omega_i + A^2}, \quad \omega_i = 2\pi f_i$$
 
-        (p is `pole`). With the band above the corner it differs little from one frequency to the next.
+        where A is `pole` to the power of `tau_p`, what the filter keeps over a hold.
         """
         corner = (1 - pole) / (2 * math.pi)
         if self.lowest_frequency / tau_p < corner:
@@ -85,10 +92,11 @@ class Sinusoid(AbstractPerturbation):
                 f"Sinusoid: the lowest frequency, {self.lowest_frequency / tau_p:.3g} cycles per timestep, is below "
                 f"the high-pass's corner at {corner:.3g}; raise tau_hp or lowest_frequency"
             )
-        edges = (self.lowest_frequency, self.highest_frequency)
-        samples = [edges[0] + (edges[1] - edges[0]) * (k + 0.5) / 256 for k in range(256)]
-        cosines = [math.cos(2 * math.pi * f / tau_p) for f in samples]
-        return sum(pole * (1 + pole) * (1 - c) / (1 - 2 * pole * c + pole**2) for c in cosines) / 256
+        kept = pole**tau_p
+        lanes = np.arange(n_params) + _OFFSET
+        cosine = np.cos(2 * np.pi * (self.lowest_frequency + lanes * self.spacing(n_params)))
+        past = (1 + kept) * (1 - cosine) / (1 - 2 * kept * cosine + kept**2)
+        return white_gain(pole, tau_p) * past
 
     def check(self, n_params: int, tau_p: int, window: int) -> None:
         if round(self.spacing(n_params) * 2**32) < 1:

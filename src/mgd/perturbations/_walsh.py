@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row, sign_of
+from .._permutation import permute
 from ._base import AbstractPerturbation, require_amplitude, white_gain
 
 _LARGEST = 2**31 - 1
@@ -45,7 +46,7 @@ class Walsh(AbstractPerturbation):
         period, column = index.divmod(order)
         rows = _scramble(jnp.arange(1, n_params + 1, dtype=jnp.uint32), Row.of(~seed, Counter.of(0)), order)
         row_of_period = Row.of(seed, period)
-        parity = lax.population_count(rows & _scramble(column, row_of_period, order))
+        parity = lax.population_count(rows & permute(column, row_of_period, order))
         return self.amplitude * sign_of(parity) * row_of_period.signs(n_params)
 
     def mean_square(self, n_params: int) -> float:
@@ -54,8 +55,15 @@ class Walsh(AbstractPerturbation):
     def period(self, n_params: int) -> int:
         return 1 << n_params.bit_length()
 
-    def high_pass_gain(self, pole: float, tau_p: int) -> float:
-        return white_gain(pole, tau_p)
+    def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
+        r"""That of a white code, but for what balance takes away.
+
+        Codes j < N perturbations apart correlate as $-(1 - j/N)/(N - 1)$: a balanced row in random order, and
+        independent signs beyond its period.
+        """
+        n, forgotten = self.period(n_params), pole**tau_p
+        rest = forgotten * (1 - forgotten ** (n - 1)) / (1 - forgotten)
+        return white_gain(pole, tau_p) * (1 + 1 / n - rest / (n * (n - 1)))
 
     def check(self, n_params: int, tau_p: int, window: int) -> None:
         if n_params >= _LARGEST:

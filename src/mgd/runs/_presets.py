@@ -6,40 +6,97 @@ from ._config import RunConfig
 
 _COMMON: dict[str, Any] = {
     "activation": "logistic",
-    "init": "uniform",
+    "init": "glorot",
     "cost": "mse",
-    "amplitude": 0.01,
     "optimizer": "sgd",
     "weight_decay": 0.0,
     "tau_p": 1,
-    "tau_hp": 100.0,
     "batch": 1,
     "seed": 0,
     "engine": "auto",
 }
 _ALGORITHMS: dict[str, dict[str, Any]] = {
-    "discrete": {"perturbation": "rademacher", "baseline": "remeasured", "tau_x": 1, "tau_theta": 1},
-    "analog": {"perturbation": "sinusoid", "baseline": "high-pass"},
-}
-# What each task adds, for either algorithm; found by the sweeps in docs/defaults.md.
-_TASKS: dict[str, dict[str, dict[str, Any]]] = {
-    "parity": {
-        "discrete": {
-            "bits": 2,
-            "hidden": [2],
-            "learning_rate": 0.5,
-            "weight_decay": 3e-4,
-            "steps": 100_000,
-            "replicas": 64,
-        },
-        "analog": {"learning_rate": 0.5, "weight_decay": 3e-4, "steps": 100_000, "replicas": 64},
+    "discrete": {
+        "perturbation": "rademacher",
+        "baseline": "remeasured",
+        "tau_x": 1,
+        "tau_theta": 1,
+        "tau_hp": 100.0,
+        "amplitude": 0.01,
+    },
+    # In the high-pass, the cost's own drift as θ moves looks like signal: amplitudes are larger than an update.
+    "analog": {
+        "perturbation": "sinusoid",
+        "baseline": "high-pass",
+        "tau_x": 10,
+        "tau_theta": 10,
+        "tau_hp": 10.0,
+        "amplitude": 0.03,
     },
 }
+# Each task's chip, and what makes it learn; docs/defaults.md says how well, and is written by `make defaults`.
+_CHIPS: dict[str, dict[str, Any]] = {
+    "parity": {"init": "uniform", "replicas": 64},
+    "nist7x7": {"hidden": [4], "replicas": 8},
+    "yin-yang": {"hidden": [32], "init": "uniform", "batch": 16, "replicas": 8},
+    "digits": {"hidden": [16], "batch": 32, "replicas": 8},
+    "fashion-mnist": {"channels": [16, 32, 32], "batch": 100, "replicas": 1},
+    "cifar10": {"channels": [16, 32, 64], "batch": 100, "replicas": 1},
+}
+_TRAINING: dict[str, dict[str, dict[str, Any]]] = {
+    "parity": {
+        "discrete": {"learning_rate": 0.5, "weight_decay": 3e-4, "steps": 100_000},
+        "analog": {"learning_rate": 0.2, "weight_decay": 3e-4, "amplitude": 0.1, "steps": 500_000},
+    },
+    "nist7x7": {
+        "discrete": {"learning_rate": 0.1, "batch": 64, "steps": 300_000},
+        "analog": {"learning_rate": 0.02, "batch": 32, "steps": 400_000},
+    },
+    "yin-yang": {
+        "discrete": {"learning_rate": 0.3, "steps": 200_000},
+        "analog": {"learning_rate": 0.1, "amplitude": 0.05, "steps": 300_000},
+    },
+    "digits": {
+        "discrete": {"learning_rate": 0.2, "steps": 200_000},
+        "analog": {"learning_rate": 0.05, "steps": 300_000},
+    },
+    "fashion-mnist": {
+        "discrete": {"learning_rate": 0.03, "amplitude": 1e-3, "tau_x": 100, "tau_theta": 100, "steps": 200_000},
+        "analog": {"learning_rate": 1e-4, "tau_theta": 100, "steps": 200_000},
+    },
+    "cifar10": {
+        "discrete": {"learning_rate": 0.01, "amplitude": 1e-3, "tau_x": 100, "tau_theta": 100, "steps": 200_000},
+        "analog": {"learning_rate": 3e-5, "tau_theta": 100, "steps": 200_000},
+    },
+}
+_IMAGES = ("fashion-mnist", "cifar10")
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """These settings with the task's default for each that is None."""
+    """These settings with the task's default for each that is None.
+
+    Raises:
+        ValueError: if what is given does not go together.
+    """
     given = config.model_dump(exclude_none=True)
-    algorithm = given.setdefault("algorithm", "discrete")
-    settings = _COMMON | _ALGORITHMS[algorithm] | _TASKS[config.task][algorithm]
+    task, algorithm = config.task, given.get("algorithm", "discrete")
+    settings = _COMMON | {"algorithm": algorithm} | _ALGORITHMS[algorithm] | _CHIPS[task] | _TRAINING[task][algorithm]
+    if task in _IMAGES:
+        settings["cost"] = "cross-entropy"
+    if task == "parity":
+        settings |= _parity(given.get("bits", 2), algorithm)
+    if "hidden" in given:  # a perceptron instead of the task's convolutions; it takes a larger step
+        settings.pop("channels", None)
+    elif "channels" in given:
+        settings.pop("hidden", None)
+        settings["cost"] = "cross-entropy"
     return RunConfig.of(settings | given)
+
+
+def _parity(bits: int, algorithm: str) -> dict[str, Any]:
+    """An n-n-1 chip; more bits take more steps, and less noise from the choice of sample."""
+    settings: dict[str, Any] = {"bits": bits, "hidden": [bits]}
+    if bits > 2:
+        settings |= {"batch": 4, "weight_decay": 3e-5 if algorithm == "discrete" else 1e-4}
+        settings |= {"learning_rate": 0.5 if algorithm == "discrete" else 0.1, "steps": 1_000_000}
+    return settings

@@ -1,0 +1,103 @@
+"""What tests of the command line share: commands called in this process, and processes where that matters."""
+
+import functools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import pytest
+
+import mgd.cli
+from mgd.runs import _execute
+
+# Told in full, so that no test leans on a default; after a task, before what a test adds.
+SMALL = ("--bits=2", "--hidden=2", "--learning-rate=0.5", "--tau-theta=7", "--tau-x=3", "--steps=40", "--replicas=2")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+def _once_a_setting(build: Callable) -> Callable:
+    """The same object for the same settings, so that what was compiled is used again; neither holds any state."""
+    made = {}
+
+    @functools.wraps(build)
+    def call(config, *rest):
+        key = config.model_copy(update={"steps": 1, "seed": 0, "replicas": 1})
+        if key not in made:
+            made[key] = build(config, *rest)
+        return made[key]
+
+    return call
+
+
+_BUILDERS = {name: _once_a_setting(getattr(_execute, name)) for name in ("build_chip", "build_algorithm", "build_task")}
+
+
+@pytest.fixture(autouse=True)
+def compiled_once(monkeypatch):
+    for name, build in _BUILDERS.items():
+        monkeypatch.setattr(_execute, name, build)
+
+
+@pytest.fixture
+def mgd_cli(capsys, tmp_path, monkeypatch) -> Callable[..., Said]:
+    """Calls a command in this process, in an empty folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.delenv("MGD_DATA", raising=False)
+
+    def call(*arguments: object) -> Said:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_, jax.numpy_dtype_promotion("standard"):
+            mgd.cli.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Said(exit_.value.code or 0, out, err)
+
+    return call
+
+
+@pytest.fixture
+def train_small(mgd_cli) -> Callable[..., Said]:
+    """`mgd train parity` with small settings, and what a test adds to them."""
+    return lambda *more: mgd_cli("train", "parity", *SMALL, *more)
+
+
+@pytest.fixture(scope="session")
+def cache_env(tmp_path_factory) -> dict[str, str]:
+    """The environment of a process that shares what it compiles with the others of this session."""
+    return os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("jax")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+
+@pytest.fixture
+def mgd_process(cache_env, tmp_path) -> Callable[..., subprocess.Popen]:
+    """Starts `python -m mgd` in a folder of its own."""
+
+    def start(*arguments: object, cwd: Path = tmp_path) -> subprocess.Popen:
+        command = [sys.executable, "-m", "mgd", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=cache_env, cwd=cwd)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> tuple[Path, Said]:
+    """A finished run, and what `mgd train --json` said, as a process."""
+    folder = tmp_path_factory.mktemp("finished")
+    command = [sys.executable, "-m", "mgd", "train", "parity", *SMALL, "--out", str(folder / "run"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    return folder / "run", Said(done.returncode, done.stdout, done.stderr)

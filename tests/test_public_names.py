@@ -1,0 +1,102 @@
+"""The names users may rely on: a name that comes or goes is a decision, and changes this file."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NAMES = {
+    "mgd": (
+        *("Algorithm", "DataError", "DivergedError", "MgdError", "MgdWarning", "Result", "RunError"),
+        *("TimeConstants", "__version__", "algorithm", "analog", "chips", "datasets", "discrete", "engines"),
+        *("from_published", "networks", "perturbations", "runs", "to_published", "train"),
+    ),
+    "mgd.algorithm": (
+        *("AbstractBaseline", "AbstractIntegrator", "Accumulate", "Algorithm", "Clock", "Counts", "HighPass"),
+        *("Info", "LowPass", "Ordinary", "Probe", "Published", "Remeasured", "Seeds", "State", "TimeConstants"),
+        *("TwoSided", "Write", "analog", "discrete", "from_published", "rows_of", "to_published"),
+    ),
+    "mgd.chips": (
+        *("AbstractChip", "AbstractCost", "CrossEntropy", "FunctionChip", "MeanSquaredError", "NetworkChip"),
+        *("cnn", "from_function", "from_module", "mlp"),
+    ),
+    "mgd.cli": ("main",),
+    "mgd.datasets": (
+        *("Available", "DESCRIPTIONS", "Samples", "Task", "available", "cifar10", "digits", "fashion_mnist"),
+        *("fetch", "from_arrays", "load", "names", "nist7x7", "parity", "yin_yang"),
+    ),
+    "mgd.engines": ("Data", "Measured", "Progress", "evaluate"),
+    "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "cnn", "mlp"),
+    "mgd.perturbations": (
+        *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "Sinusoid", "Walsh"),
+    ),
+    "mgd.runs": ("Interrupted", "RunConfig", "read_config", "read_summary", "resolve", "resume", "start"),
+}
+
+
+def _public(package) -> set[str]:
+    """What a package says it has; where it has no `__all__`, what it re-exports."""
+    if hasattr(package, "__all__"):
+        return set(package.__all__)
+    lines = Path(package.__file__).read_text(encoding="utf-8").splitlines()
+    return {line.rpartition(" as ")[2] for line in lines if line.startswith("from .") and " as " in line}
+
+
+@pytest.mark.parametrize("package", NAMES)
+def test_the_public_names_are_these(package):
+    assert _public(importlib.import_module(package)) == set(NAMES[package])
+
+
+@pytest.mark.parametrize("package", NAMES)
+def test_every_public_name_is_there_with_a_docstring(package):
+    module = importlib.import_module(package)
+    assert module.__doc__
+    for name in NAMES[package]:
+        value = getattr(module, name)
+        if inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value):
+            assert value.__doc__, name
+
+
+@pytest.mark.parametrize("package", NAMES)
+def test_a_name_that_is_not_there_is_an_attribute_error(package):
+    module = importlib.import_module(package)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = module.nothing
+
+
+def test_what_editors_complete_is_what_there_is():
+    import mgd
+
+    assert set(NAMES["mgd"]) <= set(dir(mgd))
+    assert set(NAMES["mgd.datasets"]) <= set(dir(importlib.import_module("mgd.datasets")))
+    assert set(NAMES["mgd.runs"]) <= set(dir(importlib.import_module("mgd.runs")))  # BUG: runs has no __dir__
+
+
+def test_type_checkers_see_the_names_that_load_lazily():
+    """The imports under TYPE_CHECKING and the tables beside them must not part ways."""
+    for package in ("mgd", "mgd.datasets", "mgd.runs"):
+        tree = ast.parse(Path(importlib.import_module(package).__file__).read_text(encoding="utf-8"))
+        imported = {
+            alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
+        } - {None}
+        assert imported == set(NAMES[package]), package
+
+
+@pytest.mark.parametrize("package", ["mgd", "mgd.datasets", "mgd.runs", "mgd.cli"])
+def test_importing_does_not_import_jax(package):
+    heavy = {"jax", "equinox", "optax", "xarray", "sklearn", "matplotlib"}
+    code = f"import sys, {package}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_version_is_that_of_the_distribution():
+    from importlib.metadata import version
+
+    import mgd
+
+    assert mgd.__version__ == version("mgd")
