@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from . import runs as runs
     from ._errors import DataError as DataError
     from ._errors import DivergedError as DivergedError
+    from ._errors import Interrupted as Interrupted
     from ._errors import MgdError as MgdError
     from ._errors import MgdWarning as MgdWarning
     from ._errors import RunError as RunError
@@ -34,6 +35,7 @@ _PACKAGES = ("algorithm", "chips", "datasets", "engines", "networks", "perturbat
 _HOMES = {
     "DataError": "_errors",
     "DivergedError": "_errors",
+    "Interrupted": "_errors",
     "MgdError": "_errors",
     "MgdWarning": "_errors",
     "RunError": "_errors",

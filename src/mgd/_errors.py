@@ -5,6 +5,8 @@
     ├── RunError         a run directory or checkpoint cannot be used as asked
     └── DivergedError    a measured cost was NaN or infinite
 
+    Interrupted          a run was asked to stop, and its checkpoint is written
+
     MgdWarning           a setting that will run, but hardly do what was meant
 
 A wrong argument is a plain `ValueError`: what is wrong, the value given, what to do.
@@ -28,6 +30,18 @@ class DivergedError(MgdError):
 
     Attributes:
         step: the first timestep at which it was.
+    """
+
+    def __init__(self, message: str, *, step: int):
+        super().__init__(message)
+        self.step = step
+
+
+class Interrupted(Exception):
+    """A run was asked to stop (Ctrl-C, SIGTERM); its checkpoint is written.
+
+    Attributes:
+        step: timesteps made.
     """
 
     def __init__(self, message: str, *, step: int):

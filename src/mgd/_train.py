@@ -249,6 +249,11 @@ class Session:
         progress = self.snapshot.progress
         diverged = np.asarray(progress.diverged)
         if not diverged.any():
+            if not bool(jnp.isfinite(progress.state.theta).all()):
+                step = self.snapshot.step
+                raise DivergedError(
+                    f"parameters became NaN or infinite by step {step}: lower the learning rate", step=step
+                )
             return
         at = progress.diverged_at
         steps = [int(Counter(at.high[r], at.low[r])) for r in np.flatnonzero(diverged)]

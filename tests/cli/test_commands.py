@@ -117,7 +117,6 @@ def test_show_has_a_row_a_run(finished, mgd_cli, tmp_path):
 
 
 def test_show_says_names_as_they_are(finished, mgd_cli):
-    # BUG: "[bold]" is taken for rich's markup and swallowed.
     shutil.copytree(finished[0], "[bold]run")
     assert "[bold]run" in mgd_cli("show", "[bold]run").out
 

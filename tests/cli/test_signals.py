@@ -38,7 +38,6 @@ def _wait_for_training(process, run) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_checkpoints_and_says_how_to_resume(number, mgd_process, mgd_cli, tmp_path):
-    # BUG: Interrupted is not caught by cli._main.main: traceback and exit code 1.
     run = tmp_path / "run"
     process = mgd_process("train", "parity", *LONG, "--out", run)
     _wait_for(process, run / "checkpoint.safetensors")
@@ -64,7 +63,6 @@ def test_a_signal_checkpoints_and_says_how_to_resume(number, mgd_process, mgd_cl
 
 
 def test_ctrl_c_before_training_says_so_and_leaves_nothing(mgd_cli, monkeypatch, tmp_path):
-    # BUG: click turns KeyboardInterrupt into Abort, so that the line meant for it is never said: an empty one is.
     def build_task(config):
         signal.raise_signal(signal.SIGINT)
 

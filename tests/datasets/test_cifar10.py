@@ -135,9 +135,7 @@ def test_parquet(tmp_path, below):
 
 def test_parquet_image_cut_short(tmp_path):
     write_parquet(tmp_path, np.zeros((2, 32, 32, 3), np.uint8), [0, 1], edit=lambda coded: coded[:30])
-    with pytest.raises(
-        DataError, match=r"train-00000-of-00001.parquet has an image that is not 32x32 pixels"
-    ):
+    with pytest.raises(DataError, match=r"train-00000-of-00001.parquet has an image that is not 32x32 pixels"):
         cifar10(tmp_path)
 
 

@@ -47,9 +47,7 @@ def test_a_changed_file_is_refused(data_dir, tmp_path):
 
 
 def test_explicit_folder_without_the_files(tmp_path):
-    with pytest.raises(
-        DataError, match=rf"^no fashion-mnist in {tmp_path}: looked for {IMAGES}, .*--data DIR"
-    ):
+    with pytest.raises(DataError, match=rf"^no fashion-mnist in {tmp_path}: looked for {IMAGES}, .*--data DIR"):
         fashion_mnist(tmp_path)
 
 

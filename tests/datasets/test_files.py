@@ -130,9 +130,7 @@ def test_a_corrupt_file_in_the_cache_is_named(nowhere, from_address):
 
 def test_fetch(data_dir):
     assert fetch("fashion-mnist", data_dir) == data_dir / "fashion-mnist"
-    with pytest.raises(
-        ValueError, match=r"^digits needs no files; those that do are fashion-mnist, cifar10$"
-    ):
+    with pytest.raises(ValueError, match=r"^digits needs no files; those that do are fashion-mnist, cifar10$"):
         fetch("digits")
 
 

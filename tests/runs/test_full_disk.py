@@ -16,10 +16,10 @@ _execute.CHECKPOINT_SECONDS, _execute._CHECKPOINT_SHARE = 0.0, 0
 limit, *arguments = sys.argv[1:]
 made = []
 write = _execute.write_checkpoint
-def write_checkpoint(folder, snapshot):
+def write_checkpoint(folder, snapshot, settings):
     if snapshot.step >= 20:  # from here on nothing larger fits
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
-    write(folder, snapshot)
+    write(folder, snapshot, settings)
 _execute.write_checkpoint = write_checkpoint
 from mgd.cli import main
 main(arguments)
@@ -98,15 +98,13 @@ def _fill(path: Path, free: int) -> None:
 
 
 def test_a_disk_that_is_full_from_the_start_leaves_no_directory(small, tiny_disk):
-    # BUG: an empty run directory is left; and without --out the message names "None".
     _fill(tiny_disk / "ballast", 0)
-    with pytest.raises(RunError, match=r"cannot make the run directory .*No space left on device"):
+    with pytest.raises(RunError, match=r"cannot write to .*run: No space left on device"):
         start(small(), tiny_disk / "run")
     assert [p.name for p in tiny_disk.iterdir()] == ["ballast"]
 
 
 def test_a_full_disk_without_a_named_directory(small, tmp_path, monkeypatch):
-    # BUG: "cannot make the run directory None".
     def full(path, content):
         raise OSError(28, "No space left on device")
 

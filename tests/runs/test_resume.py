@@ -1,6 +1,5 @@
 """A run that is killed and resumed ends as the unbroken one, to the bit."""
 
-import contextlib
 import os
 import shutil
 import signal
@@ -12,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mgd import RunError
-from mgd.runs import Interrupted, _checkpoint, _directory, _execute, resume, start
+from mgd import Interrupted, RunError
+from mgd.runs import _checkpoint, _directory, _execute, resume, start
 
 ANALOG = {"algorithm": "analog", "tau_theta": 8, "tau_x": 8, "tau_hp": 20.0, "learning_rate": 0.05}
 VARIANTS = {
@@ -210,27 +209,24 @@ def test_a_run_has_one_writer(small, tmp_path):
         pass
 
 
-def test_a_directory_taken_between_the_check_and_the_lock_is_not_overwritten(small, tmp_path, monkeypatch):
-    # BUG: two `mgd train` at once both take runs/parity-1 (or the same --out): create_directory checks, then makes
-    # and rewrites config.toml, whose inode is what the other has locked.
-    made, taken = _execute.create_directory, []
-
-    def late(out, config):
-        if not taken:  # another process comes first, and holds its lock
-            taken.append(made(out, small(seed=1)))
-            lock.enter_context(_directory.only_writer(taken[0]))
-        return made(out, config)
-
+def test_two_runs_that_start_at_once_do_not_take_the_same_directory(small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with contextlib.ExitStack() as lock:
-        original = Path.exists
-        # The check sees the directory as it was before the other came.
-        monkeypatch.setattr(Path, "exists", lambda self, **kw: False if taken else original(self, **kw))
-        monkeypatch.setattr(_execute, "create_directory", late)
-        with contextlib.suppress(RunError):
-            start(small(seed=2, steps=10))
-        monkeypatch.undo()
-    assert _directory.read_config(tmp_path / taken[0]).seed == 1
+    made, first = _execute.make_directory, []
+
+    def late(out, task):
+        if not first:  # another process comes first, after this one has looked
+            first.append(made(out, task))
+            _directory.write_config(first[0], small(seed=1))
+        return made(out, task)
+
+    monkeypatch.setattr(_execute, "make_directory", late)
+    folder = start(small(seed=2, steps=10))
+    assert folder != first[0]
+    assert _directory.read_config(first[0]).seed == 1
+    first.clear()
+    with pytest.raises(RunError, match="is a run already"):
+        start(small(seed=2, steps=10), tmp_path / "same")
+    assert _directory.read_config(tmp_path / "same").seed == 1
 
 
 def test_resuming_a_finished_run_changes_nothing(small, tmp_path):

@@ -139,7 +139,7 @@ class Algorithm(eqx.Module):
         return probe, state
 
     def tell(
-        self, state: State, cost: Float[Array, ""], *, write: Write = write_exactly, slot: int | None = None
+        self, state: State, cost: Float[Array, ""] | float, *, write: Write = write_exactly, slot: int | None = None
     ) -> tuple[State, Info]:
         """Takes the cost that was measured with the last probe on the chip.
 

@@ -5,7 +5,7 @@ import warnings
 
 import click
 
-from .._errors import DataError, DivergedError, MgdError, MgdWarning
+from .._errors import DivergedError, Interrupted, MgdError, MgdWarning
 from .._version import __version__
 from ._data import data
 from ._list import list_names
@@ -20,6 +20,14 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """As click does, but a Ctrl-C outside a run gets the same one line as all else that ends a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            message = "stopped at once; a run goes on from its last checkpoint with mgd resume RUN"
+            raise Interrupted(message, step=0) from None
 
 
 @click.group(
@@ -43,17 +51,15 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         # click answers --help and the like with an exit code; commands return nothing.
         sys.exit(commands.main(arguments, standalone_mode=False) or 0)
-    except click.exceptions.Abort:
+    except Interrupted as error:
+        _say(str(error))
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         _say(error.format_message())
         sys.exit(BAD_INPUT)
-    except (DataError, DivergedError, MgdError, ValueError) as error:
+    except (MgdError, ValueError) as error:
         _say(str(error))
         sys.exit(DIVERGED if isinstance(error, DivergedError) else BAD_INPUT)
-    except KeyboardInterrupt:
-        _say("stopped at once; a run goes on from its last checkpoint with mgd resume RUN")
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

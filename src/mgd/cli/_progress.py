@@ -23,7 +23,9 @@ def progress(steps: int) -> Iterator[Callable[["Session"], None]]:
         TextColumn("left"),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=20) as bar:
+    console = Console(stderr=True)
+    # It goes when the run ends, for the report or the one line of an error; and nothing of it goes into a pipe.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("compiling", total=steps, figures="")
 
         def on_progress(session: "Session") -> None:

@@ -23,11 +23,13 @@ def show(runs: tuple[Path, ...]) -> None:
 
 
 def _row(run: Path) -> list[str]:
+    from rich.markup import escape
+
     from ..runs._checkpoint import read_header
     from ..runs._directory import read_config, read_summary
 
     config, summary = read_config(run), read_summary(run)
-    row = [str(run), config.task, f"{config.algorithm}, {config.perturbation}", str(config.replicas)]
+    row = [escape(str(run)), config.task, f"{config.algorithm}, {config.perturbation}", str(config.replicas)]
     if summary is None:
         header = read_header(run)
         step = header.step if header else 0

@@ -92,10 +92,10 @@ def train(task: str, out: Path | None, as_json: bool, **settings: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
 def resume(run: Path, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint, to the bit as if it had never stopped."""
-    from ..runs._directory import read_config, read_summary
+    from ..runs._directory import is_finished, read_config
 
     steps = read_config(run).steps
-    if read_summary(run) is not None:
+    if is_finished(run):
         click.echo(f"{run} is finished", err=True)
     else:
         from ..runs import resume as go_on

@@ -55,9 +55,11 @@ class AbstractPerturbation(eqx.Module):
 
 
 def require_amplitude(amplitude: float) -> None:
-    """Raises: ValueError: if an amplitude is not a finite positive number."""
+    """Raises: ValueError: if an amplitude is not a positive number whose square and inverse square float32 holds."""
     if not isinstance(amplitude, int | float) or not 0 < amplitude < float("inf"):
         raise ValueError(f"amplitude must be a finite number above 0, got {amplitude!r}")
+    if not 1e-18 <= amplitude <= 1e18:
+        raise ValueError(f"amplitude must be from 1e-18 to 1e18, whose squares float32 holds, got {amplitude!r}")
 
 
 def white_gain(pole: float, tau_p: int) -> float:

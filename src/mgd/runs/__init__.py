@@ -7,13 +7,11 @@ if TYPE_CHECKING:
     from ._config import RunConfig as RunConfig
     from ._directory import read_config as read_config
     from ._directory import read_summary as read_summary
-    from ._execute import Interrupted as Interrupted
     from ._execute import resume as resume
     from ._execute import start as start
     from ._presets import resolve as resolve
 
 _HOMES = {
-    "Interrupted": "_execute",
     "RunConfig": "_config",
     "read_config": "_directory",
     "read_summary": "_directory",

@@ -1,6 +1,7 @@
 """A run's settings, as they stand in TOML. Nothing here imports JAX."""
 
 import difflib
+import hashlib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,7 +14,8 @@ from ._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Tau = Annotated[int, Field(ge=1, le=2**31, strict=True)]
-Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# What float32 holds.
+Amount = Annotated[float, Field(gt=0, le=3e38, allow_inf_nan=False, strict=True)]
 _CHOICES = {
     "algorithm": ALGORITHMS,
     "perturbation": PERTURBATIONS,
@@ -66,7 +68,7 @@ class RunConfig(BaseModel):
     activation: Literal["logistic", "tanh", "relu"] | None = None
     init: Literal["uniform", "glorot"] | None = None
     cost: Literal["mse", "cross-entropy"] | None = None
-    label_smoothing: Annotated[float, Field(ge=0, le=1)] | None = None
+    label_smoothing: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
     algorithm: str | None = None
     perturbation: str | None = None
     blocks: Positive | None = None
@@ -75,13 +77,13 @@ class RunConfig(BaseModel):
     modulation_limit: Amount | None = None
     optimizer: str | None = None
     learning_rate: Amount | None = None
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)] | None = None
     tau_p: Tau | None = None
     tau_x: Tau | None = None
     tau_theta: Tau | None = None
     tau_hp: Amount | None = None
     batch: Positive | None = None
-    steps: Positive | None = None
+    steps: Annotated[int, Field(ge=1, lt=2**63, strict=True)] | None = None
     replicas: Positive | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
     engine: str | None = None
@@ -122,9 +124,15 @@ class RunConfig(BaseModel):
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path} is not TOML: {error}") from error
         try:
-            return cls.of(settings | (changes or {}))
+            config = cls.of(settings)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+        return cls.of(settings | changes) if changes else config
+
+    def identity(self) -> str:
+        """A digest of all that the outcome depends on: two runs with the same one give the same bits."""
+        text = self.model_copy(update={"data": None}).toml()
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def toml(self) -> str:
         """These settings as TOML, without those that are None."""

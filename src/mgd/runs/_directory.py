@@ -1,9 +1,11 @@
 """The run directory: what lies in it, and how it is written."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +18,57 @@ from ._config import RunConfig
 CONFIG, SUMMARY, METRICS, THETA, CURVE = "config.toml", "summary.json", "metrics.zarr", "theta.safetensors", "curve.png"
 
 
-def create_directory(out: Path | None, config: RunConfig) -> Path:
-    """Makes a run directory and puts the settings into it.
+def check_out(out: Path | None) -> None:
+    """Refuses, before anything is computed, a place where a run directory cannot be.
+
+    Raises:
+        RunError: if it is a file, or a directory that is not empty.
+    """
+    if out is None or not out.exists():
+        return
+    if not out.is_dir():
+        raise RunError(f"{out} is a file: give a directory as --out")
+    if (out / CONFIG).exists():
+        raise RunError(f"{out} is a run already: give another --out, or go on with it: mgd resume {out}")
+    if any(out.iterdir()):
+        raise RunError(f"{out} exists and is not empty: give another --out")
+
+
+def make_directory(out: Path | None, task: str) -> Path:
+    """Makes a run directory.
 
     Args:
         out: where; None for the first free `runs/TASK-N`.
-        config: resolved settings.
+        task: names it.
 
     Raises:
-        RunError: if it exists and is not empty, or cannot be made.
+        RunError: if it cannot be made.
     """
+    numbered = (Path("runs") / f"{task}-{number}" for number in count(1))
+    for folder in [out] if out is not None else numbered:
+        try:
+            folder.mkdir(parents=True, exist_ok=out is not None)
+            return folder
+        except FileExistsError:
+            if out is not None:
+                raise RunError(f"{out} is a file: give a directory as --out") from None
+        except OSError as error:
+            raise RunError(f"cannot make the run directory {folder}: {error.strerror}") from error
+    raise AssertionError("unreachable: numbers do not end")
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Puts the settings into a fresh run directory, which makes it a run.
+
+    Raises:
+        RunError: if another process was there first, or it cannot be written.
+    """
+    check_out(folder)
     try:
-        if out is None:
-            number = 1
-            while (folder := Path("runs") / f"{config.task}-{number}").exists():
-                number += 1
-        else:
-            folder = out
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                raise RunError(
-                    f"{folder} exists and is not empty: give another --out, or go on with it: mgd resume {folder}"
-                )
-        folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / CONFIG, config.toml().encode())
     except OSError as error:
-        raise RunError(f"cannot make the run directory {error.filename or out}: {error.strerror}") from error
-    return folder
+        folder.rmdir()
+        raise RunError(f"cannot write to {folder}: {error.strerror}") from error
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -68,9 +95,20 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is damaged ({error}): mgd resume {folder} writes it again") from error
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        summary = None
+    if not isinstance(summary, dict) or not {"task", "accuracy", "counts", "solved_fraction"} <= summary.keys():
+        raise RunError(f"{path} is damaged: mgd resume {folder} writes it again")
+    return summary
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has a whole summary."""
+    try:
+        return read_summary(folder) is not None
+    except RunError:
+        return False
 
 
 def write_metrics(folder: Path, history: xr.Dataset) -> None:
@@ -95,9 +133,14 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     import fcntl
 
-    with (folder / CONFIG).open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"{folder} is being written by another process: wait for it or stop it") from error
+    try:
+        directory = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise RunError(f"cannot open {folder}: {error.strerror}") from error
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    except BlockingIOError as error:
+        raise RunError(f"{folder} is being written by another process: wait for it or stop it") from error
+    finally:
+        os.close(directory)

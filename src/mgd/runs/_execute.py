@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from safetensors.numpy import save
 
-from .._errors import RunError
+from .._errors import Interrupted, RunError
 from .._train import Session
 from .._version import __version__
 from ..datasets import Task
@@ -25,10 +25,12 @@ from ._directory import (
     CURVE,
     SUMMARY,
     THETA,
-    create_directory,
+    check_out,
+    is_finished,
+    make_directory,
     only_writer,
     read_config,
-    read_summary,
+    write_config,
     write_metrics,
 )
 from ._presets import resolve
@@ -38,19 +40,6 @@ CHECKPOINT_SECONDS = 15.0
 _CHECKPOINT_SHARE = 20
 
 OnProgress = Callable[[Session], None]
-
-
-class Interrupted(Exception):
-    """The run was asked to stop (Ctrl-C, SIGTERM); its checkpoint is written.
-
-    Attributes:
-        folder: the run directory.
-        step: timesteps made.
-    """
-
-    def __init__(self, folder: Path, step: int):
-        super().__init__(f"stopped at step {step}; go on with: mgd resume {folder}")
-        self.folder, self.step = folder, step
 
 
 def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress = lambda session: None) -> Path:
@@ -72,10 +61,11 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         Interrupted: if the run was asked to stop.
     """
     config = resolve(config)
-    task = build_task(config)
-    session = _session(config, task)
-    folder = create_directory(out, config)
+    check_out(out)
+    session = _session(config, build_task(config))
+    folder = make_directory(out, config.task)
     with only_writer(folder):
+        write_config(folder, config)
         _run(session, config, folder, on_progress)
     return folder
 
@@ -93,9 +83,9 @@ def resume(folder: Path, *, on_progress: OnProgress = lambda session: None) -> P
     """
     config = resolve(read_config(folder))
     with only_writer(folder):
-        if read_summary(folder) is None:
+        if not is_finished(folder):
             session = _session(config, build_task(config))
-            session.snapshot = read_checkpoint(folder, session.snapshot) or session.snapshot
+            session.snapshot = read_checkpoint(folder, session.snapshot, config.identity()) or session.snapshot
             _run(session, config, folder, on_progress)
     return folder
 
@@ -117,19 +107,20 @@ def _session(config: RunConfig, task: Task) -> Session:
 
 def _run(session: Session, config: RunConfig, folder: Path, on_progress: OnProgress) -> None:
     try:
-        _checkpoint(session, folder)
+        _checkpoint(session, config, folder)
         due = time.monotonic() + CHECKPOINT_SECONDS
         with _stop_requested() as stop:
             while not session.finished:
                 session.advance()
                 on_progress(session)
                 if stop():
-                    _checkpoint(session, folder)
-                    raise Interrupted(folder, session.snapshot.step)
+                    _checkpoint(session, config, folder)
+                    step = session.snapshot.step
+                    raise Interrupted(f"stopped at step {step}; go on with: mgd resume {folder}", step=step)
                 if time.monotonic() >= due:
-                    taken = _checkpoint(session, folder)
+                    taken = _checkpoint(session, config, folder)
                     due = time.monotonic() + max(CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * taken)
-        _checkpoint(session, folder)
+        _checkpoint(session, config, folder)
         _finish(session, config, folder)
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
@@ -138,10 +129,10 @@ def _run(session: Session, config: RunConfig, folder: Path, on_progress: OnProgr
         ) from error
 
 
-def _checkpoint(session: Session, folder: Path) -> float:
+def _checkpoint(session: Session, config: RunConfig, folder: Path) -> float:
     """Writes checkpoint and metrics; the seconds it took."""
     started = time.monotonic()
-    write_checkpoint(folder, session.snapshot)
+    write_checkpoint(folder, session.snapshot, config.identity())
     if session.snapshot.steps:
         write_metrics(folder, session.history())
     return time.monotonic() - started

@@ -61,7 +61,7 @@ _TRAINING: dict[str, dict[str, dict[str, Any]]] = {
         "analog": {"learning_rate": 0.05, "steps": 300_000},
     },
     "fashion-mnist": {
-        "discrete": {"learning_rate": 0.03, "amplitude": 1e-3, "tau_x": 100, "tau_theta": 100, "steps": 200_000},
+        "discrete": {"learning_rate": 0.02, "amplitude": 1e-3, "tau_x": 100, "tau_theta": 100, "steps": 200_000},
         "analog": {"learning_rate": 1e-4, "tau_theta": 100, "steps": 200_000},
     },
     "cifar10": {
@@ -98,5 +98,5 @@ def _parity(bits: int, algorithm: str) -> dict[str, Any]:
     settings: dict[str, Any] = {"bits": bits, "hidden": [bits]}
     if bits > 2:
         settings |= {"batch": 4, "weight_decay": 3e-5 if algorithm == "discrete" else 1e-4}
-        settings |= {"learning_rate": 0.5 if algorithm == "discrete" else 0.1, "steps": 1_000_000}
+        settings |= {"learning_rate": 0.5 if algorithm == "discrete" else 0.1, "steps": 3_000_000}
     return settings
