@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow bench lock clean
+.PHONY: demo test test-slow bench defaults lock clean
 
 # Train simulated chips to read the letters N, I, S and T, and draw how they learn.
 demo: $(VENV)/run
@@ -19,6 +19,10 @@ test-slow: $(VENV)/dev
 # Speed, as ratios to what this machine can do. Needs a C compiler with OpenMP.
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/measured.py
+
+# What the defaults reach: about a quarter of an hour.
+defaults: $(VENV)/run
+	$(BIN)/python benchmarks/defaults.py
 
 # Newest versions that fit pyproject.toml.
 lock: $(VENV)/dev

@@ -22,6 +22,8 @@ from .engines import Data, Measured, Progress, evaluate
 
 _CHUNK_SECONDS = 0.5
 _LONGEST_CHUNK = 1_000_000_000
+_SMALL_CHIP = 512
+_MOST_TOGETHER = 128
 ENGINES = ("auto", "measured")
 
 
@@ -172,8 +174,9 @@ class Session:
         self.chip, self.task, self.algorithm = chip, task, algorithm
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
-        self._log_steps = log_steps(n_steps, every=log_every)
-        self._engine = Measured(chip, algorithm, batch)
+        self._together = _measured_together(chip, algorithm, n_replicas, batch)
+        self._log_steps = log_steps(n_steps, every=log_every, multiple=self._together)
+        self._engine = Measured(chip, algorithm, batch, self._together)
         self._train, self._test = Data.of(task.train), Data.of(task.test)
         self._chunk = 1
         self._clock = time.perf_counter()
@@ -194,7 +197,7 @@ class Session:
         step = self.snapshot.step
         goal = next(s for s in self._log_steps if s > (self.snapshot.steps or [-1])[-1])
         if goal > step:
-            n = min(goal - step, self._chunk)
+            n = min(goal - step, -(-self._chunk // self._together) * self._together)
             started = time.perf_counter()
             self.snapshot.progress = self._engine.advance(self._train, self.snapshot.progress, n)
             self._check_finite()
@@ -265,13 +268,14 @@ class Session:
         )
 
 
-def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8) -> list[int]:
+def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8, multiple: int = 1) -> list[int]:
     """The steps after which a run is evaluated: the first, the last, and evenly spaced ones between.
 
     Args:
         n_steps: timesteps of the run.
         every: spacing; None for an even spacing in the logarithm.
         per_decade: how many in a factor of ten, where the spacing is logarithmic.
+        multiple: of which all but the last are made multiples.
 
     >>> log_steps(30, every=10)
     [0, 10, 20, 30]
@@ -283,7 +287,18 @@ def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8) ->
     else:
         decades = math.log10(n_steps)
         inner = (round(10 ** (k / per_decade)) for k in range(math.ceil(decades * per_decade)))
-    return sorted({0, *inner, n_steps})
+    return sorted({0, *(min(n_steps, -(-step // multiple) * multiple) for step in inner), n_steps})
+
+
+def _measured_together(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int) -> int:
+    """How many timesteps of a hold to measure as one batch.
+
+    One small chip alone does not fill a vector unit, and gains up to 3× from it; anything larger, or many
+    replicas, gains nothing or loses (`make bench`).
+    """
+    if n_replicas > 1 or batch > 1 or chip.n_params > _SMALL_CHIP:
+        return 1
+    return max(k for k in range(1, _MOST_TOGETHER + 1) if algorithm.hold % k == 0)
 
 
 def _check_fit(chip: AbstractChip, task: Task) -> None:

@@ -1,9 +1,11 @@
 """The one implementation of multiplexed gradient descent: init, ask, tell."""
 
+import math
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -169,16 +171,66 @@ class Algorithm(eqx.Module):
             The state after the timestep, and what its last measurement told.
         """
 
-        def turn(state: State, slot: int) -> tuple[State, Info]:
+        state = self._measure_baseline(state, measure, write)
+        *earlier, last = self._slots_every_step()
+        for slot in earlier:
             probe, state = self.ask(state, slot=slot)
-            return self.tell(state, measure(probe), write=write, slot=slot)
+            state, _ = self.tell(state, measure(probe), write=write, slot=slot)
+        probe, state = self.ask(state, slot=last)
+        return self.tell(state, measure(probe), write=write, slot=last)
 
-        if self.n_slots > 1:
-            if self.baseline.once_a_hold and not self._always_due():
-                state = lax.cond(state.clock.slot == 0, lambda s: turn(s, 0)[0], lambda s: s, state)
-            else:
-                state, _ = turn(state, 0)
-        return turn(state, self.n_slots - 1)
+    def step_together(
+        self, state: State, measure: Callable[[Probe], Float[Array, ""]], size: int, *, write: Write = write_exactly
+    ) -> tuple[State, Info]:
+        """`size` timesteps within which neither θ nor the sample changes, measured as one batch.
+
+        It does what `size` calls of `step` do, but sums G in another order, so to rounding.
+
+        Args:
+            state: after a multiple of `size` timesteps.
+            measure: as for `step`.
+            size: a divisor of `hold`.
+            write: as for `step`.
+
+        Returns:
+            The state after the timesteps, and for each what its last measurement told.
+        """
+        state = self._measure_baseline(state, measure, write)
+
+        def one(offset: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""], Float[Array, ""]]:
+            now = State(
+                Clock(state.clock.step.plus(offset), state.clock.slot),
+                state.theta,
+                state.gradient,
+                state.baseline,
+                state.optimizer,
+                state.seeds,
+            )
+            fresh = jnp.bool(False)  # a baseline that can be batched looks at no earlier cost
+            remembered, cost, modulation = now.baseline, jnp.float32(0), jnp.float32(0)
+            for slot in self._slots_every_step():
+                cost = measure(self.ask(now, slot=slot)[0])
+                remembered, modulation = self.baseline.observe(
+                    remembered, cost, slot=slot, fresh=fresh, time_constants=self.time_constants
+                )
+            return self._estimate(now, modulation), cost, modulation
+
+        estimates, costs, modulations = jax.vmap(one)(jnp.arange(size))
+        step = state.clock.step.plus(size)
+        updated = step.remainder(self.interval) == 0
+        gradient = state.gradient + jnp.sum(estimates, axis=0)
+        theta, gradient, optimizer = self._update(state, gradient, updated, write)
+        clock = Clock(step, self._first_slot(step))
+        state = State(clock, theta, gradient, state.baseline, optimizer, state.seeds)
+        last = jnp.arange(size) == size - 1
+        return state, Info(costs, modulations, last & updated)
+
+    @property
+    def hold(self) -> int:
+        """Timesteps, from any multiple of themselves, within which neither θ nor the sample ever changes."""
+        if not (self.baseline.pointwise and self.integrator.resets):
+            return 1
+        return math.gcd(self.time_constants.tau_x, self.interval)
 
     def counts(self, n_steps: int, *, batch: int = 1) -> Counts:
         """What a chip goes through in that many timesteps."""
@@ -227,13 +279,18 @@ class Algorithm(eqx.Module):
         return state, Info(cost, modulation, updated)
 
     def _integrate(self, state: State, modulation: Float[Array, ""]) -> Float[Array, " p"]:
-        if self.modulation_limit is not None:
-            modulation = jnp.clip(modulation, -self.modulation_limit, self.modulation_limit)
-        keep, take = self.integrator.weights(self.time_constants)
-        estimate = (modulation * self._scale(state.theta.size, take)) * self._perturbation(state)
+        keep, _ = self.integrator.weights(self.time_constants)
+        estimate = self._estimate(state, modulation)
         if self.integrator.resets and self.interval == 1:
             return estimate
         return state.gradient + estimate if keep == 1 else keep * state.gradient + estimate
+
+    def _estimate(self, state: State, modulation: Float[Array, ""]) -> Float[Array, " p"]:
+        """What one timestep adds to G."""
+        if self.modulation_limit is not None:
+            modulation = jnp.clip(modulation, -self.modulation_limit, self.modulation_limit)
+        _, take = self.integrator.weights(self.time_constants)
+        return (modulation * self._scale(state.theta.size, take)) * self._perturbation(state)
 
     def _scale(self, n_params: int, take: float) -> np.ndarray:
         """What C̃ θ̃ is multiplied by, to enter G: one number for all parameters, or one for each."""
@@ -249,6 +306,22 @@ class Algorithm(eqx.Module):
         if self.interval == 1:
             return update(state.theta, gradient, state.optimizer)
         return lax.cond(due, update, lambda *unchanged: unchanged, state.theta, gradient, state.optimizer)
+
+    def _measure_baseline(self, state: State, measure: Callable[[Probe], Float[Array, ""]], write: Write) -> State:
+        """The slot that is only measured once a hold, if there is one and it is due."""
+        if not self.baseline.once_a_hold:
+            return state
+
+        def turn(state: State) -> State:
+            probe, state = self.ask(state, slot=0)
+            return self.tell(state, measure(probe), write=write, slot=0)[0]
+
+        if self._always_due():
+            return turn(state)
+        return lax.cond(state.clock.slot == 0, turn, lambda s: s, state)
+
+    def _slots_every_step(self) -> range:
+        return range(1 if self.baseline.once_a_hold else 0, self.n_slots)
 
     def _always_due(self) -> bool:
         return self.time_constants.tau_x == 1 or self.interval == 1

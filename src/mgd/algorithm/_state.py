@@ -96,9 +96,9 @@ class Info(eqx.Module):
         updated: whether the parameters have just been written.
     """
 
-    cost: Float[Array, ""]
-    modulation: Float[Array, ""]
-    updated: Bool[Array, ""]
+    cost: Float[Array, "*steps"]
+    modulation: Float[Array, "*steps"]
+    updated: Bool[Array, "*steps"]
 
 
 def rows_of(presentation: Counter, *, seed: UInt32[Array, " 2"], n_samples: int, batch: int) -> Int[Array, " {batch}"]:

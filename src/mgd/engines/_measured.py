@@ -42,11 +42,18 @@ class Measured(eqx.Module):
         chip: the simulated chip; replicas differ by their keys.
         algorithm: what turns costs into changes of θ.
         batch: samples a measurement is averaged over.
+        together: timesteps measured as one batch where they start at a multiple of this; it must divide the
+            algorithm's `hold`. Bits are then the same for cuts at multiples of it.
     """
 
     chip: AbstractChip
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)
+    together: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        if self.together < 1 or self.algorithm.hold % self.together:
+            raise ValueError(f"together must divide the algorithm's hold, {self.algorithm.hold}, got {self.together}")
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
         """Fresh replicas. Replica r is the same however many there are."""
@@ -56,8 +63,8 @@ class Measured(eqx.Module):
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
         return _advance((self, data), progress, jnp.int32(n_steps))
 
-    def _turn(self, data: Data, carry: tuple) -> tuple:
-        """One timestep of all replicas."""
+    def _turn(self, data: Data, together: int, carry: tuple) -> tuple:
+        """One timestep of all replicas, or several measured together."""
         progress, shown = carry
         clock = progress.state.clock
         tau_x = self.algorithm.time_constants.tau_x
@@ -67,17 +74,21 @@ class Measured(eqx.Module):
             fresh = clock.step.remainder(tau_x) == 0
             shown = lax.cond(fresh, lambda: self._show(data, progress.state), lambda: shown)
 
-        def one(state: State, shown: tuple) -> tuple[State, Bool[Array, ""]]:
+        def one(state: State, shown: tuple) -> tuple[State, Bool[Array, ""], Int[Array, ""]]:
             def measure(probe: Probe) -> Float[Array, ""]:
                 return self.chip.measure(probe.theta, probe.perturbation, *shown, key=probe.key)
 
-            state, info = self.algorithm.step(state, measure, write=self.chip.write)
-            return state, jnp.isfinite(info.cost) & jnp.isfinite(info.modulation)
+            if together == 1:
+                state, info = self.algorithm.step(state, measure, write=self.chip.write)
+            else:
+                state, info = self.algorithm.step_together(state, measure, together, write=self.chip.write)
+            finite = jnp.atleast_1d(jnp.isfinite(info.cost) & jnp.isfinite(info.modulation))
+            return state, finite.all(), jnp.argmin(finite)
 
-        state, finite = self._each_replica(one)(progress.state, shown)
+        state, finite, offset = self._each_replica(one)(progress.state, shown)
         first = ~finite & ~progress.diverged
-        at = progress.diverged_at
-        at = Counter(jnp.where(first, clock.step.high, at.high), jnp.where(first, clock.step.low, at.low))
+        at, here = progress.diverged_at, jax.vmap(clock.step.plus)(offset)
+        at = Counter(jnp.where(first, here.high, at.high), jnp.where(first, here.low, at.low))
         return Progress(state, progress.diverged | first, at), shown
 
     def _show(self, data: Data, state: State) -> tuple:
@@ -95,8 +106,8 @@ class Measured(eqx.Module):
         def call(state: State, shown: tuple) -> tuple:
             def body(args: tuple) -> tuple:
                 state, shown = args
-                state, finite = one(state.with_clock(clock), shown)
-                return (state.with_clock(None), finite), state.clock
+                state, *told = one(state.with_clock(clock), shown)
+                return (state.with_clock(None), told), state.clock
 
             clock = state.clock
             args = state.with_clock(None), shown
@@ -108,7 +119,7 @@ class Measured(eqx.Module):
                 after = jax.tree.map(lambda x: x[0], after)
             else:
                 out, after = jax.vmap(body, out_axes=(0, None))(args)
-            return out[0].with_clock(after), out[1]
+            return out[0].with_clock(after), *out[1]
 
         return call
 
@@ -139,4 +150,12 @@ def _init(engine: Measured, keys: Key[Array, " replica"]) -> Progress:
 def _advance(kept: tuple[Measured, Data], progress: Progress, n_steps: Int[Array, ""]) -> Progress:
     engine, data = kept
     carry = progress, engine._show(data, progress.state)
-    return lax.fori_loop(0, n_steps, lambda _, carry: engine._turn(data, carry), carry)[0]
+    size = engine.together
+    if size > 1:
+        # Single timesteps to the next multiple, then as many at a time as go, then single ones again.
+        before = jnp.minimum((size - progress.state.clock.step.remainder(size).astype(jnp.int32)) % size, n_steps)
+        carry = lax.fori_loop(0, before, lambda _, carry: engine._turn(data, 1, carry), carry)
+        n_steps = n_steps - before
+        carry = lax.fori_loop(0, n_steps // size, lambda _, carry: engine._turn(data, size, carry), carry)
+        n_steps = n_steps % size
+    return lax.fori_loop(0, n_steps, lambda _, carry: engine._turn(data, 1, carry), carry)[0]
