@@ -98,7 +98,9 @@ class Algorithm(eqx.Module):
         """
         if theta.ndim != 1 or theta.size == 0:
             raise ValueError(f"theta must be a vector of at least one parameter, got shape {theta.shape}")
-        self.perturbation.check(theta.size, self.time_constants.tau_p, self.time_constants.tau_theta)
+        # With a low-pass there is no window: θ itself goes on averaging.
+        window = self.interval if self.integrator.resets else None
+        self.perturbation.check(theta.size, self.time_constants.tau_p, window)
         theta = jnp.asarray(theta, jnp.float32)
         return State(
             clock=self.clock_at(0),

@@ -46,8 +46,8 @@ class AbstractPerturbation(eqx.Module):
         """
 
     @abstractmethod
-    def check(self, n_params: int, tau_p: int, window: int) -> None:
-        """Refuses, or warns of, what this family cannot do with `window` timesteps to integrate over.
+    def check(self, n_params: int, tau_p: int, window: int | None) -> None:
+        """Refuses, or warns of, what this family cannot do in a window of so many timesteps, or without one.
 
         Raises:
             ValueError: if it cannot perturb that many parameters.

@@ -84,7 +84,7 @@ class Block(AbstractPerturbation):
             "reaches the wrong parameters; use the re-measured or the two-sided baseline"
         )
 
-    def check(self, n_params: int, tau_p: int, window: int) -> None:
+    def check(self, n_params: int, tau_p: int, window: int | None) -> None:
         sizes = self.block_sizes(n_params)
         if min(sizes) < 1:
             raise ValueError(f"{n_params} parameters cannot be split into {len(sizes)} blocks: give fewer")

@@ -86,7 +86,7 @@ class LFSR(AbstractPerturbation):
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         return white_gain(pole, tau_p)
 
-    def check(self, n_params: int, tau_p: int, window: int) -> None:
+    def check(self, n_params: int, tau_p: int, window: int | None) -> None:
         if n_params >= 2**self.width - 1:
             raise ValueError(
                 f"LFSR of width {self.width} has {2**self.width - 1} bits, not enough for {n_params} parameters: "

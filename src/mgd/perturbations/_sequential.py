@@ -52,5 +52,5 @@ class Sequential(AbstractPerturbation):
             "LFSR or Sinusoid, or the re-measured baseline"
         )
 
-    def check(self, n_params: int, tau_p: int, window: int) -> None:
+    def check(self, n_params: int, tau_p: int, window: int | None) -> None:
         pass

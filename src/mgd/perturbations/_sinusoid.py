@@ -26,7 +26,8 @@ class Sinusoid(AbstractPerturbation):
 
     where Δθ is `amplitude`, f `lowest_frequency` and `highest_frequency`, and φ seeded phases. Phases are
     32-bit numbers that wrap, as in a direct digital synthesiser, so they stay exact for ever. ⟨θ̃²⟩ = Δθ²/2.
-    Neighbours must differ by at least one period in a window, and all must lie above a high-pass's corner.
+    Neighbours should differ by at least one period in a window, or G of one window mixes them; all must lie above
+    a high-pass's corner.
 
     Args:
         amplitude: Δθ, the peak, in the parameter's unit.
@@ -98,11 +99,11 @@ class Sinusoid(AbstractPerturbation):
         past = (1 + kept) * (1 - cosine) / (1 - 2 * kept * cosine + kept**2)
         return white_gain(pole, tau_p) * past
 
-    def check(self, n_params: int, tau_p: int, window: int) -> None:
+    def check(self, n_params: int, tau_p: int, window: int | None) -> None:
         if round(self.spacing(n_params) * 2**32) < 1:
             raise ValueError(f"Sinusoid: {n_params} parameters do not have distinct 32-bit frequencies in the band")
         least = math.ceil(tau_p / self.spacing(n_params))
-        if window < least:
+        if window is not None and window < least:
             warnings.warn(
                 f"Sinusoid: {n_params} frequencies are {self.spacing(n_params):.3g} cycles per perturbation apart and "
                 f"overlap in windows of tau_theta = {window}; raise tau_theta to {least} or more",

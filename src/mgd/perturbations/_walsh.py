@@ -65,7 +65,7 @@ class Walsh(AbstractPerturbation):
         rest = forgotten * (1 - forgotten ** (n - 1)) / (1 - forgotten)
         return white_gain(pole, tau_p) * (1 + 1 / n - rest / (n * (n - 1)))
 
-    def check(self, n_params: int, tau_p: int, window: int) -> None:
+    def check(self, n_params: int, tau_p: int, window: int | None) -> None:
         if n_params >= _LARGEST:
             raise ValueError(f"Walsh codes have 32-bit rows: at most {_LARGEST - 1} parameters, got {n_params}")
 

@@ -62,11 +62,11 @@ _TRAINING: dict[str, dict[str, dict[str, Any]]] = {
     },
     "fashion-mnist": {
         "discrete": {"learning_rate": 0.02, "amplitude": 1e-3, "tau_x": 100, "tau_theta": 100, "steps": 200_000},
-        "analog": {"learning_rate": 1e-4, "tau_theta": 100, "steps": 200_000},
+        "analog": {"learning_rate": 1e-4, "amplitude": 3e-3, "tau_theta": 100, "steps": 200_000},
     },
     "cifar10": {
-        "discrete": {"learning_rate": 0.01, "amplitude": 1e-3, "tau_x": 100, "tau_theta": 100, "steps": 200_000},
-        "analog": {"learning_rate": 3e-5, "tau_theta": 100, "steps": 200_000},
+        "discrete": {"learning_rate": 0.02, "amplitude": 1e-3, "tau_x": 100, "tau_theta": 100, "steps": 200_000},
+        "analog": {"learning_rate": 5e-5, "amplitude": 3e-3, "tau_theta": 100, "steps": 200_000},
     },
 }
 _IMAGES = ("fashion-mnist", "cifar10")
@@ -87,6 +87,8 @@ def resolve(config: RunConfig) -> RunConfig:
         settings |= _parity(given.get("bits", 2), algorithm)
     if "hidden" in given:  # a perceptron instead of the task's convolutions; it takes a larger step
         settings.pop("channels", None)
+        if task in _IMAGES:
+            settings["learning_rate"] *= 2.5
     elif "channels" in given:
         settings.pop("hidden", None)
         settings["cost"] = "cross-entropy"
