@@ -18,6 +18,9 @@ ACTIVATIONS: dict[str, Callable] = {
 }
 
 
+_FEW_ROWS = 4
+
+
 class Dense(eqx.Module):
     """y = f(W x − b), for a batch of rows x."""
 
@@ -26,8 +29,9 @@ class Dense(eqx.Module):
     activation: str = eqx.field(static=True)
 
     def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch outputs"]:
-        # A matrix–vector product as multiply and sum fuses with the making of θ + θ̃, and over replicas.
-        total = jnp.sum(self.weight * x, axis=-1)[None] if x.shape[0] == 1 else x @ self.weight.T
+        # Multiply and sum, row by row, fuses with the making of θ + θ̃, and over replicas.
+        few = x.shape[0] <= _FEW_ROWS
+        total = jnp.stack([jnp.sum(self.weight * row[None], axis=-1) for row in x]) if few else x @ self.weight.T
         return ACTIVATIONS[self.activation](total - self.bias[None])
 
 

@@ -99,6 +99,6 @@ def _parity(bits: int, algorithm: str) -> dict[str, Any]:
     """An n-n-1 chip; more bits take more steps, and less noise from the choice of sample."""
     settings: dict[str, Any] = {"bits": bits, "hidden": [bits]}
     if bits > 2:
-        settings |= {"batch": 4, "weight_decay": 3e-5 if algorithm == "discrete" else 1e-4}
-        settings |= {"learning_rate": 0.5 if algorithm == "discrete" else 0.1, "steps": 3_000_000}
+        settings |= {"batch": 8, "weight_decay": 3e-5 if algorithm == "discrete" else 1e-4}
+        settings |= {"learning_rate": 0.5 if algorithm == "discrete" else 0.1, "steps": 2_000_000}
     return settings
