@@ -6,6 +6,7 @@ The interval is of the mean over replicas (Student's t); a run of one chip has n
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -34,4 +35,7 @@ def table(history: xr.Dataset, rows: int) -> str:
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    print(table(xr.open_zarr(f"{sys.argv[1]}/metrics.zarr", consolidated=False).load(), int((sys.argv[2:] or [10])[0])))
+    metrics = Path(sys.argv[1]) / "metrics.zarr"
+    if not metrics.is_dir():
+        sys.exit(f"{sys.argv[1]} is not a run with metrics: give a run directory of mgd train")
+    print(table(xr.open_zarr(metrics, consolidated=False).load(), int((sys.argv[2:] or [10])[0])))
