@@ -10,7 +10,7 @@ def from_arrays(
     x: Shaped[np.ndarray, "n *features"],
     y: Float[np.ndarray, "n outputs"],
     *,
-    test: tuple[Shaped[np.ndarray, "m *features"], Float[np.ndarray, "m outputs"]] | None = None,
+    test: tuple[Shaped[np.ndarray, "m *test_features"], Float[np.ndarray, "m test_outputs"]] | None = None,
     name: str = "arrays",
     classes: tuple[str, ...] | None = None,
     solved_accuracy: float = 1.0,
