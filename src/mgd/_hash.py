@@ -21,7 +21,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from ._counter import Counter
 
@@ -57,9 +57,10 @@ class Row(eqx.Module):
         bits = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32)[None]).reshape(-1)[:n]
         return sign_of(bits)
 
-    def key(self, column: int) -> PRNGKeyArray:
+    def key(self, number: int | Int[Array, ""]) -> PRNGKeyArray:
         """A JAX key made of two words: what a chip draws its noise from. It costs nothing if unused."""
-        return jax.random.wrap_key_data(self.words(jnp.array([2 * column, 2 * column + 1], jnp.uint32)))
+        first = 2 * jnp.asarray(number, jnp.uint32)
+        return jax.random.wrap_key_data(self.words(jnp.stack([first, first + 1])))
 
 
 def sign_of(bits: UInt32[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .._counter import Counter
 from .._hash import Row
@@ -133,13 +133,9 @@ class Algorithm(eqx.Module):
             perturbation=self._signal(state, slot),
             presentation=presentation,
             fresh=since == 0,
-            key=Row.of(state.seeds.measurement, counter).key(0 if slot is None else slot),
+            key=Row.of(state.seeds.measurement, counter).key(state.clock.slot if slot is None else slot),
             seed=state.seeds.samples,
         )
-        if slot is None:
-            row = Row.of(state.seeds.measurement, counter)
-            keys = [lambda s=s: row.key(s) for s in range(self.n_slots)]
-            probe = eqx.tree_at(lambda p: p.key, probe, lax.switch(state.clock.slot, keys))
         return probe, state
 
     def tell(
@@ -172,7 +168,6 @@ class Algorithm(eqx.Module):
         Returns:
             The state after the timestep, and what its last measurement told.
         """
-
         state = self._measure_baseline(state, measure, write)
         *earlier, last = self._slots_every_step()
         for slot in earlier:
@@ -200,16 +195,9 @@ class Algorithm(eqx.Module):
         state = self._measure_baseline(state, measure, write)
 
         def one(offset: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""], Float[Array, ""]]:
-            now = State(
-                Clock(state.clock.step.plus(offset), state.clock.slot),
-                state.theta,
-                state.gradient,
-                state.baseline,
-                state.optimizer,
-                state.seeds,
-            )
+            now = state.with_clock(Clock(state.clock.step.plus(offset), state.clock.slot))
             fresh = jnp.bool(False)  # a baseline that can be batched looks at no earlier cost
-            remembered, cost, modulation = now.baseline, jnp.float32(0), jnp.float32(0)
+            remembered, cost, modulation = state.baseline, jnp.float32(0), jnp.float32(0)
             for slot in self._slots_every_step():
                 cost = measure(self.ask(now, slot=slot)[0])
                 remembered, modulation = self.baseline.observe(
@@ -221,7 +209,7 @@ class Algorithm(eqx.Module):
         step = state.clock.step.plus(size)
         updated = step.remainder(self.interval) == 0
         gradient = state.gradient + jnp.sum(estimates, axis=0)
-        theta, gradient, optimizer = self._update(state, gradient, updated, write)
+        theta, gradient, optimizer = self._update(state, gradient, step, write)
         clock = Clock(step, self._first_slot(step))
         state = State(clock, theta, gradient, state.baseline, optimizer, state.seeds)
         last = jnp.arange(size) == size - 1
@@ -276,7 +264,7 @@ class Algorithm(eqx.Module):
         gradient = self._integrate(state, modulation)
         step = state.clock.step.plus(1)
         updated = step.remainder(self.interval) == 0
-        theta, gradient, optimizer = self._update(state, gradient, updated, write)
+        theta, gradient, optimizer = self._update(state, gradient, step, write)
         state = State(Clock(step, self._first_slot(step)), theta, gradient, baseline, optimizer, state.seeds)
         return state, Info(cost, modulation, updated)
 
@@ -299,14 +287,17 @@ class Algorithm(eqx.Module):
         gain = self.baseline.gain(self.perturbation, self.time_constants, n_params)
         return np.asarray(take / (self.perturbation.mean_square(n_params) * gain), np.float32)
 
-    def _update(self, state: State, gradient: Float[Array, " p"], due: Bool[Array, ""], write: Write):
+    def _update(self, state: State, gradient: Float[Array, " p"], step: Counter, write: Write) -> tuple:
+        """θ, G and the optimizer's state after `step` timesteps: updated if a window ends there."""
+
         def update(theta, gradient, optimizer):
             delta, optimizer = self.optimizer.update(gradient, optimizer, theta)
-            theta = write(theta, jnp.asarray(delta), key=Row.of(state.seeds.write, state.clock.step).key(0))
+            theta = write(theta, jnp.asarray(delta), key=Row.of(state.seeds.write, step).key(0))
             return theta, jnp.zeros_like(gradient) if self.integrator.resets else gradient, optimizer
 
         if self.interval == 1:
             return update(state.theta, gradient, state.optimizer)
+        due = step.remainder(self.interval) == 0
         return lax.cond(due, update, lambda *unchanged: unchanged, state.theta, gradient, state.optimizer)
 
     def _measure_baseline(self, state: State, measure: Callable[[Probe], Float[Array, ""]], write: Write) -> State:
