@@ -96,6 +96,23 @@ def convolutional_network() -> list[str]:
     return rows
 
 
+def holds() -> list[str]:
+    """Rows of the table of holds measured as one batch."""
+    rows = []
+    for sizes, steps in (((2, 2, 1), 200_000), ((49, 4, 4), 20_000)):
+        task = mgd.datasets.parity(2) if sizes[0] == 2 else mgd.datasets.nist7x7()
+        times = mgd.TimeConstants(tau_x=100, tau_theta=100)
+        algorithm = mgd.discrete(time_constants=times, optimizer=optax.sgd(0.1))
+        chip = mgd.chips.mlp(sizes)
+        alone, together = (engine_seconds(Measured(chip, algorithm, together=k), task, 1, steps) for k in (1, 100))
+        pairs = [(alone(), together()) for _ in range(ROUNDS)]
+        ratio = statistics.median(a / b for a, b in pairs)
+        step = statistics.median(b for _, b in pairs) / steps * 1e9
+        rows.append(f"| {'-'.join(map(str, sizes))} | {step:,.0f} ns | {ratio:.1f}× |")
+        print(rows[-1], flush=True)
+    return rows
+
+
 def peak_megabytes(what: str, steps: int) -> float:
     """Peak memory of this script's `what` in a process of its own."""
     command = [sys.executable, __file__, what, str(steps)]
@@ -121,7 +138,7 @@ def use_memory(what: str, steps: int) -> None:
 
 def page() -> str:
     """The whole page."""
-    small, large = small_networks(), convolutional_network()
+    small, held, large = small_networks(), holds(), convolutional_network()
     short, long = peak_megabytes("small", 100_000), peak_megabytes("small", 2_000_000)
     huge = peak_megabytes("large", 20)
     cpu = next((s.split(":")[1].strip() for s in _lines("/proc/cpuinfo") if s.startswith("model name")), "unknown")
@@ -139,6 +156,14 @@ hand-vectorised C that does only this; the NumPy loop is `numpy_loop` in `benchm
 | network | replicas | per chip and step | against the yardstick | allowed | reached | against NumPy |
 |---|---|---|---|---|---|---|
 {chr(10).join(small)}
+
+## A hold measured as one batch
+
+One chip, sample and parameters held for 100 timesteps; against the same one by one.
+
+| network | per step | faster by |
+|---|---|---|
+{chr(10).join(held)}
 
 ## Fashion-MNIST network (14,378 parameters), measured engine
 

@@ -169,7 +169,7 @@ def _decode(coded: list[bytes], file: Path) -> UInt8[np.ndarray, "n 32 32 3"]:
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         try:
             decoded = pool.map(decode, chunks)
-            for _ in tqdm(decoded, f"decoding {file.name}", len(chunks), leave=False, delay=2):
+            for _ in tqdm(decoded, f"decoding {file.name}", len(chunks), leave=False, delay=2, disable=None):
                 pass
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f"{file} has an image that is not 32x32 pixels ({error}); replace it") from error
