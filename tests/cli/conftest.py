@@ -1,6 +1,5 @@
 """What tests of the command line share: commands called in this process, and processes where that matters."""
 
-import functools
 import os
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import jax
 import pytest
 
 import mgd.cli
-from mgd.runs import _execute
 
 # Told in full, so that no test leans on a default; after a task, before what a test adds.
 SMALL = ("--bits=2", "--hidden=2", "--learning-rate=0.5", "--tau-theta=7", "--tau-x=3", "--steps=40", "--replicas=2")
@@ -27,27 +25,9 @@ class Said:
     err: str
 
 
-def _once_a_setting(build: Callable) -> Callable:
-    """The same object for the same settings, so that what was compiled is used again; neither holds any state."""
-    made = {}
-
-    @functools.wraps(build)
-    def call(config, *rest):
-        key = config.model_copy(update={"steps": 1, "seed": 0, "replicas": 1})
-        if key not in made:
-            made[key] = build(config, *rest)
-        return made[key]
-
-    return call
-
-
-_BUILDERS = {name: _once_a_setting(getattr(_execute, name)) for name in ("build_chip", "build_algorithm", "build_task")}
-
-
 @pytest.fixture(autouse=True)
-def compiled_once(monkeypatch):
-    for name, build in _BUILDERS.items():
-        monkeypatch.setattr(_execute, name, build)
+def compile_once(compiled_once):
+    """Every test here takes settings that others take too."""
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What tests of runs share: small settings, compiled once; a crash at will; and what must not differ by a bit."""
 
-import functools
 import json
 import os
 from collections.abc import Callable
@@ -28,30 +27,11 @@ SMALL = {
     "replicas": 3,
     "seed": 5,
 }
-_FREE = {"steps": 1, "seed": 0, "replicas": 1, "log_every": None}
-
-
-def _once_a_setting(build: Callable) -> Callable:
-    """The same object for the same settings, so that what was compiled is used again; neither holds any state."""
-    made = {}
-
-    @functools.wraps(build)
-    def call(config: RunConfig, *rest):
-        key = config.model_copy(update=_FREE)
-        if key not in made:
-            made[key] = build(config, *rest)
-        return made[key]
-
-    return call
-
-
-_BUILDERS = {name: _once_a_setting(getattr(_execute, name)) for name in ("build_chip", "build_algorithm", "build_task")}
 
 
 @pytest.fixture(autouse=True)
-def compiled_once(monkeypatch):
-    for name, build in _BUILDERS.items():
-        monkeypatch.setattr(_execute, name, build)
+def compile_once(compiled_once):
+    """Every test here takes settings that others take too."""
     with jax.numpy_dtype_promotion("standard"):  # optax's own Adam mixes integers and floats
         yield
 
