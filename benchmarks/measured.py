@@ -24,7 +24,7 @@ from yardsticks import build_roofline, numpy_loop, roofline_seconds, sgemm_rate
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 ROUNDS = 7
-# What the ratio must not exceed (issue of the foundation); "reached" is said or not on the page.
+# Network, replicas, steps, and the ratio that must not be exceeded: the page says whether it is.
 SMALL = (((2, 2, 1), 1000, 4000, 15), ((49, 4, 4), 1000, 400, 20), ((2, 2, 1), 1, 200_000, 12))
 
 
