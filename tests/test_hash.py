@@ -29,7 +29,7 @@ def python_word(s0: int, s1: int, counter: int, column: int) -> int:
 
 def signs(seed: jnp.ndarray, rows: int, n: int) -> np.ndarray:
     """Signs [rows, n] of the first counters of a seed."""
-    one = lambda i: Row.of(seed, Counter(jnp.uint32(0), i)).signs(n)  # noqa: E731
+    one = lambda i: Row.of(seed, Counter(jnp.uint32(0), i)).signs(n)
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(rows, dtype=jnp.uint32)), np.float64)
 
 

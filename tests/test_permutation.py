@@ -14,7 +14,7 @@ SEED = jnp.array([11, 12], jnp.uint32)
 
 def orders(n: int, many: int, seed: jnp.ndarray = SEED) -> np.ndarray:
     """Permutations [many, n] keyed by successive rows."""
-    one = lambda k: permute(jnp.arange(n, dtype=jnp.uint32), Row.of(seed, Counter(jnp.uint32(0), k)), n)  # noqa: E731
+    one = lambda k: permute(jnp.arange(n, dtype=jnp.uint32), Row.of(seed, Counter(jnp.uint32(0), k)), n)
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(many, dtype=jnp.uint32)))
 
 

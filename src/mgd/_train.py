@@ -140,7 +140,7 @@ class Session:
 
     Attributes:
         snapshot: where the run is. It may be replaced by one of an earlier run with the same settings.
-        steps_per_second: timesteps of all replicas together in the last piece, divided by replicas.
+        steps_per_second: timesteps a second in the last piece, each of all replicas.
     """
 
     snapshot: Snapshot

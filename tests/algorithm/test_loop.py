@@ -61,9 +61,7 @@ def trace(algorithm: Algorithm, n_steps: int, key) -> tuple[State, np.ndarray, n
 
 def codes(algorithm: Algorithm, start: State, n: int) -> np.ndarray:
     """θ̃ at the first n perturbation numbers, by the public family."""
-    one = lambda m: algorithm.perturbation(  # noqa: E731
-        Counter(jnp.uint32(0), m), seed=start.seeds.perturbation, n_params=P
-    )
+    one = lambda m: algorithm.perturbation(Counter(jnp.uint32(0), m), seed=start.seeds.perturbation, n_params=P)
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(n, dtype=jnp.uint32)), np.float64)
 
 
@@ -253,7 +251,7 @@ def test_asking_twice_changes_nothing():
     one, after = ask(state)
     two, _ = ask(after)
     assert eqx.tree_equal(after, state)
-    data = lambda p: eqx.tree_at(lambda q: q.key, p, jax.random.key_data(p.key))  # noqa: E731
+    data = lambda p: eqx.tree_at(lambda q: q.key, p, jax.random.key_data(p.key))
     assert eqx.tree_equal(data(one), data(two))
 
 
@@ -280,7 +278,7 @@ def test_the_clamp_bounds_what_enters_g_and_not_what_is_told():
 
 
 def seen(seed: jax.Array, n: int, *, n_samples: int, batch: int = 1) -> np.ndarray:
-    one = lambda k: rows_of(Counter(jnp.uint32(0), k), seed=seed, n_samples=n_samples, batch=batch)  # noqa: E731
+    one = lambda k: rows_of(Counter(jnp.uint32(0), k), seed=seed, n_samples=n_samples, batch=batch)
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(n, dtype=jnp.uint32)))
 
 

@@ -134,7 +134,7 @@ def test_initial_parameters_are_uniform_or_glorot():
 
 
 def test_a_module_of_ones_own_computes_what_it_did():
-    make = lambda key: eqx.nn.MLP(3, 2, 5, 2, key=key)  # noqa: E731
+    make = lambda key: eqx.nn.MLP(3, 2, 5, 2, key=key)
     chip = from_module(make)
     x = jax.random.normal(jax.random.key(1), (4, 3))
     assert chip.n_params == 3 * 5 + 5 + 5 * 5 + 5 + 5 * 2 + 2
@@ -151,7 +151,7 @@ class Shuffled(eqx.Module):
 
 
 def test_a_module_may_hold_arrays_that_are_not_trained():
-    make = lambda key: Shuffled(jax.random.normal(key, (2, 3)), jnp.array([1, 0]))  # noqa: E731
+    make = lambda key: Shuffled(jax.random.normal(key, (2, 3)), jnp.array([1, 0]))
     chip = from_module(make)
     assert chip.n_params == 6
     x = jax.random.normal(jax.random.key(1), (4, 3))

@@ -114,7 +114,7 @@ def test_amplitudes_that_float32_cannot_see_are_warned_of_with_one_that_it_can()
 
 
 def test_a_session_goes_on_from_a_snapshot():
-    make = lambda: Session(CHIP, TASK, ALGORITHM, n_steps=50, key=KEY, log_every=20)  # noqa: E731
+    make = lambda: Session(CHIP, TASK, ALGORITHM, n_steps=50, key=KEY, log_every=20)
     whole, first, second = make(), make(), make()
     while not whole.finished:
         whole.advance()

@@ -36,7 +36,7 @@ def code(perturbation, n: int, *, start: int = 0, seed=SEED, n_params: int = P) 
 
 @eqx.filter_jit
 def _code(perturbation, start, seed, n, n_params):
-    one = lambda i: perturbation(start.plus(i), seed=seed, n_params=n_params)  # noqa: E731
+    one = lambda i: perturbation(start.plus(i), seed=seed, n_params=n_params)
     return jax.vmap(one)(jnp.arange(n, dtype=jnp.uint32))
 
 

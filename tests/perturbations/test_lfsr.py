@@ -18,7 +18,7 @@ def code(lfsr: LFSR, n: int, n_params: int, *, start: int = 0) -> np.ndarray:
 
     @eqx.filter_jit
     def make(start):
-        one = lambda i: lfsr(start.plus(i), seed=SEED, n_params=n_params)  # noqa: E731
+        one = lambda i: lfsr(start.plus(i), seed=SEED, n_params=n_params)
         return jax.vmap(one)(jnp.arange(n, dtype=jnp.uint32))
 
     return np.asarray(make(Counter.of(start)), np.float64)

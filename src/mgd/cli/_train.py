@@ -66,7 +66,7 @@ def train(task: str, out: Path | None, as_json: bool, **settings: Any) -> None:
     """Train simulated chips on TASK, or by the settings in CONFIG.toml.
 
     Tasks: parity, nist7x7, yin-yang, digits, fashion-mnist, cifar10. Whatever is not given has a default that
-    learns; mgd list names the choices. Options go before the file's settings.
+    learns; mgd list names the choices. Options override the file's settings.
     """
     from ..runs._config import RunConfig
 
