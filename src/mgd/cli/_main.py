@@ -13,6 +13,7 @@ from ._show import show
 from ._train import resume, train
 
 BAD_INPUT, DIVERGED, INTERRUPTED = 2, 3, 130
+_HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class _Commands(click.Group):
@@ -32,7 +33,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={**_HELP, "max_content_width": 100},
     epilog="Example: mgd train nist7x7 --replicas 16",
 )
 @click.version_option(__version__, prog_name="mgd")
@@ -42,6 +43,9 @@ def commands() -> None:
 
 for _command in (train, resume, show, list_names, data):
     commands.add_command(_command)
+for _command in (*commands.commands.values(), *data.commands.values()):
+    # click keeps the help option of a command's first use, which need not be below the group.
+    _command.context_settings.update(_HELP)
 
 
 def main(arguments: list[str] | None = None) -> None:
