@@ -203,7 +203,8 @@ class Session:
             self._check_finite()
             self._pace(n, time.perf_counter() - started)
         if goal == self.snapshot.step:
-            accuracy, cost = evaluate(self.chip, self.snapshot.progress.state.theta, self._test)
+            progress = self.snapshot.progress
+            accuracy, cost = evaluate(self.chip, progress.state.theta, self._test, progress.device)
             self.snapshot.steps.append(goal)
             self.snapshot.accuracy.append(np.asarray(accuracy))
             self.snapshot.cost.append(np.asarray(cost))
@@ -307,7 +308,9 @@ def _check_fit(chip: AbstractChip, task: Task) -> None:
     def measure() -> tuple:
         x, y = Data.of(task.test.subset(slice(0, 1))).show(jnp.zeros(1, jnp.int32))
         theta, key = jnp.zeros(chip.n_params), jax.random.key(0)
-        return chip.measure(theta, theta, x, y, key=key), chip.respond(theta, x, key=key)
+        device = chip.fabricate(key=key)
+        measured, _ = chip.measure(theta, theta, x, y, device=device, key=key)
+        return measured, chip.respond(theta, x, device=device, key=key)
 
     try:
         cost, outputs = eqx.filter_eval_shape(measure)
@@ -327,12 +330,12 @@ def _expected_modulation(engine: Measured, progress: Progress, data: Data) -> tu
     """Cost and root-mean-square C̃ of the first replica at its start, by directional derivatives (no rounding)."""
     algorithm, chip = engine.algorithm, engine.chip
     theta, seed = progress.state.theta[0], progress.state.seeds.perturbation[0]
-    x, y = jax.tree.map(lambda a: a[0], engine._show(data, progress.state))
+    (x, y), device = jax.tree.map(lambda a: a[0], (engine._show(data, progress.state), progress.device))
 
     def slope(index: Array) -> tuple[Array, Array]:
         signal = algorithm.perturbation(Counter(jnp.uint32(0), index), seed=seed, n_params=theta.size)
         zero, key = jnp.zeros_like(theta), jax.random.key(0)
-        return jax.jvp(lambda p: chip.measure(theta, p, x, y, key=key), (zero,), (signal,))
+        return jax.jvp(lambda p: chip.measure(theta, p, x, y, device=device, key=key)[0], (zero,), (signal,))
 
     cost, modulation = jax.lax.map(slope, jnp.arange(16, dtype=jnp.uint32))
     return cost[0], jnp.sqrt(jnp.mean(modulation**2))

@@ -61,11 +61,11 @@ def run(algorithm: Algorithm, cost, theta, *, n_steps: int, n_seeds: int, seed: 
 
     def one(key):
         def body(state, _):
-            def measure(probe):
-                return cost(probe.theta + probe.perturbation, probe.rows(4)[0], probe.key)
+            def measure(probe, device):
+                return cost(probe.theta + probe.perturbation, probe.rows(4)[0], probe.key), device
 
             row = algorithm.ask(state, slot=algorithm.n_slots - 1)[0].rows(4)[0]
-            state, _ = algorithm.step(state, measure)
+            state, _, _ = algorithm.step(state, measure)
             return state, row
 
         state, rows = lax.scan(body, algorithm.init(theta, key=key), length=n_steps)
@@ -76,7 +76,7 @@ def run(algorithm: Algorithm, cost, theta, *, n_steps: int, n_seeds: int, seed: 
 
 
 def network_cost(theta, row, key):
-    return CHIP.measure(theta, jnp.zeros_like(theta), X[row][None], Y[row][None], key=key)
+    return CHIP.measure(theta, jnp.zeros_like(theta), X[row][None], Y[row][None], key=key)[0]
 
 
 @functools.cache

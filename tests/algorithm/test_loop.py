@@ -47,10 +47,10 @@ def trace(algorithm: Algorithm, n_steps: int, key) -> tuple[State, np.ndarray, n
         def body(state, _):
             probe, _ = algorithm.ask(state, slot=algorithm.n_slots - 1)
 
-            def measure(probe):
-                return jax_cost(probe.theta + probe.perturbation, probe.rows(N_SAMPLES)[0])
+            def measure(probe, device):
+                return jax_cost(probe.theta + probe.perturbation, probe.rows(N_SAMPLES)[0]), device
 
-            state, _ = algorithm.step(state, measure)
+            state, _, _ = algorithm.step(state, measure)
             return state, (state.theta, probe.rows(N_SAMPLES)[0])
 
         return lax.scan(body, state, length=n_steps)
@@ -264,8 +264,8 @@ def test_the_clamp_bounds_what_enters_g_and_not_what_is_told():
             time_constants=TimeConstants(1, HELD, 1),
         )
         start = algorithm.init(jnp.zeros(4), key=jax.random.key(0))
-        step = eqx.filter_jit(lambda s: algorithm.step(s, lambda p: 10 * jnp.sum(p.perturbation) + 7))
-        state, info = step(start)
+        step = eqx.filter_jit(lambda s: algorithm.step(s, lambda p, d: (10 * jnp.sum(p.perturbation) + 7, d)))
+        state, _, info = step(start)
         return -np.asarray(state.theta), float(info.modulation)
 
     # A seed whose four signs do not cancel.

@@ -117,7 +117,8 @@ def test_a_published_step_is_ours(tau_theta):
 
     def body(state, _):
         applied = algorithm.ask(state, slot=1)[0].perturbation
-        return algorithm.step(state, lambda p: jnp.sum(gradient * (p.theta + p.perturbation)))[0], applied
+        cost = lambda p, device: (jnp.sum(gradient * (p.theta + p.perturbation)), device)
+        return algorithm.step(state, cost)[0], applied
 
     end, applied = jax.lax.scan(body, start, length=tau_theta)
     published_g = (applied @ gradient) @ applied / published.norm**2

@@ -99,7 +99,7 @@ def test_measured_is_the_mean_cost_with_the_perturbation_added():
     theta, x = chip.init(key=KEY), jax.random.normal(jax.random.key(1), (5, 2))
     perturbation, target = 0.1 * jnp.ones_like(theta), jnp.ones((5, 2))
     outputs = np.asarray(chip.respond(theta + perturbation, x, key=KEY), np.float64)
-    measured = chip.measure(theta, perturbation, x, target, key=KEY)
+    measured, _ = chip.measure(theta, perturbation, x, target, key=KEY)
     assert float(measured) == pytest.approx(((outputs - 1) ** 2).mean(), rel=1e-5)
     assert chip.cost(jnp.asarray(outputs, jnp.float32), target).shape == (5,)
     assert np.array_equal(chip.write(theta, perturbation, key=KEY), theta + perturbation)
@@ -173,7 +173,7 @@ def test_any_function_is_a_chip():
     assert chip.n_params == 3
     assert dict(chip.groups) == {"theta": slice(0, 3)}
     expected = float(jnp.mean((theta + 0.5 - 1) ** 2))
-    assert float(chip.measure(theta, jnp.full(3, 0.5), x, y, key=KEY)) == pytest.approx(expected, rel=1e-6)
+    assert float(chip.measure(theta, jnp.full(3, 0.5), x, y, key=KEY)[0]) == pytest.approx(expected, rel=1e-6)
     assert np.allclose(chip.respond(theta, x, key=KEY)[:, 0], theta, rtol=1e-6)
     assert np.allclose(chip.cost(chip.respond(theta, x, key=KEY), y), (theta - 1) ** 2, rtol=1e-6)
 

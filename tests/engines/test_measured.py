@@ -87,9 +87,9 @@ def test_the_engine_is_the_algorithm_with_the_chip_in_the_middle():
 
     @eqx.filter_jit
     def turn(state):
-        def measure(probe):
+        def measure(probe, device):
             x, y = DATA.show(probe.rows(4, batch))
-            return chip.measure(probe.theta, probe.perturbation, x, y, key=probe.key)
+            return chip.measure(probe.theta, probe.perturbation, x, y, device=device, key=probe.key)
 
         return algorithm.step(state, measure)[0]
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -29,6 +29,10 @@ class Write(Protocol):
     def __call__(
         self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray
     ) -> Float[Array, " p"]: ...
+
+
+# From a probe and a chip's device, the cost and the device after it was measured.
+Measure = Callable[[Probe, Any], tuple[Float[Array, ""], Any]]
 
 
 def write_exactly(theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
@@ -156,29 +160,33 @@ class Algorithm(eqx.Module):
         return self._tell(state, cost, slot, write)
 
     def step(
-        self, state: State, measure: Callable[[Probe], Float[Array, ""]], *, write: Write = write_exactly
-    ) -> tuple[State, Info]:
+        self, state: State, measure: Measure, device: Any = None, *, write: Write = write_exactly
+    ) -> tuple[State, Any, Info]:
         """One whole timestep of a chip that can be traced: each measurement that is due, in order.
 
         Args:
             state: between two timesteps.
-            measure: the chip's cost with a probe on it.
+            measure: from a probe and the device, the cost and the device after it was measured.
+            device: what the chip is made of and remembers.
             write: how the chip's memory takes a change of its parameters.
 
         Returns:
-            The state after the timestep, and what its last measurement told.
+            The state and the device after the timestep, and what its last measurement told.
         """
-        state = self._measure_baseline(state, measure, write)
+        state, device = self._measure_baseline(state, measure, device, write)
         *earlier, last = self._slots_every_step()
         for slot in earlier:
             probe, state = self.ask(state, slot=slot)
-            state, _ = self.tell(state, measure(probe), write=write, slot=slot)
+            cost, device = measure(probe, device)
+            state, _ = self.tell(state, cost, write=write, slot=slot)
         probe, state = self.ask(state, slot=last)
-        return self.tell(state, measure(probe), write=write, slot=last)
+        cost, device = measure(probe, device)
+        state, info = self.tell(state, cost, write=write, slot=last)
+        return state, device, info
 
     def step_together(
-        self, state: State, measure: Callable[[Probe], Float[Array, ""]], size: int, *, write: Write = write_exactly
-    ) -> tuple[State, Info]:
+        self, state: State, measure: Measure, device: Any, size: int, *, write: Write = write_exactly
+    ) -> tuple[State, Any, Info]:
         """`size` timesteps within which neither θ nor the sample changes, measured as one batch.
 
         It does what `size` calls of `step` do, but sums G in another order, so to rounding.
@@ -186,20 +194,21 @@ class Algorithm(eqx.Module):
         Args:
             state: after a multiple of `size` timesteps.
             measure: as for `step`.
+            device: as for `step`, of a chip whose measurements leave it as it was.
             size: a divisor of `hold`.
             write: as for `step`.
 
         Returns:
-            The state after the timesteps, and for each what its last measurement told.
+            The state and the device after the timesteps, and for each what its last measurement told.
         """
-        state = self._measure_baseline(state, measure, write)
+        state, device = self._measure_baseline(state, measure, device, write)
 
         def one(offset: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""], Float[Array, ""]]:
             now = state.with_clock(Clock(state.clock.step.plus(offset), state.clock.slot))
             fresh = jnp.bool(False)  # a baseline that can be batched looks at no earlier cost
             remembered, cost, modulation = state.baseline, jnp.float32(0), jnp.float32(0)
             for slot in self._slots_every_step():
-                cost = measure(self.ask(now, slot=slot)[0])
+                cost, _ = measure(self.ask(now, slot=slot)[0], device)
                 remembered, modulation = self.baseline.observe(
                     remembered, cost, slot=slot, fresh=fresh, time_constants=self.time_constants
                 )
@@ -213,7 +222,7 @@ class Algorithm(eqx.Module):
         clock = Clock(step, self._first_slot(step))
         state = State(clock, theta, gradient, state.baseline, optimizer, state.seeds)
         last = jnp.arange(size) == size - 1
-        return state, Info(costs, modulations, last & updated)
+        return state, device, Info(costs, modulations, last & updated)
 
     @property
     def hold(self) -> int:
@@ -300,18 +309,19 @@ class Algorithm(eqx.Module):
         due = step.remainder(self.interval) == 0
         return lax.cond(due, update, lambda *unchanged: unchanged, state.theta, gradient, state.optimizer)
 
-    def _measure_baseline(self, state: State, measure: Callable[[Probe], Float[Array, ""]], write: Write) -> State:
+    def _measure_baseline(self, state: State, measure: Measure, device: Any, write: Write) -> tuple[State, Any]:
         """The slot that is only measured once a hold, if there is one and it is due."""
         if not self.baseline.once_a_hold:
-            return state
+            return state, device
 
-        def turn(state: State) -> State:
+        def turn(state: State, device: Any) -> tuple[State, Any]:
             probe, state = self.ask(state, slot=0)
-            return self.tell(state, measure(probe), write=write, slot=0)[0]
+            cost, device = measure(probe, device)
+            return self.tell(state, cost, write=write, slot=0)[0], device
 
         if self._always_due():
-            return turn(state)
-        return lax.cond(state.clock.slot == 0, turn, lambda s: s, state)
+            return turn(state, device)
+        return lax.cond(state.clock.slot == 0, turn, lambda *unchanged: unchanged, state, device)
 
     def _slots_every_step(self) -> range:
         return range(1 if self.baseline.once_a_hold else 0, self.n_slots)

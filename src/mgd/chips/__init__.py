@@ -1,6 +1,7 @@
 """Chips that can be traced: a network, or any cost, behind the verbs of hardware."""
 
 from ._base import AbstractChip as AbstractChip
+from ._base import Traits as Traits
 from ._costs import AbstractCost as AbstractCost
 from ._costs import CrossEntropy as CrossEntropy
 from ._costs import MeanSquaredError as MeanSquaredError
@@ -10,3 +11,4 @@ from ._network import NetworkChip as NetworkChip
 from ._network import cnn as cnn
 from ._network import from_module as from_module
 from ._network import mlp as mlp
+from .imperfections import imperfect as imperfect

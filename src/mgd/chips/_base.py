@@ -2,10 +2,27 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 from equinox import AbstractVar
 from jaxtyping import Array, Float, PRNGKeyArray
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What engines must know of a chip, to leave out work or to refuse it.
+
+    Attributes:
+        cost_noise: standard deviation of white noise on every measured cost, in the cost's unit.
+        remembers: names of what makes a measurement depend on earlier ones.
+        coarse: names of what makes the cost other than a smooth function of the perturbation.
+    """
+
+    cost_noise: float = 0.0
+    remembers: tuple[str, ...] = ()
+    coarse: tuple[str, ...] = ()
 
 
 class AbstractChip(eqx.Module):
@@ -13,6 +30,9 @@ class AbstractChip(eqx.Module):
 
     θ is one flat vector, as a bank of DACs is. θ and θ̃ are handed over apart, because chips differ in how
     they meet: through one DAC, or on a line of its own.
+
+    A chip is a design. What differs from one piece to the next, and what a piece remembers from one measurement
+    to the next, is its `device`: any tree of arrays, None for a perfect chip.
 
     Attributes:
         n_params: P.
@@ -25,9 +45,18 @@ class AbstractChip(eqx.Module):
     def groups(self) -> Mapping[str, slice]:
         """Names of slices of θ (layers, banks)."""
 
+    @property
+    @abstractmethod
+    def traits(self) -> Traits:
+        """What engines must know."""
+
     @abstractmethod
     def init(self, *, key: PRNGKeyArray) -> Float[Array, " p"]:
         """Fresh parameters."""
+
+    @abstractmethod
+    def fabricate(self, *, key: PRNGKeyArray) -> Any:
+        """The device of one piece: its device-to-device spread, and an empty memory."""
 
     @abstractmethod
     def measure(
@@ -37,13 +66,17 @@ class AbstractChip(eqx.Module):
         x: Float[Array, "batch *features"],
         target: Float[Array, "batch outputs"],
         *,
+        device: Any = None,
         key: PRNGKeyArray,
-    ) -> Float[Array, ""]:
-        """The cost, averaged over the batch, with a perturbation on the parameters; `key` is for noise."""
+    ) -> tuple[Float[Array, ""], Any]:
+        """The cost, averaged over the batch, with a perturbation on the parameters; and the device after it.
+
+        `key` is for noise.
+        """
 
     @abstractmethod
     def respond(
-        self, theta: Float[Array, " p"], x: Float[Array, "batch *features"], *, key: PRNGKeyArray
+        self, theta: Float[Array, " p"], x: Float[Array, "batch *features"], *, device: Any = None, key: PRNGKeyArray
     ) -> Float[Array, "batch outputs"]:
         """The outputs for a batch of inputs; none, of shape (batch, 0), if the chip only tells its cost."""
 
@@ -54,5 +87,7 @@ class AbstractChip(eqx.Module):
         """The cost of each sample's outputs."""
 
     @abstractmethod
-    def write(self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
+    def write(
+        self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, device: Any = None, key: PRNGKeyArray
+    ) -> Float[Array, " p"]:
         """The parameters after a change was asked for; a perfect memory adds it."""

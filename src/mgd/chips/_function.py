@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ._base import AbstractChip
+from ._base import AbstractChip, Traits
 from ._costs import AbstractCost, cost_named
 
 
@@ -27,10 +27,17 @@ class FunctionChip(AbstractChip):
     def init(self, *, key: PRNGKeyArray) -> Float[Array, " p"]:
         return jnp.asarray(self.start(key), jnp.float32)
 
-    def measure(self, theta, perturbation, x, target, *, key):
-        return self.function(theta + perturbation, x, target)
+    @property
+    def traits(self) -> Traits:
+        return Traits()
 
-    def respond(self, theta, x, *, key):
+    def fabricate(self, *, key: PRNGKeyArray) -> None:
+        return None
+
+    def measure(self, theta, perturbation, x, target, *, device=None, key):
+        return self.function(theta + perturbation, x, target), device
+
+    def respond(self, theta, x, *, device=None, key):
         if self.response is None:
             return jnp.zeros((x.shape[0], 0))
         return self.response(theta, x)
@@ -38,7 +45,7 @@ class FunctionChip(AbstractChip):
     def cost(self, outputs, target):
         return self.loss(outputs, target)
 
-    def write(self, theta, delta, *, key):
+    def write(self, theta, delta, *, device=None, key):
         return theta + delta
 
 

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..networks import Initialisation
+from ..networks import Initialisation, Neurons
 from ..networks import cnn as _cnn
 from ..networks import mlp as _mlp
-from ._base import AbstractChip
+from ._base import AbstractChip, Traits
 from ._costs import AbstractCost, CrossEntropy, cost_named
 
 
@@ -52,29 +52,49 @@ class NetworkChip(AbstractChip):
         names = [jax.tree_util.keystr(path).lstrip(".") for path, _ in jax.tree_util.tree_leaves_with_path(numbered)]
         return dict(zip(names, self._slices(), strict=True))
 
+    @property
+    def neuron_counts(self) -> tuple[int, ...]:
+        """Neurons in each layer.
+
+        Raises:
+            ValueError: if the network is not one whose neurons we know.
+        """
+        network: Any = eqx.filter_eval_shape(self.make, jax.random.key(0))
+        if not hasattr(network, "with_neurons"):
+            raise ValueError(f"the neurons of a {type(network).__name__} are not known: use mlp or cnn")
+        return network.neuron_counts
+
     def _slices(self) -> list[slice]:
         edges = [0, *accumulate(math.prod(shape) for shape in self._shapes)]
         return [slice(start, stop) for start, stop in pairwise(edges)]
 
-    def network(self, theta: Float[Array, " p"]) -> Callable:
-        """The network with these parameters."""
+    @property
+    def traits(self) -> Traits:
+        return Traits()
+
+    def network(self, theta: Float[Array, " p"], neurons: Sequence[Neurons] | None = None) -> Callable:
+        """The network with these parameters, and with these neurons in its layers where they are not all alike."""
         pieces = zip(self._slices(), self._shapes, strict=True)
         leaves = [theta[piece].reshape(shape) for piece, shape in pieces]
-        return eqx.combine(jax.tree.unflatten(self._structure, leaves), self._skeleton)  # pyright: ignore[reportReturnType]
+        network: Any = eqx.combine(jax.tree.unflatten(self._structure, leaves), self._skeleton)
+        return network if neurons is None else network.with_neurons(tuple(neurons))
 
     def init(self, *, key: PRNGKeyArray) -> Float[Array, " p"]:
         return ravel_pytree(eqx.filter(self.make(key), _is_parameter))[0].astype(jnp.float32)
 
-    def measure(self, theta, perturbation, x, target, *, key):
-        return jnp.mean(self.loss(self.network(theta + perturbation)(x), target))
+    def fabricate(self, *, key: PRNGKeyArray) -> None:
+        return None
 
-    def respond(self, theta, x, *, key):
-        return self.network(theta)(x)
+    def measure(self, theta, perturbation, x, target, *, device=None, key):
+        return jnp.mean(self.loss(self.network(theta + perturbation, device)(x), target)), device
+
+    def respond(self, theta, x, *, device=None, key):
+        return self.network(theta, device)(x)
 
     def cost(self, outputs, target):
         return self.loss(outputs, target)
 
-    def write(self, theta, delta, *, key):
+    def write(self, theta, delta, *, device=None, key):
         return theta + delta
 
 

@@ -1,5 +1,7 @@
 """How good replicas are, on a set of samples."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,7 @@ _IN_FLIGHT = 4096
 
 @eqx.filter_jit
 def evaluate(
-    chip: AbstractChip, theta: Float[Array, "replica p"], data: Data
+    chip: AbstractChip, theta: Float[Array, "replica p"], data: Data, device: Any = None
 ) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
     """Accuracy and mean cost of each replica over all samples, without perturbation.
 
@@ -26,6 +28,7 @@ def evaluate(
         chip: what responds.
         theta: parameters of each replica.
         data: the samples.
+        device: what each replica's chip is made of and remembers.
     """
     n = len(data.y)
     block = max(1, min(n, 1000, _IN_FLIGHT // theta.shape[0]))
@@ -35,8 +38,9 @@ def evaluate(
     def of_block(rows: Array) -> tuple[Array, Array]:
         x, y = data.show(jnp.minimum(rows, n - 1))
 
-        def one(theta: Array) -> tuple[Array, Array]:
-            outputs = chip.respond(theta, x, key=jax.random.key(0))
+        def one(args: tuple[Array, Any]) -> tuple[Array, Array]:
+            theta, device = args
+            outputs = chip.respond(theta, x, device=device, key=jax.random.key(0))
             if outputs.shape[-1] == 0:
                 return jnp.float32(jnp.nan), jnp.float32(jnp.nan)
             right = jnp.where(jnp.isnan(outputs).any(-1), jnp.nan, correct(outputs, y).astype(jnp.float32))
@@ -44,8 +48,8 @@ def evaluate(
             return jnp.sum(jnp.where(inside, right, 0.0)), jnp.sum(jnp.where(inside, chip.cost(outputs, y), 0.0))
 
         if theta.shape[0] == 1:
-            return jax.tree.map(lambda x: x[None], one(theta[0]))
-        return lax.map(one, theta, batch_size=max(1, _IN_FLIGHT // block))
+            return jax.tree.map(lambda x: x[None], one(jax.tree.map(lambda x: x[0], (theta, device))))
+        return lax.map(one, (theta, device), batch_size=max(1, _IN_FLIGHT // block))
 
     right, cost = lax.map(of_block, rows)
     return right.sum(0) / n, cost.sum(0) / n

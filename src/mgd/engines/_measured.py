@@ -1,6 +1,8 @@
 """The measured engine: ask → simulated chip → tell, compiled once, for many replicas at a time."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -23,11 +25,13 @@ class Progress(eqx.Module):
 
     Attributes:
         state: the algorithm's, with a leading replica axis on all but the clock.
+        device: what each replica's chip is made of and remembers.
         diverged: for each replica, whether a measured cost was not finite.
         diverged_at: the timestep of the first one.
     """
 
     state: State
+    device: Any
     diverged: Bool[Array, " replica"]
     diverged_at: Counter
 
@@ -74,22 +78,23 @@ class Measured(eqx.Module):
             fresh = clock.step.remainder(tau_x) == 0
             shown = lax.cond(fresh, lambda: self._show(data, progress.state), lambda: shown)
 
-        def one(state: State, shown: tuple) -> tuple[State, Bool[Array, ""], Int[Array, ""]]:
-            def measure(probe: Probe) -> Float[Array, ""]:
-                return self.chip.measure(probe.theta, probe.perturbation, *shown, key=probe.key)
+        def one(state: State, device: Any, shown: tuple) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
+            def measure(probe: Probe, device: Any) -> tuple[Float[Array, ""], Any]:
+                return self.chip.measure(probe.theta, probe.perturbation, *shown, device=device, key=probe.key)
 
+            write = partial(self.chip.write, device=device)
             if together == 1:
-                state, info = self.algorithm.step(state, measure, write=self.chip.write)
+                state, device, info = self.algorithm.step(state, measure, device, write=write)
             else:
-                state, info = self.algorithm.step_together(state, measure, together, write=self.chip.write)
+                state, device, info = self.algorithm.step_together(state, measure, device, together, write=write)
             finite = jnp.atleast_1d(jnp.isfinite(info.cost) & jnp.isfinite(info.modulation))
-            return state, finite.all(), jnp.argmin(finite)
+            return state, device, finite.all(), jnp.argmin(finite)
 
-        state, finite, offset = self._each_replica(one)(progress.state, shown)
+        state, device, finite, offset = self._each_replica(one)(progress.state, progress.device, shown)
         first = ~finite & ~progress.diverged
         at, here = progress.diverged_at, jax.vmap(clock.step.plus)(offset)
         at = Counter(jnp.where(first, here.high, at.high), jnp.where(first, here.low, at.low))
-        return Progress(state, progress.diverged | first, at), shown
+        return Progress(state, device, progress.diverged | first, at), shown
 
     def _show(self, data: Data, state: State) -> tuple:
         """The inputs and targets in front of each replica now."""
@@ -103,14 +108,14 @@ class Measured(eqx.Module):
     def _each_replica(self, one: Callable) -> Callable:
         """A function of one replica, for all: side by side, or for large chips one after the other."""
 
-        def call(state: State, shown: tuple) -> tuple:
+        def call(state: State, *rest: Any) -> tuple:
             def body(args: tuple) -> tuple:
-                state, shown = args
-                state, *told = one(state.with_clock(clock), shown)
+                state, *rest = args
+                state, *told = one(state.with_clock(clock), *rest)
                 return (state.with_clock(None), told), state.clock
 
             clock = state.clock
-            args = state.with_clock(None), shown
+            args = state.with_clock(None), *rest
             if state.theta.shape[0] == 1:
                 out, after = body(jax.tree.map(lambda x: x[0], args))
                 out = jax.tree.map(lambda x: x[None], out)
@@ -137,13 +142,15 @@ def _over_leading_axis(one: Callable) -> Callable:
 
 @eqx.filter_jit
 def _init(engine: Measured, keys: Key[Array, " replica"]) -> Progress:
-    def one(key: PRNGKeyArray) -> State:
+    def one(key: PRNGKeyArray) -> tuple[State, Any]:
         chip_key, run_key = jax.random.split(key)
-        return engine.algorithm.init(engine.chip.init(key=chip_key), key=run_key).with_clock(None)
+        device = engine.chip.fabricate(key=jax.random.fold_in(chip_key, 1))
+        return engine.algorithm.init(engine.chip.init(key=chip_key), key=run_key).with_clock(None), device
 
-    state = jax.vmap(one)(keys).with_clock(engine.algorithm.clock_at(0))
+    state, device = jax.vmap(one)(keys)
     none = jnp.zeros(keys.shape[0], jnp.uint32)
-    return Progress(state, jnp.zeros(keys.shape[0], bool), Counter(none, none))
+    state = state.with_clock(engine.algorithm.clock_at(0))
+    return Progress(state, device, jnp.zeros(keys.shape[0], bool), Counter(none, none))
 
 
 @eqx.filter_jit(donate="all-except-first")

@@ -8,3 +8,4 @@ from ._mlp import ACTIVATIONS as ACTIVATIONS
 from ._mlp import MLP as MLP
 from ._mlp import Dense as Dense
 from ._mlp import mlp as mlp
+from ._neurons import Neurons as Neurons

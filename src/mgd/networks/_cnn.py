@@ -1,6 +1,7 @@
 """Convolutional networks of 3 × 3 convolutions, each with ReLU and 2 × 2 max-pooling."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ._initial import Initialisation, initialise
 from ._mlp import Dense
+from ._neurons import Neurons
 
 _FEW_CHANNELS = 4
 
@@ -24,11 +26,13 @@ class ConvPool(eqx.Module):
 
     weight: Float[Array, "3 3 inputs outputs"]
     bias: Float[Array, " outputs"]
+    neurons: Neurons | None = None
 
     def __call__(self, x: Float[Array, "batch height width inputs"]) -> Float[Array, "batch h w outputs"]:
         pooled = self._pooled_products(x) if x.shape[-1] < _FEW_CHANNELS else self._pooled_convolution(x)
         # ReLU and adding a bias both keep order, so they may follow the maximum.
-        return jax.nn.relu(pooled + self.bias[None, None, None])
+        a = pooled + self.bias[None, None, None]
+        return jax.nn.relu(a) if self.neurons is None else self.neurons(jax.nn.relu, a)
 
     def _pooled_convolution(self, x):
         y = lax.conv_general_dilated(x, self.weight, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
@@ -62,6 +66,17 @@ class CNN(eqx.Module):
         for layer in self.convolutions:
             x = layer(x)
         return self.dense(x.reshape(x.shape[0], -1))
+
+    @property
+    def neuron_counts(self) -> tuple[int, ...]:
+        """Neurons in each layer: one a channel of a convolution, which all its places share."""
+        return *(layer.bias.size for layer in self.convolutions), self.dense.bias.size
+
+    def with_neurons(self, neurons: tuple[Neurons, ...]) -> "CNN":
+        """This network with neurons that are not all alike."""
+        *before, last = neurons
+        convolutions = (replace(layer, neurons=of) for layer, of in zip(self.convolutions, before, strict=True))
+        return CNN(tuple(convolutions), replace(self.dense, neurons=last))
 
 
 def cnn(

@@ -1,6 +1,7 @@
 """Layered perceptrons, as published: the bias is a threshold, subtracted."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import equinox as eqx
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ._initial import Initialisation, initialise
+from ._neurons import Neurons
 
 ACTIVATIONS: dict[str, Callable] = {
     "logistic": jax.nn.sigmoid,
@@ -22,17 +24,19 @@ _FEW_ROWS = 4
 
 
 class Dense(eqx.Module):
-    """y = f(W x − b), for a batch of rows x."""
+    """y = f(W x − b), for a batch of rows x; with `neurons`, each has an f of its own."""
 
     weight: Float[Array, "outputs inputs"]
     bias: Float[Array, " outputs"]
     activation: str = eqx.field(static=True)
+    neurons: Neurons | None = None
 
     def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch outputs"]:
         # Multiply and sum, row by row, fuses with the making of θ + θ̃, and over replicas.
         few = x.shape[0] <= _FEW_ROWS
         total = jnp.stack([jnp.sum(self.weight * row[None], axis=-1) for row in x]) if few else x @ self.weight.T
-        return ACTIVATIONS[self.activation](total - self.bias[None])
+        f, a = ACTIVATIONS[self.activation], total - self.bias[None]
+        return f(a) if self.neurons is None else self.neurons(f, a)
 
 
 class MLP(eqx.Module):
@@ -45,6 +49,15 @@ class MLP(eqx.Module):
         for layer in self.layers:
             x = layer(x)
         return x
+
+    @property
+    def neuron_counts(self) -> tuple[int, ...]:
+        """Neurons in each layer."""
+        return tuple(layer.bias.size for layer in self.layers)
+
+    def with_neurons(self, neurons: tuple[Neurons, ...]) -> "MLP":
+        """This network with neurons that are not all alike."""
+        return MLP(tuple(replace(layer, neurons=of) for layer, of in zip(self.layers, neurons, strict=True)))
 
 
 def mlp(

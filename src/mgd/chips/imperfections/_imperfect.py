@@ -1,0 +1,109 @@
+"""A chip with an imperfection around it."""
+
+from collections.abc import Mapping
+from functools import partial, reduce
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .._base import AbstractChip, Traits
+from ._kinds import AbstractImperfection
+
+
+class Imperfect(AbstractChip):
+    """A chip with one imperfection around it: the next one goes around this.
+
+    Its device is that of the imperfection and that of the chip inside.
+
+    Args:
+        chip: what is inside.
+        imperfection: what is around it.
+
+    Raises:
+        ValueError: if the chip has this imperfection already, has one that must be farther out, or cannot have it.
+
+    >>> import mgd
+    >>> from mgd.chips.imperfections import ADC, CostNoise
+    >>> chip = Imperfect(Imperfect(mgd.chips.mlp((2, 2, 1)), CostNoise(0.01)), ADC(8, 0.0, 1.0))
+    >>> chip.traits.cost_noise
+    0.01
+    """
+
+    chip: AbstractChip
+    imperfection: AbstractImperfection
+
+    def __check_init__(self):
+        inside, new = self.chip, self.imperfection
+        while isinstance(inside, Imperfect):
+            old = inside.imperfection
+            if old.name == new.name:
+                raise ValueError(f"{new.name} is around this chip already: give it once")
+            if old.side == new.side and new.place < old.place:
+                raise ValueError(
+                    f"{new.name} cannot be put around {old.name}: on the way "
+                    f"{'to the parameters' if new.side == 'in' else 'of the cost'} it is nearer to the network; "
+                    f"put {old.name} around {new.name}"
+                )
+            inside = inside.chip
+        eqx.filter_eval_shape(lambda: new.make(self.chip, key=jax.random.key(0)))  # it may refuse the chip
+
+    @property
+    def n_params(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.chip.n_params
+
+    @property
+    def groups(self) -> Mapping[str, slice]:
+        return self.chip.groups
+
+    @property
+    def traits(self) -> Traits:
+        return self.imperfection.traits(self.chip.traits)
+
+    def init(self, *, key: PRNGKeyArray) -> Float[Array, " p"]:
+        return self.chip.init(key=key)
+
+    def fabricate(self, *, key: PRNGKeyArray):
+        return self.imperfection.make(self.chip, key=key)
+
+    def measure(self, theta, perturbation, x, target, *, device=None, key):
+        own, inner = _parts(device)
+        enter_key, inner_key, leave_key = jax.random.split(key, 3)
+        applied, wiggle = self.imperfection.enter(own, theta, perturbation, key=enter_key)
+        cost, inner = self.chip.measure(applied, wiggle, x, target, device=inner, key=inner_key)
+        cost, own = self.imperfection.leave(own, theta, cost, key=leave_key)
+        return cost, (own, inner)
+
+    def respond(self, theta, x, *, device=None, key):
+        own, inner = _parts(device)
+        enter_key, inner_key = jax.random.split(key)
+        applied, _ = self.imperfection.enter(own, theta, jax.numpy.zeros_like(theta), key=enter_key)
+        return self.chip.respond(applied, x, device=inner, key=inner_key)
+
+    def cost(self, outputs, target):
+        return self.chip.cost(outputs, target)
+
+    def write(self, theta, delta, *, device=None, key):
+        own, inner = _parts(device)
+        return self.imperfection.write(own, theta, delta, store=partial(self.chip.write, device=inner), key=key)
+
+
+def _parts(device: tuple | None) -> tuple:
+    if device is None:
+        raise ValueError("an imperfect chip is measured with a device: give device=chip.fabricate(key=...)")
+    return device
+
+
+def imperfect(chip: AbstractChip, *imperfections: AbstractImperfection) -> AbstractChip:
+    """A chip with imperfections around it, the first nearest to the network.
+
+    Raises:
+        ValueError: if two are the same, or one is on the wrong side of another.
+
+    >>> import mgd
+    >>> from mgd.chips.imperfections import CostNoise, UpdateNoise
+    >>> chip = imperfect(mgd.chips.mlp((2, 2, 1)), UpdateNoise(0.01), CostNoise(0.1))
+    >>> chip.n_params
+    9
+    """
+    return reduce(Imperfect, imperfections, chip)

@@ -1,0 +1,140 @@
+"""What an imperfection is, and where on the signal's path it sits."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+from equinox import AbstractClassVar
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .._base import AbstractChip, Traits
+from ._write import Store
+
+
+class AbstractImperfection(eqx.Module):
+    """One departure of a chip from the ideal: what it does to θ and θ̃ on their way in, to the cost on its way
+    out, and to a write.
+
+    Imperfections lie along the signal's path, from the network outwards; those of the same `side` can only be
+    put around one another with rising `place`.
+
+    Attributes:
+        name: what it is called on the command line and in messages.
+        side: "in" (between controller and parameters), "out" (between the cost and controller).
+        place: how far out it is on its side; equal places go in any order.
+    """
+
+    name: AbstractClassVar[str]
+    side: AbstractClassVar[str]
+    place: AbstractClassVar[int]
+
+    @abstractmethod
+    def make(self, chip: AbstractChip, *, key: PRNGKeyArray) -> tuple[Any, Any]:
+        """One piece: its own part of the device, and the device of the chip inside."""
+
+    @abstractmethod
+    def enter(
+        self, own: Any, theta: Float[Array, " p"], perturbation: Float[Array, " p"], *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+        """θ and θ̃ as they arrive at the chip inside."""
+
+    @abstractmethod
+    def leave(
+        self, own: Any, theta: Float[Array, " p"], cost: Float[Array, ""], *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], Any]:
+        """The cost as it is read outside, and the device's own part after this measurement."""
+
+    @abstractmethod
+    def write(
+        self, own: Any, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
+    ) -> Float[Array, " p"]:
+        """The parameters after a change was asked for; `store` is the write of the chip inside."""
+
+    @abstractmethod
+    def traits(self, inside: Traits) -> Traits:
+        """What engines must know of the chip with this imperfection around it."""
+
+
+class AbstractReadout(AbstractImperfection):
+    """An imperfection of the measured cost alone. Its own part of the device is its memory."""
+
+    side: ClassVar[str] = "out"
+
+    @abstractmethod
+    def start(self) -> Any:
+        """The memory before the first measurement; None if there is none."""
+
+    @abstractmethod
+    def read(self, memory: Any, cost: Float[Array, ""], *, key: PRNGKeyArray) -> tuple[Float[Array, ""], Any]:
+        """The cost as read, and the memory after."""
+
+    def make(self, chip, *, key):
+        return self.start(), chip.fabricate(key=key)
+
+    def enter(self, own, theta, perturbation, *, key):
+        return theta, perturbation
+
+    def leave(self, own, theta, cost, *, key):
+        return self.read(own, cost, key=key)
+
+    def write(self, own, theta, delta, *, store, key):
+        return store(theta, delta, key=key)
+
+
+class AbstractDrive(AbstractImperfection):
+    """An imperfection of the lines that carry θ and θ̃ to the chip. What differs between pieces is drawn once."""
+
+    side: ClassVar[str] = "in"
+
+    @abstractmethod
+    def spread(self, n_params: int, *, key: PRNGKeyArray) -> Any:
+        """What is this piece's own; None if all are alike."""
+
+    @abstractmethod
+    def drive(
+        self, own: Any, theta: Float[Array, " p"], perturbation: Float[Array, " p"], *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+        """θ and θ̃ as they arrive."""
+
+    def make(self, chip, *, key):
+        own_key, inner_key = jax.random.split(key)
+        return self.spread(chip.n_params, key=own_key), chip.fabricate(key=inner_key)
+
+    def enter(self, own, theta, perturbation, *, key):
+        return self.drive(own, theta, perturbation, key=key)
+
+    def leave(self, own, theta, cost, *, key):
+        return cost, own
+
+    def write(self, own, theta, delta, *, store, key):
+        return store(theta, delta, key=key)
+
+
+class AbstractMemory(AbstractImperfection):
+    """An imperfection of how a memory takes a write. What differs between pieces is drawn once."""
+
+    side: ClassVar[str] = "in"
+
+    @abstractmethod
+    def spread(self, n_params: int, *, key: PRNGKeyArray) -> Any:
+        """What is this piece's own; None if all are alike."""
+
+    @abstractmethod
+    def take(
+        self, own: Any, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
+    ) -> Float[Array, " p"]:
+        """The parameters after a change was asked for."""
+
+    def make(self, chip, *, key):
+        own_key, inner_key = jax.random.split(key)
+        return self.spread(chip.n_params, key=own_key), chip.fabricate(key=inner_key)
+
+    def enter(self, own, theta, perturbation, *, key):
+        return theta, perturbation
+
+    def leave(self, own, theta, cost, *, key):
+        return cost, own
+
+    def write(self, own, theta, delta, *, store, key):
+        return self.take(own, theta, delta, store=store, key=key)
