@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._train import Result as Result
     from ._train import train as train
     from .algorithm import Algorithm as Algorithm
+    from .algorithm import Backprop as Backprop
     from .algorithm import TimeConstants as TimeConstants
     from .algorithm import analog as analog
     from .algorithm import discrete as discrete
@@ -42,6 +43,7 @@ _HOMES = {
     "Result": "_train",
     "train": "_train",
     "Algorithm": "algorithm",
+    "Backprop": "algorithm",
     "TimeConstants": "algorithm",
     "analog": "algorithm",
     "discrete": "algorithm",

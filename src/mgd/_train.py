@@ -15,16 +15,17 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ._counter import Counter
 from ._errors import DivergedError, MgdWarning
-from .algorithm import Algorithm, Counts
+from .algorithm import AbstractAlgorithm, Algorithm, Backprop, Counts
 from .chips import AbstractChip
 from .datasets import Task
-from .engines import Data, Measured, Progress, evaluate
+from .engines import Backpropagated, Data, Measured, Progress, Sampled, evaluate
+from .engines._replicas import in_front
 
 _CHUNK_SECONDS = 0.5
 _LONGEST_CHUNK = 1_000_000_000
 _SMALL_CHIP = 512
 _MOST_TOGETHER = 128
-ENGINES = ("auto", "measured")
+ENGINES = ("auto", "measured", "sampled")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Result:
 def train(
     chip: AbstractChip,
     task: Task,
-    algorithm: Algorithm,
+    algorithm: AbstractAlgorithm,
     *,
     n_steps: int,
     key: PRNGKeyArray,
@@ -74,7 +75,7 @@ def train(
         key: everything random is drawn from it: same key, same run, to the bit.
         n_replicas: chips trained side by side.
         batch: samples a measurement is averaged over.
-        engine: "measured" or "auto".
+        engine: "measured", "sampled" (long windows of large chips), or "auto", which is measured.
         log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
             logarithm of the step.
 
@@ -149,7 +150,7 @@ class Session:
         self,
         chip: AbstractChip,
         task: Task,
-        algorithm: Algorithm,
+        algorithm: AbstractAlgorithm,
         *,
         n_steps: int,
         key: PRNGKeyArray,
@@ -168,20 +169,18 @@ class Session:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-        if engine not in ENGINES:
-            raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(ENGINES)}")
         _check_fit(chip, task)
         self.chip, self.task, self.algorithm = chip, task, algorithm
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
-        self._together = _measured_together(chip, algorithm, n_replicas, batch)
-        self._log_steps = log_steps(n_steps, every=log_every, multiple=self._together)
-        self._engine = Measured(chip, algorithm, batch, self._together)
+        self._engine, self._stride = _engine(engine, chip, algorithm, n_replicas, batch)
+        self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train), Data.of(task.test)
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
-        _check_amplitude(self._engine, self.snapshot.progress, self._train)
+        if isinstance(algorithm, Algorithm):
+            _check_amplitude(chip, algorithm, batch, self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
@@ -197,7 +196,7 @@ class Session:
         step = self.snapshot.step
         goal = next(s for s in self._log_steps if s > (self.snapshot.steps or [-1])[-1])
         if goal > step:
-            n = min(goal - step, -(-self._chunk // self._together) * self._together)
+            n = min(goal - step, -(-self._chunk // self._stride) * self._stride)
             started = time.perf_counter()
             self.snapshot.progress = self._engine.advance(self._train, self.snapshot.progress, n)
             self._check_finite()
@@ -291,13 +290,31 @@ def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8, mu
     return sorted({0, *(min(n_steps, -(-step // multiple) * multiple) for step in inner), n_steps})
 
 
+def _engine(
+    name: str, chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, batch: int
+) -> tuple[Measured | Sampled | Backpropagated, int]:
+    """The engine of that name, and the number of timesteps at whose multiples it may be stopped."""
+    if name not in ENGINES:
+        raise ValueError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
+    if isinstance(algorithm, Backprop):
+        if name != "auto":
+            raise ValueError(f"backprop measures nothing and has an engine of its own: leave engine out, got {name!r}")
+        return Backpropagated(chip, algorithm, batch), 1
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError(f"no engine runs a {type(algorithm).__name__}: give an Algorithm or Backprop")
+    if name == "sampled":
+        return Sampled(chip, algorithm, batch), algorithm.interval
+    together = _measured_together(chip, algorithm, n_replicas, batch)
+    return Measured(chip, algorithm, batch, together), together
+
+
 def _measured_together(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int) -> int:
     """How many timesteps of a hold to measure as one batch.
 
     One small chip alone does not fill a vector unit, and gains up to 3× from it; anything larger, or many
     replicas, gains nothing or loses (`make bench`).
     """
-    if n_replicas > 1 or batch > 1 or chip.n_params > _SMALL_CHIP:
+    if n_replicas > 1 or batch > 1 or chip.n_params > _SMALL_CHIP or chip.traits.remembers:
         return 1
     return max(k for k in range(1, _MOST_TOGETHER + 1) if algorithm.hold % k == 0)
 
@@ -326,11 +343,12 @@ def _check_fit(chip: AbstractChip, task: Task) -> None:
 
 
 @eqx.filter_jit
-def _expected_modulation(engine: Measured, progress: Progress, data: Data) -> tuple[Array, Array]:
+def _expected_modulation(
+    chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data
+) -> tuple[Array, Array]:
     """Cost and root-mean-square C̃ of the first replica at its start, by directional derivatives (no rounding)."""
-    algorithm, chip = engine.algorithm, engine.chip
     theta, seed = progress.state.theta[0], progress.state.seeds.perturbation[0]
-    (x, y), device = jax.tree.map(lambda a: a[0], (engine._show(data, progress.state), progress.device))
+    (x, y), device = jax.tree.map(lambda a: a[0], (in_front(algorithm, data, batch, progress.state), progress.device))
 
     def slope(index: Array) -> tuple[Array, Array]:
         signal = algorithm.perturbation(Counter(jnp.uint32(0), index), seed=seed, n_params=theta.size)
@@ -341,12 +359,12 @@ def _expected_modulation(engine: Measured, progress: Progress, data: Data) -> tu
     return cost[0], jnp.sqrt(jnp.mean(modulation**2))
 
 
-def _check_amplitude(engine: Measured, progress: Progress, data: Data) -> None:
+def _check_amplitude(chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data) -> None:
     """Warns if the perturbation changes the cost by less than float32 resolves."""
-    cost, modulation = (float(v) for v in _expected_modulation(engine, progress, data))
+    cost, modulation = (float(v) for v in _expected_modulation(chip, algorithm, batch, progress, data))
     resolution = float(np.finfo(np.float32).eps) * abs(cost)
     if math.isfinite(modulation) and 0 < modulation < 4 * resolution:
-        amplitude = engine.algorithm.perturbation.amplitude
+        amplitude = algorithm.perturbation.amplitude
         enough = amplitude * 40 * resolution / modulation
         warnings.warn(
             f"an amplitude of {amplitude:.3g} changes the cost, {cost:.3g}, by about {modulation:.1e}, which float32 "

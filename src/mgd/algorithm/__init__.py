@@ -1,7 +1,8 @@
 """Multiplexed gradient descent as perturbation × baseline × integrator × update × time constants."""
 
 from ._algorithm import Algorithm as Algorithm
-from ._algorithm import Write as Write
+from ._backprop import Backprop as Backprop
+from ._base import AbstractAlgorithm as AbstractAlgorithm
 from ._baselines import AbstractBaseline as AbstractBaseline
 from ._baselines import HighPass as HighPass
 from ._baselines import Remeasured as Remeasured
@@ -23,3 +24,4 @@ from ._state import Seeds as Seeds
 from ._state import State as State
 from ._state import rows_of as rows_of
 from ._time_constants import TimeConstants as TimeConstants
+from ._write import Write as Write

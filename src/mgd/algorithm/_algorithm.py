@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -15,32 +15,19 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from .._counter import Counter
 from .._hash import Row
 from ..perturbations import AbstractPerturbation
+from ._base import AbstractAlgorithm
 from ._baselines import AbstractBaseline
 from ._counts import Counts, count
 from ._integrators import AbstractIntegrator
 from ._state import Clock, Info, Probe, Seeds, State
 from ._time_constants import TimeConstants
-
-
-@runtime_checkable
-class Write(Protocol):
-    """How a chip's memory takes a change: new parameters from (theta, delta)."""
-
-    def __call__(
-        self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray
-    ) -> Float[Array, " p"]: ...
-
+from ._write import Write, write_exactly
 
 # From a probe and a chip's device, the cost and the device after it was measured.
 Measure = Callable[[Probe, Any], tuple[Float[Array, ""], Any]]
 
 
-def write_exactly(theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
-    """The write of a perfect memory."""
-    return theta + delta
-
-
-class Algorithm(eqx.Module):
+class Algorithm(AbstractAlgorithm):
     r"""Multiplexed gradient descent: perturbation × baseline × integrator × update × time constants.
 
     At every timestep the chip is measured with a perturbation θ̃ on its parameters; the modulation C̃ of its
@@ -223,6 +210,19 @@ class Algorithm(eqx.Module):
         state = State(clock, theta, gradient, state.baseline, optimizer, state.seeds)
         last = jnp.arange(size) == size - 1
         return state, device, Info(costs, modulations, last & updated)
+
+    def conclude(self, state: State, gradient: Float[Array, " p"], *, write: Write = write_exactly) -> State:
+        """The state at the end of a window, if G was this: for engines that know a window's G without its steps.
+
+        Args:
+            state: at the start of a window.
+            gradient: G at its end.
+            write: how the chip's memory takes a change of its parameters.
+        """
+        step = state.clock.step.plus(self.interval)
+        theta, _, optimizer = self._update(state, gradient, step, write)
+        clock = Clock(step, self._first_slot(step))
+        return State(clock, theta, jnp.zeros_like(gradient), state.baseline, optimizer, state.seeds)
 
     @property
     def hold(self) -> int:

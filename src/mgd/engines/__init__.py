@@ -1,6 +1,8 @@
 """Engines: what turns the handle of ask and tell."""
 
+from ._backpropagated import Backpropagated as Backpropagated
 from ._data import Data as Data
 from ._evaluate import evaluate as evaluate
 from ._measured import Measured as Measured
-from ._measured import Progress as Progress
+from ._replicas import Progress as Progress
+from ._sampled import Sampled as Sampled

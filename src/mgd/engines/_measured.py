@@ -1,39 +1,17 @@
 """The measured engine: ask → simulated chip → tell, compiled once, for many replicas at a time."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from .._counter import Counter
-from ..algorithm import Algorithm, Probe, State, rows_of
+from ..algorithm import Algorithm, Probe, State
 from ..chips import AbstractChip
 from ._data import Data
-
-# Chips larger than this gain nothing from being side by side in one array operation (and convolutions with
-# many kernels lose): their replicas run one after the other.
-_LARGE_CHIP = 10_000
-
-
-class Progress(eqx.Module):
-    """A run of many replicas, between two timesteps.
-
-    Attributes:
-        state: the algorithm's, with a leading replica axis on all but the clock.
-        device: what each replica's chip is made of and remembers.
-        diverged: for each replica, whether a measured cost was not finite.
-        diverged_at: the timestep of the first one.
-    """
-
-    state: State
-    device: Any
-    diverged: Bool[Array, " replica"]
-    diverged_at: Counter
+from ._replicas import Progress, each_replica, fresh_replicas, in_front
 
 
 class Measured(eqx.Module):
@@ -61,7 +39,7 @@ class Measured(eqx.Module):
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
         """Fresh replicas. Replica r is the same however many there are."""
-        return _init(self, jax.vmap(lambda r: jax.random.fold_in(key, r))(jnp.arange(n_replicas)))
+        return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
@@ -90,67 +68,11 @@ class Measured(eqx.Module):
             finite = jnp.atleast_1d(jnp.isfinite(info.cost) & jnp.isfinite(info.modulation))
             return state, device, finite.all(), jnp.argmin(finite)
 
-        state, device, finite, offset = self._each_replica(one)(progress.state, progress.device, shown)
-        first = ~finite & ~progress.diverged
-        at, here = progress.diverged_at, jax.vmap(clock.step.plus)(offset)
-        at = Counter(jnp.where(first, here.high, at.high), jnp.where(first, here.low, at.low))
-        return Progress(state, device, progress.diverged | first, at), shown
+        state, device, finite, offset = each_replica(one, self.chip)(progress.state, progress.device, shown)
+        return progress.after(state, device, finite, offset), shown
 
     def _show(self, data: Data, state: State) -> tuple:
-        """The inputs and targets in front of each replica now."""
-
-        def one(seed: Array) -> tuple:
-            presentation = state.clock.step.quotient(self.algorithm.time_constants.tau_x)
-            return data.show(rows_of(presentation, seed=seed, n_samples=len(data.y), batch=self.batch))
-
-        return _over_leading_axis(one)(state.seeds.samples)
-
-    def _each_replica(self, one: Callable) -> Callable:
-        """A function of one replica, for all: side by side, or for large chips one after the other."""
-
-        def call(state: State, *rest: Any) -> tuple:
-            def body(args: tuple) -> tuple:
-                state, *rest = args
-                state, *told = one(state.with_clock(clock), *rest)
-                return (state.with_clock(None), told), state.clock
-
-            clock = state.clock
-            args = state.with_clock(None), *rest
-            if state.theta.shape[0] == 1:
-                out, after = body(jax.tree.map(lambda x: x[0], args))
-                out = jax.tree.map(lambda x: x[None], out)
-            elif self.chip.n_params > _LARGE_CHIP:
-                out, after = lax.map(body, args)
-                after = jax.tree.map(lambda x: x[0], after)
-            else:
-                out, after = jax.vmap(body, out_axes=(0, None))(args)
-            return out[0].with_clock(after), *out[1]
-
-        return call
-
-
-def _over_leading_axis(one: Callable) -> Callable:
-    """`vmap`, but a single replica without its axis (whose operations compile to faster ones)."""
-
-    def call(x: Array) -> tuple:
-        if x.shape[0] > 1:
-            return jax.vmap(one)(x)
-        return jax.tree.map(lambda y: y[None], one(x[0]))
-
-    return call
-
-
-@eqx.filter_jit
-def _init(engine: Measured, keys: Key[Array, " replica"]) -> Progress:
-    def one(key: PRNGKeyArray) -> tuple[State, Any]:
-        chip_key, run_key = jax.random.split(key)
-        device = engine.chip.fabricate(key=jax.random.fold_in(chip_key, 1))
-        return engine.algorithm.init(engine.chip.init(key=chip_key), key=run_key).with_clock(None), device
-
-    state, device = jax.vmap(one)(keys)
-    none = jnp.zeros(keys.shape[0], jnp.uint32)
-    state = state.with_clock(engine.algorithm.clock_at(0))
-    return Progress(state, device, jnp.zeros(keys.shape[0], bool), Counter(none, none))
+        return in_front(self.algorithm, data, self.batch, state)
 
 
 @eqx.filter_jit(donate="all-except-first")

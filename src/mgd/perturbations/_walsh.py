@@ -44,10 +44,33 @@ class Walsh(AbstractPerturbation):
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
         order = self.period(n_params)
         period, column = index.divmod(order)
-        rows = _scramble(jnp.arange(1, n_params + 1, dtype=jnp.uint32), Row.of(~seed, Counter.of(0)), order)
-        row_of_period = Row.of(seed, period)
+        rows, row_of_period = self._rows(seed, n_params), Row.of(seed, period)
         parity = lax.population_count(rows & permute(column, row_of_period, order))
         return self.amplitude * sign_of(parity) * row_of_period.signs(n_params)
+
+    def spectrum(
+        self, weights: Float[Array, " p"], period: Counter, *, seed: UInt32[Array, " 2"]
+    ) -> Float[Array, " order"]:
+        """Σ_i w_i s_i for every perturbation s (in units of the amplitude) of a period, by one fast transform."""
+        n_params = weights.size
+        order = self.period(n_params)
+        rows, row_of_period = self._rows(seed, n_params), Row.of(seed, period)
+        signed = jnp.zeros(order).at[rows].set(weights * row_of_period.signs(n_params))
+        return _transform(signed)[permute(jnp.arange(order, dtype=jnp.uint32), row_of_period, order)]
+
+    def combine(
+        self, weights: Float[Array, " order"], period: Counter, *, seed: UInt32[Array, " 2"], n_params: int
+    ) -> Float[Array, " p"]:
+        """Σ_m w_m s(m) over the perturbations m of a period: the transpose of `spectrum`."""
+        order = self.period(n_params)
+        rows, row_of_period = self._rows(seed, n_params), Row.of(seed, period)
+        columns = permute(jnp.arange(order, dtype=jnp.uint32), row_of_period, order)
+        return row_of_period.signs(n_params) * _transform(jnp.zeros(order).at[columns].set(weights))[rows]
+
+    def _rows(self, seed: UInt32[Array, " 2"], n_params: int) -> UInt32[Array, " p"]:
+        """The row of the Hadamard matrix that each parameter has."""
+        order = self.period(n_params)
+        return _scramble(jnp.arange(1, n_params + 1, dtype=jnp.uint32), Row.of(~seed, Counter.of(0)), order)
 
     def mean_square(self, n_params: int) -> float:
         return self.amplitude**2
@@ -68,6 +91,19 @@ class Walsh(AbstractPerturbation):
     def check(self, n_params: int, tau_p: int, window: int | None) -> None:
         if n_params >= _LARGEST:
             raise ValueError(f"Walsh codes have 32-bit rows: at most {_LARGEST - 1} parameters, got {n_params}")
+
+
+def _transform(values: Float[Array, " order"]) -> Float[Array, " order"]:
+    """The Hadamard matrix times a vector, as two products with matrices of about √order."""
+    bits = values.size.bit_length() - 1
+    high, low = (_hadamard(n) for n in (bits // 2, bits - bits // 2))
+    return (high @ values.reshape(high.shape[0], low.shape[0]) @ low).reshape(-1)
+
+
+def _hadamard(bits: int) -> Float[Array, "order order"]:
+    """(−1)^{|i ∧ j|}, i and j below 2^bits."""
+    index = jnp.arange(1 << bits, dtype=jnp.uint32)
+    return sign_of(lax.population_count(index[:, None] & index[None]))
 
 
 def _scramble(index: UInt32[Array, "*shape"], row: Row, order: int) -> UInt32[Array, "*shape"]:

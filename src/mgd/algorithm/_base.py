@@ -1,0 +1,50 @@
+"""What any way of training is to those who run it."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import optax
+from equinox import AbstractVar
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ._counts import Counts
+from ._state import Clock, State
+from ._time_constants import TimeConstants
+from ._write import Write
+
+
+class AbstractAlgorithm(eqx.Module):
+    """A way of training: how it starts, how long its windows are, what an update does, and what it counts.
+
+    Attributes:
+        optimizer: the update rule.
+        time_constants: how long things are held.
+    """
+
+    optimizer: AbstractVar[optax.GradientTransformation]
+    time_constants: AbstractVar[TimeConstants]
+
+    @property
+    @abstractmethod
+    def interval(self) -> int:
+        """Timesteps between two parameter updates."""
+
+    @abstractmethod
+    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray) -> State:
+        """The state before the first timestep.
+
+        Raises:
+            ValueError: if the parameters cannot be trained like this.
+        """
+
+    @abstractmethod
+    def clock_at(self, step: int) -> Clock:
+        """The clock after that many whole timesteps."""
+
+    @abstractmethod
+    def conclude(self, state: State, gradient: Float[Array, " p"], *, write: Write) -> State:
+        """From the state at a window's start, that at its end, if G was this."""
+
+    @abstractmethod
+    def counts(self, n_steps: int, *, batch: int = 1) -> Counts:
+        """What a chip goes through in that many timesteps."""

@@ -1,0 +1,103 @@
+"""Replicas: how they start, how they are run side by side, and what is in front of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+
+from .._counter import Counter
+from ..algorithm import AbstractAlgorithm, Clock, State, rows_of
+from ..chips import AbstractChip
+from ._data import Data
+
+# Chips larger than this gain nothing from being side by side in one array operation (and convolutions with
+# many kernels lose): their replicas run one after the other.
+_LARGE_CHIP = 10_000
+
+
+class Progress(eqx.Module):
+    """A run of many replicas, between two timesteps.
+
+    Attributes:
+        state: the algorithm's, with a leading replica axis on all but the clock.
+        device: what each replica's chip is made of and remembers.
+        diverged: for each replica, whether a measured cost was not finite.
+        diverged_at: the timestep of the first one.
+    """
+
+    state: State
+    device: Any
+    diverged: Bool[Array, " replica"]
+    diverged_at: Counter
+
+    def after(
+        self, state: State, device: Any, finite: Bool[Array, " replica"], offset: Int[Array, " replica"]
+    ) -> "Progress":
+        """The run with a new state and device, given which costs on the way were finite, and where not."""
+        first = ~finite & ~self.diverged
+        at, here = self.diverged_at, jax.vmap(self.state.clock.step.plus)(offset)
+        at = Counter(jnp.where(first, here.high, at.high), jnp.where(first, here.low, at.low))
+        return Progress(state, device, self.diverged | first, at)
+
+
+def fresh_replicas(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, key: PRNGKeyArray) -> Progress:
+    """Fresh replicas. Replica r is the same however many there are."""
+    return _fresh(chip, algorithm, jax.vmap(lambda r: jax.random.fold_in(key, r))(jnp.arange(n_replicas)))
+
+
+@eqx.filter_jit
+def _fresh(chip: AbstractChip, algorithm: AbstractAlgorithm, keys: Key[Array, " replica"]) -> Progress:
+    def one(key: PRNGKeyArray) -> tuple[State, Any]:
+        chip_key, run_key = jax.random.split(key)
+        device = chip.fabricate(key=jax.random.fold_in(chip_key, 1))
+        return algorithm.init(chip.init(key=chip_key), key=run_key).with_clock(None), device
+
+    state, device = jax.vmap(one)(keys)
+    none = jnp.zeros(keys.shape[0], jnp.uint32)
+    state = state.with_clock(algorithm.clock_at(0))
+    return Progress(state, device, jnp.zeros(keys.shape[0], bool), Counter(none, none))
+
+
+def each_replica(one: Callable, chip: AbstractChip) -> Callable:
+    """A function of one replica's (state, …), for all: side by side, or for large chips one after the other.
+
+    Its first result must be the state after; the clock of all is that of the first.
+    """
+
+    def call(state: State, *rest: Any) -> tuple:
+        def body(args: tuple) -> tuple[tuple, Clock]:
+            state, *rest = args
+            state, *told = one(state.with_clock(clock), *rest)
+            return (state.with_clock(None), told), state.clock
+
+        clock = state.clock
+        args = state.with_clock(None), *rest
+        if state.theta.shape[0] == 1:
+            out, after = body(jax.tree.map(lambda x: x[0], args))
+            out = jax.tree.map(lambda x: x[None], out)
+        elif chip.n_params > _LARGE_CHIP:
+            out, after = lax.map(body, args)
+            after = jax.tree.map(lambda x: x[0], after)
+        else:
+            out, after = jax.vmap(body, out_axes=(0, None))(args)
+        return out[0].with_clock(after), *out[1]
+
+    return call
+
+
+def in_front(algorithm: AbstractAlgorithm, data: Data, batch: int, state: State) -> tuple:
+    """The inputs and targets in front of each replica now."""
+
+    def one(seed: Array) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
+        presentation = state.clock.step.quotient(algorithm.time_constants.tau_x)
+        return data.show(rows_of(presentation, seed=seed, n_samples=len(data.y), batch=batch))
+
+    seeds = state.seeds.samples
+    if seeds.shape[0] > 1:
+        return jax.vmap(one)(seeds)
+    # A single replica goes without its axis: that compiles to faster operations.
+    return jax.tree.map(lambda y: y[None], one(seeds[0]))

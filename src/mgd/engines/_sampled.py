@@ -1,0 +1,174 @@
+"""The sampled engine: each window's G from its law, at the price of a gradient."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from ..algorithm import Algorithm, State, TwoSided, rows_of
+from ..chips import AbstractChip
+from ._data import Data
+from ._laws import Errors, law_of
+from ._replicas import Progress, fresh_replicas
+from ._windows import advance_windows, gradient_of
+
+# Gradients of several presentations are worked out together up to so many numbers, and so many samples.
+_MOST_NUMBERS = 2_000_000
+_MOST_SAMPLES = 256
+
+
+class Sampled(eqx.Module):
+    r"""Draws the G of each window from its law in the limit of small perturbations.
+
+    With g_k the gradient of presentation k with respect to the perturbation, T perturbations s = θ̃/Δθ in a
+    window, and n_m the error of a modulation by cost noise over Δθ (its own, and that of the baseline it shares):
+
+    $$G = \frac1T \sum_m c_m s(m), \qquad c_m = g_{k(m)} \cdot s(m) + n_m$$
+
+    For Rademacher and Gaussian codes only the components a_m = ĝ_k·s(m) ~ N(0, 1) are drawn, and all the rest of
+    the perturbations as one vector z ~ N(0, 1):
+
+    $$G = \frac1T \sum_m c_m a_m\, \hat g_{k(m)} + \frac1T \Big(\sum_m c_m^2\Big)^{1/2} z$$
+
+    (z orthogonal to g where a window shows one presentation). Walsh and sequential codes are the very ones of
+    the run, by fast transforms and by place. The price is a gradient for each presentation in a window, and
+    O(P + T); the measured engine's is at least T forward passes.
+
+    Assumptions, and the order of what is left out, relative to G: perturbations so small that the cost is linear
+    in them, O(Δθ) for one-sided sequential codes and O(Δθ²) for symmetric ones; for signs, the central limit
+    theorem, which needs many parameters that count, O(maxᵢ gᵢ²/‖g‖²); where a window shows several presentations,
+    O(1/P) in the variance along each gradient. Costs have no rounding here.
+
+    Args:
+        chip: the simulated chip; its cost must be smooth in the perturbation, but for white noise.
+        algorithm: with an accumulating integrator and a re-measured or two-sided baseline.
+        batch: samples a measurement is averaged over.
+
+    Raises:
+        ValueError: if the law does not cover the chip or the algorithm: it says what, and what to do.
+
+    References:
+        McCaughan et al., APL Mach. Learn. 1, 026118 (2023), for the algorithm; the law is derived in
+        docs/sampled-engine.md and tested against the measured engine.
+    """
+
+    chip: AbstractChip
+    algorithm: Algorithm
+    batch: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        refuse_uncovered(self.chip, self.algorithm)
+
+    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+        """Fresh replicas. Replica r is the same however many there are."""
+        return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
+
+    def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
+        """The run after `n_steps` more timesteps, from a multiple of the window. The progress given is used up.
+
+        Timesteps after the last whole window leave the parameters as they are.
+        """
+        return advance_windows(self, data, progress, n_steps)
+
+    def estimate(
+        self, state: State, device: Any, data: Data, key: PRNGKeyArray
+    ) -> tuple[Float[Array, " p"], Float[Array, ""]]:
+        """G of the window that starts at this state, and a cost in it (for whether it is finite)."""
+        times, algorithm = self.algorithm.time_constants, self.algorithm
+        n_groups, n = self._groups()
+        samples = self._samples()
+        size = _divisor(n_groups, max(1, min(_MOST_NUMBERS // self.chip.n_params, _MOST_SAMPLES // samples)))
+        first_group = state.clock.step.quotient(max(times.tau_x, times.tau_p))
+        first = state.clock.step.quotient(times.tau_p)
+        law, errors = law_of(algorithm.perturbation), self._errors()
+
+        def one(group: Int[Array, ""]) -> tuple[Array, ...]:
+            rows = rows_of(first_group.plus(group), seed=state.seeds.samples, n_samples=len(data.y), batch=samples)
+            g, cost = gradient_of(self.chip, state.theta, device, *data.show(rows), key=key)
+            own_key = jax.random.fold_in(key, group)
+            part, q = law.gather(g, first.plus(group * n), n, errors, seed=state.seeds.perturbation, key=own_key)
+            return part, q, cost, g
+
+        def chunk(sums: tuple[Array, ...], groups: Int[Array, " size"]) -> tuple[tuple[Array, ...], Array]:
+            if size == 1:
+                *new, g = one(groups[0])
+            else:
+                *new, g = (jnp.sum(each, axis=0) for each in jax.vmap(one)(groups))
+            return tuple(a + b for a, b in zip(sums, new, strict=True)), g
+
+        zero = jnp.zeros_like(state.theta)
+        groups = jnp.arange(n_groups).reshape(-1, size)
+        start = zero, jnp.float32(0), jnp.float32(0)
+        if n_groups == size:
+            (total, q, cost), g = chunk(start, groups[0])
+        else:
+            (total, q, cost), g = lax.scan(lambda sums, each: (chunk(sums, each)[0], None), start, groups)
+        if law.isotropic:
+            z = jax.random.normal(jax.random.fold_in(key, n_groups), zero.shape)
+            if n_groups == 1:
+                z = z - (jnp.dot(z, g) / jnp.maximum(jnp.dot(g, g), jnp.finfo(jnp.float32).tiny)) * g
+            total = total + jnp.sqrt(q) * z
+        return total * self._scale(), cost
+
+    def _scale(self) -> float:
+        """What Σ c s is multiplied by to be G: 1/T, and the share of the time a parameter is perturbed."""
+        perturbation, times = self.algorithm.perturbation, self.algorithm.time_constants
+        share = perturbation.mean_square(self.chip.n_params) / perturbation.amplitude**2
+        return times.tau_p / (times.tau_theta * share)
+
+    def _groups(self) -> tuple[int, int]:
+        """Into how many groups of one gradient a window falls, and the perturbations of each."""
+        times = self.algorithm.time_constants
+        span = min(times.tau_theta, max(times.tau_x, times.tau_p))
+        return times.tau_theta // span, span // times.tau_p
+
+    def _samples(self) -> int:
+        """Samples of which a group has the mean gradient."""
+        times = self.algorithm.time_constants
+        return self.batch * max(1, times.tau_p // times.tau_x)
+
+    def _errors(self) -> Errors:
+        times, amplitude = self.algorithm.time_constants, self.algorithm.perturbation.amplitude
+        sigma, limit = self.chip.traits.cost_noise / amplitude, self.algorithm.modulation_limit
+        if isinstance(self.algorithm.baseline, TwoSided):
+            own, shared = sigma / math.sqrt(2 * times.tau_p), 0.0
+        else:
+            # A perturbation held over several samples has as many baselines.
+            own, shared = sigma / math.sqrt(times.tau_p), sigma / math.sqrt(max(1, times.tau_p // times.tau_x))
+        return Errors(own, shared, None if limit is None else limit / amplitude)
+
+
+def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
+    """Raises: ValueError: if the sampled engine's law does not cover a chip or an algorithm."""
+    law_of(algorithm.perturbation)
+    times, traits = algorithm.time_constants, chip.traits
+    instead = "use the measured engine"
+    if not algorithm.integrator.resets or not algorithm.baseline.pointwise:
+        raise ValueError(
+            f"the sampled engine draws whole windows; it has no law for a {type(algorithm.baseline).__name__} baseline "
+            f"with a {type(algorithm.integrator).__name__} integrator: {instead}"
+        )
+    if traits.remembers or traits.coarse:
+        names = ", ".join((*traits.remembers, *traits.coarse))
+        raise ValueError(f"the sampled engine's law does not cover a chip with {names}: {instead}")
+    for long, short in (("tau_x", "tau_p"), ("tau_x", "tau_theta"), ("tau_theta", "tau_p")):
+        a, b = getattr(times, long), getattr(times, short)
+        if a % b and (b % a or long == "tau_theta"):
+            raise ValueError(
+                f"the sampled engine needs windows that are cut evenly: {long} = {a} and {short} = {b} do not divide; "
+                f"change one, or {instead}"
+            )
+    if algorithm.modulation_limit is not None and times.tau_p > 1:
+        raise ValueError(
+            f"the sampled engine's law covers a clamp on the modulation only for tau_p = 1, got tau_p = {times.tau_p}: "
+            f"{instead}"
+        )
+
+
+def _divisor(n: int, most: int) -> int:
+    """The largest divisor of n that is no more than `most`."""
+    return max(k for k in range(1, min(n, most) + 1) if n % k == 0)

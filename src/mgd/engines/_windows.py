@@ -1,0 +1,71 @@
+"""Advancing by whole windows, for engines that know a window's G without its measurements."""
+
+from functools import partial
+from typing import Any, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from .._hash import Row
+from ..algorithm import AbstractAlgorithm, Clock, State
+from ..chips import AbstractChip
+from ._data import Data
+from ._replicas import Progress, each_replica
+
+
+class WindowEngine(Protocol):
+    """What has a chip, an algorithm, and an estimate of each window's G."""
+
+    @property
+    def chip(self) -> AbstractChip: ...
+    @property
+    def algorithm(self) -> AbstractAlgorithm: ...
+    def estimate(
+        self, state: State, device: Any, data: Data, key: PRNGKeyArray
+    ) -> tuple[Float[Array, " p"], Float[Array, ""]]: ...
+
+
+def gradient_of(
+    chip: AbstractChip,
+    theta: Float[Array, " p"],
+    device: Any,
+    x: Float[Array, "batch *features"],
+    target: Float[Array, "batch outputs"],
+    *,
+    key: PRNGKeyArray,
+) -> tuple[Float[Array, " p"], Float[Array, ""]]:
+    """The gradient of a batch's measured cost with respect to the perturbation, at none; and that cost."""
+
+    def cost(perturbation: Float[Array, " p"]) -> Float[Array, ""]:
+        return chip.measure(theta, perturbation, x, target, device=device, key=key)[0]
+
+    value, gradient = jax.value_and_grad(cost)(jnp.zeros_like(theta))
+    return gradient, value
+
+
+def advance_windows(engine: Any, data: Data, progress: Progress, n_steps: int) -> Progress:
+    """The run after `n_steps` more timesteps, from a multiple of the window. The progress given is used up."""
+    return _advance((engine, data), progress, jnp.int32(n_steps))
+
+
+@eqx.filter_jit(donate="all-except-first")
+def _advance(kept: tuple[Any, Data], progress: Progress, n_steps: Int[Array, ""]) -> Progress:
+    engine, data = kept
+    window = engine.algorithm.interval
+
+    def one(state: State, device: Any) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
+        key = Row.of(state.seeds.perturbation, state.clock.step).key(0)
+        gradient, cost = engine.estimate(state, device, data, key)
+        state = engine.algorithm.conclude(state, gradient, write=partial(engine.chip.write, device=device))
+        return state, device, jnp.isfinite(cost), jnp.int32(0)
+
+    def turn(_: int, progress: Progress) -> Progress:
+        return progress.after(*each_replica(one, engine.chip)(progress.state, progress.device))
+
+    progress = lax.fori_loop(0, n_steps // window, turn, progress)
+    clock = progress.state.clock
+    rest = Clock(clock.step.plus(n_steps % window), clock.slot)
+    return Progress(progress.state.with_clock(rest), progress.device, progress.diverged, progress.diverged_at)
