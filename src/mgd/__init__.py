@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import networks as networks
     from . import perturbations as perturbations
     from . import runs as runs
+    from . import timing as timing
     from ._errors import DataError as DataError
     from ._errors import DivergedError as DivergedError
     from ._errors import Interrupted as Interrupted
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from .algorithm import from_published as from_published
     from .algorithm import to_published as to_published
 
-_PACKAGES = ("algorithm", "chips", "datasets", "engines", "networks", "perturbations", "runs")
+_PACKAGES = ("algorithm", "chips", "datasets", "engines", "networks", "perturbations", "runs", "timing")
 _HOMES = {
     "DataError": "_errors",
     "DivergedError": "_errors",

@@ -29,6 +29,7 @@ def test_the_commands_are_these():
         ("train",),
         ("resume",),
         ("show",),
+        ("time",),
         ("list",),
         ("data",),
         ("data", "fetch"),
@@ -161,6 +162,7 @@ def test_options_go_before_the_config(finished, mgd_cli, tmp_path):
 
 
 LIGHT = [("--help",), ("train", "--help"), ("--version",), ("list",), ("train", "pairity"), ("train", "none.toml")]
+LIGHT += [("time", "--list"), ("time", "none", "--profile=hw1"), ("time", "none", "--profile=none")]
 
 
 def test_help_and_lists_and_errors_do_not_wait_for_jax():

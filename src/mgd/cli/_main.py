@@ -10,6 +10,7 @@ from .._version import __version__
 from ._data import data
 from ._list import list_names
 from ._show import show
+from ._time import time
 from ._train import resume, train
 
 BAD_INPUT, DIVERGED, INTERRUPTED = 2, 3, 130
@@ -41,7 +42,7 @@ def commands() -> None:
     """Train hardware neural networks by multiplexed gradient descent."""
 
 
-for _command in (train, resume, show, list_names, data):
+for _command in (train, resume, show, time, list_names, data):
     commands.add_command(_command)
 for _command in (*commands.commands.values(), *data.commands.values()):
     # click keeps the help option of a command's first use, which need not be below the group.

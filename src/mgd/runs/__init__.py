@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._config import RunConfig as RunConfig
     from ._directory import read_config as read_config
+    from ._directory import read_metrics as read_metrics
     from ._directory import read_summary as read_summary
     from ._execute import resume as resume
     from ._execute import start as start
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "RunConfig": "_config",
     "read_config": "_directory",
+    "read_metrics": "_directory",
     "read_summary": "_directory",
     "resolve": "_presets",
     "resume": "_execute",

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from safetensors.numpy import save
 from .._errors import RunError
 from .._train import Snapshot
 from .._version import __version__
+from ._replace import replace_file
 
 FILE = "checkpoint.safetensors"
 
@@ -110,25 +110,6 @@ def read_checkpoint(folder: Path, like: Snapshot, settings: str) -> Snapshot | N
         cost=list(arrays["history.cost"]),
         seconds=header.seconds,
     )
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Puts content at a path so that a reader, or a power cut, sees all of it or the file as it was."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _named_leaves(snapshot: Snapshot) -> dict[str, np.ndarray]:

@@ -1,14 +1,13 @@
 """A run's settings, as they stand in TOML. Nothing here imports JAX."""
 
-import difflib
 import hashlib
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .._input import nearest, read_toml
 from ..datasets._catalogue import check_name
 from ._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS
 
@@ -105,7 +104,7 @@ class RunConfig(BaseModel):
         for field, choices in _CHOICES.items():
             value = getattr(config, field)
             if value is not None and value not in choices:
-                raise ValueError(f"unknown {field} {value!r}{_nearest(value, choices)}; choose {', '.join(choices)}")
+                raise ValueError(f"unknown {field} {value!r}{nearest(value, choices)}; choose {', '.join(choices)}")
         if config.hidden is not None and config.channels is not None:
             raise ValueError("a chip has hidden (perceptron) or channels (convolutional network), not both")
         return config
@@ -117,12 +116,7 @@ class RunConfig(BaseModel):
         Raises:
             ValueError: if the file cannot be read or a setting is wrong; the file is named.
         """
-        try:
-            settings = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{path} is not TOML: {error}") from error
+        settings = read_toml(path)
         try:
             config = cls.of(settings)
         except ValueError as error:
@@ -143,13 +137,8 @@ def _one_line(error: ValidationError, fields: list[str]) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}{_nearest(name, fields)}"
+        return f"unknown setting {name!r}{nearest(name, fields)}"
     if first["type"] == "missing":
         return f"the setting {name!r} is needed and was not given"
     message = first["msg"][:1].lower() + first["msg"][1:]
     return f"{name}: {message}, got {first['input']!r}"
-
-
-def _nearest(name: str, known) -> str:
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    return f": did you mean {near[0]!r}?" if near else ""

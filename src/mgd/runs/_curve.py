@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ._checkpoint import replace_file
+from ._replace import replace_file
 
 
 def draw_curve(history: xr.Dataset, path: Path, *, title: str, chance: float) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -12,8 +13,8 @@ from typing import Any
 import xarray as xr
 
 from .._errors import RunError
-from ._checkpoint import replace_file
 from ._config import RunConfig
+from ._replace import replace_file
 
 CONFIG, SUMMARY, METRICS, THETA, CURVE = "config.toml", "summary.json", "metrics.zarr", "theta.safetensors", "curve.png"
 
@@ -113,15 +114,41 @@ def is_finished(folder: Path) -> bool:
 
 def write_metrics(folder: Path, history: xr.Dataset) -> None:
     """Puts the metrics of a run in place of the last, as Zarr."""
-    beside = folder / (METRICS + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
+    beside, before = folder / (METRICS + ".part"), folder / (METRICS + ".old")
+    for leftover in (beside, before):
+        shutil.rmtree(leftover, ignore_errors=True)
     try:
         history.to_zarr(beside, zarr_format=3, consolidated=False)
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    shutil.rmtree(folder / METRICS, ignore_errors=True)
+    # Moved away whole, so that what stands at the path never lacks a part: Zarr reads a missing one as zeros.
+    if (folder / METRICS).exists():
+        (folder / METRICS).rename(before)
     beside.rename(folder / METRICS)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def read_metrics(folder: Path) -> xr.Dataset:
+    """The metrics of a run so far, finished or not: accuracy and cost over (replica, step), with the counts.
+
+    Raises:
+        RunError: if it is not a run directory, or has no metrics that can be read.
+    """
+    read_config(folder)
+    path = folder / METRICS
+    for _ in range(10):
+        try:
+            found = path.stat().st_ino
+            history = xr.open_zarr(path, consolidated=False).load()
+            if path.stat().st_ino == found:
+                return history
+        except FileNotFoundError:
+            # Being replaced, or not there; a run just begun has none.
+            time.sleep(0.05)
+        except Exception as error:
+            raise RunError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    raise RunError(f"{folder} has no metrics yet: wait for its first checkpoint, or go on with it: mgd resume {folder}")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from .._train import Session
 from .._version import __version__
 from ..datasets import Task
 from ._build import build_algorithm, build_chip, build_task
-from ._checkpoint import read_checkpoint, replace_file, write_checkpoint
+from ._checkpoint import read_checkpoint, write_checkpoint
 from ._config import RunConfig
 from ._curve import draw_curve
 from ._directory import (
@@ -34,6 +34,7 @@ from ._directory import (
     write_metrics,
 )
 from ._presets import resolve
+from ._replace import replace_file
 
 CHECKPOINT_SECONDS = 15.0
 # At most one part in this of the time goes into writing checkpoints.

@@ -1,0 +1,111 @@
+"""From counts to seconds and joules."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._profile import EVENTS, Profile
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..algorithm import Counts
+
+
+@dataclass(frozen=True)
+class HardwareTime:
+    """What a run takes on a chip.
+
+    Attributes:
+        seconds: in all.
+        joules: in all; None if the profile has no energies.
+        event_seconds: of each event by itself, as if nothing overlapped.
+        shares: of each event in `seconds`; together 1. An event that a longer one of its group hides has 0.
+        published_seconds: by the profile's published formula; None if it has none.
+    """
+
+    seconds: float
+    joules: float | None
+    event_seconds: dict[str, float]
+    shares: dict[str, float]
+    published_seconds: float | None
+
+
+def hardware_time(counts: "Counts", profile: Profile, *, n_steps: int | None = None) -> HardwareTime:
+    r"""What these counts take on a chip.
+
+    With N measurements, inferences, perturbations, writes and loads, and the profile's times t,
+
+    $$T = N_{meas} t_{latency} + N_{inf} t_{inference} + N_p t_{perturbation} + N_θ t_{write} + N_x t_{load},$$
+
+    where of each group of events that overlap only the longest term is kept. With the energies e in place of t, nothing
+    is left out, and the idle power times T is added.
+
+    Args:
+        counts: of one chip.
+        profile: of the chip.
+        n_steps: timesteps, for the published formula; without it that is not evaluated.
+
+    >>> from mgd.algorithm import Counts
+    >>> from mgd.timing import load_profile
+    >>> counts = Counts(
+    ...     cost_measurements=2000, inferences=2000, parameter_writes=10, sample_loads=1000, perturbations=2000
+    ... )
+    >>> time = hardware_time(counts, load_profile("hw1"), n_steps=1000)
+    >>> time.seconds, time.published_seconds
+    (2.0102, 2.0)
+    """
+    return _evaluate({event: getattr(counts, name) for event, name in EVENTS.items()}, profile, n_steps)
+
+
+def _evaluate(number: dict[str, int], profile: Profile, n_steps: int | None) -> HardwareTime:
+    event_seconds = {event: number[event] * getattr(profile.seconds, event) for event in EVENTS}
+    kept = event_seconds | {event: 0.0 for group in profile.overlap for event in group}
+    for group in profile.overlap:
+        longest = max(group, key=lambda event: event_seconds[event])
+        kept[longest] = event_seconds[longest]
+    seconds = sum(kept.values())
+    joules = None
+    if profile.joules is not None and profile.idle_watts is not None:
+        spent = sum(number[event] * getattr(profile.joules, event) for event in EVENTS)
+        joules = spent + profile.idle_watts * seconds
+    published = None
+    if n_steps is not None and profile.published_step_seconds is not None:
+        published = n_steps * profile.published_step_seconds
+    shares = {event: value / seconds if seconds else 0.0 for event, value in kept.items()}
+    return HardwareTime(seconds, joules, event_seconds, shares, published)
+
+
+def time_history(history: "xr.Dataset", profile: Profile) -> "xr.Dataset":
+    """A run's history with the hardware time of each logged step.
+
+    Args:
+        history: over (replica, step), with the counts as coordinates: `Result.history`, or a run's metrics.
+        profile: of the chip.
+
+    Returns:
+        The history with `seconds` over step, `shares` over (event, step), and what the profile allows of `joules` and
+        `published_seconds`, over step.
+
+    Raises:
+        ValueError: if the history has no counts.
+    """
+    missing = [name for name in EVENTS.values() if name not in history.coords]
+    if missing:
+        raise ValueError(f"the history lacks the counts {', '.join(missing)}: give that of a run, Result.history")
+    times = []
+    for k in range(history.sizes["step"]):
+        number = {event: int(history[name][k]) for event, name in EVENTS.items()}
+        times.append(_evaluate(number, profile, int(history.step[k])))
+    shares = np.array([[time.shares[event] for time in times] for event in EVENTS])
+    added: dict[str, Any] = {
+        "seconds": ("step", np.array([time.seconds for time in times], float), {"units": "s"}),
+        "shares": (("event", "step"), shares),
+    }
+    if profile.joules is not None:
+        added["joules"] = ("step", np.array([time.joules for time in times], float), {"units": "J"})
+    if profile.published_step_seconds is not None:
+        published = np.array([time.published_seconds for time in times], float)
+        added["published_seconds"] = ("step", published, {"units": "s"})
+    return history.assign_coords(event=list(EVENTS)).assign(added).assign_attrs(profile=profile.name)
