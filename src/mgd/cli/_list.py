@@ -3,7 +3,7 @@
 import click
 
 from ..datasets._catalogue import DESCRIPTIONS
-from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS
+from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
 _TABLES = {
     "tasks": DESCRIPTIONS,
@@ -11,13 +11,14 @@ _TABLES = {
     "perturbations": PERTURBATIONS,
     "baselines": BASELINES,
     "optimizers": OPTIMIZERS,
+    "schedules": SCHEDULES,
     "engines": ENGINES,
 }
 
 
 @click.command("list", epilog="Example: mgd list")
 def list_names() -> None:
-    """List tasks, algorithms, perturbations, baselines, optimizers and engines."""
+    """List tasks, algorithms, perturbations, baselines, optimizers, schedules and engines."""
     width = max(len(name) for table in _TABLES.values() for name in table)
     for title, table in _TABLES.items():
         click.secho(title, bold=True)

@@ -29,7 +29,12 @@ def _row(run: Path) -> list[str]:
     from ..runs._directory import read_config, read_summary
 
     config, summary = read_config(run), read_summary(run)
-    row = [escape(str(run)), config.task, f"{config.algorithm}, {config.perturbation}", str(config.replicas)]
+    row = [
+        escape(str(run)),
+        config.task,
+        config.method,
+        str(config.replicas),
+    ]
     if summary is None:
         header = read_header(run)
         step = header.step if header else 0

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..datasets._catalogue import DESCRIPTIONS
-from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS
+from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
 
 def _choice(names) -> click.Choice:
@@ -37,6 +37,7 @@ _SETTINGS = (
     click.option("--amplitude", type=float, help="Perturbation of one parameter."),
     click.option("--modulation-limit", type=float, help="Clamp on the change in cost."),
     click.option("--learning-rate", type=float, help="On the ordinary gradient."),
+    click.option("--schedule", type=_choice(SCHEDULES), help="How the learning rate changes over the run."),
     click.option("--optimizer", type=_choice(OPTIMIZERS), help="The update rule."),
     click.option("--weight-decay", type=float, help="Leak of the parameters, per update and learning rate."),
     click.option("--tau-p", type=int, help="Timesteps a perturbation is held."),

@@ -6,7 +6,17 @@ from typing import TypeVar
 import optax
 
 from .. import chips, datasets, perturbations
-from ..algorithm import Accumulate, Algorithm, HighPass, LowPass, Remeasured, TimeConstants, TwoSided
+from ..algorithm import (
+    AbstractAlgorithm,
+    Accumulate,
+    Algorithm,
+    Backprop,
+    HighPass,
+    LowPass,
+    Remeasured,
+    TimeConstants,
+    TwoSided,
+)
 from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError
 from ..datasets import Task
 from ..perturbations import AbstractPerturbation, Block
@@ -56,12 +66,14 @@ def build_chip(config: RunConfig, task: Task) -> AbstractChip:
     )
 
 
-def build_algorithm(config: RunConfig) -> Algorithm:
+def build_algorithm(config: RunConfig) -> AbstractAlgorithm:
     """The algorithm of resolved settings.
 
     Raises:
         ValueError: if its parts cannot be used together.
     """
+    if config.algorithm == "backprop":
+        return Backprop(_optimizer(config))
     return Algorithm(
         perturbation=_perturbation(config),
         baseline=_BASELINES[_given(config.baseline)](),
@@ -83,7 +95,11 @@ def _perturbation(config: RunConfig) -> AbstractPerturbation:
 
 
 def _optimizer(config: RunConfig) -> optax.GradientTransformation:
-    rate, name = _given(config.learning_rate), _given(config.optimizer)
+    name = _given(config.optimizer)
+    rate: float | optax.Schedule = _given(config.learning_rate)
+    if config.schedule == "cosine":
+        window = _given(config.tau_theta) if config.algorithm == "discrete" else 1
+        rate = optax.cosine_decay_schedule(rate, -(-_given(config.steps) // window))
     if name in ("momentum", "nesterov"):
         update = optax.sgd(rate, _MOMENTUM, nesterov=name == "nesterov")
     else:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._input import nearest, read_toml
 from ..datasets._catalogue import check_name
-from ._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS
+from ._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Tau = Annotated[int, Field(ge=1, le=2**31, strict=True)]
@@ -20,8 +20,23 @@ _CHOICES = {
     "perturbation": PERTURBATIONS,
     "baseline": BASELINES,
     "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
     "engine": ENGINES,
 }
+
+
+# Settings that mean nothing to backprop.
+_OF_PERTURBATION = (
+    "perturbation",
+    "blocks",
+    "baseline",
+    "amplitude",
+    "modulation_limit",
+    "tau_p",
+    "tau_x",
+    "tau_theta",
+    "tau_hp",
+)
 
 
 class RunConfig(BaseModel):
@@ -36,7 +51,7 @@ class RunConfig(BaseModel):
         init: how parameters start.
         cost: mse or cross-entropy.
         label_smoothing: of cross-entropy.
-        algorithm: discrete or analog.
+        algorithm: discrete, analog or backprop.
         perturbation: the family.
         blocks: if given, parameters are perturbed in that many blocks, one after the other.
         baseline: what the perturbed cost is compared with.
@@ -44,6 +59,7 @@ class RunConfig(BaseModel):
         modulation_limit: clamp on C̃.
         optimizer: the update rule.
         learning_rate: η on the ordinary gradient.
+        schedule: how it changes over the run.
         weight_decay: added to the gradient, times θ: a leak of the weights.
         tau_p: timesteps a perturbation is held.
         tau_x: timesteps a sample is held.
@@ -76,6 +92,7 @@ class RunConfig(BaseModel):
     modulation_limit: Amount | None = None
     optimizer: str | None = None
     learning_rate: Amount | None = None
+    schedule: str | None = None
     weight_decay: Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)] | None = None
     tau_p: Tau | None = None
     tau_x: Tau | None = None
@@ -107,6 +124,9 @@ class RunConfig(BaseModel):
                 raise ValueError(f"unknown {field} {value!r}{nearest(value, choices)}; choose {', '.join(choices)}")
         if config.hidden is not None and config.channels is not None:
             raise ValueError("a chip has hidden (perceptron) or channels (convolutional network), not both")
+        given = [field for field in _OF_PERTURBATION if getattr(config, field) is not None]
+        if config.algorithm == "backprop" and given:
+            raise ValueError(f"backprop perturbs and measures nothing: leave out {', '.join(given)}")
         return config
 
     @classmethod
@@ -122,6 +142,11 @@ class RunConfig(BaseModel):
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         return cls.of(settings | changes) if changes else config
+
+    @property
+    def method(self) -> str:
+        """The algorithm and its perturbation, for people."""
+        return ", ".join(name for name in (self.algorithm, self.perturbation) if name)
 
     def identity(self) -> str:
         """A digest of all that the outcome depends on: two runs with the same one give the same bits."""

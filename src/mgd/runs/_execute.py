@@ -149,8 +149,7 @@ def _finish(session: Session, config: RunConfig, folder: Path) -> None:
     draw_curve(
         session.history(),
         folder / CURVE,
-        title=f"{config.task}: {chips} of {session.chip.n_params:,} parameters, {config.algorithm} MGD, "
-        f"{config.perturbation} perturbation",
+        title=f"{config.task}: {chips} of {session.chip.n_params:,} parameters, {config.method}",
         chance=_chance(session.task),
     )
     replace_file(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
@@ -162,7 +161,7 @@ def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
     accuracy = [_number(a) for a in np.asarray(result.accuracy)]
     return {
         "task": config.task,
-        "engine": "measured",
+        "engine": session.engine,
         "algorithm": config.algorithm,
         "perturbation": config.perturbation,
         "n_params": session.chip.n_params,

@@ -7,6 +7,7 @@ ALGORITHMS: Mapping[str, str] = MappingProxyType(
     {
         "discrete": "baseline re-measured, G accumulated over tau_theta steps, used and reset",
         "analog": "cost through a high-pass, G through a low-pass, parameters written every step",
+        "backprop": "ordinary gradients through a model of the chip: what the others are compared with",
     }
 )
 PERTURBATIONS: Mapping[str, str] = MappingProxyType(
@@ -37,9 +38,16 @@ OPTIMIZERS: Mapping[str, str] = MappingProxyType(
         "lion": "Lion (Chen et al. 2023)",
     }
 )
+SCHEDULES: Mapping[str, str] = MappingProxyType(
+    {
+        "constant": "the same learning rate throughout",
+        "cosine": "the learning rate falls to zero over the run, as half a cosine",
+    }
+)
 ENGINES: Mapping[str, str] = MappingProxyType(
     {
         "auto": "the fastest engine that covers the settings",
         "measured": "simulates every measurement: the reference",
+        "sampled": "draws each window's gradient from its law: long windows of large chips, by the million",
     }
 )

@@ -9,8 +9,8 @@ _COMMON: dict[str, Any] = {
     "init": "glorot",
     "cost": "mse",
     "optimizer": "sgd",
+    "schedule": "constant",
     "weight_decay": 0.0,
-    "tau_p": 1,
     "batch": 1,
     "seed": 0,
     "engine": "auto",
@@ -19,6 +19,7 @@ _ALGORITHMS: dict[str, dict[str, Any]] = {
     "discrete": {
         "perturbation": "rademacher",
         "baseline": "remeasured",
+        "tau_p": 1,
         "tau_x": 1,
         "tau_theta": 1,
         "tau_hp": 100.0,
@@ -28,11 +29,13 @@ _ALGORITHMS: dict[str, dict[str, Any]] = {
     "analog": {
         "perturbation": "sinusoid",
         "baseline": "high-pass",
+        "tau_p": 1,
         "tau_x": 10,
         "tau_theta": 10,
         "tau_hp": 10.0,
         "amplitude": 0.03,
     },
+    "backprop": {},
 }
 # Each task's chip, and what makes it learn; docs/defaults.md says how well, and is written by `make defaults`.
 _CHIPS: dict[str, dict[str, Any]] = {
@@ -47,26 +50,32 @@ _TRAINING: dict[str, dict[str, dict[str, Any]]] = {
     "parity": {
         "discrete": {"learning_rate": 0.5, "weight_decay": 3e-4, "steps": 100_000},
         "analog": {"learning_rate": 0.2, "weight_decay": 3e-4, "amplitude": 0.1, "steps": 500_000},
+        "backprop": {"learning_rate": 3.0, "weight_decay": 3e-4, "steps": 10_000},
     },
     "nist7x7": {
         "discrete": {"learning_rate": 0.1, "batch": 64, "steps": 300_000},
         "analog": {"learning_rate": 0.02, "batch": 32, "steps": 400_000},
+        "backprop": {"learning_rate": 3.0, "batch": 64, "steps": 10_000},
     },
     "yin-yang": {
         "discrete": {"learning_rate": 0.3, "steps": 200_000},
         "analog": {"learning_rate": 0.1, "amplitude": 0.05, "steps": 300_000},
+        "backprop": {"learning_rate": 3.0, "steps": 10_000},
     },
     "digits": {
         "discrete": {"learning_rate": 0.2, "steps": 200_000},
         "analog": {"learning_rate": 0.05, "steps": 300_000},
+        "backprop": {"learning_rate": 1.0, "steps": 10_000},
     },
     "fashion-mnist": {
         "discrete": {"learning_rate": 0.02, "amplitude": 1e-3, "tau_x": 100, "tau_theta": 100, "steps": 200_000},
         "analog": {"learning_rate": 1e-4, "amplitude": 3e-3, "tau_theta": 100, "steps": 200_000},
+        "backprop": {"learning_rate": 0.1, "steps": 10_000},
     },
     "cifar10": {
         "discrete": {"learning_rate": 0.02, "amplitude": 1e-3, "tau_x": 100, "tau_theta": 100, "steps": 200_000},
         "analog": {"learning_rate": 5e-5, "amplitude": 3e-3, "tau_theta": 100, "steps": 200_000},
+        "backprop": {"learning_rate": 0.1, "steps": 20_000},
     },
 }
 _IMAGES = ("fashion-mnist", "cifar10")
@@ -99,6 +108,8 @@ def _parity(bits: int, algorithm: str) -> dict[str, Any]:
     """An n-n-1 chip; more bits take more steps, and less noise from the choice of sample."""
     settings: dict[str, Any] = {"bits": bits, "hidden": [bits]}
     if bits > 2:
-        settings |= {"batch": 8, "weight_decay": 3e-5 if algorithm == "discrete" else 1e-4}
+        settings |= {"batch": 8, "weight_decay": 1e-4 if algorithm == "analog" else 3e-5}
+        if algorithm == "backprop":
+            return settings | {"learning_rate": 3.0, "steps": 100_000}
         settings |= {"learning_rate": 0.5 if algorithm == "discrete" else 0.1, "steps": 2_000_000}
     return settings
