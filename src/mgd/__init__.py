@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import engines as engines
     from . import networks as networks
     from . import perturbations as perturbations
+    from . import reproduction as reproduction
     from . import runs as runs
     from . import timing as timing
     from ._errors import DataError as DataError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from .algorithm import from_published as from_published
     from .algorithm import to_published as to_published
 
-_PACKAGES = ("algorithm", "chips", "datasets", "engines", "networks", "perturbations", "runs", "timing")
+_PACKAGES = ("algorithm", "chips", "datasets", "engines", "networks", "perturbations", "reproduction", "runs", "timing")
 _HOMES = {
     "DataError": "_errors",
     "DivergedError": "_errors",

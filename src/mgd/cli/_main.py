@@ -9,6 +9,7 @@ from .._errors import DivergedError, Interrupted, MgdError, MgdWarning
 from .._version import __version__
 from ._data import data
 from ._list import list_names
+from ._reproduce import reproduce
 from ._show import show
 from ._time import time
 from ._train import resume, train
@@ -42,7 +43,7 @@ def commands() -> None:
     """Train hardware neural networks by multiplexed gradient descent."""
 
 
-for _command in (train, resume, show, time, list_names, data):
+for _command in (train, resume, show, time, reproduce, list_names, data):
     commands.add_command(_command)
 for _command in (*commands.commands.values(), *data.commands.values()):
     # click keeps the help option of a command's first use, which need not be below the group.

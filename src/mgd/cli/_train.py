@@ -48,6 +48,7 @@ _SETTINGS = (
     click.option("--replicas", type=int, help="Chips trained side by side."),
     click.option("--engine", type=_choice(ENGINES), help="How chips are simulated."),
     click.option("--seed", type=int, help="Everything random is drawn from it."),
+    click.option("--holdout", type=int, help="Keep the last so many training samples out of training."),
     click.option("--data", type=click.Path(path_type=str), help="Folder of the images."),
 )
 
@@ -126,6 +127,8 @@ def _report(folder: Path, as_json: bool) -> None:
         whose = "" if n == 1 else f" (mean of {n} chips; worst {min(accuracies):.1%}, best {max(accuracies):.1%})"
         click.echo(f"{summary['task']}: test accuracy {summary['accuracy']:.1%}{whose}")
         click.echo(f"  solved (accuracy of {summary['solved_accuracy']:.0%} or more) by {solved} of {n} chips")
+    if held_out := summary.get("held_out_accuracy_per_replica"):
+        click.echo(f"  accuracy on the samples held out: {sum(held_out) / len(held_out):.1%}")
     counts = summary["counts"]
     click.echo(
         f"  {summary['n_params']:,} parameters, {summary['steps']:,} steps, "

@@ -62,6 +62,7 @@ class Task:
         classes: a name for each class; one output is read as two classes, split at 0.5.
         solved_accuracy: a chip has solved the task when its test accuracy is at least this.
         source: where the data come from, or how they are made.
+        held_out: training samples that training does not see, to choose settings by.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Task:
     classes: tuple[str, ...]
     solved_accuracy: float
     source: str
+    held_out: Samples | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:

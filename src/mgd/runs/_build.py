@@ -1,6 +1,7 @@
 """From settings to chip, task and algorithm."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import optax
@@ -43,7 +44,14 @@ def build_task(config: RunConfig) -> Task:
         ValueError: if the task does not take what was given.
         DataError: if its files cannot be found, fetched or read.
     """
-    return datasets.load(config.task, bits=config.bits, data=config.data)
+    task = datasets.load(config.task, bits=config.bits, data=config.data)
+    if config.holdout is None:
+        return task
+    n = len(task.train.y)
+    if config.holdout >= n:
+        raise ValueError(f"holdout must leave samples to train on: {task.name} has {n}, got {config.holdout}")
+    kept, out = slice(0, n - config.holdout), slice(n - config.holdout, n)
+    return replace(task, train=task.train.subset(kept), held_out=task.train.subset(out))
 
 
 def build_chip(config: RunConfig, task: Task) -> AbstractChip:

@@ -71,6 +71,7 @@ class RunConfig(BaseModel):
         seed: everything random is drawn from it.
         engine: how it is simulated.
         log_every: timesteps between evaluations; None: evenly in the logarithm.
+        holdout: the last so many training samples are kept out of training.
         data: folder of the images.
     """
 
@@ -104,6 +105,7 @@ class RunConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
     engine: str | None = None
     log_every: Positive | None = None
+    holdout: Positive | None = None
     data: str | None = None
 
     @classmethod

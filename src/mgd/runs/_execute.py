@@ -17,6 +17,7 @@ from .._errors import Interrupted, RunError
 from .._train import Session
 from .._version import __version__
 from ..datasets import Task
+from ..engines import Data, evaluate
 from ._build import build_algorithm, build_chip, build_task
 from ._checkpoint import read_checkpoint, write_checkpoint
 from ._config import RunConfig
@@ -172,12 +173,22 @@ def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
         "accuracy": _number(np.mean(np.asarray(result.accuracy))),
         "accuracy_per_replica": accuracy,
         "cost": _number(np.mean(np.asarray(result.cost))),
+        "held_out_accuracy_per_replica": _held_out(session),
         "solved_accuracy": session.task.solved_accuracy,
         "solved_fraction": _number(np.mean(np.asarray(result.solved))),
         "counts": result.counts.as_dict(),
         "seconds": round(result.seconds, 3),
         "version": __version__,
     }
+
+
+def _held_out(session: Session) -> list[float | None] | None:
+    """The accuracy of each replica on the samples held out of training, if there are any."""
+    if session.task.held_out is None:
+        return None
+    progress = session.snapshot.progress
+    accuracy, _ = evaluate(session.chip, progress.state.theta, Data.of(session.task.held_out), progress.device)
+    return [_number(a) for a in np.asarray(accuracy)]
 
 
 def _number(value: Any) -> float | None:

@@ -1,0 +1,89 @@
+"""One cell of a study: computed in a process of its own, kept in a folder of its own."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import xarray as xr
+
+from .._errors import DivergedError, Interrupted, RunError
+from ..runs._checkpoint import FILE, read_header
+from ..runs._directory import CONFIG, is_finished, read_metrics, read_summary
+from ..runs._replace import replace_file
+from ._study import Run, Work
+
+_RESULT, _DIVERGED = "result.zarr", "diverged.json"
+
+
+def is_done(folder: Path) -> bool:
+    """Whether a cell's result is there."""
+    return (folder / _RESULT).exists() or (folder / _DIVERGED).exists() or is_finished(folder)
+
+
+def fraction_done(cell: Run | Work, folder: Path) -> float:
+    """How much of a cell is done, 0 … 1."""
+    if is_done(folder):
+        return 1.0
+    if isinstance(cell, Work) or not (folder / FILE).exists():
+        return 0.0
+    try:
+        header = read_header(folder)
+    except (RunError, OSError):
+        return 0.0
+    return header.step / (_steps(cell) or 1) if header else 0.0
+
+
+def _steps(cell: Run) -> int | None:
+    from ..runs import resolve
+
+    return resolve(cell.config()).steps
+
+
+def compute_cell(cell: Run | Work, path: str) -> None:
+    """Computes a cell, or goes on with it.
+
+    Raises:
+        DataError, RunError: as runs do.
+    """
+    folder = Path(path)
+    if isinstance(cell, Work):
+        beside = folder.with_name(folder.name + ".part")
+        shutil.rmtree(beside, ignore_errors=True)
+        result = cell.compute()
+        result.to_zarr(beside / _RESULT, zarr_format=3, consolidated=False)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+        return
+    from ..runs import resume, start
+
+    try:
+        if (folder / CONFIG).exists():
+            resume(folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing of a run was written yet
+            start(cell.config(), folder)
+    except Interrupted:
+        os._exit(0)  # or this worker would begin the next cell
+    except DivergedError as error:
+        replace_file(folder / _DIVERGED, json.dumps({"step": error.step}).encode())
+
+
+def read_result(cell: Run | Work, folder: Path) -> xr.Dataset:
+    """What a computed cell came to.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    if isinstance(cell, Work):
+        try:
+            return xr.open_zarr(folder / _RESULT, consolidated=False).load()
+        except Exception as error:
+            raise RunError(f"{folder} is damaged: remove it, and give the command again") from error
+    history = read_metrics(folder)
+    if (folder / _DIVERGED).exists():
+        step = json.loads((folder / _DIVERGED).read_text(encoding="utf-8"))["step"]
+        return history.assign_attrs(diverged=step)
+    summary = read_summary(folder) or {}
+    kept = ("seconds", "solved_accuracy", "n_params", "engine", "held_out_accuracy_per_replica")
+    return history.assign_attrs({name: summary[name] for name in kept if summary[name] is not None})

@@ -1,0 +1,182 @@
+"""Computes a study into a folder, cell by cell on all cores, and takes up where it was left."""
+
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from pathlib import Path
+
+import xarray as xr
+
+from .._errors import Interrupted, RunError
+from .._version import __version__
+from ..runs._directory import only_writer
+from ..runs._replace import replace_file
+from ._cell import compute_cell, fraction_done, is_done, read_result
+from ._study import Row, Run, Study, Work, study_named
+
+STUDY, DATA, ROWS = "study.json", "data.zarr", "rows.json"
+
+OnProgress = Callable[[int, int, float], None]
+
+
+def reproduce(
+    name: str,
+    out: Path | None = None,
+    *,
+    quick: bool = False,
+    data: str | None = None,
+    workers: int | None = None,
+    on_progress: OnProgress = lambda done, total, share: None,
+) -> tuple[Path, list[Row]]:
+    """Computes a published result: data (Zarr), figure (PNG and SVG) and rows of the table.
+
+    What is there of an earlier call is used again, to the last checkpoint.
+
+    Args:
+        name: of the study.
+        out: folder; None for `reproductions/NAME` or `reproductions/NAME-quick`.
+        quick: a small version, in about a minute.
+        data: folder of the images.
+        workers: cells computed at a time; None for one a core.
+        on_progress: called about once a second with cells done, all cells, and the share of all work done.
+
+    Returns:
+        The folder, and the rows.
+
+    Raises:
+        ValueError: if there is no such study.
+        DataError: if its images cannot be had.
+        RunError: if the folder holds something else, or cannot be written.
+        Interrupted: if it was asked to stop.
+    """
+    study = study_named(name)
+    folder = out or Path("reproductions") / (f"{name}-quick" if quick else name)
+    cells = study.cells(quick)
+    if data is not None:
+        cells = {cell_name: _with_data(cell, data) for cell_name, cell in cells.items()}
+    _claim(folder, name, quick, cells)
+    with only_writer(folder):
+        try:
+            _compute(cells, folder, workers or len(os.sched_getaffinity(0)), on_progress)
+            return folder, _finish(study, cells, folder)
+        except OSError as error:
+            reason = error.strerror or str(error).splitlines()[0]
+            raise RunError(
+                f"cannot write to {folder}: {reason}; what is computed is kept: mend that, and give the command again"
+            ) from error
+
+
+def _with_data(cell: Run | Work, data: str) -> Run | Work:
+    """The cell with the images in another folder; work that has images says so in its settings."""
+    if isinstance(cell, Run):
+        return Run({**cell.settings, "data": data})
+    return Work(cell.function, {**cell.settings, "data": data}) if "data" in cell.settings else cell
+
+
+def _claim(folder: Path, name: str, quick: bool, cells: Mapping[str, Run | Work]) -> None:
+    """Makes the folder this study's, or finds that it is."""
+    plain = {key: [type(cell).__name__, *_identity(cell)] for key, cell in sorted(cells.items())}
+    digest = hashlib.sha256(json.dumps(plain).encode()).hexdigest()
+    mine = {"study": name, "quick": quick, "version": __version__, "cells": digest}
+    path = folder / STUDY
+    if path.exists():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if found != mine:
+            raise RunError(f"{folder} holds another study, or one of other settings: give another --out, or remove it")
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} is there and is no study: give another --out")
+    try:
+        (folder / "cells").mkdir(parents=True, exist_ok=True)
+        replace_file(path, (json.dumps(mine, indent=2) + "\n").encode())
+    except OSError as error:
+        raise RunError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def _identity(cell: Run | Work) -> list[str]:
+    if isinstance(cell, Run):
+        return [cell.config().identity()]
+    return [cell.function, json.dumps({k: v for k, v in cell.settings.items() if k != "data"}, sort_keys=True)]
+
+
+def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_progress: OnProgress) -> None:
+    """Every cell that is not there yet, several at a time, each process on a core of its own."""
+    todo = {name: cell for name, cell in cells.items() if not is_done(folder / "cells" / name)}
+    total = len(cells)
+    on_progress(total - len(todo), total, _share(cells, folder))
+    if not todo:
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    workers = min(workers, len(todo))
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    for k in range(workers):
+        queue.put(cores[k::workers])
+    pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(queue,))
+    stopped: list[int] = []
+    before = {s: signal.signal(s, lambda number, _: stopped.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        waiting: set[Future] = {
+            pool.submit(compute_cell, cell, str(folder / "cells" / name)) for name, cell in todo.items()
+        }
+        while waiting:
+            done, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            on_progress(total - len(waiting), total, _share(cells, folder))
+            if stopped:
+                raise Interrupted("", step=0)
+    except (Interrupted, BrokenProcessPool) as error:
+        if isinstance(error, BrokenProcessPool) and not stopped:
+            raise RunError(
+                f"a worker of {folder} died (out of memory?); what is computed is kept: give the command again, "
+                "with --workers 1 if memory is short"
+            ) from None
+        done = sum(is_done(folder / "cells" / name) for name in cells)
+        message = f"stopped with {done} of {total} cells done; go on with the same command"
+        raise Interrupted(message, step=done) from None
+    finally:
+        for process in multiprocessing.active_children():
+            process.terminate()  # a training run writes its checkpoint and ends
+        pool.shutdown(wait=True, cancel_futures=True)
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+def _settle(queue: multiprocessing.Queue) -> None:
+    """Gives a worker its cores, before JAX counts them."""
+    cores = queue.get()
+    os.sched_setaffinity(0, cores)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked, and asks its workers
+
+
+def _share(cells: Mapping[str, Run | Work], folder: Path) -> float:
+    return sum(fraction_done(cell, folder / "cells" / name) for name, cell in cells.items()) / max(1, len(cells))
+
+
+def _finish(study: Study, cells: Mapping[str, Run | Work], folder: Path) -> list[Row]:
+    """Data, figure and rows from the cells' results; rows last, which says that all is there."""
+    data = study.assemble({name: read_result(cell, folder / "cells" / name) for name, cell in cells.items()})
+    shutil.rmtree(folder / DATA, ignore_errors=True)
+    data.to_zarr(folder / DATA, zarr_format=3, consolidated=False)
+    # Read back, so that the figure can be drawn again from what is on disk.
+    data = xr.open_zarr(folder / DATA, consolidated=False).load()
+    figure = study.draw(data)
+    for kind in ("png", "svg"):
+        content = io.BytesIO()
+        figure.savefig(content, format=kind, dpi=140)
+        replace_file(folder / f"figure.{kind}", content.getvalue())
+    rows = study.rows(data)
+    replace_file(folder / ROWS, (json.dumps([asdict(row) for row in rows], indent=2) + "\n").encode())
+    return rows
