@@ -1,9 +1,13 @@
-"""What network makers refuse."""
+"""What network makers refuse, and derivatives of convolutional layers against a naive reference."""
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from jax import lax
 
-from mgd.networks import cnn, mlp
+from mgd.chips import cnn as cnn_chip
+from mgd.networks import ConvPool, cnn, mlp
 
 KEY = jax.random.key(0)
 
@@ -33,3 +37,70 @@ def test_unknown_activations_are_refused(place):
 def test_images_that_cannot_be_convolved_are_refused(shape, channels, outputs, message):
     with pytest.raises(ValueError, match=message):
         cnn(shape, channels, outputs, key=KEY)
+
+
+def naive_pool(layer, x):
+    y = lax.conv_general_dilated(x, layer.weight, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return lax.reduce_window(
+        jax.nn.relu(y + layer.bias[None, None, None]), -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"
+    )
+
+
+def layer_and_image(height, width, inputs, outputs=5, batch=3):
+    keys = jax.random.split(KEY, 3)
+    weight = jax.random.normal(keys[0], (3, 3, inputs, outputs))
+    layer = ConvPool(weight, jax.random.normal(keys[1], (outputs,)))
+    return layer, jax.random.normal(keys[2], (batch, height, width, inputs))
+
+
+def close(ours, expected):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(jnp.abs(b).max()))
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 4), (8, 11), (13, 9)])
+@pytest.mark.parametrize("inputs", [1, 3, 6])
+def test_derivatives_are_those_of_a_convolution_and_pooling(height, width, inputs):
+    layer, x = layer_and_image(height, width, inputs)
+    ours, backward = jax.vjp(lambda layer, x: layer(x), layer, x)
+    expected, naive_backward = jax.vjp(naive_pool, layer, x)
+    close(ours, expected)
+    close(layer(x), expected)
+    cotangent = jax.random.normal(jax.random.fold_in(KEY, 1), ours.shape)
+    close(backward(cotangent), naive_backward(cotangent))
+    tangents = jax.tree.map(lambda v: jax.random.normal(jax.random.fold_in(KEY, v.size), v.shape), (layer, x))
+    close(jax.jvp(lambda layer, x: layer(x), (layer, x), tangents), jax.jvp(naive_pool, (layer, x), tangents))
+
+
+@pytest.mark.parametrize("inputs", [1, 6])
+def test_derivatives_may_be_mapped_over_layers_and_over_samples(inputs):
+    layer, x = layer_and_image(7, 6, inputs)
+    gradient = jax.grad(lambda layer, x: jnp.sum(layer(x) ** 2))
+    naive = jax.grad(lambda layer, x: jnp.sum(naive_pool(layer, x) ** 2))
+    layers = jax.tree.map(lambda v: jnp.stack([v, -2 * v]), layer)
+    each_layer = jax.jit(jax.vmap(gradient, in_axes=(0, None)))(layers, x)
+    close(
+        each_layer,
+        jax.tree.map(lambda *v: jnp.stack(v), naive(layer, x), naive(jax.tree.map(lambda v: -2 * v, layer), x)),
+    )
+    each_sample = jax.jit(jax.vmap(gradient, in_axes=(None, 0)))(layer, x[:, None])
+    close(jax.tree.map(lambda v: v.sum(0), each_sample), naive(layer, x))
+
+
+@pytest.mark.parametrize("inputs", [1, 6])
+def test_equal_outputs_share_one_derivative(inputs):
+    layer, _ = layer_and_image(6, 6, inputs)
+    flat = jnp.ones((2, 6, 6, inputs))  # the four outputs of every pooling window are equal
+    weight_slope = jax.grad(lambda layer: jnp.sum(layer(flat)))(layer).weight
+    active = (layer(flat) > 0).sum((0, 1, 2)).astype(jnp.float32)
+    close(weight_slope, jnp.broadcast_to(active, weight_slope.shape))
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
+def test_both_modes_agree_on_a_whole_network(shape):
+    chip = cnn_chip(shape, (4, 6, 8))
+    theta, x = chip.init(key=KEY), jax.random.normal(KEY, (4, *shape))
+    cost = lambda theta: chip.measure(theta, jnp.zeros_like(theta), x, jnp.eye(10)[:4], key=KEY)
+    direction = jax.random.normal(KEY, theta.shape)
+    _, slope = jax.jvp(cost, (theta,), (direction,))
+    np.testing.assert_allclose(jax.jit(jax.grad(cost))(theta) @ direction, slope, rtol=1e-4)

@@ -1,0 +1,123 @@
+"""Time of a gradient against that of a forward pass, for the published convolutional networks, as ratios in one run.
+
+`python benchmarks/gradients.py` prints a markdown table. Everything is timed in turn, and medians are given of times
+and of ratios. It runs inside a compiled loop whose parameters change, as in training: outside of one, fresh memory
+takes most of the time, and of what does not change XLA would compute only once.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+import mgd
+from mgd.networks import CNN, Dense
+
+ROUNDS = 7
+SECONDS = 0.1
+NETWORKS = (("Fashion-MNIST", (28, 28, 1), (16, 32, 32)), ("CIFAR-10", (32, 32, 3), (16, 32, 64)))
+
+
+class NaiveConvPool(eqx.Module):
+    """The same layer in the obvious operations, with the gradients that JAX gives them."""
+
+    weight: Float[Array, "3 3 inputs outputs"]
+    bias: Float[Array, " outputs"]
+
+    def __call__(self, x: Float[Array, "batch height width inputs"]) -> Float[Array, "batch h w outputs"]:
+        y = lax.conv_general_dilated(x, self.weight, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        y = jax.nn.relu(y + self.bias[None, None, None])
+        return lax.reduce_window(y, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+
+class NaiveCNN(eqx.Module):
+    """A network of such layers, with its parameters in the same order."""
+
+    convolutions: tuple[NaiveConvPool, ...]
+    dense: Dense
+
+    def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch outputs"]:
+        for layer in self.convolutions:
+            x = layer(x)
+        return self.dense(x.reshape(x.shape[0], -1))
+
+
+def naive(network: CNN) -> NaiveCNN:
+    """That network in naive layers."""
+    return NaiveCNN(tuple(NaiveConvPool(layer.weight, layer.bias) for layer in network.convolutions), network.dense)
+
+
+def forward(cost: Callable[[Array], Array]) -> Callable[[Array, Array], tuple[Array, Array]]:
+    """A step that measures the cost and changes the parameters a little."""
+    return lambda theta, last: (theta * (1 + 1e-9 * last) + 1e-9 * last, cost(theta))
+
+
+def descend(cost: Callable[[Array], Array]) -> Callable[[Array, Array], tuple[Array, Array]]:
+    """A small step of gradient descent."""
+
+    def step(theta, _):
+        value, gradient = jax.value_and_grad(cost)(theta)
+        return theta - 1e-6 * gradient, value
+
+    return step
+
+
+def timer(step: Callable[[Array, Array], tuple[Array, Array]], theta: Array) -> Callable[[], float]:
+    """A timer of one step (θ, last cost) → (θ, cost), in seconds, inside a compiled loop."""
+    loop = jax.jit(lambda n, theta: lax.fori_loop(0, n, lambda _, c: step(*c), (theta, jnp.float32(0))))
+
+    def seconds(n: int) -> float:
+        started = time.perf_counter()
+        jax.block_until_ready(loop(n, theta))
+        return time.perf_counter() - started
+
+    seconds(1)
+    n = max(2, int(SECONDS / (seconds(2) / 2)))
+    return lambda: seconds(n) / n
+
+
+def rows(name: str, shape: tuple[int, ...], channels: tuple[int, ...]) -> list[str]:
+    """Rows of one network."""
+    key = jax.random.key(0)
+    chip = mgd.chips.cnn(shape, channels)
+    reference = mgd.chips.NetworkChip(
+        lambda key: naive(mgd.networks.cnn(shape, channels, 10, key=key)), "cross-entropy"
+    )
+    theta, rng, table = chip.init(key=key), np.random.default_rng(0), []
+    for batch in (1, 100, 1000):
+        x = jnp.asarray(rng.random((batch, *shape), np.float32))
+        target = jnp.asarray(np.eye(10, dtype=np.float32)[rng.integers(0, 10, batch)])
+
+        def cost(theta, chip=chip, x=x, target=target):
+            x, target = x.astype(theta.dtype), target.astype(theta.dtype)
+            return chip.measure(theta, jnp.zeros_like(theta), x, target, key=key)
+
+        def naive_cost(theta, cost=cost):
+            return cost(theta, reference)
+
+        # In double precision: rounding in single may make another of two almost equal outputs the largest.
+        with jax.enable_x64(True):
+            double = jnp.asarray(np.asarray(theta, np.float64))
+            ours, expected = (np.asarray(jax.jit(jax.grad(f))(double)) for f in (cost, naive_cost))
+            assert ours.dtype == np.float64
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max())
+
+        timers = [timer(step, theta) for step in (forward(cost), descend(cost), descend(naive_cost))]
+        taken = [tuple(run() for run in timers) for _ in range(ROUNDS)]
+        f, g, _ = (1e3 * statistics.median(column) for column in zip(*taken, strict=True))
+        ratio, slow = (statistics.median(t[k] / t[0] for t in taken) for k in (1, 2))
+        table.append(f"| {name} | {batch:,} | {f:.3g} ms | {g:.3g} ms | {ratio:.1f}× | {slow:.1f}× |")
+    return table
+
+
+if __name__ == "__main__":
+    print("| network | batch | forward | value and gradient | ratio | ratio of the naive gradient |")
+    print("|---|---|---|---|---|---|")
+    for network in NETWORKS:
+        print("\n".join(rows(*network)), flush=True)
