@@ -96,7 +96,7 @@ def rows(name: str, shape: tuple[int, ...], channels: tuple[int, ...]) -> list[s
 
         def cost(theta, chip=chip, x=x, target=target):
             x, target = x.astype(theta.dtype), target.astype(theta.dtype)
-            return chip.measure(theta, jnp.zeros_like(theta), x, target, key=key)
+            return chip.measure(theta, jnp.zeros_like(theta), x, target, key=key)[0]
 
         def naive_cost(theta, cost=cost):
             return cost(theta, reference)

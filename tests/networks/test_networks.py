@@ -100,7 +100,7 @@ def test_equal_outputs_share_one_derivative(inputs):
 def test_both_modes_agree_on_a_whole_network(shape):
     chip = cnn_chip(shape, (4, 6, 8))
     theta, x = chip.init(key=KEY), jax.random.normal(KEY, (4, *shape))
-    cost = lambda theta: chip.measure(theta, jnp.zeros_like(theta), x, jnp.eye(10)[:4], key=KEY)
+    cost = lambda theta: chip.measure(theta, jnp.zeros_like(theta), x, jnp.eye(10)[:4], key=KEY)[0]
     direction = jax.random.normal(KEY, theta.shape)
     _, slope = jax.jvp(cost, (theta,), (direction,))
     np.testing.assert_allclose(jax.jit(jax.grad(cost))(theta) @ direction, slope, rtol=1e-4)

@@ -50,8 +50,7 @@ def compute_cell(cell: Run | Work, path: str) -> None:
     if isinstance(cell, Work):
         beside = folder.with_name(folder.name + ".part")
         shutil.rmtree(beside, ignore_errors=True)
-        result = cell.compute()
-        result.to_zarr(beside / _RESULT, zarr_format=3, consolidated=False)
+        write_zarr(cell.compute(), beside / _RESULT)
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
         return
@@ -67,6 +66,14 @@ def compute_cell(cell: Run | Work, path: str) -> None:
         os._exit(0)  # or this worker would begin the next cell
     except DivergedError as error:
         replace_file(folder / _DIVERGED, json.dumps({"step": error.step}).encode())
+
+
+def write_zarr(data: xr.Dataset, path: Path) -> None:
+    """Writes a dataset as Zarr; texts of variable length, for which the format has a specification."""
+    texts = {name: values.astype(object) for name, values in data.variables.items() if values.dtype.kind == "U"}
+    data.assign_coords({name: values for name, values in texts.items() if name in data.coords}).assign(
+        {name: values for name, values in texts.items() if name not in data.coords}
+    ).to_zarr(path, zarr_format=3, consolidated=False)
 
 
 def read_result(cell: Run | Work, folder: Path) -> xr.Dataset:

@@ -19,7 +19,7 @@ from .._errors import Interrupted, RunError
 from .._version import __version__
 from ..runs._directory import only_writer
 from ..runs._replace import replace_file
-from ._cell import compute_cell, fraction_done, is_done, read_result
+from ._cell import compute_cell, fraction_done, is_done, read_result, write_zarr
 from ._study import Row, Run, Study, Work, study_named
 
 STUDY, DATA, ROWS = "study.json", "data.zarr", "rows.json"
@@ -169,7 +169,7 @@ def _finish(study: Study, cells: Mapping[str, Run | Work], folder: Path) -> list
     """Data, figure and rows from the cells' results; rows last, which says that all is there."""
     data = study.assemble({name: read_result(cell, folder / "cells" / name) for name, cell in cells.items()})
     shutil.rmtree(folder / DATA, ignore_errors=True)
-    data.to_zarr(folder / DATA, zarr_format=3, consolidated=False)
+    write_zarr(data, folder / DATA)
     # Read back, so that the figure can be drawn again from what is on disk.
     data = xr.open_zarr(folder / DATA, consolidated=False).load()
     figure = study.draw(data)
