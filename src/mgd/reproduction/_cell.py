@@ -9,7 +9,7 @@ import xarray as xr
 
 from .._errors import DivergedError, Interrupted, RunError
 from ..runs._checkpoint import FILE, read_header
-from ..runs._directory import CONFIG, is_finished, read_metrics, read_summary
+from ..runs._directory import CONFIG, METRICS, is_finished, read_metrics, read_summary
 from ..runs._replace import replace_file
 from ._study import Run, Work
 
@@ -87,10 +87,12 @@ def read_result(cell: Run | Work, folder: Path) -> xr.Dataset:
             return xr.open_zarr(folder / _RESULT, consolidated=False).load()
         except Exception as error:
             raise RunError(f"{folder} is damaged: remove it, and give the command again") from error
-    history = read_metrics(folder)
     if (folder / _DIVERGED).exists():
         step = json.loads((folder / _DIVERGED).read_text(encoding="utf-8"))["step"]
+        # One that diverged before its first evaluation has no metrics.
+        history = read_metrics(folder) if (folder / METRICS).exists() else xr.Dataset()
         return history.assign_attrs(diverged=step)
+    history = read_metrics(folder)
     summary = read_summary(folder) or {}
     kept = ("seconds", "solved_accuracy", "n_params", "engine", "held_out_accuracy_per_replica")
     return history.assign_attrs({name: summary[name] for name in kept if summary[name] is not None})

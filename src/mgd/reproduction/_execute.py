@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -123,7 +125,7 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
     queue = context.Queue()
     for k in range(workers):
         queue.put(cores[k::workers])
-    pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(queue,))
+    pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(queue, os.getpid()))
     stopped: list[int] = []
     before = {s: signal.signal(s, lambda number, _: stopped.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -154,11 +156,17 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
             signal.signal(s, handler)
 
 
-def _settle(queue: multiprocessing.Queue) -> None:
-    """Gives a worker its cores, before JAX counts them."""
-    cores = queue.get()
-    os.sched_setaffinity(0, cores)
+def _settle(queue: multiprocessing.Queue, parent: int) -> None:
+    """Gives a worker its cores, before JAX counts them, and lets it end if its parent does."""
+    os.sched_setaffinity(0, queue.get())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked, and asks its workers
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _share(cells: Mapping[str, Run | Work], folder: Path) -> float:

@@ -58,7 +58,7 @@ def backprop(task: str, goal: float, data: str | None) -> xr.Dataset:
             rates.append(session.steps_per_second)
         if session.snapshot.accuracy and np.max(session.snapshot.accuracy[-1]) >= goal:
             reached = session.snapshot.steps[-1]
-    rate = float(np.median(rates[1:] or rates))  # the first piece has the compilation in it
+    rate = float(np.median(rates[1:] or rates or [np.inf]))  # the first piece has the compilation in it
     updates = np.nan if reached is None else float(reached)
     best = float(np.max(session.snapshot.accuracy))
     values = {"updates": updates, "seconds": updates / rate, "best": best, "batch": float(config.batch or 1)}
