@@ -42,6 +42,9 @@ class UpdateNoise(AbstractMemory):
     def spread(self, n_params: int, *, key: PRNGKeyArray) -> None:
         return None
 
+    def held(self, own: None, theta: Float[Array, " p"]) -> Float[Array, " p"]:
+        return theta
+
     def take(
         self, own: None, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
     ) -> Float[Array, " p"]:
