@@ -297,7 +297,7 @@ def _measured_together(chip: AbstractChip, algorithm: Algorithm, n_replicas: int
     One small chip alone does not fill a vector unit, and gains up to 3× from it; anything larger, or many
     replicas, gains nothing or loses (`make bench`).
     """
-    if n_replicas > 1 or batch > 1 or chip.n_params > _SMALL_CHIP:
+    if n_replicas > 1 or batch > 1 or chip.n_params > _SMALL_CHIP or chip.traits.remembers:
         return 1
     return max(k for k in range(1, _MOST_TOGETHER + 1) if algorithm.hold % k == 0)
 

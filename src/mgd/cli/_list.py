@@ -3,7 +3,7 @@
 import click
 
 from ..datasets._catalogue import DESCRIPTIONS
-from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS
+from ..runs._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS
 
 _TABLES = {
     "tasks": DESCRIPTIONS,
@@ -12,12 +12,13 @@ _TABLES = {
     "baselines": BASELINES,
     "optimizers": OPTIMIZERS,
     "engines": ENGINES,
+    "imperfections": IMPERFECTIONS,
 }
 
 
 @click.command("list", epilog="Example: mgd list")
 def list_names() -> None:
-    """List tasks, algorithms, perturbations, baselines, optimizers and engines."""
+    """List tasks, algorithms, perturbations, baselines, optimizers, engines and imperfections."""
     width = max(len(name) for table in _TABLES.values() for name in table)
     for title, table in _TABLES.items():
         click.secho(title, bold=True)

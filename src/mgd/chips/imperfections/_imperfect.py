@@ -1,7 +1,7 @@
 """A chip with an imperfection around it."""
 
 from collections.abc import Mapping
-from functools import partial, reduce
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -106,4 +106,6 @@ def imperfect(chip: AbstractChip, *imperfections: AbstractImperfection) -> Abstr
     >>> chip.n_params
     9
     """
-    return reduce(Imperfect, imperfections, chip)
+    for imperfection in imperfections:
+        chip = Imperfect(chip, imperfection)
+    return chip

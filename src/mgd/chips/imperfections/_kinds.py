@@ -1,15 +1,19 @@
 """What an imperfection is, and where on the signal's path it sits."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
-from equinox import AbstractClassVar
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._base import AbstractChip, Traits
 from ._write import Store
+
+if TYPE_CHECKING:
+    from typing import ClassVar as AbstractClassVar
+else:
+    from equinox import AbstractClassVar
 
 
 class AbstractImperfection(eqx.Module):

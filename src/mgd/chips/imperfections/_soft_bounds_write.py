@@ -36,7 +36,7 @@ class SoftBoundsWrite(AbstractMemory):
 
     with u uniform in 0 … 1; upwards, towards b = w_max, s = Δw_min (1 + up_down); downwards, towards b = w_min,
     s = −Δw_min (1 − up_down): the change that one pulse makes at θ = 0. Where both are equal lies the symmetry point,
-    up_down / ((1 + up_down) / w_max − (1 − up_down) / w_min), to which pairs of an up and a down pulse lead.
+    2 up_down / ((1 + up_down) / w_max − (1 − up_down) / w_min), to which pairs of an up and a down pulse lead.
 
     From device to device Δw_min and the bounds differ by factors of mean 1, up_down by an addend, all normal and drawn
     once a piece; no pulse goes the wrong way and no bound comes nearer to 0 than a hundredth. A start outside the
