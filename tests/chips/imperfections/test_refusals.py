@@ -80,5 +80,5 @@ def test_it_refuses_in_one_clear_line(make, message):
 
 def test_a_chip_without_neurons_cannot_have_any_that_vary():
     chip = from_function(lambda theta, x, y: jnp.sum(theta), init=lambda key: jnp.zeros(3))
-    with pytest.raises(ValueError, match=r"^activation-variation needs neurons: .*, got a FunctionChip$"):
+    with pytest.raises(ValueError, match=r"^activation-variation needs neurons: .*, got FunctionChip$"):
         imperfect(chip, ActivationVariation(0.1))

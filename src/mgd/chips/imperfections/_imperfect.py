@@ -46,7 +46,10 @@ class Imperfect(AbstractChip):
                     f"put {old.name} around {new.name}"
                 )
             inside = inside.chip
-        eqx.filter_eval_shape(lambda: new.make(self.chip, key=jax.random.key(0)))  # it may refuse the chip
+        try:  # it may refuse the chip
+            eqx.filter_eval_shape(lambda: new.make(self.chip, key=jax.random.key(0)))
+        except ValueError as error:
+            raise ValueError(str(error).splitlines()[0]) from None  # JAX adds lines about its traceback
 
     @property
     def n_params(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
