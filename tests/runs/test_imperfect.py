@@ -99,7 +99,7 @@ def test_ranges_that_are_not_given_have_defaults_that_config_toml_keeps():
     entropy = RunConfig.of({"task": "digits", "cost": "cross-entropy", "imperfect": {"adc-bits": 8}})
     assert resolve(entropy).imperfect.adc_range == 5
     assert "range" not in config_with(cost_noise=0.1).toml()
-    assert [repr(one) for one in around(config_with(dead=0.5))] == [repr(kinds.StuckCells(0.0, 0.5))]
+    assert [repr(one) for one in around(config_with(dead=0.5))] == [repr(kinds.StuckCells(0.0, 0.5, -1.0, 1.0))]
 
 
 def test_imperfections_are_part_of_what_a_run_is():

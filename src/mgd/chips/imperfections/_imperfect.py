@@ -110,5 +110,5 @@ def imperfect(chip: AbstractChip, *imperfections: AbstractImperfection) -> Abstr
     9
     """
     for imperfection in imperfections:
-        chip = Imperfect(chip, imperfection)
+        chip = Imperfect(chip, imperfection)  # pyright: ignore[reportArgumentType, reportCallIssue]
     return chip
