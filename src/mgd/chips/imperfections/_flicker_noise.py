@@ -23,7 +23,7 @@ class FlickerNoise(AbstractReadout):
       a_k = e^{-2^{-k}}$$
 
     Each relaxation, of time constant 2^k measurements, has the same variance; together they have a spectrum close
-    to 1/f from 1/(2π 2^K) to 1/2π per measurement, and the variance σ² from the first measurement on.
+    to 1/f from 1/(2π 2^(K − 1)) to 1/2π per measurement, and the variance σ² from the first measurement on.
 
     Args:
         sigma: σ, the total standard deviation, in the cost's unit; 0 for none.
