@@ -22,7 +22,13 @@ NAMES = {
     ),
     "mgd.chips": (
         *("AbstractChip", "AbstractCost", "CrossEntropy", "FunctionChip", "MeanSquaredError", "NetworkChip"),
-        *("cnn", "from_function", "from_module", "mlp"),
+        *("Traits", "cnn", "from_function", "from_module", "imperfect", "mlp"),
+    ),
+    "mgd.chips.imperfections": (
+        *("ADC", "AbstractDrive", "AbstractImperfection", "AbstractMemory", "AbstractReadout"),
+        *("ActivationVariation", "CostNoise", "CrossTalk", "DAC", "Delay", "Drift", "FlickerNoise", "Imperfect"),
+        *("ParameterRange", "PerturbationGain", "Settling", "SoftBoundsWrite", "StuckCells", "UpdateNoise"),
+        "imperfect",
     ),
     "mgd.cli": ("main",),
     "mgd.datasets": (
@@ -30,7 +36,7 @@ NAMES = {
         *("fetch", "from_arrays", "load", "names", "nist7x7", "parity", "yin_yang"),
     ),
     "mgd.engines": ("Data", "Measured", "Progress", "evaluate"),
-    "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "cnn", "mlp"),
+    "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
     "mgd.perturbations": (
         *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "Sinusoid", "Walsh"),
     ),

@@ -11,7 +11,7 @@ import pytest
 import mgd
 from mgd.cli._main import commands
 from mgd.datasets import DESCRIPTIONS
-from mgd.runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS
+from mgd.runs._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS
 
 
 def _all(command: click.Command, path: tuple[str, ...] = ()):
@@ -54,7 +54,7 @@ def test_every_option_is_a_setting_and_has_help():
     from mgd.runs import RunConfig
 
     options = {p.name: p for p in COMMANDS[("train",)].params if isinstance(p, click.Option)}
-    assert set(options) - set(RunConfig.model_fields) == {"out", "as_json"}
+    assert set(options) - set(RunConfig.model_fields) == {"chip", "out", "as_json"}
     issue = (
         "bits hidden steps algorithm perturbation baseline amplitude learning_rate optimizer tau_p tau_x tau_theta "
         "tau_hp batch replicas engine seed out data"
@@ -76,7 +76,7 @@ def test_list_has_every_name_with_a_line(mgd_cli):
     assert (said.code, said.err) == (0, "")
     lines = [line.split(None, 1) for line in said.out.splitlines() if line.startswith("  ")]
     expected = []
-    for table in (DESCRIPTIONS, ALGORITHMS, PERTURBATIONS, BASELINES, OPTIMIZERS, ENGINES):
+    for table in (DESCRIPTIONS, ALGORITHMS, PERTURBATIONS, BASELINES, OPTIMIZERS, ENGINES, IMPERFECTIONS):
         expected += [[name, line] for name, line in table.items()]
     assert lines == expected
 

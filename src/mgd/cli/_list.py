@@ -3,7 +3,7 @@
 import click
 
 from ..datasets._catalogue import DESCRIPTIONS
-from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from ..runs._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
 _TABLES = {
     "tasks": DESCRIPTIONS,
@@ -13,12 +13,13 @@ _TABLES = {
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
     "engines": ENGINES,
+    "imperfections": IMPERFECTIONS,
 }
 
 
 @click.command("list", epilog="Example: mgd list")
 def list_names() -> None:
-    """List tasks, algorithms, perturbations, baselines, optimizers, schedules and engines."""
+    """List tasks, algorithms, perturbations, baselines, optimizers, schedules, engines and imperfections."""
     width = max(len(name) for table in _TABLES.values() for name in table)
     for title, table in _TABLES.items():
         click.secho(title, bold=True)

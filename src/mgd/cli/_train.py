@@ -25,6 +25,31 @@ def _sizes(context: click.Context, parameter: click.Parameter, value: str | None
         raise click.BadParameter(f"give whole numbers with commas between, such as 16 or 16,8, got {value!r}") from None
 
 
+def _imperfections(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict | None:
+    """The settings in "cost-noise=0.01,dac-bits=8"."""
+    found: dict[str, Any] = {}
+    for item in ",".join(values).split(",") if values else ():
+        name, equals, text = (part.strip() for part in item.partition("="))
+        if not (name and equals and text):
+            raise click.BadParameter(f"give NAME=VALUE, such as cost-noise=0.01,dac-bits=8, got {item!r}")
+        if name in found:
+            raise click.BadParameter(f"{name} is given twice")
+        found[name] = _value(text)
+    return found or None
+
+
+def _value(text: str) -> bool | int | float | str:
+    """What a word would be in TOML; text if it is nothing else, which the settings will refuse."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
 _SETTINGS = (
     click.option("--bits", type=int, help="Bits of parity."),
     click.option("--hidden", callback=_sizes, metavar="N[,N…]", help="Neurons of each hidden layer: a perceptron."),
@@ -49,6 +74,13 @@ _SETTINGS = (
     click.option("--engine", type=_choice(ENGINES), help="How chips are simulated."),
     click.option("--seed", type=int, help="Everything random is drawn from it."),
     click.option("--holdout", type=int, help="Keep the last so many training samples out of training."),
+    click.option(
+        "--imperfect",
+        multiple=True,
+        callback=_imperfections,
+        metavar="NAME=VALUE[,…]",
+        help="Imperfections of the chips, by the names in mgd list; may be given again.",
+    ),
     click.option("--data", type=click.Path(path_type=str), help="Folder of the images."),
 )
 
@@ -62,23 +94,26 @@ def _with_settings(command: Callable) -> Callable:
 @click.command(epilog="Example: mgd train parity --bits 2 --replicas 64 --out runs/xor")
 @click.argument("task", metavar="TASK|CONFIG.toml")
 @_with_settings
+@click.option("--chip", type=click.Path(path_type=Path), help="TOML file of the chip: network and imperfections.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
-def train(task: str, out: Path | None, as_json: bool, **settings: Any) -> None:
+def train(task: str, chip: Path | None, out: Path | None, as_json: bool, **settings: Any) -> None:
     """Train simulated chips on TASK, or by the settings in CONFIG.toml.
 
     Tasks: parity, nist7x7, yin-yang, digits, fashion-mnist, cifar10. Whatever is not given has a default that
-    learns; mgd list names the choices. Options override the file's settings.
+    learns; mgd list names the choices. Options override the settings in files.
     """
-    from ..runs._config import RunConfig
+    from ..runs._chip_file import read_chip
+    from ..runs._config import RunConfig, merged
 
+    described = None if chip is None else read_chip(chip)
     given = {name: value for name, value in settings.items() if value is not None}
     if task.endswith(".toml"):
-        config = RunConfig.read(Path(task), given)
+        config = RunConfig.read(Path(task), given, described)
     else:
         if task not in DESCRIPTIONS and Path(task).exists():
             raise ValueError(f"{task!r} is a file but no .toml: give a task ({', '.join(DESCRIPTIONS)}) or CONFIG.toml")
-        config = RunConfig.of({"task": task, **given})
+        config = RunConfig.of(merged({"task": task}, given, described))
     from ..runs._presets import resolve
 
     config = resolve(config)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import optax
 
@@ -18,10 +18,12 @@ from ..algorithm import (
     TimeConstants,
     TwoSided,
 )
-from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError
+from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError, imperfections
+from ..chips.imperfections import AbstractImperfection
 from ..datasets import Task
 from ..perturbations import AbstractPerturbation, Block
 from ._config import RunConfig
+from ._imperfect import Imperfections
 
 _BASELINES = {"remeasured": Remeasured, "two-sided": TwoSided, "high-pass": HighPass}
 _INTEGRATORS = {"discrete": Accumulate, "analog": LowPass}
@@ -58,8 +60,13 @@ def build_chip(config: RunConfig, task: Task) -> AbstractChip:
     """The chip of resolved settings, made to fit a task.
 
     Raises:
-        ValueError: if the network does not fit the task.
+        ValueError: if the network does not fit the task, or an imperfection not the network.
     """
+    chip = _network(config, task)
+    return chip if config.imperfect is None else chips.imperfect(chip, *_imperfections(config.imperfect))
+
+
+def _network(config: RunConfig, task: Task) -> AbstractChip:
     if config.channels is not None:
         return chips.cnn(
             task.input_shape, config.channels, task.n_outputs, cost=_cost(config), init=_given(config.init)
@@ -72,6 +79,42 @@ def build_chip(config: RunConfig, task: Task) -> AbstractChip:
     return chips.mlp(
         sizes, activation=_given(config.activation), output=output, cost=_cost(config), init=_given(config.init)
     )
+
+
+def _imperfections(given: Imperfections) -> list[AbstractImperfection]:
+    """Each at its place along the signal's path, from the network outwards."""
+    made: list[AbstractImperfection] = []
+    single: tuple[tuple[Callable[[Any], AbstractImperfection], Any], ...] = (
+        (imperfections.ActivationVariation, given.activation_variation),
+        (imperfections.CrossTalk, given.cross_talk),
+        (lambda end: imperfections.ParameterRange(-end, end), given.parameter_range),
+        (imperfections.UpdateNoise, given.update_noise),
+        (imperfections.PerturbationGain, given.perturbation_gain),
+        (imperfections.Settling, given.settling),
+        (imperfections.CostNoise, given.cost_noise),
+        (imperfections.FlickerNoise, given.flicker_noise),
+    )
+    made += [kind(value) for kind, value in single if value is not None]
+    if given.delay is not None:
+        made.append(imperfections.Delay(given.delay))
+    if given.stuck is not None or given.dead is not None:
+        end = given.stuck_range or 1.0
+        made.append(imperfections.StuckCells(given.stuck or 0.0, given.dead or 0.0, -end, end))
+    if given.dw_min is not None:
+        names = ("dw_min", "up_down", "w_max", "w_min", "dw_min_dtod", "dw_min_ctoc", "up_down_dtod")
+        settings = {name: getattr(given, name) for name in (*names, "w_max_dtod", "w_min_dtod")}
+        made.append(
+            imperfections.SoftBoundsWrite(**{name: value for name, value in settings.items() if value is not None})
+        )
+    if given.leak is not None or given.drift is not None:
+        made.append(imperfections.Drift(given.leak or 0.0, given.drift or 0.0))
+    if given.dac_bits is not None:
+        end = _given(given.dac_range)
+        stochastic, own_line = bool(given.dac_stochastic), bool(given.dac_own_line)
+        made.append(imperfections.DAC(given.dac_bits, -end, end, stochastic, own_line))
+    if given.adc_bits is not None:
+        made.append(imperfections.ADC(given.adc_bits, 0.0, _given(given.adc_range)))
+    return sorted(made, key=lambda one: (one.side == "out", one.place))
 
 
 def build_algorithm(config: RunConfig) -> AbstractAlgorithm:

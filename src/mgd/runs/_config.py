@@ -5,16 +5,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .._input import nearest, read_toml
 from ..datasets._catalogue import check_name
-from ._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from ._imperfect import Imperfections
+from ._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Tau = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 # What float32 holds.
 Amount = Annotated[float, Field(gt=0, le=3e38, allow_inf_nan=False, strict=True)]
+Sizes = tuple[Positive, ...]
+Activation = Literal["logistic", "tanh", "relu"]
+Init = Literal["uniform", "glorot"]
+Cost = Literal["mse", "cross-entropy"]
+Smoothing = Annotated[float, Field(ge=0, le=1, strict=True)]
 _CHOICES = {
     "algorithm": ALGORITHMS,
     "perturbation": PERTURBATIONS,
@@ -73,18 +79,19 @@ class RunConfig(BaseModel):
         log_every: timesteps between evaluations; None: evenly in the logarithm.
         holdout: the last so many training samples are kept out of training.
         data: folder of the images.
+        imperfect: what is imperfect about the chips.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     task: str
     bits: Annotated[int, Field(ge=2, le=16, strict=True)] | None = None
-    hidden: tuple[Positive, ...] | None = None
-    channels: tuple[Positive, ...] | None = None
-    activation: Literal["logistic", "tanh", "relu"] | None = None
-    init: Literal["uniform", "glorot"] | None = None
-    cost: Literal["mse", "cross-entropy"] | None = None
-    label_smoothing: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
+    hidden: Sizes | None = None
+    channels: Sizes | None = None
+    activation: Activation | None = None
+    init: Init | None = None
+    cost: Cost | None = None
+    label_smoothing: Smoothing | None = None
     algorithm: str | None = None
     perturbation: str | None = None
     blocks: Positive | None = None
@@ -107,6 +114,13 @@ class RunConfig(BaseModel):
     log_every: Positive | None = None
     holdout: Positive | None = None
     data: str | None = None
+    # A table, which in TOML comes after all that is none.
+    imperfect: Imperfections | None = None
+
+    @field_validator("imperfect")
+    @classmethod
+    def _none_is_none(cls, imperfect: Imperfections | None) -> Imperfections | None:
+        return imperfect if imperfect and imperfect.model_fields_set else None
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> Self:
@@ -118,7 +132,7 @@ class RunConfig(BaseModel):
         try:
             config = cls(**settings)
         except ValidationError as error:
-            raise ValueError(_one_line(error, list(cls.model_fields))) from None
+            raise ValueError(one_line(error, list(cls.model_fields))) from None
         check_name(config.task)
         for field, choices in _CHOICES.items():
             value = getattr(config, field)
@@ -132,8 +146,13 @@ class RunConfig(BaseModel):
         return config
 
     @classmethod
-    def read(cls, path: Path, changes: dict[str, Any] | None = None) -> Self:
+    def read(cls, path: Path, changes: dict[str, Any] | None = None, chip: dict[str, Any] | None = None) -> Self:
         """The settings in a TOML file, some of them changed.
+
+        Args:
+            path: the file.
+            changes: settings that go before the file's.
+            chip: a chip as `read_chip` gives it, in place of the file's.
 
         Raises:
             ValueError: if the file cannot be read or a setting is wrong; the file is named.
@@ -143,7 +162,7 @@ class RunConfig(BaseModel):
             config = cls.of(settings)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        return cls.of(settings | changes) if changes else config
+        return cls.of(merged(settings, changes or {}, chip)) if changes or chip else config
 
     @property
     def method(self) -> str:
@@ -157,15 +176,44 @@ class RunConfig(BaseModel):
 
     def toml(self) -> str:
         """These settings as TOML, without those that are None."""
-        return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json"))
+        return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json", by_alias=True))
 
 
-def _one_line(error: ValidationError, fields: list[str]) -> str:
+CHIP = ("hidden", "channels", "activation", "init", "cost", "label_smoothing", "imperfect")
+
+
+def merged(settings: dict[str, Any], changes: dict[str, Any], chip: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Settings, some of them changed; imperfections one by one.
+
+    Args:
+        settings: right ones.
+        changes: what goes before them.
+        chip: a whole chip, in place of that of the settings; the changes go before it too.
+    """
+    if chip is not None:
+        settings = {name: value for name, value in settings.items() if name not in CHIP} | chip
+        for kind, other in (("hidden", "channels"), ("channels", "hidden")):
+            if kind in changes:  # another kind of chip than the file's
+                settings.pop(other, None)
+    both = settings | changes
+    if "imperfect" in settings and "imperfect" in changes:
+        both["imperfect"] = settings["imperfect"] | changes["imperfect"]
+    return both
+
+
+def one_line(error: ValidationError, fields: list[str]) -> str:
+    """What is wrong with settings, of these names, in one line."""
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    *tables, last = (str(part) for part in first["loc"])
+    name = ".".join((*tables, last))
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}{nearest(name, fields)}"
+        if tables == ["imperfect"]:
+            choices = ", ".join(IMPERFECTIONS)
+            return f"unknown imperfection {last!r}{nearest(last, IMPERFECTIONS) or ';'} choose {choices}"
+        return f"unknown setting {name!r}{nearest(last, fields)}"
     if first["type"] == "missing":
         return f"the setting {name!r} is needed and was not given"
+    if first["type"] == "value_error":
+        return f"{name}: {first.get('ctx', {}).get('error')}"
     message = first["msg"][:1].lower() + first["msg"][1:]
     return f"{name}: {message}, got {first['input']!r}"

@@ -87,7 +87,7 @@ def resolve(config: RunConfig) -> RunConfig:
     Raises:
         ValueError: if what is given does not go together.
     """
-    given = config.model_dump(exclude_none=True)
+    given = config.model_dump(exclude_none=True, by_alias=True)
     task, algorithm = config.task, given.get("algorithm", "discrete")
     settings = _COMMON | {"algorithm": algorithm} | _ALGORITHMS[algorithm] | _CHIPS[task] | _TRAINING[task][algorithm]
     if task in _IMAGES:
@@ -101,7 +101,10 @@ def resolve(config: RunConfig) -> RunConfig:
     elif "channels" in given:
         settings.pop("hidden", None)
         settings["cost"] = "cross-entropy"
-    return RunConfig.of(settings | given)
+    resolved = RunConfig.of(settings | given)
+    if resolved.imperfect is None:
+        return resolved
+    return resolved.model_copy(update={"imperfect": resolved.imperfect.complete(resolved.cost or "mse")})
 
 
 def _parity(bits: int, algorithm: str) -> dict[str, Any]:

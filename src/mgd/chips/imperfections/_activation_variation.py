@@ -50,7 +50,7 @@ class ActivationVariation(AbstractImperfection):
         if not isinstance(chip, NetworkChip):
             raise ValueError(
                 f"{self.name} needs neurons: put it directly around a perceptron or convolutional network, "
-                f"got a {type(chip).__name__}"
+                f"got {type(chip).__name__}"
             )
         layers = []
         for k, n in enumerate(chip.neuron_counts):

@@ -38,7 +38,7 @@ class CostNoise(AbstractReadout):
     def __check_init__(self):
         require(self.name, "sigma", self.sigma, low=0.0)
 
-    def start(self) -> None:
+    def start(self, *, key: PRNGKeyArray) -> None:
         return None
 
     def read(self, memory: None, cost: Float[Array, ""], *, key: PRNGKeyArray) -> tuple[Float[Array, ""], None]:

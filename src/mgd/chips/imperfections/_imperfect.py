@@ -1,7 +1,7 @@
 """A chip with an imperfection around it."""
 
 from collections.abc import Mapping
-from functools import partial, reduce
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -46,7 +46,10 @@ class Imperfect(AbstractChip):
                     f"put {old.name} around {new.name}"
                 )
             inside = inside.chip
-        eqx.filter_eval_shape(lambda: new.make(self.chip, key=jax.random.key(0)))  # it may refuse the chip
+        try:  # it may refuse the chip
+            eqx.filter_eval_shape(lambda: new.make(self.chip, key=jax.random.key(0)))
+        except ValueError as error:
+            raise ValueError(str(error).splitlines()[0]) from None  # JAX adds lines about its traceback
 
     @property
     def n_params(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -106,4 +109,6 @@ def imperfect(chip: AbstractChip, *imperfections: AbstractImperfection) -> Abstr
     >>> chip.n_params
     9
     """
-    return reduce(Imperfect, imperfections, chip)
+    for imperfection in imperfections:
+        chip = Imperfect(chip, imperfection)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return chip

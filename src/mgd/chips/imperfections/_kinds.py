@@ -1,15 +1,19 @@
 """What an imperfection is, and where on the signal's path it sits."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
-from equinox import AbstractClassVar
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._base import AbstractChip, Traits
 from ._write import Store
+
+if TYPE_CHECKING:
+    from typing import ClassVar as AbstractClassVar
+else:
+    from equinox import AbstractClassVar
 
 
 class AbstractImperfection(eqx.Module):
@@ -62,7 +66,7 @@ class AbstractReadout(AbstractImperfection):
     side: ClassVar[str] = "out"
 
     @abstractmethod
-    def start(self) -> Any:
+    def start(self, *, key: PRNGKeyArray) -> Any:
         """The memory before the first measurement; None if there is none."""
 
     @abstractmethod
@@ -70,7 +74,8 @@ class AbstractReadout(AbstractImperfection):
         """The cost as read, and the memory after."""
 
     def make(self, chip, *, key):
-        return self.start(), chip.fabricate(key=key)
+        own_key, inner_key = jax.random.split(key)
+        return self.start(key=own_key), chip.fabricate(key=inner_key)
 
     def enter(self, own, theta, perturbation, *, key):
         return theta, perturbation
@@ -121,6 +126,10 @@ class AbstractMemory(AbstractImperfection):
         """What is this piece's own; None if all are alike."""
 
     @abstractmethod
+    def held(self, own: Any, theta: Float[Array, " p"]) -> Float[Array, " p"]:
+        """θ as the memory can hold it."""
+
+    @abstractmethod
     def take(
         self, own: Any, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
     ) -> Float[Array, " p"]:
@@ -131,7 +140,7 @@ class AbstractMemory(AbstractImperfection):
         return self.spread(chip.n_params, key=own_key), chip.fabricate(key=inner_key)
 
     def enter(self, own, theta, perturbation, *, key):
-        return theta, perturbation
+        return self.held(own, theta), perturbation
 
     def leave(self, own, theta, cost, *, key):
         return cost, own

@@ -1,0 +1,93 @@
+"""A converter that sets the parameters."""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .._base import AbstractChip, Traits
+from ._checks import require_range, require_truth, require_whole
+from ._kinds import AbstractImperfection
+from ._levels import MOST_BITS, Levels
+from ._write import Store
+
+
+class DAC(AbstractImperfection):
+    r"""Parameters are set by digital-to-analog converters, whose registers hold one of 2^bits levels each.
+
+    $$\theta \leftarrow \theta + q \left\lfloor \frac{\Delta}{q} \right\rceil \quad\text{or}\quad
+      \theta + q \left\lfloor \frac{\Delta}{q} + u \right\rfloor, \; u \sim \mathcal U(0, 1), \qquad
+      q = \frac{\text{high} - \text{low}}{2^\text{bits} - 1}$$
+
+    There is no finer copy: rounded to the nearest level, a change of less than q/2 is lost; rounded stochastically,
+    it is kept on average. What lies beyond an end stops there, as hardware does.
+
+    The perturbation goes through the same converter, which rounds the sum of both: one of less than q/2 does not
+    show. On a line of its own it stays as it is.
+
+    Args:
+        bits: of each converter.
+        low: the lowest level, in the parameter's unit.
+        high: the highest.
+        stochastic: whether writes are rounded stochastically.
+        own_line: whether the perturbation goes past the converter.
+
+    Raises:
+        ValueError: if bits is not from 1 to 24, or low is not below high.
+
+    >>> store = lambda theta, delta, *, key: theta + delta
+    >>> theta, key = jnp.array([0.0, 1.0]), jax.random.key(0)
+    >>> DAC(2, 0.0, 3.0).write(None, theta, theta + 0.4, store=store, key=key).tolist()
+    [0.0, 2.0]
+    >>> [line.tolist() for line in DAC(2, 0.0, 3.0).enter(None, theta, theta + 0.6, key=key)]
+    [[0.0, 1.0], [1.0, 2.0]]
+
+    References:
+        Gupta et al., *Deep learning with limited numerical precision*, ICML (2015), arXiv:1502.02551.
+    """
+
+    name: ClassVar[str] = "dac"
+    side: ClassVar[str] = "in"
+    place: ClassVar[int] = 8
+    bits: int = eqx.field(static=True)
+    low: float = eqx.field(static=True)
+    high: float = eqx.field(static=True)
+    stochastic: bool = eqx.field(static=True, default=False)
+    own_line: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        require_whole(self.name, "bits", self.bits, low=1, high=MOST_BITS)
+        require_range(self.name, self.low, self.high)
+        require_truth(self.name, "stochastic", self.stochastic)
+        require_truth(self.name, "own_line", self.own_line)
+
+    def make(self, chip: AbstractChip, *, key: PRNGKeyArray) -> tuple[None, Any]:
+        return None, chip.fabricate(key=key)
+
+    def enter(
+        self, own: None, theta: Float[Array, " p"], perturbation: Float[Array, " p"], *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+        levels = Levels(self.bits, self.low, self.high)
+        level = levels.nearest(theta)
+        return level, perturbation if self.own_line else levels.nearest(theta + perturbation) - level
+
+    def leave(
+        self, own: None, theta: Float[Array, " p"], cost: Float[Array, ""], *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], None]:
+        return cost, own
+
+    def write(
+        self, own: None, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
+    ) -> Float[Array, " p"]:
+        round_key, inner_key = jax.random.split(key)
+        levels = Levels(self.bits, self.low, self.high)
+        steps, u = delta / levels.step, jax.random.uniform(round_key, theta.shape)
+        steps = jnp.floor(steps + u) if self.stochastic else jnp.round(steps)
+        level = levels.value(levels.saturate(levels.code(theta) + steps))
+        return store(theta, level - theta, key=inner_key)
+
+    def traits(self, inside: Traits) -> Traits:
+        return inside if self.own_line else replace(inside, coarse=(*inside.coarse, self.name))

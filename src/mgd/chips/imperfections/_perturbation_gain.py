@@ -1,0 +1,50 @@
+"""Perturbations that differ in size from what was meant."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .._base import Traits
+from ._checks import require
+from ._kinds import AbstractDrive
+
+
+class PerturbationGain(AbstractDrive):
+    r"""Each parameter's perturbation has a gain of its own, fixed for each piece.
+
+    $$\tilde\theta_i \leftarrow (1 + \sigma \xi_i)\, \tilde\theta_i, \qquad \xi_i \sim \mathcal N(0, 1)$$
+
+    G is worked out with the perturbation as meant, so each of its components has that gain too.
+
+    Args:
+        sigma: σ, relative; 0 for none.
+
+    Raises:
+        ValueError: if it is negative or not finite.
+
+    >>> PerturbationGain(0.0).spread(2, key=jax.random.key(0)).tolist()
+    [1.0, 1.0]
+
+    References:
+        Pelgrom et al., *Matching properties of MOS transistors*, IEEE J. Solid-State Circuits 24, 1433 (1989).
+    """
+
+    name: ClassVar[str] = "perturbation-gain"
+    place: ClassVar[int] = 7
+    sigma: float = eqx.field(static=True)
+
+    def __check_init__(self):
+        require(self.name, "sigma", self.sigma, low=0.0)
+
+    def spread(self, n_params: int, *, key: PRNGKeyArray) -> Float[Array, " p"]:
+        return 1 + self.sigma * jax.random.normal(key, (n_params,))
+
+    def drive(
+        self, own: Float[Array, " p"], theta: Float[Array, " p"], perturbation: Float[Array, " p"], *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+        return theta, own * perturbation
+
+    def traits(self, inside: Traits) -> Traits:
+        return inside
