@@ -76,6 +76,46 @@ def test_killed_in_the_middle_of_windows_and_resumed_is_the_unbroken_run(
     assert_same_run(broken, whole)
 
 
+BY_WINDOWS = {
+    "sampled": {"engine": "sampled", "tau_x": 7, "tau_theta": 7, "optimizer": "adam", "batch": 2},
+    "backprop": {"algorithm": "backprop", "tau_x": None, "tau_theta": None, "schedule": "cosine", "batch": 2},
+}
+
+
+@pytest.mark.usefixtures("always_checkpoint", "ragged")
+@pytest.mark.parametrize("changes", BY_WINDOWS.values(), ids=BY_WINDOWS)
+def test_a_run_by_whole_windows_killed_and_resumed_is_the_unbroken_run(
+    changes, small, tmp_path, monkeypatch, killed, assert_same_run
+):
+    config = small(**changes)
+    with monkeypatch.context() as patch:
+        patch.undo()
+        patch.setattr(_execute, "CHECKPOINT_SECONDS", 1e9)
+        whole = start(config, tmp_path / "whole")
+    broken, at = tmp_path / "broken", []
+
+    def kill_after(step: int):
+        def on_progress(session):
+            if session.snapshot.step > step:
+                raise killed
+
+        return on_progress
+
+    for step in (8, 22, 39):
+        with pytest.raises(killed):
+            if at:
+                resume(broken, on_progress=kill_after(step))
+            else:
+                start(config, broken, on_progress=kill_after(step))
+        at.append(_checkpoint.read_header(broken).step)
+    assert at == sorted(at)
+    assert at[-1] > 30
+    if config.tau_theta:
+        assert not any(step % config.tau_theta for step in at), f"put down inside a window: {at}"
+    resume(broken)
+    assert_same_run(broken, whole)
+
+
 @pytest.mark.usefixtures("always_checkpoint", "ragged")
 def test_killed_before_any_write_or_rename_and_resumed_is_the_unbroken_run(
     small, tmp_path, monkeypatch, killed, assert_same_run

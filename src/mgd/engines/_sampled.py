@@ -1,6 +1,7 @@
 """The sampled engine: each window's G from its law, at the price of a gradient."""
 
 import math
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -105,7 +106,8 @@ class Sampled(eqx.Module):
             total, cost = chunk(groups[0])
         else:
             start = jnp.zeros_like(state.theta), jnp.float32(0)
-            total, cost = lax.scan(lambda sums, each: (jax.tree.map(jnp.add, sums, chunk(each)), None), start, groups)[0]
+            add = partial(jax.tree.map, jnp.add)
+            total, cost = lax.scan(lambda sums, each: (add(sums, chunk(each)), None), start, groups)[0]
         return total * self._scale(), cost
 
     def _scale(self) -> float:
