@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -102,11 +103,9 @@ def test_a_run_by_whole_windows_killed_and_resumed_is_the_unbroken_run(
         return on_progress
 
     for step in (8, 22, 39):
+        go_on = partial(resume, broken) if at else partial(start, config, broken)
         with pytest.raises(killed):
-            if at:
-                resume(broken, on_progress=kill_after(step))
-            else:
-                start(config, broken, on_progress=kill_after(step))
+            go_on(on_progress=kill_after(step))
         at.append(_checkpoint.read_header(broken).step)
     assert at == sorted(at)
     assert at[-1] > 30
