@@ -190,7 +190,7 @@ WRONG = {
     ("name", "wrong", "test"),
     [
         ("gaussian, baselines shared", "without the baseline's noise", "trace"),
-        ("gaussian, baselines shared", "with a baseline for each perturbation", "norm"),
+        ("signs", "with a baseline for each perturbation", "norm"),
         ("gaussian, held over samples", "with a baseline too few a hold", "trace"),
         ("signs", "without a measurement's own noise", "trace"),
         ("signs, clamped", "with another clamp", "trace"),
