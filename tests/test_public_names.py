@@ -11,12 +11,14 @@ import pytest
 
 NAMES = {
     "mgd": (
-        *("Algorithm", "DataError", "DivergedError", "Interrupted", "MgdError", "MgdWarning", "Result", "RunError"),
-        *("TimeConstants", "__version__", "algorithm", "analog", "chips", "datasets", "discrete", "engines"),
+        *("Algorithm", "Backprop", "DataError", "DivergedError", "Interrupted", "MgdError", "MgdWarning", "Result"),
+        *("RunError", "TimeConstants", "__version__", "algorithm", "analog", "chips", "datasets", "discrete"),
+        "engines",
         *("from_published", "networks", "perturbations", "runs", "timing", "to_published", "train"),
     ),
     "mgd.algorithm": (
-        *("AbstractBaseline", "AbstractIntegrator", "Accumulate", "Algorithm", "Clock", "Counts", "HighPass"),
+        *("AbstractAlgorithm", "AbstractBaseline", "AbstractIntegrator", "Accumulate", "Algorithm", "Backprop"),
+        *("Clock", "Counts", "HighPass"),
         *("Info", "LowPass", "Ordinary", "Probe", "Published", "Remeasured", "Seeds", "State", "TimeConstants"),
         *("TwoSided", "Write", "analog", "discrete", "from_published", "rows_of", "to_published"),
     ),
@@ -35,7 +37,7 @@ NAMES = {
         *("Available", "DESCRIPTIONS", "Samples", "Task", "available", "cifar10", "digits", "fashion_mnist"),
         *("fetch", "from_arrays", "load", "names", "nist7x7", "parity", "yin_yang"),
     ),
-    "mgd.engines": ("Data", "Measured", "Progress", "evaluate"),
+    "mgd.engines": ("Backpropagated", "Data", "Measured", "Progress", "Sampled", "evaluate"),
     "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
     "mgd.perturbations": (
         *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "Sinusoid", "Walsh"),

@@ -181,8 +181,8 @@ class Session:
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
-        if isinstance(algorithm, Algorithm):
-            _check_amplitude(chip, algorithm, batch, self.snapshot.progress, self._train)
+        if isinstance(self._engine, Measured):  # the others round no costs
+            _check_amplitude(chip, self._engine.algorithm, batch, self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:

@@ -63,6 +63,22 @@ OPTIONS = {
         ("--baseline=high-pass", "--perturbation=sequential", "--tau-x=9"),
         ("Sequential", "high-pass", "use Rademacher"),
     ),
+    "sampled with lfsr": (("--engine=sampled", "--perturbation=lfsr"), ("no law for LFSR", "or the measured engine")),
+    "sampled with blocks": (("--engine=sampled", "--blocks=3", "--tau-x=7"), ("no law for Block",)),
+    "sampled in analog": (
+        ("--engine=sampled", "--algorithm=analog", "--perturbation=rademacher"),
+        ("no law for a HighPass baseline with a LowPass integrator", "use the measured engine"),
+    ),
+    "sampled, cut unevenly": (("--engine=sampled",), ("tau_x = 3 and tau_theta = 7 do not divide",)),
+    "sampled, clamp on a held perturbation": (
+        ("--engine=sampled", "--tau-p=7", "--tau-x=7", "--modulation-limit=1"),
+        ("clamp", "tau_p = 7"),
+    ),
+    "backprop with a perturbation": (
+        ("--algorithm=backprop", "--perturbation=walsh"),
+        ("backprop perturbs and measures nothing: leave out perturbation, tau_x, tau_theta",),
+    ),
+    "schedule": (("--schedule=cosin",), ("--schedule", "'cosin'", "cosine")),
     "sequential in analog": (("--algorithm=analog", "--perturbation=sequential"), ("Sequential", "high-pass")),
 }
 
@@ -96,6 +112,14 @@ def test_wrong_option(options, words, train_small, monkeypatch):
 )
 def test_wrong_command(arguments, words, mgd_cli):
     refused(mgd_cli(*arguments), *words)
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("engine", ["measured", "sampled"])
+def test_backprop_has_an_engine_of_its_own(engine, mgd_cli):
+    command = ("train", "parity", "--bits=2", "--algorithm=backprop", "--steps=5", "--replicas=1", "--out=run")
+    refused(mgd_cli(*command, f"--engine={engine}"), "leave engine out", f"got '{engine}'")
+    refused(mgd_cli(*command, "--perturbation=walsh"), "backprop perturbs and measures nothing: leave out perturbation")
     assert list(Path().iterdir()) == []
 
 

@@ -11,7 +11,7 @@ import pytest
 import mgd
 from mgd.cli._main import commands
 from mgd.datasets import DESCRIPTIONS
-from mgd.runs._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS
+from mgd.runs._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
 
 def _all(command: click.Command, path: tuple[str, ...] = ()):
@@ -76,7 +76,7 @@ def test_list_has_every_name_with_a_line(mgd_cli):
     assert (said.code, said.err) == (0, "")
     lines = [line.split(None, 1) for line in said.out.splitlines() if line.startswith("  ")]
     expected = []
-    for table in (DESCRIPTIONS, ALGORITHMS, PERTURBATIONS, BASELINES, OPTIMIZERS, ENGINES, IMPERFECTIONS):
+    for table in (DESCRIPTIONS, ALGORITHMS, PERTURBATIONS, BASELINES, OPTIMIZERS, SCHEDULES, ENGINES, IMPERFECTIONS):
         expected += [[name, line] for name, line in table.items()]
     assert lines == expected
 

@@ -67,7 +67,7 @@ def test_a_replica_is_the_same_however_many_there_are(name):
 def test_large_chips_one_after_the_other_are_as_small_ones_side_by_side(monkeypatch):
     results = []
     for limit, chip in ((10_000, CHIP), (1, mlp((2, 2, 1)))):  # a fresh chip, for a fresh compilation
-        monkeypatch.setattr("mgd.engines._measured._LARGE_CHIP", limit)
+        monkeypatch.setattr("mgd.engines._replicas._LARGE_CHIP", limit)
         engine = Measured(chip, ALGORITHMS["two-sided"])
         results.append(engine.advance(DATA, engine.init(3, key=KEY), 60))
     side, after = results

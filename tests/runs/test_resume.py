@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,44 @@ def test_killed_in_the_middle_of_windows_and_resumed_is_the_unbroken_run(
     assert at == sorted(at)
     assert at[-1] > 30
     assert any(step % config.tau_theta for step in at), "no kill fell into an integration window"
+    resume(broken)
+    assert_same_run(broken, whole)
+
+
+BY_WINDOWS = {
+    "sampled": {"engine": "sampled", "tau_x": 7, "tau_theta": 7, "optimizer": "adam", "batch": 2},
+    "backprop": {"algorithm": "backprop", "tau_x": None, "tau_theta": None, "schedule": "cosine", "batch": 2},
+}
+
+
+@pytest.mark.usefixtures("always_checkpoint", "ragged")
+@pytest.mark.parametrize("changes", BY_WINDOWS.values(), ids=BY_WINDOWS)
+def test_a_run_by_whole_windows_killed_and_resumed_is_the_unbroken_run(
+    changes, small, tmp_path, monkeypatch, killed, assert_same_run
+):
+    config = small(**changes)
+    with monkeypatch.context() as patch:
+        patch.undo()
+        patch.setattr(_execute, "CHECKPOINT_SECONDS", 1e9)
+        whole = start(config, tmp_path / "whole")
+    broken, at = tmp_path / "broken", []
+
+    def kill_after(step: int):
+        def on_progress(session):
+            if session.snapshot.step > step:
+                raise killed
+
+        return on_progress
+
+    for step in (8, 22, 39):
+        go_on = partial(resume, broken) if at else partial(start, config, broken)
+        with pytest.raises(killed):
+            go_on(on_progress=kill_after(step))
+        at.append(_checkpoint.read_header(broken).step)
+    assert at == sorted(at)
+    assert at[-1] > 30
+    if config.tau_theta:
+        assert not any(step % config.tau_theta for step in at), f"put down inside a window: {at}"
     resume(broken)
     assert_same_run(broken, whole)
 

@@ -1,12 +1,10 @@
 """What a family of perturbations makes of a gradient, to first order in the amplitude."""
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from equinox import AbstractClassVar
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
@@ -40,13 +38,7 @@ class Errors(eqx.Module):
 
 
 class AbstractLaw(eqx.Module):
-    """The sum Σ c_m s(m) over a hold's perturbations, s = θ̃/Δθ and c_m = g·s(m) + error.
-
-    Attributes:
-        isotropic: whether a part of the sum is one normal vector, of equal variance in all directions.
-    """
-
-    isotropic: AbstractClassVar[bool]
+    """The sum Σ c_m s(m) over a hold's perturbations, s = θ̃/Δθ and c_m = g·s(m) + error."""
 
     @abstractmethod
     def gather(
@@ -58,8 +50,8 @@ class AbstractLaw(eqx.Module):
         *,
         seed: UInt32[Array, " 2"],
         key: PRNGKeyArray,
-    ) -> tuple[Float[Array, " p"], Float[Array, ""]]:
-        """The sum over perturbations first … first + n − 1, but for its isotropic part; and the variance of that."""
+    ) -> Float[Array, " p"]:
+        """The sum over perturbations first … first + n − 1."""
 
 
 class IsotropicLaw(AbstractLaw):
@@ -67,36 +59,33 @@ class IsotropicLaw(AbstractLaw):
 
     $$\sum_m c_m s(m) = \Big(\sum_m c_m a_m\Big)\,\hat g + \Big(\sum_m c_m^2\Big)^{1/2} z_\perp$$
 
-    which is exact for Gaussian codes, and holds for signs by the central limit theorem.
+    with z⊥ standard normal across g: exact for Gaussian codes, and for signs by the central limit theorem.
     """
 
-    isotropic: ClassVar[bool] = True
-
     def gather(self, gradient, first, n, errors, *, seed, key):
-        a_key, error_key = jax.random.split(key)
+        a_key, error_key, rest_key = jax.random.split(key, 3)
         norm = jnp.linalg.norm(gradient)
+        direction = gradient / jnp.where(norm > 0, norm, 1)
         a = jax.random.normal(a_key, (n,))
         c = errors.add(norm * a, key=error_key)
-        return (jnp.dot(c, a) / jnp.where(norm > 0, norm, 1)) * gradient, jnp.dot(c, c)
+        z = jax.random.normal(rest_key, gradient.shape)
+        return (jnp.dot(c, a) - jnp.linalg.norm(c) * jnp.dot(z, direction)) * direction + jnp.linalg.norm(c) * z
 
 
 class SequentialLaw(AbstractLaw):
     """One parameter after the other: each visit is its own difference quotient."""
-
-    isotropic: ClassVar[bool] = False
 
     def gather(self, gradient, first, n, errors, *, seed, key):
         n_params = gradient.size
         place = (first.remainder(n_params) + jnp.arange(n, dtype=jnp.uint32)) % jnp.uint32(n_params)
         visited = permute(place, Row.of(seed, Counter.of(0)), n_params)
         c = errors.add(gradient[visited], key=key)
-        return jnp.zeros_like(gradient).at[visited].add(c), jnp.float32(0)
+        return jnp.zeros_like(gradient).at[visited].add(c)
 
 
 class WalshLaw(AbstractLaw):
     """The very codes that the family has, by fast transforms: two for each period that the hold touches."""
 
-    isotropic: ClassVar[bool] = False
     family: Walsh
 
     def gather(self, gradient, first, n, errors, *, seed, key):
@@ -113,7 +102,7 @@ class WalshLaw(AbstractLaw):
             return total + self.family.combine(c, now, seed=seed, n_params=gradient.size)
 
         n_periods = (n + order - 2) // order + 1
-        return lax.fori_loop(0, n_periods, one, jnp.zeros_like(gradient)), jnp.float32(0)
+        return lax.fori_loop(0, n_periods, one, jnp.zeros_like(gradient))
 
 
 def law_of(perturbation: AbstractPerturbation) -> AbstractLaw:

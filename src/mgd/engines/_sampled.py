@@ -1,6 +1,7 @@
 """The sampled engine: each window's G from its law, at the price of a gradient."""
 
 import math
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -29,19 +30,20 @@ class Sampled(eqx.Module):
 
     $$G = \frac1T \sum_m c_m s(m), \qquad c_m = g_{k(m)} \cdot s(m) + n_m$$
 
-    For Rademacher and Gaussian codes only the components a_m = ĝ_k·s(m) ~ N(0, 1) are drawn, and all the rest of
-    the perturbations as one vector z ~ N(0, 1):
+    For Rademacher and Gaussian codes, of the n perturbations under one presentation only the components
+    a_m = ĝ·s(m) ~ N(0, 1) are drawn, and all the rest of them as one vector z⊥, standard normal across g:
 
-    $$G = \frac1T \sum_m c_m a_m\, \hat g_{k(m)} + \frac1T \Big(\sum_m c_m^2\Big)^{1/2} z$$
+    $$\sum_m c_m s(m) = \Big(\sum_m c_m a_m\Big) \hat g + \Big(\sum_m c_m^2\Big)^{1/2} z_\perp$$
 
-    (z orthogonal to g where a window shows one presentation). Walsh and sequential codes are the very ones of
-    the run, by fast transforms and by place. The price is a gradient for each presentation in a window, and
-    O(P + T); the measured engine's is at least T forward passes.
+    Walsh and sequential codes are the very ones of the run, by fast transforms and by place. For each presentation
+    in a window the price is a gradient and O(P), for Walsh codes O(P³ᐟ²); and O(T) for all. The measured engine's
+    is at least T forward passes.
 
     Assumptions, and the order of what is left out, relative to G: perturbations so small that the cost is linear
-    in them, O(Δθ) for one-sided sequential codes and O(Δθ²) for symmetric ones; for signs, the central limit
-    theorem, which needs many parameters that count, O(maxᵢ gᵢ²/‖g‖²); where a window shows several presentations,
-    O(1/P) in the variance along each gradient. Costs have no rounding here.
+    in them, O(Δθ) for Walsh and sequential codes measured from one side (with Walsh the mean is right to O(Δθ²)),
+    O(Δθ²) for all else; for signs, the central limit theorem, which needs many parameters that count: the law's
+    variance of G_i is too large by 2gᵢ²/T, O(maxᵢ gᵢ²/‖g‖²). For Gaussian codes nothing else is left out. Costs
+    have no rounding here.
 
     Args:
         chip: the simulated chip; its cost must be smooth in the perturbation, but for white noise.
@@ -86,32 +88,26 @@ class Sampled(eqx.Module):
         first = state.clock.step.quotient(times.tau_p)
         law, errors = law_of(algorithm.perturbation), self._errors()
 
-        def one(group: Int[Array, ""]) -> tuple[Array, ...]:
+        def one(group: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
             rows = rows_of(first_group.plus(group), seed=state.seeds.samples, n_samples=len(data.y), batch=samples)
-            g, cost = gradient_of(self.chip, state.theta, device, *data.show(rows), key=key)
-            own_key = jax.random.fold_in(key, group)
-            part, q = law.gather(g, first.plus(group * n), n, errors, seed=state.seeds.perturbation, key=own_key)
-            return part, q, cost, g
+            cost_key, law_key = jax.random.split(jax.random.fold_in(key, group))
+            g, cost = gradient_of(self.chip, state.theta, device, *data.show(rows), key=cost_key)
+            part = law.gather(g, first.plus(group * n), n, errors, seed=state.seeds.perturbation, key=law_key)
+            return part, cost
 
-        def chunk(sums: tuple[Array, ...], groups: Int[Array, " size"]) -> tuple[tuple[Array, ...], Array]:
+        def chunk(groups: Int[Array, " size"]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
             if size == 1:
-                *new, g = one(groups[0])
-            else:
-                *new, g = (jnp.sum(each, axis=0) for each in jax.vmap(one)(groups))
-            return tuple(a + b for a, b in zip(sums, new, strict=True)), g
+                return one(groups[0])
+            parts, costs = jax.vmap(one)(groups)
+            return jnp.sum(parts, axis=0), jnp.sum(costs)
 
-        zero = jnp.zeros_like(state.theta)
         groups = jnp.arange(n_groups).reshape(-1, size)
-        start = zero, jnp.float32(0), jnp.float32(0)
         if n_groups == size:
-            (total, q, cost), g = chunk(start, groups[0])
+            total, cost = chunk(groups[0])
         else:
-            (total, q, cost), g = lax.scan(lambda sums, each: (chunk(sums, each)[0], None), start, groups)
-        if law.isotropic:
-            z = jax.random.normal(jax.random.fold_in(key, n_groups), zero.shape)
-            if n_groups == 1:
-                z = z - (jnp.dot(z, g) / jnp.maximum(jnp.dot(g, g), jnp.finfo(jnp.float32).tiny)) * g
-            total = total + jnp.sqrt(q) * z
+            start = jnp.zeros_like(state.theta), jnp.float32(0)
+            add = partial(jax.tree.map, jnp.add)
+            total, cost = lax.scan(lambda sums, each: (add(sums, chunk(each)), None), start, groups)[0]
         return total * self._scale(), cost
 
     def _scale(self) -> float:

@@ -57,12 +57,12 @@ def _advance(kept: tuple[Any, Data], progress: Progress, n_steps: Int[Array, ""]
     window = engine.algorithm.interval
 
     def one(state: State, device: Any) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
-        key = Row.of(state.seeds.perturbation, state.clock.step).key(0)
+        key = Row.of(state.seeds.measurement, state.clock.step).key(0)
         gradient, cost = engine.estimate(state, device, data, key)
         state = engine.algorithm.conclude(state, gradient, write=partial(engine.chip.write, device=device))
         return state, device, jnp.isfinite(cost), jnp.int32(0)
 
-    def turn(_: int, progress: Progress) -> Progress:
+    def turn(_: int | Int[Array, ""], progress: Progress) -> Progress:
         return progress.after(*each_replica(one, engine.chip)(progress.state, progress.device))
 
     progress = lax.fori_loop(0, n_steps // window, turn, progress)

@@ -1,0 +1,76 @@
+"""Chips trained by the sampled engine end as those trained by the measured one, in distribution."""
+
+import functools
+
+import jax
+import numpy as np
+import optax
+import pytest
+from scipy import stats
+
+import mgd
+from mgd.chips import imperfect, mlp
+from mgd.chips.imperfections import CostNoise, UpdateNoise
+from mgd.datasets import Task, nist7x7
+from mgd.perturbations import Rademacher
+
+N_REPLICAS, N_WINDOWS, AMPLITUDE = 32, 150, 0.01
+PERFECT = mlp((49, 4, 4), init="glorot")
+# Of the variance of G, about half is noise of the cost, and a third of that the baselines'.
+CHIPS = {
+    "perfect": PERFECT,
+    "cost and update noise": imperfect(PERFECT, UpdateNoise(0.02), CostNoise(3e-3)),
+    "half of the cost noise": imperfect(PERFECT, UpdateNoise(0.02), CostNoise(1.5e-3)),
+}
+
+
+@functools.cache
+def task() -> Task:
+    """NIST7x7 with a test set that takes no time."""
+    whole = nist7x7()
+    return Task(
+        **{f: getattr(whole, f) for f in whole.__dataclass_fields__} | {"test": whole.test.subset(slice(0, 500))}
+    )
+
+
+@functools.cache
+def trained(name: str, engine: str, seed: int, tau_x: int = 25, tau_theta: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """Final cost and accuracy of each replica."""
+    algorithm = mgd.discrete(
+        perturbation=Rademacher(AMPLITUDE),
+        optimizer=optax.sgd(4.0),
+        time_constants=mgd.TimeConstants(tau_x=tau_x, tau_theta=tau_theta),
+    )
+    result = mgd.train(
+        CHIPS[name],
+        task(),
+        algorithm,
+        n_steps=N_WINDOWS * tau_theta,
+        n_replicas=N_REPLICAS,
+        batch=16,
+        key=jax.random.key(seed),
+        engine=engine,
+        log_every=N_WINDOWS * tau_theta,
+    )
+    return np.asarray(result.cost, np.float64), np.asarray(result.accuracy, np.float64)
+
+
+def p_value(one: np.ndarray, other: np.ndarray) -> float:
+    """The smaller of those that means, and that distributions, are the same; with Bonferroni's factor."""
+    return 2 * float(min(stats.ttest_ind(one, other, equal_var=False).pvalue, stats.ks_2samp(one, other).pvalue))
+
+
+@pytest.mark.parametrize("name", ["perfect", "cost and update noise"])
+def test_training_ends_alike(name):
+    measured, sampled = trained(name, "measured", 1), trained(name, "sampled", 2)
+    for one, other in zip(measured, sampled, strict=True):
+        assert p_value(one, other) > 0.01
+    start = PERFECT.init(key=jax.random.key(0))
+    assert start.size == 220
+    assert measured[0].mean() < 0.14  # from 0.25
+
+
+def test_less_noise_or_shorter_windows_would_be_seen():
+    measured = trained("cost and update noise", "measured", 1)[0]
+    assert p_value(measured, trained("half of the cost noise", "sampled", 2)[0]) < 1e-4
+    assert p_value(trained("perfect", "measured", 1)[0], trained("perfect", "sampled", 2, 10, 20)[0]) < 1e-4
