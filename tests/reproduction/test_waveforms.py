@@ -34,7 +34,7 @@ def test_the_analog_modulation_is_the_high_pass_of_the_cost(data):
     [
         ("discrete", "sequential", 0.02),
         ("discrete", "Walsh", 0.01),
-        ("discrete", "sinusoid", 0.05),
+        ("discrete", "sinusoid", 0.1),
         ("analog", "Walsh", 0.1),
         ("analog", "sinusoid", 0.15),
     ],

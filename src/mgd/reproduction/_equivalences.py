@@ -41,7 +41,7 @@ _X, _Y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float), np.array([0.0, 1, 1,
 
 def _cells(quick: bool) -> Mapping[str, Run | Work]:
     cells: dict[str, Run | Work] = {}
-    for name, (settings, every) in reversed(_TRAINED.items()):  # the longest first
+    for name, (settings, every) in reversed(list(_TRAINED.items())):  # the longest first
         every = every // 5 if quick else every
         size = {"steps": _POINTS * every, "log_every": every, "replicas": 16 if quick else 64}
         cells[name.replace(" ", "-")] = Run({"task": "parity", "bits": 2, "engine": "measured", **settings, **size})
@@ -164,8 +164,9 @@ def _assemble(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
             history[["accuracy", "cost"]].rename(step="point").drop_vars(["point", *history.coords], errors="ignore")
         )
         histories.append(history.assign(measurements=measurements))
-    curves = xr.concat(histories, xr.DataArray(np.array(list(_TRAINED), object), dims="setting", name="setting"))
-    return xr.merge([curves, results["identities"]], combine_attrs="drop")
+    settings = xr.DataArray(np.array(list(_TRAINED), object), dims="setting", name="setting")
+    curves: xr.Dataset = xr.concat(histories, settings, combine_attrs="drop")
+    return curves.assign(results["identities"].data_vars)
 
 
 def _draw(data: xr.Dataset) -> Figure:
@@ -175,14 +176,16 @@ def _draw(data: xr.Dataset) -> Figure:
     for name, colour in zip(_TRAINED, _COLOURS, strict=True):
         of = data.sel(setting=name).isel(point=slice(1, None))
         x, solved = of.measurements.values, (of.accuracy.values >= 1).sum(0)
-        low, middle, high = np.quantile(of.cost.values, (0.25, 0.5, 0.75), axis=0)
-        left.plot(x, middle, color=colour, linewidth=1.5)
-        left.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+        left.plot(x, np.median(of.cost.values, axis=0), color=colour, linewidth=1.5)
         right.plot(x, 100 * solved / n, color=colour, linewidth=1.5, label=name)
-        interval = np.array([wilson(int(s), n) for s in solved])
-        right.fill_between(x, *(100 * interval.T), color=colour, alpha=0.15, linewidth=0)
-    left.set(yscale="log", ylabel="cost over the four patterns, median and quartiles")
+    for k, (name, colour) in enumerate(zip(_TRAINED, _COLOURS, strict=True)):
+        of = data.sel(setting=name).isel(point=-1)
+        solved = int((of.accuracy.values >= 1).sum())
+        low, high = (100 * x for x in wilson(solved, n))
+        right.plot([1.12**k * float(of.measurements) * 1.1] * 2, [low, high], color=colour, linewidth=2.5, alpha=0.8)
+    left.set(yscale="log", ylabel="median cost over the four patterns")
     right.set(ylim=(0, 101), ylabel=f"chips that solve XOR (%), of {n}")
+    right.annotate("95 %", (1, 0.02), xycoords="axes fraction", ha="right", color="0.4", fontsize=8)
     for panel in (left, right):
         panel.set(xscale="log", xlabel="cost measurements per chip")
         panel.spines[["top", "right"]].set_visible(False)
