@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import xarray as xr
 from matplotlib.figure import Figure
+from scipy import stats
 
 from ..algorithm import Algorithm, TimeConstants, discrete
 from ..chips import AbstractChip, cnn, mlp
@@ -165,7 +166,8 @@ def _curve(data: xr.Dataset, task: str, family: str) -> tuple[np.ndarray, np.nda
         return np.zeros(0), np.zeros(0), np.zeros(0), 0
     angle = data.angle.sel(task=task, family=family).dropna("measurements", how="all").dropna("seed", how="all")
     n = angle.sizes["seed"]
-    half = 1.96 * angle.std("seed", ddof=1).values / math.sqrt(n) if n > 1 else np.full(angle.sizes["measurements"], 0)
+    student = float(stats.t.ppf(0.975, n - 1)) if n > 1 else 0.0
+    half = student * angle.std("seed", ddof=min(1, n - 1)).values / math.sqrt(n)
     return angle.measurements.values, angle.mean("seed").values, half, n
 
 

@@ -169,7 +169,7 @@ def _assemble(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
         )
         histories.append(history.assign(measurements=measurements))
     settings = xr.DataArray(np.array(list(_TRAINED), object), dims="setting", name="setting")
-    curves: xr.Dataset = xr.concat(histories, settings, combine_attrs="drop")
+    curves: Any = xr.concat(histories, settings, combine_attrs="drop")
     return curves.assign(results["identities"].data_vars)
 
 

@@ -1,6 +1,7 @@
 """What is applied, measured and integrated, step by step, for each code family on a chip of three parameters."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -113,7 +114,7 @@ def _assemble(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
 
 def _draw(data: xr.Dataset) -> Figure:
     figure = Figure(figsize=(11, 13.5), layout="constrained")
-    halves = np.ravel(figure.subfigures(2, 1, hspace=0.03))
+    halves: Any = figure.subfigures(2, 1, hspace=0.03)
     titles = {
         "discrete": "(a) discrete: baseline re-measured, G the mean so far",
         "analog": f"(b) analog: high-pass $\\tau_{{hp}}$ = {_TAU_HP:.0f}, low-pass $\\tau_\\theta$ = {_TAU_THETA}",
