@@ -189,7 +189,7 @@ def _rows(data: xr.Dataset) -> list[Row]:
             published = (
                 theory[family] if kind == "discrete" else "theory: what the low-pass lets through, falls with τ_θ"
             )
-            ours = f"{np.sqrt(np.mean(error**2)):#.2g} % (r.m.s.; 68 % of codes {low:#.2g} … {high:#.2g})"
+            ours = f"{np.sqrt(np.mean(error**2)):.2f} % (r.m.s.; 68 % of codes {low:.2f} … {high:.2f})"
             how = f"ask/tell, 2-1 chip (P = 3), one sample, θ held, {steps} timesteps, {seeds} seeds, Δθ = {_AMPLITUDE}"
             if kind == "analog":
                 how += f", τ_θ = {_TAU_THETA}, τ_hp = {_TAU_HP:.0f}"
