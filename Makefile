@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow bench defaults lock clean
+.PHONY: demo test test-slow bench reproduction defaults lock clean
 
 # Train simulated chips to read the letters N, I, S and T, and draw how they learn.
 demo: $(VENV)/run
@@ -19,6 +19,11 @@ test-slow: $(VENV)/dev
 # Speed, as ratios to what this machine can do. Needs a C compiler with OpenMP.
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/measured.py
+
+# Every published result, in full, and the page of them: some hours.
+reproduction: $(VENV)/run
+	for study in $$($(BIN)/mgd reproduce --list | cut -d' ' -f1); do $(BIN)/mgd reproduce $$study || exit 1; done
+	$(BIN)/python benchmarks/reproduction.py
 
 # What the defaults reach: about a quarter of an hour.
 defaults: $(VENV)/run

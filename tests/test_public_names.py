@@ -14,7 +14,7 @@ NAMES = {
         *("Algorithm", "Backprop", "DataError", "DivergedError", "Interrupted", "MgdError", "MgdWarning", "Result"),
         *("RunError", "TimeConstants", "__version__", "algorithm", "analog", "chips", "datasets", "discrete"),
         "engines",
-        *("from_published", "networks", "perturbations", "runs", "timing", "to_published", "train"),
+        *("from_published", "networks", "perturbations", "reproduction", "runs", "timing", "to_published", "train"),
     ),
     "mgd.algorithm": (
         *("AbstractAlgorithm", "AbstractBaseline", "AbstractIntegrator", "Accumulate", "Algorithm", "Backprop"),
@@ -43,6 +43,7 @@ NAMES = {
         *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "Sinusoid", "Walsh"),
     ),
     "mgd.runs": ("RunConfig", "read_config", "read_metrics", "read_summary", "resolve", "resume", "start"),
+    "mgd.reproduction": ("Row", "STUDIES", "reproduce"),
     "mgd.timing": (
         *("EVENTS", "HardwareTime", "Profile", "format_joules", "format_seconds", "hardware_time", "load_profile"),
         *("profile_names", "time_history"),
@@ -98,7 +99,7 @@ def test_type_checkers_see_the_names_that_load_lazily():
         assert imported == set(NAMES[package]), package
 
 
-@pytest.mark.parametrize("package", ["mgd", "mgd.datasets", "mgd.runs", "mgd.timing", "mgd.cli"])
+@pytest.mark.parametrize("package", ["mgd", "mgd.datasets", "mgd.runs", "mgd.reproduction", "mgd.timing", "mgd.cli"])
 def test_importing_does_not_import_jax(package):
     heavy = {"jax", "equinox", "optax", "xarray", "sklearn", "matplotlib"}
     code = f"import sys, {package}; print(sorted({heavy} & set(sys.modules)))"

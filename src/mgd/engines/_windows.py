@@ -1,7 +1,7 @@
 """Advancing by whole windows, for engines that know a window's G without its measurements."""
 
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,22 +10,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .._hash import Row
-from ..algorithm import AbstractAlgorithm, Clock, State
+from ..algorithm import Clock, State
 from ..chips import AbstractChip
 from ._data import Data
 from ._replicas import Progress, each_replica
-
-
-class WindowEngine(Protocol):
-    """What has a chip, an algorithm, and an estimate of each window's G."""
-
-    @property
-    def chip(self) -> AbstractChip: ...
-    @property
-    def algorithm(self) -> AbstractAlgorithm: ...
-    def estimate(
-        self, state: State, device: Any, data: Data, key: PRNGKeyArray
-    ) -> tuple[Float[Array, " p"], Float[Array, ""]]: ...
 
 
 def gradient_of(
@@ -47,7 +35,14 @@ def gradient_of(
 
 
 def advance_windows(engine: Any, data: Data, progress: Progress, n_steps: int) -> Progress:
-    """The run after `n_steps` more timesteps, from a multiple of the window. The progress given is used up."""
+    """The run after `n_steps` more timesteps, from a multiple of the window. The progress given is used up.
+
+    Args:
+        engine: a module with `chip`, `algorithm`, and `estimate(state, device, data, key) -> (G, cost)` of a window.
+        data: the training samples.
+        progress: at a multiple of the window.
+        n_steps: timesteps; those after the last whole window leave the parameters as they are.
+    """
     return _advance((engine, data), progress, jnp.int32(n_steps))
 
 
