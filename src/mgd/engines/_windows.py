@@ -62,7 +62,7 @@ def _advance(kept: tuple[Any, Data], progress: Progress, n_steps: Int[Array, ""]
         state = engine.algorithm.conclude(state, gradient, write=partial(engine.chip.write, device=device))
         return state, device, jnp.isfinite(cost), jnp.int32(0)
 
-    def turn(_: int, progress: Progress) -> Progress:
+    def turn(_: int | Int[Array, ""], progress: Progress) -> Progress:
         return progress.after(*each_replica(one, engine.chip)(progress.state, progress.device))
 
     progress = lax.fori_loop(0, n_steps // window, turn, progress)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,7 +17,13 @@ THRESHOLD = 0.85
 _LOWER = 0.80  # to see how much the choice matters
 # Walsh codes of one period a window: G is the gradient but for what the imperfection adds.
 _WINDOW = 256
-_TRAINING = {"tau_theta": _WINDOW, "tau_x": _WINDOW, "rates": [10.0], "batch": 16, "perturbation": "walsh"}
+_TRAINING: dict[str, Any] = {
+    "tau_theta": _WINDOW,
+    "tau_x": _WINDOW,
+    "rates": [10.0],
+    "batch": 16,
+    "perturbation": "walsh",
+}
 # Chips, windows, evaluations; chips of the measured engine.
 _QUICK_SIZE = 32, 600, 120, 8
 _SIZE = {"cost-noise": (128, 1500, 300, 32), "update-noise": (128, 1500, 300, 32), "defects": (256, 2000, 400, 32)}

@@ -65,7 +65,7 @@ def sweep(
         chip = imperfect(chip, _IMPERFECTIONS[imperfection](sigma))
     algorithm = discrete(
         perturbation=_FAMILIES[perturbation](amplitude=AMPLITUDE),
-        optimizer=optax.inject_hyperparams(optax.sgd)(learning_rate=float(rates[0])),
+        optimizer=optax.inject_hyperparams(optax.sgd)(learning_rate=rates[0]),
         time_constants=TimeConstants(tau_theta=tau_theta, tau_x=tau_x),
     )
     session = Session(
@@ -79,7 +79,7 @@ def sweep(
         engine=engine,
         log_every=max(1, windows // logs) * tau_theta,
     )
-    _set_rates(session, np.repeat(np.float32(rates), chips_per_rate))
+    _set_rates(session, np.repeat(np.array(rates, np.float32), chips_per_rate))
     while not session.finished:
         session.advance()
     history = session.history()
