@@ -81,8 +81,8 @@ def test_tau_x_tells_loads_from_measurements_at_the_best_rate():
     data = study.assemble({"measured-1": chips, "sampled-1": chips, "sampled-100": hopeless})
     assert data.tau_x.values.tolist() == [1, 1, 100]
     assert data.learning_rate.values[:2].tolist() == [0.3, 0.3]
-    assert data.cost_measurements_to_threshold.sel(bound="middle").values.tolist() == [100, 100, np.inf]
-    assert data.sample_loads_to_threshold.sel(bound="middle").values.tolist() == [10, 10, np.inf]
+    assert data.cost_measurements_to_threshold.sel(bound=0).values.tolist() == [100, 100, np.inf]
+    assert data.sample_loads_to_threshold.sel(bound=0).values.tolist() == [10, 10, np.inf]
     rows = study.rows(data)
     assert "80% after 10 [10, 10] sample loads, 100 [100, 100] measurements" in rows[0].ours
     assert "not reached by most: median 30.0%" in rows[2].ours

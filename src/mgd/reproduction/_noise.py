@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ._noise_figure import draw
-from ._statistics import first_time, median_ratio, wilson
+from ._statistics import BOUND, first_time, median_ratio, wilson
 from ._study import Row, Run, Study, Work
 
 # Every one of the chips without noise gets there, if slowly; a linear classifier stays below 93 %, and the task's
@@ -36,6 +36,7 @@ _POINTS = {
 _CHECKED = {"cost-noise": (8e-4,), "update-noise": (0.045,), "defects": (0.0, 0.25, 0.4)}
 _QUICK = {"cost-noise": (0.0, 6e-4, 1.5e-3), "update-noise": (0.0, 0.03, 0.08), "defects": (0.0, 0.25, 0.5)}
 _SYMBOL = {"cost-noise": "σ_C", "update-noise": "σ_θ", "defects": "σ_a"}
+_UNIT = {"cost-noise": "cost", "update-noise": "weight", "defects": "neuron's input and output"}
 _NOT_KNOWN = "a figure exists [P23]; its numbers are not known to us"
 
 
@@ -61,7 +62,7 @@ def assemble(name: str, results: Mapping[str, xr.Dataset]) -> xr.Dataset:
     for key, result in results.items():
         kind, sigma = key.split("-", 1)
         groups.setdefault(kind, {})[float(sigma)] = result.isel(rate=0, drop=True)
-    data = xr.merge([_group(kind, by_sigma) for kind, by_sigma in groups.items()])
+    data = xr.merge([_group(name, kind, by_sigma) for kind, by_sigma in groups.items()])
     reference = data.sampled_time.sel(sampled_sigma=0.0)
     for kind in groups:
         data = data.merge(_summary(kind, data, reference))
@@ -70,7 +71,7 @@ def assemble(name: str, results: Mapping[str, xr.Dataset]) -> xr.Dataset:
     return data.assign_attrs(study=name, threshold=THRESHOLD, longer=_LONGER, windows_per_evaluation=every)
 
 
-def _group(kind: str, by_sigma: dict[float, xr.Dataset]) -> xr.Dataset:
+def _group(name: str, kind: str, by_sigma: dict[float, xr.Dataset]) -> xr.Dataset:
     """The chips of one engine and run length, over (sigma, chip, step)."""
     sigmas = sorted(by_sigma)
     first = by_sigma[sigmas[0]]
@@ -83,7 +84,9 @@ def _group(kind: str, by_sigma: dict[float, xr.Dataset]) -> xr.Dataset:
         f"{kind}_time": (dims, first_time(accuracy, at, THRESHOLD), units),
         f"{kind}_time_lower": (dims, first_time(accuracy, at, _LOWER), units),
     }
-    return xr.Dataset(values, {dims[0]: sigmas, f"{kind}_measurements": at})
+    about = {"long_name": f"{_SYMBOL[name]}, in units of a {_UNIT[name]}"}
+    measured = (f"{kind}_measurements", at, {"long_name": "cost measurements"})
+    return xr.Dataset(values, {dims[0]: (dims[0], sigmas, about), f"{kind}_measurements": measured})
 
 
 def _summary(kind: str, data: xr.Dataset, reference: xr.DataArray) -> xr.Dataset:
@@ -96,7 +99,7 @@ def _summary(kind: str, data: xr.Dataset, reference: xr.DataArray) -> xr.Dataset
         f"{kind}_yield": (dims, np.array(fractions), {"units": "1", "long_name": "fraction of chips that learn"}),
         f"{kind}_ratio": (dims, np.array(ratios), {"units": "1", "long_name": "median time over that without noise"}),
     }
-    return xr.Dataset(values, {"bound": ["middle", "low", "high"]})
+    return xr.Dataset(values, {"bound": BOUND})
 
 
 def rows(data: xr.Dataset) -> list[Row]:

@@ -30,6 +30,7 @@ def draw(data: xr.Dataset) -> "Figure":
     largest = data.sampled_sigma.values[-1]
     for letter, axes in zip("abc", (left, middle, right), strict=True):
         axes.set_xlabel(_AXIS[data.study])
+        axes.ticklabel_format(axis="x", scilimits=(-2, 3), useMathText=True)
         axes.set_title(letter, loc="left", fontweight="bold", fontsize=10)
         axes.legend(frameon=False, fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)

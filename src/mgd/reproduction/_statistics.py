@@ -4,6 +4,8 @@ import numpy as np
 
 _Z = 1.959964  # 95 % of a normal law, two-sided
 _DRAWS = 2000
+# The coordinate of what has an interval.
+BOUND = ("bound", np.arange(3), {"long_name": "0: the value; 1 and 2: ends of its 95 % interval"})
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from ._statistics import first_time, median
+from ._statistics import BOUND, first_time, median
 from ._study import Row, Run, Study, Work
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _group(kind: str, by_tau: dict[int, xr.Dataset]) -> xr.Dataset:
         f"{kind}_best": (tau, np.array([f["best"] for f in found]), {"long_name": "fastest rate"}),
         f"{kind}_time": ((tau, "bound"), np.array([f["time"] for f in found]), {"units": "measurements"}),
     }
-    return xr.Dataset(values, {tau: list(by_tau), "bound": ["middle", "low", "high"]})
+    return xr.Dataset(values, {tau: list(by_tau), "bound": BOUND})
 
 
 def judge(result: xr.Dataset) -> dict:

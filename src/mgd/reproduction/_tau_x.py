@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from ._statistics import first_time, median
+from ._statistics import BOUND, first_time, median
 from ._study import Row, Run, Study, Work
 from ._tau_theta import THRESHOLD, grid, slowdown
 
@@ -52,8 +52,8 @@ def assemble(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
             "learning_rate": ("case", [float(best.rate)], {"units": "cost⁻¹ weight²"}),
             **{f"{name}_to_threshold": (("case", "bound"), [median(_times(best, name))]) for name in _COUNTED},
         }
-        coordinates = {"tau_x": ("case", [int(tau)]), "engine": ("case", [engine]), **counted}
-        found.append(xr.Dataset(values, {**coordinates, "bound": ["middle", "low", "high"]}))
+        coordinates = {"tau_x": ("case", [int(tau)]), "measured": ("case", [engine == "measured"]), **counted}
+        found.append(xr.Dataset(values, {**coordinates, "bound": BOUND}))
     found.sort(key=lambda case: int(case.tau_x[0]))
     return xr.concat(found, "case").assign_attrs(threshold=THRESHOLD)
 
@@ -84,7 +84,7 @@ def draw(data: xr.Dataset) -> "Figure":
     colors = dict(zip(taus, colormaps["viridis"](np.linspace(0, 0.9, len(taus))), strict=True))
     for k in range(data.sizes["case"]):
         case = data.isel(case=k)
-        tau, check = int(case.tau_x), bool(case.engine == "sampled" and (data.tau_x == case.tau_x).sum() > 1)
+        tau, check = int(case.tau_x), bool(~case.measured & ((data.tau_x == case.tau_x).sum() > 1))
         low, mid, high = (100 * case.accuracy.quantile(q, "chip").values for q in (0.25, 0.5, 0.75))
         for axes, name in ((left, "sample_loads"), (middle, "cost_measurements")):
             x, later = case[name].values, slice(1, None)  # the start has no place on a logarithmic axis
@@ -115,7 +115,9 @@ def _needed(axes, data: xr.Dataset) -> None:
     """Loads and measurements to the threshold against τ_x."""
     for name, color in (("cost_measurements", "C0"), ("sample_loads", "C1")):
         for engine, fmt, face in (("measured", "s", "white"), ("sampled", "o", color)):
-            there = (data.engine == engine).values & np.isfinite(data[f"{name}_to_threshold"].values[:, 0])
+            there = (data.measured.values == (engine == "measured")) & np.isfinite(
+                data[f"{name}_to_threshold"].values[:, 0]
+            )
             middle, low, high = data[f"{name}_to_threshold"].values[there].T
             error = np.clip([middle - low, np.where(np.isfinite(high), high, middle) - middle], 0, None)
             label = f"{_COUNTED[name]}, {engine}"
@@ -132,8 +134,9 @@ def rows(data: xr.Dataset) -> list[Row]:
         case = data.isel(case=k)
         loads, measured = (_said(case[f"{name}_to_threshold"].values) for name in ("sample_loads", "cost_measurements"))
         end = int(case.cost_measurements[-1])
+        engine = "measured" if case.measured else "sampled"
         how = (
-            f"{case.engine.item()} engine, Rademacher, Δθ = 0.01, best rate of a grid (factor 1.8): "
+            f"{engine} engine, Rademacher, Δθ = 0.01, best rate of a grid (factor 1.8): "
             f"η = {case.learning_rate:.3g}; {data.sizes['chip']} chips (seed 0), {end:,} measurements"
         )
         ours = f"{THRESHOLD:.0%} after {loads} sample loads, {measured} measurements"
