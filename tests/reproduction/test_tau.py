@@ -91,6 +91,13 @@ def test_tau_x_tells_loads_from_measurements_at_the_best_rate():
     figure.savefig(io.BytesIO(), dpi=40)
 
 
+def test_where_no_chip_learns_there_is_still_a_figure():
+    study = study_named("tau-x")
+    data = study.assemble({"measured-1": made_up({0.1: [NEVER] * 4})})
+    study.draw(data).savefig(io.BytesIO(), dpi=40)
+    assert "not reached" in study.rows(data)[0].ours
+
+
 @pytest.mark.parametrize("name", ["tau-theta", "tau-x"])
 @pytest.mark.parametrize("quick", [True, False])
 def test_cells_are_work_with_whole_logs(name, quick):

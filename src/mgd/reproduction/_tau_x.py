@@ -19,7 +19,7 @@ _MEASURED = {True: (1,), False: (1, 3, 10)}  # beyond, the sampled engine; both 
 _BOTH = 10
 _GUESS = 2.6
 # chips of each rate; windows of a run in units of 1 + (P − 1)/τ_θ; evaluations
-_SIZE = {True: (6, 800, 100), False: (16, 2500, 250)}
+_SIZE = {True: (6, 1500, 100), False: (16, 2500, 250)}
 
 
 def cells(quick: bool) -> dict[str, Run | Work]:
@@ -118,13 +118,17 @@ def _needed(axes, data: xr.Dataset) -> None:
             there = (data.measured.values == (engine == "measured")) & np.isfinite(
                 data[f"{name}_to_threshold"].values[:, 0]
             )
+            if not there.any():
+                continue
             middle, low, high = data[f"{name}_to_threshold"].values[there].T
             error = np.clip([middle - low, np.where(np.isfinite(high), high, middle) - middle], 0, None)
             label = f"{_COUNTED[name]}, {engine}"
             style = {"fmt": fmt, "color": color, "mfc": face, "markersize": 5, "capsize": 2, "label": label}
             axes.errorbar(data.tau_x.values[there], middle, error, **style)
-    axes.set(xscale="log", yscale="log", xlabel=r"hold $\tau_x$ (timesteps)", ylabel=f"to {THRESHOLD:.0%}, median chip")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set(xscale="log", xlabel=r"hold $\tau_x$ (timesteps)", ylabel=f"to {THRESHOLD:.0%}, median chip")
+    if axes.has_data():  # nothing else has a place on a logarithmic axis
+        axes.set_yscale("log")
+        axes.legend(frameon=False, fontsize=8)
 
 
 def rows(data: xr.Dataset) -> list[Row]:
