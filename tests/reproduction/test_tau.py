@@ -40,7 +40,7 @@ def test_largest_stable_rate_and_fastest_one():
     assert found["largest"] == 2.0
     assert found["best"] == 4.0
     assert found["time"][0] == 30
-    assert found["fractions"].tolist() == [1.0, 0.9, 0.8, 0.0]
+    assert found["fractions"].tolist() == [0.0, 0.9, 0.8, 0.0]  # at the first rate only the last moment is above
 
 
 def test_no_rate_is_stable_where_no_chip_learns():

@@ -32,7 +32,7 @@ def draw(data: xr.Dataset) -> "Figure":
         axes.set_xlabel(_AXIS[data.study])
         axes.ticklabel_format(axis="x", scilimits=(-2, 3), useMathText=True)
         axes.set_title(letter, loc="left", fontweight="bold", fontsize=10)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="center left" if axes is not left else "lower left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlim(-0.03 * largest, 1.03 * largest)
     n, end = data.sizes["sampled_chip"], data.sampled_measurements.values[-1]
