@@ -142,7 +142,7 @@ def _study(name: str, minutes: tuple[float, float]) -> Study:
 
 
 STUDIES = {
-    "cost-noise": _study("cost-noise", (1, 5)),
-    "update-noise": _study("update-noise", (1, 5)),
+    "cost-noise": _study("cost-noise", (1, 4)),
+    "update-noise": _study("update-noise", (1, 4)),
     "defects": _study("defects", (1, 7)),
 }

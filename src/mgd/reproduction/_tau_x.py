@@ -99,7 +99,7 @@ def draw(data: xr.Dataset) -> "Figure":
         axes.set(xscale="log", xlabel=f"{_COUNTED[name]} per chip", ylabel="test accuracy (%)", ylim=(20, 95))
     left.set_xlim(left=10)
     middle.set_xlim(left=1e3)
-    left.legend(frameon=False, fontsize=8, loc="upper left")
+    middle.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, 0.8))
     for letter, axes in zip("abc", (left, middle, right), strict=True):
         axes.set_title(letter, loc="left", fontweight="bold", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
