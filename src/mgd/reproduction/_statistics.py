@@ -47,6 +47,16 @@ def median(times: np.ndarray) -> tuple[float, float, float]:
     return _with_interval(_resampled(times, 0), times)
 
 
+def in_words(time: np.ndarray) -> str:
+    """A time and its interval.
+
+    >>> in_words(np.array([2000.0, 1500.0, np.inf]))
+    '2,000 [1,500, never]'
+    """
+    middle, low, high = (f"{t:,.0f}" if np.isfinite(t) else "never" for t in time)
+    return f"{middle} [{low}, {high}]"
+
+
 def median_ratio(times: np.ndarray, reference: np.ndarray) -> tuple[float, float, float]:
     """Median over median of reference, and the bootstrap 95 % interval; infinite where most never arrive.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from ._statistics import BOUND, first_time, median
+from ._statistics import BOUND, first_time, in_words, median
 from ._study import Row, Run, Study, Work
 
 if TYPE_CHECKING:
@@ -182,24 +182,15 @@ def rows(data: xr.Dataset) -> list[Row]:
             here = data.sel({f"{kind}_tau": tau})
             eta, time = float(here[f"{kind}_largest"]), here[f"{kind}_time"].values
             against = f"{eta / (rate / slowdown(tau)):.2f} of the theory's"
-            ours = (
-                f"largest rate {eta:.3g} (to × {_FACTOR}), {against}; {_time(time)} at η = {here[f'{kind}_best']:.3g}"
-            )
+            ours = f"largest rate {eta:.3g} (to × {_FACTOR}), {against}; {in_words(time)} measurements at η = {here[f'{kind}_best']:.3g}"
             published = "η_max ∝ 1/(1 + (P − 1)/τ_θ) (theory)"
             made.append(Row(f"NIST7x7, τ_θ = τ_x = {tau}", published, ours, f"{engine} engine, batch {_BATCH}, {how}"))
     for tau in data.hold_tau.values:
         here = data.sel(hold_tau=tau)
-        ours = f"{_time(here.hold_time.values)} at η = {here.hold_best:.3g}"
+        ours = f"{in_words(here.hold_time.values)} measurements at η = {here.hold_best:.3g}"
         what = f"NIST7x7, τ_θ = {_HELD}, τ_x = {tau}: {_HELD // tau} samples a window"
         made.append(Row(what, "batch = τ_θ/τ_x", ours, f"sampled engine, one sample a measurement, {how}"))
     return made
-
-
-def _time(time: np.ndarray) -> str:
-    if not np.isfinite(time[0]):
-        return "not reached"
-    high = f"{time[2]:,.0f}" if np.isfinite(time[2]) else "never"
-    return f"{time[0]:,.0f} measurements [{time[1]:,.0f}, {high}]"
 
 
 STUDIES = {"tau-theta": Study(cells, (1, 8), assemble, draw, rows)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from ._statistics import BOUND, first_time, median
+from ._statistics import BOUND, first_time, in_words, median
 from ._study import Row, Run, Study, Work
 from ._tau_theta import THRESHOLD, grid, slowdown
 
@@ -136,7 +136,9 @@ def rows(data: xr.Dataset) -> list[Row]:
     made = []
     for k in range(data.sizes["case"]):
         case = data.isel(case=k)
-        loads, measured = (_said(case[f"{name}_to_threshold"].values) for name in ("sample_loads", "cost_measurements"))
+        loads, measured = (
+            in_words(case[f"{name}_to_threshold"].values) for name in ("sample_loads", "cost_measurements")
+        )
         end = int(case.cost_measurements[-1])
         engine = "measured" if case.measured else "sampled"
         how = (
@@ -148,11 +150,6 @@ def rows(data: xr.Dataset) -> list[Row]:
             ours = f"{THRESHOLD:.0%} not reached by most: median {case.accuracy[:, -1].median():.1%}"
         made.append(Row(f"NIST7x7, one sample at a time, τ_θ = τ_x = {int(case.tau_x)}", "—", ours, how))
     return made
-
-
-def _said(time: np.ndarray) -> str:
-    high = f"{time[2]:,.0f}" if np.isfinite(time[2]) else "never"
-    return f"{time[0]:,.0f} [{time[1]:,.0f}, {high}]"
 
 
 STUDIES = {"tau-x": Study(cells, (1, 6), assemble, draw, rows)}
