@@ -4,6 +4,8 @@ import numpy as np
 
 _Z = 1.959964  # 95 % of a normal law, two-sided
 _DRAWS = 2000
+# The coordinate of what has an interval.
+BOUND = ("bound", np.arange(3), {"long_name": "0: the value; 1 and 2: ends of its 95 % interval"})
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -43,6 +45,16 @@ def first_time(values: np.ndarray, at: np.ndarray, threshold: float) -> np.ndarr
 def median(times: np.ndarray) -> tuple[float, float, float]:
     """The median of times, some of which may be infinite, and its bootstrap 95 % interval."""
     return _with_interval(_resampled(times, 0), times)
+
+
+def in_words(time: np.ndarray) -> str:
+    """A time and its interval.
+
+    >>> in_words(np.array([2000.0, 1500.0, np.inf]))
+    '2,000 [1,500, never]'
+    """
+    middle, low, high = (f"{t:,.0f}" if np.isfinite(t) else "never" for t in time)
+    return f"{middle} [{low}, {high}]"
 
 
 def median_ratio(times: np.ndarray, reference: np.ndarray) -> tuple[float, float, float]:
