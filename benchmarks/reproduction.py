@@ -18,9 +18,14 @@ _HEAD = "| what | published | ours | how |\n|---|---|---|---|\n"
 
 
 def table(rows: list[dict[str, str]]) -> str:
-    """Rows as Markdown."""
-    cells = ("what", "published", "ours", "how")
-    return _HEAD + "\n".join("| " + " | ".join(row[cell].replace("|", "\\|") for cell in cells) + " |" for row in rows)
+    """Rows as Markdown; what is said again of the row before is left out."""
+    lines, before = [_HEAD], ""
+    for row in rows:
+        how = "as above" if row["how"] == before else row["how"]
+        cells = (row["what"], row["published"], row["ours"], how)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
+        before = row["how"]
+    return "".join(lines)
 
 
 def main(folder: Path) -> None:
@@ -31,7 +36,7 @@ def main(folder: Path) -> None:
             print(f"{name}: not in {folder}, left as it is")
             continue
         made = table(json.loads(path.read_text(encoding="utf-8")))
-        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
+        pattern = rf"(<!-- {name} -->\n)(?:(?!<!--).)*(<!-- end -->)"
         page, n = re.subn(pattern, lambda match, made=made: match[1] + made + match[2], page, flags=re.DOTALL)
         if n != 1:
             raise SystemExit(f"docs/reproduction.md has no place for {name}: <!-- {name} --> … <!-- end -->")
@@ -39,7 +44,7 @@ def main(folder: Path) -> None:
         figure.parent.mkdir(exist_ok=True)
         # Few colours: a sixth of the size.
         Image.open(folder / name / "figure.png").convert("RGB").quantize(64).save(figure, optimize=True)
-        print(f"{name}: {made.count(chr(10)) - 1} rows, {figure.stat().st_size // 1000} kB")
+        print(f"{name}: {made.count(chr(10)) - 2} rows, {figure.stat().st_size // 1000} kB")
     (DOCS / "reproduction.md").write_text(page, encoding="utf-8")
 
 
