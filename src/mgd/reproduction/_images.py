@@ -33,8 +33,8 @@ _QUICK = {1000: (100_000, 1), 100: (20_000, 1)}
 # A larger batch makes for less noise by the choice of images: it costs inferences, not measurements. Walsh codes are
 # balanced over their period of 16 or 32 windows, in which much of their noise cancels.
 _BEST_BATCH = {"fashion-mnist": 400, "cifar10": 500}
-_UPDATES = {"fashion-mnist": 12_000, "cifar10": 15_000}
-_CHECKED = 20_000
+_UPDATES = {"fashion-mnist": 12_000, "cifar10": 12_000}
+_CHECKED = {"fashion-mnist": 20_000, "cifar10": 10_000}
 _MOST_CHIPS = 6
 
 
@@ -56,7 +56,7 @@ def cells(task: str, quick: bool) -> Mapping[str, Run | Work]:
     descent = {"algorithm": "backprop", "learning_rate": _RATES[task]["backprop"]}
     updates, chips = (300, 1) if quick else (_UPDATES[task], 2)
     found["backprop"] = Run({**common, **descent, "steps": updates, "replicas": chips})
-    n, chips = (3_000, 2) if quick else (_CHECKED, 2)
+    n, chips = (3_000, 2) if quick else (_CHECKED[task], 2)
     # Other chips, the same settings, with a constant rate, on both engines.
     for tau in (100,) if quick else (100, 1000):
         check = {"schedule": "constant", "log_every": n // tau // 5 * tau}
