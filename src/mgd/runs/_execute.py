@@ -109,9 +109,9 @@ def _session(config: RunConfig, task: Task) -> Session:
 
 def _run(session: Session, config: RunConfig, folder: Path, on_progress: OnProgress) -> None:
     try:
-        _checkpoint(session, config, folder)
-        due = time.monotonic() + CHECKPOINT_SECONDS
         with _stop_requested() as stop:
+            _checkpoint(session, config, folder)
+            due = time.monotonic() + CHECKPOINT_SECONDS
             while not session.finished:
                 session.advance()
                 on_progress(session)
