@@ -122,10 +122,7 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
     cores = sorted(os.sched_getaffinity(0))
     workers = min(workers, len(todo))
     context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    for k in range(workers):
-        queue.put(cores[k::workers])
-    pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(queue, os.getpid()))
+    pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(cores, workers, os.getpid()))
     stopped: list[int] = []
     before = {s: signal.signal(s, lambda number, _: stopped.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -156,9 +153,10 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
             signal.signal(s, handler)
 
 
-def _settle(queue: multiprocessing.Queue, parent: int) -> None:
+def _settle(cores: list[int], workers: int, parent: int) -> None:
     """Gives a worker its cores, before JAX counts them, and lets it end if its parent does."""
-    os.sched_setaffinity(0, queue.get())
+    number = int(multiprocessing.current_process().name.rpartition("-")[2])  # they are numbered as they start
+    os.sched_setaffinity(0, cores[number % workers :: workers])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked, and asks its workers
 
     def watch() -> None:

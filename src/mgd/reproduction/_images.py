@@ -22,7 +22,7 @@ _HELD_OUT = 1000
 # Chosen on the samples held out, never on the test set.
 _RATES = {
     "fashion-mnist": {"best": 0.06, 1: 0.0002, 10: 0.002, 100: 0.01, 1000: 0.05, "backprop": 0.1},
-    "cifar10": {"best": 0.07, 1: 0.0002, 10: 0.002, 100: 0.01, 1000: 0.05, "backprop": 0.1},
+    "cifar10": {"best": 0.035, 1: 0.0002, 10: 0.002, 100: 0.01, 1000: 0.05, "backprop": 0.1},
 }
 # For each window, the measurements to which it is simulated, and chips: what two cores can do in the time said.
 _FULL = {
@@ -32,7 +32,7 @@ _FULL = {
 _QUICK = {1000: (100_000, 1), 100: (20_000, 1)}
 # A larger batch makes for less noise by the choice of images: it costs inferences, not measurements. Walsh codes are
 # balanced over their period of 16 or 32 windows, in which much of their noise cancels.
-_BEST_BATCH = {"fashion-mnist": 400, "cifar10": 500}
+_BEST_BATCH = {"fashion-mnist": 400, "cifar10": 200}
 _UPDATES = {"fashion-mnist": 12_000, "cifar10": 12_000}
 _CHECKED = {"fashion-mnist": 20_000, "cifar10": 10_000}
 _MOST_CHIPS = 6
