@@ -30,6 +30,7 @@ def test_the_commands_are_these():
         ("resume",),
         ("show",),
         ("time",),
+        ("reproduce",),
         ("list",),
         ("data",),
         ("data", "fetch"),
