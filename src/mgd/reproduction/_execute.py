@@ -136,6 +136,7 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
             on_progress(total - len(waiting), total, _share(cells, folder))
             if stopped:
                 raise Interrupted("", step=0)
+        pool.shutdown()
     except (Interrupted, BrokenProcessPool) as error:
         if isinstance(error, BrokenProcessPool) and not stopped:
             raise RunError(
@@ -147,8 +148,8 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
         raise Interrupted(message, step=done) from None
     finally:
         for process in multiprocessing.active_children():
-            process.terminate()  # a training run writes its checkpoint and ends
-        pool.shutdown(wait=True, cancel_futures=True)
+            process.terminate()  # after an error or a stop: a training run writes its checkpoint and ends
+        pool.shutdown(cancel_futures=True)
         for s, handler in before.items():
             signal.signal(s, handler)
 

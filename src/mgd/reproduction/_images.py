@@ -140,7 +140,7 @@ def draw(data: xr.Dataset) -> Figure:
     axes.set(xlabel=f"cost measurements (each of {_BATCH} images)", ylabel="accuracy on the official test set (%)")
     axes.set_xlim(left=500)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.17))
     return figure
 
 
