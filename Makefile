@@ -19,6 +19,7 @@ test-slow: $(VENV)/dev
 # Speed, as ratios to what this machine can do. Needs a C compiler with OpenMP.
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/measured.py
+	$(BIN)/python benchmarks/gradients.py
 
 # Every published result, in full, and the page of them: some hours.
 reproduction: $(VENV)/run

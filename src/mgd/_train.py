@@ -175,7 +175,7 @@ class Session:
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
         self._engine, self._stride = _engine(engine, chip, algorithm, n_replicas, batch)
-        self.engine = {Measured: "measured", Sampled: "sampled", Backpropagated: "backprop"}[type(self._engine)]
+        self.engine = self._engine.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train), Data.of(task.test)
         self._chunk = 1

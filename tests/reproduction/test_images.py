@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from mgd import RunError
 from mgd.algorithm import TimeConstants, discrete
 from mgd.reproduction._cell import write_zarr
 from mgd.reproduction._images import _FULL, STUDIES, _percent
@@ -87,3 +88,9 @@ def test_the_figure_has_a_line_for_each_window(tmp_path):
 def test_an_interval_is_of_the_mean():
     assert _percent(np.array([0.5, 0.52, np.nan])) == "(51.0 ± 12.7) %"
     assert _percent(np.array([0.5, np.nan])) == "50.0 % (1 chip)"
+
+
+def test_a_cell_that_diverged_is_named():
+    cells = results() | {"tau-100": xr.Dataset(attrs={"diverged": 25000})}
+    with pytest.raises(RunError, match=r"^cifar10, tau-100: diverged at step 25000; its learning rate is too high$"):
+        STUDIES["cifar10"].assemble(cells)

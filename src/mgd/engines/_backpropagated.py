@@ -1,6 +1,6 @@
 """The engine of ordinary gradient descent."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -21,6 +21,7 @@ class Backpropagated(eqx.Module):
         batch: samples in a mini-batch.
     """
 
+    name: ClassVar[str] = "backprop"
     chip: AbstractChip
     algorithm: Backprop
     batch: int = eqx.field(static=True, default=1)

@@ -1,7 +1,7 @@
 """The measured engine: ask → simulated chip → tell, compiled once, for many replicas at a time."""
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ class Measured(eqx.Module):
             algorithm's `hold`. Bits are then the same for cuts at multiples of it.
     """
 
+    name: ClassVar[str] = "measured"
     chip: AbstractChip
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)

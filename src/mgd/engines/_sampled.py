@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -58,6 +58,7 @@ class Sampled(eqx.Module):
         docs/sampled-engine.md and tested against the measured engine.
     """
 
+    name: ClassVar[str] = "sampled"
     chip: AbstractChip
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)

@@ -10,7 +10,6 @@ import numpy as np
 import optax
 import xarray as xr
 from matplotlib.figure import Figure
-from scipy import stats
 
 from ..algorithm import Algorithm, TimeConstants, discrete
 from ..chips import AbstractChip, cnn, mlp
@@ -19,6 +18,7 @@ from ..engines import Data, Measured, Sampled
 from ..engines._replicas import in_front
 from ..engines._windows import gradient_of
 from ..perturbations import LFSR, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
+from ._statistics import student_half
 from ._study import Row, Run, Study, Work
 
 _TITLES = {"parity": "4-bit parity, 4-4-1", "nist7x7": "NIST7x7, 49-4-4", "fashion-mnist": "Fashion-MNIST, CNN"}
@@ -166,8 +166,7 @@ def _curve(data: xr.Dataset, task: str, family: str) -> tuple[np.ndarray, np.nda
         return np.zeros(0), np.zeros(0), np.zeros(0), 0
     angle = data.angle.sel(task=task, family=family).dropna("measurements", how="all").dropna("seed", how="all")
     n = angle.sizes["seed"]
-    student = float(stats.t.ppf(0.975, n - 1)) if n > 1 else 0.0
-    half = student * angle.std("seed", ddof=min(1, n - 1)).values / math.sqrt(n)
+    half = student_half(angle.std("seed", ddof=min(1, n - 1)).values, n)
     return angle.measurements.values, angle.mean("seed").values, half, n
 
 

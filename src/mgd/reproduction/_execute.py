@@ -21,6 +21,7 @@ from .._errors import Interrupted, RunError
 from .._version import __version__
 from ..runs._directory import only_writer
 from ..runs._replace import replace_file
+from ..runs._stop import stop_requested
 from ._cell import compute_cell, fraction_done, is_done, read_result, write_zarr
 from ._study import Row, Run, Study, Work, study_named
 
@@ -121,37 +122,32 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
         return
     cores = sorted(os.sched_getaffinity(0))
     workers = min(workers, len(todo))
+    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(cores, workers, os.getpid()))
-    stopped: list[int] = []
-    before = {s: signal.signal(s, lambda number, _: stopped.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        waiting: set[Future] = {
-            pool.submit(compute_cell, cell, str(folder / "cells" / name)) for name, cell in todo.items()
-        }
-        while waiting:
-            done, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
-            on_progress(total - len(waiting), total, _share(cells, folder))
-            if stopped:
-                raise Interrupted("", step=0)
+        with stop_requested() as stop:
+            waiting: set[Future] = {
+                pool.submit(compute_cell, cell, str(folder / "cells" / name)) for name, cell in todo.items()
+            }
+            while waiting and not stop():
+                done, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                on_progress(total - len(waiting), total, _share(cells, folder))
+            if waiting:
+                n = sum(is_done(folder / "cells" / name) for name in cells)
+                raise Interrupted(f"stopped with {n} of {total} cells done; go on with the same command", step=n)
         pool.shutdown()
-    except (Interrupted, BrokenProcessPool) as error:
-        if isinstance(error, BrokenProcessPool) and not stopped:
-            raise RunError(
-                f"a worker of {folder} died (out of memory?); what is computed is kept: give the command again, "
-                "with --workers 1 if memory is short"
-            ) from None
-        done = sum(is_done(folder / "cells" / name) for name in cells)
-        message = f"stopped with {done} of {total} cells done; go on with the same command"
-        raise Interrupted(message, step=done) from None
+    except BrokenProcessPool:
+        raise RunError(
+            f"a worker of {folder} died (out of memory?); what is computed is kept: give the command again, "
+            "with --workers 1 if memory is short"
+        ) from None
     finally:
-        for process in multiprocessing.active_children():
+        for process in set(multiprocessing.active_children()) - others:
             process.terminate()  # after an error or a stop: a training run writes its checkpoint and ends
         pool.shutdown(cancel_futures=True)
-        for s, handler in before.items():
-            signal.signal(s, handler)
 
 
 def _settle(cores: list[int], workers: int, parent: int) -> None:

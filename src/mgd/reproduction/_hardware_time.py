@@ -46,11 +46,11 @@ def backprop(task: str, goal: float, data: str | None) -> xr.Dataset:
     """Seconds that backprop takes on this machine, compilation and evaluation left out, until a chip reaches a goal."""
     from ..runs import RunConfig, resolve
     from ..runs._build import build_task
-    from ..runs._execute import _session
+    from ..runs._execute import make_session
 
     settings = {"task": task, "algorithm": "backprop", "replicas": 1, "log_every": 100, "data": data}
     config = resolve(RunConfig.of(settings | ({"bits": 4, "replicas": 8} if task == "parity" else {})))
-    session, rates, reached = _session(config, build_task(config)), [], None
+    session, rates, reached = make_session(config, build_task(config)), [], None
     while not session.finished and reached is None:
         before = session.snapshot.step
         session.advance()

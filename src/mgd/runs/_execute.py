@@ -2,10 +2,8 @@
 
 import json
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +34,7 @@ from ._directory import (
 )
 from ._presets import resolve
 from ._replace import replace_file
+from ._stop import stop_requested
 
 CHECKPOINT_SECONDS = 15.0
 # At most one part in this of the time goes into writing checkpoints.
@@ -64,7 +63,7 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
     """
     config = resolve(config)
     check_out(out)
-    session = _session(config, build_task(config))
+    session = make_session(config, build_task(config))
     folder = make_directory(out, config.task)
     with only_writer(folder):
         write_config(folder, config)
@@ -86,13 +85,14 @@ def resume(folder: Path, *, on_progress: OnProgress = lambda session: None) -> P
     config = resolve(read_config(folder))
     with only_writer(folder):
         if not is_finished(folder):
-            session = _session(config, build_task(config))
+            session = make_session(config, build_task(config))
             session.snapshot = read_checkpoint(folder, session.snapshot, config.identity()) or session.snapshot
             _run(session, config, folder, on_progress)
     return folder
 
 
-def _session(config: RunConfig, task: Task) -> Session:
+def make_session(config: RunConfig, task: Task) -> Session:
+    """A session of resolved settings, at its start."""
     settings = config.model_dump()
     return Session(
         build_chip(config, task),
@@ -109,7 +109,7 @@ def _session(config: RunConfig, task: Task) -> Session:
 
 def _run(session: Session, config: RunConfig, folder: Path, on_progress: OnProgress) -> None:
     try:
-        with _stop_requested() as stop:
+        with stop_requested() as stop:
             _checkpoint(session, config, folder)
             due = time.monotonic() + CHECKPOINT_SECONDS
             while not session.finished:
@@ -201,25 +201,3 @@ def _chance(task: Task) -> float:
     y = task.test.y
     shares = [y.mean(), 1 - y.mean()] if y.shape[1] == 1 else y.mean(0)
     return float(max(shares))
-
-
-@contextmanager
-def _stop_requested() -> Iterator[Callable[[], bool]]:
-    """Turns Ctrl-C and SIGTERM into a question that is asked between pieces; a second Ctrl-C is not held back."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    try:
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread, where signals do not arrive
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
