@@ -3,8 +3,10 @@
     MgdError
     ├── DataError        a data file is missing, corrupt, or not what its checksum says
     ├── RunError         a run directory or checkpoint cannot be used as asked
+    ├── HardwareError    an instrument does not answer, answers wrongly, or is not the one that was meant
     └── DivergedError    a measured cost was NaN or infinite
 
+    LimitError           a ValueError: a value outside an instrument's limits, of which nothing was sent
     Interrupted          a run was asked to stop, and its checkpoint is written
 
     MgdWarning           a setting that will run, but hardly do what was meant
@@ -25,6 +27,21 @@ class RunError(MgdError):
     """A run directory or a checkpoint cannot be used as asked."""
 
 
+class HardwareError(MgdError):
+    """An instrument does not answer, answers wrongly, or is not the one that was meant.
+
+    The message has the address, the command, the reply and what to do.
+
+    Attributes:
+        passing: whether opening the instrument anew and asking again may help (a time-out, a lost line, a garbled
+            reply), or not (a wrong identity, a chip that is in use).
+    """
+
+    def __init__(self, message: str, *, passing: bool = False):
+        super().__init__(message)
+        self.passing = passing
+
+
 class DivergedError(MgdError):
     """A measured cost was NaN or infinite.
 
@@ -35,6 +52,10 @@ class DivergedError(MgdError):
     def __init__(self, message: str, *, step: int):
         super().__init__(message)
         self.step = step
+
+
+class LimitError(ValueError):
+    """A value outside an instrument's limits; nothing of it was sent."""
 
 
 class Interrupted(Exception):

@@ -1,0 +1,116 @@
+"""What an instrument is: a chip behind I/O. Nothing here imports JAX."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, NoReturn, Self
+
+import numpy as np
+from jaxtyping import Float
+
+from .._errors import HardwareError
+from ._limits import Limits
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who an instrument says it is, as in a reply to `*IDN?`.
+
+    Attributes:
+        maker: who made it.
+        model: of which kind it is.
+        serial: which piece it is; a calibration belongs to one.
+        version: of its firmware.
+    """
+
+    maker: str
+    model: str
+    serial: str
+    version: str = ""
+
+    def __str__(self) -> str:
+        return ",".join((self.maker, self.model, self.serial, self.version))
+
+
+class AbstractInstrument(ABC):
+    """A chip behind I/O: a context manager with limits and a safe state.
+
+    Subclasses give the abstract verbs, and of the optional ones those that `reads`, `own_line` and
+    `most_together` say they have. They need not check what they are given: `opened` puts a guard around an
+    instrument that refuses wrong shapes, NaN and values outside `limits` before anything is sent, and sees to
+    the safe state. Verbs that talk to the chip raise `HardwareError`, with `passing=True` where opening anew
+    and asking again may help; training then does so, and gives the chip its sample and parameters again.
+
+    Values are float32 NumPy arrays; θ and θ̃ are in the unit of `limits`.
+
+    Attributes:
+        address: where it is, for messages and so that no two programs use one chip: a resource name, a file.
+        n_params: P.
+        limits: what each parameter, its perturbation included, may be set to.
+        reads: "cost" if the chip measures its cost (`measure_cost`), "outputs" if it gives its outputs
+            (`read_outputs`) and the cost is worked out on the host, "both" if both.
+        own_line: whether θ̃ has lines of its own (`perturb`); if not, θ + θ̃ is set as parameters.
+        most_together: how many perturbations `measure_batch` takes at most; 0 if there is no `measure_batch`.
+        settle_seconds: from a set parameter to a cost that can be read. The instrument itself waits for what is
+            left of it in `measure_cost` and `read_outputs`, so that the host can work meanwhile.
+    """
+
+    address: str
+    n_params: int
+    limits: Limits
+    reads: Literal["cost", "outputs", "both"] = "cost"
+    own_line: bool = False
+    most_together: int = 0
+    settle_seconds: float = 0.0
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connects; also again after `close`, when the line was lost."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Disconnects. It must not raise, and may be called twice."""
+
+    @abstractmethod
+    def identify(self) -> Identity:
+        """Who is there."""
+
+    @abstractmethod
+    def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
+        """Sets all parameters, and takes the perturbation off."""
+
+    @abstractmethod
+    def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        """Puts a batch of inputs in front of the chip, to stay there; targets, for chips that measure their cost."""
+
+    @abstractmethod
+    def safe_state(self) -> None:
+        """Puts the chip where it can be left."""
+
+    def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
+        """Puts θ̃ on its own lines, beside the parameters as they are set."""
+        self._lacks("perturb")
+
+    def measure_cost(self) -> float:
+        """The cost, averaged over the batch in front of the chip."""
+        self._lacks("measure_cost")
+
+    def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
+        """The outputs for the batch in front of the chip."""
+        self._lacks("read_outputs")
+
+    def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+        """The cost at each of these: of what `perturb` would be given, or `set_parameters` if there is no own line."""
+        self._lacks("measure_batch")
+
+    def _lacks(self, verb: str) -> NoReturn:
+        raise HardwareError(f"{self.address}: a {type(self).__name__} has no {verb}; see its reads and most_together")
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self.safe_state()
+        finally:
+            self.close()

@@ -1,0 +1,139 @@
+"""An instrument made of a lab's own functions. Nothing here imports JAX."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from ._base import AbstractInstrument, Identity
+from ._limits import Limits
+
+Vector = Float[np.ndarray, " p"]
+
+
+class Callables(AbstractInstrument):
+    """An instrument made of functions; made by `from_callables`."""
+
+    def __init__(self, *, address: str, limits: Limits, settle_seconds: float, verbs: dict[str, Callable | None]):
+        self.address, self.limits, self.n_params = address, limits, limits.low.size
+        self.settle_seconds = settle_seconds
+        cost, outputs = verbs["measure_cost"] is not None, verbs["read_outputs"] is not None
+        self.reads = "both" if cost and outputs else "cost" if cost else "outputs"
+        self.own_line = verbs["perturb"] is not None
+        self.most_together = 1_000_000 if verbs["measure_batch"] is not None else 0
+        self._verbs = verbs
+        self._settled_at = 0.0
+
+    def open(self) -> None:
+        self._call("open")
+
+    def close(self) -> None:
+        self._call("close")
+
+    def identify(self) -> Identity:
+        found = self._call("identify")
+        return found if isinstance(found, Identity) else Identity("", "", str(found or self.address))
+
+    def set_parameters(self, theta: Vector) -> None:
+        self._call("set_parameters", theta)
+        self._settled_at = time.monotonic() + self.settle_seconds
+
+    def perturb(self, perturbation: Vector) -> None:
+        self._call("perturb", perturbation)
+        self._settled_at = time.monotonic() + self.settle_seconds
+
+    def present(self, x: np.ndarray, target: np.ndarray) -> None:
+        self._call("present", x, target)
+        self._settled_at = time.monotonic() + self.settle_seconds
+
+    def measure_cost(self) -> float:
+        self._settle()
+        return self._call("measure_cost")
+
+    def read_outputs(self) -> np.ndarray:
+        self._settle()
+        return self._call("read_outputs")
+
+    def measure_batch(self, signals: np.ndarray) -> np.ndarray:
+        return self._call("measure_batch", signals)
+
+    def safe_state(self) -> None:
+        if self._verbs["safe_state"] is not None:
+            self._call("safe_state")
+        else:
+            self.set_parameters((self.limits.low + self.limits.high) / 2)
+
+    def _call(self, name: str, *arguments):
+        verb = self._verbs[name]
+        return None if verb is None else verb(*arguments)
+
+    def _settle(self) -> None:
+        left = self._settled_at - time.monotonic()
+        if left > 0:
+            time.sleep(left)
+
+
+def from_callables(
+    *,
+    set_parameters: Callable[[Vector], object],
+    limits: Limits,
+    measure_cost: Callable[[], float] | None = None,
+    read_outputs: Callable[[], np.ndarray] | None = None,
+    present: Callable[[np.ndarray, np.ndarray], object] | None = None,
+    perturb: Callable[[Vector], object] | None = None,
+    measure_batch: Callable[[np.ndarray], np.ndarray] | None = None,
+    identify: Callable[[], str | Identity] | None = None,
+    open: Callable[[], object] | None = None,
+    close: Callable[[], object] | None = None,
+    safe_state: Callable[[], object] | None = None,
+    settle_seconds: float = 0.0,
+    address: str = "callables",
+) -> AbstractInstrument:
+    """An instrument made of the functions that a lab has: the smallest way to bring a chip.
+
+    Args:
+        set_parameters: sets all P parameters, a float32 array in the unit of `limits`.
+        limits: the range of each parameter.
+        measure_cost: the cost of the batch in front of the chip; this or `read_outputs` is needed.
+        read_outputs: the chip's outputs for it, (batch, outputs).
+        present: puts inputs and targets in front of the chip; without it the chip has no inputs.
+        perturb: puts θ̃ on lines of its own.
+        measure_batch: costs of many perturbations at once.
+        identify: who is there: a serial number or an `Identity`.
+        open: connects.
+        close: disconnects.
+        safe_state: makes the chip safe; by default every parameter goes to the middle of its range.
+        settle_seconds: from a set parameter to a cost that can be read.
+        address: what it is called in messages, and by which it is kept from two programs.
+
+    Raises:
+        ValueError: if there is nothing to measure with.
+
+    >>> import numpy as np
+    >>> volts = np.zeros(2, np.float32)
+    >>> chip = from_callables(
+    ...     set_parameters=lambda theta: np.copyto(volts, theta),
+    ...     measure_cost=lambda: float(np.sum((volts - 1) ** 2)),
+    ...     limits=Limits.uniform(2, -5.0, 5.0, "V"),
+    ... )
+    >>> with chip:
+    ...     chip.set_parameters(np.array([1.0, 3.0], np.float32))
+    ...     chip.measure_cost()
+    4.0
+    """
+    if measure_cost is None and read_outputs is None:
+        raise ValueError("an instrument needs measure_cost or read_outputs, got neither")
+    verbs: dict[str, Callable | None] = {
+        "open": open,
+        "close": close,
+        "identify": identify,
+        "set_parameters": set_parameters,
+        "perturb": perturb,
+        "present": present,
+        "measure_cost": measure_cost,
+        "read_outputs": read_outputs,
+        "measure_batch": measure_batch,
+        "safe_state": safe_state,
+    }
+    return Callables(address=address, limits=limits, settle_seconds=settle_seconds, verbs=verbs)

@@ -1,0 +1,63 @@
+"""What an instrument's parameters may be set to. Nothing here imports JAX."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from .._errors import LimitError
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """The range of each parameter.
+
+    Args:
+        low: smallest value of each.
+        high: largest value of each.
+        unit: of both, of θ and of θ̃: volts, milliamperes, or whatever the chip is set in.
+
+    Raises:
+        ValueError: if there are none, or one is inverted or not finite.
+
+    >>> limits = Limits.uniform(3, -5.0, 5.0, "V")
+    >>> limits.check(np.array([0.0, 5.5, 0.0], np.float32), "parameter")
+    Traceback (most recent call last):
+    mgd._errors.LimitError: parameter 1 would be set to 5.5 V, outside its limits of -5 … 5 V: nothing was sent; ...
+    """
+
+    low: Float[np.ndarray, " p"]
+    high: Float[np.ndarray, " p"]
+    unit: str = ""
+
+    def __post_init__(self):
+        low, high = (np.array(side, np.float32, ndmin=1) for side in (self.low, self.high))
+        if low.shape != high.shape or low.ndim != 1 or not low.size:
+            raise ValueError(f"limits need a low and a high for each parameter, got {low.shape} and {high.shape}")
+        wrong = ~(low < high) | ~np.isfinite(low) | ~np.isfinite(high)
+        if wrong.any():
+            k = int(np.argmax(wrong))
+            raise ValueError(
+                f"limits of parameter {k} must be finite with low < high, got {low[k]:g} … {high[k]:g} {self.unit}"
+            )
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
+
+    @staticmethod
+    def uniform(n_params: int, low: float, high: float, unit: str = "") -> "Limits":
+        """The same range for every parameter."""
+        return Limits(np.full(n_params, low, np.float32), np.full(n_params, high, np.float32), unit)
+
+    def check(self, values: Float[np.ndarray, "*many p"], what: str) -> None:
+        """Raises: LimitError: if one of these is outside, or NaN; the last axis is that of parameters."""
+        if (values >= self.low).all() and (values <= self.high).all():
+            return
+        outside = ~((values >= self.low) & (values <= self.high))
+        *_, k = np.argwhere(outside)[0]
+        value = values[tuple(np.argwhere(outside)[0])]
+        raise LimitError(
+            f"{what} {k} would be set to {value:.6g} {self.unit}".rstrip()
+            + f", outside its limits of {self.low[k]:g} … {self.high[k]:g} {self.unit}".rstrip()
+            + ": nothing was sent; lower the learning rate or the amplitude, or let parameters saturate "
+            '(at_limit = "saturate")'
+        )

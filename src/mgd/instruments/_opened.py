@@ -1,0 +1,206 @@
+"""An instrument in use: one program at a time, checked before anything is sent, safe when it is left."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from .._errors import HardwareError, MgdError
+from ._base import AbstractInstrument, Identity
+
+
+class Guarded(AbstractInstrument):
+    """An instrument behind checks: of what it is given, before anything is sent, and of what it answers.
+
+    Args:
+        inner: the instrument.
+
+    Raises:
+        LimitError: from `set_parameters`, `perturb` and `measure_batch`, if a parameter would leave its limits.
+        ValueError: from these, if an array has the wrong shape.
+        HardwareError: if a reply is NaN, infinite, or of the wrong shape.
+    """
+
+    def __init__(self, inner: AbstractInstrument):
+        self.inner = inner
+        self.address, self.n_params, self.limits = inner.address, inner.n_params, inner.limits
+        self.reads, self.own_line, self.most_together = inner.reads, inner.own_line, inner.most_together
+        self.settle_seconds = inner.settle_seconds
+        self._theta = np.zeros(self.n_params, np.float32)
+        self._shown: tuple[int, ...] = ()
+
+    def open(self) -> None:
+        self.inner.open()
+        # What only the open chip knows (a count, limits it reports) may have come.
+        self.n_params, self.limits = self.inner.n_params, self.inner.limits
+        if self.limits.low.size != self.n_params:
+            self.inner.close()
+            raise HardwareError(
+                f"{self.address}: {self.n_params} parameters and limits for {self.limits.low.size}: "
+                "give limits for each, or one for all"
+            )
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def identify(self) -> Identity:
+        return self.inner.identify()
+
+    def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
+        theta = self._vector(theta)
+        self.limits.check(theta, "parameter")
+        self.inner.set_parameters(theta)
+        self._theta = theta
+
+    def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
+        perturbation = self._vector(perturbation)
+        self.limits.check(self._theta + perturbation, "with its perturbation, parameter")
+        self.inner.perturb(perturbation)
+
+    def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        if len(x) != len(target) or len(x) == 0:
+            raise ValueError(f"a batch needs as many targets as inputs, got {len(x)} and {len(target)}")
+        self.inner.present(x, target)
+        self._shown = target.shape
+
+    def measure_cost(self) -> float:
+        return self._finite(self.inner.measure_cost(), (), "measure_cost").item()
+
+    def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
+        return self._finite(self.inner.read_outputs(), self._shown, "read_outputs")
+
+    def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+        signals = np.asarray(signals, np.float32)
+        if signals.ndim != 2 or signals.shape[1] != self.n_params or not 0 < len(signals) <= self.most_together:
+            raise ValueError(
+                f"{self.address} takes 1 to {self.most_together} rows of {self.n_params}, got shape {signals.shape}"
+            )
+        self.limits.check(signals + self._theta if self.own_line else signals, "in a batch, parameter")
+        return self._finite(self.inner.measure_batch(signals), (len(signals),), "measure_batch")
+
+    def safe_state(self) -> None:
+        self.inner.safe_state()
+
+    def _vector(self, values: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+        values = np.asarray(values, np.float32)
+        if values.shape != (self.n_params,):
+            raise ValueError(f"{self.address} has {self.n_params} parameters, got an array of shape {values.shape}")
+        return values
+
+    def _finite(self, reply: object, shape: tuple[int, ...], verb: str) -> np.ndarray:
+        values = np.asarray(reply, np.float32)
+        if values.shape != shape:
+            raise HardwareError(
+                f"{self.address}: {verb} gave shape {values.shape} where {shape} is due: check the reply's format",
+                passing=True,
+            )
+        if not np.isfinite(values).all():
+            raise HardwareError(
+                f"{self.address}: {verb} gave {values.ravel()[~np.isfinite(values.ravel())][0]}: check the readout",
+                passing=True,
+            )
+        return values
+
+
+@contextmanager
+def opened(instrument: AbstractInstrument, *, serial: str | None = None, alone: bool = True) -> Iterator[Guarded]:
+    """Opens an instrument behind a guard; however the body is left, the chip is put in its safe state.
+
+    Ctrl-C and SIGTERM arrive as exceptions of the body, or as questions that the trainer asks between pieces.
+
+    Args:
+        instrument: not open.
+        serial: that it must have; None for any.
+        alone: whether no other program may use the same address meanwhile.
+
+    Raises:
+        HardwareError: if it cannot be opened, another program uses it, or it is another piece.
+
+    >>> import numpy as np
+    >>> from mgd.instruments import Limits, from_callables
+    >>> state = {}
+    >>> chip = from_callables(
+    ...     set_parameters=lambda theta: state.update(theta=theta),
+    ...     measure_cost=lambda: float((state["theta"] ** 2).sum()),
+    ...     limits=Limits.uniform(3, -1.0, 1.0, "V"),
+    ... )
+    >>> with opened(chip) as guarded:
+    ...     guarded.set_parameters(np.ones(3))
+    ...     guarded.measure_cost()
+    3.0
+    >>> state["theta"].tolist()  # the safe state: the middle of the range
+    [0.0, 0.0, 0.0]
+    """
+    with _alone(instrument.address) if alone else _anyone():
+        guarded = Guarded(instrument)
+        guarded.open()
+        try:
+            _check_identity(guarded, serial)
+            yield guarded
+        finally:
+            leave_safely(guarded)
+
+
+def leave_safely(instrument: AbstractInstrument) -> bool:
+    """Puts a chip in its safe state and closes it; whether it took the safe state (the line may be gone)."""
+    try:
+        instrument.safe_state()
+        return True
+    except (MgdError, OSError):
+        # Once more on a fresh line: what broke may have been the line alone.
+        with suppress(MgdError, OSError):
+            instrument.close()
+            instrument.open()
+            instrument.safe_state()
+            return True
+        return False
+    finally:
+        instrument.close()
+
+
+def _check_identity(instrument: AbstractInstrument, serial: str | None) -> None:
+    identity = instrument.identify()
+    if serial is not None and identity.serial != serial:
+        raise HardwareError(
+            f"{instrument.address}: serial {identity.serial!r} answers ({identity}), {serial!r} is meant: "
+            "connect that chip, or change its serial in the chip file"
+        )
+
+
+@contextmanager
+def _anyone() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _alone(address: str) -> Iterator[None]:
+    """Keeps other programs of this machine from the same chip.
+
+    Raises:
+        HardwareError: if one has it.
+    """
+    import fcntl
+    import os
+
+    import platformdirs
+
+    folder = Path(platformdirs.user_state_dir("mgd")) / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise HardwareError(
+                f"{address} is in use by process {holder}: two trainers on one chip would undo each other's writes; "
+                "stop that one first"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

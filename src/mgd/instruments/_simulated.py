@@ -1,0 +1,130 @@
+"""A simulated chip behind the verbs of an instrument."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..chips import AbstractChip
+from ._base import AbstractInstrument, Identity
+from ._limits import Limits
+
+
+class Simulated(AbstractInstrument):
+    """One piece of a simulated chip, in this process: what a virtual chip serves, and what drivers are tested with.
+
+    Its noise is its own. Without noise, training it gives the measured engine's costs to the bit.
+
+    Args:
+        chip: the design.
+        key: what this piece is made of and what its noise is drawn from; `train` with the same key trains
+            the same piece as replica 0.
+        limits: what its parameters may be set to; by default −10 … 10.
+        own_line: whether θ̃ is handed over apart; if not, the chip is only given their sum.
+
+    >>> import jax, mgd, numpy as np
+    >>> piece = Simulated(mgd.chips.mlp((2, 2, 1)), key=jax.random.key(0))
+    >>> with piece:
+    ...     piece.set_parameters(np.zeros(9, np.float32))
+    ...     piece.present(np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32))
+    ...     piece.measure_cost()
+    0.25
+    """
+
+    reads = "both"
+    most_together = 100_000
+
+    def __init__(self, chip: AbstractChip, *, key: PRNGKeyArray, limits: Limits | None = None, own_line: bool = True):
+        chip_key, _ = jax.random.split(jax.random.fold_in(key, 0))
+        self.chip, self.n_params, self.own_line = chip, chip.n_params, own_line
+        self.limits = limits or Limits.uniform(chip.n_params, -10.0, 10.0)
+        self.address = f"simulated {jax.random.key_data(key).tolist()}"
+        self.start = np.asarray(chip.init(key=chip_key))
+        self._device = chip.fabricate(key=jax.random.fold_in(chip_key, 1))
+        self._keys, self._asked = jax.random.fold_in(chip_key, 2), 0
+        self._theta = self._zero = jnp.zeros(chip.n_params)
+        self._perturbation = self._zero
+        self._x = self._target = jnp.zeros((1, 0))
+
+    def open(self) -> None:
+        """Nothing: it is here."""
+
+    def close(self) -> None:
+        """Nothing: it stays."""
+
+    def identify(self) -> Identity:
+        return Identity("mgd", "simulated", self.address.split()[-1].strip("]"))
+
+    def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
+        self._theta = _write(self.chip, self._theta, jnp.asarray(theta), self._device, self._key())
+        self._perturbation = self._zero
+
+    def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
+        self._perturbation = jnp.asarray(perturbation)
+
+    def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        self._x, self._target = jnp.asarray(x), jnp.asarray(target)
+
+    def measure_cost(self) -> float:
+        cost, self._device = _measure(
+            self.chip, self._theta, self._perturbation, self._x, self._target, self._device, self._key()
+        )
+        return float(cost)
+
+    def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
+        theta = self._theta + self._perturbation
+        return np.asarray(_respond(self.chip, theta, self._x, self._device, self._key()))
+
+    def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+        rows, own_line = jnp.asarray(signals), self.own_line
+        costs, self._device = _measure_rows(
+            self.chip, self._theta, rows, self._x, self._target, self._device, self._key(), own_line
+        )
+        return np.asarray(costs)
+
+    def safe_state(self) -> None:
+        self.set_parameters(np.clip(np.zeros(self.n_params, np.float32), self.limits.low, self.limits.high))
+
+    def parameters(self) -> Float[np.ndarray, " p"]:
+        """The parameters as they are stored, which after an imperfect write are not those that were asked for."""
+        return np.asarray(self._theta)
+
+    def _key(self) -> PRNGKeyArray:
+        self._asked += 1
+        return jax.random.fold_in(self._keys, self._asked)
+
+
+@eqx.filter_jit
+def _write(chip: AbstractChip, theta: Array, asked: Array, device: Any, key: PRNGKeyArray) -> Array:
+    """A perfect memory holds what was asked for, without the rounding of a difference."""
+    delta = asked - theta
+    written = chip.write(theta, delta, device=device, key=key)
+    return jnp.where(written == theta + delta, asked, written)
+
+
+@eqx.filter_jit
+def _measure(chip: AbstractChip, theta, perturbation, x, target, device: Any, key: PRNGKeyArray) -> tuple:
+    return chip.measure(theta, perturbation, x, target, device=device, key=key)
+
+
+@eqx.filter_jit
+def _respond(chip: AbstractChip, theta, x, device: Any, key: PRNGKeyArray) -> Array:
+    return chip.respond(theta, x, device=device, key=key)
+
+
+@eqx.filter_jit
+def _measure_rows(chip: AbstractChip, theta, rows, x, target, device: Any, key: PRNGKeyArray, own_line: bool) -> tuple:
+    """One after the other, as a chip with a memory has to."""
+
+    def one(device: Any, each: tuple[Array, Array]) -> tuple[Any, Array]:
+        row, number = each
+        at, wiggle = (theta, row) if own_line else (row, jnp.zeros_like(row))
+        cost, device = chip.measure(at, wiggle, x, target, device=device, key=jax.random.fold_in(key, number))
+        return device, cost
+
+    device, costs = lax.scan(one, device, (rows, jnp.arange(len(rows))))
+    return costs, device
