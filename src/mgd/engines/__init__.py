@@ -3,6 +3,8 @@
 from ._backpropagated import Backpropagated as Backpropagated
 from ._data import Data as Data
 from ._evaluate import evaluate as evaluate
+from ._instrument import Instrumented as Instrumented
+from ._instrument import Options as Options
 from ._measured import Measured as Measured
 from ._replicas import Progress as Progress
 from ._sampled import Sampled as Sampled
