@@ -29,8 +29,8 @@ class Replay(AbstractInstrument):
 
     What failed when it was recorded fails again, in the same way. The file is read as it is replayed.
 
-    Leaving is always allowed, and so is asking who is there: `safe_state`, `close` and `identify` need not be where
-    they were. Opened again it goes on from where it is; make another to begin anew.
+    Leaving is always allowed, and so is asking, or not asking, who is there: `safe_state`, `close` and `identify` need
+    not be where they were. Opened again it goes on from where it is; make another to begin anew.
 
     Args:
         path: of a file by `Recorder`.
@@ -108,14 +108,16 @@ class Replay(AbstractInstrument):
     def _take(self, verb: str, sent: int) -> bytes:
         """The reply of the next exchange, which must be this one."""
         found = self._peek()
+        while found is not None and found.verb == "identify" != verb and not found.outcome:
+            self._pass(found)
+            found = self._peek()
         if found is None:
             self._differs(verb, "the recording ends here: record for longer, or stop earlier")
         if found.verb != verb:
             self._differs(verb, f"{found.verb} was asked when it was recorded: replay with the settings of then")
         if found.sent != sent:
             self._differs(verb, "other values were sent when it was recorded: replay with the settings of then")
-        self._next, self._at = None, self._at + HEAD.size + len(found.reply) + TAIL.size
-        self._position += 1
+        self._pass(found)
         if found.outcome & FAILED:
             raise HardwareError(
                 found.reply.decode(errors="replace"),
@@ -127,6 +129,10 @@ class Replay(AbstractInstrument):
     def _take_if_next(self, verb: str) -> bytes:
         found = self._peek()
         return self._take(verb, 0) if found is not None and found.verb == verb else b""
+
+    def _pass(self, exchange: _Exchange) -> None:
+        self._next, self._at = None, self._at + HEAD.size + len(exchange.reply) + TAIL.size
+        self._position += 1
 
     def _differs(self, verb: str, why: str) -> NoReturn:
         raise HardwareError(f"{self.path}: exchange {self._position} is asked to be {verb}, and {why}")

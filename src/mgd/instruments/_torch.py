@@ -203,9 +203,13 @@ def load(settings: Mapping[str, Any], folder: Path) -> TorchModule:
         isinstance(limits, list) and [type(end) in (int, float) for end in limits] == [True] * 2
     ):
         raise ValueError(f"limits must be the lowest and the highest value, as [-3.0, 3.0], got {limits!r}")
+    if not isinstance(cost, str):
+        raise ValueError(f"cost must be mse or cross-entropy, got {cost!r}")
     _torch()
     module = build(settings["module"], settings.get("arguments", {}), folder, "module")
-    return from_torch(module, names=names, cost=cost, limits=None if limits is None else (limits[0], limits[1]))
+    return from_torch(
+        module, names=names, cost=cost, limits=None if limits is None else (float(limits[0]), float(limits[1]))
+    )
 
 
 def missing() -> str:
