@@ -89,7 +89,7 @@ def test_a_waveform_is_the_outputs(pvs):
 
 
 def test_one_that_is_nowhere_is_told():
-    with pytest.raises(HardwareError, match="epics mgd:nowhere: not connected after 0.1 s: check its server") as error:
+    with pytest.raises(HardwareError, match="mgd:nowhere is not connected after") as error:
         from_epics([epics.PV("mgd:nowhere")], lambda: 0.0, timeout_seconds=0.1)
     assert error.value.passing
 
@@ -99,7 +99,7 @@ def test_a_server_that_dies_is_told_by_put_and_by_get(server, pvs):
     chip = from_epics([pvs["left"], pvs["right"]], pvs["cost"], timeout_seconds=0.5)
     server.kill()
     server.wait()
-    with pytest.raises(HardwareError, match="setting mgd:left to 1 V: (it is not connected|no answer)") as put:
+    with pytest.raises(HardwareError, match=r"setting mgd:left to 1 V: (it is not connected|no answer)") as put:
         chip.set_parameters(np.ones(2, np.float32))
     with pytest.raises(HardwareError, match="reading mgd:cost gave nothing: check that it is connected") as got:
         chip.measure_cost()

@@ -65,7 +65,9 @@ def test_without_a_range_limits_must_be_given(vals):
 def test_what_a_validator_refuses_is_told_with_name_and_value(rack):
     chip = from_qcodes([rack.left, rack.right], rack.cost, limits=Limits.uniform(2, -5.0, 5.0, "V"))
     with opened(chip) as guarded:
-        with pytest.raises(HardwareError, match="setting rack_right to 0.5 V raised ValueError: .*narrow the") as error:
+        with pytest.raises(
+            HardwareError, match=r"setting rack_right to 0.5 V raised ValueError: .*narrow the"
+        ) as error:
             guarded.set_parameters(np.array([0.0, 0.5]))
         guarded.set_parameters(np.array([0.0, 0.0]))
     assert not error.value.passing
@@ -88,17 +90,17 @@ def test_a_readout_that_fails_is_a_failure_of_the_chip(rack, error, passing):
         raise error
 
     broken = Parameter("broken", get_cmd=fail)
-    with opened(from_qcodes([rack.left], broken)) as guarded:
-        with pytest.raises(HardwareError, match=f"reading broken raised {type(error).__name__}") as told:
-            guarded.measure_cost()
+    words = f"reading broken raised {type(error).__name__}"
+    with opened(from_qcodes([rack.left], broken)) as guarded, pytest.raises(HardwareError, match=words) as told:
+        guarded.measure_cost()
     assert told.value.passing is passing
 
 
 @pytest.mark.parametrize(("reply", "words"), [("a lot", "gave 'a lot', which is no number"), ([1, 2], "2 numbers")])
 def test_a_reading_that_is_no_cost_is_told(rack, reply, words):
-    with opened(from_qcodes([rack.left], Parameter("cost", get_cmd=lambda: reply))) as guarded:
-        with pytest.raises(HardwareError, match=words):
-            guarded.measure_cost()
+    cost = Parameter("cost", get_cmd=lambda: reply)
+    with opened(from_qcodes([rack.left], cost)) as guarded, pytest.raises(HardwareError, match=words):
+        guarded.measure_cost()
 
 
 def test_outputs_may_be_read_and_inputs_presented(rack):
