@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -64,7 +65,7 @@ class Callables(AbstractInstrument):
         else:
             self.set_parameters((self.limits.low + self.limits.high) / 2)
 
-    def _call(self, name: str, *arguments):
+    def _call(self, name: str, *arguments: Any) -> Any:
         verb = self._verbs[name]
         return None if verb is None else verb(*arguments)
 
