@@ -8,6 +8,7 @@ import click
 from .._errors import DivergedError, Interrupted, MgdError, MgdWarning
 from .._version import __version__
 from ._data import data
+from ._instruments import instruments
 from ._list import list_names
 from ._reproduce import reproduce
 from ._show import show
@@ -43,7 +44,7 @@ def commands() -> None:
     """Train hardware neural networks by multiplexed gradient descent."""
 
 
-for _command in (train, resume, show, time, reproduce, list_names, data):
+for _command in (train, resume, show, time, reproduce, list_names, data, instruments):
     commands.add_command(_command)
 for _command in (*commands.commands.values(), *data.commands.values()):
     # click keeps the help option of a command's first use, which need not be below the group.
