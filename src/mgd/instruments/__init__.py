@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ._limits import Limits as Limits
     from ._opened import Guarded as Guarded
     from ._opened import opened as opened
+    from ._scpi import Scpi as Scpi
     from ._simulated import Simulated as Simulated
 
 _HOMES = {
@@ -19,6 +20,7 @@ _HOMES = {
     "Guarded": "_opened",
     "Identity": "_base",
     "Limits": "_limits",
+    "Scpi": "_scpi",
     "Simulated": "_simulated",
     "from_callables": "_callables",
     "kinds": "_kinds",
