@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from .._input import nearest, read_toml
+from .._input import first_error, nearest, read_toml
 from ..datasets._catalogue import check_name
 from ._imperfect import Imperfections
 from ._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
@@ -207,15 +207,7 @@ def one_line(error: ValidationError, fields: list[str]) -> str:
     """What is wrong with settings, of these names, in one line."""
     first = error.errors()[0]
     *tables, last = (str(part) for part in first["loc"])
-    name = ".".join((*tables, last))
-    if first["type"] == "extra_forbidden":
-        if tables == ["imperfect"]:
-            choices = ", ".join(IMPERFECTIONS)
-            return f"unknown imperfection {last!r}{nearest(last, IMPERFECTIONS) or ';'} choose {choices}"
-        return f"unknown setting {name!r}{nearest(last, fields)}"
-    if first["type"] == "missing":
-        return f"the setting {name!r} is needed and was not given"
-    if first["type"] == "value_error":
-        return f"{name}: {first.get('ctx', {}).get('error')}"
-    message = first["msg"][:1].lower() + first["msg"][1:]
-    return f"{name}: {message}, got {first['input']!r}"
+    if first["type"] == "extra_forbidden" and tables == ["imperfect"]:
+        choices = ", ".join(IMPERFECTIONS)
+        return f"unknown imperfection {last!r}{nearest(last, IMPERFECTIONS) or ';'} choose {choices}"
+    return first_error(error, fields)
