@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._qcodes import from_qcodes as from_qcodes
     from ._recorder import Recorder as Recorder
     from ._replay import Replay as Replay
+    from ._scpi import Scpi as Scpi
     from ._simulated import Simulated as Simulated
     from ._torch import TorchModule as TorchModule
     from ._torch import from_torch as from_torch
@@ -31,6 +32,7 @@ _HOMES = {
     "Limits": "_limits",
     "Recorder": "_recorder",
     "Replay": "_replay",
+    "Scpi": "_scpi",
     "Simulated": "_simulated",
     "TorchModule": "_torch",
     "available": "_kinds",
