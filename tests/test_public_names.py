@@ -37,7 +37,10 @@ NAMES = {
         *("Available", "DESCRIPTIONS", "Samples", "Task", "available", "cifar10", "digits", "fashion_mnist"),
         *("fetch", "from_arrays", "load", "names", "nist7x7", "parity", "yin_yang"),
     ),
-    "mgd.engines": ("Backpropagated", "Data", "Measured", "Progress", "Sampled", "evaluate"),
+    "mgd.engines": (
+        *("Backpropagated", "Bench", "Data", "Instrumented", "Measured", "Options", "Progress", "Sampled", "Told"),
+        "evaluate",
+    ),
     "mgd.instruments": (
         *("AbstractInstrument", "Guarded", "Identity", "Kind", "Limits", "Recorder", "Replay", "Simulated"),
         *("TorchModule", "available", "from_callables", "from_epics", "from_ophyd", "from_qcodes", "from_torch"),
