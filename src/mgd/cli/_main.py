@@ -9,6 +9,7 @@ from .._errors import DivergedError, HardwareError, Interrupted, MgdError, MgdWa
 from .._version import __version__
 from ._chip import chip
 from ._data import data
+from ._instruments import instruments
 from ._list import list_names
 from ._reproduce import reproduce
 from ._show import show
@@ -44,7 +45,7 @@ def commands() -> None:
     """Train hardware neural networks by multiplexed gradient descent."""
 
 
-for _command in (train, resume, show, time, reproduce, chip, list_names, data):
+for _command in (train, resume, show, time, reproduce, chip, instruments, list_names, data):
     commands.add_command(_command)
 for _command in (*commands.commands.values(), *chip.commands.values(), *data.commands.values()):
     # click keeps the help option of a command's first use, which need not be below the group.

@@ -31,47 +31,46 @@ class Bench:
         give_up_seconds: how long a chip may fail to answer.
 
     Attributes:
-        alive: when the chip last answered, in seconds of the monotonic clock.
         recoveries: times the instrument was opened anew.
+        written: the write whose parameters are to be on the chip.
+        shown: the presentation that is to be in front of it.
     """
 
     def __init__(self, instrument: Guarded, cost: AbstractCost, *, give_up_seconds: float):
         self.instrument, self.give_up_seconds = instrument, give_up_seconds
-        self.alive, self.recoveries = time.monotonic(), 0
+        self.recoveries = 0
+        self._alive, self._waiting = time.monotonic(), False
         self._cost_of = jax.jit(lambda outputs, target: jnp.mean(cost(outputs, target)))
         self._identity: Identity | None = None
+        self.written = self.shown = -1
         self._x = self._target = self._theta = np.zeros(0, np.float32)
         self._forget()
 
     def _forget(self) -> None:
         """What is on the chip is not known."""
-        self._shown = self._written = self._signal = None
+        self._is_shown = self._is_written = False
+        self._signal: bytes | None = None
 
-    def place(
-        self, theta: Float[np.ndarray, " p"], written: int, x: np.ndarray, target: np.ndarray, shown: int
-    ) -> None:
-        """Says what is to be on the chip from the next measurement on; it is put there when it is not yet.
+    def place_parameters(self, theta: Float[np.ndarray, " p"], written: int) -> None:
+        """Says which parameters are to be on the chip, and of which write: the same number, the same parameters."""
+        self._theta, self.written, self._is_written = theta, written, False
 
-        Args:
-            theta: the parameters.
-            written: which write they are of: the same number, the same parameters.
-            x: inputs.
-            target: their targets.
-            shown: which presentation they are of.
-        """
-        self._theta, self._x, self._target = theta, x, target
-        self._due = shown, written
+    def place_sample(self, x: np.ndarray, target: np.ndarray, shown: int) -> None:
+        """Says which batch is to be in front of the chip, and of which presentation it is."""
+        self._x, self._target, self.shown, self._is_shown = x, target, shown, False
+
+    def silence(self) -> float:
+        """Seconds since the chip last answered, or 0 if no answer is due."""
+        return time.monotonic() - self._alive if self._waiting else 0.0
 
     def _ready(self) -> None:
-        shown, written = self._due
-        if self._shown != shown:
-            self._shown = None
+        if not self._is_shown:
             self.instrument.present(self._x, self._target)
-            self._shown = shown
-        if self.instrument.own_line and self._written != written:
-            self._written = None
-            self.instrument.set_parameters(self._theta)
-            self._written, self._signal = written, None
+            self._is_shown, self._signal = True, None
+        if not self._is_written:
+            if self.instrument.own_line:
+                self.instrument.set_parameters(self._theta)
+            self._is_written, self._signal = True, None
 
     def measure(self, signal: Float[np.ndarray, " p"], meanwhile: Callable[[], None] = lambda: None) -> float:
         """The cost with a vetted signal on the chip.
@@ -126,10 +125,11 @@ class Bench:
     def _insist(self, once: Callable[[], T]) -> T:
         """Does it; where it fails and that may pass, opens anew and does it again."""
         give_up = None
+        self._alive, self._waiting = time.monotonic(), True
         while True:
             try:
                 found = once()
-                self.alive = time.monotonic()
+                self._waiting = False
                 return found
             except (HardwareError, OSError) as error:
                 if isinstance(error, HardwareError) and not error.passing:

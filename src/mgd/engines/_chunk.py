@@ -4,148 +4,160 @@ Both are the algorithm's own ask and tell in a compiled loop of variable length,
 does not change a bit of it, and a chip is asked once for a whole hold.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from ..algorithm import Algorithm, Clock, State, Write
 from ._data import Data
 
+Limit = Float[np.ndarray, " p"]
 
-class Applied(eqx.Module):
+
+class Applied(NamedTuple):
     """What a chunk applies to a chip, one row a measurement.
 
     Attributes:
         theta: the parameters.
-        signals: the perturbation of each measurement; row 0 is the baseline's where there is one, and is only
-            measured if `due`. Rows after the chunk's last mean nothing.
-        sums: the parameters with each of these on them, for chips without a line for perturbations.
+        rows: the signal of each measurement: θ̃, or θ + θ̃ for a chip without lines for perturbations. Row 0 is the
+            baseline's where there is one, and is only measured if it is due. Rows after the chunk's last mean nothing.
         due: whether row 0 is measured.
-        x: the inputs in front of the chip.
-        target: their targets.
+        inside: whether all parameters, perturbed or not, are within the limits.
     """
 
     theta: Float[Array, " p"]
-    signals: Float[Array, "rows p"]
-    sums: Float[Array, "rows p"]
+    rows: Float[Array, "rows p"]
     due: Bool[Array, ""]
-    x: Float[Array, "batch *features"]
-    target: Float[Array, "batch outputs"]
+    inside: Bool[Array, ""]
 
 
-class Told(eqx.Module):
+class Told(NamedTuple):
     """What a chunk's costs told.
 
     Attributes:
         modulations: C̃ of each timestep; those after the chunk's last mean nothing.
-        even: the part of G from the window's even timesteps, so far.
-        gradient: G at the end of the window, if it ended.
+        even: the part of G from the window's even timesteps, up to now or to the window's end.
+        gradient: G at the end of the window; zero if it did not end.
         updated: whether it did.
-        finite: whether θ is.
     """
 
     modulations: Float[Array, " size"]
     even: Float[Array, " p"]
     gradient: Float[Array, " p"]
     updated: Bool[Array, ""]
-    finite: Bool[Array, ""]
 
 
-class Chunk(eqx.Module):
-    """Asks and tells up to `size` timesteps within a hold.
+class Chunk:
+    """Asks and tells up to `size` timesteps within a hold, compiled.
+
+    A state is handed around as the tuple of its arrays (`pack`, `unpack`): to build the trees of the library at every
+    call would take longer than the work.
 
     Args:
         algorithm: whose.
+        data: the training samples.
         batch: samples a measurement is averaged over.
         size: most timesteps at a time; the algorithm's `hold` or less.
+        limits: lowest and highest value of each parameter.
+        own_line: whether perturbations have lines of their own.
         write: how a change of the parameters is taken up.
+        like: any state of the run, for its structure.
+
+    Attributes:
+        head: rows before those of the timesteps: one, where a hold has a baseline.
+        per: rows of a timestep.
+        n_rows: rows of a whole chunk.
     """
 
-    algorithm: Algorithm
-    write: Write = eqx.field(static=True)
-    batch: int = eqx.field(static=True)
-    size: int = eqx.field(static=True)
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        data: Data,
+        *,
+        batch: int,
+        size: int,
+        limits: tuple[Limit, Limit],
+        own_line: bool,
+        write: Write,
+        like: State,
+    ):
+        self._algorithm, self._write, self._limits, self._own_line = algorithm, write, limits, own_line
+        self._slots = range(1 if algorithm.baseline.once_a_hold else 0, algorithm.n_slots)
+        self.head, self.per, self._size = int(algorithm.baseline.once_a_hold), len(self._slots), size
+        self.n_rows = self.head + size * self.per
+        structure = jax.tree.structure(like)
 
-    @property
-    def slots(self) -> range:
-        """The slots that every timestep has."""
-        return range(1 if self.algorithm.baseline.once_a_hold else 0, self.algorithm.n_slots)
+        def pack(state: State) -> tuple[Array, ...]:
+            return tuple(jax.tree.leaves(state))
 
-    @property
-    def head(self) -> int:
-        """Rows before those of the timesteps: one, where a hold has a baseline."""
-        return int(self.algorithm.baseline.once_a_hold)
+        def unpack(leaves: tuple[Array, ...]) -> State:
+            return jax.tree.unflatten(structure, leaves)
 
-    @property
-    def rows(self) -> int:
-        """Rows of a whole chunk, a baseline's included."""
-        return self.head + self.size * len(self.slots)
+        def show(data: Data, state: tuple[Array, ...]) -> tuple[Array, Array]:
+            return data.show(algorithm.ask(unpack(state))[0].rows(len(data.y), batch))
 
-    def ask(self, state: State, data: Data, n: Int[Array, ""]) -> Applied:
+        def turn(state: tuple, even: Array, costs: Array, n: Array, after: Array) -> tuple:
+            now, told = self._tell(unpack(state), even, costs, n)
+            return pack(now), jnp.where(told.updated, 0.0, told.even), told, self._ask(now, after)
+
+        self.pack, self.unpack = pack, unpack
+        self._show, self._data = jax.jit(show), data
+        # (state, n) -> applied
+        self.begin: Callable[..., Applied] = jax.jit(lambda state, n: self._ask(unpack(state), n))
+        # (state, even, costs, n, n after) -> state, even, told, applied
+        self.turn: Callable[..., tuple[tuple[Array, ...], Array, Told, Applied]] = jax.jit(turn)
+
+    def show(self, state: tuple[Array, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """The inputs and targets in front of the chip."""
+        x, target = self._show(self._data, state)
+        return np.asarray(x), np.asarray(target)
+
+    def _ask(self, state: State, n: Int[Array, ""]) -> Applied:
         """What the next `n` timesteps apply."""
-        first, _ = self.algorithm.ask(state)
-        rows = jnp.zeros((self.rows, state.theta.size))
-        head, per = self.head, len(self.slots)
+        rows = jnp.zeros((self.n_rows, state.theta.size))
 
         def one(k: Int[Array, ""], rows: Array) -> Array:
             now = state.with_clock(Clock(state.clock.step.plus(k), state.clock.slot))
-            for place, slot in enumerate(self.slots):
-                signal = self.algorithm.ask(now, slot=slot)[0].perturbation
-                rows = lax.dynamic_update_index_in_dim(rows, signal, head + per * k + place, 0)
+            for place, slot in enumerate(self._slots):
+                signal = self._algorithm.ask(now, slot=slot)[0].perturbation
+                rows = lax.dynamic_update_index_in_dim(rows, signal, self.head + self.per * k + place, 0)
             return rows
 
         rows = lax.fori_loop(0, n, one, rows)
-        x, target = data.show(first.rows(len(data.y), self.batch))
-        due = jnp.asarray(head == 1) & (state.clock.slot == 0)
-        return Applied(state.theta, rows, state.theta + rows, due, x, target)
+        low, high = (jnp.asarray(limit)[None] for limit in self._limits)
+        sums = state.theta[None] + rows
+        inside = jnp.all((sums >= low) & (sums <= high))
+        due = jnp.asarray(self.head == 1) & (state.clock.slot == 0)
+        return Applied(state.theta, rows if self._own_line else sums, due, inside)
 
-    def tell(self, state: State, even: Float[Array, " p"], costs: Float[Array, " rows"], n: Int[Array, ""]) -> tuple:
-        """The state after the costs of `n` timesteps, and what they told.
+    def _tell(self, state: State, even: Array, costs: Float[Array, " rows"], n: Int[Array, ""]) -> tuple[State, Told]:
+        """The state after the costs of `n` timesteps, and what they told."""
+        if self.head:
 
-        Args:
-            state: as asked.
-            even: the part of G from the window's even timesteps.
-            costs: of each row.
-            n: timesteps.
-        """
-        head, per = self.head, len(self.slots)
-        if head:
-            take = lambda state: self.algorithm.tell(state, costs[0], write=self.write, slot=0)[0]  # noqa: E731
-            state = lax.cond(state.clock.slot == 0, take, lambda state: state, state)
-        zero = jnp.zeros_like(state.theta)
+            def baseline(state: State) -> State:
+                return self._algorithm.tell(state, costs[0], write=self._write, slot=0)[0]
+
+            state = lax.cond(state.clock.slot == 0, baseline, lambda state: state, state)
 
         def one(k: Int[Array, ""], carry: tuple) -> tuple:
             state, even, gradient, modulations, ended = carry
             before, info = state, None
-            for place, slot in enumerate(self.slots):
-                cost = lax.dynamic_index_in_dim(costs, head + per * k + place, keepdims=False)
-                state, info = self.algorithm.tell(state, cost, write=self.write, slot=slot)
+            for place, slot in enumerate(self._slots):
+                cost = lax.dynamic_index_in_dim(costs, self.head + self.per * k + place, keepdims=False)
+                state, info = self._algorithm.tell(state, cost, write=self._write, slot=slot)
             assert info is not None
-            estimate = self.algorithm._estimate(before, info.modulation)
-            first = before.clock.step.remainder(self.algorithm.interval) % 2 == 0
-            even = even + jnp.where(first, estimate, 0.0)
+            estimate = self._algorithm._estimate(before, info.modulation)
+            is_even = before.clock.step.remainder(self._algorithm.interval) % 2 == 0
+            even = even + jnp.where(is_even, estimate, 0.0)
             gradient = jnp.where(info.updated, before.gradient + estimate, gradient)
             modulations = lax.dynamic_update_index_in_dim(modulations, info.modulation, k, 0)
             return state, even, gradient, modulations, ended | info.updated
 
-        start = state, even, zero, jnp.zeros(self.size), jnp.bool(False)
+        start: Any = state, even, jnp.zeros_like(state.theta), jnp.zeros(self._size), jnp.bool(False)
         state, even, gradient, modulations, updated = lax.fori_loop(0, n, one, start)
-        told = Told(modulations, even, gradient, updated, jnp.isfinite(state.theta).all())
-        return state, told
-
-    def compiled(self, data: Data) -> tuple[Any, Any]:
-        """`begin(state, n) -> applied` and `turn(state, even, costs, n, next_n) -> (state, told, next applied)`."""
-        # Plain jit over leaves that are arrays all: filtering them at every call would cost more than the work.
-        begin = jax.jit(lambda data, state, n: self.ask(state, data, n))
-
-        def turn(data: Data, state: State, even: Array, costs: Array, n: Array, after: Array) -> tuple:
-            state, told = self.tell(state, even, costs, n)
-            fresh = jnp.where(told.updated, 0.0, told.even)
-            return state, fresh, told, self.ask(state, data, after)
-
-        turned = jax.jit(turn)
-        return (lambda *rest: begin(data, *rest)), (lambda *rest: turned(data, *rest))
+        return state, Told(modulations, even, gradient, updated)

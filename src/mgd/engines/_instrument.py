@@ -29,7 +29,7 @@ _EVALUATED_TOGETHER = 256
 _LARGEST_NORMAL = 5.4
 
 Keep = Callable[[Float[np.ndarray, " n"]], None]
-Watch = Callable[[Told, Float[np.ndarray, " n"], Float[np.ndarray, " m"]], None]
+Watch = Callable[[Told, int, Float[np.ndarray, " m"]], None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Options:
         give_up_seconds: how long a chip may fail to answer before the run is given up.
         keep: called with every cost, in order, as it is measured.
         replay: costs that `keep` was called with before, by a run of the same settings from the same start.
-        watch: called with what each chunk told, its modulations, and the cost of its baseline if it had one.
+        watch: called with what each chunk told, its number of timesteps, and the cost of its baseline if it had one.
     """
 
     saturate: bool = False
@@ -51,7 +51,7 @@ class Options:
     give_up_seconds: float = 30.0
     keep: Keep = lambda costs: None
     replay: Iterator[float] = field(default_factory=lambda: iter(()))
-    watch: Watch = lambda told, modulations, baseline: None
+    watch: Watch = lambda told, n, baseline: None
 
 
 class Instrumented:
@@ -91,12 +91,12 @@ class Instrumented:
         self.n_params, self.skipped = instrument.n_params, 0
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
         self._start = np.asarray(start, np.float32)
-        room = np.float32(_largest(algorithm))
-        self._low, self._high = instrument.limits.low + room, instrument.limits.high - room
-        self.size = max(1, min(algorithm.hold, _LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
-        self._chunk = Chunk(algorithm, self._write, batch, self.size)
+        limits, room = instrument.limits, np.float32(_largest(algorithm))
+        self._limits, self._room = (limits.low, limits.high), (limits.low + room, limits.high - room)
+        self._hold, self._interval, self._tau_x = algorithm.hold, algorithm.interval, algorithm.time_constants.tau_x
+        self._size = max(1, min(self._hold, _LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
+        self._chunk: Chunk | None = None
         self._even = jnp.zeros(self.n_params)
-        self._compiled: tuple[Callable, Callable] | None = None
         # The next chunk was asked with the tell of the last, if the run goes on from where it left.
         self._next: tuple[Progress, Applied] | None = None
         # What a cost is compared with: the hold's baseline, or the cost before; and whether it could not be measured.
@@ -125,22 +125,22 @@ class Instrumented:
             HardwareError: if the chip gives no good answer for `give_up_seconds`, or is another one.
             LimitError: if a parameter would leave its limits; nothing is sent.
         """
-        if self._compiled is None:
-            self._compiled = self._chunk.compiled(data)
-        begin, turn = self._compiled
-        state = _alone(progress)
-        at, left = int(state.clock.step), n_steps
+        alone = _alone(progress)
+        chunk = self._chunk or self._compile(data, alone)
+        state, at, left = chunk.pack(alone), int(alone.clock.step), n_steps
         if self._next is not None and self._next[0] is progress:
             applied = self._next[1]
         else:
-            applied = begin(state, np.int32(self._ahead(at)))
+            applied = chunk.begin(state, np.int32(self._ahead(at)))
         while left:
             n = min(left, self._ahead(at))
-            costs, baseline = self._measure(applied, at, n)
+            costs, baseline = self._measure(chunk, state, applied, at, n)
             at, left = at + n, left - n
-            state, self._even, told, applied = turn(state, self._even, costs, np.int32(n), np.int32(self._ahead(at)))
-            self.options.watch(told, np.asarray(told.modulations)[:n], baseline)
-        after = _progress(state)
+            state, self._even, told, applied = chunk.turn(
+                state, self._even, costs, np.int32(n), np.int32(self._ahead(at))
+            )
+            self.options.watch(told, n, baseline)
+        after = _progress(chunk.unpack(state))
         self._next = after, applied
         return after
 
@@ -160,14 +160,29 @@ class Instrumented:
             total += float(self.cost(outputs, jnp.asarray(y)).sum())
         return jnp.asarray([right / n], jnp.float32), jnp.asarray([total / n], jnp.float32)
 
+    def _compile(self, data: Data, like: State) -> Chunk:
+        self._chunk = Chunk(
+            self.algorithm,
+            data,
+            batch=self.batch,
+            size=self._size,
+            limits=self._limits,
+            own_line=self.bench.instrument.own_line,
+            write=self._write,
+            like=like,
+        )
+        return self._chunk
+
     def _ahead(self, at: int) -> int:
         """Timesteps from there to the end of the hold, or as many as a chunk has."""
-        return min(self.size, self.algorithm.hold - at % self.algorithm.hold)
+        return min(self._size, self._hold - at % self._hold)
 
-    def _measure(self, applied: Applied, at: int, n: int) -> tuple[Float[np.ndarray, " rows"], np.ndarray]:
+    def _measure(
+        self, chunk: Chunk, state: tuple[Array, ...], applied: Applied, at: int, n: int
+    ) -> tuple[Float[np.ndarray, " rows"], np.ndarray]:
         """The costs of a chunk's rows, and that of its baseline if it has one."""
-        costs = np.zeros(self._chunk.rows, np.float32)
-        head, last = self._chunk.head, self._chunk.head + len(self._chunk.slots) * n
+        costs = np.zeros(chunk.n_rows, np.float32)
+        head, last = chunk.head, chunk.head + chunk.per * n
         first = 0 if head and bool(applied.due) else head
         known = first
         for kept in self.options.replay:
@@ -177,26 +192,26 @@ class Instrumented:
             if known == last:
                 break
         if known < last:
-            instrument = self.bench.instrument
-            theta, signals = np.asarray(applied.theta), np.asarray(applied.signals)
-            instrument.vet(theta, signals[known:last])
-            times = self.algorithm.time_constants
-            self.bench.place(
-                theta,
-                at // self.algorithm.interval,
-                np.asarray(applied.x),
-                np.asarray(applied.target),
-                at // times.tau_x,
-            )
-            rows = signals if instrument.own_line else np.asarray(applied.sums)
-            if instrument.most_together:
-                for start in range(known, last, instrument.most_together):
-                    stop = min(last, start + instrument.most_together)
-                    costs[start:stop] = self.bench.measure_batch(rows[start:stop])
-                    self.options.keep(costs[start:stop])
-            else:
+            self._prepare(chunk, state, applied, at)
+            rows, together = np.asarray(applied.rows), self.bench.instrument.most_together
+            if not together:
                 self._one_by_one(rows, costs, known, last)
+            for start in range(known, last, together) if together else ():
+                stop = min(last, start + together)
+                costs[start:stop] = self.bench.measure_batch(rows[start:stop])
+                self.options.keep(costs[start:stop])
         return costs, costs[first:head]
+
+    def _prepare(self, chunk: Chunk, state: tuple[Array, ...], applied: Applied, at: int) -> None:
+        """Says what is to be on the chip, if it may be."""
+        written, shown = at // self._interval, at // self._tau_x
+        if not bool(applied.inside):
+            theta, rows = np.asarray(applied.theta), np.asarray(applied.rows)
+            self.bench.instrument.vet(theta, rows if self.bench.instrument.own_line else rows - theta)
+        if self.bench.written != written:
+            self.bench.place_parameters(np.asarray(applied.theta), written)
+        if self.bench.shown != shown:
+            self.bench.place_sample(*chunk.show(state), shown)
 
     def _one_by_one(
         self, rows: Float[np.ndarray, "rows p"], costs: Float[np.ndarray, " rows"], first: int, last: int
@@ -220,7 +235,8 @@ class Instrumented:
 
     def _cost_or_none(self, rows: np.ndarray, costs: np.ndarray, row: int, meanwhile: Callable[[], None]) -> float:
         """The cost of a row; where it cannot be measured, one that makes its timestep's modulation zero."""
-        head, per = self._chunk.head, len(self._chunk.slots)
+        assert self._chunk is not None
+        head, per = self._chunk.head, self._chunk.per
         is_baseline, is_second = row < head, row >= head and (row - head) % per == 1
         lost = self._lost and not is_baseline and (head == 1 or is_second)
         try:
@@ -239,7 +255,7 @@ class Instrumented:
 
     def _write(self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
         changed = theta + delta
-        return jnp.clip(changed, self._low, self._high) if self.options.saturate else changed
+        return jnp.clip(changed, *self._room) if self.options.saturate else changed
 
 
 def _largest(algorithm: Algorithm) -> float:

@@ -220,6 +220,8 @@ def _alone(address: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
+            if holder == str(os.getpid()):
+                raise HardwareError(f"{address} is open already: give each instrument an address of its own") from None
             raise HardwareError(
                 f"{address} is in use by process {holder}: two trainers on one chip would undo each other's writes; "
                 "stop that one first"

@@ -94,7 +94,7 @@ def build_served_chip(file: ChipFile) -> AbstractChip:
 def _network(config: RunConfig, task: Task | Shapes) -> AbstractChip:
     if config.channels is not None:
         return chips.cnn(
-            task.input_shape, config.channels, task.n_outputs, cost=_cost(config), init=_given(config.init)
+            task.input_shape, config.channels, task.n_outputs, cost=build_cost(config), init=_given(config.init)
         )
     inputs = 1
     for n in task.input_shape:
@@ -102,7 +102,7 @@ def _network(config: RunConfig, task: Task | Shapes) -> AbstractChip:
     sizes = (inputs, *_given(config.hidden), task.n_outputs)
     output = "logistic" if config.cost == "mse" else "linear"
     return chips.mlp(
-        sizes, activation=_given(config.activation), output=output, cost=_cost(config), init=_given(config.init)
+        sizes, activation=_given(config.activation), output=output, cost=build_cost(config), init=_given(config.init)
     )
 
 
@@ -185,7 +185,8 @@ def _optimizer(config: RunConfig) -> optax.GradientTransformation:
     return update
 
 
-def _cost(config: RunConfig) -> AbstractCost:
+def build_cost(config: RunConfig) -> AbstractCost:
+    """The cost of a chip's outputs."""
     return MeanSquaredError() if config.cost == "mse" else CrossEntropy(config.label_smoothing or 0.0)
 
 

@@ -80,6 +80,7 @@ class RunConfig(BaseModel):
         holdout: the last so many training samples are kept out of training.
         data: folder of the images.
         imperfect: what is imperfect about the chips.
+        instrument: the table of a chip file that says where a real chip is; None for simulated ones.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -116,6 +117,7 @@ class RunConfig(BaseModel):
     data: str | None = None
     # A table, which in TOML comes after all that is none.
     imperfect: Imperfections | None = None
+    instrument: dict[str, Any] | None = None
 
     @field_validator("imperfect")
     @classmethod
@@ -171,7 +173,7 @@ class RunConfig(BaseModel):
 
     def identity(self) -> str:
         """A digest of all that the outcome depends on: two runs with the same one give the same bits."""
-        text = self.model_copy(update={"data": None}).toml()
+        text = self.model_copy(update={"data": None, "instrument": None}).toml()
         return hashlib.sha256(text.encode()).hexdigest()
 
     def toml(self) -> str:
