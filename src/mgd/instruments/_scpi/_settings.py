@@ -1,7 +1,7 @@
 """Settings of an instrument that speaks SCPI, as they stand in a chip file. Nothing here imports JAX."""
 
 import string
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -92,7 +92,7 @@ class LimitSettings(BaseModel):
     unit: Text = ""
 
     @model_validator(mode="after")
-    def _both(self) -> Self:
+    def _both(self) -> "LimitSettings":
         if (self.low is None) != (self.high is None):
             raise ValueError(f"give both low and high, got {self.low} and {self.high}")
         return self
@@ -138,7 +138,7 @@ class ScpiSettings(BaseModel):
     commands: Commands = Commands()
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "ScpiSettings":
         if not (self.commands.cost or self.commands.outputs):
             raise ValueError("there is nothing to measure with: give commands.cost or commands.outputs")
         if self.own_line and not self.commands.perturb:
@@ -150,7 +150,7 @@ class ScpiSettings(BaseModel):
         return self
 
     @classmethod
-    def of(cls, settings: dict[str, Any]) -> Self:
+    def of(cls, settings: dict[str, Any]) -> "ScpiSettings":
         """The settings of a dictionary.
 
         Raises:

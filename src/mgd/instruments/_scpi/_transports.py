@@ -4,12 +4,13 @@ import importlib.util
 import re
 import select
 import socket
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 _SOCKET = re.compile(r"TCPIP\d*::(?P<host>[^:\[\]]+|\[[^\]]+\])::(?P<port>\d+)::SOCKET", re.IGNORECASE)
 _RECEIVED = 1 << 18
 
 
+@runtime_checkable
 class Transport(Protocol):
     """A line that carries bytes. Its methods raise `TimeoutError` or another `OSError`."""
 

@@ -1,6 +1,6 @@
 """How a virtual chip is served, as it stands in a chip file. Nothing here imports JAX."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -42,7 +42,7 @@ class ServeSettings(BaseModel):
     garble: Share = 0.0
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "ServeSettings":
         total = self.drop + self.late + self.disconnect + self.garble
         if total > 1:
             raise ValueError(f"drop, late, disconnect and garble must sum to 1 or less, got {total:g}")
