@@ -12,6 +12,7 @@ from jaxtyping import Float
 from ._base import AbstractInstrument, Identity
 from ._limits import Limits
 
+_MAY_LACK = ("open", "close", "identify", "present")
 _NUMBERS = itertools.count(1)
 Vector = Float[np.ndarray, " p"]
 
@@ -56,15 +57,16 @@ class Callables(AbstractInstrument):
         self._call("present", x, target)
         self._settled_at = time.monotonic() + self.settle_seconds
 
-    def measure_cost(self) -> float:
+    # What a lab's functions return is checked by `opened`, not here.
+    def measure_cost(self) -> Any:
         self._settle()
         return self._call("measure_cost")
 
-    def read_outputs(self) -> np.ndarray:
+    def read_outputs(self) -> Any:
         self._settle()
         return self._call("read_outputs")
 
-    def measure_batch(self, signals: np.ndarray) -> np.ndarray:
+    def measure_batch(self, signals: np.ndarray) -> Any:
         return self._call("measure_batch", signals)
 
     def safe_state(self) -> None:
@@ -75,7 +77,9 @@ class Callables(AbstractInstrument):
 
     def _call(self, name: str, *arguments: Any) -> Any:
         verb = self._verbs[name]
-        return None if verb is None else verb(*arguments)
+        if verb is not None:
+            return verb(*arguments)
+        return None if name in _MAY_LACK else self._lacks(name)
 
     def _settle(self) -> None:
         left = self._settled_at - time.monotonic()

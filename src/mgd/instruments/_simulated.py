@@ -1,5 +1,6 @@
 """A simulated chip behind the verbs of an instrument."""
 
+import itertools
 import os
 from typing import Any
 
@@ -13,6 +14,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..chips import AbstractChip
 from ._base import AbstractInstrument, Identity
 from ._limits import Limits
+
+_NUMBERS = itertools.count(1)
 
 
 class Simulated(AbstractInstrument):
@@ -45,7 +48,7 @@ class Simulated(AbstractInstrument):
         self.limits = limits or Limits.uniform(chip.n_params, -10.0, 10.0)
         self._serial = "-".join(map(str, jax.random.key_data(key).tolist()))
         # It is in this process: another with the same key is another chip.
-        self.address = f"simulated {self._serial} of process {os.getpid()}"
+        self.address = f"simulated {self._serial}, {next(_NUMBERS)} of process {os.getpid()}"
         self.start = np.asarray(chip.init(key=chip_key))
         self._device = chip.fabricate(key=jax.random.fold_in(chip_key, 1))
         self._keys, self._asked = jax.random.fold_in(chip_key, 2), 0
