@@ -1,6 +1,7 @@
 """Numbers and replies as they go over an instrument's wire (IEEE 488.2). Nothing here imports JAX."""
 
 import functools
+import math
 import re
 
 import numpy as np
@@ -8,6 +9,8 @@ from jaxtyping import Float
 
 _TEXT = re.compile(rb'(?:[^;\n"]|"[^"\n]*")*')
 _DIGITS = b"0123456789"
+# How the reply to nearly every measurement ends, and what a number before it does not have.
+_FINE, _SPECIAL = b';0,"No error"\n', re.compile(rb'[#";\n]')
 # What SCPI has for "not a number".
 _NOT_A_NUMBER = 9.91e37
 
@@ -77,6 +80,8 @@ def split_reply(data: bytes) -> list[Item] | None:
     >>> split_reply(b"0.5") is None
     True
     """
+    if data.endswith(_FINE) and not _SPECIAL.search(data, 0, len(data) - len(_FINE)):
+        return [data[: -len(_FINE)], _FINE[1:-1]]
     items: list[Item] = []
     at = 0
     while True:
@@ -123,10 +128,10 @@ def numbers(item: Item) -> Float[np.ndarray, " n"]:
     if isinstance(item, np.ndarray):
         return item
     try:
-        values = np.array([float(part) for part in item.split(b",")])
+        values = [float(part) for part in item.split(b",")]
     except ValueError:
         raise WireError("no number") from None
-    return np.where(np.abs(values) >= _NOT_A_NUMBER, np.nan, values).astype(np.float32)
+    return np.array([value if abs(value) < _NOT_A_NUMBER else math.nan for value in values], np.float32)
 
 
 def shown(message: bytes, most: int = 60) -> str:

@@ -1,5 +1,6 @@
 """A chip that speaks SCPI over a socket, or over anything that PyVISA reaches. Nothing here imports JAX."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -223,18 +224,18 @@ class Scpi(AbstractInstrument):
     def _measured(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
         """The numbers a query gives, after all that is to be written; asked again if they are NaN."""
 
-        def once() -> Float[np.ndarray, " n"]:
-            values = self._numbers(query, self._exchange(query), n)
-            if not np.isfinite(values).all():
-                raise _InStep(
-                    f"{self.address}: {shown(query)} was answered with {values[~np.isfinite(values)][0]}: "
-                    "check the readout and its range",
-                    passing=True,
-                )
-            return values
-
-        values = self._again(once)
+        values = self._again(lambda: self._finite(query, n))
         self._pending.clear()
+        return values
+
+    def _finite(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
+        values = self._numbers(query, self._exchange(query), n)
+        if not (math.isfinite(values[0]) if values.size == 1 else np.isfinite(values).all()):
+            raise _InStep(
+                f"{self.address}: {shown(query)} was answered with {values[~np.isfinite(values)][0]}: "
+                "check the readout and its range",
+                passing=True,
+            )
         return values
 
     def _again(self, action: Callable[[], T], *, anew: bool = False) -> T:

@@ -73,18 +73,26 @@ class Server:
         Raises:
             HardwareError: if it cannot be listened there.
         """
-        try:
-            server = await asyncio.start_server(self._serve, host, port, limit=_CHUNK)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise HardwareError(
-                f"{host}:{port} cannot be listened at: {reason}; take another --port (0 for any that is free) or --host"
-            ) from error
+        server = await self.listen(host, port)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         announce(server.sockets[0].getsockname()[1])
         await stop.wait()
+        await self.close(server)
+
+    async def listen(self, host: str, port: int) -> asyncio.Server:
+        """Takes connections from now on."""
+        try:
+            return await asyncio.start_server(self._serve, host, port, limit=_CHUNK)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise HardwareError(
+                f"{host}:{port} cannot be listened at: {reason}; take another --port (0 for any that is free) or --host"
+            ) from error
+
+    async def close(self, server: asyncio.Server) -> None:
+        """Ends every connection and takes no more."""
         server.close()
         for task in self._connections:
             task.cancel()
