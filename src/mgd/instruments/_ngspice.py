@@ -1,0 +1,207 @@
+"""libngspice by ctypes: circuits in, commands, vectors out. Nothing here imports JAX.
+
+libngspice keeps its circuit, its plots and its callbacks in global variables, so a process has one simulator with one
+circuit; who uses it claims it. Circuits side by side need processes side by side.
+"""
+
+import ctypes
+import ctypes.util
+import functools
+import os
+import re
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float
+
+from .._errors import HardwareError
+
+VARIABLE = "MGD_NGSPICE"
+_NAMES = ("libngspice.so.0", "libngspice.so", "libngspice.dylib", "ngspice.dll")
+_FOLDERS = ("/opt/homebrew/lib", "/usr/local/lib")
+_TROUBLE = re.compile(
+    r"error|fatal|singular|too small|converge|iteration limit|unknown|undefined|illegal|can'?t |could not|"
+    r"cannot|aborted|no such|unable",
+    re.IGNORECASE,
+)
+
+# The types of sharedspice.h. Addresses are plain integers: an object for each would be most of a callback's time.
+_SEND_TEXT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p)
+_EXIT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_bool, ctypes.c_bool, ctypes.c_int, ctypes.c_void_p)
+_SEND_DATA = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+_SEND_INIT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+_SOURCE = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_double, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
+)
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("flags", ctypes.c_short),
+        ("real", ctypes.POINTER(ctypes.c_double)),
+        ("complex", ctypes.c_void_p),
+        ("length", ctypes.c_int),
+    )
+
+
+class Ngspice:
+    """The simulator of this process; `ngspice()` gives it.
+
+    Sources of a circuit that are `external` take their values from here, without a command: at point n of a sweep,
+    source s is at `sources[s][n]`.
+
+    Args:
+        path: of the shared library.
+    """
+
+    def __init__(self, path: str):
+        # The interpreter's lock is kept: callbacks come by the hundred at every point.
+        self._library = ctypes.PyDLL(path)
+        self._library.ngGet_Vec_Info.restype = ctypes.POINTER(_Vector)
+        self._library.ngGet_Vec_Info.argtypes = self._library.ngSpice_Command.argtypes = [ctypes.c_char_p]
+        self._sources: dict[str, list[float]] = {}
+        self._at: dict[int, list[float]] = {}  # the same, by the address of the name
+        self._point = 0
+        self._user = ""
+        self._said: list[str] = []
+        self._raised: BaseException | None = None
+        self._callbacks = self._listen()
+        self.command("version -s")
+        self.version = "".join(re.findall(r"ngspice-(\S+)", " ".join(self._said))[:1])
+
+    def claim(self, user: str) -> None:
+        """Takes the simulator for one circuit.
+
+        Raises:
+            HardwareError: if another has it.
+        """
+        if self._user:
+            raise HardwareError(
+                f"{user}: this process's ngspice has {self._user} in it, and holds one circuit at a time: "
+                "close that one first, or open this one in another process"
+            )
+        self._user = user
+
+    def release(self) -> None:
+        """Gives the circuit up."""
+        self.command("destroy all")
+        self.command("remcirc")
+        self._sources, self._at, self._user = {}, {}, ""
+
+    def circuit(self, lines: Iterable[str]) -> None:
+        """Loads a netlist, title first, `.end` last.
+
+        Raises:
+            HardwareError: if it is not one; with what ngspice says.
+        """
+        encoded = [line.encode() for line in lines]
+        array = (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
+        self._said.clear()
+        failed = self._library.ngSpice_Circ(array)
+        self._raise()
+        if trouble := self.trouble() or ("ngspice does not take it and does not say why" if failed else ""):
+            # After an abort libngspice refuses the next circuit too, whatever it is, and then is as new.
+            if "awaits to be detached" in trouble:
+                self._library.ngSpice_Circ(array)
+            raise HardwareError(trouble)
+
+    def command(self, text: str) -> None:
+        """Carries a command out; what is said about it is in `trouble`."""
+        self._said.clear()
+        self._library.ngSpice_Command(text.encode())
+        self._raise()
+
+    def analyse(self, text: str, sources: dict[str, list[float]]) -> str:
+        """Carries an analysis out, external sources being at these values at its points; what went wrong.
+
+        Earlier plots are gone: kept, they would fill the memory.
+        """
+        self._library.ngSpice_Command(b"destroy all")
+        self._sources, self._at, self._point = sources, {}, 0
+        self.command(text)
+        return "" if not self._aborted() else self.trouble() or "aborted"
+
+    def vector(self, name: str) -> Float[np.ndarray, " n"] | None:
+        """A copy of a vector of the last analysis or of a device (`@r1[resistance]`); None if there is none."""
+        found = self._library.ngGet_Vec_Info(name.encode())
+        self._raise()
+        if not found or found.contents.length < 1 or not found.contents.real:
+            return None
+        return np.ctypeslib.as_array(found.contents.real, (found.contents.length,)).copy()
+
+    def trouble(self) -> str:
+        """What ngspice has complained of since the last command, in one line; empty if of nothing."""
+        lines = [re.sub(r"\s+", " ", line).strip() for line in self._said]
+        return "; ".join(dict.fromkeys(line for line in lines if _TROUBLE.search(line)))[:400]
+
+    def _aborted(self) -> bool:
+        return any("aborted" in line or line.startswith("Error") for line in self._said)
+
+    def _raise(self) -> None:
+        """What was raised in a callback, Ctrl-C too: ctypes would print it and go on."""
+        if self._raised is not None:
+            error, self._raised = self._raised, None
+            raise error
+
+    def _listen(self) -> tuple:
+        """Gives libngspice its callbacks, which must live as long as it does."""
+        double = ctypes.c_double.from_address
+
+        def text(said: bytes, *_: object) -> int:
+            try:
+                stream, _, line = said.decode(errors="replace").partition(" ")
+                if stream in ("stdout", "stderr") and not line.startswith("Note"):
+                    self._said.append(line)
+            except BaseException as error:
+                self._raised = error
+            return 0
+
+        def exit_asked(*_: object) -> int:
+            self._said.append("ngspice aborted")
+            return 0
+
+        def point_done(*_: object) -> int:
+            self._point += 1
+            return 0
+
+        def begin(*_: object) -> int:
+            return 0
+
+        def source(value: int, time: float, name: int, *_: object) -> int:
+            try:
+                values = self._at.get(name)
+                if values is None:
+                    values = self._at[name] = self._sources[ctypes.string_at(name).decode()]
+                double(value).value = values[self._point]
+            except BaseException as error:
+                self._raised = error
+            return 0
+
+        callbacks = _SEND_TEXT(text), _EXIT(exit_asked), _SEND_DATA(point_done), _SEND_INIT(begin), _SOURCE(source)
+        send, leave, done, start, ask = callbacks
+        self._library.ngSpice_Init(send, None, leave, done, start, None, None)
+        self._library.ngSpice_Init_Sync(ask, ask, None, None, None)
+        return callbacks
+
+
+@functools.cache
+def ngspice() -> Ngspice:
+    """The simulator of this process, loaded on first use.
+
+    Raises:
+        HardwareError: if there is none.
+    """
+    given = os.environ.get(VARIABLE)
+    found = ctypes.util.find_library("ngspice")
+    tried = [given] if given else [*_NAMES, *([found] if found else []), *(f"{f}/{_NAMES[2]}" for f in _FOLDERS)]
+    for path in tried:
+        try:
+            return Ngspice(path)
+        except (OSError, AttributeError):  # no library; or one without these functions
+            continue
+    raise HardwareError(
+        f"libngspice is not there (tried {', '.join(tried)}): `apt-get install libngspice0` or "
+        f"`brew install libngspice`, or put its path into {VARIABLE}"
+    )

@@ -1,0 +1,319 @@
+"""The kind "spice": a circuit in ngspice, from a netlist. Nothing here imports JAX."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .._errors import HardwareError
+from .._input import first_error
+from ._base import AbstractInstrument, Identity
+from ._limits import Limits
+from ._netlist import SWEEP, Netlist, terms
+from ._ngspice import Ngspice, ngspice
+
+Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=True)]
+Above0 = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True)]
+Name = Annotated[str, Field(min_length=1, strict=True)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1)]
+# What `alter` sets of an element that is named alone, and how it is asked for.
+_MAIN = {"r": "resistance", "c": "capacitance", "l": "inductance", "v": "dc", "i": "dc", "e": "gain", "g": "gain"}
+_ELEMENT = re.compile(r"[a-z][^\s\[\]=;]*(\[[a-z]\w*\])?")
+# Iterations allowed by ngspice itself: at an operating point, along a sweep, at a time point.
+_ITERATIONS = {"itl1": 100, "itl2": 50, "itl4": 10}
+
+
+class _Limits(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    low: Number | tuple[Number, ...]
+    high: Number | tuple[Number, ...]
+    unit: Annotated[str, Field(strict=True)] = ""
+
+
+class SpiceSettings(BaseModel):
+    """A circuit, as it stands in the `[instrument]` table of a chip file. Names are as in the netlist, in any case.
+
+    Attributes:
+        netlist: path of the file.
+        parameters: what θ sets: an element ("r1", "vb2": its resistance, its voltage); one of its parameters, as
+            SPICE writes it ("m1[w]"); or a pair of elements ("rp1 - rm1") set to `middle` ± θ/2.
+        inputs: voltage or current sources, one for each feature.
+        outputs: one for each output: "v(out)", "v(a,b)", "v(a) - v(b)", "i(vload)".
+        limits: of θ: low and high, of each or of all, and their unit.
+        conductance_unit: θ of a resistor is then a conductance, in so many siemens: 1e-3 for millisiemens.
+        middle: of pairs, in the unit of θ.
+        analysis: "op", an operating point for each sample; or "tran", where the circuit starts at rest (inputs at
+            x = 0) and each sample is applied in turn for `stop_seconds`, at whose end outputs are read.
+        stop_seconds: how long a sample is applied.
+        step_seconds: the rise time of inputs, and the longest time step.
+        input_scale: an input is at input_scale · x + input_offset.
+        input_offset: the same.
+        output_scale: an output is output_scale · (volts or amperes) + output_offset.
+        output_offset: the same.
+        retries: of an analysis that does not converge, each with five times the iterations.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    netlist: Name
+    parameters: Names
+    inputs: Names
+    outputs: Names
+    limits: _Limits
+    conductance_unit: Above0 | None = None
+    middle: Number | None = None
+    analysis: Literal["op", "tran"] = "op"
+    stop_seconds: Above0 | None = None
+    step_seconds: Above0 | None = None
+    input_scale: Number = 1.0
+    input_offset: Number = 0.0
+    output_scale: Number = 1.0
+    output_offset: Number = 0.0
+    retries: Annotated[int, Field(ge=0, le=10, strict=True)] = 2
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for each in self.parameters:
+            for name in _pair(each):
+                if not _ELEMENT.fullmatch(name) or ("[" not in name and name[0] not in _MAIN):
+                    raise ValueError(
+                        f'parameters: {each!r} must be an element ("r1"), one of its parameters ("m1[w]"), '
+                        'or a pair ("rp1 - rm1")'
+                    )
+        names = [name for each in self.parameters for name in _pair(each)]
+        for what, given in (("parameters", names), ("inputs", [name.lower() for name in self.inputs])):
+            if len(set(given)) < len(given):
+                raise ValueError(f"{what}: {next(name for name in given if given.count(name) > 1)!r} is named twice")
+        for output in self.outputs:
+            terms(output)
+        pairs = any(len(_pair(each)) == 2 for each in self.parameters)
+        if pairs != (self.middle is not None):
+            raise ValueError("middle is needed for pairs of elements, and for them alone")
+        times = self.stop_seconds, self.step_seconds
+        if self.analysis == "tran" and not (times[0] and times[1] and times[1] < times[0]):
+            raise ValueError(f'analysis = "tran" needs step_seconds below stop_seconds, got {times[1]} and {times[0]}')
+        if self.analysis == "op" and times != (None, None):
+            raise ValueError('stop_seconds and step_seconds are of analysis = "tran"')
+        return self
+
+
+class Spice(AbstractInstrument):
+    """A circuit in ngspice, whose elements are the parameters and whose sources the inputs.
+
+    The circuit is loaded once. Parameters are set by `alter`, those that changed; of operating points, a batch is one
+    sweep whose inputs are asked of us at each point; of transients, one transient. A process holds one open circuit.
+
+    Args:
+        settings: what is what in the netlist.
+        folder: what the netlist's path is relative to.
+
+    Attributes:
+        not_converged: analyses that did not converge, retries included.
+
+    Raises:
+        ValueError: if the netlist cannot be read or lacks what is named.
+    """
+
+    reads = "outputs"
+
+    def __init__(self, settings: SpiceSettings, folder: Path):
+        self.settings = settings
+        self.netlist = Netlist(folder / settings.netlist)
+        self.address = f"spice {self.netlist.path}"
+        self.n_params, self.not_converged = len(settings.parameters), 0
+        self._inputs = [name.lower() for name in settings.inputs]
+        self._targets = [_pair(each) for each in settings.parameters]
+        self.limits = _limits_of(settings)
+        self._check_written()
+        self.netlist.check(
+            [name.partition("[")[0] for pair in self._targets for name in pair], settings.outputs, self._inputs
+        )
+        self._terms = [[_vectors(term) for term in terms(output)] for output in settings.outputs]
+        self._kept = sorted({name for output in self._terms for term in output for name in term if name})
+        self._rows = np.zeros((1, len(self._inputs)))
+        self._written: dict[str, float] = {}
+        self._spice: Ngspice | None = None
+
+    def open(self) -> None:
+        spice = ngspice()
+        spice.claim(self.address)
+        self._spice, self._written = spice, {}
+        rest = repr(self.settings.input_offset)
+        waveform = "external" if self.settings.analysis == "op" else f"pwl(0 {rest} 1 {rest})"
+        try:
+            spice.circuit(self.netlist.driven(self._inputs, waveform, self._kept))
+            for pair in self._targets:
+                for name in pair:
+                    self._check_there(spice, name)
+        except HardwareError as error:
+            self.close()
+            raise HardwareError(f"{self.address}: {error}") from None
+
+    def close(self) -> None:
+        if self._spice is not None:
+            self._spice.release()
+            self._spice = None
+
+    def identify(self) -> Identity:
+        """The serial is the netlist's digest: a calibration belongs to one circuit."""
+        digest = hashlib.sha256(self.netlist.text.encode()).hexdigest()[:12]
+        return Identity("ngspice", self.netlist.path.stem, digest, self._open().version)
+
+    def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
+        spice = self._open()
+        for pair, value in zip(self._targets, np.asarray(theta).tolist(), strict=True):
+            for name, of_element in zip(pair, self._values(pair, value), strict=True):
+                if self._written.get(name) == of_element:
+                    continue
+                device, _, parameter = name.partition("[")
+                at = f"@{device}[{parameter}" if parameter else device
+                spice.command(f"alter {at}={of_element:.9g}")
+                if trouble := spice.trouble():
+                    raise HardwareError(f"{self.address}: setting {name} to {of_element:g}: {trouble}")
+                self._written[name] = of_element
+
+    def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        rows = np.asarray(x, np.float64).reshape(len(x), -1)
+        for what, given, own in (("inputs", rows.shape[1], self._inputs), ("outputs", target.shape[1], self._terms)):
+            if given != len(own):
+                raise ValueError(f"{self.address} has {len(own)} {what}, and a sample has {given}")
+        self._rows = rows * self.settings.input_scale + self.settings.input_offset
+
+    def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
+        spice = self._open()
+        analyse = self._points if self.settings.analysis == "op" else self._transient
+        trouble = ""
+        for attempt in range(self.settings.retries + 1):
+            if attempt:
+                self._allow(5**attempt)
+            read, trouble = analyse(spice)
+            if attempt:
+                self._allow(1)
+            if read is not None:
+                return (read * self.settings.output_scale + self.settings.output_offset).astype(np.float32)
+            self.not_converged += 1
+        raise HardwareError(
+            f"{self.address}: {self.settings.analysis} did not converge, nor on {self.settings.retries} retries "
+            f"({trouble or 'ngspice does not say why'}): limit parameters to where it does, or give it .options",
+            skip=True,
+        )
+
+    def safe_state(self) -> None:
+        """Nothing: what is simulated may be left as it is."""
+
+    def _points(self, spice: Ngspice) -> tuple[Float[np.ndarray, "batch outputs"] | None, str]:
+        """Operating points for the batch, or what ngspice says instead."""
+        columns = dict(zip(self._inputs, self._rows.T.tolist(), strict=True))
+        trouble = spice.analyse(f"dc {SWEEP} 0 {len(self._rows) - 1} 1", columns)
+        return self._outputs(spice, len(self._rows), trouble), trouble
+
+    def _transient(self, spice: Ngspice) -> tuple[Float[np.ndarray, "batch outputs"] | None, str]:
+        """Outputs at the end of each sample's time, or what ngspice says instead."""
+        stop, step = self.settings.stop_seconds or 1.0, self.settings.step_seconds or 1.0
+        ends = stop * np.arange(1, len(self._rows) + 1)
+        times = np.stack([ends - stop, ends - stop + step], 1).ravel()
+        for name, values in zip(self._inputs, self._rows.T, strict=True):
+            levels = np.repeat([self.settings.input_offset, *values], 2)[1:-1]
+            points = " ".join(f"{time:.9g} {level:.9g}" for time, level in zip(times, levels, strict=True))
+            spice.command(f"alter @{name}[pwl] = [ {points} ]")
+        trouble = spice.analyse(f"tran {step:.9g} {ends[-1]:.12g} 0 {step:.9g}", {})
+        time = spice.vector("time")
+        if time is None or time[-1] < ends[-1] * (1 - 1e-6):
+            return None, trouble
+        values = self._outputs(spice, len(time), trouble)
+        return None if values is None else np.stack([np.interp(ends, time, each) for each in values.T], 1), trouble
+
+    def _outputs(self, spice: Ngspice, length: int, trouble: str) -> Float[np.ndarray, "length outputs"] | None:
+        """All points of an analysis; None if it did not come to its end."""
+        found: dict[str, np.ndarray] = {"": np.zeros(length)}
+        for name in self._kept:
+            vector = spice.vector(name)
+            if vector is None and not trouble:
+                raise HardwareError(f"{self.address}: the circuit has no {name}: mend outputs")
+            if vector is None or len(vector) != length:
+                return None
+            found[name] = vector
+        columns = []
+        for output in self._terms:
+            first, *others = [found[plus] - found[minus] for plus, minus in output]
+            columns.append(first - sum(others))
+        return np.stack(columns, 1)
+
+    def _values(self, pair: tuple[str, ...], value: float) -> tuple[float, ...]:
+        """What elements are set to for one of θ."""
+        middle, unit = self.settings.middle or 0.0, self.settings.conductance_unit
+        values = (value,) if len(pair) == 1 else (middle + value / 2, middle - value / 2)
+        return tuple(1 / (g * unit) if unit and _resists(name) else g for name, g in zip(pair, values, strict=True))
+
+    def _check_written(self) -> None:
+        """Raises: ValueError: if limits let a conductance be zero or less."""
+        if self.settings.conductance_unit is None:
+            return
+        middle = self.settings.middle or 0.0
+        for pair, low, high in zip(self._targets, self.limits.low, self.limits.high, strict=True):
+            smallest = low if len(pair) == 1 else middle - max(abs(low), abs(high)) / 2
+            if smallest <= 0 and any(map(_resists, pair)):
+                raise ValueError(f"limits: conductances must be above 0, and {' - '.join(pair)} could be {smallest:g}")
+
+    def _check_there(self, spice: Ngspice, name: str) -> None:
+        device, _, parameter = name.partition("[")
+        if spice.vector(f"@{device}[{parameter.rstrip(']') or _MAIN[name[0]]}]") is None:
+            raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): mend parameters")
+
+    def _allow(self, times: int) -> None:
+        for option, iterations in _ITERATIONS.items():
+            self._open().command(f"option {option}={iterations * times}")
+
+    def _open(self) -> Ngspice:
+        if self._spice is None:
+            raise HardwareError(f"{self.address} is not open: open it, or use it in a `with`")
+        return self._spice
+
+
+def load(settings: Mapping[str, Any], folder: Path) -> Spice:
+    """A circuit, from the settings of a chip file; see `SpiceSettings`.
+
+    Raises:
+        ValueError: if a setting is wrong, or the netlist cannot be read or lacks what is named.
+    """
+    try:
+        return Spice(SpiceSettings(**settings), folder)
+    except ValidationError as error:
+        first = error.errors()[0]
+        known = _Limits if first["loc"][:1] == ("limits",) else SpiceSettings
+        raise ValueError(first_error(error, known.model_fields, "instrument")) from None
+
+
+def _pair(parameter: str) -> tuple[str, ...]:
+    """The elements that a parameter sets, as ngspice writes them."""
+    return tuple(part.strip().lower() for part in re.split(r"\s+-\s+", parameter))
+
+
+def _resists(name: str) -> bool:
+    """Whether what is set is the resistance of a resistor."""
+    return name[0] == "r" and "[" not in name
+
+
+def _limits_of(settings: SpiceSettings) -> Limits:
+    sides = []
+    for name in ("low", "high"):
+        side = np.asarray(getattr(settings.limits, name), np.float32)
+        if side.ndim and len(side) != len(settings.parameters):
+            raise ValueError(f"limits.{name} has {len(side)} values for {len(settings.parameters)} parameters")
+        sides.append(np.broadcast_to(side, len(settings.parameters)))
+    return Limits(*sides, settings.limits.unit)
+
+
+def _vectors(term: tuple[str, str, str]) -> tuple[str, str]:
+    """The names of the vectors whose difference a term is; "" for ground."""
+    kind, first, second = term
+    if kind == "i":
+        return f"{first}#branch" if first[0] in "vle" else f"@{first}[i]", ""
+    plus, minus = ("" if name in ("", "0", "gnd") else f"v({name})" for name in (first, second))
+    return plus, minus
