@@ -1,10 +1,10 @@
-"""What was measured of one chip and the settings that follow from it, as they stand in TOML. Nothing here imports JAX."""
+"""What was measured of one chip and the settings that follow, as they stand in TOML. Nothing here imports JAX."""
 
 import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,7 +32,7 @@ class Quantity(BaseModel):
     error: Least0
 
     @classmethod
-    def of(cls, value: Any, error: Any) -> Self:
+    def of(cls, value: Any, error: Any) -> "Quantity":
         """From any kind of number."""
         return cls(value=float(value), error=float(error))
 
@@ -195,7 +195,7 @@ class Calibration(BaseModel):
         return path
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path) -> "Calibration":
         """A calibration that `write` wrote.
 
         Raises:

@@ -1,7 +1,7 @@
 """Settings from what was measured, and why, in numbers. Nothing here imports JAX."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,9 +77,10 @@ def best_amplitude(
 
     $$J(a) = (\beta a^2)^2 + \frac{1}{\lVert\nabla C\rVert^2} \Big(\frac{\sigma^2}{a^2} + \frac{a^2 q^2}{4}\Big)$$
 
-    with β `cubic`, σ the noise of C̃, q `quadratic`: squared bias by the third order, noise, and the second order, which
-    a one-sided difference takes for signal. Without bias the minimum is at a = √(2σ/q). Of all amplitudes whose error is
-    within 0.01 of the least it is the largest: gradients become smaller as training goes on, and noise does not.
+    with β `cubic`, σ the noise of C̃, q `quadratic`: squared bias by the third order, noise, and the second order,
+    which a one-sided difference takes for signal. Without bias the minimum is at a = √(2σ/q). Of all amplitudes whose
+    error is within 0.01 of the least it is the largest: gradients become smaller as training goes on, and noise does
+    not.
 
     >>> round(best_amplitude(noise=0.02, gradient=1.0, quadratic=4.0, cubic=0.0, lowest=1e-3, highest=1.0), 1)
     0.1
@@ -121,7 +122,9 @@ def choose(facts: Facts) -> Choice:
     measured = noise**2 + (late * amplitude * g) ** 2
     extra = (measured / amplitude**2 + (amplitude * facts.quadratic) ** 2 / 4) / g**2
     one = ((p - 1) + p * extra) / seen**2
-    window = max(1, math.ceil(one * math.cos(math.radians(TARGET_ANGLE)) ** 2 / math.sin(math.radians(TARGET_ANGLE)) ** 2))
+    window = max(
+        1, math.ceil(one * math.cos(math.radians(TARGET_ANGLE)) ** 2 / math.sin(math.radians(TARGET_ANGLE)) ** 2)
+    )
     v = one / window
     held = window if late else min(window, max(1, math.ceil((1 + facts.load) / tau_p)))
     curvature, how = _curvature(facts)
@@ -130,7 +133,7 @@ def choose(facts: Facts) -> Choice:
     window = held * math.ceil(window / held)
     angle = math.degrees(math.acos(1 / math.sqrt(1 + one / window)))
     signal, lost = (seen * amplitude * g) ** 2, measured
-    choice = Choice(
+    bare = Choice(
         _short(amplitude),
         tau_p,
         held * tau_p,
@@ -140,7 +143,7 @@ def choose(facts: Facts) -> Choice:
         signal / lost if lost else 0.0,
         (),
     )
-    return Choice(**(vars(choice) | {"why": _reasons(facts, choice, highest, seen, late, noise, extra, v, how)}))
+    return replace(bare, why=_reasons(facts, bare, highest, seen, late, noise, extra, v, how))
 
 
 def _curvature(facts: Facts) -> tuple[float, str]:
@@ -168,14 +171,15 @@ def _reasons(
     window = choice.tau_theta // choice.tau_p
     at_end = "; the end of the range" if a >= 0.98 * highest else ""
     lines = [
-        f"amplitude {a:g}{unit}: relative error of G per perturbation, noise {(noise / (a * g)) ** 2:.2g}, second order "
-        f"{(a * facts.quadratic / g) ** 2 / 4:.2g}, bias² {(facts.cubic * a**2) ** 2:.2g}, their sum is least here"
+        f"amplitude {a:g}{unit}: relative error of G per perturbation, noise {(noise / (a * g)) ** 2:.2g}, "
+        f"second order {(a * facts.quadratic / g) ** 2 / 4:.2g}, bias² {(facts.cubic * a**2) ** 2:.2g}, "
+        f"their sum is least or nearly so"
         f"{at_end}; linear to {facts.linear:.3g}{unit}, room in the limits for {facts.allowed:.3g}{unit}",
         f"noise of C̃ {noise:.2g} for a signal of {seen * a * g:.2g}: SNR {choice.snr:.2g}",
         f"tau_p {choice.tau_p}: delay {facts.delay} and settling {facts.settling:.2g} measurements leave "
         f"{seen:.0%} of the signal, and most of it for the measurements",
-        f"tau_theta {choice.tau_theta}: {window} perturbations of {p} parameters, each with {extra:.2g} of noise beside "
-        f"the other parameters: an angle of {choice.angle:.0f}° is expected, at most {TARGET_ANGLE:.0f}° wanted",
+        f"tau_theta {choice.tau_theta}: {window} perturbations of {p} parameters, each with {extra:.2g} of noise "
+        f"beside the other parameters: an angle of {choice.angle:.0f}° is expected, at most {TARGET_ANGLE:.0f}° wanted",
         f"tau_x {choice.tau_x}: "
         + (
             "late readings are of the sample before, so samples are held for a window"

@@ -34,6 +34,28 @@ class Noise:
     deviations: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Sigma:
+    """The noise of one cost.
+
+    Attributes:
+        white: what repeats average away.
+        fixed: what they do not: rounding, and the readout's step where no noise covers it.
+    """
+
+    white: float
+    fixed: float
+
+    @property
+    def one(self) -> float:
+        """Of one measurement."""
+        return math.hypot(self.white, self.fixed)
+
+    def of_mean(self, repeats: int) -> float:
+        """Of a mean of repeats."""
+        return math.hypot(self.white / math.sqrt(repeats), self.fixed)
+
+
 def noise_of(costs: Float[np.ndarray, " n"]) -> Noise:
     r"""The noise of costs measured one after the other with nothing changed.
 

@@ -1,8 +1,8 @@
-"""Which parameters answer, to a perturbation and to a write, and with what gain."""
+"""The slope of the cost along each parameter, by codes, and the gain of perturbations."""
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from .._counter import Counter
 from ..perturbations import Walsh
-from ._prober import Batch, Prober
+from ._prober import Batch
 
 # Standard errors by which a response must stand out.
 STANDS_OUT = 5.0
@@ -19,47 +19,6 @@ STANDS_OUT = 5.0
 # a share of the third order of other parameters into each.
 _SMALL = 0.1
 _MOST_NUMBERS = 2_000_000
-# Of the answer of other parameters, what must be excluded before one is said not to answer.
-_ENOUGH = 0.1
-
-
-@dataclass(frozen=True)
-class Sigma:
-    """The noise of one cost.
-
-    Attributes:
-        white: what repeats average away.
-        fixed: what they do not: rounding, and the readout's step where no noise covers it.
-    """
-
-    white: float
-    fixed: float
-
-    @property
-    def one(self) -> float:
-        """Of one measurement."""
-        return math.hypot(self.white, self.fixed)
-
-    def of_mean(self, repeats: int) -> float:
-        """Of a mean of repeats."""
-        return math.hypot(self.white / math.sqrt(repeats), self.fixed)
-
-
-@dataclass(frozen=True)
-class Alone:
-    """What changes of one parameter at a time told.
-
-    Attributes:
-        none: those without an answer.
-        untold: those of which the budget did not allow to say.
-        tries: of each, at most.
-        seen: change in cost that would have been seen.
-    """
-
-    none: list[int]
-    untold: list[int]
-    tries: int
-    seen: float
 
 
 @dataclass(frozen=True)
@@ -81,32 +40,6 @@ class Response:
 
     slope: Float[np.ndarray, " p"]
     error: float
-
-
-@dataclass
-class Answers:
-    """What became of each parameter.
-
-    Attributes:
-        dead: neither perturbation nor write shows.
-        no_perturbation: a write shows.
-        no_write: a perturbation shows.
-        unresolved: not told within the budget.
-        tries: of a parameter, at most.
-        detectable: change in cost that would have been seen.
-    """
-
-    dead: list[int] = field(default_factory=list)
-    no_perturbation: list[int] = field(default_factory=list)
-    no_write: list[int] = field(default_factory=list)
-    unresolved: list[int] = field(default_factory=list)
-    tries: int = 0
-    detectable: float = 0.0
-
-    @property
-    def false_alive(self) -> float:
-        """Probability that noise alone stood out in one of all tries."""
-        return 1 - (1 - math.erfc(STANDS_OUT / math.sqrt(2))) ** self.tries
 
 
 class Codes:
@@ -174,70 +107,6 @@ def suspects(responses: list[Response]) -> list[int]:
         clear |= (size > STANDS_OUT * one.error) & (size > _SMALL * typical)
         most = np.maximum(most, size / one.error if one.error else np.where(size > 0, np.inf, 0.0))
     return sorted(np.flatnonzero(~clear).tolist(), key=lambda i: most[i])
-
-
-def check_alone(
-    prober: Prober,
-    points: list[Point],
-    indices: list[int],
-    clear: list[int],
-    *,
-    amplitude: float,
-    sigma: Sigma,
-    budget: int,
-    write: bool,
-) -> Alone:
-    """Which of these parameters do not answer to large changes of each alone, at any point.
-
-    A gradient may be small at one place; a change this large shows unless it is small everywhere. Measurements are
-    repeated until what would have been seen is a tenth of the answer of parameters that do answer: only then is one
-    without an answer called so.
-
-    Args:
-        prober: the chip.
-        points: where.
-        indices: of parameters to check.
-        clear: of some that do answer.
-        amplitude: of the change.
-        sigma: noise of a cost.
-        budget: measurements.
-        write: whether changes are written, instead of put on as perturbations.
-    """
-    end = prober.count + budget
-    usual = _sums(prober, points, clear, amplitude, 4, write)[..., 0] / 4
-    enough = _ENOUGH * float(np.median(np.abs(usual).max(axis=0))) if clear else 0.0
-    left, repeats, tries, n = list(indices), 4, 0, 0
-    sums = np.zeros((len(points), len(left), 2))
-    while True:
-        sums = sums + _sums(prober, points, left, amplitude, repeats, write)
-        n, tries = n + repeats, tries + 2 * len(points)
-        # C(+) − C(−), and C(+) + C(−) − 2 C(0) with two baselines.
-        limits = STANDS_OUT * sigma.of_mean(n) * np.array([math.sqrt(2), 2.0])
-        silent = np.all(np.abs(sums / n) <= limits, axis=(0, 2))
-        left, sums = [i for i, quiet in zip(left, silent, strict=True) if quiet], sums[:, silent]
-        seen = float(limits[0])
-        if not left or seen <= enough:
-            return Alone(left, [], tries, seen)
-        repeats = n
-        if prober.count + prober.price(4 * repeats * len(left) * len(points)) > end:
-            return Alone([], left, tries, seen)
-
-
-def _sums(
-    prober: Prober, points: list[Point], indices: list[int], amplitude: float, repeats: int, write: bool
-) -> Float[np.ndarray, "points indices two"]:
-    """Sums over repeats of the odd and of the even answer."""
-    found = np.zeros((len(points), len(indices), 2))
-    for p, point in enumerate(points):
-        prober.place(point.theta, point.batch)
-        for k, index in enumerate(indices):
-            rows = np.zeros((repeats, 4, prober.n_params), np.float32)
-            rows[:, 0, index], rows[:, 2, index] = amplitude, -amplitude
-            rows = rows.reshape(-1, prober.n_params)
-            costs = prober.written(point.theta + rows) if write else prober.settled(rows)
-            plus, before, minus, after = costs.reshape(repeats, 4).sum(axis=0)
-            found[p, k] = plus - minus, plus + minus - before - after
-    return found
 
 
 def gains(wiggled: list[Response], written: list[Response]) -> tuple[np.ndarray, np.ndarray]:

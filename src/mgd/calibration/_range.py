@@ -64,8 +64,8 @@ def range_of(
     """
     low, high = _window(amplitudes, odd, odd_error)
     a = amplitudes[low:high]
-    u, w, var_u, var_w = _fit(a, a**3, odd[:, low:high], odd_error)
-    h, _, var_h, _ = _fit(a**2 / 2, a**4, even[:, low:high], even_error)
+    u, w, var_u, var_w = fit(a, a**3, odd[:, low:high], odd_error)
+    h, _, var_h, _ = fit(a**2 / 2, a**4, even[:, low:high], even_error)
 
     def root(values: np.ndarray, variance: float) -> Callable[[np.ndarray], float]:
         return lambda keep: math.sqrt(max(0.0, float(np.mean(values[keep] ** 2)) - variance))
@@ -73,7 +73,9 @@ def range_of(
     slope, quadratic, bend = root(u, var_u), root(h, var_h), root(w, var_w)
     everything = np.arange(len(u))
     if slope(everything) <= 3 * math.sqrt(var_u / len(u)):
-        raise ValueError(f"the slope of the cost is lost in its noise of {odd_error:.3g} up to an amplitude of {a[-1]:g}")
+        raise ValueError(
+            f"the slope of the cost is lost in its noise of {odd_error:.3g} up to an amplitude of {a[-1]:g}"
+        )
 
     def cubic(keep: np.ndarray) -> float:
         return bend(keep) / max(slope(keep), 1e-300)
@@ -93,7 +95,7 @@ def _window(amplitudes: np.ndarray, odd: np.ndarray, error: float) -> tuple[int,
         for low in range(rungs - width, -1, -1):
             a = amplitudes[low : low + width]
             part = odd[:, low : low + width]
-            u, w, *_ = _fit(a, a**3, part, error)
+            u, w, *_ = fit(a, a**3, part, error)
             rest = part - np.outer(u, a) - np.outer(w, a**3)
             noise = error * (1 + 3 / math.sqrt(2 * len(u)))
             allowed = np.hypot(noise, _LEFT * np.sqrt(np.mean(part**2, axis=0)))
@@ -103,7 +105,7 @@ def _window(amplitudes: np.ndarray, odd: np.ndarray, error: float) -> tuple[int,
     return 0, _FEWEST
 
 
-def _fit(x: np.ndarray, y: np.ndarray, values: np.ndarray, error: float) -> tuple[np.ndarray, np.ndarray, float, float]:
+def fit(x: np.ndarray, y: np.ndarray, values: np.ndarray, error: float) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Least squares of each row on x and y: both coefficients, and their variances."""
     design = np.stack([x, y], axis=1)
     scale = np.linalg.norm(design, axis=0)
