@@ -75,7 +75,7 @@ def _late(code, delay: int, tau: float, sigma: float, rng) -> np.ndarray:
 @pytest.mark.parametrize(("delay", "tau"), [(0, 0.0), (5, 0.0), (0, 2.0), (3, 0.7), (20, 6.0)])
 def test_delay_and_settling_are_found_with_their_errors(delay, tau):
     rng, found = np.random.default_rng(5), []
-    for _ in range(60):
+    for _ in range(25):
         code = rng.choice([-1.0, 1.0], 1000)
         found.append(timing_of(code, _late(code, delay, tau, 0.03, rng), lags=64))
     assert all(one.seen for one in found)
@@ -143,20 +143,20 @@ def test_a_slope_under_the_noise_is_refused():
 
 
 def test_the_amplitude_is_the_one_of_least_error():
-    """Of one-sided differences of C = g·x + ½xᵀHx with noise, over many codes: no other amplitude has half the error."""
+    """Of one-sided differences of C = g·x + ½xᵀHx with noise, over many codes."""
     rng, p, t, sigma = np.random.default_rng(10), 12, 12, 0.01
     g, half = rng.standard_normal(p), rng.standard_normal((p, p)) * 0.3
     hessian = half + half.T
-    codes = rng.choice([-1.0, 1.0], (4000, t, p))
+    codes = rng.choice([-1.0, 1.0], (2000, t, p))
+    second = np.sum((codes @ hessian) * codes, axis=2)
 
     def error(a: float) -> float:
-        second = np.einsum("ktp,pq,ktq->kt", codes, hessian, codes)
-        noise = sigma * rng.standard_normal((4000, t)) * math.sqrt(2)
+        noise = sigma * rng.standard_normal((2000, t)) * math.sqrt(2)
         c = a * codes @ g + a**2 * second / 2 + noise
-        estimate = np.einsum("kt,ktp->kp", c, codes) / (a * t)
+        estimate = (c[:, None] @ codes)[:, 0] / (a * t)
         return float(np.mean((estimate - g) ** 2))
 
-    quadratic = math.sqrt(float(np.mean(np.einsum("kp,pq,kq->k", codes[:, 0], hessian, codes[:, 0]) ** 2)))
+    quadratic = math.sqrt(float(np.mean(second**2)))
     chosen = best_amplitude(
         noise=sigma * math.sqrt(2),
         gradient=float(np.linalg.norm(g)),
@@ -167,7 +167,7 @@ def test_the_amplitude_is_the_one_of_least_error():
     )
     # The error has the crosstalk of other parameters in it too, which no amplitude changes.
     floor = float(g @ g) * (p - 1) / t / p
-    best = min(error(a) - floor for a in np.geomspace(1e-3, 1, 30))
+    best = min(error(a) - floor for a in np.geomspace(3e-3, 1, 15))
     # best + 0.01 ‖g‖²/P is what may be let go for a larger amplitude.
     assert error(chosen) - floor < 1.15 * best + 0.0115 * float(g @ g) / p
     assert chosen > math.sqrt(2 * sigma * math.sqrt(2) / quadratic)

@@ -122,9 +122,8 @@ def choose(facts: Facts) -> Choice:
     measured = noise**2 + (late * amplitude * g) ** 2
     extra = (measured / amplitude**2 + (amplitude * facts.quadratic) ** 2 / 4) / g**2
     one = ((p - 1) + p * extra) / seen**2
-    window = max(
-        1, math.ceil(one * math.cos(math.radians(TARGET_ANGLE)) ** 2 / math.sin(math.radians(TARGET_ANGLE)) ** 2)
-    )
+    # To rounding.
+    window = max(1, math.ceil(one / math.tan(math.radians(TARGET_ANGLE)) ** 2 - 1e-9))
     v = one / window
     held = window if late else min(window, max(1, math.ceil((1 + facts.load) / tau_p)))
     curvature, how = _curvature(facts)

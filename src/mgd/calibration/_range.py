@@ -89,13 +89,15 @@ def range_of(
 
 
 def _window(amplitudes: np.ndarray, odd: np.ndarray, error: float) -> tuple[int, int]:
-    """The widest range of rungs over which the odd part is a u + a³ w; of equally wide ones the highest."""
+    """The widest range of rungs over which the odd part shows and is a u + a³ w; of equally wide ones the highest."""
     rungs = len(amplitudes)
     for width in range(rungs, _FEWEST - 1, -1):
         for low in range(rungs - width, -1, -1):
             a = amplitudes[low : low + width]
             part = odd[:, low : low + width]
-            u, w, *_ = fit(a, a**3, part, error)
+            u, w, variance, _ = fit(a, a**3, part, error)
+            if np.mean(u**2) < variance * (1 + 4 * math.sqrt(2 / len(u))):
+                continue  # nothing shows there
             rest = part - np.outer(u, a) - np.outer(w, a**3)
             noise = error * (1 + 3 / math.sqrt(2 * len(u)))
             allowed = np.hypot(noise, _LEFT * np.sqrt(np.mean(part**2, axis=0)))

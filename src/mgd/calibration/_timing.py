@@ -57,7 +57,8 @@ def timing_of(
     columns = [code[lags - 1 - lag : len(code) - lag] for lag in range(lags)]
     trend = np.linspace(-1, 1, n)
     design = np.stack([*columns, np.ones(n), trend, trend**2], axis=1)
-    found, *_ = np.linalg.lstsq(design, costs[lags - 1 :], rcond=None)
+    # Random signs are nearly orthogonal: the normal equations are safe, and cheap.
+    found = np.linalg.solve(design.T @ design, design.T @ costs[lags - 1 :])
     rest = costs[lags - 1 :] - design @ found
     error = math.hypot(math.sqrt(float(rest @ rest) / (n - design.shape[1])), floor) / math.sqrt(n)
     kernel = found[:lags]
@@ -78,12 +79,14 @@ def _fit(kernel: Float[np.ndarray, " lags"], k: int) -> tuple[float, float, floa
     best, low, high = (math.inf, 0.0, 0.0), 0.0, 0.98
     before = float(kernel[:k] @ kernel[:k])
     for _ in range(3):
-        grid = np.linspace(low, high, 40)
-        for r in grid:
-            shape = _shape(r, len(kernel) - k)
-            scale = float(shape @ kernel[k:] / (shape @ shape))
-            rest = kernel[k:] - scale * shape
-            best = min(best, (before + float(rest @ rest), float(r), scale))
+        grid = np.linspace(low, high, 24)
+        shapes = (1 - grid[:, None]) * grid[:, None] ** np.arange(len(kernel) - k)
+        along = shapes @ kernel[k:]
+        gain = along**2 / np.sum(shapes**2, axis=1)
+        r = int(np.argmax(gain))
+        scale = float(along[r] / (shapes[r] @ shapes[r]))
+        rest = kernel[k:] - scale * shapes[r]
+        best = min(best, (before + float(rest @ rest), float(grid[r]), scale))
         low, high = max(0.0, best[1] - (grid[1] - grid[0])), min(0.98, best[1] + (grid[1] - grid[0]))
     return best
 
