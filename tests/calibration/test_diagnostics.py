@@ -14,7 +14,7 @@ import mgd
 with install_import_hook("mgd.calibration", "beartype.beartype"):
     from mgd.calibration import Diagnostics
 
-SIGMA, AMPLITUDE = 2e-3, 0.02
+SIGMA, AMPLITUDE = 1e-3, 0.02
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def _run(gradient, *, t, windows, seed=0, sigma=SIGMA, noise: float | None = SIG
     """Windows of T random signs on the cost's first order, with noise on every measurement; and the true angles."""
     rng, g = np.random.default_rng(seed), gradient.copy()
     g[list(dead)] = 0
-    diagnostics, cos2, norms = Diagnostics(g.size, noise, tau_p=tau_p, two_sided=two_sided), [], []
+    diagnostics, along, squares = Diagnostics(g.size, noise, tau_p=tau_p, two_sided=two_sided), [], []
     for _ in range(windows):
         codes = np.repeat(rng.choice([-1.0, 1.0], (t, g.size)), tau_p, axis=0)
         signal = AMPLITUDE * codes @ g
@@ -46,9 +46,9 @@ def _run(gradient, *, t, windows, seed=0, sigma=SIGMA, noise: float | None = SIG
         diagnostics.observe(modulations, baselines)
         diagnostics.window(estimates[even].sum(axis=0), estimates[~even].sum(axis=0))
         whole = estimates.sum(axis=0)
-        cos2.append(float(whole @ g) ** 2)
-        norms.append(float(whole @ whole) * float(g @ g))
-    return diagnostics, math.degrees(math.acos(math.sqrt(np.sum(cos2) / np.sum(norms))))
+        along.append(float(whole @ g) / math.sqrt(float(g @ g)))
+        squares.append(float(whole @ whole))
+    return diagnostics, math.degrees(math.acos(min(1.0, np.mean(along) / math.sqrt(np.mean(squares)))))
 
 
 def _true(gradient, *, t, per_measurement: float) -> float:
@@ -67,11 +67,11 @@ def test_the_angle_without_a_true_gradient_is_the_true_one(gradient, t, two_side
     """Observed by halves, predicted by theory, seen with the gradient: a factor of two in any is 8° or more."""
     diagnostics, seen = _run(gradient, t=t, windows=2000, two_sided=two_sided, tau_p=tau_p)
     found, true = diagnostics.summary(), _true(gradient, t=t, per_measurement=per_measurement)
-    assert abs(found["predicted_angle"] - true) < 2.0
+    assert abs(found["predicted_angle"] - true) < 4 * found["predicted_angle_error"] + 0.5
     assert abs(found["observed_angle"] - true) < 4 * found["observed_angle_error"] + 0.5
     assert found["observed_angle_error"] < 6
-    # E[cos²] of one window is near E[(G·g)²]/E[‖G‖²]‖g‖², which has ‖g‖⁴(1 + …/T) above: for long windows the same.
-    assert t < 20 or abs(seen - true) < 3
+    assert found["predicted_angle_error"] < 4
+    assert abs(seen - true) < 2
 
 
 def test_the_signal_to_noise_ratio_is_that_of_the_chip(gradient):
@@ -92,7 +92,7 @@ def test_without_a_calibration_the_noise_is_that_of_baselines(gradient):
 
 def test_dead_parameters_are_named_and_others_are_not(gradient):
     strong = np.where(np.abs(gradient) < 0.5 * np.abs(gradient).mean(), np.abs(gradient).mean(), gradient)
-    diagnostics, _ = _run(strong, t=32, windows=20_000, dead=(3, 17))
+    diagnostics, _ = _run(strong, t=512, windows=2000, sigma=1e-4, noise=1e-4, dead=(3, 17))
     assert diagnostics.silent_parameters() == [3, 17]
     assert diagnostics.summary()["silent_parameters"] == 2
     assert any("2 of 25 parameters have not responded (3, 17)" in line for line in diagnostics.warnings())
@@ -144,7 +144,7 @@ def test_the_summary_is_plain_json(gradient):
     diagnostics, _ = _run(gradient, t=16, windows=100)
     found = diagnostics.summary()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert all(type(value) in (int, float) for value in found.values())
+    assert all(type(value) is float for value in found.values())
 
 
 @pytest.mark.parametrize("wrong", [{"n_params": 0}, {"noise": -1.0}, {"noise": math.nan}, {"tau_p": 0}, {"memory": 0}])

@@ -81,7 +81,7 @@ class Diagnostics:
             )
         self.n_params, self.noise, self.tau_p, self.two_sided, self.memory = n_params, noise, tau_p, two_sided, memory
         self._cos2 = Ratio()
-        self._power = self._weight = self._power2 = 0.0
+        self._power, self._modulations = Ratio(), 0
         self._measured = self._in_window = self._steps = self._windows = 0
         self._baselines: deque[tuple[float, float]] = deque(maxlen=_BASELINES)
         self._last: np.ndarray | None = None
@@ -96,10 +96,9 @@ class Diagnostics:
         self._in_window += n
         if n:
             keep = (1 - 1 / self.memory) ** (n / max(self._steps, n))
-            squares = np.asarray(modulations, np.float64) ** 2
-            self._power = keep * self._power + float(squares.sum())
-            self._power2 = keep * self._power2 + float((squares**2).sum())
-            self._weight = keep * self._weight + n
+            # Modulations with one baseline have its noise in common: they are one draw, not n.
+            self._power.add(float(np.sum(np.asarray(modulations, np.float64) ** 2)), float(n), keep)
+            self._modulations += n
 
     def window(self, even: Float[np.ndarray, " p"], odd: Float[np.ndarray, " p"], share: float | None = None) -> None:
         """Takes the parts of a window's G from its even and its odd perturbations: G is their sum.
@@ -128,10 +127,10 @@ class Diagnostics:
 
     def summary(self) -> dict[str, float]:
         """What is known so far, by name; angles in degrees, costs in the chip's unit."""
-        found: dict[str, float] = {"measurements": self._measured, "windows": self._windows}
+        found: dict[str, float] = {"measurements": float(self._measured), "windows": float(self._windows)}
         found |= self._signal() | self._angles() | self._drift()
         if self._cos2.count >= _FEWEST_SILENT:
-            found["silent_parameters"] = len(self.silent_parameters())
+            found["silent_parameters"] = float(len(self.silent_parameters()))
         return found
 
     def silent_parameters(self) -> list[int]:
@@ -153,7 +152,7 @@ class Diagnostics:
                 "raise the amplitude, or lengthen tau_theta"
             )
         predicted = found.get("predicted_angle", 90.0)
-        if _angle(sum(c * x for c, x in zip((1, 3), self._cos2.value_and_error(), strict=True))) > predicted + 5:
+        if _angle(sum(c * x for c, x in zip((1, 3), self._cos2.value_and_error(), strict=True))) > predicted + 3 * found.get("predicted_angle_error", 0.0) + 5:
             lines.append(
                 f"G is farther from the gradient than noise and the length of the window explain, {predicted:.0f}° "
                 f"predicted and {found['observed_angle']:.0f}° observed: look for a delay (tau_p), for drift, and for "
@@ -170,11 +169,10 @@ class Diagnostics:
 
     def _signal(self) -> dict[str, float]:
         """Power of C̃ against that of its noise."""
-        if not self._weight:
+        if not self._modulations:
             return {}
-        power = self._power / self._weight
-        error = math.sqrt(max(0.0, self._power2 / self._weight - power**2) / self._weight)
-        found = {"modulations": self._weight, "modulation_rms": math.sqrt(power)}
+        power, error = self._power.value_and_error()
+        found = {"modulations": float(self._modulations), "modulation_rms": math.sqrt(power)}
         sigma2 = self._noise_power()
         if sigma2 is None:
             return found
@@ -200,14 +198,18 @@ class Diagnostics:
             low, high = _angle(cos2 + error), _angle(cos2 - error)
             found = {"observed_angle": _angle(cos2), "observed_angle_error": (high - low) / 2}
         sigma2, perturbations = self._noise_power(), max(1, -(-self._steps // self.tau_p))
-        if self._weight and self._steps and sigma2 is not None:
-            power = self._power / self._weight - sigma2 * (0.5 if self.two_sided else 2.0)
+        if self._modulations and self._steps and sigma2 is not None:
+            power, error = self._power.value_and_error()
             mean = sigma2 * (0.5 / self.tau_p if self.two_sided else 1 + 1 / self.tau_p)
-            if power > 0:
-                v = (self.n_params - 1 + self.n_params * mean / power) / perturbations
-                found["predicted_angle"] = _angle(1 / (1 + v))
-            else:
-                found["predicted_angle"] = 90.0
+
+            def predicted(power: float) -> float:
+                signal = power - sigma2 * (0.5 if self.two_sided else 2.0)
+                if signal <= 0:
+                    return 90.0
+                return _angle(1 / (1 + (self.n_params - 1 + self.n_params * mean / signal) / perturbations))
+
+            found["predicted_angle"] = predicted(power)
+            found["predicted_angle_error"] = (predicted(power - error) - predicted(power + error)) / 2
         return found
 
     def _drift(self) -> dict[str, float]:
