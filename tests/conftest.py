@@ -17,11 +17,13 @@ with install_import_hook("mgd", "beartype.beartype"):
     import mgd.chips
     import mgd.datasets
     import mgd.engines
+    import mgd.instruments
     import mgd.networks
     import mgd.perturbations
 
-    for name in mgd.datasets.__all__:  # its modules load lazily, and must load under the hook
-        getattr(mgd.datasets, name)
+    for package in (mgd.datasets, mgd.instruments):  # their modules load lazily, and must load under the hook
+        for name in package.__all__:
+            getattr(package, name)
 
 from mgd.runs import _execute  # noqa: E402 (after its parts are under the hook)
 

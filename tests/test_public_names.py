@@ -11,10 +11,10 @@ import pytest
 
 NAMES = {
     "mgd": (
-        *("Algorithm", "Backprop", "DataError", "DivergedError", "Interrupted", "MgdError", "MgdWarning", "Result"),
-        *("RunError", "TimeConstants", "__version__", "algorithm", "analog", "chips", "datasets", "discrete"),
-        "engines",
-        *("from_published", "networks", "perturbations", "reproduction", "runs", "timing", "to_published", "train"),
+        *("Algorithm", "Backprop", "DataError", "DivergedError", "HardwareError", "Interrupted", "LimitError"),
+        *("MgdError", "MgdWarning", "Result", "RunError", "TimeConstants", "__version__", "algorithm", "analog"),
+        *("chips", "datasets", "discrete", "engines", "from_published", "instruments", "networks", "perturbations"),
+        *("reproduction", "runs", "timing", "to_published", "train"),
     ),
     "mgd.algorithm": (
         *("AbstractAlgorithm", "AbstractBaseline", "AbstractIntegrator", "Accumulate", "Algorithm", "Backprop"),
@@ -37,7 +37,15 @@ NAMES = {
         *("Available", "DESCRIPTIONS", "Samples", "Task", "available", "cifar10", "digits", "fashion_mnist"),
         *("fetch", "from_arrays", "load", "names", "nist7x7", "parity", "yin_yang"),
     ),
-    "mgd.engines": ("Backpropagated", "Data", "Measured", "Progress", "Sampled", "evaluate"),
+    "mgd.engines": (
+        *("Backpropagated", "Bench", "Data", "Instrumented", "Measured", "Options", "Progress", "Sampled", "Told"),
+        "evaluate",
+    ),
+    "mgd.instruments": (
+        *("AbstractInstrument", "Guarded", "Identity", "Kind", "Limits", "Recorder", "Replay", "Simulated"),
+        *("TorchModule", "available", "from_callables", "from_epics", "from_ophyd", "from_qcodes", "from_torch"),
+        *("kinds", "load_instrument", "opened"),
+    ),
     "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
     "mgd.perturbations": (
         *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "Sinusoid", "Walsh"),
@@ -85,13 +93,13 @@ def test_what_editors_complete_is_what_there_is():
     import mgd
 
     assert set(NAMES["mgd"]) <= set(dir(mgd))
-    assert set(NAMES["mgd.datasets"]) <= set(dir(importlib.import_module("mgd.datasets")))
-    assert set(NAMES["mgd.runs"]) <= set(dir(importlib.import_module("mgd.runs")))
+    for package in ("mgd.datasets", "mgd.instruments", "mgd.runs"):
+        assert set(NAMES[package]) <= set(dir(importlib.import_module(package)))
 
 
 def test_type_checkers_see_the_names_that_load_lazily():
     """The imports under TYPE_CHECKING and the tables beside them must not part ways."""
-    for package in ("mgd", "mgd.datasets", "mgd.runs"):
+    for package in ("mgd", "mgd.datasets", "mgd.instruments", "mgd.runs"):
         tree = ast.parse(Path(importlib.import_module(package).__file__).read_text(encoding="utf-8"))
         imported = {
             alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
@@ -99,7 +107,10 @@ def test_type_checkers_see_the_names_that_load_lazily():
         assert imported == set(NAMES[package]), package
 
 
-@pytest.mark.parametrize("package", ["mgd", "mgd.datasets", "mgd.runs", "mgd.reproduction", "mgd.timing", "mgd.cli"])
+LAZY = ("mgd", "mgd.datasets", "mgd.instruments", "mgd.runs", "mgd.reproduction", "mgd.timing", "mgd.cli")
+
+
+@pytest.mark.parametrize("package", LAZY)
 def test_importing_does_not_import_jax(package):
     heavy = {"jax", "equinox", "optax", "xarray", "sklearn", "matplotlib"}
     code = f"import sys, {package}; print(sorted({heavy} & set(sys.modules)))"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from . import chips as chips
     from . import datasets as datasets
     from . import engines as engines
+    from . import instruments as instruments
     from . import networks as networks
     from . import perturbations as perturbations
     from . import reproduction as reproduction
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from . import timing as timing
     from ._errors import DataError as DataError
     from ._errors import DivergedError as DivergedError
+    from ._errors import HardwareError as HardwareError
     from ._errors import Interrupted as Interrupted
+    from ._errors import LimitError as LimitError
     from ._errors import MgdError as MgdError
     from ._errors import MgdWarning as MgdWarning
     from ._errors import RunError as RunError
@@ -34,11 +37,16 @@ if TYPE_CHECKING:
     from .algorithm import from_published as from_published
     from .algorithm import to_published as to_published
 
-_PACKAGES = ("algorithm", "chips", "datasets", "engines", "networks", "perturbations", "reproduction", "runs", "timing")
+_PACKAGES = (
+    *("algorithm", "chips", "datasets", "engines", "instruments", "networks", "perturbations", "reproduction"),
+    *("runs", "timing"),
+)
 _HOMES = {
     "DataError": "_errors",
     "DivergedError": "_errors",
+    "HardwareError": "_errors",
     "Interrupted": "_errors",
+    "LimitError": "_errors",
     "MgdError": "_errors",
     "MgdWarning": "_errors",
     "RunError": "_errors",

@@ -35,11 +35,13 @@ class HardwareError(MgdError):
     Attributes:
         passing: whether opening the instrument anew and asking again may help (a time-out, a lost line, a garbled
             reply), or not (a wrong identity, a chip that is in use).
+        skip: whether this one measurement cannot be made and the next may (a circuit that does not converge): it is
+            counted, and taken as no change in cost.
     """
 
-    def __init__(self, message: str, *, passing: bool = False):
+    def __init__(self, message: str, *, passing: bool = False, skip: bool = False):
         super().__init__(message)
-        self.passing = passing
+        self.passing, self.skip = passing, skip
 
 
 class DivergedError(MgdError):

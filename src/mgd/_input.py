@@ -1,10 +1,13 @@
-"""What settings from people need: a TOML file read with one-line errors, and the name that was meant."""
+"""What settings from people need: TOML files read and checked with one-line errors, and the name that was meant."""
 
 import difflib
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -29,3 +32,24 @@ def nearest(name: object, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f": did you mean {near[0]!r}?" if near else ""
+
+
+def first_error(error: "ValidationError", fields: Iterable[str], table: str = "") -> str:
+    """What is wrong with settings, in one line: the first thing, where it is, and what was given.
+
+    Args:
+        error: pydantic's.
+        fields: the names that settings may have.
+        table: the name of the table they are in.
+    """
+    first = error.errors()[0]
+    last = str(first["loc"][-1]) if first["loc"] else table
+    name = ".".join(part for part in (table, *map(str, first["loc"])) if part)
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}{nearest(last, fields)}"
+    if first["type"] == "missing":
+        return f"the setting {name!r} is needed and was not given"
+    if first["type"] == "value_error":
+        return f"{name}: {first.get('ctx', {}).get('error')}"
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    return f"{name}: {message}, got {first['input']!r}"

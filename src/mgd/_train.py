@@ -18,7 +18,7 @@ from ._errors import DivergedError, MgdWarning
 from .algorithm import AbstractAlgorithm, Algorithm, Backprop, Counts
 from .chips import AbstractChip
 from .datasets import Task
-from .engines import Backpropagated, Data, Measured, Progress, Sampled, evaluate
+from .engines import Backpropagated, Data, Instrumented, Measured, Progress, Sampled
 from .engines._replicas import in_front
 
 _CHUNK_SECONDS = 0.5
@@ -137,11 +137,13 @@ class Snapshot:
 class Session:
     """A run in progress: it is advanced by pieces, and can be put down and taken up between any two.
 
-    Takes the arguments of `train`. How the run is cut into pieces does not change a bit of its outcome.
+    Takes the arguments of `train`; or in place of a chip and an engine's name, an engine that has a chip of its own
+    (`Instrumented`). How the run is cut into pieces does not change a bit of its outcome.
 
     Attributes:
         snapshot: where the run is. It may be replaced by one of an earlier run with the same settings.
         engine: the name of the engine that runs it.
+        groups: names of slices of θ (layers, banks).
         steps_per_second: timesteps a second in the last piece, each of all replicas.
     """
 
@@ -149,7 +151,7 @@ class Session:
 
     def __init__(
         self,
-        chip: AbstractChip,
+        chip: AbstractChip | None,
         task: Task,
         algorithm: AbstractAlgorithm,
         *,
@@ -157,7 +159,7 @@ class Session:
         key: PRNGKeyArray,
         n_replicas: int = 1,
         batch: int = 1,
-        engine: str = "auto",
+        engine: str | Instrumented = "auto",
         log_every: int | None = None,
     ):
         for name, value in (
@@ -170,18 +172,24 @@ class Session:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-        _check_fit(chip, task)
-        self.chip, self.task, self.algorithm = chip, task, algorithm
+        self.task, self.algorithm = task, algorithm
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
-        self._engine, self._stride = _engine(engine, chip, algorithm, n_replicas, batch)
+        if isinstance(engine, str):
+            assert chip is not None, "an engine that is named needs a chip"
+            _check_fit(chip, task)
+            self.groups = chip.groups
+            self._engine, self._stride = _engine(engine, chip, algorithm, n_replicas, batch)
+        else:
+            self.groups = {"theta": slice(0, engine.n_params)} if chip is None else chip.groups
+            self._engine, self._stride = engine, 1
         self.engine = self._engine.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train), Data.of(task.test)
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
-        if isinstance(self._engine, Measured):  # the others round no costs
+        if isinstance(self._engine, Measured) and chip is not None:  # the others round no costs
             _check_amplitude(chip, self._engine.algorithm, batch, self.snapshot.progress, self._train)
 
     @property
@@ -204,14 +212,24 @@ class Session:
             self._check_finite()
             self._pace(n, time.perf_counter() - started)
         if goal == self.snapshot.step:
-            progress = self.snapshot.progress
-            accuracy, cost = evaluate(self.chip, progress.state.theta, self._test, progress.device)
+            accuracy, cost = self._engine.evaluate(self.snapshot.progress, self._test)
             self.snapshot.steps.append(goal)
             self.snapshot.accuracy.append(np.asarray(accuracy))
             self.snapshot.cost.append(np.asarray(cost))
         now = time.perf_counter()
         self.snapshot.seconds += now - self._clock
         self._clock = now
+
+    @property
+    def n_params(self) -> int:
+        """Parameters of each chip."""
+        return self.snapshot.progress.state.theta.shape[1]
+
+    def held_out(self) -> Float[Array, " replica"] | None:
+        """The accuracy of each replica on the samples held out of training, if there are any."""
+        if self.task.held_out is None:
+            return None
+        return self._engine.evaluate(self.snapshot.progress, Data.of(self.task.held_out))[0]
 
     def history(self) -> xr.Dataset:
         """What has been logged so far, over (replica, step)."""

@@ -5,16 +5,18 @@ import warnings
 
 import click
 
-from .._errors import DivergedError, Interrupted, MgdError, MgdWarning
+from .._errors import DivergedError, HardwareError, Interrupted, MgdError, MgdWarning
 from .._version import __version__
+from ._chip import chip
 from ._data import data
+from ._instruments import instruments
 from ._list import list_names
 from ._reproduce import reproduce
 from ._show import show
 from ._time import time
 from ._train import resume, train
 
-BAD_INPUT, DIVERGED, INTERRUPTED = 2, 3, 130
+BAD_INPUT, DIVERGED, HARDWARE, INTERRUPTED = 2, 3, 4, 130
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -43,15 +45,16 @@ def commands() -> None:
     """Train hardware neural networks by multiplexed gradient descent."""
 
 
-for _command in (train, resume, show, time, reproduce, list_names, data):
+for _command in (train, resume, show, time, reproduce, chip, instruments, list_names, data):
     commands.add_command(_command)
-for _command in (*commands.commands.values(), *data.commands.values()):
+for _command in (*commands.commands.values(), *chip.commands.values(), *data.commands.values()):
     # click keeps the help option of a command's first use, which need not be below the group.
     _command.context_settings.update(_HELP)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs one command. Bad input is one line on stderr and exit code 2; a run that diverged, 3; stopped, 130."""
+    """Runs one command. Bad input is one line on stderr and exit code 2; a run that diverged, 3; an instrument that
+    does not do what it must, 4; stopped, 130."""
     warnings.simplefilter("default", MgdWarning)
     warnings.showwarning = _show_warning
     try:
@@ -65,10 +68,16 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(BAD_INPUT)
     except (MgdError, ValueError) as error:
         _say(str(error))
-        sys.exit(DIVERGED if isinstance(error, DivergedError) else BAD_INPUT)
+        sys.exit(_exit_code(error))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, DivergedError):
+        return DIVERGED
+    return HARDWARE if isinstance(error, HardwareError) else BAD_INPUT
 
 
 def _say(message: str) -> None:

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..algorithm import Backprop, State, rows_of
 from ..chips import AbstractChip
 from ._data import Data
+from ._evaluate import evaluate
 from ._replicas import Progress, fresh_replicas
 from ._windows import advance_windows, gradient_of
 
@@ -38,6 +39,10 @@ class Backpropagated(eqx.Module):
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more updates. The progress given is used up."""
         return advance_windows(self, data, progress, n_steps)
+
+    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
+        """Accuracy and mean cost of each replica on these samples."""
+        return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def estimate(
         self, state: State, device: Any, data: Data, key: PRNGKeyArray

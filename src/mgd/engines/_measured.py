@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ..algorithm import Algorithm, Probe, State
 from ..chips import AbstractChip
 from ._data import Data
+from ._evaluate import evaluate
 from ._replicas import Progress, each_replica, fresh_replicas, in_front
 
 
@@ -45,6 +46,10 @@ class Measured(eqx.Module):
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
         return _advance((self, data), progress, jnp.int32(n_steps))
+
+    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
+        """Accuracy and mean cost of each replica on these samples."""
+        return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def _turn(self, data: Data, together: int, carry: tuple) -> tuple:
         """One timestep of all replicas, or several measured together."""

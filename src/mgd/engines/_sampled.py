@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ..algorithm import Algorithm, State, TwoSided, rows_of
 from ..chips import AbstractChip
 from ._data import Data
+from ._evaluate import evaluate
 from ._laws import Errors, law_of
 from ._replicas import Progress, fresh_replicas
 from ._windows import advance_windows, gradient_of
@@ -76,6 +77,10 @@ class Sampled(eqx.Module):
         Timesteps after the last whole window leave the parameters as they are.
         """
         return advance_windows(self, data, progress, n_steps)
+
+    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
+        """Accuracy and mean cost of each replica on these samples."""
+        return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def estimate(
         self, state: State, device: Any, data: Data, key: PRNGKeyArray

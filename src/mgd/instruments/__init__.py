@@ -7,20 +7,40 @@ if TYPE_CHECKING:
     from ._base import AbstractInstrument as AbstractInstrument
     from ._base import Identity as Identity
     from ._callables import from_callables as from_callables
+    from ._epics import from_epics as from_epics
+    from ._kinds import Kind as Kind
+    from ._kinds import available as available
     from ._kinds import kinds as kinds
     from ._kinds import load_instrument as load_instrument
     from ._limits import Limits as Limits
     from ._opened import Guarded as Guarded
     from ._opened import opened as opened
+    from ._ophyd import from_ophyd as from_ophyd
+    from ._qcodes import from_qcodes as from_qcodes
+    from ._recorder import Recorder as Recorder
+    from ._replay import Replay as Replay
+    from ._scpi import Scpi as Scpi
     from ._simulated import Simulated as Simulated
+    from ._torch import TorchModule as TorchModule
+    from ._torch import from_torch as from_torch
 
 _HOMES = {
     "AbstractInstrument": "_base",
     "Guarded": "_opened",
     "Identity": "_base",
+    "Kind": "_kinds",
     "Limits": "_limits",
+    "Recorder": "_recorder",
+    "Replay": "_replay",
+    "Scpi": "_scpi",
     "Simulated": "_simulated",
+    "TorchModule": "_torch",
+    "available": "_kinds",
     "from_callables": "_callables",
+    "from_epics": "_epics",
+    "from_ophyd": "_ophyd",
+    "from_qcodes": "_qcodes",
+    "from_torch": "_torch",
     "kinds": "_kinds",
     "load_instrument": "_kinds",
     "opened": "_opened",

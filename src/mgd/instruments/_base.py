@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, NoReturn, Self
+from typing import Literal, NoReturn, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
 from .._errors import HardwareError
 from ._limits import Limits
+
+# Not typing.Self, which the checks of types in tests do not take outside a dataclass.
+Itself = TypeVar("Itself", bound="AbstractInstrument")
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class AbstractInstrument(ABC):
     def _lacks(self, verb: str) -> NoReturn:
         raise HardwareError(f"{self.address}: a {type(self).__name__} has no {verb}; see its reads and most_together")
 
-    def __enter__(self) -> Self:
+    def __enter__(self: Itself) -> Itself:
         self.open()
         return self
 

@@ -1,7 +1,10 @@
 """An instrument made of a lab's own functions. Nothing here imports JAX."""
 
+import itertools
+import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -9,14 +12,21 @@ from jaxtyping import Float
 from ._base import AbstractInstrument, Identity
 from ._limits import Limits
 
+_MAY_LACK = ("open", "close", "identify", "present")
+_NUMBERS = itertools.count(1)
 Vector = Float[np.ndarray, " p"]
 
 
 class Callables(AbstractInstrument):
     """An instrument made of functions; made by `from_callables`."""
 
-    def __init__(self, *, address: str, limits: Limits, settle_seconds: float, verbs: dict[str, Callable | None]):
-        self.address, self.limits, self.n_params = address, limits, limits.low.size
+    def __init__(
+        self, *, address: str | None, limits: Limits, settle_seconds: float, verbs: dict[str, Callable | None]
+    ):
+        self._name = address or "callables"
+        # Without an address nothing tells one program's chip from another's.
+        self.address = address or f"callables {next(_NUMBERS)} of process {os.getpid()}"
+        self.limits, self.n_params = limits, limits.low.size
         self.settle_seconds = settle_seconds
         cost, outputs = verbs["measure_cost"] is not None, verbs["read_outputs"] is not None
         self.reads = "both" if cost and outputs else "cost" if cost else "outputs"
@@ -33,7 +43,7 @@ class Callables(AbstractInstrument):
 
     def identify(self) -> Identity:
         found = self._call("identify")
-        return found if isinstance(found, Identity) else Identity("", "", str(found or self.address))
+        return found if isinstance(found, Identity) else Identity("", "", str(found or self._name))
 
     def set_parameters(self, theta: Vector) -> None:
         self._call("set_parameters", theta)
@@ -47,15 +57,16 @@ class Callables(AbstractInstrument):
         self._call("present", x, target)
         self._settled_at = time.monotonic() + self.settle_seconds
 
-    def measure_cost(self) -> float:
+    # What a lab's functions return is checked by `opened`, not here.
+    def measure_cost(self) -> Any:
         self._settle()
         return self._call("measure_cost")
 
-    def read_outputs(self) -> np.ndarray:
+    def read_outputs(self) -> Any:
         self._settle()
         return self._call("read_outputs")
 
-    def measure_batch(self, signals: np.ndarray) -> np.ndarray:
+    def measure_batch(self, signals: np.ndarray) -> Any:
         return self._call("measure_batch", signals)
 
     def safe_state(self) -> None:
@@ -64,9 +75,11 @@ class Callables(AbstractInstrument):
         else:
             self.set_parameters((self.limits.low + self.limits.high) / 2)
 
-    def _call(self, name: str, *arguments):
+    def _call(self, name: str, *arguments: Any) -> Any:
         verb = self._verbs[name]
-        return None if verb is None else verb(*arguments)
+        if verb is not None:
+            return verb(*arguments)
+        return None if name in _MAY_LACK else self._lacks(name)
 
     def _settle(self) -> None:
         left = self._settled_at - time.monotonic()
@@ -88,7 +101,7 @@ def from_callables(
     close: Callable[[], object] | None = None,
     safe_state: Callable[[], object] | None = None,
     settle_seconds: float = 0.0,
-    address: str = "callables",
+    address: str | None = None,
 ) -> AbstractInstrument:
     """An instrument made of the functions that a lab has: the smallest way to bring a chip.
 
@@ -105,7 +118,8 @@ def from_callables(
         close: disconnects.
         safe_state: makes the chip safe; by default every parameter goes to the middle of its range.
         settle_seconds: from a set parameter to a cost that can be read.
-        address: what it is called in messages, and by which it is kept from two programs.
+        address: what it is called in messages; two programs cannot use one address at the same time, so give one to a
+            chip that is real.
 
     Raises:
         ValueError: if there is nothing to measure with.

@@ -1,6 +1,8 @@
 """Kinds of instruments, built in and by others, from one group of entry points. Nothing here imports JAX."""
 
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,45 @@ def kinds() -> dict[str, EntryPoint]:
     True
     """
     return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of instrument that is installed.
+
+    Attributes:
+        name: as settings call it.
+        distribution: the package that brings it.
+        version: of that package.
+        missing: what it needs and is not there, with the remedy; empty if nothing.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    missing: str
+
+
+def available() -> list[Kind]:
+    """Every kind that is installed, who brings it, and what it lacks.
+
+    The module that an entry point names may have a function `missing`: without arguments, it says what is needed and
+    not there, as 'needs PyVISA, which is not installed: pip install "mgd[lab]"', or nothing.
+
+    >>> [kind.distribution for kind in available() if kind.name == "callables"]
+    ['mgd']
+    """
+    return [_kind(point) for point in kinds().values()]
+
+
+def _kind(point: EntryPoint) -> Kind:
+    name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
+    try:
+        point.load()
+        missing = getattr(sys.modules[point.module], "missing", str)()
+    except Exception as error:  # of others' packages; one that is broken must not hide the rest
+        missing = f"cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}"
+    return Kind(point.name, name, version, missing)
 
 
 def load_instrument(kind: str, settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:

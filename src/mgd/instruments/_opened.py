@@ -1,6 +1,7 @@
 """An instrument in use: one program at a time, checked before anything is sent, safe when it is left."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,9 @@ class Guarded(AbstractInstrument):
     Args:
         inner: the instrument.
 
+    Attributes:
+        target: the targets of the batch in front of the chip.
+
     Raises:
         LimitError: from `set_parameters`, `perturb` and `measure_batch`, if a parameter would leave its limits.
         ValueError: from these, if an array has the wrong shape.
@@ -30,7 +34,7 @@ class Guarded(AbstractInstrument):
         self.reads, self.own_line, self.most_together = inner.reads, inner.own_line, inner.most_together
         self.settle_seconds = inner.settle_seconds
         self._theta = np.zeros(self.n_params, np.float32)
-        self._shown: tuple[int, ...] = ()
+        self.target = np.zeros((0, 0), np.float32)
 
     def open(self) -> None:
         self.inner.open()
@@ -64,13 +68,33 @@ class Guarded(AbstractInstrument):
         if len(x) != len(target) or len(x) == 0:
             raise ValueError(f"a batch needs as many targets as inputs, got {len(x)} and {len(target)}")
         self.inner.present(x, target)
-        self._shown = target.shape
+        self.target = target
+
+    def vet(self, theta: Float[np.ndarray, " p"], signals: Float[np.ndarray, "k p"]) -> None:
+        """Checks many perturbations of these parameters at once, after which `put` takes each without a check.
+
+        Raises:
+            LimitError: if one would leave its limits.
+        """
+        self.limits.check(self._vector(theta), "parameter")
+        self.limits.check(theta + signals, "with its perturbation, parameter")
+
+    def put(self, signal: Float[np.ndarray, " p"]) -> None:
+        """Sends a vetted signal: θ̃ to its own line, or where there is none θ + θ̃ as parameters."""
+        if self.own_line:
+            self.inner.perturb(signal)
+        else:
+            self.inner.set_parameters(signal)
 
     def measure_cost(self) -> float:
-        return self._finite(self.inner.measure_cost(), (), "measure_cost").item()
+        cost = self.inner.measure_cost()
+        # The common case first: this is asked at every measurement.
+        return (
+            cost if isinstance(cost, float) and math.isfinite(cost) else self._finite(cost, (), "measure_cost").item()
+        )
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
-        return self._finite(self.inner.read_outputs(), self._shown, "read_outputs")
+        return self._finite(self.inner.read_outputs(), self.target.shape, "read_outputs")
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         signals = np.asarray(signals, np.float32)
@@ -196,6 +220,8 @@ def _alone(address: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
+            if holder == str(os.getpid()):
+                raise HardwareError(f"{address} is open already: give each instrument an address of its own") from None
             raise HardwareError(
                 f"{address} is in use by process {holder}: two trainers on one chip would undo each other's writes; "
                 "stop that one first"

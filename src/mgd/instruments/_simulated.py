@@ -1,5 +1,7 @@
 """A simulated chip behind the verbs of an instrument."""
 
+import itertools
+import os
 from typing import Any
 
 import equinox as eqx
@@ -12,6 +14,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..chips import AbstractChip
 from ._base import AbstractInstrument, Identity
 from ._limits import Limits
+
+_NUMBERS = itertools.count(1)
 
 
 class Simulated(AbstractInstrument):
@@ -42,7 +46,9 @@ class Simulated(AbstractInstrument):
         chip_key, _ = jax.random.split(jax.random.fold_in(key, 0))
         self.chip, self.n_params, self.own_line = chip, chip.n_params, own_line
         self.limits = limits or Limits.uniform(chip.n_params, -10.0, 10.0)
-        self.address = f"simulated {jax.random.key_data(key).tolist()}"
+        self._serial = "-".join(map(str, jax.random.key_data(key).tolist()))
+        # It is in this process: another with the same key is another chip.
+        self.address = f"simulated {self._serial}, {next(_NUMBERS)} of process {os.getpid()}"
         self.start = np.asarray(chip.init(key=chip_key))
         self._device = chip.fabricate(key=jax.random.fold_in(chip_key, 1))
         self._keys, self._asked = jax.random.fold_in(chip_key, 2), 0
@@ -57,7 +63,7 @@ class Simulated(AbstractInstrument):
         """Nothing: it stays."""
 
     def identify(self) -> Identity:
-        return Identity("mgd", "simulated", self.address.split()[-1].strip("]"))
+        return Identity("mgd", "simulated", self._serial)
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         self._theta = _write(self.chip, self._theta, jnp.asarray(theta), self._device, self._key())

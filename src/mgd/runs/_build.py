@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import optax
 
@@ -22,8 +22,10 @@ from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError, 
 from ..chips.imperfections import AbstractImperfection
 from ..datasets import Task
 from ..perturbations import AbstractPerturbation, Block
+from ._chip_file import ChipFile
 from ._config import RunConfig
 from ._imperfect import Imperfections
+from ._presets import resolve
 
 _BASELINES = {"remeasured": Remeasured, "two-sided": TwoSided, "high-pass": HighPass}
 _INTEGRATORS = {"discrete": Accumulate, "analog": LowPass}
@@ -56,7 +58,14 @@ def build_task(config: RunConfig) -> Task:
     return replace(task, train=task.train.subset(kept), held_out=task.train.subset(out))
 
 
-def build_chip(config: RunConfig, task: Task) -> AbstractChip:
+class Shapes(NamedTuple):
+    """What a chip needs to know of a task."""
+
+    input_shape: tuple[int, ...]
+    n_outputs: int
+
+
+def build_chip(config: RunConfig, task: Task | Shapes) -> AbstractChip:
     """The chip of resolved settings, made to fit a task.
 
     Raises:
@@ -66,10 +75,26 @@ def build_chip(config: RunConfig, task: Task) -> AbstractChip:
     return chip if config.imperfect is None else chips.imperfect(chip, *_imperfections(config.imperfect))
 
 
-def _network(config: RunConfig, task: Task) -> AbstractChip:
+def build_served_chip(file: ChipFile) -> AbstractChip:
+    """The chip of a file by itself, as a run on a task of its inputs and outputs would have it.
+
+    Raises:
+        ValueError: if the file does not say all of its network, or an imperfection does not fit it.
+    """
+    if file.inputs is None or file.outputs is None or not {"hidden", "channels"} & set(file.chip):
+        raise ValueError(
+            f"{file.path}: a chip without a task needs its whole network: give inputs, outputs and hidden "
+            "(or channels) in [chip], such as inputs = [49], outputs = 4, hidden = [4]"
+        )
+    # The task is a stand-in: settings of training are not used.
+    config = resolve(RunConfig.of({"task": "nist7x7"} | file.chip))
+    return build_chip(config, Shapes(file.inputs, file.outputs))
+
+
+def _network(config: RunConfig, task: Task | Shapes) -> AbstractChip:
     if config.channels is not None:
         return chips.cnn(
-            task.input_shape, config.channels, task.n_outputs, cost=_cost(config), init=_given(config.init)
+            task.input_shape, config.channels, task.n_outputs, cost=build_cost(config), init=_given(config.init)
         )
     inputs = 1
     for n in task.input_shape:
@@ -77,7 +102,7 @@ def _network(config: RunConfig, task: Task) -> AbstractChip:
     sizes = (inputs, *_given(config.hidden), task.n_outputs)
     output = "logistic" if config.cost == "mse" else "linear"
     return chips.mlp(
-        sizes, activation=_given(config.activation), output=output, cost=_cost(config), init=_given(config.init)
+        sizes, activation=_given(config.activation), output=output, cost=build_cost(config), init=_given(config.init)
     )
 
 
@@ -160,7 +185,8 @@ def _optimizer(config: RunConfig) -> optax.GradientTransformation:
     return update
 
 
-def _cost(config: RunConfig) -> AbstractCost:
+def build_cost(config: RunConfig) -> AbstractCost:
+    """The cost of a chip's outputs."""
     return MeanSquaredError() if config.cost == "mse" else CrossEntropy(config.label_smoothing or 0.0)
 
 

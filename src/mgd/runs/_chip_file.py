@@ -1,20 +1,30 @@
-"""A chip in a TOML file: its network and its imperfections. Nothing here imports JAX."""
+"""A chip in a TOML file: its network, its imperfections, where it is and how it is served. Nothing here imports JAX."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._input import read_toml
-from ._config import Activation, Cost, Init, Sizes, Smoothing, one_line
-from ._imperfect import Imperfections
+from ..instruments._virtual._settings import ServeSettings
+from ._config import Activation, Cost, Init, Positive, Sizes, Smoothing, one_line
+from ._imperfect import Above0, Imperfections
+
+if TYPE_CHECKING:
+    from ..instruments import AbstractInstrument
+
+_Text = Annotated[str, Field(min_length=1, strict=True)]
+_NOT_OF_A_RUN = {"inputs", "outputs"}
 
 
 class _Network(BaseModel):
-    """Of RunConfig, what says which network a chip computes."""
+    """Of RunConfig, what says which network a chip computes; and its inputs and outputs, which a task says too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    inputs: Annotated[Sizes, Field(min_length=1)] | None = None
+    outputs: Positive | None = None
     hidden: Sizes | None = None
     channels: Sizes | None = None
     activation: Activation | None = None
@@ -23,33 +33,139 @@ class _Network(BaseModel):
     label_smoothing: Smoothing | None = None
 
 
+class _Instrument(BaseModel):
+    """What instruments of every kind have; all else is the kind's own.
+
+    Attributes:
+        kind: as `mgd instruments` lists it.
+        serial: that the chip must have.
+        start: parameters at the start: "network", those of the network of [chip], or how far from the middle.
+        at_limit: whether a parameter that would leave its limits ends the run or stops short of them.
+        give_up_seconds: how long it may fail to answer.
+        test_samples: how many samples of a test set it is shown.
+        calibration: path of what `mgd calibrate` wrote.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: _Text
+    serial: _Text | None = None
+    start: Literal["network"] | Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)] | None = None
+    at_limit: Literal["stop", "saturate"] = "stop"
+    give_up_seconds: Above0 = 30.0
+    test_samples: Positive = 500
+    calibration: _Text | None = None
+
+
 class _ChipFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str | None = None
     chip: _Network = _Network()
     imperfect: Imperfections | None = None
+    instrument: _Instrument | None = None
+    serve: ServeSettings | None = None
 
 
-def read_chip(path: Path) -> dict[str, Any]:
-    """The settings of the chip that a TOML file describes, by the names they have in a run's.
+@dataclass(frozen=True)
+class ChipFile:
+    """What a chip file says.
+
+    Attributes:
+        path: where it is.
+        name: for the reader.
+        chip: its network and imperfections, by the names they have in a run's settings.
+        instrument: where it is and how it is spoken to: what is common to all kinds with its defaults, `folder` (what
+            paths in it are relative to), and the kind's own; None for a chip that is only simulated.
+        serve: how it is served as a virtual chip; None if nothing is said.
+        inputs: shape of one input, if said.
+        outputs: how many, if said.
+    """
+
+    path: Path
+    name: str
+    chip: dict[str, Any]
+    instrument: dict[str, Any] | None
+    serve: dict[str, Any] | None
+    inputs: tuple[int, ...] | None
+    outputs: int | None
+
+    def check_fits(self, task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
+        """Raises: ValueError: if the file says other inputs or outputs than a task has."""
+        for name, mine, theirs in (
+            ("inputs", self.inputs, input_shape),
+            ("outputs", self.outputs, n_outputs),
+        ):
+            if mine is not None and mine != theirs:
+                told = [list(one) if isinstance(one, tuple) else one for one in (mine, theirs)]
+                raise ValueError(
+                    f"{self.path}: chip.{name} is {told[0]}, and {task} has {told[1]}: mend it, or take another task"
+                )
+
+    def load_instrument(self) -> "AbstractInstrument":
+        """The instrument it tells of, not yet open.
+
+        Raises:
+            ValueError: if it tells of none, or a setting is wrong.
+        """
+        from ..instruments import load_instrument
+
+        if self.instrument is None:
+            raise ValueError(
+                f'{self.path}: there is no [instrument] table: give its kind and where it is, such as kind = "scpi", '
+                'resource = "TCPIP0::127.0.0.1::5025::SOCKET"'
+            )
+        common = {*_Instrument.model_fields, "folder"}
+        own = {name: value for name, value in self.instrument.items() if name not in common}
+        try:
+            return load_instrument(self.instrument["kind"], own, Path(self.instrument["folder"]))
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from None
+
+
+def read_chip_file(path: Path) -> ChipFile:
+    """What a TOML file says of a chip.
 
     Args:
-        path: the file: `name`, which is for the reader; `[chip]`, the network; `[imperfect]`, its imperfections.
+        path: the file: `name`, which is for the reader; `[chip]`, the network; `[imperfect]`, its imperfections;
+            `[instrument]`, where it is and how it is spoken to; `[serve]`, how it is served as a virtual chip.
 
     Raises:
-        ValueError: if the file cannot be read or a setting is wrong; file and setting are named.
+        ValueError: if the file cannot be read or a setting is wrong; file and setting are named. What is a kind of
+            instrument's own is checked when it is loaded.
     """
     contents = read_toml(path)
     try:
         file = _ChipFile(**contents)
     except ValidationError as error:
-        inside = error.errors()[0]["loc"][:1] == ("chip",)
-        fields = list((_Network if inside else _ChipFile).model_fields)
+        where = error.errors()[0]["loc"][:1]
+        models: dict[Any, type[BaseModel]] = {"chip": _Network, "serve": ServeSettings}
+        fields = list(models.get(where[0] if where else None, _ChipFile).model_fields)
         raise ValueError(f"{path}: {one_line(error, fields)}") from None
     if file.chip.hidden is not None and file.chip.channels is not None:
         raise ValueError(f"{path}: chip has hidden (perceptron) or channels (convolutional network), not both")
-    chip = file.chip.model_dump(exclude_none=True)
+    chip = file.chip.model_dump(exclude_none=True, exclude=_NOT_OF_A_RUN)
     if file.imperfect is not None:
         chip["imperfect"] = file.imperfect.model_dump(exclude_none=True, by_alias=True)
-    return chip
+    return ChipFile(
+        path=path,
+        name=file.name or path.stem,
+        chip=chip,
+        instrument=_instrument(file.instrument, path.parent),
+        serve=None if file.serve is None else file.serve.model_dump(exclude_none=True),
+        inputs=file.chip.inputs,
+        outputs=file.chip.outputs,
+    )
+
+
+def _instrument(given: _Instrument | None, folder: Path) -> dict[str, Any] | None:
+    return None if given is None else given.model_dump(exclude_none=True) | {"folder": str(folder.resolve())}
+
+
+def read_chip(path: Path) -> dict[str, Any]:
+    """The settings of the chip that a TOML file describes, by the names they have in a run's, for simulation.
+
+    Raises:
+        ValueError: if the file cannot be read or a setting is wrong; file and setting are named.
+    """
+    return read_chip_file(path).chip

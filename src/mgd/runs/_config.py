@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from .._input import nearest, read_toml
+from .._input import first_error, nearest, read_toml
 from ..datasets._catalogue import check_name
 from ._imperfect import Imperfections
 from ._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
@@ -80,6 +80,7 @@ class RunConfig(BaseModel):
         holdout: the last so many training samples are kept out of training.
         data: folder of the images.
         imperfect: what is imperfect about the chips.
+        instrument: the table of a chip file that says where a real chip is; None for simulated ones.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -116,6 +117,7 @@ class RunConfig(BaseModel):
     data: str | None = None
     # A table, which in TOML comes after all that is none.
     imperfect: Imperfections | None = None
+    instrument: dict[str, Any] | None = None
 
     @field_validator("imperfect")
     @classmethod
@@ -171,7 +173,7 @@ class RunConfig(BaseModel):
 
     def identity(self) -> str:
         """A digest of all that the outcome depends on: two runs with the same one give the same bits."""
-        text = self.model_copy(update={"data": None}).toml()
+        text = self.model_copy(update={"data": None, "instrument": None}).toml()
         return hashlib.sha256(text.encode()).hexdigest()
 
     def toml(self) -> str:
@@ -205,15 +207,7 @@ def one_line(error: ValidationError, fields: list[str]) -> str:
     """What is wrong with settings, of these names, in one line."""
     first = error.errors()[0]
     *tables, last = (str(part) for part in first["loc"])
-    name = ".".join((*tables, last))
-    if first["type"] == "extra_forbidden":
-        if tables == ["imperfect"]:
-            choices = ", ".join(IMPERFECTIONS)
-            return f"unknown imperfection {last!r}{nearest(last, IMPERFECTIONS) or ';'} choose {choices}"
-        return f"unknown setting {name!r}{nearest(last, fields)}"
-    if first["type"] == "missing":
-        return f"the setting {name!r} is needed and was not given"
-    if first["type"] == "value_error":
-        return f"{name}: {first.get('ctx', {}).get('error')}"
-    message = first["msg"][:1].lower() + first["msg"][1:]
-    return f"{name}: {message}, got {first['input']!r}"
+    if first["type"] == "extra_forbidden" and tables == ["imperfect"]:
+        choices = ", ".join(IMPERFECTIONS)
+        return f"unknown imperfection {last!r}{nearest(last, IMPERFECTIONS) or ';'} choose {choices}"
+    return first_error(error, fields)

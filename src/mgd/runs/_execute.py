@@ -3,7 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from .._errors import Interrupted, RunError
 from .._train import Session
 from .._version import __version__
 from ..datasets import Task
-from ..engines import Data, evaluate
 from ._build import build_algorithm, build_chip, build_task
 from ._checkpoint import read_checkpoint, write_checkpoint
 from ._config import RunConfig
@@ -32,6 +32,7 @@ from ._directory import (
     write_config,
     write_metrics,
 )
+from ._hardware import Hardware, opened_hardware
 from ._presets import resolve
 from ._replace import replace_file
 from ._stop import stop_requested
@@ -63,11 +64,12 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
     """
     config = resolve(config)
     check_out(out)
-    session = make_session(config, build_task(config))
-    folder = make_directory(out, config.task)
-    with only_writer(folder):
-        write_config(folder, config)
-        _run(session, config, folder, on_progress)
+    task = build_task(config)
+    with _ready(config, task) as (session, hardware):
+        folder = make_directory(out, config.task)
+        with only_writer(folder):
+            write_config(folder, config)
+            _run(session, hardware, config, folder, on_progress)
     return folder
 
 
@@ -85,10 +87,20 @@ def resume(folder: Path, *, on_progress: OnProgress = lambda session: None) -> P
     config = resolve(read_config(folder))
     with only_writer(folder):
         if not is_finished(folder):
-            session = make_session(config, build_task(config))
-            session.snapshot = read_checkpoint(folder, session.snapshot, config.identity()) or session.snapshot
-            _run(session, config, folder, on_progress)
+            with _ready(config, build_task(config)) as (session, hardware):
+                session.snapshot = read_checkpoint(folder, session.snapshot, config.identity()) or session.snapshot
+                _run(session, hardware, config, folder, on_progress)
     return folder
+
+
+@contextmanager
+def _ready(config: RunConfig, task: Task) -> Iterator[tuple[Session, Hardware | None]]:
+    """A session at its start; of a real chip, with the chip open, which is safe again when the body is left."""
+    if config.instrument is None:
+        yield make_session(config, task), None
+        return
+    with opened_hardware(config, task) as hardware:
+        yield hardware.session, hardware
 
 
 def make_session(config: RunConfig, task: Task) -> Session:
@@ -107,10 +119,12 @@ def make_session(config: RunConfig, task: Task) -> Session:
     )
 
 
-def _run(session: Session, config: RunConfig, folder: Path, on_progress: OnProgress) -> None:
+def _run(session: Session, hardware: Hardware | None, config: RunConfig, folder: Path, on_progress: OnProgress) -> None:
     try:
-        with stop_requested() as stop:
+        keeping = nullcontext(lambda: None) if hardware is None else hardware.recorded(folder)
+        with stop_requested() as stop, keeping as checkpointed:
             _checkpoint(session, config, folder)
+            checkpointed()
             due = time.monotonic() + CHECKPOINT_SECONDS
             while not session.finished:
                 session.advance()
@@ -121,9 +135,13 @@ def _run(session: Session, config: RunConfig, folder: Path, on_progress: OnProgr
                     raise Interrupted(f"stopped at step {step}; go on with: mgd resume {folder}", step=step)
                 if time.monotonic() >= due:
                     taken = _checkpoint(session, config, folder)
+                    checkpointed()
                     due = time.monotonic() + max(CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * taken)
-        _checkpoint(session, config, folder)
-        _finish(session, config, folder)
+            _checkpoint(session, config, folder)
+            checkpointed()
+        _finish(session, config, folder, {} if hardware is None else hardware.summary())
+        if hardware is not None:
+            hardware.finished(folder)
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise RunError(
@@ -140,17 +158,17 @@ def _checkpoint(session: Session, config: RunConfig, folder: Path) -> float:
     return time.monotonic() - started
 
 
-def _finish(session: Session, config: RunConfig, folder: Path) -> None:
+def _finish(session: Session, config: RunConfig, folder: Path, more: dict[str, Any]) -> None:
     """Writes what a finished run leaves; the summary last, as it says that all the rest is there."""
     theta = np.asarray(session.snapshot.progress.state.theta)
-    groups = {name: [piece.start, piece.stop] for name, piece in session.chip.groups.items()}
+    groups = {name: [piece.start, piece.stop] for name, piece in session.groups.items()}
     replace_file(folder / THETA, save({"theta": theta}, {"groups": json.dumps(groups)}))
-    summary = summarise(session, config)
+    summary = summarise(session, config) | more
     chips = "1 chip" if session.n_replicas == 1 else f"{session.n_replicas} chips"
     draw_curve(
         session.history(),
         folder / CURVE,
-        title=f"{config.task}: {chips} of {session.chip.n_params:,} parameters, {config.method}",
+        title=f"{config.task}: {chips} of {session.n_params:,} parameters, {config.method}",
         chance=_chance(session.task),
     )
     replace_file(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
@@ -165,7 +183,7 @@ def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
         "engine": session.engine,
         "algorithm": config.algorithm,
         "perturbation": config.perturbation,
-        "n_params": session.chip.n_params,
+        "n_params": session.n_params,
         "steps": result.n_steps,
         "replicas": session.n_replicas,
         "batch": session.batch,
@@ -184,11 +202,8 @@ def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
 
 def _held_out(session: Session) -> list[float | None] | None:
     """The accuracy of each replica on the samples held out of training, if there are any."""
-    if session.task.held_out is None:
-        return None
-    progress = session.snapshot.progress
-    accuracy, _ = evaluate(session.chip, progress.state.theta, Data.of(session.task.held_out), progress.device)
-    return [_number(a) for a in np.asarray(accuracy)]
+    accuracy = session.held_out()
+    return None if accuracy is None else [_number(a) for a in np.asarray(accuracy)]
 
 
 def _number(value: Any) -> float | None:

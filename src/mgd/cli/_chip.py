@@ -1,0 +1,75 @@
+"""`mgd chip serve` and `mgd chip check`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..instruments import Guarded
+
+_ROUND_TRIPS, _COSTS, _SAMPLES = 100, 100, 16
+
+
+@click.group(epilog="Example: mgd chip check examples/virtual-chip.toml")
+def chip() -> None:
+    """Serve a virtual chip, or check one on the bench."""
+
+
+@chip.command(epilog="Example: mgd chip serve examples/virtual-chip.toml --port 5025")
+@click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), default=5025, show_default=True, help="0 for any that is free.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the piece, its noise and the faults.")
+def serve(file: Path, port: int, host: str, seed: int | None) -> None:
+    """Serve the simulated chip of CHIP.toml on a socket, as a bench instrument that speaks SCPI, until Ctrl-C."""
+    from ..runs._chip_file import read_chip_file
+
+    read = read_chip_file(file)
+    from ..runs._served import serve_chip
+
+    serve_chip(read, host, port, seed, announce=click.echo)
+
+
+@chip.command(epilog="Example: mgd chip check examples/virtual-chip.toml")
+@click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Open the chip of CHIP.toml, and show who answers, its limits, how fast it is and how noisy its cost.
+
+    The chip is left in its safe state.
+    """
+    from ..instruments import opened
+    from ..runs._chip_file import read_chip_file
+
+    read = read_chip_file(file)
+    instrument = read.load_instrument()
+    serial = (read.instrument or {}).get("serial")
+    with opened(instrument, serial=serial) as guarded:
+        from ..instruments._check import latency, noise
+
+        click.echo(f"{read.name}: {guarded.identify()} at {guarded.address}")
+        click.echo(f"  {guarded.n_params:,} parameters, {_limits(guarded)}")
+        click.echo(f"  measures {_measures(guarded)}")
+        median, slow = latency(guarded, _ROUND_TRIPS)
+        click.echo(f"  round trip {1e3 * median:.3g} ms (median), {1e3 * slow:.3g} ms (95 %)")
+        found = noise(guarded, _COSTS, inputs=read.inputs, outputs=read.outputs, samples=_SAMPLES)
+        if found is None:
+            click.echo("  noise not measured: the file does not say chip.inputs and chip.outputs")
+            return
+        what = "cost" if found.of_cost else "outputs"
+        click.echo(f"  {what} {found.mean:.4g}, noise {found.white:.2g} (standard deviation, {found.n} measurements)")
+        click.echo(f"  measurement {1e3 * found.seconds:.3g} ms (median)")
+
+
+def _limits(instrument: "Guarded") -> str:
+    limits = instrument.limits
+    low, high = limits.low.min(), limits.high.max()
+    each = (limits.low == low).all() and (limits.high == high).all()
+    return f"limits {low:g} … {high:g} {limits.unit}".rstrip() + ("" if each else " (the widest; each has its own)")
+
+
+def _measures(instrument: "Guarded") -> str:
+    what = {"cost": "its cost", "outputs": "its outputs", "both": "its cost and its outputs"}[instrument.reads]
+    lines = "perturbation on lines of its own" if instrument.own_line else "perturbation added to the parameters"
+    most = instrument.most_together
+    return f"{what}, {lines}, " + (f"up to {most:,} measurements in one batch" if most else "one at a time")

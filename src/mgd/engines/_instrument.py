@@ -1,0 +1,277 @@
+"""The instrument engine: ask → a chip behind I/O → tell, turned by the host."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .._counter import Counter
+from .._errors import HardwareError
+from ..algorithm import Algorithm, State
+from ..chips import AbstractCost
+from ..instruments import Guarded
+from ..perturbations import Block, Gaussian
+from ._bench import Bench
+from ._chunk import Applied, Chunk, Told
+from ._data import Data
+from ._evaluate import correct
+from ._replicas import Progress
+
+# Numbers that a chunk holds at most, and timesteps.
+_MOST_NUMBERS, _LONGEST_CHUNK = 2_000_000, 4096
+_EVALUATED_TOGETHER = 256
+# Gaussian perturbations are never larger than this, in units of the amplitude.
+_LARGEST_NORMAL = 5.4
+
+Keep = Callable[[Float[np.ndarray, " n"]], None]
+Watch = Callable[[Told, int, Float[np.ndarray, " m"]], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an instrument is trained, beyond the algorithm.
+
+    Attributes:
+        saturate: whether parameters stop short of their limits, by the largest perturbation; if not, a parameter
+            that would leave them ends the run with `LimitError`.
+        test_samples: how many of a test set are shown to the chip at an evaluation, at most.
+        give_up_seconds: how long a chip may fail to answer before the run is given up.
+        keep: called with every cost, in order, as it is measured.
+        replay: costs that `keep` was called with before, by a run of the same settings from the same start.
+        watch: called with what each chunk told, its number of timesteps, and the cost of its baseline if it had one.
+    """
+
+    saturate: bool = False
+    test_samples: int = 500
+    give_up_seconds: float = 30.0
+    keep: Keep = lambda costs: None
+    replay: Iterator[float] = field(default_factory=lambda: iter(()))
+    watch: Watch = lambda told, n, baseline: None
+
+
+class Instrumented:
+    """Measures on a chip behind I/O; ask and tell are the compiled ones of every other engine.
+
+    Unlike other engines it has effects: it moves a real chip, and hands each cost to `keep`. What `replay` yields is
+    taken as measured before anything is asked of the chip, so a run goes on from the last cost that was kept, in the
+    middle of a window or of a hold.
+
+    Args:
+        instrument: open, and guarded.
+        algorithm: what turns costs into changes of θ.
+        start: the parameters at the start.
+        cost: of outputs, for chips that give these, and for the cost on the test set.
+        batch: samples a measurement is averaged over.
+        options: all else.
+
+    Attributes:
+        bench: the chip as it is measured.
+        skipped: measurements that could not be made, of which nothing was learnt.
+    """
+
+    name: ClassVar[str] = "instrument"
+
+    def __init__(
+        self,
+        instrument: Guarded,
+        algorithm: Algorithm,
+        start: Float[np.ndarray, " p"],
+        *,
+        cost: AbstractCost,
+        batch: int = 1,
+        options: Options | None = None,
+    ):
+        self.options = options or Options()
+        self.algorithm, self.batch, self.cost = algorithm, batch, cost
+        self.n_params, self.skipped = instrument.n_params, 0
+        self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
+        self._start = np.asarray(start, np.float32)
+        limits, room = instrument.limits, np.float32(_largest(algorithm))
+        self._limits, self._room = (limits.low, limits.high), (limits.low + room, limits.high - room)
+        self._hold, self._interval, self._tau_x = algorithm.hold, algorithm.interval, algorithm.time_constants.tau_x
+        self._size = max(1, min(self._hold, _LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
+        self._chunk: Chunk | None = None
+        self._even = jnp.zeros(self.n_params)
+        # The next chunk was asked with the tell of the last, if the run goes on from where it left.
+        self._next: tuple[Progress, Applied] | None = None
+        # What a cost is compared with: the hold's baseline, or the cost before; and whether it could not be measured.
+        self._reference, self._lost = math.nan, False
+
+    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+        """The start of the run; there is one replica, the chip.
+
+        Raises:
+            ValueError: if another number is asked for, or the parameters do not fit.
+            LimitError: if the start is outside the limits.
+        """
+        if n_replicas != 1:
+            raise ValueError(f"an instrument is one chip: replicas must be 1, got {n_replicas}")
+        if self._start.shape != (self.n_params,):
+            raise ValueError(f"the chip has {self.n_params} parameters, and its start has shape {self._start.shape}")
+        self.bench.instrument.limits.check(self._start, "at the start, parameter")
+        # As replica 0 of a simulation with the same key.
+        _, run_key = jax.random.split(jax.random.fold_in(key, 0))
+        return _progress(self.algorithm.init(jnp.asarray(self._start), key=run_key))
+
+    def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
+        """The run after `n_steps` more timesteps.
+
+        Raises:
+            HardwareError: if the chip gives no good answer for `give_up_seconds`, or is another one.
+            LimitError: if a parameter would leave its limits; nothing is sent.
+        """
+        alone = _alone(progress)
+        chunk = self._chunk or self._compile(data, alone)
+        state, at, left = chunk.pack(alone), int(alone.clock.step), n_steps
+        if self._next is not None and self._next[0] is progress:
+            applied = self._next[1]
+        else:
+            applied = chunk.begin(state, np.int32(self._ahead(at)))
+        while left:
+            n = min(left, self._ahead(at))
+            costs, baseline = self._measure(chunk, state, applied, at, n)
+            at, left = at + n, left - n
+            state, self._even, told, applied = chunk.turn(
+                state, self._even, costs, np.int32(n), np.int32(self._ahead(at))
+            )
+            self.options.watch(told, n, baseline)
+        after = _progress(chunk.unpack(state))
+        self._next = after, applied
+        return after
+
+    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
+        """Accuracy and mean cost of the chip on the first `test_samples` samples; without outputs, accuracy is NaN."""
+        theta = np.asarray(_alone(progress).theta)
+        n = min(len(data.y), self.options.test_samples)
+        right, total = 0.0, 0.0
+        for start in range(0, n, _EVALUATED_TOGETHER):
+            rows = jnp.arange(start, min(n, start + _EVALUATED_TOGETHER))
+            x, y = (np.asarray(a) for a in data.show(rows))
+            if self.bench.instrument.reads == "cost":
+                right, total = math.nan, total + self.bench.cost_of_others(theta, x, y) * len(y)
+                continue
+            outputs = jnp.asarray(self.bench.respond(theta, x, y))
+            right += float(correct(outputs, jnp.asarray(y)).sum())
+            total += float(self.cost(outputs, jnp.asarray(y)).sum())
+        return jnp.asarray([right / n], jnp.float32), jnp.asarray([total / n], jnp.float32)
+
+    def _compile(self, data: Data, like: State) -> Chunk:
+        self._chunk = Chunk(
+            self.algorithm,
+            data,
+            batch=self.batch,
+            size=self._size,
+            limits=self._limits,
+            own_line=self.bench.instrument.own_line,
+            write=self._write,
+            like=like,
+        )
+        return self._chunk
+
+    def _ahead(self, at: int) -> int:
+        """Timesteps from there to the end of the hold, or as many as a chunk has."""
+        return min(self._size, self._hold - at % self._hold)
+
+    def _measure(
+        self, chunk: Chunk, state: tuple[Array, ...], applied: Applied, at: int, n: int
+    ) -> tuple[Float[np.ndarray, " rows"], np.ndarray]:
+        """The costs of a chunk's rows, and that of its baseline if it has one."""
+        costs = np.zeros(chunk.n_rows, np.float32)
+        head, last = chunk.head, chunk.head + chunk.per * n
+        first = 0 if head and bool(applied.due) else head
+        known = first
+        for kept in self.options.replay:
+            costs[known] = kept
+            known += 1
+            self._reference = kept if known <= head or not head else self._reference
+            if known == last:
+                break
+        if known < last:
+            self._prepare(chunk, state, applied, at)
+            rows, together = np.asarray(applied.rows), self.bench.instrument.most_together
+            if not together:
+                self._one_by_one(rows, costs, known, last)
+            for start in range(known, last, together) if together else ():
+                stop = min(last, start + together)
+                costs[start:stop] = self.bench.measure_batch(rows[start:stop])
+                self.options.keep(costs[start:stop])
+        return costs, costs[first:head]
+
+    def _prepare(self, chunk: Chunk, state: tuple[Array, ...], applied: Applied, at: int) -> None:
+        """Says what is to be on the chip, if it may be."""
+        written, shown = at // self._interval, at // self._tau_x
+        if not bool(applied.inside):
+            theta, rows = np.asarray(applied.theta), np.asarray(applied.rows)
+            self.bench.instrument.vet(theta, rows if self.bench.instrument.own_line else rows - theta)
+        if self.bench.written != written:
+            self.bench.place_parameters(np.asarray(applied.theta), written)
+        if self.bench.shown != shown:
+            self.bench.place_sample(*chunk.show(state), shown)
+
+    def _one_by_one(
+        self, rows: Float[np.ndarray, "rows p"], costs: Float[np.ndarray, " rows"], first: int, last: int
+    ) -> None:
+        """One measurement after the other; each cost is kept while the chip settles for the next."""
+        unkept = first
+
+        def keep_up_to(row: int) -> None:
+            nonlocal unkept
+            if unkept < row:
+                self.options.keep(costs[unkept:row])
+                unkept = row
+
+        row = first
+        try:
+            for row in range(first, last):
+                costs[row] = self._cost_or_none(rows, costs, row, lambda row=row: keep_up_to(row))
+            row = last
+        finally:
+            keep_up_to(row)
+
+    def _cost_or_none(self, rows: np.ndarray, costs: np.ndarray, row: int, meanwhile: Callable[[], None]) -> float:
+        """The cost of a row; where it cannot be measured, one that makes its timestep's modulation zero."""
+        assert self._chunk is not None
+        head, per = self._chunk.head, self._chunk.per
+        is_baseline, is_second = row < head, row >= head and (row - head) % per == 1
+        lost = self._lost and not is_baseline and (head == 1 or is_second)
+        try:
+            if not lost:
+                cost = self.bench.measure(rows[row], meanwhile)
+                if is_baseline or not head:
+                    self._reference, self._lost = cost, False
+                return cost
+        except HardwareError as error:
+            if not error.skip or math.isnan(self._reference):
+                raise
+        self.skipped += 1
+        # Without its baseline a hold tells nothing, nor does one side without the other.
+        self._lost = lost or is_baseline or per > 1
+        return self._reference
+
+    def _write(self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
+        changed = theta + delta
+        return jnp.clip(changed, *self._room) if self.options.saturate else changed
+
+
+def _largest(algorithm: Algorithm) -> float:
+    """The largest perturbation of a parameter."""
+    family = algorithm.perturbation
+    inner = family.inner if isinstance(family, Block) else family
+    return family.amplitude * (_LARGEST_NORMAL if isinstance(inner, Gaussian) else 1.0)
+
+
+def _progress(state: State) -> Progress:
+    """A run of one replica."""
+    none = jnp.zeros(1, jnp.uint32)
+    batched = jax.tree.map(lambda x: x[None], state.with_clock(None)).with_clock(state.clock)
+    return Progress(batched, None, jnp.zeros(1, bool), Counter(none, none))
+
+
+def _alone(progress: Progress) -> State:
+    clock = progress.state.clock
+    return jax.tree.map(lambda x: x[0], progress.state.with_clock(None)).with_clock(clock)

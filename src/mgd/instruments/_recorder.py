@@ -1,0 +1,220 @@
+r"""Recordings of all that is exchanged with an instrument. Nothing here imports JAX.
+
+The format, all numbers little-endian:
+
+    mgd recording 1\n
+    {"identity": […], "address": …, "n_params": …, "low": […], "high": […], "unit": …, …}\n      one line of JSON
+    exchanges, one after the other, each:
+        1 byte    which verb, a place in VERBS
+        1 byte    how it ended: 0 with a reply; else it failed: 1, plus 2 if that may pass, plus 4 if it may be skipped
+        4 bytes   CRC-32 of what was sent: the shape of each array, as Python writes it, and its float32 numbers
+        4 bytes   N
+        N bytes   the reply: float32 numbers; of identify, JSON; of a failure, its message in UTF-8
+        4 bytes   CRC-32 of the exchange up to here
+
+What follows the last whole exchange is the tail of one that was being written when the program died, and is no part of
+the recording. The first opening is not an exchange; those after it, when the line was lost, are.
+"""
+
+import json
+import struct
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+
+from .._errors import HardwareError, MgdWarning, RunError
+from ._base import AbstractInstrument, Identity
+
+MAGIC = b"mgd recording 1\n"
+VERBS = (
+    *("open", "identify", "set_parameters", "perturb", "present", "measure_cost", "read_outputs", "measure_batch"),
+    "safe_state",
+)
+HEAD, TAIL = struct.Struct("<BBII"), struct.Struct("<I")
+FAILED, PASSING, SKIP = 1, 2, 4
+_FLUSH_BYTES, _FLUSH_SECONDS = 65_536, 1.0
+T = TypeVar("T")
+
+
+class Recorder(AbstractInstrument):
+    """An instrument of which every exchange is recorded in a file, for `Replay`.
+
+    A measured cost takes 18 bytes and a set θ or θ̃ 14, so that a measurement by itself takes 32; in a batch it takes
+    4, and the batch 14. Outputs take 4 bytes a number. Parameters and inputs are kept as checksums: a recording is for
+    showing again what a chip answered, not for reading what it was asked.
+
+    Exchanges are written about once a second. A program that is killed loses those since, and nothing else.
+
+    Args:
+        inner: the instrument.
+        path: of the file, which must not be there yet.
+
+    Raises:
+        ValueError: if the file is there.
+        RunError: from every verb, if the file cannot be written.
+
+    >>> import tempfile
+    >>> from mgd.instruments import Limits, Replay, from_callables
+    >>> chip = from_callables(
+    ...     set_parameters=lambda theta: None, measure_cost=lambda: 0.5, limits=Limits.uniform(1, -1.0, 1.0)
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "chip.recording"
+    ...     with Recorder(chip, path) as recorded:
+    ...         _ = recorded.measure_cost()
+    ...     with Replay(path) as replayed:
+    ...         replayed.measure_cost()
+    0.5
+    """
+
+    def __init__(self, inner: AbstractInstrument, path: Path):
+        self.inner, self.path = inner, Path(path)
+        if self.path.exists():
+            raise ValueError(f"{self.path} is there already: record to another file")
+        self._buffer, self._file, self._length, self._flushed_at = bytearray(), None, 0, 0.0
+        self._describe()
+
+    def open(self) -> None:
+        if self._length:
+            self._start("ab")
+            self._exchange("open", 0, self.inner.open, _nothing)
+            self._describe()
+            return
+        self.inner.open()
+        try:
+            self._describe()
+            identity = self.inner.identify()
+            self._start("xb")
+            self._buffer += MAGIC + json.dumps(self._header(identity), ensure_ascii=False).encode() + b"\n"
+            self._flush()
+        except BaseException:
+            self.inner.close()
+            raise
+
+    def close(self) -> None:
+        self.inner.close()
+        self._flush_at_last()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def identify(self) -> Identity:
+        return self._exchange("identify", 0, self.inner.identify, lambda reply: json.dumps(astuple(reply)).encode())
+
+    def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
+        self._exchange("set_parameters", digest(theta), lambda: self.inner.set_parameters(theta), _nothing)
+
+    def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
+        self._exchange("perturb", digest(perturbation), lambda: self.inner.perturb(perturbation), _nothing)
+
+    def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        self._exchange("present", digest(x, target), lambda: self.inner.present(x, target), _nothing)
+
+    def measure_cost(self) -> float:
+        return float(self._exchange("measure_cost", 0, lambda: np.float32(self.inner.measure_cost()), _numbers))
+
+    def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
+        return self._exchange("read_outputs", 0, lambda: np.asarray(self.inner.read_outputs(), np.float32), _numbers)
+
+    def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+        ask = lambda: np.asarray(self.inner.measure_batch(signals), np.float32)  # noqa: E731
+        return self._exchange("measure_batch", digest(signals), ask, _numbers)
+
+    def safe_state(self) -> None:
+        try:
+            self.inner.safe_state()
+        except (HardwareError, OSError) as error:
+            self._failed("safe_state", 0, error)
+            raise
+        finally:
+            self._flush_at_last()
+        self._append("safe_state", 0, 0, b"")
+        self._flush_at_last()
+
+    def _describe(self) -> None:
+        """What only the open instrument knows may have come."""
+        inner = self.inner
+        self.address, self.n_params, self.limits = inner.address, inner.n_params, inner.limits
+        self.reads, self.own_line, self.most_together = inner.reads, inner.own_line, inner.most_together
+        self.settle_seconds = inner.settle_seconds
+
+    def _header(self, identity: Identity) -> dict[str, Any]:
+        limits = {"low": self.limits.low.tolist(), "high": self.limits.high.tolist(), "unit": self.limits.unit}
+        kind = {"reads": self.reads, "own_line": self.own_line, "most_together": self.most_together}
+        return {"identity": astuple(identity), "address": self.address, "n_params": self.n_params, **limits, **kind}
+
+    def _exchange(self, verb: str, sent: int, ask: Callable[[], T], reply: Callable[[T], bytes]) -> T:
+        try:
+            found = ask()
+        except (HardwareError, OSError) as error:
+            self._failed(verb, sent, error)
+            self._flush()
+            raise
+        self._append(verb, 0, sent, reply(found))
+        if len(self._buffer) >= _FLUSH_BYTES or time.monotonic() - self._flushed_at >= _FLUSH_SECONDS:
+            self._flush()
+        return found
+
+    def _failed(self, verb: str, sent: int, error: HardwareError | OSError) -> None:
+        # Training takes an error of the operating system for one that may pass.
+        passing, skip = (error.passing, error.skip) if isinstance(error, HardwareError) else (True, False)
+        self._append(verb, FAILED | PASSING * passing | SKIP * skip, sent, str(error).encode())
+
+    def _append(self, verb: str, outcome: int, sent: int, reply: bytes) -> None:
+        exchange = HEAD.pack(VERBS.index(verb), outcome, sent, len(reply)) + reply
+        self._buffer += exchange + TAIL.pack(zlib.crc32(exchange))
+
+    def _start(self, mode: str) -> None:
+        if self._file is not None:
+            return
+        try:
+            self._file = self.path.open(mode, buffering=0)
+        except OSError as error:
+            raise RunError(f"cannot record to {self.path}: {error.strerror}") from error
+        self._flushed_at = time.monotonic()
+
+    def _flush(self) -> None:
+        self._flushed_at = time.monotonic()
+        if self._file is None or not self._buffer:
+            return
+        try:
+            while self._buffer:
+                written = self._file.write(self._buffer)
+                del self._buffer[:written]
+                self._length += written
+        except OSError as error:
+            raise RunError(
+                f"cannot record to {self.path}: {error.strerror}: what was recorded until now can be replayed"
+            ) from error
+
+    def _flush_at_last(self) -> None:
+        """When the chip is being left, which must not fail for the sake of a recording."""
+        try:
+            self._flush()
+        except RunError as error:
+            self._buffer.clear()
+            warnings.warn(str(error), MgdWarning, stacklevel=2)
+
+
+def digest(*arrays: np.ndarray) -> int:
+    """CRC-32 of arrays as they are sent."""
+    crc = 0
+    for array in arrays:
+        numbers = np.ascontiguousarray(array, "<f4")
+        crc = zlib.crc32(numbers.tobytes(), zlib.crc32(repr(numbers.shape).encode(), crc))
+    return crc
+
+
+def _nothing(reply: object) -> bytes:
+    return b""
+
+
+def _numbers(reply: np.ndarray | np.float32) -> bytes:
+    return np.asarray(reply, "<f4").tobytes()

@@ -1,0 +1,4 @@
+"""Instruments that speak SCPI. Nothing here imports JAX."""
+
+from ._driver import Scpi as Scpi
+from ._driver import load as load

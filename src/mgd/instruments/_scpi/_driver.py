@@ -1,0 +1,413 @@
+"""A chip that speaks SCPI over a socket, or over anything that PyVISA reaches. Nothing here imports JAX."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+
+from ..._errors import HardwareError
+from .._base import AbstractInstrument, Identity
+from .._limits import Limits
+from .._wire import Item, WireError, block, numbers, shown, split_reply, text
+from ._settings import ScpiSettings
+from ._transports import Socket, Transport, Visa, check_visa, socket_address
+
+# Waited before what failed is asked once more; doubled each time, up to the longest.
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
+# Errors that an instrument can have queued, at most; one that never empties its queue is broken.
+_MOST_ERRORS = 100
+# Text has nine digits of a float32, and instruments with fewer are told apart by verify_within.
+_ROUNDING = 2e-7
+T = TypeVar("T")
+
+
+class _InStep(HardwareError):
+    """A wrong answer, but a whole one: the line is in step, and it can be asked again."""
+
+
+class Scpi(AbstractInstrument):
+    """A chip that speaks SCPI.
+
+    `TCPIP…::SOCKET` resources are reached by a bare socket, all others by PyVISA. What is written is held back
+    until something is asked, and goes in the same message: a measurement is one round trip, its perturbation
+    included. A message with writes in it ends by asking for the chip's error, so that no refused write goes
+    unseen; parameters are read back besides (`verify`).
+
+    A reply that is late, cut short, no number, of the wrong length or followed by something closes the line and
+    raises `HardwareError` with `passing=True`: replies to come could be those to earlier questions. Parameters and
+    inputs are then to be given again after `open`, as training does. Asked again on the spot (`retries`) is only
+    what leaves the line in step: NaN, parameters that read back wrong, and all that `open` asks. What no check can
+    find is a digit that changed into another: use a line with checksums, as TCP, USB and HiSLIP have.
+
+    Args:
+        settings: how to reach it and how it speaks.
+        connect: makes the line; by default as the resource says.
+    """
+
+    def __init__(self, settings: ScpiSettings, connect: Callable[[], Transport] | None = None):
+        self.settings, self.address = settings, settings.resource
+        self._connect = connect or self._default_line
+        commands = settings.commands
+        self.reads = "both" if commands.cost and commands.outputs else "cost" if commands.cost else "outputs"
+        self.own_line = bool(commands.perturb) if settings.own_line is None else settings.own_line
+        self.most_together = settings.most_together if commands.batch else 0
+        self.settle_seconds = settings.settle_seconds
+        self.n_params = settings.n_params or 0
+        self.limits = self._declared_limits() or Limits.uniform(max(self.n_params, 1), -1.0, 1.0)
+        self._set, self._perturb = (_halves(one, "") for one in (commands.set, commands.perturb))
+        self._error, self._cost = commands.error.encode(), commands.cost.encode()
+        self._encode = block if settings.binary else text
+        self._line: Transport | None = None
+        self._pending: dict[str, bytes] = {}
+        self._perturbed = self._unchecked = False
+        self._shown_batch, self._settled_at = 1, 0.0
+
+    def open(self) -> None:
+        self._again(self._open_once, anew=True)
+
+    def close(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def identify(self) -> Identity:
+        reply = self._ask(self.settings.commands.identify)
+        parts = [part.strip() for part in reply.decode("ascii", "replace").split(",", 3)]
+        if len(parts) < 3 or not reply.isascii():
+            self._garbled(self.settings.commands.identify.encode(), reply, "maker,model,serial,version is due")
+        return Identity(*parts)
+
+    def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
+        pending = self._pending
+        for name in ("perturb", "unperturb", "set"):
+            pending.pop(name, None)
+        if self._perturbed:  # taken off first: the old perturbation may not fit the new parameters
+            pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32))
+            self._perturbed = False
+        pending["set"] = self._written(self._set, theta)
+        readback = self.settings.commands.readback
+        if self.settings.verify and readback:
+            self._again(lambda: self._read_back(theta, readback.encode()))
+            self._pending.clear()
+        self._changed()
+
+    def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
+        self._pending.pop("perturb", None)
+        self._pending["perturb"] = self._written(self._perturb, perturbation)
+        self._perturbed = True
+        self._changed()
+
+    def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        commands, self._shown_batch = self.settings.commands, len(x)
+        for name, command, values in (("input", commands.input, x), ("target", commands.target, target)):
+            if command:
+                halves = _halves(command, ",".join(map(str, values.shape)))
+                self._pending[name] = self._written(halves, np.asarray(values, np.float32))
+        self._changed()
+
+    def measure_cost(self) -> float:
+        if not self._cost:
+            self._lacks("measure_cost")
+        self._settle()
+        return self._measured(self._cost, 1).item()
+
+    def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
+        if not self.settings.commands.outputs:
+            self._lacks("read_outputs")
+        self._settle()
+        values = self._measured(self.settings.commands.outputs.encode(), None)
+        if values.size % self._shown_batch:
+            what = f"{values.size} outputs for a batch of {self._shown_batch}"
+            self._garbled(self.settings.commands.outputs.encode(), block(values), what)
+        return values.reshape(self._shown_batch, -1)
+
+    def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+        command = self.settings.commands.batch
+        if not command:
+            self._lacks("measure_batch")
+        halves = _halves(command, ",".join(map(str, signals.shape)))
+        return self._measured(self._written(halves, signals), len(signals))
+
+    def safe_state(self) -> None:
+        self._pending.clear()
+        self._pending["safe"] = self.settings.commands.safe.encode()
+        self._perturbed = False
+        if self._error:
+            self._exchange(b"")
+        else:
+            self._flush()
+        self._pending.clear()
+
+    # What the line carries.
+
+    def _default_line(self) -> Transport:
+        settings, found = self.settings, socket_address(self.settings.resource)
+        if found is not None:
+            return Socket(*found, settings.timeout_seconds)
+        return Visa(settings.resource, settings.timeout_seconds, settings.backend, settings.visa)
+
+    def _open_once(self) -> None:
+        self.close()
+        self._pending.clear()
+        self._perturbed = self._unchecked = False
+        commands, settings = self.settings.commands, self.settings
+        try:
+            self._line = self._connect()
+        except OSError as error:
+            raise HardwareError(
+                f"{self.address}: cannot be opened: {error}; check that it is switched on and the resource is right",
+                passing=True,
+            ) from error
+        if commands.reset:
+            self._send(commands.reset.encode())
+        if commands.format:
+            self._send(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
+        self._empty_queue()
+        if settings.n_params is None:
+            self.n_params = self._count(commands.count)
+        self.limits = self._declared_limits() or self._asked_limits(commands.limits)
+
+    def _empty_queue(self) -> None:
+        """Takes out of the queue what was in it before us."""
+        if not self._error:
+            return
+        for _ in range(_MOST_ERRORS):
+            if self._code(self._error, self._ask(self.settings.commands.error)) == 0:
+                return
+        self._refused(self._error, b"", f"still has errors after {_MOST_ERRORS} were taken out: switch it off and on")
+
+    def _count(self, command: str) -> int:
+        values = self._numbers(command.encode(), self._exchange(command.encode()), 1)
+        if not (values[0] >= 1 and values[0] == int(values[0])):
+            self._refused(command.encode(), text(values), "is no number of parameters: give n_params")
+        return int(values[0])
+
+    def _declared_limits(self) -> Limits | None:
+        """Those of the settings; None if they are the chip's to say, or the number of parameters is."""
+        given = self.settings.limits
+        if given.low is None or given.high is None:
+            return None
+        low, high = (np.atleast_1d(np.array(side, np.float32)) for side in (given.low, given.high))
+        n = max(self.n_params, low.size, high.size)
+        low, high = (np.full(n, side[0]) if side.size == 1 else side for side in (low, high))
+        return Limits(low, high, given.unit)
+
+    def _asked_limits(self, command: str) -> Limits:
+        """What the chip says: low and high, of all or of each in turn."""
+        values = self._numbers(command.encode(), self._exchange(command.encode()), None)
+        n, unit = self.n_params, self.settings.limits.unit
+        if values.size not in (2, 2 * n):
+            what = f"are {values.size} numbers, where low and high for all or each of {n} parameters are due"
+            self._refused(command.encode(), text(values), f"{what}: give limits in the chip file")
+        low, high = np.broadcast_to(values.reshape(-1, 2), (n, 2)).T
+        try:
+            return Limits(low, high, unit)
+        except ValueError as error:
+            self._refused(command.encode(), text(values), f"are no limits ({error}): give limits in the chip file")
+
+    def _read_back(self, theta: Float[np.ndarray, " p"], query: bytes) -> None:
+        found = self._numbers(query, self._exchange(query), self.n_params)
+        room = self.settings.verify_within + _ROUNDING * np.abs(theta)
+        wrong = ~(np.abs(found - theta) <= room)
+        if wrong.any():
+            k = int(np.argmax(wrong))
+            raise _InStep(
+                f"{self.address}: {shown(query)} was answered with {found[k]:.9g} for parameter {k}, "
+                f"set to {theta[k]:.9g} by {shown(self._pending['set'])}: check the chip's range and resolution, "
+                "or set verify_within (verify = false, if it cannot be read back)"
+            )
+
+    def _measured(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
+        """The numbers a query gives, after all that is to be written; asked again if they are NaN."""
+
+        values = self._again(lambda: self._finite(query, n))
+        self._pending.clear()
+        return values
+
+    def _finite(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
+        values = self._numbers(query, self._exchange(query), n)
+        if not (math.isfinite(values[0]) if values.size == 1 else np.isfinite(values).all()):
+            raise _InStep(
+                f"{self.address}: {shown(query)} was answered with {values[~np.isfinite(values)][0]}: "
+                "check the readout and its range",
+                passing=True,
+            )
+        return values
+
+    def _again(self, action: Callable[[], T], *, anew: bool = False) -> T:
+        """Does it, and once more after a wait where that may help: on a fresh line if `anew`, else on one in step."""
+        wait = _FIRST_WAIT_SECONDS
+        for left in reversed(range(self.settings.retries + 1)):
+            try:
+                return action()
+            except HardwareError as error:
+                may_help = error.passing if anew else isinstance(error, _InStep)
+                if not may_help or not left:
+                    if anew:
+                        self.close()
+                    raise
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _ask(self, command: str) -> bytes:
+        reply = self._exchange(command.encode())
+        if not isinstance(reply, bytes):
+            self._garbled(command.encode(), block(reply), "text is due")
+        return reply
+
+    def _exchange(self, query: bytes) -> Item:
+        """Sends what is to be written and a query, and returns its reply; all that was refused raises.
+
+        An empty query asks for the chip's error alone.
+        """
+        checked = self._error and (self._pending or self._unchecked)
+        queries = [one for one in (query, self._error if checked else b"") if one]
+        if self.settings.compound:
+            message = b";:".join([*self._pending.values(), *queries])
+            items = self._items(message, len(queries))
+        else:
+            self._flush()
+            message = query
+            items = [self._items(one, 1)[0] for one in queries]
+        if checked:
+            self._check_error(message, items[-1])
+        return items[0]
+
+    def _items(self, message: bytes, n: int) -> list[Item]:
+        """The items of the reply to a message.
+
+        Raises:
+            HardwareError: if they are not as many; what the chip has to say is in the message.
+        """
+        self._send(message)
+        line, reply, end = self._line, b"", time.monotonic() + self.settings.timeout_seconds
+        try:
+            while True:
+                reply = reply + line.receive() if reply else line.receive()  # pyright: ignore[reportOptionalMemberAccess]
+                items = split_reply(reply)
+                if items is not None:
+                    break
+                if time.monotonic() > end:
+                    raise TimeoutError("timed out")
+        except TimeoutError:
+            self._garbled(message, reply, f"no complete reply in {self.settings.timeout_seconds:g} s")
+        except (OSError, WireError) as error:
+            self._garbled(message, reply, str(error))
+        if len(items) != n:
+            last = items[-1]
+            if self._error and len(items) < n and isinstance(last, bytes) and last.startswith(b"-"):
+                self._check_error(message, last)
+            self._garbled(message, reply, f"{len(items)} replies where {n} are due")
+        return items
+
+    def _send(self, message: bytes) -> None:
+        line = self._line
+        if line is None:
+            raise HardwareError(f"{self.address}: not connected: open it before {shown(message)!r}", passing=True)
+        try:
+            stale = line.stale()
+            if not stale:
+                line.send(message + b"\n")
+                return
+        except OSError as error:
+            self._garbled(message, b"", str(error))
+        self._garbled(message, stale, "this came unasked, before it was sent")
+
+    def _flush(self) -> None:
+        """Sends what is to be written without asking for anything."""
+        if self._pending:
+            messages = list(self._pending.values())
+            for message in [b";:".join(messages)] if self.settings.compound else messages:
+                self._send(message)
+            self._unchecked = True
+
+    def _changed(self) -> None:
+        """Starts the time that the chip takes to settle; for a chip that takes some, writes cannot be held back."""
+        if self.settle_seconds:
+            self._flush()
+            self._pending.clear()
+            self._settled_at = time.monotonic() + self.settle_seconds
+
+    def _settle(self) -> None:
+        if self.settle_seconds:
+            left = self._settled_at - time.monotonic()
+            if left > 0:
+                time.sleep(left)
+
+    def _written(self, halves: tuple[bytes, bytes], values: Float[np.ndarray, "..."]) -> bytes:
+        return b"".join((halves[0], self._encode(values), halves[1]))
+
+    def _numbers(self, query: bytes, reply: Item, n: int | None) -> Float[np.ndarray, " n"]:
+        """The numbers of a reply; `n` of them, if that is known."""
+        try:
+            values = numbers(reply)
+        except WireError as error:
+            self._garbled(query, reply if isinstance(reply, bytes) else block(reply), str(error))
+        if n is not None and values.size != n:
+            what = f"{values.size} numbers where {n} are due"
+            self._garbled(query, reply if isinstance(reply, bytes) else block(reply), what)
+        return values
+
+    def _check_error(self, message: bytes, reply: Item) -> None:
+        """Raises: HardwareError: if this is an error of the chip's."""
+        said = reply if isinstance(reply, bytes) else block(reply)
+        code = self._code(message, said)
+        if code == 0:
+            self._unchecked = False
+            return
+        self._pending.clear()
+        # Errors of the exchange itself (-400 … -499) pass; refusals do not.
+        raise HardwareError(
+            f"{self.address}: {shown(message)!r} was refused: {shown(said)}; "
+            "check the command in the chip file, and the value against the chip's own limits",
+            passing=-499 <= code <= -400,
+        )
+
+    def _code(self, message: bytes, reply: bytes) -> int:
+        """The number of an error, 0 for none."""
+        try:
+            return int(reply.partition(b",")[0])
+        except ValueError:
+            self._garbled(message, reply, "an error's number is due")
+
+    def _garbled(self, message: bytes, reply: bytes, what: str) -> NoReturn:
+        """Gives up the line: a reply yet to come could be taken for another's."""
+        self.close()
+        raise HardwareError(
+            f"{self.address}: {shown(message)!r} was answered {shown(reply)!r}: {what}; "
+            "check the cable and the chip, then open it anew",
+            passing=True,
+        )
+
+    def _refused(self, message: bytes, reply: bytes, what: str) -> NoReturn:
+        self.close()
+        raise HardwareError(f"{self.address}: {shown(message)!r} was answered {shown(reply)!r}, which {what}")
+
+
+def _halves(command: str, shape: str) -> tuple[bytes, bytes]:
+    """A command before and after its data."""
+    before, _, after = command.format(data="\0", shape=shape).partition("\0")
+    return before.encode(), after.encode()
+
+
+def load(settings: dict[str, Any], folder: Path) -> Scpi:
+    """An instrument of kind scpi.
+
+    Args:
+        settings: its own settings, as `ScpiSettings` has them.
+        folder: unused: there are no paths in them.
+
+    Raises:
+        ValueError: if one is wrong, or PyVISA is needed and not installed.
+    """
+    checked = ScpiSettings.of(settings)
+    check_visa(checked.resource)
+    try:
+        return Scpi(checked)
+    except ValueError as error:
+        raise ValueError(f"instrument.limits: {error}") from None

@@ -1,0 +1,165 @@
+"""Settings of an instrument that speaks SCPI, as they stand in a chip file. Nothing here imports JAX."""
+
+import string
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ..._input import first_error
+
+Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True)]
+Above0 = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True)]
+Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=True)]
+Truth = Annotated[bool, Field(strict=True)]
+Whole = Annotated[int, Field(ge=1, le=2**31, strict=True)]
+Text = Annotated[str, Field(strict=True)]
+
+# What a command may have in it, and whether it needs it.
+_PLACEHOLDERS: dict[str, dict[str, bool]] = {
+    "format": {"format": True},
+    "set": {"data": True},
+    "perturb": {"data": True},
+    "input": {"data": True, "shape": False},
+    "target": {"data": True, "shape": False},
+    "batch": {"data": True, "shape": False},
+}
+_NEEDED = ("identify", "set", "safe")
+
+
+class Commands(BaseModel):
+    """The chip's own words for what is asked of it; "" for what it lacks. The defaults are the virtual chip's.
+
+    `{data}` becomes numbers, a block or text; `{shape}` their shape, such as `64,49`; `{format}` ASC or REAL.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    identify: Text = "*IDN?"
+    reset: Text = "*RST;*CLS"
+    error: Text = "SYST:ERR?"
+    format: Text = "FORM {format}"
+    count: Text = "PAR:COUN?"
+    limits: Text = "PAR:LIM?"
+    set: Text = "PAR:DATA {data}"
+    readback: Text = "PAR:DATA?"
+    perturb: Text = "PERT:DATA {data}"
+    input: Text = "INP:SHAP {shape};:INP:DATA {data}"
+    target: Text = "TARG:DATA {data}"
+    cost: Text = "MEAS:COST?"
+    outputs: Text = "MEAS:OUTP?"
+    batch: Text = "MEAS:BATC? {data}"
+    safe: Text = "SYST:SAFE"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_batch_of_perturbations(cls, given: Any) -> Any:
+        """The virtual chip's batch is one of perturbations, which a chip without lines for them cannot mean."""
+        if isinstance(given, dict) and given.get("perturb") == "":
+            return {"batch": ""} | given
+        return given
+
+    @field_validator("*")
+    @classmethod
+    def _check(cls, command: str, info: Any) -> str:
+        name, allowed = info.field_name, _PLACEHOLDERS.get(info.field_name, {})
+        if not command:
+            if name in _NEEDED:
+                raise ValueError("a chip cannot be used without it: give its command")
+            return command
+        if "\n" in command or not command.isascii():
+            raise ValueError(f"a command is one line of ASCII, got {command!r}")
+        try:
+            fields = [field for _, field, _, _ in string.Formatter().parse(command) if field is not None]
+        except ValueError as error:
+            raise ValueError(f"{error} in {command!r}; write {{{{ for a brace") from None
+        unknown = [field for field in fields if field not in allowed]
+        if unknown:
+            there = ", ".join(f"{{{field}}}" for field in allowed) or "none"
+            raise ValueError(f"there is no {{{unknown[0]}}} for this command (there is {there}), got {command!r}")
+        missing = [field for field, needed in allowed.items() if needed and fields.count(field) != 1]
+        if missing:
+            raise ValueError(f"it needs {{{missing[0]}}} once, got {command!r}")
+        return command
+
+
+class LimitSettings(BaseModel):
+    """What parameters may be set to; asked of the chip where low and high are not given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    low: Number | tuple[Number, ...] | None = None
+    high: Number | tuple[Number, ...] | None = None
+    unit: Text = ""
+
+    @model_validator(mode="after")
+    def _both(self) -> "LimitSettings":
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"give both low and high, got {self.low} and {self.high}")
+        return self
+
+
+class ScpiSettings(BaseModel):
+    """How to reach a chip that speaks SCPI, and how it speaks.
+
+    Attributes:
+        resource: its VISA name: TCPIP0::192.0.2.7::5025::SOCKET, ASRL/dev/ttyUSB0::INSTR, USB0::…::INSTR.
+        n_params: how many parameters it has; asked of it if not given.
+        limits: of the parameters, one range or a list for each.
+        settle_seconds: from a set parameter to a cost that can be read.
+        timeout_seconds: for a reply.
+        retries: how often again what can be asked again safely, waiting longer each time.
+        verify: whether parameters are read back after they are set.
+        verify_within: how far what is read back may be off, beyond rounding; for chips that tell what they round to.
+        binary: whether numbers go as blocks of float32 (IEEE 488.2) rather than as text.
+        compound: whether several commands may go in one message, with ;: between them.
+        own_line: whether the perturbation has lines of its own; by default, if there is a command for them.
+        most_together: perturbations in one batch, at most.
+        backend: of PyVISA: @py is pyvisa-py, "" a vendor's library.
+        visa: attributes of the VISA resource, such as baud_rate.
+        commands: the chip's own words.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resource: Annotated[str, Field(min_length=1, strict=True)]
+    n_params: Whole | None = None
+    limits: LimitSettings = LimitSettings()
+    settle_seconds: Seconds = 0.0
+    timeout_seconds: Above0 = 5.0
+    retries: Annotated[int, Field(ge=0, le=100, strict=True)] = 3
+    verify: Truth = True
+    verify_within: Seconds = 0.0
+    binary: Truth = True
+    compound: Truth = True
+    own_line: Truth | None = None
+    most_together: Whole = 10_000
+    backend: Text = "@py"
+    visa: dict[str, Any] = {}
+    commands: Commands = Commands()
+
+    @model_validator(mode="after")
+    def _check(self) -> "ScpiSettings":
+        if not (self.commands.cost or self.commands.outputs):
+            raise ValueError("there is nothing to measure with: give commands.cost or commands.outputs")
+        if self.own_line and not self.commands.perturb:
+            raise ValueError('own_line = true needs commands.perturb, got ""')
+        if self.n_params is None and not self.commands.count:
+            raise ValueError("give n_params, or the command that asks for it (commands.count)")
+        if self.limits.low is None and not self.commands.limits:
+            raise ValueError("give limits (low and high), or the command that asks for them (commands.limits)")
+        return self
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> "ScpiSettings":
+        """The settings of a dictionary.
+
+        Raises:
+            ValueError: if one is unknown, of the wrong type or out of range: one line.
+        """
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            where = error.errors()[0]["loc"][:1]
+            models: dict[Any, type[BaseModel]] = {"commands": Commands, "limits": LimitSettings}
+            known = models.get(where[0] if where else None, cls)
+            raise ValueError(first_error(error, known.model_fields, "instrument")) from None

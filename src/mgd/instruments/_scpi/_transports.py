@@ -1,0 +1,130 @@
+"""Lines to an instrument: a bare socket, or whatever PyVISA reaches. Nothing here imports JAX."""
+
+import importlib.util
+import re
+import select
+import socket
+from typing import Any, Protocol, runtime_checkable
+
+_SOCKET = re.compile(r"TCPIP\d*::(?P<host>[^:\[\]]+|\[[^\]]+\])::(?P<port>\d+)::SOCKET", re.IGNORECASE)
+_RECEIVED = 1 << 18
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """A line that carries bytes. Its methods raise `TimeoutError` or another `OSError`."""
+
+    def send(self, message: bytes) -> None:
+        """Sends all of it."""
+        ...
+
+    def receive(self) -> bytes:
+        """What comes next: some bytes, not necessarily all of a reply."""
+        ...
+
+    def stale(self) -> bytes:
+        """What has come unasked, without waiting."""
+        ...
+
+    def close(self) -> None:
+        """Disconnects; does not raise."""
+        ...
+
+
+def socket_address(resource: str) -> tuple[str, int] | None:
+    """Host and port of a resource that is a bare socket; None if it is another.
+
+    >>> socket_address("TCPIP0::127.0.0.1::5025::SOCKET")
+    ('127.0.0.1', 5025)
+    """
+    found = _SOCKET.fullmatch(resource)
+    return (found["host"].strip("[]"), int(found["port"])) if found else None
+
+
+def check_visa(resource: str) -> None:
+    """Raises: ValueError: if PyVISA is needed and not there."""
+    if socket_address(resource) is None and importlib.util.find_spec("pyvisa") is None:
+        raise ValueError(f'instrument.resource: {resource} is reached by PyVISA: pip install "mgd[lab]"')
+
+
+class Socket:
+    """A TCP socket without anything around it: a round trip through PyVISA takes half as long again.
+
+    Args:
+        host: name or address.
+        port: of the instrument.
+        timeout_seconds: to connect, and for bytes to come or go.
+    """
+
+    def __init__(self, host: str, port: int, timeout_seconds: float):
+        self._socket = socket.create_connection((host, port), timeout_seconds)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._coming = select.poll()
+        self._coming.register(self._socket, select.POLLIN)
+
+    def send(self, message: bytes) -> None:
+        self._socket.sendall(message)
+
+    def receive(self) -> bytes:
+        chunk = self._socket.recv(_RECEIVED)
+        if not chunk:
+            raise ConnectionResetError("the connection was closed from the other side")
+        return chunk
+
+    def stale(self) -> bytes:
+        return self.receive() if self._coming.poll(0) else b""
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Visa:
+    """A PyVISA resource: serial, USB, VXI-11, HiSLIP, GPIB.
+
+    Args:
+        resource: its VISA name.
+        timeout_seconds: for bytes to come or go.
+        backend: of PyVISA.
+        attributes: of the resource, such as baud_rate.
+    """
+
+    def __init__(self, resource: str, timeout_seconds: float, backend: str, attributes: dict[str, Any]):
+        import pyvisa
+
+        self._visa: Any = pyvisa
+        self._manager = pyvisa.ResourceManager(backend)
+        try:
+            self._resource: Any = self._manager.open_resource(
+                resource, read_termination="\n", write_termination="", timeout=1000 * timeout_seconds, **attributes
+            )
+        except Exception as error:  # PyVISA and what is below it raise all kinds
+            self._manager.close()
+            raise OSError(str(error) or type(error).__name__) from error
+
+    def send(self, message: bytes) -> None:
+        try:
+            self._resource.write_raw(message)
+        except self._visa.errors.Error as error:
+            raise self._as_os_error(error) from error
+
+    def receive(self) -> bytes:
+        try:
+            return self._resource.read_raw()
+        except self._visa.errors.Error as error:
+            raise self._as_os_error(error) from error
+
+    def stale(self) -> bytes:
+        """Only a serial port says; on the others an instrument cannot speak unasked, or it is an error."""
+        waiting = getattr(self._resource, "bytes_in_buffer", 0) if "ASRL" in self._resource.resource_name else 0
+        return self._resource.read_bytes(waiting) if waiting else b""
+
+    def close(self) -> None:
+        for one in (self._resource, self._manager):
+            try:
+                one.close()
+            except Exception:  # the line may be gone
+                continue
+
+    def _as_os_error(self, error: Exception) -> OSError:
+        timed_out = getattr(error, "error_code", None) == self._visa.constants.StatusCode.error_timeout
+        return TimeoutError("timed out") if timed_out else OSError(str(error))

@@ -1,0 +1,1 @@
+"""A simulated chip behind a real wire: it speaks SCPI as a bench instrument does."""

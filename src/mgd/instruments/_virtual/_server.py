@@ -1,0 +1,149 @@
+"""The server of a virtual chip: asyncio on a socket, with the delays and faults of a real wire."""
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections.abc import Callable
+from typing import Literal
+
+from ..._errors import HardwareError
+from ._messages import take_message
+from ._settings import ServeSettings
+from ._speaker import Speaker
+
+_CHUNK = 1 << 18
+# Bytes of a message, at most: 100,000 perturbations of 600 parameters.
+_LONGEST_MESSAGE = 1 << 28
+
+Fault = Literal["drop", "late", "disconnect before", "disconnect after", "garble"]
+
+
+class Faults:
+    """Which fault befalls a message, drawn for one after the other from the seed."""
+
+    def __init__(self, settings: ServeSettings):
+        self._settings, self._random = settings, random.Random(f"faults {settings.seed}")
+
+    def draw(self) -> Fault | None:
+        """That of the next message."""
+        left, half = self._random.random(), self._random.random() < 0.5
+        for name in ("drop", "late", "disconnect", "garble"):
+            left -= getattr(self._settings, name)
+            if left < 0:
+                if name == "disconnect":
+                    return "disconnect before" if half else "disconnect after"
+                return name
+        return None
+
+    def delay(self) -> float:
+        """Seconds until the next reply."""
+        return self._settings.latency_seconds + self._settings.jitter_seconds * self._random.random()
+
+    def garbled(self, reply: bytes) -> bytes:
+        """A reply that cannot be taken for a right one: cut short, or with bytes in it that no number has."""
+        if self._random.random() < 0.5:
+            return reply[: self._random.randrange(len(reply))]
+        # In front: there is the # of a block, or a number's first digit.
+        return bytes(self._random.randrange(0x80, 0x100) for _ in range(2)) + reply[2:]
+
+
+class Server:
+    """Serves one chip to any number of connections, one message at a time.
+
+    Args:
+        speaker: the chip.
+        settings: of the wire.
+    """
+
+    def __init__(self, speaker: Speaker, settings: ServeSettings):
+        self._speaker, self._faults = speaker, Faults(settings)
+        self._late_seconds = settings.late_seconds
+        self._one_at_a_time = asyncio.Lock()
+        self._connections: set[asyncio.Task] = set()
+
+    async def run(self, host: str, port: int, announce: Callable[[int], None]) -> None:
+        """Serves until SIGTERM or Ctrl-C.
+
+        Args:
+            host: whose address is listened at.
+            port: 0 for any that is free.
+            announce: told the port once connections are taken.
+
+        Raises:
+            HardwareError: if it cannot be listened there.
+        """
+        server = await self.listen(host, port)
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        announce(server.sockets[0].getsockname()[1])
+        await stop.wait()
+        await self.close(server)
+
+    async def listen(self, host: str, port: int) -> asyncio.Server:
+        """Takes connections from now on."""
+        try:
+            return await asyncio.start_server(self._serve, host, port, limit=_CHUNK)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise HardwareError(
+                f"{host}:{port} cannot be listened at: {reason}; take another --port (0 for any that is free) or --host"
+            ) from error
+
+    async def close(self, server: asyncio.Server) -> None:
+        """Ends every connection and takes no more."""
+        server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+        buffer, binary = bytearray(), False
+        try:
+            while len(buffer) < _LONGEST_MESSAGE and (chunk := await reader.read(_CHUNK)):
+                buffer += chunk
+                while (units := take_message(buffer)) is not None:
+                    go_on, binary = await self._deal_with(units, binary, writer)
+                    if not go_on:
+                        return
+        except (ConnectionError, asyncio.CancelledError):
+            return
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _deal_with(self, units: list[bytes], binary: bool, writer: asyncio.StreamWriter) -> tuple[bool, bool]:
+        """One message; whether the connection is still there, and whether its numbers are blocks."""
+        fault = self._faults.draw()
+        if fault == "drop":
+            return True, binary
+        if fault == "disconnect before":
+            return False, binary
+        async with self._one_at_a_time:
+            reply, binary = self._speaker.answer(units, binary=binary)
+            if delay := self._faults.delay():
+                await asyncio.sleep(delay)
+        if fault == "disconnect after":
+            return False, binary
+        if fault == "late":
+            await asyncio.sleep(self._late_seconds)
+        if reply:
+            writer.write(self._faults.garbled(reply) if fault == "garble" else reply)
+            await writer.drain()
+        return True, binary
+
+
+def serve(speaker: Speaker, settings: ServeSettings, host: str, port: int, announce: Callable[[int], None]) -> None:
+    """Serves a chip until SIGTERM or Ctrl-C; see `Server.run`."""
+
+    async def run() -> None:
+        await Server(speaker, settings).run(host, port, announce)
+
+    asyncio.run(run())

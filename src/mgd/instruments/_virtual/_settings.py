@@ -1,0 +1,51 @@
+"""How a virtual chip is served, as it stands in a chip file. Nothing here imports JAX."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=True)]
+
+
+class ServeSettings(BaseModel):
+    """The `[serve]` table: the piece that is served, its wire, and what goes wrong on it.
+
+    The faults are probabilities for each message. What is garbled can always be told (a reply cut short, broken
+    bytes in a number or a block's length): a digit that became another digit could not be, without a checksum.
+
+    Attributes:
+        seed: of the piece, its noise and the faults.
+        serial: its serial number; by default the seed.
+        limits: of its parameters; by default those of its converters, or −10 … 10.
+        latency_seconds: before each reply.
+        jitter_seconds: more than that, at most, evenly distributed.
+        drop: nothing is done, and no reply comes.
+        late: the reply comes `late_seconds` later.
+        late_seconds: how much.
+        disconnect: the connection is closed, before or after the message is dealt with.
+        garble: the reply is broken.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
+    serial: Annotated[str, Field(min_length=1, pattern=r"^[^,;\s\"]+$", strict=True)] | None = None
+    limits: tuple[Number, Number] | None = None
+    latency_seconds: Seconds = 0.0
+    jitter_seconds: Seconds = 0.0
+    drop: Share = 0.0
+    late: Share = 0.0
+    late_seconds: Seconds = 1.0
+    disconnect: Share = 0.0
+    garble: Share = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> "ServeSettings":
+        total = self.drop + self.late + self.disconnect + self.garble
+        if total > 1:
+            raise ValueError(f"drop, late, disconnect and garble must sum to 1 or less, got {total:g}")
+        if self.limits is not None and not self.limits[0] < self.limits[1]:
+            raise ValueError(f"limits must be low and high with low < high, got {list(self.limits)}")
+        return self

@@ -1,0 +1,155 @@
+"""Numbers and replies as they go over an instrument's wire (IEEE 488.2). Nothing here imports JAX."""
+
+import functools
+import math
+import re
+
+import numpy as np
+from jaxtyping import Float
+
+_TEXT = re.compile(rb'(?:[^;\n"]|"[^"\n]*")*')
+_DIGITS = b"0123456789"
+# How the reply to nearly every measurement ends, and what a number before it does not have.
+_FINE, _SPECIAL = b';0,"No error"\n', re.compile(rb'[#";\n]')
+# What SCPI has for "not a number".
+_NOT_A_NUMBER = 9.91e37
+
+Item = bytes | Float[np.ndarray, " n"]
+
+
+class WireError(Exception):
+    """Bytes that are no reply."""
+
+
+def block(values: Float[np.ndarray, "..."]) -> bytes:
+    """Numbers as a definite-length block of float32, least significant byte first.
+
+    >>> block(np.array([1.0], np.float32))
+    b'#14\\x00\\x00\\x80?'
+    """
+    return _header(values.size * 4) + values.astype("<f4", copy=False).tobytes()
+
+
+@functools.lru_cache(maxsize=64)
+def _header(n_bytes: int) -> bytes:
+    digits = str(n_bytes)
+    return f"#{len(digits)}{digits}".encode()
+
+
+def text(values: Float[np.ndarray, "..."]) -> bytes:
+    """Numbers as text with commas; nine digits tell any two float32 apart.
+
+    >>> text(np.array([0.1, -2.0], np.float32))
+    b'0.100000001,-2'
+    """
+    return ",".join([f"{value:.9g}" for value in values.ravel().tolist()]).encode()
+
+
+def block_end(data: bytes | bytearray, start: int) -> tuple[int, int] | None:
+    """Where the contents of a block begin and end; None if its header is not all there yet.
+
+    Args:
+        data: what has come.
+        start: where in it the block's # is.
+
+    Raises:
+        WireError: if it is no definite-length block.
+    """
+    if len(data) < start + 2:
+        return None
+    if data[start + 1] not in _DIGITS[1:]:
+        raise WireError("a block without a length")
+    n_digits = data[start + 1] - ord("0")
+    begin = start + 2 + n_digits
+    if len(data) < begin:
+        return None
+    digits = bytes(data[start + 2 : begin])
+    if not digits.isdigit():
+        raise WireError("a block without a length")
+    return begin, begin + int(digits)
+
+
+def split_reply(data: bytes) -> list[Item] | None:
+    r"""The items of a reply, the ; between them and the newline after them taken off; None if it is not complete.
+
+    Raises:
+        WireError: if it is no reply, or something comes after it.
+
+    >>> split_reply(b'0.5;0,"No error"\n')
+    [b'0.5', b'0,"No error"']
+    >>> split_reply(b"0.5") is None
+    True
+    """
+    if data.endswith(_FINE) and not _SPECIAL.search(data, 0, len(data) - len(_FINE)):
+        return [data[: -len(_FINE)], _FINE[1:-1]]
+    items: list[Item] = []
+    at = 0
+    while True:
+        if data[at : at + 1] == b"#":
+            span = block_end(data, at)
+            if span is None or len(data) < span[1]:
+                return None
+            items.append(_floats(data[span[0] : span[1]]))
+            at = span[1]
+            if data[at : at + 1] == b"\r":
+                at += 1
+        else:
+            found = _TEXT.match(data, at)
+            items.append(found[0].rstrip(b"\r") if found else b"")
+            at = found.end() if found else at
+        separator = data[at : at + 1]
+        at += 1
+        if separator == b";":
+            continue
+        if separator == b"\n":
+            if at < len(data):
+                raise WireError("more than one reply")
+            return items
+        if separator in (b"", b'"'):
+            return None
+        raise WireError("something other than a newline after a block")
+
+
+def _floats(contents: bytes) -> Float[np.ndarray, " n"]:
+    if len(contents) % 4:
+        raise WireError(f"a block of {len(contents)} bytes, which are no float32")
+    return np.frombuffer(contents, "<f4").astype(np.float32)
+
+
+def numbers(item: Item) -> Float[np.ndarray, " n"]:
+    """The numbers of an item, in a block or as text; SCPI's 9.91E37 is NaN.
+
+    Raises:
+        WireError: if it is none.
+
+    >>> numbers(b"1.5,9.91E37")
+    array([1.5, nan], dtype=float32)
+    """
+    if isinstance(item, np.ndarray):
+        return item
+    try:
+        values = [float(part) for part in item.split(b",")]
+    except ValueError:
+        raise WireError("no number") from None
+    return np.array([value if abs(value) < _NOT_A_NUMBER else math.nan for value in values], np.float32)
+
+
+def shown(message: bytes, most: int = 60) -> str:
+    r"""Bytes for a message to people: blocks and long text cut short.
+
+    >>> shown(b"PERT:DATA " + block(np.zeros(220, np.float32)) + b";:MEAS:COST?\n")
+    'PERT:DATA #3880…;:MEAS:COST?'
+    """
+    parts, at = [], 0
+    while (found := message.find(b"#", at)) >= 0:
+        try:
+            span = block_end(message, found)
+        except WireError:
+            span = None
+        if span is None:
+            break
+        parts += [message[at : span[0]], "…".encode()]
+        at = span[1]
+    line = b"".join([*parts, message[at:]]).decode("utf-8", "backslashreplace").strip()
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+    return line if len(line) <= most else line[: most - 20] + "…" + line[-19:]

@@ -1,0 +1,65 @@
+"""A chip file's chip, simulated and served on a socket as a bench instrument would be."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from ..instruments import Limits, Simulated
+from ..instruments._virtual._server import serve
+from ..instruments._virtual._settings import ServeSettings
+from ..instruments._virtual._speaker import Speaker
+from ._build import build_served_chip
+from ._chip_file import ChipFile
+
+# The largest parameter of a chip that has learnt XOR is 10, of 64 chips.
+_RANGE = 10.0
+
+
+def serve_chip(file: ChipFile, host: str, port: int, seed: int | None, announce: Callable[[str], None]) -> None:
+    """Serves the chip of a file until SIGTERM or Ctrl-C.
+
+    Args:
+        file: with inputs and outputs.
+        host: whose address is listened at.
+        port: 0 for any that is free.
+        seed: of the piece, its noise and the faults; by default the file's.
+        announce: told in one line what is served where, once it is.
+
+    Raises:
+        ValueError: if the file does not say all of the network.
+        HardwareError: if it cannot be listened there.
+    """
+    settings = ServeSettings(**(file.serve or {}))
+    if seed is not None:
+        settings = settings.model_copy(update={"seed": seed})
+    speaker = make_speaker(file, settings)
+
+    def say(at: int) -> None:
+        serial = speaker.serial
+        what = f"{file.name} ({_sizes(file)}, {speaker.piece.n_params} parameters, serial {serial})"
+        announce(f"serving {what} at TCPIP0::{host}::{at}::SOCKET")
+
+    serve(speaker, settings, host, port, say)
+
+
+def make_speaker(file: ChipFile, settings: ServeSettings) -> Speaker:
+    """The piece that is served: that of replica 0 of a run with this seed."""
+    chip = build_served_chip(file)
+    imperfect = file.chip.get("imperfect", {})
+    ends = [imperfect[name] for name in ("parameter-range", "dac-range") if name in imperfect]
+    end = min(ends, default=_RANGE)
+    low, high = settings.limits or (-end, end)
+    piece = Simulated(chip, key=jax.random.key(settings.seed), limits=Limits.uniform(chip.n_params, low, high))
+    serial = str(settings.seed) if settings.serial is None else settings.serial
+    return Speaker(piece, serial=serial, inputs=file.inputs or (), outputs=file.outputs or 0)
+
+
+def _sizes(file: ChipFile) -> str:
+    """A network's sizes, as in 49-4-4."""
+    inputs = file.inputs or ()
+    if "hidden" in file.chip:
+        first, between = str(int(np.prod(inputs))), file.chip["hidden"]
+    else:
+        first, between = "x".join(map(str, inputs)), file.chip["channels"]
+    return "-".join([first, *map(str, between), str(file.outputs)])

@@ -1,0 +1,268 @@
+"""The instrument engine against the measured one, and what it keeps when a chip fails."""
+
+import os
+import subprocess
+import sys
+from itertools import chain
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import mgd
+from mgd._errors import HardwareError, LimitError
+from mgd.algorithm import TwoSided
+from mgd.engines import Data, Instrumented, Measured, Options
+from mgd.instruments import AbstractInstrument, Guarded, Limits, Simulated, from_callables
+
+KEY = jax.random.key(3)
+CHIP = mgd.chips.mlp((2, 2, 1))
+TASK = mgd.datasets.parity(bits=2)
+WIDE = Limits.uniform(9, -100.0, 100.0)
+
+
+def times(**taus) -> mgd.TimeConstants:
+    return mgd.TimeConstants(**{"tau_p": 1, "tau_x": 1, "tau_theta": 1, **taus})
+
+
+ALGORITHMS = {
+    "every step": mgd.discrete(optimizer=optax.sgd(0.5)),
+    "windows": mgd.discrete(optimizer=optax.sgd(0.5), time_constants=times(tau_x=4, tau_theta=4)),
+    "uneven": mgd.discrete(optimizer=optax.sgd(0.5), time_constants=times(tau_p=2, tau_x=6, tau_theta=9)),
+    "two-sided": mgd.discrete(
+        optimizer=optax.sgd(0.5), baseline=TwoSided(), time_constants=times(tau_x=4, tau_theta=4)
+    ),
+    "momentum": mgd.discrete(optimizer=optax.sgd(0.1, 0.9), time_constants=times(tau_x=4, tau_theta=4)),
+    "analog": mgd.analog(optimizer=optax.sgd(0.1)),
+}
+
+
+def engine(algorithm, instrument: AbstractInstrument, **options) -> Instrumented:
+    start = Simulated(CHIP, key=KEY).start
+    return Instrumented(Guarded(instrument), algorithm, start, cost=CHIP.loss, options=Options(**options))
+
+
+def train(of: Instrumented, *pieces: int) -> np.ndarray:
+    data, progress = Data.of(TASK.train), of.init(1, key=KEY)
+    for n in pieces:
+        progress = of.advance(data, progress, n)
+    return np.asarray(progress.state.theta[0])
+
+
+@pytest.mark.parametrize("own_line", [True, False], ids=["own line", "sums"])
+@pytest.mark.parametrize("most", [0, 3], ids=["one by one", "batches"])
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most, own_line):
+    algorithm, kept = ALGORITHMS[name], []
+    simulated = Simulated(CHIP, key=KEY, limits=WIDE, own_line=own_line)
+    simulated.most_together = most
+    found = train(engine(algorithm, simulated, keep=lambda costs: kept.extend(costs.tolist())), 50, 1, 149)
+    measured = Measured(CHIP, algorithm)
+    expected = measured.advance(Data.of(TASK.train), measured.init(1, key=KEY), 200).state.theta[0]
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-4)
+    assert len(kept) == algorithm.counts(200).cost_measurements
+
+
+EXACT = """
+import numpy as np, test_instrument as t
+from mgd.engines import Data, Measured
+for name, algorithm in t.ALGORITHMS.items():
+    measured = Measured(t.CHIP, algorithm)
+    expected = measured.advance(Data.of(t.TASK.train), measured.init(1, key=t.KEY), 1000).state.theta[0]
+    found = t.train(t.engine(algorithm, t.Simulated(t.CHIP, key=t.KEY, limits=t.WIDE)), 333, 667)
+    assert np.array_equal(found, expected), (name, found - expected)
+    print(name)
+"""
+
+
+def test_without_fused_multiply_adds_it_is_the_measured_engine_to_the_bit():
+    """XLA contracts multiply-adds where it likes, by program; on processors without, both engines are the same."""
+    done = subprocess.run(
+        [sys.executable, "-c", EXACT],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=os.path.dirname(__file__),
+        env={**os.environ, "XLA_FLAGS": "--xla_cpu_max_isa=AVX", "PYTHONPATH": os.path.dirname(__file__)},
+    )
+    assert done.stdout.split("\n")[:-1] == list(ALGORITHMS), done.stdout + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 7, 40, 126])
+@pytest.mark.parametrize("name", ["windows", "uneven", "two-sided", "analog"])
+def test_from_kept_costs_it_goes_on_to_the_same_bits_wherever_it_was_cut(name, cut):
+    kept: list[float] = []
+    whole = train(engine(ALGORITHMS[name], Simulated(CHIP, key=KEY), keep=lambda c: kept.extend(c.tolist())), 100)
+    asked: list[float] = []
+    again = engine(
+        ALGORITHMS[name], Simulated(CHIP, key=KEY), replay=iter(kept[:cut]), keep=lambda c: asked.extend(c.tolist())
+    )
+    assert np.array_equal(train(again, 30, 70), whole)
+    assert asked == kept[cut:]
+
+
+class Flaky(AbstractInstrument):
+    """A simulated chip whose verbs fail by plan, and which forgets everything when it is opened anew."""
+
+    address, reads, own_line = "flaky", "cost", True
+
+    def __init__(self, faults: dict[int, Exception], most_together: int = 0):
+        self.faults, self.calls, self.most_together = faults, 0, most_together
+        self.inner = Simulated(CHIP, key=KEY, limits=WIDE)
+        self.n_params, self.limits = 9, WIDE
+
+    def _call(self, verb: str, *arguments):
+        self.calls += 1
+        if self.calls in self.faults:
+            raise self.faults[self.calls]
+        return getattr(self.inner, verb)(*arguments)
+
+    def open(self):
+        self.inner = Simulated(CHIP, key=KEY, limits=WIDE)
+
+    def close(self):
+        self.inner = None
+
+    def identify(self):
+        return self.inner.identify()
+
+    def set_parameters(self, theta):
+        self._call("set_parameters", theta)
+
+    def perturb(self, perturbation):
+        self._call("perturb", perturbation)
+
+    def present(self, x, target):
+        self._call("present", x, target)
+
+    def measure_cost(self):
+        return self._call("measure_cost")
+
+    def measure_batch(self, signals):
+        return self._call("measure_batch", signals)
+
+    def safe_state(self):
+        self.inner.safe_state()
+
+
+@pytest.mark.parametrize("most", [0, 5])
+@pytest.mark.parametrize(
+    "fault", [HardwareError("late", passing=True), ConnectionResetError("gone"), TimeoutError("slow")]
+)
+def test_what_fails_and_passes_leaves_no_trace(fault, most):
+    calm, flaky = Flaky({}, most), Flaky(dict.fromkeys(range(3, 400, 7), fault), most)
+    kept: list[float] = []
+    of = engine(ALGORITHMS["windows"], flaky, keep=lambda c: kept.extend(c.tolist()))
+    assert np.array_equal(train(of, 40), train(engine(ALGORITHMS["windows"], calm), 40))
+    assert of.bench.recoveries > 3
+    assert len(kept) == 50
+
+
+def test_a_chip_that_stays_away_is_given_up_with_its_address_and_the_last_error():
+    flaky = Flaky(dict.fromkeys(range(20, 10_000), HardwareError("no reply to MEAS:COST?", passing=True)))
+    kept: list[float] = []
+    of = engine(ALGORITHMS["windows"], flaky, give_up_seconds=0.3, keep=lambda c: kept.extend(c.tolist()))
+    with pytest.raises(HardwareError, match=r"flaky gave no good answer for 0.3 s \(no reply to MEAS:COST\?\)"):
+        train(of, 40)
+    assert 5 < len(kept) < 20
+
+
+def test_an_error_that_does_not_pass_ends_the_run_at_once():
+    flaky = Flaky({9: HardwareError("wrong chip")})
+    with pytest.raises(HardwareError, match="wrong chip"):
+        train(engine(ALGORITHMS["windows"], flaky), 40)
+    assert flaky.calls == 9
+
+
+@pytest.mark.parametrize("name", ["windows", "two-sided", "analog"])
+def test_a_measurement_that_cannot_be_made_is_skipped_counted_and_teaches_nothing(name):
+    class Skipping(Flaky):
+        def measure_cost(self):
+            self.calls += 1
+            if self.calls % 11 == 0:
+                raise HardwareError("no convergence", skip=True)
+            return self.inner.measure_cost()
+
+    told = []
+    of = engine(
+        ALGORITHMS[name], Skipping({}), watch=lambda of_chunk, n, b: told.extend(of_chunk.modulations[:n].tolist())
+    )
+    assert np.isfinite(train(of, 100)).all()
+    assert of.skipped >= 9
+    assert sum(value == 0 for value in told) >= of.skipped // 2
+    assert sum(value != 0 for value in told) > 50
+
+
+def test_a_parameter_that_would_leave_its_limits_stops_the_run_before_it_is_sent():
+    sent: list[np.ndarray] = []
+    chip = from_callables(
+        set_parameters=sent.append,
+        measure_cost=lambda: float(-np.sum(sent[-1])),  # the cost falls for ever
+        limits=Limits.uniform(9, -2.0, 2.0, "V"),
+    )
+    with pytest.raises(LimitError, match="outside its limits of -2 … 2 V"):
+        train(engine(mgd.discrete(optimizer=optax.sgd(0.5)), chip), 400)
+    assert np.abs(sent).max() <= 2.0
+
+
+def test_saturating_parameters_stop_short_of_their_limits_by_the_perturbation():
+    sent: list[np.ndarray] = []
+    chip = from_callables(
+        set_parameters=sent.append, measure_cost=lambda: float(-np.sum(sent[-1])), limits=Limits.uniform(9, -2.0, 2.0)
+    )
+    theta = train(engine(mgd.discrete(optimizer=optax.sgd(0.5)), chip, saturate=True), 400)
+    np.testing.assert_allclose(theta, 1.99, rtol=1e-5)
+    assert np.abs(sent).max() <= 2.0
+
+
+def test_accuracy_is_that_of_the_outputs_and_cost_alone_gives_none():
+    both = Simulated(CHIP, key=KEY)
+    of = engine(ALGORITHMS["windows"], both)
+    data, progress = Data.of(TASK.test), of.init(1, key=KEY)
+    measured = Measured(CHIP, ALGORITHMS["windows"])
+    expected = measured.evaluate(measured.init(1, key=KEY), data)
+    np.testing.assert_allclose(np.array(of.evaluate(progress, data)), np.array(expected), rtol=1e-6)
+    both = Simulated(CHIP, key=KEY)
+    both.reads = "cost"
+    accuracy, cost = engine(ALGORITHMS["windows"], both).evaluate(progress, data)
+    assert np.isnan(accuracy[0])
+    np.testing.assert_allclose(cost, expected[1], rtol=1e-6)
+
+
+def test_chips_that_give_outputs_alone_are_trained_by_the_cost_of_these():
+    outputs, cost = Simulated(CHIP, key=KEY, limits=WIDE, own_line=False), Simulated(CHIP, key=KEY, limits=WIDE)
+    outputs.reads, outputs.most_together = "outputs", 0
+    one, other = (train(engine(ALGORITHMS["windows"], of), 40) for of in (outputs, cost))
+    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"n_replicas": 3}, "replicas must be 1, got 3"),
+        ({"start": np.zeros(4)}, "9 parameters, and its start has shape"),
+    ],
+)
+def test_what_does_not_fit_is_refused(given, message):
+    start = given.get("start", np.zeros(9))
+    of = Instrumented(Guarded(Simulated(CHIP, key=KEY)), mgd.discrete(), start, cost=CHIP.loss)
+    with pytest.raises(ValueError, match=message):
+        of.init(given.get("n_replicas", 1), key=KEY)
+
+
+def test_every_presentation_is_put_in_front_once_and_every_write_written_once():
+    calls = []
+    chip = from_callables(
+        set_parameters=lambda theta: calls.append("set"),
+        perturb=lambda theta: calls.append("perturb"),
+        present=lambda x, y: calls.append("present"),
+        measure_cost=lambda: 0.5,
+        limits=WIDE,
+    )
+    algorithm = ALGORITHMS["uneven"]
+    train(engine(algorithm, chip), 36)
+    counts = algorithm.counts(36)
+    assert calls.count("present") == counts.sample_loads
+    assert calls.count("set") == counts.parameter_writes  # the first in place of the last, which nothing follows
+    assert list(chain(calls))[:2] == ["present", "set"]

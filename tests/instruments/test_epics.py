@@ -1,0 +1,107 @@
+"""EPICS process variables as a chip: pyepics as the client, an IOC of caproto as the server."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mgd import HardwareError
+from mgd.instruments import Limits, from_epics, opened
+
+epics = pytest.importorskip("epics", reason="pyepics is not installed")
+pytest.importorskip("caproto", reason="caproto is not installed")
+
+IOC = """
+from caproto.server import PVGroup, pvproperty, run
+
+class Chip(PVGroup):
+    left = pvproperty(value=0.0, lower_ctrl_limit=-2.0, upper_ctrl_limit=2.0, units="V")
+    right = pvproperty(value=0.0, lower_ctrl_limit=-2.0, upper_ctrl_limit=2.0, units="V")
+    bare = pvproperty(value=0.0)
+    cost = pvproperty(value=0.0, read_only=True)
+    outputs = pvproperty(value=[0.0, 0.0], read_only=True)
+
+    @cost.getter
+    async def cost(self, instance):
+        return (self.left.value - 1) ** 2 + self.right.value**2
+
+    @outputs.getter
+    async def outputs(self, instance):
+        return [self.left.value, self.right.value]
+
+run(Chip(prefix="mgd:").pvdb, interfaces=["127.0.0.1"])
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Starts the IOC on loopback; the process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    here = {"EPICS_CA_ADDR_LIST": "127.0.0.1", "EPICS_CA_AUTO_ADDR_LIST": "NO", "EPICS_CA_SERVER_PORT": port}
+    beacons = {"EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO", "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1"}
+    os.environ.update(here)  # before the client's library is loaded, once for this process
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen([sys.executable, "-c", IOC], env=os.environ | beacons, stdout=quiet, stderr=quiet) as ioc:
+        yield ioc
+        ioc.kill()
+
+
+@pytest.fixture(scope="module")
+def pvs(server):
+    names = ("left", "right", "bare", "cost", "outputs")
+    found = {name: epics.PV(f"mgd:{name}") for name in names}
+    for pv in found.values():
+        assert pv.wait_for_connection(timeout=20), pv.pvname
+    return found
+
+
+def test_variables_are_put_and_the_cost_is_read_from_the_server(pvs):
+    chip = from_epics([pvs["left"], pvs["right"]], pvs["cost"])
+    assert chip.address == "epics mgd:left … mgd:right (2)"
+    with opened(chip) as guarded:
+        for left in np.linspace(-1, 1, 9):
+            guarded.set_parameters(np.array([left, 0.5]))
+            # At once, and not what the client was last told of.
+            assert guarded.measure_cost() == pytest.approx((left - 1) ** 2 + 0.25)
+
+
+def test_limits_are_the_control_limits(pvs):
+    limits = from_epics([pvs["left"], pvs["right"]], pvs["cost"]).limits
+    assert (limits.low.tolist(), limits.high.tolist(), limits.unit) == ([-2, -2], [2, 2], "V")
+
+
+def test_without_control_limits_they_must_be_given(pvs):
+    with pytest.raises(ValueError, match="epics does not say which range mgd:bare has: give limits="):
+        from_epics([pvs["bare"]], pvs["cost"])
+    assert from_epics([pvs["bare"]], pvs["cost"], limits=Limits.uniform(1, -1.0, 1.0)).n_params == 1
+
+
+def test_a_waveform_is_the_outputs(pvs):
+    with opened(from_epics([pvs["left"], pvs["right"]], pvs["outputs"], reads="outputs")) as guarded:
+        guarded.present(np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32))
+        guarded.set_parameters(np.array([0.5, -1.5]))
+        assert guarded.read_outputs().tolist() == [[0.5, -1.5]]
+
+
+def test_one_that_is_nowhere_is_told():
+    with pytest.raises(HardwareError, match="mgd:nowhere is not connected after") as error:
+        from_epics([epics.PV("mgd:nowhere")], lambda: 0.0, timeout_seconds=0.1)
+    assert error.value.passing
+
+
+def test_a_server_that_dies_is_told_by_put_and_by_get(server, pvs):
+    """The last test: it ends the server."""
+    chip = from_epics([pvs["left"], pvs["right"]], pvs["cost"], timeout_seconds=0.5)
+    server.kill()
+    server.wait()
+    with pytest.raises(HardwareError, match=r"setting mgd:left to 1 V: (it is not connected|no answer)") as put:
+        chip.set_parameters(np.ones(2, np.float32))
+    with pytest.raises(HardwareError, match="reading mgd:cost gave nothing: check that it is connected") as got:
+        chip.measure_cost()
+    assert put.value.passing
+    assert got.value.passing

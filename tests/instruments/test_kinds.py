@@ -1,0 +1,154 @@
+"""Kinds of instruments by entry points: this package's, and those of packages that others make."""
+
+import sys
+
+import pytest
+
+import mgd.cli
+from mgd.instruments import available, kinds, load_instrument
+
+LAB = """
+from mgd.instruments import Limits, from_callables
+
+def chip(**settings):
+    if settings.get("wrong"):
+        raise settings["wrong"]("why")
+    return from_callables(
+        set_parameters=lambda theta: None,
+        measure_cost=lambda: 0.5,
+        limits=Limits.uniform(settings.get("n", 2), -1.0, 1.0),
+        address="lab",
+    )
+
+def load(settings, folder):
+    return chip(n=settings["n"])
+
+def missing():
+    return "needs a licence: ask for one"
+
+def number():
+    return 3
+
+VALUE = 4
+"""
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A folder with a module of a lab, as no other test has it."""
+    name = f"lab_of_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(LAB)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield name
+    sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def installed(tmp_path, lab, monkeypatch):
+    """A distribution that brings two kinds, one of which is broken."""
+    info = tmp_path / "bench_tools-3.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bench-tools\nVersion: 3.1\n")
+    (info / "entry_points.txt").write_text(f"[mgd.instruments]\nrack = {lab}:load\nshelf = no_such_module:load\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_a_function_of_a_lab_builds_an_instrument(tmp_path, lab):
+    made = load_instrument("callables", {"build": f"{lab}:chip", "arguments": {"n": 5}}, tmp_path)
+    assert (made.address, made.n_params) == ("lab", 5)
+    assert made.measure_cost() == 0.5
+
+
+WRONG = {
+    "no build": ({}, "kind 'callables' needs the setting 'build', which was not given"),
+    "a misspelt setting": ({"biuld": "LAB:chip"}, "unknown setting 'biuld': did you mean 'build'?"),
+    "no function named": ({"build": "LAB"}, 'must name a module and a function in it, as "my_lab:chip"'),
+    "a number": ({"build": 3}, "build = 3 must name a module and a function"),
+    "no such module": ({"build": "no_such_lab:chip"}, "there is no module 'no_such_lab': looked in FOLDER"),
+    "no such function": ({"build": "LAB:chipp"}, "has no function 'chipp': did you mean 'chip'?"),
+    "no function": ({"build": "LAB:VALUE"}, "has no function 'VALUE'"),
+    "no instrument": ({"build": "LAB:number"}, "must return an instrument, as from_callables does, got a int"),
+    "arguments that are no table": (
+        {"build": "LAB:chip", "arguments": [1]},
+        r"arguments must be a table .*, got \[1\]",
+    ),
+    "arguments it has not": ({"build": "LAB:number", "arguments": {"a": 1}}, "it raised TypeError: .*'a'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_settings_are_refused(tmp_path, lab, name):
+    settings, words = WRONG[name]
+    settings = {key: value.replace("LAB", lab) if isinstance(value, str) else value for key, value in settings.items()}
+    with pytest.raises(ValueError, match=words.replace("FOLDER", str(tmp_path))):
+        load_instrument("callables", settings, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("import no_such_driver", "there is no module 'no_such_driver': which it imports"),
+        ("1 / 0", "importing it raised ZeroDivisionError"),
+        ("def chip(:", "importing it raised SyntaxError"),
+    ],
+)
+def test_a_lab_module_that_cannot_be_imported_is_told_with_its_reason(tmp_path, lab, content, words):
+    (tmp_path / f"{lab}.py").write_text(content)
+    with pytest.raises(ValueError, match=words):
+        load_instrument("callables", {"build": f"{lab}:chip"}, tmp_path)
+
+
+def test_a_module_that_has_the_name_of_another_is_not_taken_for_it(tmp_path):
+    (tmp_path / "json.py").write_text(LAB)
+    with pytest.raises(ValueError, match=r"another module called json is in use .*: give .*json.py another name"):
+        load_instrument("callables", {"build": "json:chip"}, tmp_path)
+
+
+def test_what_the_function_raises_about_the_chip_is_passed_on(tmp_path, lab):
+    arguments = {"wrong": mgd.HardwareError}
+    with pytest.raises(mgd.HardwareError, match="why"):
+        load_instrument("callables", {"build": f"{lab}:chip", "arguments": arguments}, tmp_path)
+
+
+def test_kinds_of_other_packages_are_loaded_as_the_built_in_are(tmp_path, installed):
+    assert {"callables", "torch", "rack", "shelf"} <= set(kinds())
+    assert load_instrument("rack", {"n": 7}, tmp_path).n_params == 7
+
+
+def test_an_unknown_kind_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"unknown kind of instrument 'torhc': did you mean 'torch'\?; choose call"):
+        load_instrument("torhc", {}, tmp_path)
+
+
+def test_a_kind_whose_module_is_not_there_is_refused(tmp_path, installed):
+    with pytest.raises(ValueError, match="kind 'shelf' cannot be loaded: No module named 'no_such_module'"):
+        load_instrument("shelf", {}, tmp_path)
+
+
+def test_it_says_what_each_kind_lacks_and_who_brings_it(installed):
+    found = {kind.name: kind for kind in available()}
+    assert (found["callables"].distribution, found["callables"].version) == ("mgd", mgd.__version__)
+    assert found["callables"].missing == ""
+    assert (found["rack"].distribution, found["rack"].version) == ("bench-tools", "3.1")
+    assert found["rack"].missing == "needs a licence: ask for one"
+    assert found["shelf"].missing == "cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'"
+
+
+def test_without_pytorch_the_extra_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr("mgd.instruments._torch.find_spec", lambda name: None)
+    said = {kind.name: kind.missing for kind in available()}["torch"]
+    assert said == 'needs PyTorch, which is not installed: pip install "mgd[torch]"'
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ValueError, match=r'needs PyTorch, .* pip install "mgd\[torch\]"'):
+        load_instrument("torch", {"module": "lab:net"}, tmp_path)
+
+
+def test_the_command_lists_them(installed, capsys):
+    with pytest.raises(SystemExit) as left:
+        mgd.cli.main(["instruments"])
+    out, err = capsys.readouterr()
+    assert (left.value.code, err) == (0, "")
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert lines["callables"].split() == ["callables", "mgd", mgd.__version__, "ready"]
+    assert lines["rack"].endswith("bench-tools 3.1  needs a licence: ask for one")
+    assert "cannot be loaded: ModuleNotFoundError" in lines["shelf"]

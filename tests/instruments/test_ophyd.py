@@ -1,0 +1,79 @@
+"""Ophyd signals as a chip, with ophyd itself."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from mgd import HardwareError
+from mgd.instruments import Limits, from_ophyd, opened
+
+# Its signals here need no client of EPICS, which test_epics sets up for itself.
+os.environ["OPHYD_CONTROL_LAYER"] = "dummy"
+ophyd = pytest.importorskip("ophyd", reason="ophyd is not installed")
+
+from ophyd.sim import SynAxis, SynSignal  # noqa: E402
+
+LIMITS = Limits.uniform(2, -2.0, 2.0, "mm")
+
+
+@pytest.fixture
+def axes():
+    return [SynAxis(name="left"), SynAxis(name="right")]
+
+
+@pytest.fixture
+def cost(axes):
+    return SynSignal(func=lambda: sum((axis.position - 1) ** 2 for axis in axes), name="cost")
+
+
+def test_signals_are_set_and_the_cost_is_triggered_and_read(axes, cost):
+    with opened(from_ophyd(axes, cost, limits=LIMITS)) as guarded:
+        guarded.set_parameters(np.array([1.0, -1.0]))
+        assert [axis.position for axis in axes] == [1.0, -1.0]
+        assert guarded.measure_cost() == 4.0
+        guarded.set_parameters(np.array([1.0, 1.0]))
+        assert guarded.measure_cost() == 0.0
+    assert [axis.position for axis in axes] == [0.0, 0.0]
+
+
+def test_they_are_waited_for_all_together(cost):
+    slow = [SynAxis(name=name, delay=0.2) for name in ("a", "b", "c", "d")]
+    chip = from_ophyd(slow, lambda: 0.0, limits=Limits.uniform(4, -2.0, 2.0))
+    began = time.monotonic()
+    chip.set_parameters(np.ones(4, np.float32))
+    assert 0.2 <= time.monotonic() - began < 0.6
+    assert [axis.position for axis in slow] == [1.0] * 4
+
+
+def test_one_that_does_not_arrive_is_told(axes):
+    axes[1].delay = 5.0
+    chip = from_ophyd(axes, lambda: 0.0, limits=LIMITS, timeout_seconds=0.05)
+    with pytest.raises(HardwareError, match=r"setting right to 1.5 mm raised WaitTimeoutError: ") as error:
+        chip.set_parameters(np.array([0, 1.5]))
+    assert error.value.passing
+    assert str(error.value).startswith(chip.address)
+
+
+def test_limits_are_those_of_the_signals():
+    class Limited(ophyd.Signal):
+        @property
+        def limits(self):
+            return (-3.0, 5.0)
+
+    chip = from_ophyd([Limited(name="bias", value=0.0, metadata={"units": "mV"})], lambda: 0.0)
+    assert (chip.limits.low.tolist(), chip.limits.high.tolist(), chip.limits.unit) == ([-3.0], [5.0], "mV")
+    assert chip.address == "ophyd bias"
+
+
+def test_without_limits_they_must_be_given():
+    with pytest.raises(ValueError, match="ophyd does not say which range bare has"):
+        from_ophyd([ophyd.Signal(name="bare", value=0.0)], lambda: 0.0)
+
+
+def test_a_plain_signal_is_set_and_read():
+    bias = ophyd.Signal(name="bias", value=0.0)
+    chip = from_ophyd([bias], bias, limits=Limits.uniform(1, -2.0, 2.0))
+    chip.set_parameters(np.array([0.5], np.float32))
+    assert chip.measure_cost() == 0.5

@@ -1,0 +1,319 @@
+"""The driver's side of the wire, byte by byte: what it sends, what it takes for an answer, and what not."""
+
+import re
+
+import numpy as np
+import pytest
+
+from mgd._errors import HardwareError
+from mgd.instruments._scpi import load
+from mgd.instruments._wire import block
+
+OK = b'0,"No error"'
+OPENING = ((b"*RST;*CLS", None), (b"FORM REAL", None), (b"SYST:ERR?", OK + b"\n"))
+
+
+def floats(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def data(*values: float) -> bytes:
+    return block(floats(*values))
+
+
+def set_to(*values: float, before: bytes = b"") -> tuple[bytes, bytes]:
+    """Parameters set, read back, and no error."""
+    return before + b"PAR:DATA " + data(*values) + b";:PAR:DATA?;:SYST:ERR?", data(*values) + b";" + OK + b"\n"
+
+
+def test_what_is_not_declared_is_asked_at_opening(scripted):
+    driver = scripted(
+        (b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", data(-1, 1, -2, 2) + b"\n"), n_params=None, limits={"unit": "mA"}
+    )
+    assert (driver.n_params, driver.limits.unit) == (2, "mA")
+    assert (driver.limits.low.tolist(), driver.limits.high.tolist()) == ([-1, -2], [1, 2])
+
+
+def test_identity(scripted):
+    driver = scripted((b"*IDN?", b"Maker, Model 3,A7,1.0,b\r\n"))
+    assert str(driver.identify()) == "Maker,Model 3,A7,1.0,b"
+
+
+def test_a_measurement_with_its_perturbation_is_one_message(scripted):
+    driver = scripted(
+        set_to(1.0, -1.0),
+        (b"PERT:DATA " + data(0.25, -0.25) + b";:MEAS:COST?;:SYST:ERR?", b"0.125;" + OK + b"\n"),
+        (b"MEAS:COST?", b"0.25\n"),
+        set_to(2.0, 0.0, before=b"PERT:DATA " + data(0, 0) + b";:"),
+        (b"MEAS:COST?", b"+1.5E-1\n"),
+    )
+    driver.set_parameters(floats(1, -1))
+    driver.perturb(floats(9, 9))  # never sent: another comes before anything is asked
+    driver.perturb(floats(0.25, -0.25))
+    assert driver.measure_cost() == 0.125
+    assert driver.measure_cost() == 0.25
+    driver.set_parameters(floats(2, 0))  # the perturbation is taken off first
+    assert driver.measure_cost() == pytest.approx(0.15)
+
+
+def test_inputs_targets_outputs_and_batches(scripted):
+    presented = b"INP:SHAP 2,3;:INP:DATA " + data(*range(6)) + b";:TARG:DATA " + data(1, 0)
+    driver = scripted(
+        (presented + b";:MEAS:OUTP?;:SYST:ERR?", [data(0.1, 0.9)[:5], data(0.1, 0.9)[5:] + b";0,", b'"No error"\n']),
+        (b"MEAS:BATC? " + data(1, 2, 3, 4, 5, 6), data(0.1, 0.2, 0.3) + b"\n"),
+        (b"SYST:SAFE;:SYST:ERR?", OK + b"\n"),
+    )
+    driver.present(floats(*range(6)).reshape(2, 3), floats(1, 0).reshape(2, 1))
+    np.testing.assert_array_equal(driver.read_outputs(), floats(0.1, 0.9).reshape(2, 1))
+    np.testing.assert_array_equal(driver.measure_batch(floats(*range(1, 7)).reshape(3, 2)), floats(0.1, 0.2, 0.3))
+    driver.perturb(floats(1, 1))  # goes with what was held back: safe comes alone
+    driver.safe_state()
+
+
+def test_as_text(scripted):
+    opening = (OPENING[0], (b"FORM ASC", None), OPENING[2])
+    driver = scripted(
+        (b"PAR:DATA 0.100000001,-2;:PAR:DATA?;:SYST:ERR?", b"0.100000001,-2.0;" + OK + b"\n"),
+        (b"PERT:DATA 0.5,0.5;:MEAS:COST?;:SYST:ERR?", b"3;" + OK + b"\n"),
+        binary=False,
+        opening=opening,
+    )
+    driver.set_parameters(floats(0.1, -2))
+    driver.perturb(floats(0.5, 0.5))
+    assert driver.measure_cost() == 3.0
+
+
+def test_one_command_a_message_and_the_labs_own_words(scripted):
+    commands = {
+        "reset": "",
+        "format": "",
+        "set": "VOLT (@1:2),{data}",
+        "readback": "",
+        "perturb": "",
+        "input": "",
+        "target": "",
+        "cost": "FETC?",
+        "outputs": "",
+    }
+    driver = scripted(
+        (b"VOLT (@1:2),1,2", None),
+        (b"FETC?", b"0.5\n"),
+        (b"SYST:ERR?", b"+0,None\n"),
+        opening=OPENING[2:],
+        commands=commands,
+        compound=False,
+        binary=False,
+    )
+    assert (driver.reads, driver.own_line, driver.most_together) == ("cost", False, 0)
+    driver.present(floats(1).reshape(1, 1), floats(1).reshape(1, 1))
+    driver.set_parameters(floats(1, 2))
+    assert driver.measure_cost() == 0.5
+    for verb in (driver.read_outputs, lambda: driver.measure_batch(floats(1, 2).reshape(1, 2))):
+        with pytest.raises(HardwareError, match="a Scpi has no"):
+            verb()
+
+
+def test_a_chip_that_settles_is_set_at_once_and_waited_for(scripted, monkeypatch):
+    import mgd.instruments._scpi._driver as module
+
+    driver = scripted(
+        (b"PERT:DATA " + data(1, 1), None), (b"MEAS:COST?;:SYST:ERR?", b"1;" + OK + b"\n"), settle_seconds=2.0
+    )
+    now, slept = [100.0], []
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    driver.perturb(floats(1, 1))
+    now[0] += 0.5
+    assert driver.measure_cost() == 1.0
+    assert slept == [1.5]
+
+
+BROKEN = {
+    "nothing": ([], "no complete reply in 5 s"),
+    "cut short": ([b"0.1"], "no complete reply in 5 s"),
+    "broken bytes": ([b"\x91\xa025\n"], "no number"),
+    "empty": ([b"\n"], "no number"),
+    "text": ([b"busy\n"], "no number"),
+    "two numbers": ([b"0.5,0.5\n"], "2 numbers where 1 are due"),
+    "two replies": ([b"0.5\n0.5\n"], "more than one reply"),
+    "two items": ([b"0.5;0.5\n"], "2 replies where 1 are due"),
+    "a block too long": ([data(1, 2) + b"\n"], "2 numbers where 1 are due"),
+    "a block cut short": ([data(1)[:-1] + b"\n"], "no complete reply"),
+    "a block without its newline": ([data(1) + b"x\n"], "something other than a newline"),
+    "a block of no float32": ([b"#13abc\n"], "a block of 3 bytes"),
+    "a block without a length": ([b"#0abc\n"], "a block without a length"),
+    "a block of letters": ([b"#2xxabc\n"], "a block without a length"),
+}
+
+
+@pytest.mark.parametrize(("replies", "what"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_reply_gives_up_the_line(replies, what, scripted):
+    driver = scripted((b"MEAS:COST?", replies))
+    line = driver._line
+    with pytest.raises(HardwareError) as raised:
+        driver.measure_cost()
+    assert raised.value.passing
+    assert "\n" not in str(raised.value)
+    for part in ("TCPIP0::bench::5025::SOCKET", "'MEAS:COST?' was answered", what, "open it anew"):
+        assert part in str(raised.value)
+    assert line.closed
+    with pytest.raises(HardwareError, match="not connected: open it before 'MEAS:COST"):
+        driver.measure_cost()
+
+
+def test_a_read_back_of_the_wrong_length(scripted):
+    query, _ = set_to(1, 2)
+    driver = scripted((query, data(1) + b";" + OK + b"\n"))
+    with pytest.raises(HardwareError, match="1 numbers where 2 are due"):
+        driver.set_parameters(floats(1, 2))
+
+
+def test_outputs_that_do_not_fit_the_batch(scripted):
+    pair = data(1, 2)
+    message = b"INP:SHAP 2,1;:INP:DATA " + pair + b";:TARG:DATA " + pair + b";:MEAS:OUTP?;:SYST:ERR?"
+    driver = scripted((message, data(1, 2, 3) + b";" + OK + b"\n"))
+    driver.present(floats(1, 2).reshape(2, 1), floats(1, 2).reshape(2, 1))
+    with pytest.raises(HardwareError, match="3 outputs for a batch of 2") as raised:
+        driver.read_outputs()
+    assert raised.value.passing
+
+
+def test_what_comes_unasked_is_not_taken_for_a_reply(scripted):
+    driver = scripted()
+    driver._line.unasked = b"0.25\n"
+    with pytest.raises(HardwareError, match=r"'0\.25': this came unasked"):
+        driver.measure_cost()
+
+
+def test_nan_is_asked_again_and_then_given_up(scripted):
+    driver = scripted(*[(b"MEAS:COST?", b"9.91E37\n"), (b"MEAS:COST?", b"nan\n"), (b"MEAS:COST?", b"2\n")], retries=2)
+    assert driver.measure_cost() == 2.0
+    driver = scripted(*[(b"MEAS:COST?", b"inf\n")] * 2, retries=1)
+    with pytest.raises(HardwareError, match=r"MEAS:COST\? was answered with (inf|nan): check the readout") as raised:
+        driver.measure_cost()
+    assert raised.value.passing
+
+
+def test_parameters_that_read_back_wrong_are_set_again(scripted):
+    query, right = set_to(1, 2)
+    driver = scripted((query, data(1, 2.5) + b";" + OK + b"\n"), (query, right), retries=1)
+    driver.set_parameters(floats(1, 2))
+    driver = scripted((query, data(1, 2.5) + b";" + OK + b"\n"), retries=0)
+    with pytest.raises(HardwareError, match=r"PAR:DATA\? was answered with 2.5 for parameter 1, set to 2 by PAR:DATA"):
+        driver.set_parameters(floats(1, 2))
+    driver = scripted((query, data(1, 2.5) + b";" + OK + b"\n"), verify_within=0.5)
+    driver.set_parameters(floats(1, 2))
+
+
+@pytest.mark.parametrize(("code", "passing"), [(-222, False), (-113, False), (7, False), (-410, True)])
+def test_a_refused_write_is_told_with_the_chips_own_words(code, passing, scripted):
+    refusal = f'{code},"Data out of range;parameter 1"'.encode()
+    message = b"PERT:DATA " + data(9, 9) + b";:MEAS:COST?;:SYST:ERR?"
+    driver = scripted((message, b"0.5;" + refusal + b"\n"))
+    driver.perturb(floats(9, 9))
+    with pytest.raises(HardwareError) as raised:
+        driver.measure_cost()
+    assert raised.value.passing is passing
+    assert f"'PERT:DATA #18…;:MEAS:COST?;:SYST:ERR?' was refused: {refusal.decode()}" in str(raised.value)
+
+
+def test_a_query_that_is_refused_answers_with_the_error_alone(scripted):
+    driver = scripted(
+        (b"PERT:DATA " + data(1, 1) + b";:MEAS:COST?;:SYST:ERR?", b'-221,"Settings conflict;no inputs"\n')
+    )
+    driver.perturb(floats(1, 1))
+    with pytest.raises(HardwareError, match="was refused: -221,"):
+        driver.measure_cost()
+
+
+OPENINGS = {
+    "no parameters": ([(b"PAR:COUN?", b"0\n")], "is no number of parameters: give n_params", False),
+    "parts of parameters": ([(b"PAR:COUN?", b"1.5\n")], "is no number of parameters", False),
+    "limits inverted": (
+        [(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1,-1\n")],
+        "are no limits (limits of parameter 0 must be finite with low < high, got 1 … -1",
+        False,
+    ),
+    "limits missing": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1\n")], "are 1 numbers, where low and high", False),
+    "limits too many": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"-1,1,1\n")], "are 3 numbers", False),
+    "no answer": ([(b"PAR:COUN?", None)], "no complete reply in 5 s", True),
+}
+
+
+@pytest.mark.parametrize(("exchanges", "what", "passing"), OPENINGS.values(), ids=OPENINGS)
+def test_a_chip_that_cannot_be_opened(exchanges, what, passing, scripted):
+    driver = scripted(*exchanges, opened=False, n_params=None, limits={}, retries=0)
+    with pytest.raises(HardwareError) as raised:
+        driver.open()
+    assert what in str(raised.value)
+    assert raised.value.passing is passing
+    assert driver._line is None
+
+
+def test_errors_from_before_are_taken_out_and_a_queue_that_never_ends_is_told(scripted):
+    stale = (b"SYST:ERR?", b'-113,"Undefined header"\n')
+    scripted(opening=(*OPENING[:2], stale, stale, OPENING[2]))
+    driver = scripted(opening=(*OPENING[:2], *[stale] * 100), opened=False)
+    with pytest.raises(HardwareError, match="still has errors after 100"):
+        driver.open()
+
+
+def test_opening_is_tried_again_with_longer_waits(scripted, monkeypatch):
+    import mgd.instruments._scpi._driver as module
+
+    slept, line = [], scripted(opened=False)._connect
+    tries = [OSError("refused"), OSError("refused"), None]
+
+    def connect():
+        error = tries.pop(0)
+        if error:
+            raise error
+        return line()
+
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    driver = scripted(opened=False, opening=(), retries=2)
+    driver._connect = connect
+    driver.open()
+    assert slept == [0.05, 0.1]
+    tries[:] = [OSError("refused")] * 3
+    with pytest.raises(HardwareError, match="cannot be opened: refused; check that it is switched on") as raised:
+        driver.open()
+    assert raised.value.passing
+
+
+LIMITS = {"low": -1.0, "high": 1.0}
+WRONG = {
+    "unknown": ({"resorce": "x"}, "unknown setting 'instrument.resorce': did you mean 'resource'?"),
+    "missing": ({"resource": None}, "instrument.resource: input should be a valid string, got None"),
+    "time-out": ({"timeout_seconds": 0.0}, "instrument.timeout_seconds: input should be greater than 0, got 0.0"),
+    "a word for a number": ({"retries": "3"}, "instrument.retries: input should be a valid integer, got '3'"),
+    "unknown command": ({"commands": {"mesure": "X"}}, "unknown setting 'instrument.commands.mesure'"),
+    "placeholder": ({"commands": {"cost": "X {dta}?"}}, "instrument.commands.cost: there is no {dta} for this command"),
+    "no data": ({"commands": {"set": "VOLT"}}, "instrument.commands.set: it needs {data} once, got 'VOLT'"),
+    "no set": ({"commands": {"set": ""}}, "instrument.commands.set: a chip cannot be used without it"),
+    "brace": ({"commands": {"cost": "X}"}}, "write {{ for a brace"),
+    "two lines": ({"commands": {"cost": "A\nB"}}, "a command is one line of ASCII"),
+    "nothing to measure": ({"commands": {"cost": "", "outputs": ""}}, "there is nothing to measure with"),
+    "own line": ({"own_line": True, "commands": {"perturb": ""}}, "own_line = true needs commands.perturb"),
+    "no count": ({"commands": {"count": ""}}, "give n_params, or the command that asks for it"),
+    "no limits": ({"commands": {"limits": ""}}, "give limits (low and high), or the command"),
+    "half of limits": ({"limits": {"low": -1.0}}, "instrument.limits: give both low and high, got -1.0 and None"),
+    "inverted limits": (
+        {"limits": {"low": 1.0, "high": -1.0}},
+        "instrument.limits: limits of parameter 0 must be finite with low < high, got 1 … -1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_setting_is_one_line(changes, message, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(message)) as raised:
+        load({"resource": "TCPIP0::bench::5025::SOCKET"} | changes, tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_without_pyvisa_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r'GPIB0::3::INSTR is reached by PyVISA: pip install "mgd\[lab\]"'):
+        load({"resource": "GPIB0::3::INSTR"}, tmp_path)
+    assert load({"resource": "TCPIP0::bench::5025::SOCKET"}, tmp_path).reads == "both"
