@@ -1,0 +1,229 @@
+"""What was measured of one chip and the settings that follow, as they stand in TOML. Nothing here imports JAX."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .._input import nearest, read_toml
+from ..instruments import Identity
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Least0 = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[int, Field(ge=1, strict=True)]
+
+
+class Quantity(BaseModel):
+    """A measured number.
+
+    Attributes:
+        value: in its unit.
+        error: its standard error, in the same.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: Finite
+    error: Least0
+
+    @classmethod
+    def of(cls, value: Any, error: Any) -> "Quantity":
+        """From any kind of number."""
+        return cls(value=float(value), error=float(error))
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} ± {self.error:.1g}"
+
+
+class Calibration(BaseModel):
+    """What was measured of one chip, each number with its standard error, and the settings chosen for it.
+
+    Costs are in the unit in which the chip reads its cost, parameters and perturbations in `unit`.
+
+    Attributes:
+        maker: who made the chip, by its own word.
+        model: of which kind it is.
+        serial: which piece it is; the calibration is of no other.
+        version: of its firmware.
+        address: where it was.
+        unit: of parameters and perturbations.
+        task: what was presented.
+        batch: samples a measurement was averaged over.
+        date: when, ISO 8601, UTC.
+        mgd_version: of the program that measured.
+        n_params: P.
+        measurements: made for this calibration.
+        seconds_per_measurement: wall time of each.
+        seconds_per_presentation: wall time of each change of sample.
+        cost: where training starts.
+        cost_noise: white part of the noise, standard deviation of one measurement.
+        slow_noise: standard deviation of the rest, over `noise_measurements`.
+        noise_measurements: length of the record both are from.
+        drift: slope of the cost with nothing changed, per measurement.
+        allan_lengths: averaging lengths, in measurements.
+        allan_deviations: the Allan deviation at each.
+        sample_spread: standard deviation of the cost from batch to batch.
+        float_floor: rounding of a cost of this size in float32.
+        readout_step: step of the cost's readout, where it is coarser than float32.
+        delay: measurements by which the cost comes late.
+        settling: time constant of its way to the final value, in measurements.
+        settling_seconds: the same in seconds.
+        gradient_norm: ‖∇C‖, root mean square over the operating points.
+        quadratic: root mean square of sᵀHs over codes s of ±1, H the Hessian.
+        cubic: relative error of the slope along a code at amplitude 1, over its square.
+        linear_range: largest amplitude at which the slope along a code is within a tenth of that at zero.
+        smallest_amplitude: smallest amplitude that the fit of these holds at; above it if parameters have steps.
+        curvature: of the cost along the gradient, the largest of the operating points.
+        dead: parameters that answer neither to a perturbation nor to a write.
+        no_perturbation: parameters that answer to a write, but not to a perturbation.
+        no_write: parameters that answer to a perturbation, but not to a write.
+        unresolved: parameters of which the budget did not allow to say.
+        false_alive: probability that noise makes a parameter without a response pass for one with.
+        detectable: response of a parameter, in cost, that would have been seen in each try.
+        gain: applied over intended perturbation of each parameter; NaN where it cannot be told.
+        gain_error: standard error of each.
+        amplitude: Δθ, chosen.
+        tau_p: timesteps to hold a perturbation, chosen.
+        tau_x: timesteps to hold a sample, chosen.
+        tau_theta: timesteps between updates, chosen.
+        learning_rate: η, chosen.
+        expected_angle: between G and the gradient with these, in degrees.
+        expected_snr: power of the signal over that of the noise, in C̃.
+        why: the reasons, one line each.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    maker: str
+    model: str
+    serial: str
+    version: str
+    address: str
+    unit: str
+    task: str
+    batch: Positive
+    date: str
+    mgd_version: str
+    n_params: Positive
+    measurements: Positive
+    seconds_per_measurement: Least0
+    seconds_per_presentation: Least0
+    noise_measurements: Positive
+    allan_lengths: tuple[Positive, ...]
+    allan_deviations: tuple[Least0, ...]
+    sample_spread: Least0
+    float_floor: Least0
+    readout_step: Above0 | None = None
+    smallest_amplitude: Above0
+    dead: tuple[int, ...]
+    no_perturbation: tuple[int, ...]
+    no_write: tuple[int, ...]
+    unresolved: tuple[int, ...]
+    false_alive: Least0
+    detectable: Least0
+    gain: tuple[float, ...]
+    gain_error: tuple[float, ...]
+    amplitude: Above0
+    tau_p: Positive
+    tau_x: Positive
+    tau_theta: Positive
+    learning_rate: Above0
+    expected_angle: Least0
+    expected_snr: Least0
+    why: tuple[str, ...]
+    # Tables, which in TOML come after all that is none.
+    cost: Quantity
+    cost_noise: Quantity
+    slow_noise: Quantity
+    drift: Quantity
+    delay: Quantity
+    settling: Quantity
+    settling_seconds: Quantity
+    gradient_norm: Quantity
+    quadratic: Quantity
+    cubic: Quantity
+    linear_range: Quantity
+    curvature: Quantity
+
+    @property
+    def id(self) -> str:
+        """A digest of all of it, by which runs say which calibration they used."""
+        return hashlib.sha256(self._toml().encode()).hexdigest()[:16]
+
+    @property
+    def file_name(self) -> str:
+        """After the serial number."""
+        return f"calibration-{re.sub(r'[^A-Za-z0-9._-]+', '_', self.serial) or 'unnamed'}.toml"
+
+    def settings(self) -> dict[str, float | int]:
+        """The settings of a run that follow."""
+        return {
+            "amplitude": self.amplitude,
+            "tau_p": self.tau_p,
+            "tau_x": self.tau_x,
+            "tau_theta": self.tau_theta,
+            "learning_rate": self.learning_rate,
+        }
+
+    def check(self, identity: Identity) -> None:
+        """Raises: ValueError: if this calibration is not of that chip."""
+        if identity.serial != self.serial:
+            raise ValueError(
+                f"this calibration is of the chip with serial {self.serial!r}, and {identity.serial!r} answers "
+                f"({identity}): calibrate this one with mgd calibrate, or connect that one"
+            )
+
+    def write(self, path: Path) -> Path:
+        """Writes it beside and renames it, so that a file is there whole or not at all.
+
+        Args:
+            path: a file, or a folder, in which its name is that of the serial number.
+
+        Returns:
+            The file.
+        """
+        path = Path(path)
+        path = path / self.file_name if path.is_dir() else path
+        beside = path.with_name(path.name + ".part")
+        beside.write_text(f'id = "{self.id}"\n{self._toml()}', encoding="utf-8")
+        os.replace(beside, path)
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> "Calibration":
+        """A calibration that `write` wrote.
+
+        Raises:
+            ValueError: if it cannot be read, is no calibration, or was changed since; one line that names the file.
+        """
+        path = Path(path)
+        contents = read_toml(path)
+        written = contents.pop("id", None)
+        try:
+            found = cls(**contents)
+        except ValidationError as error:
+            raise ValueError(f"{path} is no calibration: {_one_line(error, list(cls.model_fields))}") from None
+        if written is not None and written != found.id:
+            raise ValueError(
+                f"{path} was changed since it was written: its id is {written} and its contents give {found.id}; "
+                "calibrate anew, or take the line of the id out if the change is meant"
+            )
+        return found
+
+    def _toml(self) -> str:
+        return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json"), multiline_strings=False)
+
+
+def _one_line(error: ValidationError, fields: list[str]) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown entry {name!r}{nearest(name, fields)}"
+    if first["type"] == "missing":
+        return f"{name!r} is missing"
+    return f"{name}: {first['msg'][:1].lower() + first['msg'][1:]}, got {first['input']!r}"

@@ -1,0 +1,201 @@
+"""Settings from what was measured, and why, in numbers. Nothing here imports JAX."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ._timing import best_hold, share_seen
+
+# G may be this far from the gradient: cos² = ¼.
+TARGET_ANGLE = 60.0
+# Of the largest learning rate that lowers the cost on average.
+_SAFETY = 0.5
+# Squared relative error of G that is let go for a larger amplitude.
+_SLACK = 0.01
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the choice rests on.
+
+    Attributes:
+        n_params: P.
+        cost: where training starts.
+        noise: σ of one cost: white, and of the readout's step.
+        gradient: ‖∇C‖.
+        quadratic: root mean square of sᵀHs.
+        cubic: β: relative error of the slope along a code, over the amplitude's square.
+        curvature: along the gradient.
+        curvature_error: its standard error.
+        lowest: least amplitude that may be chosen.
+        linear: largest amplitude within the linear range.
+        allowed: largest amplitude that the limits leave room for.
+        delay: measurements.
+        settling: measurements.
+        spread: standard deviation of the cost from batch to batch.
+        load: time of a presentation, in measurements.
+        unit: of parameters.
+    """
+
+    n_params: int
+    cost: float
+    noise: float
+    gradient: float
+    quadratic: float
+    cubic: float
+    curvature: float
+    curvature_error: float
+    lowest: float
+    linear: float
+    allowed: float
+    delay: int
+    settling: float
+    spread: float
+    load: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The settings chosen, what is expected of them, and the reasons."""
+
+    amplitude: float
+    tau_p: int
+    tau_x: int
+    tau_theta: int
+    learning_rate: float
+    angle: float
+    snr: float
+    why: tuple[str, ...]
+
+
+def best_amplitude(
+    *, noise: float, gradient: float, quadratic: float, cubic: float, lowest: float, highest: float
+) -> float:
+    r"""The amplitude of least error of G's components, relative to the gradient's, at P perturbations a window.
+
+    $$J(a) = (\beta a^2)^2 + \frac{1}{\lVert\nabla C\rVert^2} \Big(\frac{\sigma^2}{a^2} + \frac{a^2 q^2}{4}\Big)$$
+
+    with β `cubic`, σ the noise of C̃, q `quadratic`: squared bias by the third order, noise, and the second order,
+    which a one-sided difference takes for signal. Without bias the minimum is at a = √(2σ/q). Of all amplitudes whose
+    error is within 0.01 of the least it is the largest: gradients become smaller as training goes on, and noise does
+    not.
+
+    >>> round(best_amplitude(noise=0.02, gradient=1.0, quadratic=4.0, cubic=0.0, lowest=1e-3, highest=1.0), 1)
+    0.1
+    """
+    grid = np.geomspace(lowest, max(lowest, highest), 2000)
+    bias = (cubic * grid**2) ** 2
+    error = (noise**2 / grid**2 + (grid * quadratic) ** 2 / 4) / gradient**2
+    total = bias + error
+    return float(grid[np.flatnonzero(total <= total.min() + _SLACK)[-1]])
+
+
+def choose(facts: Facts) -> Choice:
+    r"""Δθ, then τ_p, T, τ_x and η.
+
+    With T perturbations a window, held for τ_p timesteps of which they have the share γ of their signal, G has the
+    relative error
+
+    $$v = \frac{1}{T\gamma^2} \Big[(P - 1) + \frac{P}{\lVert\nabla C\rVert^2}
+      \Big(\frac{\sigma_n^2}{\Delta\theta^2} + \frac{\Delta\theta^2 q^2}{4}\Big)\Big], \qquad
+      \cos^2\angle(G, \nabla C) = \frac{1}{1 + v}, \qquad \eta = \frac{1}{2\,c\,(1 + v)}$$
+
+    where σ_n² = σ²(1 + 1/τ_p) is the noise of C̃ (once of C₀, and of the mean over a hold), with late readings of C₀
+    added, and c the curvature along the gradient.
+    """
+    p, g = facts.n_params, facts.gradient
+    tau_p = best_hold(facts.delay, facts.settling)
+    seen = share_seen(tau_p, facts.delay, facts.settling)
+    late = 1.0 if facts.delay else math.exp(-1 / facts.settling) if facts.settling else 0.0
+    noise = math.sqrt(facts.noise**2 * (1 + 1 / tau_p) + (late * facts.spread) ** 2)
+    highest = min(facts.linear, facts.allowed)
+    amplitude = best_amplitude(
+        noise=noise,
+        gradient=g,
+        quadratic=facts.quadratic,
+        cubic=facts.cubic,
+        lowest=min(facts.lowest, highest),
+        highest=highest,
+    )
+    measured = noise**2 + (late * amplitude * g) ** 2
+    extra = (measured / amplitude**2 + (amplitude * facts.quadratic) ** 2 / 4) / g**2
+    one = ((p - 1) + p * extra) / seen**2
+    # To rounding.
+    window = max(1, math.ceil(one / math.tan(math.radians(TARGET_ANGLE)) ** 2 - 1e-9))
+    v = one / window
+    held = window if late else min(window, max(1, math.ceil((1 + facts.load) / tau_p)))
+    curvature, how = _curvature(facts)
+    rate = _SAFETY / (curvature * (1 + v))
+    # A constant share of windows for each sample.
+    window = held * math.ceil(window / held)
+    angle = math.degrees(math.acos(1 / math.sqrt(1 + one / window)))
+    signal, lost = (seen * amplitude * g) ** 2, measured
+    bare = Choice(
+        _short(amplitude),
+        tau_p,
+        held * tau_p,
+        window * tau_p,
+        _short(rate),
+        angle,
+        signal / lost if lost else 0.0,
+        (),
+    )
+    return replace(bare, why=_reasons(facts, bare, highest, seen, late, noise, extra, v, how))
+
+
+def _curvature(facts: Facts) -> tuple[float, str]:
+    """The curvature that the learning rate is to bear, and how it was found."""
+    steepest = facts.gradient**2 / (2 * max(facts.cost, 1e-30))
+    if facts.curvature > 2 * facts.curvature_error:
+        return facts.curvature + facts.curvature_error, "a secant along G, one standard error added"
+    most = max(facts.curvature_error, steepest)
+    return most, "no curvature along G stands out; what its error and the height of the cost allow is taken"
+
+
+def _reasons(
+    facts: Facts,
+    choice: Choice,
+    highest: float,
+    seen: float,
+    late: float,
+    noise: float,
+    extra: float,
+    v: float,
+    how: str,
+) -> tuple[str, ...]:
+    a, p, g = choice.amplitude, facts.n_params, facts.gradient
+    unit = f" {facts.unit}" if facts.unit else ""
+    window = choice.tau_theta // choice.tau_p
+    at_end = "; the end of the range" if a >= 0.98 * highest else ""
+    lines = [
+        f"amplitude {a:g}{unit}: relative error of G per perturbation, noise {(noise / (a * g)) ** 2:.2g}, "
+        f"second order {(a * facts.quadratic / g) ** 2 / 4:.2g}, bias² {(facts.cubic * a**2) ** 2:.2g}, "
+        f"their sum is least or nearly so"
+        f"{at_end}; linear to {facts.linear:.3g}{unit}, room in the limits for {facts.allowed:.3g}{unit}",
+        f"noise of C̃ {noise:.2g} for a signal of {seen * a * g:.2g}: SNR {choice.snr:.2g}",
+        f"tau_p {choice.tau_p}: delay {facts.delay} and settling {facts.settling:.2g} measurements leave "
+        f"{seen:.0%} of the signal, and most of it for the measurements",
+        f"tau_theta {choice.tau_theta}: {window} perturbations of {p} parameters, each with {extra:.2g} of noise "
+        f"beside the other parameters: an angle of {choice.angle:.0f}° is expected, at most {TARGET_ANGLE:.0f}° wanted",
+        f"tau_x {choice.tau_x}: "
+        + (
+            "late readings are of the sample before, so samples are held for a window"
+            if late
+            else f"a presentation takes {facts.load:.2g} measurements, and its baseline one more"
+        ),
+        f"learning_rate {choice.learning_rate:g}: half of 1/(curvature {_curvature(facts)[0]:.3g} × (1 + {v:.2g})), "
+        f"{how}",
+    ]
+    if late and facts.spread > facts.noise:
+        lines.append(
+            f"a late baseline has the cost of the sample before in it (spread {facts.spread:.2g}): larger batches, or "
+            "walsh codes with tau_theta a whole period, are free of it"
+        )
+    return tuple(lines)
+
+
+def _short(value: float) -> float:
+    """Three digits are enough, and are read by people."""
+    return float(f"{value:.3g}")
