@@ -152,7 +152,10 @@ class Diagnostics:
                 "raise the amplitude, or lengthen tau_theta"
             )
         predicted = found.get("predicted_angle", 90.0)
-        if _angle(sum(c * x for c, x in zip((1, 3), self._cos2.value_and_error(), strict=True))) > predicted + 3 * found.get("predicted_angle_error", 0.0) + 5:
+        if (
+            _angle(sum(c * x for c, x in zip((1, 3), self._cos2.value_and_error(), strict=True)))
+            > predicted + 3 * found.get("predicted_angle_error", 0.0) + 5
+        ):
             lines.append(
                 f"G is farther from the gradient than noise and the length of the window explain, {predicted:.0f}° "
                 f"predicted and {found['observed_angle']:.0f}° observed: look for a delay (tau_p), for drift, and for "

@@ -94,19 +94,22 @@ def _with_settings(command: Callable) -> Callable:
 @click.command(epilog="Example: mgd train parity --bits 2 --replicas 64 --out runs/xor")
 @click.argument("task", metavar="TASK|CONFIG.toml")
 @_with_settings
-@click.option("--chip", type=click.Path(path_type=Path), help="TOML file of the chip: network and imperfections.")
+@click.option("--chip", type=click.Path(path_type=Path), help="TOML file of the chip: its network, or where it is.")
+@click.option(
+    "--simulate", is_flag=True, help="Simulate the chip of the file, though the file says where a real one is."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
-def train(task: str, chip: Path | None, out: Path | None, as_json: bool, **settings: Any) -> None:
-    """Train simulated chips on TASK, or by the settings in CONFIG.toml.
+def train(task: str, chip: Path | None, simulate: bool, out: Path | None, as_json: bool, **settings: Any) -> None:
+    """Train simulated chips, or the one of a chip file, on TASK or by the settings in CONFIG.toml.
 
     Tasks: parity, nist7x7, yin-yang, digits, fashion-mnist, cifar10. Whatever is not given has a default that
     learns; mgd list names the choices. Options override the settings in files.
     """
-    from ..runs._chip_file import read_chip
+    from ..runs._chip_file import chip_settings, read_chip_file
     from ..runs._config import RunConfig, merged
 
-    described = None if chip is None else read_chip(chip)
+    described = None if chip is None else chip_settings(read_chip_file(chip), simulate=simulate)
     given = {name: value for name, value in settings.items() if value is not None}
     if task.endswith(".toml"):
         config = RunConfig.read(Path(task), given, described)

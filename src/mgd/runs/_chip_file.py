@@ -158,6 +158,17 @@ def read_chip_file(path: Path) -> ChipFile:
     )
 
 
+def chip_settings(file: ChipFile, *, simulate: bool) -> dict[str, Any]:
+    """The settings of a run on the chip of a file: the real one if the file says where it is, or a simulated one."""
+    if simulate or file.instrument is None:
+        return file.chip
+    # What is imperfect about a real chip is the chip's own affair.
+    network = {name: value for name, value in file.chip.items() if name != "imperfect"}
+    described = "hidden" in network or "channels" in network
+    start = {"start": "network"} if described and "start" not in file.instrument else {}
+    return network | {"instrument": file.instrument | start}
+
+
 def _instrument(given: _Instrument | None, folder: Path) -> dict[str, Any] | None:
     return None if given is None else given.model_dump(exclude_none=True) | {"folder": str(folder.resolve())}
 

@@ -181,7 +181,7 @@ class RunConfig(BaseModel):
         return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json", by_alias=True))
 
 
-CHIP = ("hidden", "channels", "activation", "init", "cost", "label_smoothing", "imperfect")
+CHIP = ("hidden", "channels", "activation", "init", "cost", "label_smoothing", "imperfect", "instrument")
 
 
 def merged(settings: dict[str, Any], changes: dict[str, Any], chip: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -101,6 +101,8 @@ def resolve(config: RunConfig) -> RunConfig:
     elif "channels" in given:
         settings.pop("hidden", None)
         settings["cost"] = "cross-entropy"
+    if "instrument" in given:
+        settings["replicas"] = 1
     resolved = RunConfig.of(settings | given)
     if resolved.imperfect is None:
         return resolved
