@@ -13,7 +13,17 @@ NAMES = {
     "mgd": (
         *("Algorithm", "Backprop", "DataError", "DivergedError", "HardwareError", "Interrupted", "LimitError"),
         *("MgdError", "MgdWarning", "Result", "RunError", "TimeConstants", "__version__", "algorithm", "analog"),
-        *("chips", "datasets", "discrete", "engines", "from_published", "instruments", "networks", "perturbations"),
+        *(
+            "calibration",
+            "chips",
+            "datasets",
+            "discrete",
+            "engines",
+            "from_published",
+            "instruments",
+            "networks",
+            "perturbations",
+        ),
         *("reproduction", "runs", "timing", "to_published", "train"),
     ),
     "mgd.algorithm": (
@@ -22,6 +32,7 @@ NAMES = {
         *("Info", "LowPass", "Ordinary", "Probe", "Published", "Remeasured", "Seeds", "State", "TimeConstants"),
         *("TwoSided", "Write", "analog", "discrete", "from_published", "rows_of", "to_published"),
     ),
+    "mgd.calibration": ("Calibration", "Diagnostics", "Quantity", "calibrate"),
     "mgd.chips": (
         *("AbstractChip", "AbstractCost", "CrossEntropy", "FunctionChip", "MeanSquaredError", "NetworkChip"),
         *("Traits", "cnn", "from_function", "from_module", "imperfect", "mlp"),
@@ -42,7 +53,8 @@ NAMES = {
         "evaluate",
     ),
     "mgd.instruments": (
-        *("AbstractInstrument", "Guarded", "Identity", "Kind", "Limits", "Recorder", "Replay", "Simulated"),
+        *("AbstractInstrument", "Guarded", "Identity", "Kind", "Limits", "Recorder", "Replay", "Scpi", "Simulated"),
+        "Spice",
         *("TorchModule", "available", "from_callables", "from_epics", "from_ophyd", "from_qcodes", "from_torch"),
         *("kinds", "load_instrument", "opened"),
     ),
@@ -93,13 +105,13 @@ def test_what_editors_complete_is_what_there_is():
     import mgd
 
     assert set(NAMES["mgd"]) <= set(dir(mgd))
-    for package in ("mgd.datasets", "mgd.instruments", "mgd.runs"):
+    for package in ("mgd.calibration", "mgd.datasets", "mgd.instruments", "mgd.runs"):
         assert set(NAMES[package]) <= set(dir(importlib.import_module(package)))
 
 
 def test_type_checkers_see_the_names_that_load_lazily():
     """The imports under TYPE_CHECKING and the tables beside them must not part ways."""
-    for package in ("mgd", "mgd.datasets", "mgd.instruments", "mgd.runs"):
+    for package in ("mgd", "mgd.calibration", "mgd.datasets", "mgd.instruments", "mgd.runs"):
         tree = ast.parse(Path(importlib.import_module(package).__file__).read_text(encoding="utf-8"))
         imported = {
             alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
@@ -107,7 +119,10 @@ def test_type_checkers_see_the_names_that_load_lazily():
         assert imported == set(NAMES[package]), package
 
 
-LAZY = ("mgd", "mgd.datasets", "mgd.instruments", "mgd.runs", "mgd.reproduction", "mgd.timing", "mgd.cli")
+LAZY = (
+    *("mgd", "mgd.calibration", "mgd.datasets", "mgd.instruments", "mgd.runs", "mgd.reproduction", "mgd.timing"),
+    "mgd.cli",
+)
 
 
 @pytest.mark.parametrize("package", LAZY)

@@ -10,6 +10,7 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import algorithm as algorithm
+    from . import calibration as calibration
     from . import chips as chips
     from . import datasets as datasets
     from . import engines as engines
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from .algorithm import to_published as to_published
 
 _PACKAGES = (
-    *("algorithm", "chips", "datasets", "engines", "instruments", "networks", "perturbations", "reproduction"),
-    *("runs", "timing"),
+    *("algorithm", "calibration", "chips", "datasets", "engines", "instruments", "networks", "perturbations"),
+    *("reproduction", "runs", "timing"),
 )
 _HOMES = {
     "DataError": "_errors",

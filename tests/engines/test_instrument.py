@@ -190,7 +190,8 @@ def test_a_measurement_that_cannot_be_made_is_skipped_counted_and_teaches_nothin
     )
     assert np.isfinite(train(of, 100)).all()
     assert of.skipped >= 9
-    assert sum(value == 0 for value in told) >= of.skipped // 2
+    if name != "analog":  # whose high-pass goes on from the costs before
+        assert sum(value == 0 for value in told) >= of.skipped // 2
     assert sum(value != 0 for value in told) > 50
 
 
@@ -211,7 +212,8 @@ def test_saturating_parameters_stop_short_of_their_limits_by_the_perturbation():
     chip = from_callables(
         set_parameters=sent.append, measure_cost=lambda: float(-np.sum(sent[-1])), limits=Limits.uniform(9, -2.0, 2.0)
     )
-    theta = train(engine(mgd.discrete(optimizer=optax.sgd(0.5)), chip, saturate=True), 400)
+    windows = mgd.discrete(optimizer=optax.sgd(0.5), time_constants=times(tau_x=64, tau_theta=64))
+    theta = train(engine(windows, chip, saturate=True), 64 * 20)
     np.testing.assert_allclose(theta, 1.99, rtol=1e-5)
     assert np.abs(sent).max() <= 2.0
 

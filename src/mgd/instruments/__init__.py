@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._replay import Replay as Replay
     from ._scpi import Scpi as Scpi
     from ._simulated import Simulated as Simulated
+    from ._spice import Spice as Spice
     from ._torch import TorchModule as TorchModule
     from ._torch import from_torch as from_torch
 
@@ -34,6 +35,7 @@ _HOMES = {
     "Replay": "_replay",
     "Scpi": "_scpi",
     "Simulated": "_simulated",
+    "Spice": "_spice",
     "TorchModule": "_torch",
     "available": "_kinds",
     "from_callables": "_callables",

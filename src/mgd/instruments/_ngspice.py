@@ -151,7 +151,7 @@ class Ngspice:
 
         def text(said: bytes, *_: object) -> int:
             try:
-                stream, _, line = said.decode(errors="replace").partition(" ")
+                stream, _space, line = said.decode(errors="replace").partition(" ")
                 if stream in ("stdout", "stderr") and not line.startswith("Note"):
                     self._said.append(line)
             except BaseException as error:

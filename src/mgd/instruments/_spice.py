@@ -301,13 +301,14 @@ def _resists(name: str) -> bool:
 
 
 def _limits_of(settings: SpiceSettings) -> Limits:
-    sides = []
+    sides: list[np.ndarray] = []
     for name in ("low", "high"):
         side = np.asarray(getattr(settings.limits, name), np.float32)
         if side.ndim and len(side) != len(settings.parameters):
             raise ValueError(f"limits.{name} has {len(side)} values for {len(settings.parameters)} parameters")
         sides.append(np.broadcast_to(side, len(settings.parameters)))
-    return Limits(*sides, settings.limits.unit)
+    low, high = sides
+    return Limits(low, high, settings.limits.unit)
 
 
 def _vectors(term: tuple[str, str, str]) -> tuple[str, str]:
