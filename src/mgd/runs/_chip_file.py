@@ -1,5 +1,6 @@
 """A chip in a TOML file: its network, its imperfections, where it is and how it is served. Nothing here imports JAX."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -158,15 +159,29 @@ def read_chip_file(path: Path) -> ChipFile:
     )
 
 
-def chip_settings(file: ChipFile, *, simulate: bool) -> dict[str, Any]:
-    """The settings of a run on the chip of a file: the real one if the file says where it is, or a simulated one."""
-    if simulate or file.instrument is None:
-        return file.chip
+def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any]:
+    """The settings of a run on the chips of some files: the real ones if the files say where they are, or simulated.
+
+    Args:
+        files: one, or those of a fleet, whose network is that of the first.
+        simulate: whether chips are simulated, wherever they are.
+
+    Raises:
+        ValueError: if several files do not all say where their chips are.
+    """
+    first = files[0]
+    if len(files) == 1 and (simulate or first.instrument is None):
+        return first.chip
+    for file in files:
+        if simulate or file.instrument is None:
+            why = "--simulate" if simulate else f"{file.path} has no [instrument]"
+            raise ValueError(f"a fleet is of real chips, and {why}: give one chip file, and --replicas for several")
     # What is imperfect about a real chip is the chip's own affair.
-    network = {name: value for name, value in file.chip.items() if name != "imperfect"}
+    network = {name: value for name, value in first.chip.items() if name != "imperfect"}
     described = "hidden" in network or "channels" in network
-    start = {"start": "network"} if described and "start" not in file.instrument else {}
-    return network | {"instrument": file.instrument | start}
+    start = {"start": "network"} if described else {}
+    tables = tuple(start | (file.instrument or {}) for file in files)
+    return network | {"instrument": tables[0] if len(files) == 1 else tables}
 
 
 def _instrument(given: _Instrument | None, folder: Path) -> dict[str, Any] | None:
