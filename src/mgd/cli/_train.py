@@ -9,6 +9,7 @@ import click
 
 from ..datasets._catalogue import DESCRIPTIONS
 from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from ._at_once import answer_at_once
 
 
 def _choice(names) -> click.Choice:
@@ -144,6 +145,8 @@ def train(
     from ..runs._presets import resolve
 
     config = resolve(config)
+    if config.instruments:
+        answer_at_once()
     from ..runs import start
 
     with _progress(config.steps) as on_progress:
@@ -158,13 +161,15 @@ def resume(run: Path, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint, to the bit as if it had never stopped."""
     from ..runs._directory import is_finished, read_config
 
-    steps = read_config(run).steps
+    config = read_config(run)
+    if config.instruments:
+        answer_at_once()
     if is_finished(run):
         click.echo(f"{run} is finished", err=True)
     else:
         from ..runs import resume as go_on
 
-        with _progress(steps) as on_progress:
+        with _progress(config.steps) as on_progress:
             go_on(run, on_progress=on_progress)
     _report(run, as_json)
 

@@ -91,17 +91,11 @@ class ChipFile:
     inputs: tuple[int, ...] | None
     outputs: int | None
 
-    def check_fits(self, task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
-        """Raises: ValueError: if the file says other inputs or outputs than a task has."""
-        for name, mine, theirs in (
-            ("inputs", self.inputs, input_shape),
-            ("outputs", self.outputs, n_outputs),
-        ):
-            if mine is not None and mine != theirs:
-                told = [list(one) if isinstance(one, tuple) else one for one in (mine, theirs)]
-                raise ValueError(
-                    f"{self.path}: chip.{name} is {told[0]}, and {task} has {told[1]}: mend it, or take another task"
-                )
+    @property
+    def shapes(self) -> dict[str, Any]:
+        """What it says of inputs and outputs, for `check_fits`."""
+        said = {"inputs": None if self.inputs is None else list(self.inputs), "outputs": self.outputs}
+        return {name: value for name, value in said.items() if value is not None}
 
     def load_instrument(self) -> "AbstractInstrument":
         """The instrument it tells of, not yet open.
@@ -122,6 +116,14 @@ class ChipFile:
             return load_instrument(self.instrument["kind"], own, Path(self.instrument["folder"]))
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from None
+
+
+def check_fits(table: dict[str, Any], task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
+    """Raises: ValueError: if a chip has other inputs or outputs than a task."""
+    for name, theirs in (("inputs", list(input_shape)), ("outputs", n_outputs)):
+        mine = table.get(name, theirs)
+        if mine != theirs:
+            raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: mend it, or take another task")
 
 
 def read_chip_file(path: Path) -> ChipFile:
@@ -180,7 +182,7 @@ def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any
     network = {name: value for name, value in first.chip.items() if name != "imperfect"}
     described = "hidden" in network or "channels" in network
     start = {"start": "network"} if described else {}
-    tables = tuple(start | (file.instrument or {}) for file in files)
+    tables = tuple(start | (file.instrument or {}) | file.shapes for file in files)
     return network | {"instrument": tables[0] if len(files) == 1 else tables}
 
 

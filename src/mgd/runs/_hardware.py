@@ -22,6 +22,7 @@ from ..engines import Fleet, Instrumented, Options
 from ..instruments import Guarded, Identity, Limits, Recorder, load_instrument, opened
 from ..instruments._absent import Absent
 from ._build import build_algorithm, build_chip, build_cost
+from ._chip_file import check_fits
 from ._config import RunConfig
 from ._journal import Journal
 from ._monitor import Monitor
@@ -217,6 +218,7 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
                 instruments.append(Guarded(_absent(folder, chip)))
                 continue
             common = _common(table)
+            check_fits(table, config.task, task.input_shape, task.n_outputs)
             own = {name: value for name, value in table.items() if name not in common}
             instrument = load_instrument(common["kind"], own, Path(common["folder"]))
             if config.record is not None:
@@ -258,6 +260,8 @@ def _common(given: dict[str, Any]) -> dict[str, Any]:
         "give_up_seconds": 30.0,
         "test_samples": 500,
         "calibration": None,
+        "inputs": None,
+        "outputs": None,
     }
     return {name: given.get(name, default) for name, default in defaults.items()}
 
