@@ -28,6 +28,7 @@ def test_the_commands_are_these():
         (),
         ("train",),
         ("resume",),
+        ("replay",),
         ("show",),
         ("time",),
         ("reproduce",),

@@ -233,3 +233,26 @@ def test_a_chip_that_is_not_there_is_code_4(mgd, tmp_path):
     assert done.stderr.count("\n") == 1
     assert "TCPIP0::127.0.0.1::1::SOCKET" in done.stderr
     assert os.listdir(tmp_path) == ["bench.toml"] or not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("more", ["most_together = 1", ""], ids=["one by one", "batches"])
+def test_a_recorded_run_is_made_again_without_the_chip(serve_process, mgd, tmp_path, more):
+    served = serve_process(CHIP + "[imperfect]\ncost-noise = 0.01\n", "--seed=9")
+    chip, recording, run = chip_file(tmp_path, served.resource, more=more), tmp_path / "exchanges", tmp_path / "run"
+    settings = ("train", "parity", "--chip", chip, *TRAIN, "--steps=640")
+    done = mgd(*settings, "--out", run, "--record", recording)
+    assert (done.returncode, done.stderr) == (0, "")
+    served.stop()
+    replayed = mgd("replay", run)
+    assert replayed.stderr == ""
+    measured = json.loads((run / "summary.json").read_text())["counts"]["cost_measurements"]
+    assert replayed.stdout == f"{run}: {measured:,} measurements a chip, replayed to the same parameters, to the bit\n"
+    # Another run is not what was recorded, and the place of the difference is told.
+    config = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(config.replace("learning_rate = 0.5", "learning_rate = 0.25"))
+    other = mgd("replay", run)
+    assert (other.returncode, other.stderr.count("\n")) == (4, 1)
+    assert str(recording) in other.stderr
+    assert mgd(*settings, "--out", "x", "--record", recording).stderr == (
+        f"mgd: {recording} is there already: record to another file\n"
+    )

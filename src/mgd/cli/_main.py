@@ -11,6 +11,7 @@ from ._chip import chip
 from ._data import data
 from ._instruments import instruments
 from ._list import list_names
+from ._replay import replay
 from ._reproduce import reproduce
 from ._show import show
 from ._time import time
@@ -45,7 +46,7 @@ def commands() -> None:
     """Train hardware neural networks by multiplexed gradient descent."""
 
 
-for _command in (train, resume, show, time, reproduce, chip, instruments, list_names, data):
+for _command in (train, resume, replay, show, time, reproduce, chip, instruments, list_names, data):
     commands.add_command(_command)
 for _command in (*commands.commands.values(), *chip.commands.values(), *data.commands.values()):
     # click keeps the help option of a command's first use, which need not be below the group.

@@ -1,5 +1,6 @@
 """A fleet: several chips behind I/O, measured at the same time, that train one set of parameters or each its own."""
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -86,7 +87,9 @@ class Fleet:
     @property
     def stride(self) -> int:
         """The number of timesteps at whose multiples it may be stopped."""
-        return self.algorithm.interval if self.trained == "shared" else 1
+        if self.trained == "shared":
+            return self.algorithm.interval
+        return math.lcm(*(member.stride for member in self.members))
 
     def living(self, step: int) -> list[int]:
         """The chips that are not dropped by then."""

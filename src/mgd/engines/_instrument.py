@@ -75,10 +75,10 @@ class Instrumented:
         start: the parameters at the start.
         room: lowest and highest value of each parameter that leave place for a perturbation.
         told: what the last chunk told.
+        stride: the number of timesteps at whose multiples it is to be stopped, so that batches are always the same.
     """
 
     name: ClassVar[str] = "instrument"
-    stride: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -98,7 +98,8 @@ class Instrumented:
         limits, room = instrument.limits, np.float32(_largest(algorithm))
         self._limits, self.room = (limits.low, limits.high), (limits.low + room, limits.high - room)
         self._hold, self._interval, self._tau_x = algorithm.hold, algorithm.interval, algorithm.time_constants.tau_x
-        self._size = max(1, min(self._hold, _LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
+        longest = max(1, min(_LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
+        self._size, self.stride = _chunks(self._hold, longest, instrument.most_together)
         self._chunk: Chunk | None = None
         self._lender: Instrumented | None = None
         self.told: Told | None = None
@@ -174,7 +175,7 @@ class Instrumented:
     def share_program(self, other: "Instrumented") -> None:
         """Takes the other's compiled ask and tell, if the chips differ in nothing that these know."""
         mine, theirs = (
-            (*of._limits, of.options.saturate, of.bench.instrument.own_line, of.batch) for of in (self, other)
+            (*of._limits, of._size, of.options.saturate, of.bench.instrument.own_line, of.batch) for of in (self, other)
         )
         if all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True)) and self.algorithm is other.algorithm:
             self._lender = other
@@ -278,6 +279,16 @@ class Instrumented:
     def _write(self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
         changed = theta + delta
         return jnp.clip(changed, *self.room) if self.options.saturate else changed
+
+
+def _chunks(hold: int, longest: int, together: int) -> tuple[int, int]:
+    """The timesteps of a chunk, and of what a run may be cut at: in batches, whole chunks."""
+    if not together:
+        return min(hold, longest), 1
+    if hold <= longest:
+        return hold, hold
+    even = max(n for n in range(1, longest + 1) if hold % n == 0)
+    return (even, even) if 16 * even > longest else (longest, hold)
 
 
 def _largest(algorithm: Algorithm) -> float:

@@ -4,6 +4,7 @@ import hashlib
 import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from jaxtyping import Float
 
 from .._errors import HardwareError, MgdError
 from ._base import AbstractInstrument, Identity
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 
 
 class Guarded(AbstractInstrument):
@@ -132,7 +135,9 @@ class Guarded(AbstractInstrument):
 
 
 @contextmanager
-def opened(instrument: AbstractInstrument, *, serial: str | None = None, alone: bool = True) -> Iterator[Guarded]:
+def opened(
+    instrument: AbstractInstrument, *, serial: str | None = None, alone: bool = True, patience_seconds: float = 0.0
+) -> Iterator[Guarded]:
     """Opens an instrument behind a guard; however the body is left, the chip is put in its safe state.
 
     Ctrl-C and SIGTERM arrive as `KeyboardInterrupt` in the body, unless the program has handlers of its own; a
@@ -142,6 +147,7 @@ def opened(instrument: AbstractInstrument, *, serial: str | None = None, alone: 
         instrument: not open.
         serial: that it must have; None for any.
         alone: whether no other program may use the same address meanwhile.
+        patience_seconds: how long to try again, if it does not open and that may pass.
 
     Raises:
         HardwareError: if it cannot be opened, another program uses it, or it is another piece.
@@ -164,9 +170,8 @@ def opened(instrument: AbstractInstrument, *, serial: str | None = None, alone: 
     with _alone(instrument.address) if alone else _anyone():
         guarded = Guarded(instrument)
         with _sigterm_as_ctrl_c():
-            guarded.open()
             try:
-                _check_identity(guarded, serial)
+                _open(guarded, serial, patience_seconds)
                 yield guarded
             finally:
                 leave_safely(guarded)
@@ -187,6 +192,23 @@ def leave_safely(instrument: AbstractInstrument) -> bool:
         return False
     finally:
         instrument.close()
+
+
+def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: float) -> None:
+    """Opens it and sees who is there."""
+    give_up, wait = time.monotonic() + patience_seconds, _FIRST_WAIT
+    while True:
+        try:
+            instrument.open()
+            _check_identity(instrument, serial)
+            return
+        except (HardwareError, OSError) as error:
+            passes = not isinstance(error, HardwareError) or error.passing
+            if not passes or time.monotonic() + wait > give_up:
+                raise
+        instrument.close()
+        time.sleep(wait)
+        wait = min(2 * wait, _LONGEST_WAIT)
 
 
 def _check_identity(instrument: AbstractInstrument, serial: str | None) -> None:

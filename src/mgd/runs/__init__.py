@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from ._execute import resume as resume
     from ._execute import start as start
     from ._presets import resolve as resolve
+    from ._replayed import replay as replay
 
 _HOMES = {
     "RunConfig": "_config",
     "read_config": "_directory",
     "read_metrics": "_directory",
     "read_summary": "_directory",
+    "replay": "_replayed",
     "resolve": "_presets",
     "resume": "_execute",
     "start": "_execute",

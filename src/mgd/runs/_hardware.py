@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import astuple, dataclass
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -222,8 +222,12 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
             own = {name: value for name, value in table.items() if name not in common}
             instrument = load_instrument(common["kind"], own, Path(common["folder"]))
             if config.record is not None:
-                instrument = Recorder(instrument, next(fresh_recordings(config, chip)))
-            instruments.append(stack.enter_context(opened(instrument, serial=common["serial"])))
+                instrument = Recorder(instrument, next(path for path in _names(config, chip) if not path.exists()))
+            # A run that goes on may do so by itself, before the chip is back.
+            patience = 0.0 if folder is None else common["give_up_seconds"]
+            instruments.append(
+                stack.enter_context(opened(instrument, serial=common["serial"], patience_seconds=patience))
+            )
         yield Hardware(config, task, instruments, dropped)
 
 
@@ -241,12 +245,19 @@ def _absent(folder: Path, chip: int) -> Absent:
     return Absent(Identity(*told["identity"]), told["address"], limits, own_line=told["own_line"])
 
 
-def fresh_recordings(config: RunConfig, chip: int) -> Iterator[Path]:
-    """Files to record a chip's exchanges in, that are not there yet: the first is that of a run made in one go."""
+def recordings(config: RunConfig, chip: int) -> list[Path]:
+    """The files that a chip's exchanges were recorded in: one for each time that the run was begun or gone on with.
+
+    If there is none yet, that of the first.
+    """
+    every = _names(config, chip)
+    return [next(every), *takewhile(Path.exists, every)]
+
+
+def _names(config: RunConfig, chip: int) -> Iterator[Path]:
     assert config.record is not None
     of_chip = config.record + (f".{chip}" if len(config.instruments) > 1 else "")
-    every = (Path(of_chip + (f".{again}" if again else "")) for again in count())
-    return (path for path in every if not path.exists())
+    return (Path(of_chip + (f".again-{again}" if again else "")) for again in count())
 
 
 def _common(given: dict[str, Any]) -> dict[str, Any]:

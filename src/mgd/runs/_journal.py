@@ -72,7 +72,9 @@ class Journal:
         return next(self._kept)
 
     def keep(self, costs: Float[np.ndarray, " n"]) -> None:
-        """Adds costs; they are written now, or together with those of the next moments."""
+        """Adds costs; they are written now, or together with those of the next moments. Before `begin`, nothing is."""
+        if self._file is None:
+            return
         self._waiting += costs.tobytes()
         now = time.monotonic()
         if now >= self._due:

@@ -1,0 +1,72 @@
+"""A run made again from the recording of its chip, with no hardware."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from .._errors import RunError
+from .._train import Session
+from ..instruments import Replay, opened
+from ._build import build_task
+from ._directory import THETA, is_finished, read_config
+from ._hardware import Hardware, recordings
+from ._presets import resolve
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay came to.
+
+    Attributes:
+        measurements: that were made again, a chip.
+        same: whether the parameters at its end are those of the run, to the bit.
+        largest: the largest difference of a parameter.
+    """
+
+    measurements: int
+    same: bool
+    largest: float
+
+
+def replay(folder: Path, *, on_progress: Callable[[Session], None] = lambda session: None) -> Replayed:
+    """Trains once more as a recorded run did, every answer of its chip being the one that was recorded.
+
+    Nothing is written. A question that the recording has not is an error: then program, settings or recording have
+    changed since.
+
+    Args:
+        folder: of the run, finished, made in one go with `record`.
+        on_progress: called about twice a second.
+
+    Raises:
+        RunError: if the run was not recorded, is not finished, or was resumed.
+        DataError: if a recording cannot be read.
+        HardwareError: if the recording has another exchange where one is due; with the place.
+    """
+    config = resolve(read_config(folder))
+    if config.record is None or not config.instruments:
+        raise RunError(f"{folder} was not recorded: give --record FILE to mgd train, with --chip")
+    if not is_finished(folder):
+        raise RunError(f"{folder} is not finished: go on with it first: mgd resume {folder}")
+    with ExitStack() as stack:
+        chips = []
+        for chip in range(len(config.instruments)):
+            first, *more = recordings(config, chip)
+            if more:
+                raise RunError(
+                    f"{folder} was not made in one go: {first} ends where it was stopped, and {more[0]} goes on from "
+                    "costs that were kept apart; a run is replayed whole"
+                )
+            chips.append(stack.enter_context(opened(Replay(first))))
+        session = Hardware(config, build_task(config), chips).session
+        while not session.finished:
+            session.advance()
+            on_progress(session)
+        found, due = np.asarray(session.snapshot.progress.state.theta), load_file(folder / THETA)["theta"]
+        counts = session.algorithm.counts(session.snapshot.step)
+    largest = float(np.abs(found - due).max())
+    return Replayed(counts.cost_measurements, found.tobytes() == due.tobytes(), largest)
