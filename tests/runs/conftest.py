@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,3 +100,52 @@ def cache_env(tmp_path_factory) -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("jax")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
+
+
+@pytest.fixture
+def trainer_env(cache_env, tmp_path) -> dict[str, str]:
+    """Processes that share what they compile, and have locks of their own."""
+    return cache_env | {"XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+@pytest.fixture
+def mgd(trainer_env):
+    """Runs a command to its end."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "mgd", *map(str, arguments)]
+        return subprocess.run(command, env=trainer_env, capture_output=True, text=True, check=False, timeout=200)
+
+    return run
+
+
+@pytest.fixture
+def begin(trainer_env):
+    """Starts a command; it is killed at the end of the test, if it has not ended."""
+    started: list[subprocess.Popen] = []
+
+    def start(*arguments: object) -> subprocess.Popen:
+        command = [sys.executable, "-m", "mgd", *map(str, arguments)]
+        # What is killed must not be writing to what the others read.
+        env = trainer_env | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., None]:
+    """Waits until something is so."""
+
+    def wait(condition, seconds: float = 100.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it did not come"
+            time.sleep(0.01)
+
+    return wait

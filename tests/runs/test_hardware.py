@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,40 +12,6 @@ from safetensors.numpy import load_file
 CHIP = "name = 'small'\n[chip]\ninputs = [2]\noutputs = 1\nhidden = [2]\n"
 INSTRUMENT = "[instrument]\nkind = 'scpi'\nresource = '{resource}'\ntimeout_seconds = {timeout}\n{more}\n"
 TRAIN = ("--learning-rate=0.5", "--tau-x=8", "--tau-theta=16", "--amplitude=0.1")
-
-
-@pytest.fixture
-def env(cache_env, tmp_path) -> dict[str, str]:
-    """Processes that share what they compile, and have locks of their own."""
-    return cache_env | {"XDG_STATE_HOME": str(tmp_path / "state")}
-
-
-@pytest.fixture
-def mgd(env):
-    """Runs a command to its end."""
-
-    def run(*arguments: object) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "mgd", *map(str, arguments)]
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=200)
-
-    return run
-
-
-@pytest.fixture
-def begin(env):
-    """Starts a command; it is killed at the end of the test, if it has not ended."""
-    started: list[subprocess.Popen] = []
-
-    def start(*arguments: object) -> subprocess.Popen:
-        command = [sys.executable, "-m", "mgd", *map(str, arguments)]
-        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def chip_file(folder: Path, resource: str, *, timeout: float = 5.0, more: str = "") -> Path:
@@ -65,13 +28,6 @@ def kept(run: Path) -> int:
     """Bytes of costs in the journal, or −1 if there is none yet."""
     files = list(run.glob("costs-*.journal"))
     return max((file.stat().st_size for file in files), default=-1)
-
-
-def wait_for(condition, seconds: float = 100.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.01)
 
 
 def test_a_served_chip_is_trained_as_the_simulated_one(serve_process, mgd, tmp_path):
@@ -94,7 +50,7 @@ def test_a_served_chip_is_trained_as_the_simulated_one(serve_process, mgd, tmp_p
     assert first["instrument"].startswith("mgd,virtual chip,0,")
 
 
-def test_killed_in_mid_window_it_goes_on_to_the_same_bits(serve_process, mgd, begin, tmp_path):
+def test_killed_in_mid_window_it_goes_on_to_the_same_bits(serve_process, mgd, wait_for, begin, tmp_path):
     served = serve_process(CHIP, "--seed=1")
     # One measurement at a time, so that a kill falls anywhere in a window.
     chip = chip_file(tmp_path, served.resource, more="most_together = 1")
@@ -102,18 +58,18 @@ def test_killed_in_mid_window_it_goes_on_to_the_same_bits(serve_process, mgd, be
     assert mgd(*settings, "--out", tmp_path / "whole").returncode == 0
     run, trainer = tmp_path / "cut", begin(*settings, "--out", tmp_path / "cut")
     for threshold in (1000, 5000):
-        wait_for(lambda threshold=threshold: kept(run) > threshold or trainer.poll() is not None)
+        wait_for(lambda goal=threshold, of=trainer: kept(run) > goal or of.poll() is not None)
         assert trainer.poll() is None
         trainer.send_signal(signal.SIGKILL)
         trainer.wait()
         assert (run / "checkpoint.safetensors").exists()
         trainer = begin("resume", run)
-    said, complaint = trainer.communicate(timeout=200)
+    complaint = trainer.communicate(timeout=200)[1]
     assert trainer.returncode == 0, complaint
     assert theta_of(run).tobytes() == theta_of(tmp_path / "whole").tobytes()
 
 
-def test_a_server_that_dies_and_comes_back_leaves_no_trace(serve_process, mgd, begin, tmp_path):
+def test_a_server_that_dies_and_comes_back_leaves_no_trace(serve_process, mgd, wait_for, begin, tmp_path):
     served = serve_process(CHIP, "--seed=2")
     port = int(served.resource.split("::")[2])
     chip = chip_file(tmp_path, served.resource, timeout=2.0, more="most_together = 1")
@@ -130,7 +86,7 @@ def test_a_server_that_dies_and_comes_back_leaves_no_trace(serve_process, mgd, b
     assert theta_of(run).tobytes() == theta_of(tmp_path / "whole").tobytes()
 
 
-def test_a_chip_that_stays_away_ends_the_run_with_code_4_and_it_can_go_on(serve_process, mgd, begin, tmp_path):
+def test_a_chip_that_stays_away_ends_the_run_with_code_4(serve_process, mgd, wait_for, begin, tmp_path):
     served = serve_process(CHIP, "--seed=3")
     port = int(served.resource.split("::")[2])
     chip = chip_file(tmp_path, served.resource, timeout=0.5, more="most_together = 1\ngive_up_seconds = 1.0")
@@ -147,7 +103,7 @@ def test_a_chip_that_stays_away_ends_the_run_with_code_4_and_it_can_go_on(serve_
     assert mgd("resume", run).returncode == 0
 
 
-def test_sigterm_leaves_the_chip_safe_and_the_run_to_go_on(serve_process, mgd, begin, tmp_path):
+def test_sigterm_leaves_the_chip_safe_and_the_run_to_go_on(serve_process, mgd, wait_for, begin, tmp_path):
     import socket
 
     served = serve_process(CHIP, "--seed=4")
@@ -159,14 +115,14 @@ def test_sigterm_leaves_the_chip_safe_and_the_run_to_go_on(serve_process, mgd, b
         line.sendall(b"PAR:DATA?\n")
         assert set(reply.readline().strip().split(",")) != {"0"}
         trainer.send_signal(signal.SIGTERM)
-        said, complaint = trainer.communicate(timeout=100)
+        complaint = trainer.communicate(timeout=100)[1]
         assert trainer.returncode == 130
         assert f"go on with: mgd resume {run}" in complaint
         line.sendall(b"PAR:DATA?\n")
         assert set(reply.readline().strip().split(",")) == {"0"}
 
 
-def test_two_trainers_on_one_chip_are_refused(serve_process, mgd, begin, tmp_path):
+def test_two_trainers_on_one_chip_are_refused(serve_process, mgd, wait_for, begin, tmp_path):
     served = serve_process(CHIP, "--seed=5")
     chip = chip_file(tmp_path, served.resource, more="most_together = 1")
     run = tmp_path / "run"
