@@ -1,10 +1,12 @@
 """The kind "spice": a circuit in ngspice, from a netlist. Nothing here imports JAX."""
 
 import hashlib
+import itertools
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -24,6 +26,7 @@ Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 # What `alter` sets of an element that is named alone, and how it is asked for.
 _MAIN = {"r": "resistance", "c": "capacitance", "l": "inductance", "v": "dc", "i": "dc", "e": "gain", "g": "gain"}
 _ELEMENT = re.compile(r"[a-z][^\s\[\]=;]*(\[[a-z]\w*\])?")
+_NUMBERS = itertools.count(1)
 # Iterations allowed where a netlist does not say: at an operating point, along a sweep, at a time point.
 _ITERATIONS = {"itl1": 100, "itl2": 50, "itl4": 10}
 
@@ -78,7 +81,7 @@ class SpiceSettings(BaseModel):
     retries: Annotated[int, Field(ge=0, le=10, strict=True)] = 2
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "SpiceSettings":
         for each in self.parameters:
             for name in _pair(each):
                 if not _ELEMENT.fullmatch(name) or ("[" not in name and name[0] not in _MAIN):
@@ -125,7 +128,7 @@ class Spice(AbstractInstrument):
     def __init__(self, settings: SpiceSettings, folder: Path):
         self.settings = settings
         self.netlist = Netlist(folder / settings.netlist)
-        self.address = f"spice {self.netlist.path}"
+        self.address = f"spice {self.netlist.path}, {next(_NUMBERS)} of process {os.getpid()}"
         self.n_params, self.not_converged = len(settings.parameters), 0
         self._inputs = [name.lower() for name in settings.inputs]
         self._targets = [_pair(each) for each in settings.parameters]
