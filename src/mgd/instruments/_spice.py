@@ -27,8 +27,9 @@ Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 _MAIN = {"r": "resistance", "c": "capacitance", "l": "inductance", "v": "dc", "i": "dc", "e": "gain", "g": "gain"}
 _ELEMENT = re.compile(r"[a-z][^\s\[\]=;]*(\[[a-z]\w*\])?")
 _NUMBERS = itertools.count(1)
-# Iterations allowed where a netlist does not say: at an operating point, along a sweep, at a time point.
-_ITERATIONS = {"itl1": 100, "itl2": 50, "itl4": 10}
+# Iterations that a retry multiplies, and how many ngspice allows where a netlist does not say: at an operating point,
+# along a sweep; and at a time point, of which operating points know too where all else fails, at length.
+_ITERATIONS = {"op": {"itl1": 100, "itl2": 50}, "tran": {"itl1": 100, "itl4": 10}}
 
 
 class _Limits(BaseModel):
@@ -281,7 +282,7 @@ class Spice(AbstractInstrument):
             raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): mend parameters")
 
     def _allow(self, times: int) -> None:
-        for option, iterations in _ITERATIONS.items():
+        for option, iterations in _ITERATIONS[self.settings.analysis].items():
             own = self.netlist.option(option) or iterations
             self._open().command(f"option {option}={own * times:.0f}")
 
