@@ -104,7 +104,7 @@ def _circuit_of(lines: list[str], folder: Path) -> list[str]:
         elif script or not word or word.startswith("*") or _NOT_OURS.match(word):
             continue
         elif word.startswith("+") and kept:
-            kept[-1] += " " + line.strip()[1:]
+            kept[-1] += " " + line.strip()[1:].strip()
         elif included := _INCLUDE.match(line):
             before, name, after = included.groups()
             there = folder / name
