@@ -123,7 +123,10 @@ WRONG = {
     ),
     "too few limits": ({"limits": {"low": [1.0], "high": 2.0}}, "limits.low has 1 values for 2 parameters"),
     "limits inverted": ({"limits": {"low": 2.0, "high": 1.0}}, "finite with low < high"),
-    "transient without time": ({"analysis": "tran"}, 'analysis = "tran" needs step_seconds below stop_seconds, got None'),
+    "transient without time": (
+        {"analysis": "tran"},
+        'analysis = "tran" needs step_seconds below stop_seconds, got None',
+    ),
     "step above stop": (
         {"analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 2e-6},
         "needs step_seconds below stop_seconds, got 2e-06 and 1e-06",

@@ -44,7 +44,7 @@ class _Vector(ctypes.Structure):
         ("name", ctypes.c_char_p),
         ("type", ctypes.c_int),
         ("flags", ctypes.c_short),
-        ("real", ctypes.POINTER(ctypes.c_double)),
+        ("real", ctypes.c_void_p),
         ("complex", ctypes.c_void_p),
         ("length", ctypes.c_int),
     )
@@ -63,8 +63,9 @@ class Ngspice:
     def __init__(self, path: str):
         self._path = path
         self._sources: dict[str, list[float]] = {}
-        self._at: dict[int, list[float]] = {}  # the same, by the address of the name
-        self._point = 0
+        # The same by the address of the name, and n: two objects that callbacks hold on to.
+        self._at: dict[int, list[float]] = {}
+        self._point = [0]
         self._user = ""
         self._said: list[str] = []
         self._raised: BaseException | None = None
@@ -93,7 +94,7 @@ class Ngspice:
         else:
             self.command("destroy all")
             self.command("remcirc")
-        self._sources, self._at, self._user = {}, {}, ""
+        self._sources, self._user = {}, ""
 
     def circuit(self, lines: Iterable[str]) -> None:
         """Loads a netlist, title first, `.end` last.
@@ -129,7 +130,8 @@ class Ngspice:
         Earlier plots are gone: kept, they would fill the memory.
         """
         self._library.ngSpice_Command(b"destroy all")
-        self._sources, self._at, self._point = sources, {}, 0
+        self._sources, self._point[0] = sources, 0
+        self._at.clear()
         self.command(text)
         if self._ended:
             raise HardwareError(f"{text}: ngspice ended itself ({self.trouble()}): it is loaded anew", passing=True)
@@ -139,9 +141,12 @@ class Ngspice:
         """A copy of a vector of the last analysis or of a device (`@r1[resistance]`); None if there is none."""
         found = self._library.ngGet_Vec_Info(name.encode())
         self._raise()
-        if not found or found.contents.length < 1 or not found.contents.real:
+        if not found:
             return None
-        return np.ctypeslib.as_array(found.contents.real, (found.contents.length,)).copy()
+        vector = found.contents
+        if vector.length < 1 or not vector.real:
+            return None
+        return np.frombuffer(ctypes.string_at(vector.real, 8 * vector.length))
 
     def trouble(self) -> str:
         """What ngspice has complained of since the last command, in one line; empty if of nothing."""
@@ -180,7 +185,7 @@ class Ngspice:
 
     def _listen(self) -> tuple:
         """Gives libngspice its callbacks, which must live as long as it does."""
-        double = ctypes.c_double.from_address
+        double, at, point = ctypes.c_double.from_address, self._at, self._point
 
         def text(said: bytes, *_: object) -> int:
             try:
@@ -197,7 +202,7 @@ class Ngspice:
             return 0
 
         def point_done(*_: object) -> int:
-            self._point += 1
+            point[0] += 1
             return 0
 
         def begin(*_: object) -> int:
@@ -205,10 +210,11 @@ class Ngspice:
 
         def source(value: int, time: float, name: int, *_: object) -> int:
             try:
-                values = self._at.get(name)
-                if values is None:
-                    values = self._at[name] = self._sources[ctypes.string_at(name).decode()]
-                double(value).value = values[self._point]
+                try:
+                    values = at[name]
+                except KeyError:
+                    values = at[name] = self._sources[ctypes.string_at(name).decode()]
+                double(value).value = values[point[0]]
             except BaseException as error:
                 self._raised = error
             return 0
