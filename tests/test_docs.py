@@ -58,6 +58,8 @@ def test_python_block_runs(code, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", SESSION], input=code, capture_output=True, text=True, check=False, cwd=tmp_path
     )
+    if "libngspice is not there" in done.stderr:
+        pytest.skip(done.stderr.splitlines()[-1])
     assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
 
 

@@ -232,6 +232,18 @@ def test_accuracy_is_that_of_the_outputs_and_cost_alone_gives_none():
     np.testing.assert_allclose(cost, expected[1], rtol=1e-6)
 
 
+def test_an_evaluation_that_cannot_be_made_gives_none_and_is_counted():
+    class Skipping(Simulated):
+        def read_outputs(self):
+            raise HardwareError("no convergence", skip=True)
+
+    of = engine(ALGORITHMS["windows"], Skipping(CHIP, key=KEY))
+    accuracy, cost = of.evaluate(of.init(1, key=KEY), Data.of(TASK.test))
+    assert np.isnan(accuracy[0])
+    assert np.isnan(cost[0])
+    assert of.skipped == 1
+
+
 def test_chips_that_give_outputs_alone_are_trained_by_the_cost_of_these():
     outputs, cost = Simulated(CHIP, key=KEY, limits=WIDE, own_line=False), Simulated(CHIP, key=KEY, limits=WIDE)
     outputs.reads, outputs.most_together = "outputs", 0

@@ -157,17 +157,27 @@ class Instrumented:
         return after
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
-        """Accuracy and mean cost of the chip on the first `test_samples` samples; without outputs, accuracy is NaN."""
+        """Accuracy and mean cost of the chip on the first `test_samples` samples.
+
+        Without outputs, accuracy is NaN; where the chip cannot be measured (a circuit that does not converge), both.
+        """
         theta = np.asarray(one_state(progress).theta)
         n = min(len(data.y), self.options.test_samples)
         right, total = 0.0, 0.0
         for start in range(0, n, _EVALUATED_TOGETHER):
             rows = jnp.arange(start, min(n, start + _EVALUATED_TOGETHER))
             x, y = (np.asarray(a) for a in data.show(rows))
-            if self.bench.instrument.reads == "cost":
-                right, total = math.nan, total + self.bench.cost_of_others(theta, x, y) * len(y)
-                continue
-            outputs = jnp.asarray(self.bench.respond(theta, x, y))
+            try:
+                if self.bench.instrument.reads == "cost":
+                    right, total = math.nan, total + self.bench.cost_of_others(theta, x, y) * len(y)
+                    continue
+                outputs = jnp.asarray(self.bench.respond(theta, x, y))
+            except HardwareError as error:
+                if not error.skip:
+                    raise
+                self.skipped += 1
+                right = total = math.nan
+                break
             right += float(correct(outputs, jnp.asarray(y)).sum())
             total += float(self.cost(outputs, jnp.asarray(y)).sum())
         return jnp.asarray([right / n], jnp.float32), jnp.asarray([total / n], jnp.float32)

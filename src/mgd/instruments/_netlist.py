@@ -68,6 +68,12 @@ class Netlist:
             lines.append(line)
         return [*lines, f"{SWEEP} {SWEEP} 0 0", ".save " + " ".join(vectors), ".end"]
 
+    def option(self, name: str) -> float | None:
+        """What the netlist's `.options` set one to; None if they do not."""
+        of_options = " ".join(line.lower() for line in self.lines if line.lower().startswith(".opt"))
+        found = re.findall(rf"\b{name}\s*=\s*([-+.\de]+)", of_options)
+        return float(found[-1]) if found else None
+
     def _sources(self) -> list[str]:
         return [name for name in self.elements if name[0] in "vi"]
 
@@ -98,7 +104,7 @@ def _circuit_of(lines: list[str], folder: Path) -> list[str]:
         elif script or not word or word.startswith("*") or _NOT_OURS.match(word):
             continue
         elif word.startswith("+") and kept:
-            kept[-1] += " " + line.strip()[1:]
+            kept[-1] += " " + line.strip()[1:].strip()
         elif included := _INCLUDE.match(line):
             before, name, after = included.groups()
             there = folder / name

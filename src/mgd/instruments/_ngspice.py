@@ -4,6 +4,7 @@ libngspice keeps its circuit, its plots and its callbacks in global variables, s
 circuit; who uses it claims it. Circuits side by side need processes side by side.
 """
 
+import _ctypes
 import ctypes
 import ctypes.util
 import functools
@@ -21,9 +22,12 @@ _NAMES = ("libngspice.so.0", "libngspice.so", "libngspice.dylib", "ngspice.dll")
 _FOLDERS = ("/opt/homebrew/lib", "/usr/local/lib")
 _TROUBLE = re.compile(
     r"error|fatal|singular|too small|converge|iteration limit|unknown|undefined|illegal|can'?t |could not|"
-    r"cannot|aborted|no such|unable",
+    r"cannot|aborted|no such|unable|not found",
     re.IGNORECASE,
 )
+# Said beside the cause, and telling less.
+_EMPTY = re.compile(r"awaits to be detached|^ngspice aborted|check your input|^Cannot compute substitute|not parsed")
+_AT_LINE = "Error on line"
 
 # The types of sharedspice.h. Addresses are plain integers: an object for each would be most of a callback's time.
 _SEND_TEXT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p)
@@ -40,7 +44,7 @@ class _Vector(ctypes.Structure):
         ("name", ctypes.c_char_p),
         ("type", ctypes.c_int),
         ("flags", ctypes.c_short),
-        ("real", ctypes.POINTER(ctypes.c_double)),
+        ("real", ctypes.c_void_p),
         ("complex", ctypes.c_void_p),
         ("length", ctypes.c_int),
     )
@@ -57,17 +61,16 @@ class Ngspice:
     """
 
     def __init__(self, path: str):
-        # The interpreter's lock is kept: callbacks come by the hundred at every point.
-        self._library = ctypes.PyDLL(path)
-        self._library.ngGet_Vec_Info.restype = ctypes.POINTER(_Vector)
-        self._library.ngGet_Vec_Info.argtypes = self._library.ngSpice_Command.argtypes = [ctypes.c_char_p]
+        self._path = path
         self._sources: dict[str, list[float]] = {}
-        self._at: dict[int, list[float]] = {}  # the same, by the address of the name
-        self._point = 0
+        # The same by the address of the name, and n: two objects that callbacks hold on to.
+        self._at: dict[int, list[float]] = {}
+        self._point = [0]
         self._user = ""
         self._said: list[str] = []
         self._raised: BaseException | None = None
-        self._callbacks = self._listen()
+        self._ended = False
+        self._load()
         self.command("version -s")
         self.version = "".join(re.findall(r"ngspice-(\S+)", " ".join(self._said))[:1])
 
@@ -86,9 +89,12 @@ class Ngspice:
 
     def release(self) -> None:
         """Gives the circuit up."""
-        self.command("destroy all")
-        self.command("remcirc")
-        self._sources, self._at, self._user = {}, {}, ""
+        if self._ended:
+            self._renew()
+        else:
+            self.command("destroy all")
+            self.command("remcirc")
+        self._sources, self._user = {}, ""
 
     def circuit(self, lines: Iterable[str]) -> None:
         """Loads a netlist, title first, `.end` last.
@@ -102,10 +108,15 @@ class Ngspice:
         failed = self._library.ngSpice_Circ(array)
         self._raise()
         if trouble := self.trouble() or ("ngspice does not take it and does not say why" if failed else ""):
-            # After an abort libngspice refuses the next circuit too, whatever it is, and then is as new.
-            if "awaits to be detached" in trouble:
-                self._library.ngSpice_Circ(array)
             raise HardwareError(trouble)
+
+    def commands(self, texts: Iterable[str]) -> None:
+        """Carries many commands out, at the price of one message; what is said about any of them is in `trouble`."""
+        self._said.clear()
+        carry_out = self._library.ngSpice_Command
+        for text in texts:
+            carry_out(text.encode())
+        self._raise()
 
     def command(self, text: str) -> None:
         """Carries a command out; what is said about it is in `trouble`."""
@@ -119,22 +130,36 @@ class Ngspice:
         Earlier plots are gone: kept, they would fill the memory.
         """
         self._library.ngSpice_Command(b"destroy all")
-        self._sources, self._at, self._point = sources, {}, 0
+        self._sources, self._point[0] = sources, 0
+        self._at.clear()
         self.command(text)
+        if self._ended:
+            raise HardwareError(f"{text}: ngspice ended itself ({self.trouble()}): it is loaded anew", passing=True)
         return "" if not self._aborted() else self.trouble() or "aborted"
 
     def vector(self, name: str) -> Float[np.ndarray, " n"] | None:
         """A copy of a vector of the last analysis or of a device (`@r1[resistance]`); None if there is none."""
         found = self._library.ngGet_Vec_Info(name.encode())
         self._raise()
-        if not found or found.contents.length < 1 or not found.contents.real:
+        if not found:
             return None
-        return np.ctypeslib.as_array(found.contents.real, (found.contents.length,)).copy()
+        vector = found.contents
+        if vector.length < 1 or not vector.real:
+            return None
+        return np.frombuffer(ctypes.string_at(vector.real, 8 * vector.length))
 
     def trouble(self) -> str:
         """What ngspice has complained of since the last command, in one line; empty if of nothing."""
-        lines = [re.sub(r"\s+", " ", line).strip() for line in self._said]
-        return "; ".join(dict.fromkeys(line for line in lines if _TROUBLE.search(line)))[:400]
+        said = [re.sub(r"\s+", " ", line).strip() for line in self._said]
+        # Of a line of the netlist ngspice says its number in what it was given, which is not the user's; then the
+        # line itself, and what is wrong with it.
+        found = [f"{said[n + 1]!r}: {' '.join(said[n + 2 : n + 3])}" for n in _places(said)]
+        found += [line for line in said if _TROUBLE.search(line) and not line.startswith(_AT_LINE)]
+        telling: list[str] = []
+        for line in [line for line in found if not _EMPTY.search(line)] or found:
+            if not any(line in before for before in telling):
+                telling.append(line)
+        return "; ".join(telling)[:400]
 
     def _aborted(self) -> bool:
         return any("aborted" in line or line.startswith("Error") for line in self._said)
@@ -145,9 +170,22 @@ class Ngspice:
             error, self._raised = self._raised, None
             raise error
 
+    def _load(self) -> None:
+        # The interpreter's lock is kept: callbacks come by the hundred at every point.
+        self._library = ctypes.PyDLL(self._path)
+        self._library.ngGet_Vec_Info.restype = ctypes.POINTER(_Vector)
+        self._library.ngGet_Vec_Info.argtypes = self._library.ngSpice_Command.argtypes = [ctypes.c_char_p]
+        self._callbacks = self._listen()
+
+    def _renew(self) -> None:
+        """Unloads the library and loads it again: after it has "ended", it takes no circuit any more."""
+        _ctypes.dlclose(self._library._handle)
+        self._ended = False
+        self._load()
+
     def _listen(self) -> tuple:
         """Gives libngspice its callbacks, which must live as long as it does."""
-        double = ctypes.c_double.from_address
+        double, at, point = ctypes.c_double.from_address, self._at, self._point
 
         def text(said: bytes, *_: object) -> int:
             try:
@@ -160,10 +198,11 @@ class Ngspice:
 
         def exit_asked(*_: object) -> int:
             self._said.append("ngspice aborted")
+            self._ended = True
             return 0
 
         def point_done(*_: object) -> int:
-            self._point += 1
+            point[0] += 1
             return 0
 
         def begin(*_: object) -> int:
@@ -171,10 +210,11 @@ class Ngspice:
 
         def source(value: int, time: float, name: int, *_: object) -> int:
             try:
-                values = self._at.get(name)
-                if values is None:
-                    values = self._at[name] = self._sources[ctypes.string_at(name).decode()]
-                double(value).value = values[self._point]
+                try:
+                    values = at[name]
+                except KeyError:
+                    values = at[name] = self._sources[ctypes.string_at(name).decode()]
+                double(value).value = values[point[0]]
             except BaseException as error:
                 self._raised = error
             return 0
@@ -184,6 +224,10 @@ class Ngspice:
         self._library.ngSpice_Init(send, None, leave, done, start, None, None)
         self._library.ngSpice_Init_Sync(ask, ask, None, None, None)
         return callbacks
+
+
+def _places(said: list[str]) -> list[int]:
+    return [n for n, line in enumerate(said[:-1]) if line.startswith(_AT_LINE)]
 
 
 @functools.cache

@@ -1,6 +1,8 @@
 """The kind "spice": a circuit in ngspice, from a netlist. Nothing here imports JAX."""
 
 import hashlib
+import itertools
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,8 +26,10 @@ Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 # What `alter` sets of an element that is named alone, and how it is asked for.
 _MAIN = {"r": "resistance", "c": "capacitance", "l": "inductance", "v": "dc", "i": "dc", "e": "gain", "g": "gain"}
 _ELEMENT = re.compile(r"[a-z][^\s\[\]=;]*(\[[a-z]\w*\])?")
-# Iterations allowed by ngspice itself: at an operating point, along a sweep, at a time point.
-_ITERATIONS = {"itl1": 100, "itl2": 50, "itl4": 10}
+_NUMBERS = itertools.count(1)
+# Iterations that a retry multiplies, and how many ngspice allows where a netlist does not say: at an operating point,
+# along a sweep; and at a time point, of which operating points know too where all else fails, at length.
+_ITERATIONS = {"op": {"itl1": 100, "itl2": 50}, "tran": {"itl1": 100, "itl4": 10}}
 
 
 class _Limits(BaseModel):
@@ -125,7 +129,7 @@ class Spice(AbstractInstrument):
     def __init__(self, settings: SpiceSettings, folder: Path):
         self.settings = settings
         self.netlist = Netlist(folder / settings.netlist)
-        self.address = f"spice {self.netlist.path}"
+        self.address = f"spice {self.netlist.path}, {next(_NUMBERS)} of process {os.getpid()}"
         self.n_params, self.not_converged = len(settings.parameters), 0
         self._inputs = [name.lower() for name in settings.inputs]
         self._targets = [_pair(each) for each in settings.parameters]
@@ -137,13 +141,14 @@ class Spice(AbstractInstrument):
         self._terms = [[_vectors(term) for term in terms(output)] for output in settings.outputs]
         self._kept = sorted({name for output in self._terms for term in output for name in term if name})
         self._rows = np.zeros((1, len(self._inputs)))
-        self._written: dict[str, float] = {}
+        self._spread()
         self._spice: Ngspice | None = None
 
     def open(self) -> None:
         spice = ngspice()
         spice.claim(self.address)
-        self._spice, self._written = spice, {}
+        self._spice = spice
+        self._written = np.full(len(self._at), np.nan)
         rest = repr(self.settings.input_offset)
         waveform = "external" if self.settings.analysis == "op" else f"pwl(0 {rest} 1 {rest})"
         try:
@@ -167,16 +172,13 @@ class Spice(AbstractInstrument):
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         spice = self._open()
-        for pair, value in zip(self._targets, np.asarray(theta).tolist(), strict=True):
-            for name, of_element in zip(pair, self._values(pair, value), strict=True):
-                if self._written.get(name) == of_element:
-                    continue
-                device, _, parameter = name.partition("[")
-                at = f"@{device}[{parameter}" if parameter else device
-                spice.command(f"alter {at}={of_element:.9g}")
-                if trouble := spice.trouble():
-                    raise HardwareError(f"{self.address}: setting {name} to {of_element:g}: {trouble}")
-                self._written[name] = of_element
+        values = self._values(np.asarray(theta, np.float64))
+        changed = np.flatnonzero(values != self._written)
+        spice.commands([f"alter {self._at[k]}={values[k]:.9g}" for k in changed.tolist()])
+        if trouble := spice.trouble():
+            self._written[:] = np.nan
+            raise HardwareError(f"{self.address}: setting parameters: {trouble}")
+        self._written = values
 
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
         rows = np.asarray(x, np.float64).reshape(len(x), -1)
@@ -234,7 +236,7 @@ class Spice(AbstractInstrument):
         found: dict[str, np.ndarray] = {"": np.zeros(length)}
         for name in self._kept:
             vector = spice.vector(name)
-            if vector is None and not trouble:
+            if vector is None and (not trouble or "no data saved" in trouble):
                 raise HardwareError(f"{self.address}: the circuit has no {name}: mend outputs")
             if vector is None or len(vector) != length:
                 return None
@@ -245,11 +247,24 @@ class Spice(AbstractInstrument):
             columns.append(first - sum(others))
         return np.stack(columns, 1)
 
-    def _values(self, pair: tuple[str, ...], value: float) -> tuple[float, ...]:
-        """What elements are set to for one of θ."""
-        middle, unit = self.settings.middle or 0.0, self.settings.conductance_unit
-        values = (value,) if len(pair) == 1 else (middle + value / 2, middle - value / 2)
-        return tuple(1 / (g * unit) if unit and _resists(name) else g for name, g in zip(pair, values, strict=True))
+    def _values(self, theta: Float[np.ndarray, " p"]) -> Float[np.ndarray, " elements"]:
+        """What elements are set to."""
+        values = self._middles + self._shares * theta[self._owners]
+        values[self._inverse] = 1 / (values[self._inverse] * (self.settings.conductance_unit or 1.0))
+        return values
+
+    def _spread(self) -> None:
+        """Says of each element which of θ sets it, and how."""
+        names = [name for pair in self._targets for name in pair]
+        sizes = [len(pair) for pair in self._targets]
+        signs = [sign for size in sizes for sign in ((1.0,) if size == 1 else (0.5, -0.5))]
+        self._owners = np.repeat(np.arange(len(sizes)), sizes)
+        self._shares = np.array(signs)
+        self._middles = np.where(np.abs(self._shares) < 1, self.settings.middle or 0.0, 0.0)
+        of_unit = self.settings.conductance_unit is not None
+        self._inverse = np.array([of_unit and _resists(name) for name in names])
+        self._at = ["@" + name if "[" in name else name for name in names]
+        self._written = np.full(len(names), np.nan)
 
     def _check_written(self) -> None:
         """Raises: ValueError: if limits let a conductance be zero or less."""
@@ -267,8 +282,9 @@ class Spice(AbstractInstrument):
             raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): mend parameters")
 
     def _allow(self, times: int) -> None:
-        for option, iterations in _ITERATIONS.items():
-            self._open().command(f"option {option}={iterations * times}")
+        for option, iterations in _ITERATIONS[self.settings.analysis].items():
+            own = self.netlist.option(option) or iterations
+            self._open().command(f"option {option}={own * times:.0f}")
 
     def _open(self) -> Ngspice:
         if self._spice is None:

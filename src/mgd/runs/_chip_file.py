@@ -94,7 +94,7 @@ class ChipFile:
     @property
     def shapes(self) -> dict[str, Any]:
         """What it says of inputs and outputs, for `check_fits`."""
-        said = {"inputs": None if self.inputs is None else list(self.inputs), "outputs": self.outputs}
+        said = {"chip_inputs": None if self.inputs is None else list(self.inputs), "chip_outputs": self.outputs}
         return {name: value for name, value in said.items() if value is not None}
 
     def load_instrument(self) -> "AbstractInstrument":
@@ -121,7 +121,7 @@ class ChipFile:
 def check_fits(table: dict[str, Any], task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
     """Raises: ValueError: if a chip has other inputs or outputs than a task."""
     for name, theirs in (("inputs", list(input_shape)), ("outputs", n_outputs)):
-        mine = table.get(name, theirs)
+        mine = table.get(f"chip_{name}", theirs)
         if mine != theirs:
             raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: mend it, or take another task")
 

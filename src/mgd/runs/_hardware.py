@@ -271,8 +271,8 @@ def _common(given: dict[str, Any]) -> dict[str, Any]:
         "give_up_seconds": 30.0,
         "test_samples": 500,
         "calibration": None,
-        "inputs": None,
-        "outputs": None,
+        "chip_inputs": None,
+        "chip_outputs": None,
     }
     return {name: given.get(name, default) for name, default in defaults.items()}
 
