@@ -62,7 +62,7 @@ NAMES = {
     "mgd.perturbations": (
         *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "Sinusoid", "Walsh"),
     ),
-    "mgd.runs": ("RunConfig", "read_config", "read_metrics", "read_summary", "resolve", "resume", "start"),
+    "mgd.runs": ("RunConfig", "calibrate", "read_config", "read_metrics", "read_summary", "resolve", "resume", "start"),
     "mgd.reproduction": ("Row", "STUDIES", "reproduce"),
     "mgd.timing": (
         *("EVENTS", "HardwareTime", "Profile", "format_joules", "format_seconds", "hardware_time", "load_profile"),

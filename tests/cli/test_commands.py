@@ -34,6 +34,7 @@ def test_the_commands_are_these():
         ("chip",),
         ("chip", "check"),
         ("chip", "serve"),
+        ("calibrate",),
         ("instruments",),
         ("list",),
         ("data",),

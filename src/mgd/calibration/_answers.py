@@ -16,6 +16,8 @@ _ENOUGH = 0.1
 # Parameters that answer, with which one that does not is compared.
 _USUAL = 5
 POINTS_OF_CODES = 2
+# Writes of the same, by whose scatter the noise of a write is known.
+_WRITES = 64
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def answers_of(bench: Bench, wiggled: list[Response], written: list[Response]) -
             indices,
             clear,
             amplitude=amplitude,
-            sigma=bench.sigma,
+            sigma=written_sigma(bench) if write else bench.sigma,
             budget=bench.share("alone"),
             write=write,
         )
@@ -114,6 +116,15 @@ def answers_of(bench: Bench, wiggled: list[Response], written: list[Response]) -
         answers.dead = sorted(quiet)
     answers.unresolved = sorted(untold)
     return answers
+
+
+def written_sigma(bench: Bench) -> Sigma:
+    """The noise of a cost after a write: converters that dither, and writes that scatter, add to it."""
+    point = bench.points[0]
+    bench.prober.place(point.theta, point.batch)
+    costs = bench.prober.written(np.tile(point.theta, (_WRITES, 1)))
+    # A tenth more, as a standard deviation of so many is known to a tenth.
+    return Sigma(max(bench.sigma.white, 1.1 * float(np.std(costs, ddof=1))), bench.sigma.fixed)
 
 
 def check_alone(

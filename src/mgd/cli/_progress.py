@@ -1,4 +1,4 @@
-"""The progress bar of a run, on stderr."""
+"""Progress bars, on stderr."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,17 +15,7 @@ if TYPE_CHECKING:
 @contextmanager
 def progress(steps: int) -> Iterator[Callable[["Session"], None]]:
     """Shows steps, cost, accuracy, speed and the time left while the body runs."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TextColumn("left"),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-    )
-    console = Console(stderr=True)
-    # It goes when the run ends, for the report or the one line of an error; and nothing of it goes into a pipe.
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with _bar() as bar:
         task = bar.add_task("compiling", total=steps, figures="")
 
         def on_progress(session: "Session") -> None:
@@ -37,6 +27,32 @@ def progress(steps: int) -> Iterator[Callable[["Session"], None]]:
             bar.update(task, description="training", completed=snapshot.step, figures=figures)
 
         yield on_progress
+
+
+@contextmanager
+def measuring() -> Iterator[Callable[[int, int], None]]:
+    """Shows how many of how many measurements are made while the body runs."""
+    with _bar() as bar:
+        task = bar.add_task("measuring", total=None, figures="")
+
+        def on_progress(done: int, total: int) -> None:
+            bar.update(task, total=total, completed=done, figures=f"{done:,} of {total:,} measurements")
+
+        yield on_progress
+
+
+def _bar() -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+    )
+    console = Console(stderr=True)
+    # It goes when the work ends, for the report or the one line of an error; and nothing of it goes into a pipe.
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _short(number: float) -> str:

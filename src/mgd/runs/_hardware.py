@@ -55,7 +55,7 @@ class Hardware:
             watch=self.monitor.watch,
         )
         model = build_chip(config, task) if common["start"] == "network" else None
-        start = _start(common["start"], config, model, instrument)
+        start = parameters_at_start(common["start"], config, model, instrument)
         self.engine = Instrumented(
             instrument, algorithm, start, cost=build_cost(config), batch=config.batch or 1, options=options
         )
@@ -147,7 +147,7 @@ def _common(config: RunConfig) -> dict[str, Any]:
     return {name: given.get(name, default) for name, default in defaults.items()}
 
 
-def _start(
+def parameters_at_start(
     given: str | float | None, config: RunConfig, model: AbstractChip | None, instrument: Guarded
 ) -> Float[np.ndarray, " p"]:
     """The parameters at the start: the network's own, the instrument's own, or uniform about the middle."""
