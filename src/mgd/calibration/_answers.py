@@ -14,7 +14,7 @@ from ._stages import Bench
 # Of the answer of other parameters, what must be excluded before one is said not to answer.
 _ENOUGH = 0.1
 # Parameters that answer, with which one that does not is compared.
-_USUAL = 5
+_USUAL = 9
 POINTS_OF_CODES = 2
 # Writes of the same, by whose scatter the noise of a write is known.
 _WRITES = 64
@@ -89,7 +89,8 @@ def answers_of(bench: Bench, wiggled: list[Response], written: list[Response]) -
     def alone(indices: list[int], others: list[int], write: bool) -> tuple[set[int], set[int]]:
         if not indices:
             return set(), set()
-        clear = [index for index in range(prober.n_params) if index not in set(others)][:_USUAL]
+        clear = np.setdiff1d(np.arange(prober.n_params), others)
+        clear = bench.rng.permutation(clear)[:_USUAL].tolist()
         found = check_alone(
             prober,
             bench.points,
