@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -24,9 +24,23 @@ def progress(steps: int) -> Iterator[Callable[["Session"], None]]:
             if snapshot.steps:
                 cost, accuracy = np.mean(snapshot.cost[-1]), np.mean(snapshot.accuracy[-1])
                 figures = f"cost {cost:.3g}  accuracy {accuracy:.1%}  {figures}"
+            if told := figures_of(session.figures()):
+                figures = f"{told}  {figures}"
             bar.update(task, description="training", completed=snapshot.step, figures=figures)
 
         yield on_progress
+
+
+def figures_of(diagnostics: dict[str, Any]) -> str:
+    """Signal over noise, and the angle between G and the gradient, as far as they are known; empty if they are not."""
+    parts = []
+    if "snr" in diagnostics:
+        least = "≥ " if diagnostics["noise_is_bound"] else ""
+        parts.append(f"SNR {least}{diagnostics['snr']:.2g}")
+    for name in ("observed", "predicted"):
+        if f"{name}_angle" in diagnostics:
+            parts.append(f"{name} angle {diagnostics[f'{name}_angle']:.0f}°")
+    return ", ".join(parts)
 
 
 @contextmanager

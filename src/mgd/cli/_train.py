@@ -98,18 +98,33 @@ def _with_settings(command: Callable) -> Callable:
 @click.option(
     "--simulate", is_flag=True, help="Simulate the chip of the file, though the file says where a real one is."
 )
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="What mgd calibrate wrote of the chip: gives defaults. By default that of the chip file, if it names one.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
-def train(task: str, chip: Path | None, simulate: bool, out: Path | None, as_json: bool, **settings: Any) -> None:
+def train(
+    task: str,
+    chip: Path | None,
+    simulate: bool,
+    calibration: Path | None,
+    out: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
     """Train simulated chips, or the one of a chip file, on TASK or by the settings in CONFIG.toml.
 
     Tasks: parity, nist7x7, yin-yang, digits, fashion-mnist, cifar10. Whatever is not given has a default that
     learns; mgd list names the choices. Options override the settings in files.
     """
+    from ..runs._calibrated import use_calibration, with_calibration
     from ..runs._chip_file import chip_settings, read_chip_file
     from ..runs._config import RunConfig, merged
 
     described = None if chip is None else chip_settings(read_chip_file(chip), simulate=simulate)
+    described = use_calibration(described, calibration)
     given = {name: value for name, value in settings.items() if value is not None}
     if task.endswith(".toml"):
         config = RunConfig.read(Path(task), given, described)
@@ -119,7 +134,7 @@ def train(task: str, chip: Path | None, simulate: bool, out: Path | None, as_jso
         config = RunConfig.of(merged({"task": task}, given, described))
     from ..runs._presets import resolve
 
-    config = resolve(config)
+    config = resolve(with_calibration(config))
     from ..runs import start
 
     with _progress(config.steps) as on_progress:
@@ -151,6 +166,15 @@ def _progress(steps: int | None):
     return progress(steps or 1)
 
 
+def _diagnostics(folder: Path) -> str:
+    """What a run on a chip told of itself at its end; empty for others."""
+    from ..runs._directory import read_diagnostics
+    from ._progress import figures_of
+
+    lines = read_diagnostics(folder)
+    return figures_of(lines[-1]) if lines else ""
+
+
 def _report(folder: Path, as_json: bool) -> None:
     """What the run came to, for a person or for a program."""
     from ..runs._directory import CURVE, read_summary
@@ -172,4 +196,6 @@ def _report(folder: Path, as_json: bool) -> None:
         f"  {summary['n_params']:,} parameters, {summary['steps']:,} steps, "
         f"{counts['cost_measurements']:,} cost measurements and {counts['parameter_writes']:,} writes a chip"
     )
+    if told := _diagnostics(folder):
+        click.echo(f"  {told}")
     click.echo(f"  {summary['seconds']:.1f} s; picture: {folder / CURVE}")

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -78,7 +78,7 @@ class SpiceSettings(BaseModel):
     retries: Annotated[int, Field(ge=0, le=10, strict=True)] = 2
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "SpiceSettings":
         for each in self.parameters:
             for name in _pair(each):
                 if not _ELEMENT.fullmatch(name) or ("[" not in name and name[0] not in _MAIN):

@@ -62,10 +62,7 @@ def calibrate(
     config = _config(file, task, bits=bits, data=data, batch=batch, seed=seed, simulate=simulate)
     loaded = build_task(config)
     file.check_fits(task, loaded.input_shape, loaded.n_outputs)
-    if simulate:
-        instrument = simulated_piece(file, build_chip(config, loaded))
-    else:
-        instrument = file.load_instrument()
+    instrument = simulated_piece(file, build_chip(config, loaded)) if simulate else file.load_instrument()
     serial = None if simulate else (file.instrument or {}).get("serial")
     with stop_requested() as stop, opened(instrument, serial=serial) as guarded:
 

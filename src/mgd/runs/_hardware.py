@@ -18,9 +18,10 @@ from ..datasets import Task
 from ..engines import Instrumented, Options
 from ..instruments import Guarded, load_instrument, opened
 from ._build import build_algorithm, build_chip, build_cost
+from ._calibrated import calibration_file, check_calibration, noise_of_cost
 from ._config import RunConfig
 from ._journal import Journal
-from ._monitor import Monitor
+from ._monitor import Monitor, all_warnings
 from ._replace import replace_file
 from ._watchdog import watchdog
 
@@ -44,8 +45,10 @@ class Hardware:
         if not isinstance(algorithm, Algorithm):
             raise ValueError("backprop needs a model of the chip, which an instrument is not: train it with --simulate")
         self.identity = instrument.identify()
-        self.monitor = Monitor(instrument.n_params, common.get("calibration"))
-        self._config, self._journal = config, Journal(config.identity())
+        self.calibration = check_calibration(config.instrument or {}, self.identity, instrument.n_params)
+        noise = None if self.calibration is None else noise_of_cost(self.calibration)
+        self.monitor = Monitor(instrument.n_params, algorithm, noise)
+        self._config, self._folder, self._journal = config, Path(), Journal(config.identity())
         options = Options(
             saturate=common["at_limit"] == "saturate",
             test_samples=common["test_samples"],
@@ -70,6 +73,7 @@ class Hardware:
             engine=self.engine,
             log_every=config.log_every,
         )
+        self.session.figures = self.monitor.figures
 
     @contextmanager
     def recorded(self, folder: Path) -> Iterator[Callable[[], None]]:
@@ -80,6 +84,8 @@ class Hardware:
         """
         self._check_same(folder)
         self._journal.open(folder)
+        self.monitor.begin(folder, self.session.snapshot.step)
+        self._folder = folder
 
         def checkpointed() -> None:
             self._journal.begin(self.session.snapshot.step)
@@ -97,14 +103,20 @@ class Hardware:
 
     def summary(self) -> dict[str, Any]:
         """What a summary says of the chip."""
-        return {"instrument": str(self.identity), **self._tally()}
+        told = {"calibration": self._calibration(), "warnings": all_warnings(self._folder)}
+        return {"instrument": str(self.identity), **told, **self._tally()}
+
+    def _calibration(self) -> dict[str, str] | None:
+        """Which calibration is used, as it is written down."""
+        path = calibration_file(self._config.instrument or {})
+        return None if self.calibration is None else {"id": self.calibration.id, "file": str(path)}
 
     def _tally(self) -> dict[str, int]:
         return {"recoveries": self.engine.bench.recoveries, "skipped": self.engine.skipped}
 
     def _check_same(self, folder: Path) -> None:
         path = folder / INSTRUMENT
-        mine = {"identity": str(self.identity), "serial": self.identity.serial, "calibration": self.monitor.calibration}
+        mine = {"identity": str(self.identity), "serial": self.identity.serial, "calibration": self._calibration()}
         if not path.exists():
             replace_file(path, (json.dumps(mine, indent=2) + "\n").encode())
             return
@@ -113,6 +125,12 @@ class Hardware:
             raise RunError(
                 f"{folder} was begun on the chip with serial {before['serial']!r}, and {mine['serial']!r} answers: "
                 "connect that chip, or start a run of its own"
+            )
+        used, found = ((one["calibration"] or {}).get("id") for one in (before, mine))
+        if used != found:
+            raise RunError(
+                f"{folder} was begun with the calibration {used}, and {mine['calibration']} is there now: put that one "
+                "back, or start a run of its own"
             )
 
 
