@@ -9,8 +9,8 @@ from ._tally import Tally
 
 # Windows before anything is said of angles, and of silent parameters; baselines before anything is said of noise.
 _FEWEST, _FEWEST_SILENT = 16, 64
-# A parameter is silent if its mean squared gradient is surely below this part of the mean of all: a sixth in the
-# gradient itself. By so many standard errors, as many parameters are looked at, and often.
+# A parameter is silent if its mean squared gradient is, by so many standard errors, below this part of that of the
+# parameter in the middle: a sixth in the gradient itself. A mean of all would be that of the last layer.
 _SILENT, _SURELY = 0.03, 4.0
 
 
@@ -29,16 +29,18 @@ class Diagnostics:
     with other samples in each, that of the task.
 
     *Signal to noise.* $\text{SNR} = (\langle\tilde C^2\rangle - \sigma_n^2) / \sigma_n^2$, with σ_n² = 2σ² where the
-    baseline is re-measured (C and C₀ each have σ²), σ²/2 two-sided, and 2a²σ²/(1 + a) behind a high-pass with pole a.
+    baseline is re-measured (C and C₀ each have σ²), σ²/2 two-sided, and `noise_gain` σ² otherwise.
     σ is `noise` where it was calibrated. Where not, σ² is ½⟨(C₀' − C₀)²⟩ of neighbouring baselines, of the same sample
     if there are enough; it has what learning and other samples change in it, so it is an upper bound, and SNR a lower.
 
     *Angle, predicted.* $v = [x + P \sigma_m^2/(\langle\tilde C^2\rangle - \sigma_n^2)] / T$, for T perturbations a
-    window, σ_m² = σ²(1 + 1/τ_p) the noise of a perturbation's mean, or σ²/(2τ_p). x is `crosstalk`: P − 1 for random
-    signs, 0 for orthogonal codes over whole periods.
+    window, σ_m² = σ²(1 + 1/τ_p) the noise of a perturbation's mean, or σ²/(2τ_p), or σ²/τ_p where codes that sum to
+    zero take the baseline's noise out. x is `crosstalk`: P − 1 for random signs, 0 for orthogonal codes over whole
+    periods.
 
-    *Silent parameters*: those whose ⟨P_{a,i} P_{b,i}⟩, zero without response, is by four standard errors below 0.03 of
-    the mean of all; what noise took below zero counts as zero. About (v/0.0075)² windows are needed to tell.
+    *Silent parameters*: those whose ⟨P_{a,i} P_{b,i}⟩, zero without response, is not seen (less than four standard
+    errors) and by four standard errors below 0.03 of that of the parameter in the middle; what noise took below zero
+    counts as zero. About (v/0.0075)² windows are needed to tell.
 
     *Drift*: least squares on the last 512 baselines, per measurement; learning is in it. Its error takes their
     residuals for independent.
@@ -51,8 +53,9 @@ class Diagnostics:
         noise: σ of one measured cost; None if it is not known.
         tau_p: timesteps a perturbation is held.
         two_sided: whether C̃ is half a difference of two sides.
-        pole: a of the high-pass that C̃ comes through; None if there is none.
+        noise_gain: σ_n²/σ², where C̃ is neither of these: behind a high-pass.
         crosstalk: x; by default P − 1.
+        balanced: whether codes sum to zero over the perturbations that share a baseline.
         alike: whether both halves of G are of the same samples, so that the observed angle is to be the predicted one.
         window: timesteps of a window; by default those between two calls of `window`.
         memory: windows over which means forget.
@@ -76,8 +79,9 @@ class Diagnostics:
         *,
         tau_p: int = 1,
         two_sided: bool = False,
-        pole: float | None = None,
+        noise_gain: float | None = None,
         crosstalk: float | None = None,
+        balanced: bool = False,
         alike: bool = True,
         window: int | None = None,
         memory: int = 256,
@@ -89,8 +93,9 @@ class Diagnostics:
             )
         self.n_params, self.noise, self.tau_p, self.two_sided, self.alike = n_params, noise, tau_p, two_sided, alike
         self._crosstalk = n_params - 1 if crosstalk is None else crosstalk
-        # σ_n²/σ².
-        self._times = 2 * pole**2 / (1 + pole) if pole is not None else 0.5 if two_sided else 2.0
+        # σ_m²/σ² and σ_n²/σ².
+        self._of_mean = 0.5 / tau_p if two_sided else 1 / tau_p + (0 if balanced else 1)
+        self._times = noise_gain if noise_gain is not None else 0.5 if two_sided else 2.0
         self._tally = Tally(n_params, memory, 2 if two_sided else 1, window)
         self._given, self._in_window = window is not None, 0
 
@@ -154,11 +159,13 @@ class Diagnostics:
 
     def silent_parameters(self) -> list[int]:
         """The parameters that have not responded, where enough windows tell."""
-        n, total = self._tally.cos2.count, float(self._tally.products.mean())
-        if n < _FEWEST_SILENT or total <= 0:
+        n, products = self._tally.cos2.count, self._tally.products
+        middle = float(np.median(products))
+        if n < _FEWEST_SILENT or middle <= 0:
             return []
-        error = np.sqrt(np.maximum(0.0, self._tally.squares - self._tally.products**2 / n))
-        return np.flatnonzero(np.maximum(self._tally.products, 0) + _SURELY * error < _SILENT * total).tolist()
+        error = _SURELY * np.sqrt(np.maximum(0.0, self._tally.squares - products**2 / n))
+        unseen = products < error  # one that responds a little is not silent
+        return np.flatnonzero(unseen & (np.maximum(products, 0) + error < _SILENT * middle)).tolist()
 
     def warnings(self) -> list[str]:
         """What is wrong, one line each."""
@@ -179,6 +186,7 @@ class Diagnostics:
         predicted = found.get("predicted_angle", 90.0)
         if (
             self.alike
+            and "observed_angle" in found
             and _angle(sum(c * x for c, x in zip((1, 3), self._tally.cos2.value_and_error(), strict=True)))
             > predicted + 3 * found.get("predicted_angle_error", 0.0) + 5
         ):
@@ -231,7 +239,7 @@ class Diagnostics:
         sigma2, perturbations = self._noise_power(), self._perturbations
         if self._tally.modulations and self._tally.window and sigma2 is not None:
             power, error = self._tally.power.value_and_error()
-            mean = sigma2 * (0.5 / self.tau_p if self.two_sided else 1 + 1 / self.tau_p)
+            mean = self._of_mean * sigma2
 
             def predicted(power: float) -> float:
                 signal = power - self._times * sigma2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt32
 
 from .._counter import Counter
 from ..perturbations import Walsh
@@ -50,7 +50,7 @@ class Codes:
         seed: two words.
     """
 
-    def __init__(self, n_params: int, seed: Float[np.ndarray, " 2"]):
+    def __init__(self, n_params: int, seed: UInt32[np.ndarray, " 2"]):
         walsh, self.n_params = Walsh(amplitude=1.0), n_params
         words = jnp.asarray(seed, jnp.uint32)
         self.period = walsh.period(n_params)

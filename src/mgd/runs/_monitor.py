@@ -16,13 +16,17 @@ from ..algorithm import Algorithm, HighPass, TwoSided
 from ..calibration import Diagnostics
 from ..engines import Told
 from ..engines._chunk import turn_of
-from ..perturbations import Block, Gaussian, Rademacher
+from ..perturbations import LFSR, AbstractPerturbation, Block, Gaussian, Rademacher, Walsh
 from ._directory import DIAGNOSTICS, read_diagnostics
 
 # Chunks that wait to be taken in together, and numbers that they hold at most.
 _MOST_WAITING, _MOST_NUMBERS = 512, 4_000_000
 # Windows of one sample for which neighbours that are of different ones do not count.
 _MANY = 8
+# Windows, or constants of a low-pass, over which means forget.
+_MEMORY = 256
+# Timesteps of a sample after which the blanking of a high-pass no longer counts.
+_LONGEST_FILTER = 100_000
 
 
 class Monitor:
@@ -47,11 +51,13 @@ class Monitor:
             noise,
             tau_p=times.tau_p,
             two_sided=isinstance(algorithm.baseline, TwoSided),
-            pole=times.tau_hp / (times.tau_hp + 1) if high_pass else None,
+            noise_gain=high_pass_noise(times.tau_hp / (times.tau_hp + 1), times.tau_x) if high_pass else None,
             crosstalk=_crosstalk(algorithm, n_params),
+            balanced=_balanced(algorithm, n_params),
             alike=times.tau_x % interval == 0 and (self._halves == "within" or times.tau_x >= _MANY * interval),
             # Without windows nothing is predicted of their G.
             window=interval if algorithm.integrator.resets else None,
+            memory=_MEMORY * (1 if algorithm.integrator.resets else times.tau_theta),
         )
         self._most = max(1, min(_MOST_WAITING, _MOST_NUMBERS // n_params))
         self._waiting: list[tuple[Told, int, np.ndarray]] = []
@@ -133,6 +139,24 @@ def all_warnings(folder: Path) -> list[str]:
     return list(dict.fromkeys(text for line in read_diagnostics(folder) for text in line.get("warnings", ())))
 
 
+def high_pass_noise(pole: float, tau_x: int) -> float:
+    r"""Power of white noise of 1 behind C̃_n = a (C̃_{n−1} + C_n − C_{n−1}), blanked each τ_x timesteps.
+
+    Without blanking it is 2a²/(1 + a); where C_{n−1} is set to C_n, what noise the two had is left in C̃.
+
+    >>> round(high_pass_noise(0.5, 10**9), 3), round(high_pass_noise(0.99, 10), 2)
+    (0.333, 10.64)
+    """
+    steps = min(tau_x, _LONGEST_FILTER)
+    # E[C̃²] over a period that begins at v is kept·v + added; E[C̃ C] is a after a step, and 0 after a blank one.
+    kept, added, sums, both = pole**2, 0.0, [(pole**2, 0.0)], 0.0
+    for _ in range(steps - 1):
+        kept, added, both = pole**2 * kept, pole**2 * (added + 2 - 2 * both), pole
+        sums.append((kept, added))
+    start = added / (1 - kept)
+    return sum(k * start + a for k, a in sums) / steps
+
+
 def _even(told: Told) -> Any:
     return told.even
 
@@ -147,9 +171,13 @@ def _evens(steps: np.ndarray, turn: int) -> np.ndarray:
     return pairs * turn + np.minimum(rest, turn)
 
 
-def _random(algorithm: Algorithm) -> bool:
+def _inner(algorithm: Algorithm) -> AbstractPerturbation:
     family = algorithm.perturbation
-    return isinstance(family.inner if isinstance(family, Block) else family, Rademacher | Gaussian)
+    return family.inner if isinstance(family, Block) else family
+
+
+def _random(algorithm: Algorithm) -> bool:
+    return isinstance(_inner(algorithm), Rademacher | Gaussian)
 
 
 def _periods(algorithm: Algorithm, n_params: int) -> bool:
@@ -182,3 +210,9 @@ def _crosstalk(algorithm: Algorithm, n_params: int) -> float:
         return 0.0
     family = algorithm.perturbation
     return n_params - (len(family.block_sizes(n_params)) if isinstance(family, Block) else 1)
+
+
+def _balanced(algorithm: Algorithm, n_params: int) -> bool:
+    """Whether all perturbations that share a baseline sum to zero; those of an LFSR to one."""
+    one_baseline = algorithm.time_constants.tau_x % algorithm.interval == 0
+    return one_baseline and _periods(algorithm, n_params) and isinstance(_inner(algorithm), Walsh | LFSR)
