@@ -2,7 +2,11 @@
 
 import functools
 import os
-from collections.abc import Callable
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -60,3 +64,41 @@ def compiled_once(monkeypatch):
     """Runs of the same settings share what was compiled."""
     for name, build in _BUILDERS.items():
         monkeypatch.setattr(_execute, name, build)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A virtual chip in a process of its own."""
+
+    resource: str
+    announced: str
+    process: subprocess.Popen
+    file: Path
+
+    def stop(self) -> int:
+        """Ends it as a service is ended; its exit code."""
+        self.process.terminate()
+        return self.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def serve_process(tmp_path_factory) -> Iterator[Callable[..., Served]]:
+    """Starts `mgd chip serve` for the text of a chip file, on a port that is free; ends it with the session."""
+    started: list[subprocess.Popen] = []
+
+    def start(text: str, *options: object, port: int = 0) -> Served:
+        file = tmp_path_factory.mktemp("chip") / "chip.toml"
+        file.write_text(text)
+        command = [sys.executable, "-m", "mgd", "chip", "serve", str(file), "--port", str(port), *map(str, options)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"TCPIP0::\S+::SOCKET$", line.strip())
+        assert found, f"it said {line!r}"
+        return Served(found[0], line.strip(), process, file)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -49,7 +49,18 @@ NAMES = {
         *("fetch", "from_arrays", "load", "names", "nist7x7", "parity", "yin_yang"),
     ),
     "mgd.engines": (
-        *("Backpropagated", "Bench", "Data", "Instrumented", "Measured", "Options", "Progress", "Sampled", "Told"),
+        *(
+            "Backpropagated",
+            "Bench",
+            "Data",
+            "Fleet",
+            "Instrumented",
+            "Measured",
+            "Options",
+            "Progress",
+            "Sampled",
+            "Told",
+        ),
         "evaluate",
     ),
     "mgd.instruments": (

@@ -19,7 +19,7 @@ from ._errors import DivergedError, MgdWarning
 from .algorithm import AbstractAlgorithm, Algorithm, Backprop, Counts
 from .chips import AbstractChip
 from .datasets import Task
-from .engines import Backpropagated, Data, Instrumented, Measured, Progress, Sampled
+from .engines import Backpropagated, Data, Fleet, Instrumented, Measured, Progress, Sampled
 from .engines._replicas import in_front
 
 _CHUNK_SECONDS = 0.5
@@ -139,7 +139,7 @@ class Session:
     """A run in progress: it is advanced by pieces, and can be put down and taken up between any two.
 
     Takes the arguments of `train`; or in place of a chip and an engine's name, an engine that has a chip of its own
-    (`Instrumented`). How the run is cut into pieces does not change a bit of its outcome.
+    (`Instrumented`, `Fleet`). How the run is cut into pieces does not change a bit of its outcome.
 
     Attributes:
         snapshot: where the run is. It may be replaced by one of an earlier run with the same settings.
@@ -161,7 +161,7 @@ class Session:
         key: PRNGKeyArray,
         n_replicas: int = 1,
         batch: int = 1,
-        engine: str | Instrumented = "auto",
+        engine: str | Instrumented | Fleet = "auto",
         log_every: int | None = None,
     ):
         for name, value in (
@@ -185,7 +185,7 @@ class Session:
             self._engine, self._stride = _engine(engine, chip, algorithm, n_replicas, batch)
         else:
             self.groups = {"theta": slice(0, engine.n_params)} if chip is None else chip.groups
-            self._engine, self._stride = engine, 1
+            self._engine, self._stride = engine, engine.stride
         self.engine = self._engine.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train), Data.of(task.test)

@@ -29,14 +29,8 @@ delay = 1
 class Bench:
     """A served chip, its chip file, and what calibrating it said and wrote."""
 
-    def __init__(self, folder: Path):
-        (folder / "served.toml").write_text(CHIP + "[serve]\nserial = 'A7'\nseed = 3\n")
-        command = [sys.executable, "-m", "mgd", "chip", "serve", str(folder / "served.toml"), "--port", "0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        found = re.search(r"TCPIP0::\S+::SOCKET", self.process.stdout.readline())
-        assert found
-        self.instrument = f"[instrument]\nkind = 'scpi'\nresource = '{found[0]}'\nat_limit = 'saturate'\n"
+    def __init__(self, resource: str, folder: Path):
+        self.instrument = f"[instrument]\nkind = 'scpi'\nresource = '{resource}'\nat_limit = 'saturate'\n"
         self.file = folder / "chip.toml"
         self.file.write_text(CHIP + self.instrument)
         command = [sys.executable, "-m", "mgd", "calibrate", str(self.file), "--task", "parity", "--budget", "6000"]
@@ -45,11 +39,9 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    made = Bench(tmp_path_factory.mktemp("bench"))
-    yield made
-    made.process.kill()
-    made.process.communicate()
+def bench(serve_process, tmp_path_factory):
+    served = serve_process(CHIP + "[serve]\nserial = 'A7'\nseed = 3\n")
+    return Bench(served.resource, tmp_path_factory.mktemp("bench"))
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +86,7 @@ def test_a_run_takes_its_settings_and_says_which_it_used(bench, mgd_cli):
     for name in ("amplitude", "tau_p", "tau_x", "learning_rate", "batch"):
         assert getattr(config, name) == {**found.settings(), "batch": found.batch}[name]
     used = {"id": found.id, "file": str(bench.written)}
-    assert json.loads(Path("run/instrument.json").read_text())["calibration"] == used
+    assert json.loads(Path("run/instrument.json").read_text())[0]["calibration"] == used
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["calibration"] == used
     last = read_diagnostics(Path("run"))[-1]
@@ -105,14 +97,14 @@ def test_a_run_takes_its_settings_and_says_which_it_used(bench, mgd_cli):
     # The option goes before the file, and as few steps are resumed as are left: none.
     said = mgd_cli("train", "parity", "--chip", bench.file, "--calibration", bench.written, "--steps=60", "--out=two")
     assert said.code == 0, said.err
-    assert json.loads(Path("two/instrument.json").read_text())["calibration"] == used
+    assert json.loads(Path("two/instrument.json").read_text())[0]["calibration"] == used
     assert read_config(Path("two")).tau_theta == found.tau_theta
 
 
 def test_an_amplitude_below_the_noise_is_warned_of_in_the_run_and_its_summary(bench, mgd_cli):
     said = mgd_cli(
         *("train", "parity", "--chip", bench.file, "--calibration", bench.written),
-        *("--steps=600", "--amplitude=1e-4", "--out=run"),
+        *("--steps=600", "--amplitude=1e-4", "--learning-rate=1e-5", "--out=run"),
     )
     assert said.code == 0
     lines = [line for line in said.err.splitlines() if "under the noise" in line]

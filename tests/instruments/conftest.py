@@ -1,13 +1,9 @@
 """What tests of instruments share: a chip of their own, scripted lines, and virtual chips on real sockets."""
 
 import asyncio
-import re
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -168,46 +164,8 @@ def scripted() -> Iterator[Callable[..., Scpi]]:
         assert not line.unread, f"never read: {line.unread}"
 
 
-@dataclass(frozen=True)
-class Served:
-    """A virtual chip in a process of its own."""
-
-    resource: str
-    announced: str
-    process: subprocess.Popen
-    file: Path
-
-    def stop(self) -> int:
-        """Ends it as a service is ended; its exit code."""
-        self.process.terminate()
-        return self.process.wait(20)
-
-
-@pytest.fixture(scope="session")
-def serve_process(tmp_path_factory) -> Iterator[Callable[..., Served]]:
-    """Starts `mgd chip serve` for the text of a chip file, on a port that is free; ends it with the session."""
-    started: list[subprocess.Popen] = []
-
-    def start(text: str, *options: object, port: int = 0) -> Served:
-        file = tmp_path_factory.mktemp("chip") / "chip.toml"
-        file.write_text(text)
-        command = [sys.executable, "-m", "mgd", "chip", "serve", str(file), "--port", str(port), *map(str, options)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"TCPIP0::\S+::SOCKET$", line.strip())
-        assert found, f"it said {line!r}"
-        return Served(found[0], line.strip(), process, file)
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
 @pytest.fixture(scope="module")
-def served(serve_process) -> Served:
+def served(serve_process):
     """A noisy virtual chip in a process of its own."""
     return serve_process(CHIP + NOISY + "[serve]\nseed = 3\nserial = 'A7'\n")
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._at_once import answer_at_once
+
 if TYPE_CHECKING:
     from ..instruments import Guarded
 
@@ -26,6 +28,7 @@ def serve(file: Path, port: int, host: str, seed: int | None) -> None:
     from ..runs._chip_file import read_chip_file
 
     read = read_chip_file(file)
+    answer_at_once()
     from ..runs._served import serve_chip
 
     serve_chip(read, host, port, seed, announce=click.echo)
@@ -42,6 +45,7 @@ def check(file: Path) -> None:
     from ..runs._chip_file import read_chip_file
 
     read = read_chip_file(file)
+    answer_at_once()
     instrument = read.load_instrument()
     serial = (read.instrument or {}).get("serial")
     with opened(instrument, serial=serial) as guarded:

@@ -9,6 +9,7 @@ import click
 
 from ..datasets._catalogue import DESCRIPTIONS
 from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from ._at_once import answer_at_once
 
 
 def _choice(names) -> click.Choice:
@@ -82,6 +83,11 @@ _SETTINGS = (
         help="Imperfections of the chips, by the names in mgd list; may be given again.",
     ),
     click.option("--data", type=click.Path(path_type=str), help="Folder of the images."),
+    click.option(
+        "--fleet",
+        type=_choice(("shared", "own")),
+        help="Whether several chips train one set of parameters or each its own.",
+    ),
 )
 
 
@@ -94,7 +100,13 @@ def _with_settings(command: Callable) -> Callable:
 @click.command(epilog="Example: mgd train parity --bits 2 --replicas 64 --out runs/xor")
 @click.argument("task", metavar="TASK|CONFIG.toml")
 @_with_settings
-@click.option("--chip", type=click.Path(path_type=Path), help="TOML file of the chip: its network, or where it is.")
+@click.option(
+    "--chip",
+    "chips",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="TOML file of the chip: its network, or where it is. Given again, the chips of a fleet.",
+)
 @click.option(
     "--simulate", is_flag=True, help="Simulate the chip of the file, though the file says where a real one is."
 )
@@ -103,13 +115,15 @@ def _with_settings(command: Callable) -> Callable:
     type=click.Path(path_type=Path),
     help="What mgd calibrate wrote of the chip: gives defaults. By default that of the chip file, if it names one.",
 )
+@click.option("--record", type=click.Path(path_type=Path), help="Record all exchanges with the chip in this file.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
 def train(
     task: str,
-    chip: Path | None,
+    chips: tuple[Path, ...],
     simulate: bool,
     calibration: Path | None,
+    record: Path | None,
     out: Path | None,
     as_json: bool,
     **settings: Any,
@@ -123,9 +137,13 @@ def train(
     from ..runs._chip_file import chip_settings, read_chip_file
     from ..runs._config import RunConfig, merged
 
-    described = None if chip is None else chip_settings(read_chip_file(chip), simulate=simulate)
+    described = chip_settings([read_chip_file(chip) for chip in chips], simulate=simulate) if chips else None
     described = use_calibration(described, calibration)
     given = {name: value for name, value in settings.items() if value is not None}
+    if record is not None:
+        if record.exists():
+            raise ValueError(f"{record} is there already: record to another file")
+        given["record"] = str(record.resolve())
     if task.endswith(".toml"):
         config = RunConfig.read(Path(task), given, described)
     else:
@@ -135,6 +153,8 @@ def train(
     from ..runs._presets import resolve
 
     config = resolve(with_calibration(config))
+    if config.instruments:
+        answer_at_once()
     from ..runs import start
 
     with _progress(config.steps) as on_progress:
@@ -149,13 +169,15 @@ def resume(run: Path, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint, to the bit as if it had never stopped."""
     from ..runs._directory import is_finished, read_config
 
-    steps = read_config(run).steps
+    config = read_config(run)
+    if config.instruments:
+        answer_at_once()
     if is_finished(run):
         click.echo(f"{run} is finished", err=True)
     else:
         from ..runs import resume as go_on
 
-        with _progress(steps) as on_progress:
+        with _progress(config.steps) as on_progress:
             go_on(run, on_progress=on_progress)
     _report(run, as_json)
 

@@ -5,6 +5,7 @@ from ._bench import Bench as Bench
 from ._chunk import Told as Told
 from ._data import Data as Data
 from ._evaluate import evaluate as evaluate
+from ._fleet import Fleet as Fleet
 from ._instrument import Instrumented as Instrumented
 from ._instrument import Options as Options
 from ._measured import Measured as Measured

@@ -72,9 +72,13 @@ class Instrumented:
     Attributes:
         bench: the chip as it is measured.
         skipped: measurements that could not be made, of which nothing was learnt.
+        start: the parameters at the start.
+        room: lowest and highest value of each parameter that leave place for a perturbation.
+        told: what the last chunk told.
     """
 
     name: ClassVar[str] = "instrument"
+    stride: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -90,20 +94,27 @@ class Instrumented:
         self.algorithm, self.batch, self.cost = algorithm, batch, cost
         self.n_params, self.skipped = instrument.n_params, 0
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
-        self._start = np.asarray(start, np.float32)
+        self.start = np.asarray(start, np.float32)
         limits, room = instrument.limits, np.float32(_largest(algorithm))
-        self._limits, self._room = (limits.low, limits.high), (limits.low + room, limits.high - room)
+        self._limits, self.room = (limits.low, limits.high), (limits.low + room, limits.high - room)
         self._hold, self._interval, self._tau_x = algorithm.hold, algorithm.interval, algorithm.time_constants.tau_x
         self._size = max(1, min(self._hold, _LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
         self._chunk: Chunk | None = None
+        self._lender: Instrumented | None = None
+        self.told: Told | None = None
         self._even = jnp.zeros(self.n_params)
         # The next chunk was asked with the tell of the last, if the run goes on from where it left.
         self._next: tuple[Progress, Applied] | None = None
         # What a cost is compared with: the hold's baseline, or the cost before; and whether it could not be measured.
         self._reference, self._lost = math.nan, False
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+    def init(self, n_replicas: int, *, key: PRNGKeyArray, replica: int = 0) -> Progress:
         """The start of the run; there is one replica, the chip.
+
+        Args:
+            n_replicas: 1.
+            key: everything random is drawn from it.
+            replica: which replica of a simulation with the same key has the same perturbations and samples.
 
         Raises:
             ValueError: if another number is asked for, or the parameters do not fit.
@@ -111,12 +122,11 @@ class Instrumented:
         """
         if n_replicas != 1:
             raise ValueError(f"an instrument is one chip: replicas must be 1, got {n_replicas}")
-        if self._start.shape != (self.n_params,):
-            raise ValueError(f"the chip has {self.n_params} parameters, and its start has shape {self._start.shape}")
-        self.bench.instrument.limits.check(self._start, "at the start, parameter")
-        # As replica 0 of a simulation with the same key.
-        _, run_key = jax.random.split(jax.random.fold_in(key, 0))
-        return _progress(self.algorithm.init(jnp.asarray(self._start), key=run_key))
+        if self.start.shape != (self.n_params,):
+            raise ValueError(f"the chip has {self.n_params} parameters, and its start has shape {self.start.shape}")
+        self.bench.instrument.limits.check(self.start, "at the start, parameter")
+        _, run_key = jax.random.split(jax.random.fold_in(key, replica))
+        return one_progress(self.algorithm.init(jnp.asarray(self.start), key=run_key))
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps.
@@ -125,7 +135,7 @@ class Instrumented:
             HardwareError: if the chip gives no good answer for `give_up_seconds`, or is another one.
             LimitError: if a parameter would leave its limits; nothing is sent.
         """
-        alone = _alone(progress)
+        alone = one_state(progress)
         chunk = self._chunk or self._compile(data, alone)
         state, at, left = chunk.pack(alone), int(alone.clock.step), n_steps
         if self._next is not None and self._next[0] is progress:
@@ -139,14 +149,15 @@ class Instrumented:
             state, self._even, told, applied = chunk.turn(
                 state, self._even, costs, np.int32(n), np.int32(self._ahead(at))
             )
+            self.told = told
             self.options.watch(told, n, baseline)
-        after = _progress(chunk.unpack(state))
+        after = one_progress(chunk.unpack(state))
         self._next = after, applied
         return after
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
         """Accuracy and mean cost of the chip on the first `test_samples` samples; without outputs, accuracy is NaN."""
-        theta = np.asarray(_alone(progress).theta)
+        theta = np.asarray(one_state(progress).theta)
         n = min(len(data.y), self.options.test_samples)
         right, total = 0.0, 0.0
         for start in range(0, n, _EVALUATED_TOGETHER):
@@ -160,7 +171,18 @@ class Instrumented:
             total += float(self.cost(outputs, jnp.asarray(y)).sum())
         return jnp.asarray([right / n], jnp.float32), jnp.asarray([total / n], jnp.float32)
 
+    def share_program(self, other: "Instrumented") -> None:
+        """Takes the other's compiled ask and tell, if the chips differ in nothing that these know."""
+        mine, theirs = (
+            (*of._limits, of.options.saturate, of.bench.instrument.own_line, of.batch) for of in (self, other)
+        )
+        if all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True)) and self.algorithm is other.algorithm:
+            self._lender = other
+
     def _compile(self, data: Data, like: State) -> Chunk:
+        if self._lender is not None:
+            self._chunk = self._lender._chunk or self._lender._compile(data, like)
+            return self._chunk
         self._chunk = Chunk(
             self.algorithm,
             data,
@@ -255,7 +277,7 @@ class Instrumented:
 
     def _write(self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
         changed = theta + delta
-        return jnp.clip(changed, *self._room) if self.options.saturate else changed
+        return jnp.clip(changed, *self.room) if self.options.saturate else changed
 
 
 def _largest(algorithm: Algorithm) -> float:
@@ -265,13 +287,13 @@ def _largest(algorithm: Algorithm) -> float:
     return family.amplitude * (_LARGEST_NORMAL if isinstance(inner, Gaussian) else 1.0)
 
 
-def _progress(state: State) -> Progress:
+def one_progress(state: State) -> Progress:
     """A run of one replica."""
     none = jnp.zeros(1, jnp.uint32)
     batched = jax.tree.map(lambda x: x[None], state.with_clock(None)).with_clock(state.clock)
     return Progress(batched, None, jnp.zeros(1, bool), Counter(none, none))
 
 
-def _alone(progress: Progress) -> State:
+def one_state(progress: Progress) -> State:
     clock = progress.state.clock
     return jax.tree.map(lambda x: x[0], progress.state.with_clock(None)).with_clock(clock)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from ._base import AbstractInstrument
 GROUP = "mgd.instruments"
 
 
-def kinds() -> dict[str, EntryPoint]:
+def kinds() -> dict[str, Any]:
     """Every kind that is installed, by name: this package's own and those of others.
 
     An entry point of the group `mgd.instruments` names a function (settings, folder) → instrument: settings are
     the `[instrument]` table of a chip file without what is common to all, folder is that of the file. It raises
-    `ValueError` for a wrong setting, and connects to nothing.
+    `ValueError` for a wrong setting, and connects to nothing. They are `EntryPoint` of `importlib.metadata`, or of the
+    package `importlib_metadata` where something imported that: it puts its own in their place.
 
     >>> "scpi" in kinds()
     True
@@ -55,7 +56,7 @@ def available() -> list[Kind]:
     return [_kind(point) for point in kinds().values()]
 
 
-def _kind(point: EntryPoint) -> Kind:
+def _kind(point: Any) -> Kind:
     name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
     try:
         point.load()

@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -133,7 +135,8 @@ class Guarded(AbstractInstrument):
 def opened(instrument: AbstractInstrument, *, serial: str | None = None, alone: bool = True) -> Iterator[Guarded]:
     """Opens an instrument behind a guard; however the body is left, the chip is put in its safe state.
 
-    Ctrl-C and SIGTERM arrive as exceptions of the body, or as questions that the trainer asks between pieces.
+    Ctrl-C and SIGTERM arrive as `KeyboardInterrupt` in the body, unless the program has handlers of its own; a
+    trainer asks between pieces whether they came.
 
     Args:
         instrument: not open.
@@ -160,12 +163,13 @@ def opened(instrument: AbstractInstrument, *, serial: str | None = None, alone: 
     """
     with _alone(instrument.address) if alone else _anyone():
         guarded = Guarded(instrument)
-        guarded.open()
-        try:
-            _check_identity(guarded, serial)
-            yield guarded
-        finally:
-            leave_safely(guarded)
+        with _sigterm_as_ctrl_c():
+            guarded.open()
+            try:
+                _check_identity(guarded, serial)
+                yield guarded
+            finally:
+                leave_safely(guarded)
 
 
 def leave_safely(instrument: AbstractInstrument) -> bool:
@@ -192,6 +196,20 @@ def _check_identity(instrument: AbstractInstrument, serial: str | None) -> None:
             f"{instrument.address}: serial {identity.serial!r} answers ({identity}), {serial!r} is meant: "
             "connect that chip, or change its serial in the chip file"
         )
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Left alone, SIGTERM would end the program at once, and leave the chip as it is."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

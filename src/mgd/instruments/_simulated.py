@@ -66,29 +66,27 @@ class Simulated(AbstractInstrument):
         return Identity("mgd", "simulated", self._serial)
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
-        self._theta = _write(self.chip, self._theta, jnp.asarray(theta), self._device, self._key())
+        self._theta = _write(self.chip, self._theta, theta, self._device, *self._key())
         self._perturbation = self._zero
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
-        self._perturbation = jnp.asarray(perturbation)
+        self._perturbation = perturbation
 
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
         self._x, self._target = jnp.asarray(x), jnp.asarray(target)
 
     def measure_cost(self) -> float:
         cost, self._device = _measure(
-            self.chip, self._theta, self._perturbation, self._x, self._target, self._device, self._key()
+            self.chip, self._theta, self._perturbation, self._x, self._target, self._device, *self._key()
         )
         return float(cost)
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
-        theta = self._theta + self._perturbation
-        return np.asarray(_respond(self.chip, theta, self._x, self._device, self._key()))
+        return np.asarray(_respond(self.chip, self._theta, self._perturbation, self._x, self._device, *self._key()))
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
-        rows, own_line = jnp.asarray(signals), self.own_line
         costs, self._device = _measure_rows(
-            self.chip, self._theta, rows, self._x, self._target, self._device, self._key(), own_line
+            self.chip, self._theta, signals, self._x, self._target, self._device, *self._key(), self.own_line
         )
         return np.asarray(costs)
 
@@ -99,37 +97,41 @@ class Simulated(AbstractInstrument):
         """The parameters as they are stored, which after an imperfect write are not those that were asked for."""
         return np.asarray(self._theta)
 
-    def _key(self) -> PRNGKeyArray:
+    def _key(self) -> tuple[PRNGKeyArray, np.uint32]:
+        """What the key of the next operation is made of, within a compiled function: by itself that is slow."""
         self._asked += 1
-        return jax.random.fold_in(self._keys, self._asked)
+        return self._keys, np.uint32(self._asked)
 
 
 @eqx.filter_jit
-def _write(chip: AbstractChip, theta: Array, asked: Array, device: Any, key: PRNGKeyArray) -> Array:
+def _write(chip: AbstractChip, theta, asked, device: Any, keys: PRNGKeyArray, number) -> Array:
     """A perfect memory holds what was asked for, without the rounding of a difference."""
     delta = asked - theta
-    written = chip.write(theta, delta, device=device, key=key)
+    written = chip.write(theta, delta, device=device, key=jax.random.fold_in(keys, number))
     return jnp.where(written == theta + delta, asked, written)
 
 
 @eqx.filter_jit
-def _measure(chip: AbstractChip, theta, perturbation, x, target, device: Any, key: PRNGKeyArray) -> tuple:
-    return chip.measure(theta, perturbation, x, target, device=device, key=key)
+def _measure(chip: AbstractChip, theta, perturbation, x, target, device: Any, keys: PRNGKeyArray, number) -> tuple:
+    return chip.measure(theta, perturbation, x, target, device=device, key=jax.random.fold_in(keys, number))
 
 
 @eqx.filter_jit
-def _respond(chip: AbstractChip, theta, x, device: Any, key: PRNGKeyArray) -> Array:
-    return chip.respond(theta, x, device=device, key=key)
+def _respond(chip: AbstractChip, theta, perturbation, x, device: Any, keys: PRNGKeyArray, number) -> Array:
+    return chip.respond(theta + perturbation, x, device=device, key=jax.random.fold_in(keys, number))
 
 
 @eqx.filter_jit
-def _measure_rows(chip: AbstractChip, theta, rows, x, target, device: Any, key: PRNGKeyArray, own_line: bool) -> tuple:
+def _measure_rows(
+    chip: AbstractChip, theta, rows, x, target, device: Any, keys: PRNGKeyArray, number, own_line: bool
+) -> tuple:
     """One after the other, as a chip with a memory has to."""
+    key = jax.random.fold_in(keys, number)
 
     def one(device: Any, each: tuple[Array, Array]) -> tuple[Any, Array]:
-        row, number = each
+        row, place = each
         at, wiggle = (theta, row) if own_line else (row, jnp.zeros_like(row))
-        cost, device = chip.measure(at, wiggle, x, target, device=device, key=jax.random.fold_in(key, number))
+        cost, device = chip.measure(at, wiggle, x, target, device=device, key=jax.random.fold_in(key, place))
         return device, cost
 
     device, costs = lax.scan(one, device, (rows, jnp.arange(len(rows))))

@@ -12,7 +12,7 @@ from ..calibration import Calibration
 from ..calibration import calibrate as measure
 from ..instruments import AbstractInstrument, Guarded, Simulated, opened
 from ._build import build_chip, build_cost, build_task
-from ._chip_file import ChipFile, chip_settings, read_chip_file
+from ._chip_file import ChipFile, check_fits, chip_settings, read_chip_file
 from ._config import RunConfig
 from ._hardware import parameters_at_start
 from ._presets import resolve
@@ -61,7 +61,10 @@ def calibrate(
     file, out = read_chip_file(path), _place(path, out)
     config = _config(file, task, bits=bits, data=data, batch=batch, seed=seed, simulate=simulate)
     loaded = build_task(config)
-    file.check_fits(task, loaded.input_shape, loaded.n_outputs)
+    try:
+        check_fits(file.shapes, task, loaded.input_shape, loaded.n_outputs)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     instrument = simulated_piece(file, build_chip(config, loaded)) if simulate else file.load_instrument()
     serial = None if simulate else (file.instrument or {}).get("serial")
     with stop_requested() as stop, opened(instrument, serial=serial) as guarded:
@@ -93,7 +96,7 @@ def _config(file: ChipFile, task: str, *, simulate: bool, **given: Any) -> RunCo
     inputs = file.inputs or ()
     if task == "parity" and given["bits"] is None and len(inputs) == 1:
         given["bits"] = inputs[0]
-    chip = chip_settings(file, simulate=simulate)
+    chip = chip_settings([file], simulate=simulate)
     return resolve(RunConfig.of({"task": task, **{k: v for k, v in given.items() if v is not None}} | chip))
 
 
@@ -101,9 +104,9 @@ def _start(config: RunConfig, task: Any, guarded: Guarded, inner: AbstractInstru
     """Where a run starts."""
     if isinstance(inner, Simulated):
         return inner.start
-    given = (config.instrument or {}).get("start")
+    given = config.instruments[0].get("start")
     model = build_chip(config, task) if given == "network" else None
-    return parameters_at_start(given, config, model, guarded)
+    return parameters_at_start(given, config.seed or 0, 0, model, guarded)
 
 
 def _place(path: Path, out: Path | None) -> Path:

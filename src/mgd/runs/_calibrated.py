@@ -31,6 +31,11 @@ def use_calibration(chip: dict[str, Any] | None, path: Path | None) -> dict[str,
             f"the calibration {path} is of a chip on a bench, and this run has none: give --chip with a file that has "
             "an [instrument] table, and no --simulate; for simulated chips, give its settings as options"
         )
+    if not isinstance(chip["instrument"], dict):
+        raise ValueError(
+            f"the calibration {path} is of one chip, and a fleet has several: leave --calibration out, and name each "
+            "chip's own in its file, as calibration in [instrument]"
+        )
     return chip | {"instrument": chip["instrument"] | {"calibration": str(path.resolve())}}
 
 
@@ -47,7 +52,8 @@ def with_calibration(config: RunConfig) -> RunConfig:
     Raises:
         ValueError: if the calibration cannot be read, is none, or was changed since it was written.
     """
-    path = calibration_file(config.instrument or {})
+    # Of a fleet, the first: all its chips are trained with the same settings.
+    path = calibration_file(config.instruments[0]) if config.instruments else None
     if path is None or config.algorithm not in (None, "discrete"):
         return config
     found = Calibration.read(path)

@@ -1,5 +1,6 @@
 """A chip in a TOML file: its network, its imperfections, where it is and how it is served. Nothing here imports JAX."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -90,17 +91,11 @@ class ChipFile:
     inputs: tuple[int, ...] | None
     outputs: int | None
 
-    def check_fits(self, task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
-        """Raises: ValueError: if the file says other inputs or outputs than a task has."""
-        for name, mine, theirs in (
-            ("inputs", self.inputs, input_shape),
-            ("outputs", self.outputs, n_outputs),
-        ):
-            if mine is not None and mine != theirs:
-                told = [list(one) if isinstance(one, tuple) else one for one in (mine, theirs)]
-                raise ValueError(
-                    f"{self.path}: chip.{name} is {told[0]}, and {task} has {told[1]}: mend it, or take another task"
-                )
+    @property
+    def shapes(self) -> dict[str, Any]:
+        """What it says of inputs and outputs, for `check_fits`."""
+        said = {"inputs": None if self.inputs is None else list(self.inputs), "outputs": self.outputs}
+        return {name: value for name, value in said.items() if value is not None}
 
     def load_instrument(self) -> "AbstractInstrument":
         """The instrument it tells of, not yet open.
@@ -121,6 +116,14 @@ class ChipFile:
             return load_instrument(self.instrument["kind"], own, Path(self.instrument["folder"]))
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from None
+
+
+def check_fits(table: dict[str, Any], task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
+    """Raises: ValueError: if a chip has other inputs or outputs than a task."""
+    for name, theirs in (("inputs", list(input_shape)), ("outputs", n_outputs)):
+        mine = table.get(name, theirs)
+        if mine != theirs:
+            raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: mend it, or take another task")
 
 
 def read_chip_file(path: Path) -> ChipFile:
@@ -158,15 +161,29 @@ def read_chip_file(path: Path) -> ChipFile:
     )
 
 
-def chip_settings(file: ChipFile, *, simulate: bool) -> dict[str, Any]:
-    """The settings of a run on the chip of a file: the real one if the file says where it is, or a simulated one."""
-    if simulate or file.instrument is None:
-        return file.chip
+def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any]:
+    """The settings of a run on the chips of some files: the real ones if the files say where they are, or simulated.
+
+    Args:
+        files: one, or those of a fleet, whose network is that of the first.
+        simulate: whether chips are simulated, wherever they are.
+
+    Raises:
+        ValueError: if several files do not all say where their chips are.
+    """
+    first = files[0]
+    if len(files) == 1 and (simulate or first.instrument is None):
+        return first.chip
+    for file in files:
+        if simulate or file.instrument is None:
+            why = "--simulate" if simulate else f"{file.path} has no [instrument]"
+            raise ValueError(f"a fleet is of real chips, and {why}: give one chip file, and --replicas for several")
     # What is imperfect about a real chip is the chip's own affair.
-    network = {name: value for name, value in file.chip.items() if name != "imperfect"}
+    network = {name: value for name, value in first.chip.items() if name != "imperfect"}
     described = "hidden" in network or "channels" in network
-    start = {"start": "network"} if described and "start" not in file.instrument else {}
-    return network | {"instrument": file.instrument | start}
+    start = {"start": "network"} if described else {}
+    tables = tuple(start | (file.instrument or {}) | file.shapes for file in files)
+    return network | {"instrument": tables[0] if len(files) == 1 else tables}
 
 
 def _instrument(given: _Instrument | None, folder: Path) -> dict[str, Any] | None:

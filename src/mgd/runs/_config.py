@@ -80,7 +80,10 @@ class RunConfig(BaseModel):
         holdout: the last so many training samples are kept out of training.
         data: folder of the images.
         imperfect: what is imperfect about the chips.
-        instrument: the table of a chip file that says where a real chip is; None for simulated ones.
+        fleet: whether several chips train one set of parameters ("shared") or each its own ("own").
+        record: file to record all exchanges with the chip in, for `mgd replay`; of several, the start of their names.
+        instrument: the table of a chip file that says where a real chip is, or those of several; None for simulated
+            ones.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -115,9 +118,11 @@ class RunConfig(BaseModel):
     log_every: Positive | None = None
     holdout: Positive | None = None
     data: str | None = None
+    fleet: Literal["shared", "own"] | None = None
+    record: str | None = None
     # A table, which in TOML comes after all that is none.
     imperfect: Imperfections | None = None
-    instrument: dict[str, Any] | None = None
+    instrument: dict[str, Any] | tuple[dict[str, Any], ...] | None = None
 
     @field_validator("imperfect")
     @classmethod
@@ -167,13 +172,20 @@ class RunConfig(BaseModel):
         return cls.of(merged(settings, changes or {}, chip)) if changes or chip else config
 
     @property
+    def instruments(self) -> tuple[dict[str, Any], ...]:
+        """The tables of all real chips; none if chips are simulated."""
+        if self.instrument is None:
+            return ()
+        return (self.instrument,) if isinstance(self.instrument, dict) else self.instrument
+
+    @property
     def method(self) -> str:
         """The algorithm and its perturbation, for people."""
         return ", ".join(name for name in (self.algorithm, self.perturbation) if name)
 
     def identity(self) -> str:
         """A digest of all that the outcome depends on: two runs with the same one give the same bits."""
-        text = self.model_copy(update={"data": None, "instrument": None}).toml()
+        text = self.model_copy(update={"data": None, "record": None, "instrument": None}).toml()
         return hashlib.sha256(text.encode()).hexdigest()
 
     def toml(self) -> str:

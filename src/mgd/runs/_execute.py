@@ -88,19 +88,19 @@ def resume(folder: Path, *, on_progress: OnProgress = lambda session: None) -> P
     config = resolve(read_config(folder))
     with only_writer(folder):
         if not is_finished(folder):
-            with _ready(config, build_task(config)) as (session, hardware):
+            with _ready(config, build_task(config), folder) as (session, hardware):
                 session.snapshot = read_checkpoint(folder, session.snapshot, config.identity()) or session.snapshot
                 _run(session, hardware, config, folder, on_progress)
     return folder
 
 
 @contextmanager
-def _ready(config: RunConfig, task: Task) -> Iterator[tuple[Session, Hardware | None]]:
+def _ready(config: RunConfig, task: Task, folder: Path | None = None) -> Iterator[tuple[Session, Hardware | None]]:
     """A session at its start; of a real chip, with the chip open, which is safe again when the body is left."""
-    if config.instrument is None:
+    if not config.instruments:
         yield make_session(config, task), None
         return
-    with opened_hardware(config, task) as hardware:
+    with opened_hardware(config, task, folder) as hardware:
         yield hardware.session, hardware
 
 
@@ -142,7 +142,7 @@ def _run(session: Session, hardware: Hardware | None, config: RunConfig, folder:
             checkpointed()
         _finish(session, config, folder, {} if hardware is None else hardware.summary())
         if hardware is not None:
-            hardware.finished(folder)
+            hardware.finished()
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise RunError(
@@ -189,9 +189,9 @@ def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
         "replicas": session.n_replicas,
         "batch": session.batch,
         "seed": config.seed,
-        "accuracy": _number(np.mean(np.asarray(result.accuracy))),
+        "accuracy": _mean(result.accuracy),
         "accuracy_per_replica": accuracy,
-        "cost": _number(np.mean(np.asarray(result.cost))),
+        "cost": _mean(result.cost),
         "held_out_accuracy_per_replica": _held_out(session),
         "solved_accuracy": session.task.solved_accuracy,
         "solved_fraction": _number(np.mean(np.asarray(result.solved))),
@@ -205,6 +205,12 @@ def _held_out(session: Session) -> list[float | None] | None:
     """The accuracy of each replica on the samples held out of training, if there are any."""
     accuracy = session.held_out()
     return None if accuracy is None else [_number(a) for a in np.asarray(accuracy)]
+
+
+def _mean(values: Any) -> float | None:
+    """Over the replicas that have one: a chip of a fleet that was dropped, or gives no outputs, has none."""
+    known = np.asarray(values)[~np.isnan(np.asarray(values))]
+    return float(known.mean()) if known.size else None
 
 
 def _number(value: Any) -> float | None:

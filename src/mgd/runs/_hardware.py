@@ -1,8 +1,11 @@
 """A run on a real chip: the instrument it opens, the costs and diagnostics it keeps, and a watch on silence."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import astuple, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,70 +13,101 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from .._errors import RunError
+from .._errors import MgdWarning, RunError
 from .._train import Session
 from ..algorithm import Algorithm
 from ..chips import AbstractChip
 from ..datasets import Task
-from ..engines import Instrumented, Options
-from ..instruments import Guarded, load_instrument, opened
+from ..engines import Fleet, Instrumented, Options
+from ..instruments import Guarded, Identity, Limits, Recorder, load_instrument, opened
+from ..instruments._absent import Absent
 from ._build import build_algorithm, build_chip, build_cost
 from ._calibrated import calibration_file, check_calibration, noise_of_cost
+from ._chip_file import check_fits
 from ._config import RunConfig
 from ._journal import Journal
 from ._monitor import Monitor, all_warnings
 from ._replace import replace_file
 from ._watchdog import watchdog
 
-INSTRUMENT = "instrument.json"
+INSTRUMENT, DROPPED = "instrument.json", "dropped.json"
 # Where nothing is said, parameters start within this part of their range, about its middle.
 _START = 0.1
 
 
-class Hardware:
-    """A session on an open chip, and what it leaves in the run directory beside all that other runs leave.
+@dataclass(frozen=True)
+class Member:
+    """One chip of a run, and what is kept of it.
 
-    Args:
-        config: resolved settings, with an instrument.
-        task: what is learnt.
-        instrument: open.
+    Attributes:
+        engine: measures it.
+        identity: who answered when it was opened.
+        journal: its costs since the last checkpoint.
+        monitor: its diagnostics.
+        calibration: the id and the file of the one that is used; None if none is.
     """
 
-    def __init__(self, config: RunConfig, task: Task, instrument: Guarded):
-        common = _common(config)
+    engine: Instrumented
+    identity: Identity
+    journal: Journal
+    monitor: Monitor
+    calibration: dict[str, str] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What instrument.json says of it."""
+        instrument = self.engine.bench.instrument
+        return {
+            "identity": astuple(self.identity),
+            "serial": self.identity.serial,
+            "address": instrument.address,
+            "calibration": self.calibration,
+            "low": instrument.limits.low.tolist(),
+            "high": instrument.limits.high.tolist(),
+            "unit": instrument.limits.unit,
+            "own_line": instrument.own_line,
+        }
+
+
+class Hardware:
+    """A session on open chips, and what it leaves in the run directory beside all that other runs leave.
+
+    Args:
+        config: resolved settings, with an instrument or several.
+        task: what is learnt.
+        instruments: open.
+        dropped: chips of a fleet that were dropped before, and at which step.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        task: Task,
+        instruments: Sequence[Guarded],
+        dropped: Mapping[int, int] | None = None,
+    ):
+        self._model = _model(config, task)
         algorithm = build_algorithm(config)
         if not isinstance(algorithm, Algorithm):
             raise ValueError("backprop needs a model of the chip, which an instrument is not: train it with --simulate")
-        self.identity = instrument.identify()
-        self.calibration = check_calibration(config.instrument or {}, self.identity, instrument.n_params)
-        noise = None if self.calibration is None else noise_of_cost(self.calibration)
-        self.monitor = Monitor(instrument.n_params, algorithm, noise)
-        self._config, self._folder, self._journal = config, Path(), Journal(config.identity())
-        options = Options(
-            saturate=common["at_limit"] == "saturate",
-            test_samples=common["test_samples"],
-            give_up_seconds=common["give_up_seconds"],
-            keep=self._journal.keep,
-            replay=self._journal,
-            watch=self.monitor.watch,
-        )
-        model = build_chip(config, task) if common["start"] == "network" else None
-        start = parameters_at_start(common["start"], config, model, instrument)
-        self.engine = Instrumented(
-            instrument, algorithm, start, cost=build_cost(config), batch=config.batch or 1, options=options
-        )
+        self._folder: Path | None = None
+        self.members = [self._member(config, algorithm, each, chip) for chip, each in enumerate(instruments)]
+        engines = [member.engine for member in self.members]
+        self.fleet = None
+        if len(engines) > 1:
+            self.fleet = Fleet(engines, trained=config.fleet or "shared", on_drop=self._dropped)
+            self.fleet.dropped.update(dropped or {})
         self.session = Session(
-            model,
+            self._model,
             task,
             algorithm,
             n_steps=config.steps or 1,
             n_replicas=config.replicas or 1,
             batch=config.batch or 1,
             key=jax.random.key(config.seed or 0),
-            engine=self.engine,
+            engine=self.fleet or engines[0],
             log_every=config.log_every,
         )
-        self.session.figures = self.monitor.figures
+        self.session.figures = self.members[0].monitor.figures
 
     @contextmanager
     def recorded(self, folder: Path) -> Iterator[Callable[[], None]]:
@@ -82,76 +116,158 @@ class Hardware:
         Raises:
             RunError: if the run was made on another chip.
         """
-        self._check_same(folder)
-        self._journal.open(folder)
-        self.monitor.begin(folder, self.session.snapshot.step)
         self._folder = folder
+        self._check_same(folder)
+        for member in self.members:
+            member.journal.open(folder)
+            member.monitor.begin(folder, self.session.snapshot.step)
 
         def checkpointed() -> None:
-            self._journal.begin(self.session.snapshot.step)
-            self.monitor.write(folder, self.session.snapshot.step, self._tally())
+            step = self.session.snapshot.step
+            for member in self.members:
+                member.journal.begin(step)
+                member.monitor.write(folder, step, _tally([member]))
 
         try:
-            with watchdog(self.engine.bench):
+            # A fleet watches its chips itself.
+            with watchdog(self.members[0].engine.bench) if self.fleet is None else nullcontext():
                 yield checkpointed
         finally:
-            self._journal.close()
+            for member in self.members:
+                member.journal.close()
 
-    def finished(self, folder: Path) -> None:
+    def finished(self) -> None:
         """Takes away what only an unfinished run needs."""
-        self._journal.remove()
+        for member in self.members:
+            member.journal.remove()
 
     def summary(self) -> dict[str, Any]:
-        """What a summary says of the chip."""
-        told = {"calibration": self._calibration(), "warnings": all_warnings(self._folder)}
-        return {"instrument": str(self.identity), **told, **self._tally()}
+        """What a summary says of the chips."""
+        found: dict[str, Any] = {"instrument": ", ".join(str(member.identity) for member in self.members)}
+        if self.fleet is not None:
+            found["fleet"] = self.fleet.trained
+            found["dropped"] = {str(chip): step for chip, step in self.fleet.dropped.items()}
+        used = [member.calibration for member in self.members]
+        found["calibration"] = used[0] if self.fleet is None else used
+        found["warnings"] = [] if self._folder is None else all_warnings(self._folder)
+        return found | _tally(self.members)
 
-    def _calibration(self) -> dict[str, str] | None:
-        """Which calibration is used, as it is written down."""
-        path = calibration_file(self._config.instrument or {})
-        return None if self.calibration is None else {"id": self.calibration.id, "file": str(path)}
-
-    def _tally(self) -> dict[str, int]:
-        return {"recoveries": self.engine.bench.recoveries, "skipped": self.engine.skipped}
+    def _member(self, config: RunConfig, algorithm: Algorithm, instrument: Guarded, chip: int) -> Member:
+        common = _common(config.instruments[chip])
+        several = len(config.instruments) > 1
+        journal = Journal(config.identity(), name=f"costs.{chip}" if several else "costs")
+        calibration = check_calibration(common, instrument.identify(), instrument.n_params)
+        noise = None if calibration is None else noise_of_cost(calibration)
+        monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip if several else None)
+        options = Options(
+            saturate=common["at_limit"] == "saturate",
+            test_samples=common["test_samples"],
+            give_up_seconds=common["give_up_seconds"],
+            keep=journal.keep,
+            replay=journal,
+            watch=monitor.watch,
+        )
+        start = parameters_at_start(common["start"], config.seed or 0, chip, self._model, instrument)
+        engine = Instrumented(
+            instrument, algorithm, start, cost=build_cost(config), batch=config.batch or 1, options=options
+        )
+        used = None if calibration is None else {"id": calibration.id, "file": str(calibration_file(common))}
+        return Member(engine, engine.bench.recognise(), journal, monitor, used)
 
     def _check_same(self, folder: Path) -> None:
         path = folder / INSTRUMENT
-        mine = {"identity": str(self.identity), "serial": self.identity.serial, "calibration": self._calibration()}
+        mine = [member.as_dict() for member in self.members]
         if not path.exists():
             replace_file(path, (json.dumps(mine, indent=2) + "\n").encode())
             return
-        before = json.loads(path.read_text(encoding="utf-8"))
-        if before["serial"] != mine["serial"]:
-            raise RunError(
-                f"{folder} was begun on the chip with serial {before['serial']!r}, and {mine['serial']!r} answers: "
-                "connect that chip, or start a run of its own"
-            )
-        used, found = ((one["calibration"] or {}).get("id") for one in (before, mine))
-        if used != found:
-            raise RunError(
-                f"{folder} was begun with the calibration {used}, and {mine['calibration']} is there now: put that one "
-                "back, or start a run of its own"
-            )
+        for before, now in zip(json.loads(path.read_text(encoding="utf-8")), mine, strict=True):
+            if before["serial"] != now["serial"]:
+                raise RunError(
+                    f"{folder} was begun on the chip with serial {before['serial']!r}, and {now['serial']!r} answers "
+                    f"at {now['address']}: connect that chip, or start a run of its own"
+                )
+            used, found = ((one["calibration"] or {}).get("id") for one in (before, now))
+            if used != found:
+                raise RunError(
+                    f"{folder} was begun with the calibration {used}, and {now['calibration']} is there now: put that "
+                    "one back, or start a run of its own"
+                )
+
+    def _dropped(self, chip: int, step: int, why: str) -> None:
+        """Says so, and writes it down before anything is made of it."""
+        member = self.members[chip]
+        warnings.warn(
+            f"chip {chip} ({member.identity}) is dropped at step {step}: {why}; the others go on",
+            MgdWarning,
+            stacklevel=2,
+        )
+        assert self._folder is not None
+        path = self._folder / DROPPED
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        replace_file(path, (json.dumps(found | {str(chip): [step, why]}, indent=2) + "\n").encode())
+
+
+def _tally(members: Sequence[Member]) -> dict[str, int]:
+    return {
+        "recoveries": sum(member.engine.bench.recoveries for member in members),
+        "skipped": sum(member.engine.skipped for member in members),
+    }
 
 
 @contextmanager
-def opened_hardware(config: RunConfig, task: Task) -> Iterator[Hardware]:
-    """Opens the instrument of resolved settings; however the body is left, the chip is put in its safe state.
+def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -> Iterator[Hardware]:
+    """Opens the instruments of resolved settings; however the body is left, each chip is put in its safe state.
+
+    Args:
+        config: the settings.
+        task: what is learnt.
+        folder: of a run that goes on: chips that were dropped from it are not opened again.
 
     Raises:
-        HardwareError: if it cannot be opened, is another chip, or is in use.
-        ValueError: if its settings are wrong.
+        HardwareError: if one cannot be opened, is another chip, or is in use.
+        ValueError: if settings are wrong.
     """
-    common = _common(config)
-    own = {name: value for name, value in (config.instrument or {}).items() if name not in common}
-    instrument = load_instrument(common["kind"], own, Path(common["folder"]))
-    with opened(instrument, serial=common["serial"]) as guarded:
-        yield Hardware(config, task, guarded)
+    dropped = {} if folder is None else _read_dropped(folder)
+    with ExitStack() as stack:
+        instruments = []
+        for chip, table in enumerate(config.instruments):
+            if folder is not None and chip in dropped:
+                instruments.append(Guarded(_absent(folder, chip)))
+                continue
+            common = _common(table)
+            check_fits(table, config.task, task.input_shape, task.n_outputs)
+            own = {name: value for name, value in table.items() if name not in common}
+            instrument = load_instrument(common["kind"], own, Path(common["folder"]))
+            if config.record is not None:
+                instrument = Recorder(instrument, next(fresh_recordings(config, chip)))
+            instruments.append(stack.enter_context(opened(instrument, serial=common["serial"])))
+        yield Hardware(config, task, instruments, dropped)
 
 
-def _common(config: RunConfig) -> dict[str, Any]:
+def _read_dropped(folder: Path) -> dict[int, int]:
+    """The chips that were dropped from a run, and at which step."""
+    path = folder / DROPPED
+    if not path.exists():
+        return {}
+    return {int(chip): step for chip, (step, _) in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def _absent(folder: Path, chip: int) -> Absent:
+    told = json.loads((folder / INSTRUMENT).read_text(encoding="utf-8"))[chip]
+    limits = Limits(np.asarray(told["low"], np.float32), np.asarray(told["high"], np.float32), told["unit"])
+    return Absent(Identity(*told["identity"]), told["address"], limits, own_line=told["own_line"])
+
+
+def fresh_recordings(config: RunConfig, chip: int) -> Iterator[Path]:
+    """Files to record a chip's exchanges in, that are not there yet: the first is that of a run made in one go."""
+    assert config.record is not None
+    of_chip = config.record + (f".{chip}" if len(config.instruments) > 1 else "")
+    every = (Path(of_chip + (f".{again}" if again else "")) for again in count())
+    return (path for path in every if not path.exists())
+
+
+def _common(given: dict[str, Any]) -> dict[str, Any]:
     """What is common to instruments of every kind, with defaults."""
-    given = config.instrument or {}
     defaults = {
         "kind": None,
         "folder": ".",
@@ -161,16 +277,25 @@ def _common(config: RunConfig) -> dict[str, Any]:
         "give_up_seconds": 30.0,
         "test_samples": 500,
         "calibration": None,
+        "inputs": None,
+        "outputs": None,
     }
     return {name: given.get(name, default) for name, default in defaults.items()}
 
 
+def _model(config: RunConfig, task: Task) -> AbstractChip | None:
+    """The network that the chip file describes, if a chip starts as it would."""
+    if any(_common(table)["start"] == "network" for table in config.instruments):
+        return build_chip(config, task)
+    return None
+
+
 def parameters_at_start(
-    given: str | float | None, config: RunConfig, model: AbstractChip | None, instrument: Guarded
+    given: str | float | None, seed: int, chip: int, model: AbstractChip | None, instrument: Guarded
 ) -> Float[np.ndarray, " p"]:
     """The parameters at the start: the network's own, the instrument's own, or uniform about the middle."""
-    chip_key, _ = jax.random.split(jax.random.fold_in(jax.random.key(config.seed or 0), 0))
-    if model is not None:
+    chip_key, _ = jax.random.split(jax.random.fold_in(jax.random.key(seed), chip))
+    if given == "network" and model is not None:
         if model.n_params != instrument.n_params:
             raise ValueError(
                 f"the network of the chip file has {model.n_params} parameters and the chip {instrument.n_params}: "
@@ -182,5 +307,5 @@ def parameters_at_start(
         return np.asarray(own, np.float32)
     limits = instrument.limits
     middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
-    spread = half * _START if given is None else np.full_like(half, given)
+    spread = half * _START if given is None else np.full_like(half, float(given))
     return middle + spread * np.asarray(jax.random.uniform(chip_key, middle.shape, minval=-1.0, maxval=1.0))

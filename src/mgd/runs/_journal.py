@@ -28,9 +28,11 @@ class Journal:
 
     Args:
         settings: a digest of the run's settings, in hexadecimal.
+        name: what its files are named after.
     """
 
-    def __init__(self, settings: str):
+    def __init__(self, settings: str, *, name: str = "costs"):
+        self._name = name
         self._folder, self._header = Path(), _MAGIC + bytes.fromhex(settings)[:8]
         self._file = None
         self._kept: Iterator[float] = iter(())
@@ -47,7 +49,7 @@ class Journal:
             RunError: if the file belongs to other settings.
         """
         self.close()
-        path = self._folder / f"costs-{step}.journal"
+        path = self._folder / f"{self._name}-{step}.journal"
         content = path.read_bytes() if path.exists() else b""
         if content and content[: len(self._header)] != self._header:
             raise RunError(f"{path} does not belong to this run's settings: delete it to go on from the checkpoint")
@@ -59,7 +61,7 @@ class Journal:
             self._file.seek(whole)
         else:
             self._file.write(self._header)
-        for old in self._folder.glob("costs-*.journal"):
+        for old in self._folder.glob(f"{self._name}-*.journal"):
             if old != path:
                 old.unlink()
 
@@ -95,7 +97,7 @@ class Journal:
     def remove(self) -> None:
         """Takes the file away, when the run is finished."""
         self.close()
-        for path in self._folder.glob("costs-*.journal"):
+        for path in self._folder.glob(f"{self._name}-*.journal"):
             path.unlink()
 
 

@@ -39,9 +39,11 @@ class Monitor:
         n_params: P.
         algorithm: of the run.
         noise: σ of one measured cost, where it was calibrated.
+        chip: which of a fleet it watches; None for a chip alone.
     """
 
-    def __init__(self, n_params: int, algorithm: Algorithm, noise: float | None = None):
+    def __init__(self, n_params: int, algorithm: Algorithm, noise: float | None = None, *, chip: int | None = None):
+        self._chip = {} if chip is None else {"chip": chip}
         times, interval = algorithm.time_constants, algorithm.interval
         self._interval, self._tau_x, self._turn = interval, times.tau_x, turn_of(algorithm, n_params)
         self._halves, self.why_no_angle = _halves(algorithm, n_params)
@@ -89,7 +91,8 @@ class Monitor:
 
     def write(self, folder: Path, step: int, tally: dict[str, int]) -> None:
         """Appends a line, and warns of what is new in it."""
-        line: dict[str, Any] = {"step": step, "time": round(time.time(), 3), **tally, **self.figures()}
+        line: dict[str, Any] = {"step": step, "time": round(time.time(), 3), **self._chip, **tally}
+        line |= self.figures()
         if self.why_no_angle:
             line["no_observed_angle"] = self.why_no_angle
         if self._restarted:
@@ -102,7 +105,7 @@ class Monitor:
         with (folder / DIAGNOSTICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n")
         for text in fresh:
-            warnings.warn(text, MgdWarning, stacklevel=2)
+            warnings.warn(text if not self._chip else f"chip {self._chip['chip']}: {text}", MgdWarning, stacklevel=2)
 
     def _take_in(self) -> None:
         """Hands on what waits."""

@@ -101,8 +101,9 @@ def resolve(config: RunConfig) -> RunConfig:
     elif "channels" in given:
         settings.pop("hidden", None)
         settings["cost"] = "cross-entropy"
-    if "instrument" in given:
-        settings["replicas"] = 1
+    if chips := len(config.instruments):
+        settings["replicas"] = chips
+        settings |= {"fleet": "shared"} if chips > 1 else {}
     resolved = RunConfig.of(settings | given)
     if resolved.imperfect is None:
         return resolved

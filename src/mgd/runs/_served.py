@@ -25,7 +25,7 @@ def serve_chip(file: ChipFile, host: str, port: int, seed: int | None, announce:
         host: whose address is listened at.
         port: 0 for any that is free.
         seed: of the piece, its noise and the faults; by default the file's.
-        announce: told in one line what is served where, once it is.
+        announce: told in one line what is served where, once it is; and at the end, what there was.
 
     Raises:
         ValueError: if the file does not say all of the network.
@@ -41,7 +41,9 @@ def serve_chip(file: ChipFile, host: str, port: int, seed: int | None, announce:
         what = f"{file.name} ({_sizes(file)}, {speaker.piece.n_params} parameters, serial {serial})"
         announce(f"serving {what} at TCPIP0::{host}::{at}::SOCKET")
 
-    serve(speaker, settings, host, port, say)
+    messages, faults = serve(speaker, settings, host, port, say)
+    counted = "".join(f", {n} {fault}" for fault, n in sorted(faults.items()))
+    announce(f"served {messages} messages, {speaker.refused} commands refused, {sum(faults.values())} faults{counted}")
 
 
 def make_speaker(file: ChipFile, settings: ServeSettings) -> Speaker:

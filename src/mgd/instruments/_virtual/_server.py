@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import signal
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
@@ -54,11 +55,17 @@ class Server:
     Args:
         speaker: the chip.
         settings: of the wire.
+
+    Attributes:
+        faults: how many of each there were.
+        messages: how many came.
     """
 
     def __init__(self, speaker: Speaker, settings: ServeSettings):
         self._speaker, self._faults = speaker, Faults(settings)
         self._late_seconds = settings.late_seconds
+        self.faults: Counter[str] = Counter()
+        self.messages = 0
         self._one_at_a_time = asyncio.Lock()
         self._connections: set[asyncio.Task] = set()
 
@@ -122,6 +129,8 @@ class Server:
     async def _deal_with(self, units: list[bytes], binary: bool, writer: asyncio.StreamWriter) -> tuple[bool, bool]:
         """One message; whether the connection is still there, and whether its numbers are blocks."""
         fault = self._faults.draw()
+        self.messages += 1
+        self.faults.update([fault] if fault else [])
         if fault == "drop":
             return True, binary
         if fault == "disconnect before":
@@ -140,10 +149,14 @@ class Server:
         return True, binary
 
 
-def serve(speaker: Speaker, settings: ServeSettings, host: str, port: int, announce: Callable[[int], None]) -> None:
-    """Serves a chip until SIGTERM or Ctrl-C; see `Server.run`."""
+def serve(
+    speaker: Speaker, settings: ServeSettings, host: str, port: int, announce: Callable[[int], None]
+) -> tuple[int, dict[str, int]]:
+    """Serves a chip until SIGTERM or Ctrl-C; see `Server.run`.
 
-    async def run() -> None:
-        await Server(speaker, settings).run(host, port, announce)
-
-    asyncio.run(run())
+    Returns:
+        How many messages came, and how many faults of each kind there were.
+    """
+    server = Server(speaker, settings)
+    asyncio.run(server.run(host, port, announce))
+    return server.messages, dict(server.faults)

@@ -46,11 +46,15 @@ class Speaker:
         serial: its serial number.
         inputs: shape of one input.
         outputs: how many.
+
+    Attributes:
+        refused: commands that were.
     """
 
     def __init__(self, piece: Simulated, *, serial: str, inputs: tuple[int, ...], outputs: int):
         self.piece, self.serial, self.inputs, self.outputs = piece, serial, inputs, outputs
         self._errors: deque[tuple[int, str]] = deque()
+        self.refused = 0
         self._start()
         self._asked = _spelt(
             {
@@ -98,6 +102,7 @@ class Speaker:
             try:
                 reply = self._carry_out(header, data)
             except Refused as error:
+                self.refused += 1
                 self._queue(error, header)
             else:
                 if reply is not None:

@@ -1,0 +1,248 @@
+"""A fleet: several chips behind I/O, measured at the same time, that train one set of parameters or each its own."""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .._counter import Counter
+from .._errors import HardwareError
+from ..algorithm import Algorithm, State
+from ._data import Data
+from ._instrument import Instrumented, one_progress, one_state
+from ._replicas import Progress
+
+# How often a chip that is being waited for is looked at, and how much longer than its own patience it is given.
+_LOOK_SECONDS, _PATIENCE = 0.2, 2.0
+
+Trained = Literal["shared", "own"]
+OnDrop = Callable[[int, int, str], None]
+
+
+class Fleet:
+    r"""Trains N chips together, each on a thread of its own.
+
+    *shared*: one θ. Each chip r measures a whole window with perturbations and samples of its own seeds, and
+
+    $$G = \frac1{|A|} \sum_{r \in A} G_r$$
+
+    over the chips A that lived to the window's end is what θ is updated by, on all of them. Whoever knows the seeds
+    needs of another chip only its costs; the noise in G falls as in a window |A| times as long.
+
+    *own*: N runs side by side, of N chips that need not be alike but in their number of parameters.
+
+    A chip that gives no good answer for its `give_up_seconds` is dropped, with what it measured of the window it was
+    in, and the others go on. The run ends when none is left.
+
+    Args:
+        members: the chips, each with its options; all of the same algorithm.
+        trained: "shared" or "own".
+        on_drop: told which chip was dropped, at which step, and why, before anything is made of it.
+
+    Attributes:
+        dropped: which chips are, and from which step on; a run that goes on from before may say so beforehand.
+
+    Raises:
+        ValueError: if the chips differ in their number of parameters, no θ is within the limits of all, or an algorithm
+            without windows is to share one.
+    """
+
+    name: ClassVar[str] = "instrument"
+
+    def __init__(
+        self,
+        members: Sequence[Instrumented],
+        *,
+        trained: Trained = "shared",
+        on_drop: OnDrop = lambda chip, step, why: None,
+    ):
+        first = members[0]
+        self.members, self.trained, self.algorithm = list(members), trained, first.algorithm
+        self.n_params, self.n_chips = first.n_params, len(members)
+        self.dropped: dict[int, int] = {}
+        self._on_drop = on_drop
+        sizes = [member.n_params for member in members]
+        if len(set(sizes)) > 1:
+            raise ValueError(f"the chips of a fleet must have as many parameters each, got {sizes}")
+        if trained == "shared":
+            self._limits = _common_limits(members)
+            if not self.algorithm.integrator.resets:
+                raise ValueError(
+                    "chips that share their parameters need windows, which the analog algorithm has not: "
+                    'take algorithm = "discrete", or let each train its own'
+                )
+        for member in members[1:]:
+            member.share_program(first)
+        self._hands = [_Hand() for _ in members]
+
+    @property
+    def stride(self) -> int:
+        """The number of timesteps at whose multiples it may be stopped."""
+        return self.algorithm.interval if self.trained == "shared" else 1
+
+    def living(self, step: int) -> list[int]:
+        """The chips that are not dropped by then."""
+        return [chip for chip in range(self.n_chips) if self.dropped.get(chip, step + 1) > step]
+
+    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+        """The start of the run; replica r is chip r.
+
+        Raises:
+            ValueError: if another number is asked for, or the parameters do not fit.
+            LimitError: if a start is outside its limits.
+        """
+        if n_replicas != self.n_chips:
+            raise ValueError(f"a fleet of {self.n_chips} chips is as many replicas, got {n_replicas}")
+        states = []
+        for chip, member in enumerate(self.members):
+            if self.trained == "shared":
+                member.start = self.members[0].start
+            states.append(one_state(member.init(1, key=key, replica=chip)))
+        return _together(states)
+
+    def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
+        """The run after `n_steps` more timesteps.
+
+        Raises:
+            HardwareError: if no chip is left.
+            LimitError: if a parameter would leave its limits; nothing is sent.
+        """
+        states = _apart(progress, self.n_chips)
+        if self.trained == "own":
+            return _together(self._each(data, states, n_steps))
+        for _ in range(n_steps // self.stride):
+            states = self._window(data, states)
+        return _together(states)
+
+    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " chip"], Float[Array, " chip"]]:
+        """Accuracy and mean cost of each chip; NaN for those that are dropped."""
+        states = _apart(progress, self.n_chips)
+        found = self._all(lambda chip: self.members[chip].evaluate(one_progress(states[chip]), data), states)
+        values = np.full((2, self.n_chips), np.nan, np.float32)
+        for chip, (accuracy, cost) in found.items():
+            values[:, chip] = accuracy[0], cost[0]
+        return jnp.asarray(values[0]), jnp.asarray(values[1])
+
+    def _each(self, data: Data, states: list[State], n_steps: int) -> list[State]:
+        """Each chip's own run; a chip that is dropped stays where it was but for the clock."""
+        found = self._all(lambda chip: self.members[chip].advance(data, one_progress(states[chip]), n_steps), states)
+        clock = one_state(next(iter(found.values()))).clock
+        return [
+            one_state(found[chip]) if chip in found else states[chip].with_clock(clock) for chip in range(self.n_chips)
+        ]
+
+    def _window(self, data: Data, states: list[State]) -> list[State]:
+        """One window of a shared θ."""
+
+        def measure(chip: int) -> Float[np.ndarray, " p"]:
+            member = self.members[chip]
+            member.advance(data, one_progress(states[chip]), self.stride)
+            assert member.told is not None
+            return np.asarray(member.told.gradient)
+
+        found = self._all(measure, states)
+        # In the order of the chips, whichever came first: so that a run is the same however the threads went.
+        gradient = jnp.asarray(np.mean([found[chip] for chip in sorted(found)], axis=0, dtype=np.float32))
+        saturate = any(member.options.saturate for member in self.members)
+        concluded = _conclude(self.algorithm, states[0], gradient, self._limits if saturate else None)
+        return [
+            State(concluded.clock, concluded.theta, concluded.gradient, each.baseline, concluded.optimizer, each.seeds)
+            for each in states
+        ]
+
+    def _all(self, work: Callable[[int], Any], states: list[State]) -> dict[int, Any]:
+        """The same of every living chip at once; those that fail are dropped.
+
+        Raises:
+            HardwareError: if none is left.
+        """
+        step = int(states[0].clock.step)
+        waiting: dict[Future, int] = {self._hands[chip].do(partial(work, chip)): chip for chip in self.living(step)}
+        found, last = {}, None
+        while waiting:
+            done, _ = wait(waiting, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                chip = waiting.pop(future)
+                try:
+                    found[chip] = future.result()
+                except (HardwareError, OSError) as error:
+                    last = error
+                    self._drop(chip, step, str(error))
+            for future, chip in list(waiting.items()):
+                bench = self.members[chip].bench
+                if (silence := bench.silence()) > _PATIENCE * bench.give_up_seconds:
+                    del waiting[future]
+                    last = HardwareError(f"{bench.instrument.address} has not answered for {silence:.0f} s")
+                    self._drop(chip, step, str(last))
+                    self._hands[chip] = _Hand()
+        if not found:
+            raise HardwareError(f"no chip of the fleet is left; the last one: {last}") from last
+        return found
+
+    def _drop(self, chip: int, step: int, why: str) -> None:
+        if chip in self.dropped:  # it lives on in what was kept of it, and there is no more
+            return
+        self.dropped[chip] = step
+        self._on_drop(chip, step, why)
+
+
+class _Hand:
+    """A thread that turns one chip. One whose driver waits for ever does not keep the program from ending."""
+
+    def __init__(self):
+        self._jobs: queue.SimpleQueue[tuple[Future, Callable[[], Any]]] = queue.SimpleQueue()
+        threading.Thread(target=self._turn, daemon=True).start()
+
+    def do(self, job: Callable[[], Any]) -> Future:
+        future: Future = Future()
+        self._jobs.put((future, job))
+        return future
+
+    def _turn(self) -> None:
+        while True:
+            future, job = self._jobs.get()
+            try:
+                future.set_result(job())
+            except BaseException as error:
+                future.set_exception(error)
+
+
+@eqx.filter_jit
+def _conclude(algorithm: Algorithm, state: State, gradient: Array, limits: tuple | None) -> State:
+    def write(theta: Array, delta: Array, *, key: PRNGKeyArray) -> Array:
+        return theta + delta if limits is None else jnp.clip(theta + delta, *limits)
+
+    return algorithm.conclude(state, gradient, write=write)
+
+
+def _common_limits(members: Sequence[Instrumented]) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """The range of a shared θ, a perturbation short of the narrowest limits."""
+    low = np.max([member.room[0] for member in members], axis=0)
+    high = np.min([member.room[1] for member in members], axis=0)
+    if not (low < high).all():
+        worst = int(np.argmax(low - high))
+        raise ValueError(
+            f"no value of parameter {worst} is within the limits of all chips of the fleet ({low[worst]:g} … "
+            f"{high[worst]:g}): leave one out, or let each train its own"
+        )
+    return low, high
+
+
+def _apart(progress: Progress, n_chips: int) -> list[State]:
+    clock, batched = progress.state.clock, progress.state.with_clock(None)
+    return [jax.tree.map(lambda x, chip=chip: x[chip], batched).with_clock(clock) for chip in range(n_chips)]
+
+
+def _together(states: list[State]) -> Progress:
+    clock = states[0].clock
+    batched = jax.tree.map(lambda *x: jnp.stack(x), *(state.with_clock(None) for state in states)).with_clock(clock)
+    none = jnp.zeros(len(states), jnp.uint32)
+    return Progress(batched, None, jnp.zeros(len(states), bool), Counter(none, none))

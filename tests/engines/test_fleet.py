@@ -1,0 +1,184 @@
+"""Fleets: what several chips learn together, and what is left when one dies."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import mgd
+from mgd._errors import HardwareError
+from mgd.engines import Data, Fleet, Instrumented, Options
+from mgd.engines._fleet import Trained
+from mgd.instruments import AbstractInstrument, Guarded, Identity, Limits, Simulated
+
+KEY = jax.random.key(5)
+CHIP = mgd.chips.mlp((2, 2, 1))
+TASK = mgd.datasets.parity(bits=2)
+WIDE = Limits.uniform(9, -100.0, 100.0)
+WINDOWS = mgd.discrete(optimizer=optax.sgd(0.5, 0.9), time_constants=mgd.TimeConstants(tau_p=1, tau_x=4, tau_theta=8))
+START = np.asarray(CHIP.init(key=KEY))
+
+
+class Mortal(AbstractInstrument):
+    """A simulated chip that dies at some measurement."""
+
+    reads, own_line, n_params, limits = "both", True, 9, WIDE
+
+    def __init__(self, number: int, dies_at: int = -1, silently: bool = False):
+        self.inner = Simulated(CHIP, key=jax.random.fold_in(KEY, number), limits=WIDE)
+        self.address, self.measured = f"chip {number}", 0
+        self.dies_at, self.silently = dies_at, silently
+
+    def open(self):
+        self._live()
+
+    def close(self):
+        pass
+
+    def identify(self):
+        return Identity("mgd", "mortal", self.address)
+
+    def set_parameters(self, theta):
+        self._live()
+        self.inner.set_parameters(theta)
+
+    def perturb(self, perturbation):
+        self.inner.perturb(perturbation)
+
+    def present(self, x, target):
+        self.inner.present(x, target)
+
+    def measure_cost(self):
+        self.measured += 1
+        self._live()
+        return self.inner.measure_cost()
+
+    def read_outputs(self):
+        self._live()
+        return self.inner.read_outputs()
+
+    def safe_state(self):
+        pass
+
+    def _live(self):
+        if 0 <= self.dies_at <= self.measured:
+            if self.silently:
+                threading.Event().wait()
+            raise HardwareError("no reply", passing=True)
+
+
+def member(instrument: AbstractInstrument, algorithm=WINDOWS, **options) -> Instrumented:
+    return Instrumented(
+        Guarded(instrument), algorithm, START, cost=CHIP.loss, options=Options(give_up_seconds=0.2, **options)
+    )
+
+
+def fleet(*instruments: AbstractInstrument, trained: Trained = "shared", **more) -> Fleet:
+    return Fleet([member(each) for each in instruments], trained=trained, **more)
+
+
+def train(of: Fleet | Instrumented, n_chips: int, *pieces: int):
+    data, progress = Data.of(TASK.train), of.init(n_chips, key=KEY)
+    for n in pieces:
+        progress = of.advance(data, progress, n)
+    return progress
+
+
+def by_hand(chips: range, n_windows: int) -> np.ndarray:
+    """The same by ask and tell alone: every chip's G from its own seeds, and their mean to the optimizer."""
+    data, states = Data.of(TASK.train), []
+    for chip in chips:
+        _, run_key = jax.random.split(jax.random.fold_in(KEY, chip))
+        states.append(WINDOWS.init(jnp.asarray(START), key=run_key))
+    for _ in range(n_windows):
+        sums = []
+        for state in states:
+            total, cost = jnp.zeros(9), jnp.float32(0)
+            for _ in range(8):
+                for slot in range(int(state.clock.slot), 2):
+                    probe, state = WINDOWS.ask(state, slot=slot)
+                    x, y = data.show(probe.rows(len(data.y), 1))
+                    cost, _ = CHIP.measure(probe.theta, probe.perturbation, x, y, device=None, key=KEY)
+                    before = state
+                    state, info = WINDOWS.tell(state, cost, slot=slot)
+                total = total + WINDOWS._estimate(before, info.modulation)
+            sums.append(total)
+        states = [WINDOWS.conclude(state, sum(sums) / len(sums)) for state in states]
+    return np.asarray(states[0].theta)
+
+
+def test_one_set_of_parameters_follows_the_mean_of_all_chips():
+    progress = train(fleet(Mortal(0), Mortal(1), Mortal(2)), 3, 8, 24)
+    found = np.asarray(progress.state.theta)
+    assert (found == found[0]).all()
+    np.testing.assert_allclose(found[0], by_hand(range(3), 4), rtol=1e-4, atol=1e-5)
+    assert np.abs(found[0] - by_hand(range(2), 4)).max() > 1e-3
+
+
+def test_chips_that_train_their_own_are_so_many_runs_side_by_side():
+    progress = train(fleet(Mortal(0), Mortal(1), trained="own"), 2, 30, 35)
+    for chip in range(2):
+        alone = member(Mortal(chip))
+        data, expected = Data.of(TASK.train), alone.init(1, key=KEY, replica=chip)
+        for n in (30, 35):
+            expected = alone.advance(data, expected, n)
+        assert np.array_equal(progress.state.theta[chip], expected.state.theta[0])
+
+
+@pytest.mark.parametrize("silently", [False, True], ids=["fails", "hangs"])
+def test_a_chip_that_dies_is_dropped_and_the_others_go_on(silently):
+    told = []
+    of = fleet(Mortal(0), Mortal(1, dies_at=13, silently=silently), Mortal(2), on_drop=lambda *what: told.append(what))
+    progress = train(of, 3, 32)
+    # A window of 8 has two presentations, so ten measurements: it lived through one.
+    assert of.dropped == {1: 8}
+    assert [what[:2] for what in told] == [(1, 8)]
+    assert "chip 1 " in told[0][2]
+    lived, after = by_hand(range(3), 1), by_hand(range(3), 4)
+    assert np.abs(np.asarray(progress.state.theta[0]) - after).max() > 1e-4
+    one_window = train(fleet(Mortal(0), Mortal(1), Mortal(2)), 3, 8).state.theta[0]
+    np.testing.assert_allclose(one_window, lived, rtol=1e-4, atol=1e-5)
+    accuracy, cost = of.evaluate(progress, Data.of(TASK.test))
+    assert np.isnan(accuracy).tolist() == [False, True, False]
+    assert np.isnan(cost).tolist() == [False, True, False]
+
+
+def test_when_none_is_left_the_run_ends_with_what_the_last_one_said():
+    with pytest.raises(HardwareError, match="no chip of the fleet is left; the last one: chip . gave no good answer"):
+        train(fleet(Mortal(0, dies_at=5), Mortal(1, dies_at=25)), 2, 80)
+
+
+def test_costs_that_were_kept_stand_for_a_chip_that_is_gone():
+    """The run is the same, though a chip that died in it is not asked again."""
+    kept: dict[int, list[float]] = {0: [], 1: []}
+
+    def keeping(chip: int):
+        return lambda costs: kept[chip].extend(costs.tolist())
+
+    first = Fleet([member(Mortal(0), keep=keeping(0)), member(Mortal(1, dies_at=25), keep=keeping(1))])
+    whole = train(first, 2, 40)
+    assert first.dropped == {1: 16}
+    again = Fleet([member(Mortal(0), replay=iter(kept[0][:31])), member(Mortal(1, dies_at=0), replay=iter(kept[1]))])
+    again.dropped[1] = 16
+    assert np.array_equal(train(again, 2, 40).state.theta, whole.state.theta)
+    assert again.dropped == {1: 16}
+
+
+def test_what_does_not_go_together_is_refused():
+    small = Simulated(mgd.chips.mlp((2, 1, 1)), key=KEY)
+    other = Instrumented(Guarded(small), WINDOWS, np.zeros(5, np.float32), cost=CHIP.loss)
+    with pytest.raises(ValueError, match=r"as many parameters each, got \[9, 5\]"):
+        Fleet([member(Mortal(0)), other])
+    with pytest.raises(ValueError, match="need windows, which the analog algorithm has not"):
+        Fleet([member(Mortal(0), mgd.analog()), member(Mortal(1), mgd.analog())])
+    far = Mortal(1)
+    far.limits = Limits.uniform(9, 200.0, 300.0)
+    with pytest.raises(
+        ValueError, match=r"no value of parameter 0 is within the limits of all chips of the fleet .200.01 … 99.99."
+    ):
+        fleet(Mortal(0), far)
+    with pytest.raises(ValueError, match="a fleet of 2 chips is as many replicas, got 3"):
+        fleet(Mortal(0), Mortal(1)).init(3, key=KEY)

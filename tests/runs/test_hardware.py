@@ -1,0 +1,235 @@
+"""Runs on a chip behind a real socket: what they come to, and what is kept when trainer, server or line die."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+CHIP = "name = 'small'\n[chip]\ninputs = [2]\noutputs = 1\nhidden = [2]\n"
+INSTRUMENT = "[instrument]\nkind = 'scpi'\nresource = '{resource}'\ntimeout_seconds = {timeout}\n{more}\n"
+TRAIN = ("--learning-rate=0.5", "--tau-x=8", "--tau-theta=16", "--amplitude=0.1")
+
+
+@pytest.fixture
+def env(cache_env, tmp_path) -> dict[str, str]:
+    """Processes that share what they compile, and have locks of their own."""
+    return cache_env | {"XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+@pytest.fixture
+def mgd(env):
+    """Runs a command to its end."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "mgd", *map(str, arguments)]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=200)
+
+    return run
+
+
+@pytest.fixture
+def begin(env):
+    """Starts a command; it is killed at the end of the test, if it has not ended."""
+    started: list[subprocess.Popen] = []
+
+    def start(*arguments: object) -> subprocess.Popen:
+        command = [sys.executable, "-m", "mgd", *map(str, arguments)]
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def chip_file(folder: Path, resource: str, *, timeout: float = 5.0, more: str = "") -> Path:
+    path = folder / "bench.toml"
+    path.write_text(CHIP + INSTRUMENT.format(resource=resource, timeout=timeout, more=more))
+    return path
+
+
+def theta_of(run: Path) -> np.ndarray:
+    return load_file(run / "theta.safetensors")["theta"]
+
+
+def kept(run: Path) -> int:
+    """Bytes of costs in the journal, or −1 if there is none yet."""
+    files = list(run.glob("costs-*.journal"))
+    return max((file.stat().st_size for file in files), default=-1)
+
+
+def wait_for(condition, seconds: float = 100.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.01)
+
+
+def test_a_served_chip_is_trained_as_the_simulated_one(serve_process, mgd, tmp_path):
+    served = serve_process(CHIP, "--seed=0")
+    chip = chip_file(tmp_path, served.resource)
+    real = mgd("train", "parity", "--chip", chip, *TRAIN, "--steps=8000", "--out", tmp_path / "real", "--json")
+    assert (real.returncode, real.stderr) == (0, "")
+    simulated = mgd(
+        *("train", "parity", "--chip", chip, "--simulate", *TRAIN, "--steps=8000", "--replicas=1"),
+        *("--out", tmp_path / "simulated", "--json"),
+    )
+    first, second = json.loads(real.stdout), json.loads(simulated.stdout)
+    assert first["counts"] == second["counts"]
+    assert first["accuracy"] == second["accuracy"]
+    assert first["cost"] == pytest.approx(second["cost"], rel=0.05)
+    np.testing.assert_allclose(theta_of(tmp_path / "real"), theta_of(tmp_path / "simulated"), rtol=0.05, atol=0.02)
+    # Which chip it was is on record, and nothing is left that only an unfinished run needs.
+    assert json.loads((tmp_path / "real/instrument.json").read_text())[0]["serial"] == "0"
+    assert not list((tmp_path / "real").glob("costs*"))
+    assert first["instrument"].startswith("mgd,virtual chip,0,")
+
+
+def test_killed_in_mid_window_it_goes_on_to_the_same_bits(serve_process, mgd, begin, tmp_path):
+    served = serve_process(CHIP, "--seed=1")
+    # One measurement at a time, so that a kill falls anywhere in a window.
+    chip = chip_file(tmp_path, served.resource, more="most_together = 1")
+    settings = ("train", "parity", "--chip", chip, *TRAIN, "--steps=3000")
+    assert mgd(*settings, "--out", tmp_path / "whole").returncode == 0
+    run, trainer = tmp_path / "cut", begin(*settings, "--out", tmp_path / "cut")
+    for threshold in (1000, 5000):
+        wait_for(lambda threshold=threshold: kept(run) > threshold or trainer.poll() is not None)
+        assert trainer.poll() is None
+        trainer.send_signal(signal.SIGKILL)
+        trainer.wait()
+        assert (run / "checkpoint.safetensors").exists()
+        trainer = begin("resume", run)
+    said, complaint = trainer.communicate(timeout=200)
+    assert trainer.returncode == 0, complaint
+    assert theta_of(run).tobytes() == theta_of(tmp_path / "whole").tobytes()
+
+
+def test_a_server_that_dies_and_comes_back_leaves_no_trace(serve_process, mgd, begin, tmp_path):
+    served = serve_process(CHIP, "--seed=2")
+    port = int(served.resource.split("::")[2])
+    chip = chip_file(tmp_path, served.resource, timeout=2.0, more="most_together = 1")
+    settings = ("train", "parity", "--chip", chip, *TRAIN, "--steps=3000")
+    assert mgd(*settings, "--out", tmp_path / "whole").returncode == 0
+    run, trainer = tmp_path / "cut", begin(*settings, "--out", tmp_path / "cut", "--json")
+    wait_for(lambda: kept(run) > 2000 or trainer.poll() is not None)
+    served.process.kill()
+    served.process.wait()
+    serve_process(CHIP, "--seed=2", port=port)
+    said, complaint = trainer.communicate(timeout=200)
+    assert trainer.returncode == 0, complaint
+    assert json.loads(said)["recoveries"] >= 1
+    assert theta_of(run).tobytes() == theta_of(tmp_path / "whole").tobytes()
+
+
+def test_a_chip_that_stays_away_ends_the_run_with_code_4_and_it_can_go_on(serve_process, mgd, begin, tmp_path):
+    served = serve_process(CHIP, "--seed=3")
+    port = int(served.resource.split("::")[2])
+    chip = chip_file(tmp_path, served.resource, timeout=0.5, more="most_together = 1\ngive_up_seconds = 1.0")
+    run = tmp_path / "run"
+    trainer = begin("train", "parity", "--chip", chip, *TRAIN, "--steps=3000", "--out", run)
+    wait_for(lambda: kept(run) > 2000 or trainer.poll() is not None)
+    served.process.kill()
+    said, complaint = trainer.communicate(timeout=100)
+    assert (trainer.returncode, said) == (4, "")
+    assert complaint.count("\n") == 1
+    assert complaint.startswith(f"mgd: {served.resource} gave no good answer for 1 s (")
+    assert complaint.endswith("check its power and its line; every measurement made is kept\n")
+    serve_process(CHIP, "--seed=3", port=port)
+    assert mgd("resume", run).returncode == 0
+
+
+def test_sigterm_leaves_the_chip_safe_and_the_run_to_go_on(serve_process, mgd, begin, tmp_path):
+    import socket
+
+    served = serve_process(CHIP, "--seed=4")
+    chip = chip_file(tmp_path, served.resource, more="most_together = 1")
+    run = tmp_path / "run"
+    trainer = begin("train", "parity", "--chip", chip, *TRAIN, "--steps=100000", "--out", run)
+    wait_for(lambda: kept(run) > 2000 or trainer.poll() is not None)
+    with socket.create_connection(("127.0.0.1", int(served.resource.split("::")[2]))) as line, line.makefile() as reply:
+        line.sendall(b"PAR:DATA?\n")
+        assert set(reply.readline().strip().split(",")) != {"0"}
+        trainer.send_signal(signal.SIGTERM)
+        said, complaint = trainer.communicate(timeout=100)
+        assert trainer.returncode == 130
+        assert f"go on with: mgd resume {run}" in complaint
+        line.sendall(b"PAR:DATA?\n")
+        assert set(reply.readline().strip().split(",")) == {"0"}
+
+
+def test_two_trainers_on_one_chip_are_refused(serve_process, mgd, begin, tmp_path):
+    served = serve_process(CHIP, "--seed=5")
+    chip = chip_file(tmp_path, served.resource, more="most_together = 1")
+    run = tmp_path / "run"
+    trainer = begin("train", "parity", "--chip", chip, *TRAIN, "--steps=100000", "--out", run)
+    wait_for(lambda: kept(run) > 0 or trainer.poll() is not None)
+    second = mgd("train", "parity", "--chip", chip, *TRAIN, "--out", tmp_path / "second")
+    assert second.returncode == 4
+    assert second.stderr == (
+        f"mgd: {served.resource} is in use by process {trainer.pid}: two trainers on one chip would undo each "
+        "other's writes; stop that one first\n"
+    )
+    assert not (tmp_path / "second").exists()
+
+
+def test_another_chip_is_refused_before_anything_is_measured(serve_process, mgd, tmp_path):
+    served = serve_process(CHIP, "--seed=6")
+    port = int(served.resource.split("::")[2])
+    chip = chip_file(tmp_path, served.resource)
+    run = tmp_path / "run"
+    assert mgd("train", "parity", "--chip", chip, *TRAIN, "--steps=64", "--out", run).returncode == 0
+    (run / "summary.json").unlink()
+    served.stop()
+    other = serve_process(CHIP, "--seed=7", port=port)
+    said = mgd("resume", run)
+    assert said.returncode == 2
+    assert said.stderr == (
+        f"mgd: {run} was begun on the chip with serial '6', and '7' answers at {other.resource}: connect that chip, "
+        "or start a run of its own\n"
+    )
+    said = mgd("train", "parity", "--chip", chip_file(tmp_path, other.resource, more="serial = '6'"), "--out", "x")
+    assert said.returncode == 4
+    assert "serial '7' answers (mgd,virtual chip,7," in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "arguments", "said"),
+    [
+        ("", ("nist7x7",), "chip.inputs is [2], and nist7x7 has [49]: mend it, or take another task"),
+        ("", ("parity", "--algorithm=backprop"), "backprop needs a model of the chip"),
+        ("", ("parity", "--replicas=3"), "an instrument is one chip: replicas must be 1, got 3"),
+        ("kindd = 'x'", ("parity",), "kindd"),
+        ("at_limit = 'clip'", ("parity",), "at_limit"),
+        ("test_samples = 0", ("parity",), "test_samples"),
+    ],
+)
+def test_what_is_wrong_is_one_line(serve_process, mgd, tmp_path, served_once, more, arguments, said):
+    chip = chip_file(tmp_path, served_once.resource, more=more)
+    done = mgd("train", *arguments, "--chip", chip, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def served_once(serve_process):
+    return serve_process(CHIP, "--seed=8")
+
+
+def test_a_chip_that_is_not_there_is_code_4(mgd, tmp_path):
+    chip = chip_file(tmp_path, "TCPIP0::127.0.0.1::1::SOCKET", timeout=0.5)
+    done = mgd("train", "parity", "--chip", chip, "--out", tmp_path / "run")
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+    assert "TCPIP0::127.0.0.1::1::SOCKET" in done.stderr
+    assert os.listdir(tmp_path) == ["bench.toml"] or not (tmp_path / "run").exists()
