@@ -70,22 +70,24 @@ class Tally:
         self, even: Float[np.ndarray, "k p"], whole: Float[np.ndarray, "k p"], share: Float[np.ndarray, " k"]
     ) -> None:
         """Takes windows: the part of G from even perturbations, G, and the even ones' share of all."""
-        w = share[:, None]
-        both = (share > 0) & (share < 1)
-        product, square = np.zeros_like(whole), np.einsum("kp,kp->k", whole, whole)
-        product[both] = even[both] * (whole - even)[both] / (w * (1 - w))[both]
-        counted = both.copy()
-        for k in np.flatnonzero(~both):  # this window and the one before are the halves
-            before = whole[k - 1] if k else self._last
-            if before is not None:
-                product[k], square[k] = whole[k] * before, (square[k] + float(before @ before)) / 2
-                counted[k] = True
+        squares = np.einsum("kp,kp->k", whole, whole)
+        within = (share > 0) & (share < 1)
+        if within.all():
+            product = (whole - even) * even
+            product /= (share * (1 - share))[:, None]
+        else:  # where there is one half alone, this window and the one before are the halves
+            first = whole[:1] if self._last is None else self._last[None]
+            before = np.concatenate([first, whole[:-1]])
+            w = np.where(within, share, 0.5)[:, None]
+            product = np.where(within[:, None], (whole - even) * even / (w * (1 - w)), whole * before)
+            squares = np.where(within, squares, (squares + np.einsum("kp,kp->k", before, before)) / 2)
+            if self._last is None and not within[0]:  # there is none before
+                product, squares = product[1:], squares[1:]
         self._last = whole[-1].copy()
         self.windows += len(whole)
-        product, n = product[counted], int(counted.sum())
-        self.cos2.extend(product.sum(axis=1), square[counted], np.full(n, self._keep))
+        self.cos2.extend(product.sum(axis=1), squares, np.full(len(product), self._keep))
         self.products += product.sum(axis=0)
-        self.squares += np.square(product).sum(axis=0)
+        self.squares += np.einsum("kp,kp->p", product, product)
 
     def slope(self) -> tuple[float, float] | None:
         """Of the baselines, per measurement, and its standard error; None if there are too few."""

@@ -19,8 +19,8 @@ from ..engines._chunk import turn_of
 from ..perturbations import LFSR, AbstractPerturbation, Block, Gaussian, Rademacher, Walsh
 from ._directory import DIAGNOSTICS, read_diagnostics
 
-# Chunks that wait to be taken in together, and numbers that they hold at most.
-_MOST_WAITING, _MOST_NUMBERS = 512, 4_000_000
+# Chunks that wait to be taken in together, and parameters that they have at most: what a processor's cache holds.
+_MOST_WAITING, _MOST_NUMBERS = 512, 50_000
 # Windows of one sample for which neighbours that are of different ones do not count.
 _MANY = 8
 # Windows, or constants of a low-pass, over which means forget.
