@@ -48,7 +48,7 @@ def _once_a_setting(build: Callable) -> Callable:
 
     @functools.wraps(build)
     def call(config, *rest):
-        key = config.model_copy(update={"steps": 1, "seed": 0, "replicas": 1, "log_every": None})
+        key = config.model_copy(update={"steps": 1, "seed": 0, "replicas": 1, "log_every": None, "instrument": None})
         if key not in made:
             made[key] = build(config, *rest)
         return made[key]

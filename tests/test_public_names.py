@@ -74,7 +74,8 @@ NAMES = {
         *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "Sinusoid", "Walsh"),
     ),
     "mgd.runs": (
-        *("RunConfig", "read_config", "read_metrics", "read_summary", "replay", "resolve", "resume", "start"),
+        *("RunConfig", "calibrate", "read_config", "read_metrics", "read_summary", "replay", "resolve", "resume"),
+        "start",
     ),
     "mgd.reproduction": ("Row", "STUDIES", "reproduce"),
     "mgd.timing": (

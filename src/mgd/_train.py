@@ -3,6 +3,7 @@
 import math
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,6 +146,7 @@ class Session:
         engine: the name of the engine that runs it.
         groups: names of slices of θ (layers, banks).
         steps_per_second: timesteps a second in the last piece, each of all replicas.
+        figures: what is known of the run beside cost and accuracy, by name: diagnostics of a real chip.
     """
 
     snapshot: Snapshot
@@ -175,6 +177,7 @@ class Session:
         self.task, self.algorithm = task, algorithm
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
+        self.figures: Callable[[], dict[str, float]] = dict
         if isinstance(engine, str):
             assert chip is not None, "an engine that is named needs a chip"
             _check_fit(chip, task)

@@ -92,7 +92,7 @@ def test_without_a_calibration_the_noise_is_that_of_baselines(gradient):
 
 def test_dead_parameters_are_named_and_others_are_not(gradient):
     strong = np.where(np.abs(gradient) < 0.5 * np.abs(gradient).mean(), np.abs(gradient).mean(), gradient)
-    diagnostics, _ = _run(strong, t=512, windows=2000, sigma=1e-4, noise=1e-4, dead=(3, 17))
+    diagnostics, _ = _run(strong, t=1024, windows=2000, sigma=1e-4, noise=1e-4, dead=(3, 17))
     assert diagnostics.silent_parameters() == [3, 17]
     assert diagnostics.summary()["silent_parameters"] == 2
     assert any("2 of 25 parameters have not responded (3, 17)" in line for line in diagnostics.warnings())

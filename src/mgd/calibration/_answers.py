@@ -14,8 +14,10 @@ from ._stages import Bench
 # Of the answer of other parameters, what must be excluded before one is said not to answer.
 _ENOUGH = 0.1
 # Parameters that answer, with which one that does not is compared.
-_USUAL = 5
+_USUAL = 9
 POINTS_OF_CODES = 2
+# Writes of the same, by whose scatter the noise of a write is known.
+_WRITES = 64
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,15 @@ def answers_of(bench: Bench, wiggled: list[Response], written: list[Response]) -
     def alone(indices: list[int], others: list[int], write: bool) -> tuple[set[int], set[int]]:
         if not indices:
             return set(), set()
-        clear = [index for index in range(prober.n_params) if index not in set(others)][:_USUAL]
+        clear = np.setdiff1d(np.arange(prober.n_params), others)
+        clear = bench.rng.permutation(clear)[:_USUAL].tolist()
         found = check_alone(
             prober,
             bench.points,
             indices,
             clear,
             amplitude=amplitude,
-            sigma=bench.sigma,
+            sigma=written_sigma(bench) if write else bench.sigma,
             budget=bench.share("alone"),
             write=write,
         )
@@ -114,6 +117,15 @@ def answers_of(bench: Bench, wiggled: list[Response], written: list[Response]) -
         answers.dead = sorted(quiet)
     answers.unresolved = sorted(untold)
     return answers
+
+
+def written_sigma(bench: Bench) -> Sigma:
+    """The noise of a cost after a write: converters that dither, and writes that scatter, add to it."""
+    point = bench.points[0]
+    bench.prober.place(point.theta, point.batch)
+    costs = bench.prober.written(np.tile(point.theta, (_WRITES, 1)))
+    # A tenth more, as a standard deviation of so many is known to a tenth.
+    return Sigma(max(bench.sigma.white, 1.1 * float(np.std(costs, ddof=1))), bench.sigma.fixed)
 
 
 def check_alone(

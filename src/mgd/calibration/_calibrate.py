@@ -121,7 +121,8 @@ def _conclude(
         unit=instrument.limits.unit,
     )
     choice = choose(facts)
-    gain, gain_error = gains(wiggled, written) if written else np.full((2, prober.n_params), np.nan)
+    mixed = linear.cubic.value * code_amplitude(bench, linear) ** 2
+    gain, gain_error = gains(wiggled, written, mixed=mixed) if written else np.full((2, prober.n_params), np.nan)
     identity = instrument.identify()
     return Calibration(
         **vars(identity),

@@ -1,18 +1,17 @@
 """What a run tells of itself without a true gradient. Nothing here imports JAX."""
 
 import math
-from collections import deque
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
-from ._moments import Ratio
+from ._tally import Tally
 
-# Windows before anything is said of angles, and baselines before anything of drift.
+# Windows before anything is said of angles, and of silent parameters; baselines before anything is said of noise.
 _FEWEST, _FEWEST_SILENT = 16, 64
-_BASELINES = 512
-# A parameter is silent if its mean squared gradient is, by three standard errors, below this part of the mean of all.
-_SILENT = 0.01
+# A parameter is silent if its mean squared gradient is, by so many standard errors, below this part of that of the
+# parameter in the middle: a sixth in the gradient itself. A mean of all would be that of the last layer.
+_SILENT, _SURELY = 0.03, 4.0
 
 
 class Diagnostics:
@@ -30,15 +29,18 @@ class Diagnostics:
     with other samples in each, that of the task.
 
     *Signal to noise.* $\text{SNR} = (\langle\tilde C^2\rangle - \sigma_n^2) / \sigma_n^2$, with σ_n² = 2σ² where the
-    baseline is re-measured (C and C₀ each have σ²) and σ²/2 two-sided. σ is `noise` where it was calibrated. Where not,
-    σ² is ½⟨(C₀' − C₀)²⟩ of neighbouring baselines, which has what samples and learning change in it: an upper bound.
+    baseline is re-measured (C and C₀ each have σ²), σ²/2 two-sided, and `noise_gain` σ² otherwise.
+    σ is `noise` where it was calibrated. Where not, σ² is ½⟨(C₀' − C₀)²⟩ of neighbouring baselines, of the same sample
+    if there are enough; it has what learning and other samples change in it, so it is an upper bound, and SNR a lower.
 
-    *Angle, predicted.* $v = [(P - 1) + P \sigma_m^2/(\langle\tilde C^2\rangle - \sigma_n^2)] / T$, for T random signs
-    a window, σ_m² = σ²(1 + 1/τ_p) the noise of a perturbation's mean, or σ²/(2τ_p). For orthogonal codes over a whole
-    period the first term is not there, and the angle is better than predicted.
+    *Angle, predicted.* $v = [x + P \sigma_m^2/(\langle\tilde C^2\rangle - \sigma_n^2)] / T$, for T perturbations a
+    window, σ_m² = σ²(1 + 1/τ_p) the noise of a perturbation's mean, or σ²/(2τ_p), or σ²/τ_p where codes that sum to
+    zero take the baseline's noise out. x is `crosstalk`: P − 1 for random signs, 0 for orthogonal codes over whole
+    periods.
 
-    *Silent parameters*: those whose ⟨P_{a,i} P_{b,i}⟩, mean zero without response, is by three standard errors below
-    a hundredth of the mean of all.
+    *Silent parameters*: those whose ⟨P_{a,i} P_{b,i}⟩, zero without response, is not seen (less than four standard
+    errors) and by four standard errors below 0.03 of that of the parameter in the middle; what noise took below zero
+    counts as zero. About (v/0.0075)² windows are needed to tell.
 
     *Drift*: least squares on the last 512 baselines, per measurement; learning is in it. Its error takes their
     residuals for independent.
@@ -51,6 +53,11 @@ class Diagnostics:
         noise: σ of one measured cost; None if it is not known.
         tau_p: timesteps a perturbation is held.
         two_sided: whether C̃ is half a difference of two sides.
+        noise_gain: σ_n²/σ², where C̃ is neither of these: behind a high-pass.
+        crosstalk: x; by default P − 1.
+        balanced: whether codes sum to zero over the perturbations that share a baseline.
+        alike: whether both halves of G are of the same samples, so that the observed angle is to be the predicted one.
+        window: timesteps of a window; by default those between two calls of `window`.
         memory: windows over which means forget.
 
     Raises:
@@ -72,6 +79,11 @@ class Diagnostics:
         *,
         tau_p: int = 1,
         two_sided: bool = False,
+        noise_gain: float | None = None,
+        crosstalk: float | None = None,
+        balanced: bool = False,
+        alike: bool = True,
+        window: int | None = None,
         memory: int = 256,
     ):
         if n_params < 1 or tau_p < 1 or memory < 1 or (noise is not None and not 0 <= noise < math.inf):
@@ -79,26 +91,37 @@ class Diagnostics:
                 "n_params, tau_p and memory must be 1 or more and noise not negative, got "
                 f"{n_params}, {tau_p}, {memory} and {noise}"
             )
-        self.n_params, self.noise, self.tau_p, self.two_sided, self.memory = n_params, noise, tau_p, two_sided, memory
-        self._cos2 = Ratio()
-        self._power, self._modulations = Ratio(), 0
-        self._measured = self._in_window = self._steps = self._windows = 0
-        self._baselines: deque[tuple[float, float]] = deque(maxlen=_BASELINES)
-        self._last: np.ndarray | None = None
-        self._products, self._squares = np.zeros(n_params), np.zeros(n_params)
+        self.n_params, self.noise, self.tau_p, self.two_sided, self.alike = n_params, noise, tau_p, two_sided, alike
+        self._crosstalk = n_params - 1 if crosstalk is None else crosstalk
+        # σ_m²/σ² and σ_n²/σ².
+        self._of_mean = 0.5 / tau_p if two_sided else 1 / tau_p + (0 if balanced else 1)
+        self._times = noise_gain if noise_gain is not None else 0.5 if two_sided else 2.0
+        self._tally = Tally(n_params, memory, 2 if two_sided else 1, window)
+        self._given, self._in_window = window is not None, 0
 
     def observe(self, modulations: Float[np.ndarray, " n"], baselines: Float[np.ndarray, " m"]) -> None:
-        """Takes the C̃ of some timesteps, and the C₀ that were measured before them."""
-        n, m = len(modulations), len(baselines)
-        for k, cost in enumerate(baselines):
-            self._baselines.append((self._measured + k * (n + m) / max(m, 1), float(cost)))
-        self._measured += m + n * (2 if self.two_sided else 1)
-        self._in_window += n
-        if n:
-            keep = (1 - 1 / self.memory) ** (n / max(self._steps, n))
-            # Modulations with one baseline have its noise in common: they are one draw, not n.
-            self._power.add(float(np.sum(np.asarray(modulations, np.float64) ** 2)), float(n), keep)
-            self._modulations += n
+        """Takes the C̃ of a hold's timesteps, and the C₀ that was measured before them, if one was."""
+        power = float(np.sum(np.asarray(modulations, np.float64) ** 2))
+        cost = float(baselines[-1]) if len(baselines) else math.nan
+        self.observe_holds(np.array([power]), np.array([len(modulations)]), np.array([cost]), np.zeros(1, bool))
+
+    def observe_holds(
+        self,
+        powers: Float[np.ndarray, " k"],
+        counts: Int[np.ndarray, " k"],
+        baselines: Float[np.ndarray, " k"],
+        same: Bool[np.ndarray, " k"],
+    ) -> None:
+        """Takes many holds at once.
+
+        Args:
+            powers: the sum of C̃² of each.
+            counts: its timesteps.
+            baselines: its C₀; NaN where none was measured.
+            same: whether it has the sample of the one before.
+        """
+        self._in_window += int(counts.sum())
+        self._tally.holds(powers, counts, baselines, same)
 
     def window(self, even: Float[np.ndarray, " p"], odd: Float[np.ndarray, " p"], share: float | None = None) -> None:
         """Takes the parts of a window's G from its even and its odd perturbations: G is their sum.
@@ -108,55 +131,66 @@ class Diagnostics:
             odd: the part of the others; zero if there are none.
             share: even ones of all perturbations; by default as the timesteps observed since the last window say.
         """
-        self._steps, self._in_window = self._in_window or self._steps, 0
-        perturbations = max(1, -(-self._steps // self.tau_p))
-        w = (perturbations + 1) // 2 / perturbations if share is None else share
+        if not self._given:
+            self._tally.window = self._in_window or self._tally.window
+        self._in_window = 0
+        w = (self._perturbations + 1) // 2 / self._perturbations if share is None else share
         even, odd = np.asarray(even, np.float64), np.asarray(odd, np.float64)
-        whole, keep = even + odd, 1 - 1 / self.memory
-        square, before, self._last = float(whole @ whole), self._last, whole
-        self._windows += 1
-        if 0 < w < 1:
-            product = even * odd / (w * (1 - w))
-        elif before is not None:
-            product, square = whole * before, (square + float(before @ before)) / 2
-        else:
-            return
-        self._cos2.add(float(product.sum()), square, keep)
-        self._products += product
-        self._squares += product**2
+        self.windows(even[None], (even + odd)[None], np.array([w]))
+
+    def windows(
+        self, even: Float[np.ndarray, "k p"], whole: Float[np.ndarray, "k p"], shares: Float[np.ndarray, " k"]
+    ) -> None:
+        """Takes many windows at once: of each the part from even perturbations, G, and the even ones' share."""
+        self._tally.ends(even.astype(np.float64), whole.astype(np.float64), shares)
+
+    @property
+    def _perturbations(self) -> int:
+        """T."""
+        return max(1, -(-(self._tally.window or 0) // self.tau_p))
 
     def summary(self) -> dict[str, float]:
         """What is known so far, by name; angles in degrees, costs in the chip's unit."""
-        found: dict[str, float] = {"measurements": float(self._measured), "windows": float(self._windows)}
+        found: dict[str, float] = {"measurements": float(self._tally.measured), "windows": float(self._tally.windows)}
         found |= self._signal() | self._angles() | self._drift()
-        if self._cos2.count >= _FEWEST_SILENT:
+        if self._tally.cos2.count >= _FEWEST_SILENT:
             found["silent_parameters"] = float(len(self.silent_parameters()))
         return found
 
     def silent_parameters(self) -> list[int]:
         """The parameters that have not responded, where enough windows tell."""
-        n, total = self._cos2.count, float(self._products.mean())
-        if n < _FEWEST_SILENT or total <= 0:
+        n, products = self._tally.cos2.count, self._tally.products
+        middle = float(np.median(products))
+        if n < _FEWEST_SILENT or middle <= 0:
             return []
-        error = np.sqrt(np.maximum(0.0, self._squares - self._products**2 / n))
-        return np.flatnonzero(self._products + 3 * error < _SILENT * total).tolist()
+        error = _SURELY * np.sqrt(np.maximum(0.0, self._tally.squares - products**2 / n))
+        unseen = products < error  # one that responds a little is not silent
+        return np.flatnonzero(unseen & (np.maximum(products, 0) + error < _SILENT * middle)).tolist()
 
     def warnings(self) -> list[str]:
         """What is wrong, one line each."""
-        found, lines = self.summary(), []
-        if found.get("snr", math.inf) < 1 and found["modulations"] >= _FEWEST:
+        return list(self.findings().values())
+
+    def findings(self) -> dict[str, str]:
+        """What is wrong, each by its kind, which numbers do not change: "noise", "angle" or "silent"."""
+        found, lines = self.summary(), {}
+        # A bound from the costs of different samples would accuse every run that shows one sample at a time.
+        near = self.noise is not None or self._tally.same.count >= _FEWEST
+        if near and found.get("snr", math.inf) < 1 and found["modulations"] >= _FEWEST:
             most = "" if self.noise is not None else "at most "
-            lines.append(
+            lines["noise"] = (
                 f"the signal is under the noise: C̃ has a root mean square of {found['modulation_rms']:.3g}, "
                 f"its noise is {most}{found['noise_of_modulation']:.3g}, SNR {found['snr']:.2g}: "
                 "raise the amplitude, or lengthen tau_theta"
             )
         predicted = found.get("predicted_angle", 90.0)
         if (
-            _angle(sum(c * x for c, x in zip((1, 3), self._cos2.value_and_error(), strict=True)))
+            self.alike
+            and "observed_angle" in found
+            and _angle(sum(c * x for c, x in zip((1, 3), self._tally.cos2.value_and_error(), strict=True)))
             > predicted + 3 * found.get("predicted_angle_error", 0.0) + 5
         ):
-            lines.append(
+            lines["angle"] = (
                 f"G is farther from the gradient than noise and the length of the window explain, {predicted:.0f}° "
                 f"predicted and {found['observed_angle']:.0f}° observed: look for a delay (tau_p), for drift, and for "
                 "samples that disagree"
@@ -164,7 +198,7 @@ class Diagnostics:
         silent = self.silent_parameters()
         if silent:
             named = ", ".join(map(str, silent[:8])) + (", …" if len(silent) > 8 else "")
-            lines.append(
+            lines["silent"] = (
                 f"{len(silent)} of {self.n_params} parameters have not responded ({named}): calibrate to see whether "
                 "they are dead"
             )
@@ -172,44 +206,46 @@ class Diagnostics:
 
     def _signal(self) -> dict[str, float]:
         """Power of C̃ against that of its noise."""
-        if not self._modulations:
+        if not self._tally.modulations:
             return {}
-        power, error = self._power.value_and_error()
-        found = {"modulations": float(self._modulations), "modulation_rms": math.sqrt(power)}
+        power, error = self._tally.power.value_and_error()
+        found = {"modulations": float(self._tally.modulations), "modulation_rms": math.sqrt(power)}
         sigma2 = self._noise_power()
         if sigma2 is None:
             return found
-        noise = sigma2 * (0.5 if self.two_sided else 2.0)
+        noise = self._times * sigma2
         found |= {"noise_of_modulation": math.sqrt(noise), "noise_is_bound": float(self.noise is None)}
         if noise:
             found |= {"snr": max(0.0, power - noise) / noise, "snr_error": error / noise}
         return found
 
     def _noise_power(self) -> float | None:
-        """σ²: calibrated, or an upper bound from neighbouring baselines."""
+        """σ²: calibrated, or an upper bound from neighbouring baselines, of the same sample where there are such."""
         if self.noise is not None:
             return self.noise**2
-        if len(self._baselines) < _FEWEST:
+        if self._tally.same.count >= _FEWEST:
+            return self._tally.same.value_and_error()[0]
+        if len(self._tally.baselines) < _FEWEST:
             return None
-        costs = np.array([cost for _, cost in self._baselines])
+        costs = np.array([cost for _, cost in self._tally.baselines])
         return float(np.mean(np.diff(costs) ** 2)) / 2
 
     def _angles(self) -> dict[str, float]:
         """Observed and predicted, in degrees."""
-        found, (cos2, error) = {}, self._cos2.value_and_error()
-        if self._cos2.count >= _FEWEST:
+        found, (cos2, error) = {}, self._tally.cos2.value_and_error()
+        if self._tally.cos2.count >= _FEWEST:
             low, high = _angle(cos2 + error), _angle(cos2 - error)
             found = {"observed_angle": _angle(cos2), "observed_angle_error": (high - low) / 2}
-        sigma2, perturbations = self._noise_power(), max(1, -(-self._steps // self.tau_p))
-        if self._modulations and self._steps and sigma2 is not None:
-            power, error = self._power.value_and_error()
-            mean = sigma2 * (0.5 / self.tau_p if self.two_sided else 1 + 1 / self.tau_p)
+        sigma2, perturbations = self._noise_power(), self._perturbations
+        if self._tally.modulations and self._tally.window and sigma2 is not None:
+            power, error = self._tally.power.value_and_error()
+            mean = self._of_mean * sigma2
 
             def predicted(power: float) -> float:
-                signal = power - sigma2 * (0.5 if self.two_sided else 2.0)
+                signal = power - self._times * sigma2
                 if signal <= 0:
                     return 90.0
-                return _angle(1 / (1 + (self.n_params - 1 + self.n_params * mean / signal) / perturbations))
+                return _angle(1 / (1 + (self._crosstalk + self.n_params * mean / signal) / perturbations))
 
             found["predicted_angle"] = predicted(power)
             found["predicted_angle_error"] = (predicted(power - error) - predicted(power + error)) / 2
@@ -217,15 +253,8 @@ class Diagnostics:
 
     def _drift(self) -> dict[str, float]:
         """Slope of the baselines."""
-        n = len(self._baselines)
-        if n < _FEWEST:
-            return {}
-        at, costs = np.array(self._baselines).T
-        at = at - at.mean()
-        square = float(at @ at)
-        slope = float(at @ costs) / square
-        rest = costs - costs.mean() - slope * at
-        return {"drift": slope, "drift_error": math.sqrt(float(rest @ rest) / (n - 2) / square)}
+        found = self._tally.slope()
+        return {} if found is None else {"drift": found[0], "drift_error": found[1]}
 
 
 def _angle(cos2: float) -> float:

@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+from jaxtyping import Float
+
 
 class Ratio:
     """The ratio of two means that forget, and its standard error to first order.
@@ -19,12 +22,23 @@ class Ratio:
 
     def add(self, above: float, below: float, keep: float) -> None:
         """Takes one more pair; what was there before counts `keep` as much."""
-        self._above, self._below = keep * self._above + above, keep * self._below + below
-        # Squares of weights.
-        self._above2 = keep**2 * self._above2 + above**2
-        self._both = keep**2 * self._both + above * below
-        self._below2 = keep**2 * self._below2 + below**2
-        self.count += 1
+        self.extend(np.array([above]), np.array([below]), np.array([keep]))
+
+    def extend(
+        self, above: Float[np.ndarray, " k"], below: Float[np.ndarray, " k"], keep: Float[np.ndarray, " k"]
+    ) -> None:
+        """Takes pairs in order; at each, what was there before counts `keep` as much."""
+        if not len(above):
+            return
+        later = np.append(np.cumprod(keep[:0:-1])[::-1], 1.0)
+        all_kept = float(keep[0] * later[0])
+        self._above = all_kept * self._above + float(later @ above)
+        self._below = all_kept * self._below + float(later @ below)
+        squared = later**2
+        self._above2 = all_kept**2 * self._above2 + float(squared @ above**2)
+        self._both = all_kept**2 * self._both + float(squared @ (above * below))
+        self._below2 = all_kept**2 * self._below2 + float(squared @ below**2)
+        self.count += len(above)
 
     def value_and_error(self) -> tuple[float, float]:
         """Σwa/Σwb, and √Σw²(a − ρb)²/Σwb; zero if there is nothing."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt32
 
 from .._counter import Counter
 from ..perturbations import Walsh
@@ -50,7 +50,7 @@ class Codes:
         seed: two words.
     """
 
-    def __init__(self, n_params: int, seed: Float[np.ndarray, " 2"]):
+    def __init__(self, n_params: int, seed: UInt32[np.ndarray, " 2"]):
         walsh, self.n_params = Walsh(amplitude=1.0), n_params
         words = jnp.asarray(seed, jnp.uint32)
         self.period = walsh.period(n_params)
@@ -109,12 +109,21 @@ def suspects(responses: list[Response]) -> list[int]:
     return sorted(np.flatnonzero(~clear).tolist(), key=lambda i: most[i])
 
 
-def gains(wiggled: list[Response], written: list[Response]) -> tuple[np.ndarray, np.ndarray]:
+def gains(
+    wiggled: list[Response], written: list[Response], *, mixed: float = 0.0
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
     r"""Applied over intended perturbation: the response to one over that to a write of the same size.
 
     $$\hat\gamma_i = \frac{\sum_p G_{ip} W_{ip}}{\sum_p (W_{ip}^2 - \sigma_p^2)}$$
 
-    over points p, NaN where the write's response does not stand out by ten standard errors.
+    over points p, NaN where the write's response does not stand out by ten standard errors. Codes mix a share m of
+    other parameters' third order into each slope, the same in all repeats; in the ratio it is the same above and below
+    for γ = 1, and what gains change of it, 2m⟨|γ − 1|⟩ of the root mean square slope, is counted as an error.
+
+    Args:
+        wiggled: responses to perturbations.
+        written: and to writes.
+        mixed: m.
     """
     g, w = (np.array([one.slope for one in many]) for many in (wiggled, written))
     g_error, w_error = (np.array([[one.error] for one in many]) for many in (wiggled, written))
@@ -122,5 +131,8 @@ def gains(wiggled: list[Response], written: list[Response]) -> tuple[np.ndarray,
     clear = total > np.maximum(100 * np.mean(w_error**2), 1e-300)
     below = np.where(clear, total - np.sum(w_error**2), 1.0)
     gain = np.sum(g * w, axis=0) / below
+    if clear.any():
+        change = 2 * mixed * float(np.median(np.abs(gain[clear] - 1)))
+        g_error = np.hypot(g_error, change * np.sqrt(np.mean(w**2, axis=1, keepdims=True)))
     error = np.sqrt(np.sum((g_error * w) ** 2, axis=0) + gain**2 * np.sum((w_error * w) ** 2, axis=0)) / below
     return np.where(clear, gain, np.nan), np.where(clear, error, np.nan)

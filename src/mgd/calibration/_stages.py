@@ -73,7 +73,7 @@ def bench_of(prober: Prober, task: Task, batch: int, key: PRNGKeyArray, budget: 
 
     def batches() -> tuple[np.ndarray, np.ndarray]:
         rows = rng.choice(len(task.train), size=batch, replace=batch > len(task.train))
-        return np.asarray(task.train.features(task.train.x[rows])), task.train.y[rows]  # pyright: ignore[reportArgumentType]
+        return np.asarray(task.train.features(jnp.asarray(task.train.x[rows]))), task.train.y[rows]
 
     def place() -> np.ndarray:
         return (limits.low + limits.high) / 2 + (limits.high - limits.low) / 20 * rng.uniform(-1, 1, n)

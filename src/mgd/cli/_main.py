@@ -7,6 +7,7 @@ import click
 
 from .._errors import DivergedError, HardwareError, Interrupted, MgdError, MgdWarning
 from .._version import __version__
+from ._calibrate import calibrate
 from ._chip import chip
 from ._data import data
 from ._instruments import instruments
@@ -46,7 +47,7 @@ def commands() -> None:
     """Train hardware neural networks by multiplexed gradient descent."""
 
 
-for _command in (train, resume, replay, show, time, reproduce, chip, instruments, list_names, data):
+for _command in (train, resume, replay, show, time, reproduce, chip, calibrate, instruments, list_names, data):
     commands.add_command(_command)
 for _command in (*commands.commands.values(), *chip.commands.values(), *data.commands.values()):
     # click keeps the help option of a command's first use, which need not be below the group.

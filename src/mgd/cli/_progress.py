@@ -1,8 +1,8 @@
-"""The progress bar of a run, on stderr."""
+"""Progress bars, on stderr."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -15,6 +15,47 @@ if TYPE_CHECKING:
 @contextmanager
 def progress(steps: int) -> Iterator[Callable[["Session"], None]]:
     """Shows steps, cost, accuracy, speed and the time left while the body runs."""
+    with _bar() as bar:
+        task = bar.add_task("compiling", total=steps, figures="")
+
+        def on_progress(session: "Session") -> None:
+            snapshot = session.snapshot
+            figures = f"{_short(session.steps_per_second)} steps/s"
+            if snapshot.steps:
+                cost, accuracy = np.mean(snapshot.cost[-1]), np.mean(snapshot.accuracy[-1])
+                figures = f"cost {cost:.3g}  accuracy {accuracy:.1%}  {figures}"
+            if told := figures_of(session.figures()):
+                figures = f"{told}  {figures}"
+            bar.update(task, description="training", completed=snapshot.step, figures=figures)
+
+        yield on_progress
+
+
+def figures_of(diagnostics: dict[str, Any]) -> str:
+    """Signal over noise, and the angle between G and the gradient, as far as they are known; empty if they are not."""
+    parts = []
+    if "snr" in diagnostics:
+        least = "≥ " if diagnostics["noise_is_bound"] else ""
+        parts.append(f"SNR {least}{diagnostics['snr']:.2g}")
+    for name in ("observed", "predicted"):
+        if f"{name}_angle" in diagnostics:
+            parts.append(f"{name} angle {diagnostics[f'{name}_angle']:.0f}°")
+    return ", ".join(parts)
+
+
+@contextmanager
+def measuring() -> Iterator[Callable[[int, int], None]]:
+    """Shows how many of how many measurements are made while the body runs."""
+    with _bar() as bar:
+        task = bar.add_task("measuring", total=None, figures="")
+
+        def on_progress(done: int, total: int) -> None:
+            bar.update(task, total=total, completed=done, figures=f"{done:,} of {total:,} measurements")
+
+        yield on_progress
+
+
+def _bar() -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -24,19 +65,8 @@ def progress(steps: int) -> Iterator[Callable[["Session"], None]]:
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     console = Console(stderr=True)
-    # It goes when the run ends, for the report or the one line of an error; and nothing of it goes into a pipe.
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("compiling", total=steps, figures="")
-
-        def on_progress(session: "Session") -> None:
-            snapshot = session.snapshot
-            figures = f"{_short(session.steps_per_second)} steps/s"
-            if snapshot.steps:
-                cost, accuracy = np.mean(snapshot.cost[-1]), np.mean(snapshot.accuracy[-1])
-                figures = f"cost {cost:.3g}  accuracy {accuracy:.1%}  {figures}"
-            bar.update(task, description="training", completed=snapshot.step, figures=figures)
-
-        yield on_progress
+    # It goes when the work ends, for the report or the one line of an error; and nothing of it goes into a pipe.
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _short(number: float) -> str:

@@ -110,6 +110,11 @@ def _with_settings(command: Callable) -> Callable:
 @click.option(
     "--simulate", is_flag=True, help="Simulate the chip of the file, though the file says where a real one is."
 )
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="What mgd calibrate wrote of the chip: gives defaults. By default that of the chip file, if it names one.",
+)
 @click.option("--record", type=click.Path(path_type=Path), help="Record all exchanges with the chip in this file.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
@@ -117,6 +122,7 @@ def train(
     task: str,
     chips: tuple[Path, ...],
     simulate: bool,
+    calibration: Path | None,
     record: Path | None,
     out: Path | None,
     as_json: bool,
@@ -127,10 +133,12 @@ def train(
     Tasks: parity, nist7x7, yin-yang, digits, fashion-mnist, cifar10. Whatever is not given has a default that
     learns; mgd list names the choices. Options override the settings in files.
     """
+    from ..runs._calibrated import use_calibration, with_calibration
     from ..runs._chip_file import chip_settings, read_chip_file
     from ..runs._config import RunConfig, merged
 
     described = chip_settings([read_chip_file(chip) for chip in chips], simulate=simulate) if chips else None
+    described = use_calibration(described, calibration)
     given = {name: value for name, value in settings.items() if value is not None}
     if record is not None:
         if record.exists():
@@ -144,7 +152,7 @@ def train(
         config = RunConfig.of(merged({"task": task}, given, described))
     from ..runs._presets import resolve
 
-    config = resolve(config)
+    config = resolve(with_calibration(config))
     if config.instruments:
         answer_at_once()
     from ..runs import start
@@ -180,6 +188,15 @@ def _progress(steps: int | None):
     return progress(steps or 1)
 
 
+def _diagnostics(folder: Path) -> str:
+    """What a run on a chip told of itself at its end; empty for others."""
+    from ..runs._directory import read_diagnostics
+    from ._progress import figures_of
+
+    lines = read_diagnostics(folder)
+    return figures_of(lines[-1]) if lines else ""
+
+
 def _report(folder: Path, as_json: bool) -> None:
     """What the run came to, for a person or for a program."""
     from ..runs._directory import CURVE, read_summary
@@ -201,4 +218,6 @@ def _report(folder: Path, as_json: bool) -> None:
         f"  {summary['n_params']:,} parameters, {summary['steps']:,} steps, "
         f"{counts['cost_measurements']:,} cost measurements and {counts['parameter_writes']:,} writes a chip"
     )
+    if told := _diagnostics(folder):
+        click.echo(f"  {told}")
     click.echo(f"  {summary['seconds']:.1f} s; picture: {folder / CURVE}")

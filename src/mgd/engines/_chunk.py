@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from ..algorithm import Algorithm, Clock, State, Write
+from ..perturbations import Block
 from ._data import Data
 
 Limit = Float[np.ndarray, " p"]
@@ -41,7 +42,7 @@ class Told(NamedTuple):
 
     Attributes:
         modulations: C̃ of each timestep; those after the chunk's last mean nothing.
-        even: the part of G from the window's even timesteps, up to now or to the window's end.
+        even: the part of G from even perturbations (see `turn_of`), up to now or to the window's end.
         gradient: G at the end of the window; zero if it did not end.
         updated: whether it did.
     """
@@ -50,6 +51,17 @@ class Told(NamedTuple):
     even: Float[Array, " p"]
     gradient: Float[Array, " p"]
     updated: Bool[Array, ""]
+
+
+def turn_of(algorithm: Algorithm, n_params: int) -> int:
+    """Timesteps of one perturbation of all parameters: of block after block, where there are blocks.
+
+    Those of even turns and those of odd ones are the two halves that diagnostics compare; with random signs, they
+    know nothing of each other.
+    """
+    family = algorithm.perturbation
+    blocks = len(family.block_sizes(n_params)) if isinstance(family, Block) else 1
+    return algorithm.time_constants.tau_p * blocks
 
 
 class Chunk:
@@ -87,6 +99,7 @@ class Chunk:
         like: State,
     ):
         self._algorithm, self._write, self._limits, self._own_line = algorithm, write, limits, own_line
+        self._turn = turn_of(algorithm, like.theta.size)
         self._slots = range(1 if algorithm.baseline.once_a_hold else 0, algorithm.n_slots)
         self.head, self.per, self._size = int(algorithm.baseline.once_a_hold), len(self._slots), size
         self.n_rows = self.head + size * self.per
@@ -152,7 +165,7 @@ class Chunk:
                 state, info = self._algorithm.tell(state, cost, write=self._write, slot=slot)
             assert info is not None
             estimate = self._algorithm._estimate(before, info.modulation)
-            is_even = before.clock.step.remainder(self._algorithm.interval) % 2 == 0
+            is_even = before.clock.step.quotient(self._turn).low % 2 == 0
             even = even + jnp.where(is_even, estimate, 0.0)
             gradient = jnp.where(info.updated, before.gradient + estimate, gradient)
             modulations = lax.dynamic_update_index_in_dim(modulations, info.modulation, k, 0)

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._calibrate import calibrate as calibrate
     from ._config import RunConfig as RunConfig
     from ._directory import read_config as read_config
     from ._directory import read_metrics as read_metrics
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "RunConfig": "_config",
+    "calibrate": "_calibrate",
     "read_config": "_directory",
     "read_metrics": "_directory",
     "read_summary": "_directory",

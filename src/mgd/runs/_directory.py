@@ -16,6 +16,7 @@ from .._errors import RunError
 from ._config import RunConfig
 from ._replace import replace_file
 
+DIAGNOSTICS = "diagnostics.jsonl"
 CONFIG, SUMMARY, METRICS, THETA, CURVE = "config.toml", "summary.json", "metrics.zarr", "theta.safetensors", "curve.png"
 
 
@@ -102,6 +103,17 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
     if not isinstance(summary, dict) or not {"task", "accuracy", "counts", "solved_fraction"} <= summary.keys():
         raise RunError(f"{path} is damaged: mgd resume {folder} writes it again")
     return summary
+
+
+def read_diagnostics(folder: Path) -> list[dict[str, Any]]:
+    """What a run on a chip told of itself at each checkpoint; empty for others. A line cut short is left out."""
+    path, found = folder / DIAGNOSTICS, []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
 
 
 def is_finished(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from .._train import Session
 from .._version import __version__
 from ..datasets import Task
 from ._build import build_algorithm, build_chip, build_task
+from ._calibrated import with_calibration
 from ._checkpoint import read_checkpoint, write_checkpoint
 from ._config import RunConfig
 from ._curve import draw_curve
@@ -62,7 +63,7 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         DivergedError: if a cost was not finite; the last good checkpoint is kept.
         Interrupted: if the run was asked to stop.
     """
-    config = resolve(config)
+    config = resolve(with_calibration(config))
     check_out(out)
     task = build_task(config)
     with _ready(config, task) as (session, hardware):

@@ -22,10 +22,11 @@ from ..engines import Fleet, Instrumented, Options
 from ..instruments import Guarded, Identity, Limits, Recorder, load_instrument, opened
 from ..instruments._absent import Absent
 from ._build import build_algorithm, build_chip, build_cost
+from ._calibrated import calibration_file, check_calibration, noise_of_cost
 from ._chip_file import check_fits
 from ._config import RunConfig
 from ._journal import Journal
-from ._monitor import Monitor
+from ._monitor import Monitor, all_warnings
 from ._replace import replace_file
 from ._watchdog import watchdog
 
@@ -43,12 +44,14 @@ class Member:
         identity: who answered when it was opened.
         journal: its costs since the last checkpoint.
         monitor: its diagnostics.
+        calibration: the id and the file of the one that is used; None if none is.
     """
 
     engine: Instrumented
     identity: Identity
     journal: Journal
     monitor: Monitor
+    calibration: dict[str, str] | None
 
     def as_dict(self) -> dict[str, Any]:
         """What instrument.json says of it."""
@@ -57,7 +60,7 @@ class Member:
             "identity": astuple(self.identity),
             "serial": self.identity.serial,
             "address": instrument.address,
-            "calibration": self.monitor.calibration,
+            "calibration": self.calibration,
             "low": instrument.limits.low.tolist(),
             "high": instrument.limits.high.tolist(),
             "unit": instrument.limits.unit,
@@ -104,6 +107,7 @@ class Hardware:
             engine=self.fleet or engines[0],
             log_every=config.log_every,
         )
+        self.session.figures = self.members[0].monitor.figures
 
     @contextmanager
     def recorded(self, folder: Path) -> Iterator[Callable[[], None]]:
@@ -116,6 +120,7 @@ class Hardware:
         self._check_same(folder)
         for member in self.members:
             member.journal.open(folder)
+            member.monitor.begin(folder, self.session.snapshot.step)
 
         def checkpointed() -> None:
             step = self.session.snapshot.step
@@ -142,13 +147,18 @@ class Hardware:
         if self.fleet is not None:
             found["fleet"] = self.fleet.trained
             found["dropped"] = {str(chip): step for chip, step in self.fleet.dropped.items()}
+        used = [member.calibration for member in self.members]
+        found["calibration"] = used[0] if self.fleet is None else used
+        found["warnings"] = [] if self._folder is None else all_warnings(self._folder)
         return found | _tally(self.members)
 
     def _member(self, config: RunConfig, algorithm: Algorithm, instrument: Guarded, chip: int) -> Member:
         common = _common(config.instruments[chip])
         several = len(config.instruments) > 1
         journal = Journal(config.identity(), name=f"costs.{chip}" if several else "costs")
-        monitor = Monitor(instrument.n_params, common["calibration"])
+        calibration = check_calibration(common, instrument.identify(), instrument.n_params)
+        noise = None if calibration is None else noise_of_cost(calibration)
+        monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip if several else None)
         options = Options(
             saturate=common["at_limit"] == "saturate",
             test_samples=common["test_samples"],
@@ -157,11 +167,12 @@ class Hardware:
             replay=journal,
             watch=monitor.watch,
         )
-        start = _start(common["start"], config.seed or 0, chip, self._model, instrument)
+        start = parameters_at_start(common["start"], config.seed or 0, chip, self._model, instrument)
         engine = Instrumented(
             instrument, algorithm, start, cost=build_cost(config), batch=config.batch or 1, options=options
         )
-        return Member(engine, engine.bench.recognise(), journal, monitor)
+        used = None if calibration is None else {"id": calibration.id, "file": str(calibration_file(common))}
+        return Member(engine, engine.bench.recognise(), journal, monitor, used)
 
     def _check_same(self, folder: Path) -> None:
         path = folder / INSTRUMENT
@@ -174,6 +185,12 @@ class Hardware:
                 raise RunError(
                     f"{folder} was begun on the chip with serial {before['serial']!r}, and {now['serial']!r} answers "
                     f"at {now['address']}: connect that chip, or start a run of its own"
+                )
+            used, found = ((one["calibration"] or {}).get("id") for one in (before, now))
+            if used != found:
+                raise RunError(
+                    f"{folder} was begun with the calibration {used}, and {now['calibration']} is there now: put that "
+                    "one back, or start a run of its own"
                 )
 
     def _dropped(self, chip: int, step: int, why: str) -> None:
@@ -284,7 +301,7 @@ def _model(config: RunConfig, task: Task) -> AbstractChip | None:
     return None
 
 
-def _start(
+def parameters_at_start(
     given: str | float | None, seed: int, chip: int, model: AbstractChip | None, instrument: Guarded
 ) -> Float[np.ndarray, " p"]:
     """The parameters at the start: the network's own, the instrument's own, or uniform about the middle."""

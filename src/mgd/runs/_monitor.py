@@ -1,34 +1,221 @@
 """What a run on a chip tells of itself while it goes on, one line of JSON at each checkpoint."""
 
 import json
+import math
+import os
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from .._errors import MgdWarning
+from ..algorithm import Algorithm, HighPass, TwoSided
+from ..calibration import Diagnostics
 from ..engines import Told
+from ..engines._chunk import turn_of
+from ..perturbations import LFSR, AbstractPerturbation, Block, Gaussian, Rademacher, Walsh
+from ._directory import DIAGNOSTICS, read_diagnostics
 
-FILE = "diagnostics.jsonl"
+# Chunks that wait to be taken in together, and parameters that they have at most: what a processor's cache holds.
+_MOST_WAITING, _MOST_NUMBERS = 512, 50_000
+# Windows of one sample for which neighbours that are of different ones do not count.
+_MANY = 8
+# Windows, or constants of a low-pass, over which means forget.
+_MEMORY = 256
+# Timesteps of a sample after which the blanking of a high-pass no longer counts.
+_LONGEST_FILTER = 100_000
 
 
 class Monitor:
-    """Gathers diagnostics from what is measured anyway.
+    """Gathers diagnostics from what is measured anyway, warns once of each kind of trouble, and keeps no more of a long
+    run than of a short one.
+
+    It begins anew where a run is taken up: what it says then is of what was measured since.
 
     Args:
         n_params: P.
-        calibration: the one that the run uses, or None.
+        algorithm: of the run.
+        noise: σ of one measured cost, where it was calibrated.
+        chip: which of a fleet it watches; None for a chip alone.
     """
 
-    def __init__(self, n_params: int, calibration: Any):
-        self.calibration = calibration
+    def __init__(self, n_params: int, algorithm: Algorithm, noise: float | None = None, *, chip: int | None = None):
+        self._chip = {} if chip is None else {"chip": chip}
+        times, interval = algorithm.time_constants, algorithm.interval
+        self._interval, self._tau_x, self._turn = interval, times.tau_x, turn_of(algorithm, n_params)
+        self._halves, self.why_no_angle = _halves(algorithm, n_params)
+        high_pass = isinstance(algorithm.baseline, HighPass)
+        self.diagnostics = Diagnostics(
+            n_params,
+            noise,
+            tau_p=times.tau_p,
+            two_sided=isinstance(algorithm.baseline, TwoSided),
+            noise_gain=high_pass_noise(times.tau_hp / (times.tau_hp + 1), times.tau_x) if high_pass else None,
+            crosstalk=_crosstalk(algorithm, n_params),
+            balanced=_balanced(algorithm, n_params),
+            alike=times.tau_x % interval == 0 and (self._halves == "within" or times.tau_x >= _MANY * interval),
+            # Without windows nothing is predicted of their G.
+            window=interval if algorithm.integrator.resets else None,
+            memory=_MEMORY * (1 if algorithm.integrator.resets else times.tau_theta),
+        )
+        self._most = max(1, min(_MOST_WAITING, _MOST_NUMBERS // n_params))
+        self._waiting: list[tuple[Told, int, np.ndarray]] = []
+        self._at, self._whole, self._shown = 0, True, -1
+        self._restarted = False
+        self._warned: set[str] = set()
+
+    def begin(self, folder: Path, step: int) -> None:
+        """Says where the run begins or is taken up, before its first chunk."""
+        self._at, self._restarted = step, step > 0
+        # Of a window that was begun before, the parts are not known.
+        self._whole = step % self._interval == 0
+        path = folder / DIAGNOSTICS
+        if path.exists():
+            content = path.read_bytes()
+            if content and not content.endswith(b"\n"):  # a line that a kill cut short
+                os.truncate(path, content.rfind(b"\n") + 1)
 
     def watch(self, told: Told, n: int, baseline: Float[np.ndarray, " m"]) -> None:
-        """Takes in what a chunk told."""
+        """Takes in what a chunk told; most of the work is put off, to be done for many at once."""
+        self._waiting.append((told, n, baseline))
+        if len(self._waiting) >= self._most:
+            self._take_in()
+
+    def figures(self) -> dict[str, float]:
+        """What is known so far, by name; see `Diagnostics`."""
+        self._take_in()
+        return self.diagnostics.summary()
 
     def write(self, folder: Path, step: int, tally: dict[str, int]) -> None:
-        """Appends a line; one that a kill cuts short is left out by who reads."""
-        line = {"step": step, "time": round(time.time(), 3), **tally}
-        with (folder / FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        """Appends a line, and warns of what is new in it."""
+        line: dict[str, Any] = {"step": step, "time": round(time.time(), 3), **self._chip, **tally}
+        line |= self.figures()
+        if self.why_no_angle:
+            line["no_observed_angle"] = self.why_no_angle
+        if self._restarted:
+            line["restarted"], self._restarted = True, False
+        found = self.diagnostics.findings()
+        fresh = [text for kind, text in found.items() if kind not in self._warned]
+        self._warned |= set(found)
+        if fresh:
+            line["warnings"] = fresh
+        with (folder / DIAGNOSTICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n")
+        for text in fresh:
+            warnings.warn(text if not self._chip else f"chip {self._chip['chip']}: {text}", MgdWarning, stacklevel=2)
+
+    def _take_in(self) -> None:
+        """Hands on what waits."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        counts = np.array([n for _, n, _ in waiting])
+        starts = self._at + np.cumsum(counts) - counts
+        self._at += int(counts.sum())
+        modulations = np.stack([np.asarray(told.modulations) for told, _, _ in waiting]).astype(np.float64)
+        inside = np.arange(modulations.shape[1]) < counts[:, None]
+        powers = np.einsum("kn,kn->k", modulations, modulations * inside)
+        baselines = np.array([one[-1] if len(one) else math.nan for _, _, one in waiting], np.float64)
+        shown = starts // self._tau_x
+        same = np.diff(shown, prepend=self._shown) == 0
+        self._shown = int(shown[-1])
+        self.diagnostics.observe_holds(powers, counts, baselines, same)
+        ended = [k for k, one in enumerate(waiting) if (starts[k] + counts[k]) % self._interval == 0]
+        if not self._whole and ended:
+            ended, self._whole = ended[1:], True
+        if not ended or not self._halves:
+            return
+        even, whole = (np.stack([np.asarray(get(waiting[k][0])) for k in ended]) for get in (_even, _gradient))
+        if self._halves == "between":
+            shares = np.ones(len(ended))
+        else:
+            last = starts[ended] + counts[ended]
+            shares = (_evens(last, self._turn) - _evens(last - self._interval, self._turn)) / self._interval
+        self.diagnostics.windows(even, whole, shares)
+
+
+def all_warnings(folder: Path) -> list[str]:
+    """All that a run warned of, in order."""
+    return list(dict.fromkeys(text for line in read_diagnostics(folder) for text in line.get("warnings", ())))
+
+
+def high_pass_noise(pole: float, tau_x: int) -> float:
+    r"""Power of white noise of 1 behind C̃_n = a (C̃_{n−1} + C_n − C_{n−1}), blanked each τ_x timesteps.
+
+    Without blanking it is 2a²/(1 + a); where C_{n−1} is set to C_n, what noise the two had is left in C̃.
+
+    >>> round(high_pass_noise(0.5, 10**9), 3), round(high_pass_noise(0.99, 10), 2)
+    (0.333, 10.64)
+    """
+    steps = min(tau_x, _LONGEST_FILTER)
+    # E[C̃²] over a period that begins at v is kept·v + added; E[C̃ C] is a after a step, and 0 after a blank one.
+    kept, added, sums, both = pole**2, 0.0, [(pole**2, 0.0)], 0.0
+    for _ in range(steps - 1):
+        kept, added, both = pole**2 * kept, pole**2 * (added + 2 - 2 * both), pole
+        sums.append((kept, added))
+    start = added / (1 - kept)
+    return sum(k * start + a for k, a in sums) / steps
+
+
+def _even(told: Told) -> Any:
+    return told.even
+
+
+def _gradient(told: Told) -> Any:
+    return told.gradient
+
+
+def _evens(steps: np.ndarray, turn: int) -> np.ndarray:
+    """How many of the first so many timesteps are in even turns."""
+    pairs, rest = np.divmod(steps, 2 * turn)
+    return pairs * turn + np.minimum(rest, turn)
+
+
+def _inner(algorithm: Algorithm) -> AbstractPerturbation:
+    family = algorithm.perturbation
+    return family.inner if isinstance(family, Block) else family
+
+
+def _random(algorithm: Algorithm) -> bool:
+    return isinstance(_inner(algorithm), Rademacher | Gaussian)
+
+
+def _periods(algorithm: Algorithm, n_params: int) -> bool:
+    """Whether windows are whole periods of a code."""
+    period = algorithm.perturbation.period(n_params)
+    return period is not None and algorithm.interval % (period * algorithm.time_constants.tau_p) == 0
+
+
+def _halves(algorithm: Algorithm, n_params: int) -> tuple[str, str]:
+    """What the halves of G are: turns "within" a window, or windows "between" each other; or why there are none."""
+    turn, interval = turn_of(algorithm, n_params), algorithm.interval
+    if not algorithm.integrator.resets:
+        return "", "a low-pass has no windows"
+    if _random(algorithm):
+        blocks = turn // algorithm.time_constants.tau_p
+        if interval < turn or (blocks > 1 and interval % turn):
+            return "", "a window is no whole number of perturbations of all parameters"
+        return "within", ""
+    if _periods(algorithm, n_params):
+        return "between", ""
+    return (
+        "",
+        "parts of a code's period know of each other: make tau_theta a whole number of periods, or use random signs",
+    )
+
+
+def _crosstalk(algorithm: Algorithm, n_params: int) -> float:
+    """What other parameters add to G's squared error, in units of its square, a perturbation."""
+    if not _random(algorithm) and _periods(algorithm, n_params):
+        return 0.0
+    family = algorithm.perturbation
+    return n_params - (len(family.block_sizes(n_params)) if isinstance(family, Block) else 1)
+
+
+def _balanced(algorithm: Algorithm, n_params: int) -> bool:
+    """Whether all perturbations that share a baseline sum to zero; those of an LFSR to one."""
+    one_baseline = algorithm.time_constants.tau_x % algorithm.interval == 0
+    return one_baseline and _periods(algorithm, n_params) and isinstance(_inner(algorithm), Walsh | LFSR)

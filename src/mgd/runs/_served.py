@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from ..chips import AbstractChip
 from ..instruments import Limits, Simulated
 from ..instruments._virtual._server import serve
 from ..instruments._virtual._settings import ServeSettings
@@ -47,14 +48,25 @@ def serve_chip(file: ChipFile, host: str, port: int, seed: int | None, announce:
 
 def make_speaker(file: ChipFile, settings: ServeSettings) -> Speaker:
     """The piece that is served: that of replica 0 of a run with this seed."""
-    chip = build_served_chip(file)
+    piece = simulated_piece(file, build_served_chip(file), settings)
+    serial = str(settings.seed) if settings.serial is None else settings.serial
+    return Speaker(piece, serial=serial, inputs=file.inputs or (), outputs=file.outputs or 0)
+
+
+def simulated_piece(file: ChipFile, chip: AbstractChip, settings: ServeSettings | None = None) -> Simulated:
+    """The piece that a file tells of, in this process.
+
+    Args:
+        file: with its imperfections, and what says which piece it is.
+        chip: its design.
+        settings: which piece; by default the file's.
+    """
+    settings = settings or ServeSettings(**(file.serve or {}))
     imperfect = file.chip.get("imperfect", {})
     ends = [imperfect[name] for name in ("parameter-range", "dac-range") if name in imperfect]
     end = min(ends, default=_RANGE)
     low, high = settings.limits or (-end, end)
-    piece = Simulated(chip, key=jax.random.key(settings.seed), limits=Limits.uniform(chip.n_params, low, high))
-    serial = str(settings.seed) if settings.serial is None else settings.serial
-    return Speaker(piece, serial=serial, inputs=file.inputs or (), outputs=file.outputs or 0)
+    return Simulated(chip, key=jax.random.key(settings.seed), limits=Limits.uniform(chip.n_params, low, high))
 
 
 def _sizes(file: ChipFile) -> str:

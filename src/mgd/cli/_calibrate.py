@@ -1,0 +1,136 @@
+"""`mgd calibrate`."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..datasets._catalogue import DESCRIPTIONS
+
+if TYPE_CHECKING:
+    from ..calibration import Calibration
+
+_NAMED = 12
+
+
+@click.command(epilog="Example: mgd calibrate examples/virtual-chip.toml --task nist7x7")
+@click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
+@click.option("--task", type=click.Choice(list(DESCRIPTIONS)), required=True, help="Whose samples are presented.")
+@click.option("--bits", type=int, help="Bits of parity; by default as many as the chip of the file has inputs.")
+@click.option("--batch", type=int, help="Samples a measurement is averaged over; by default the task's.")
+@click.option("--budget", type=int, help="Measurements, about; by default 20,000 and 60 for each of a code's period.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of codes, samples and parameters.")
+@click.option("--data", type=click.Path(path_type=str), help="Folder of the images.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; by default calibration-SERIAL.toml.")
+@click.option("--simulate", is_flag=True, help="Measure the chip of the file simulated, imperfections and all.")
+def calibrate(
+    file: Path,
+    task: str,
+    bits: int | None,
+    batch: int | None,
+    budget: int | None,
+    seed: int,
+    data: str | None,
+    out: Path | None,
+    simulate: bool,
+) -> None:
+    """Measure what the chip of CHIP.toml is like, choose the settings to train it with, and say why.
+
+    Parameters are moved within their limits; afterwards the chip is left in its safe state. What was found is kept
+    beside CHIP.toml, with the chip's serial number.
+    """
+    from ..runs._chip_file import read_chip_file
+
+    read_chip_file(file)  # what is wrong with it is said at once
+    from ..runs import calibrate as measure
+    from ._progress import measuring
+
+    with measuring() as on_progress:
+        found, written = measure(
+            file,
+            task,
+            bits=bits,
+            data=data,
+            batch=batch,
+            budget=budget,
+            seed=seed,
+            out=out,
+            simulate=simulate,
+            on_progress=on_progress,
+        )
+    for line in report(found):
+        click.echo(line)
+    click.echo(f"written to {written}")
+    if not simulate:
+        click.echo(f"use it: mgd train {task} --chip {file} --calibration {written}")
+        click.echo(f'or always: calibration = "{_beside(written, file)}" in [instrument] of {file}')
+
+
+def report(found: "Calibration") -> list[str]:
+    """What was measured, what was chosen and why, in lines for people."""
+    unit = f" {found.unit}" if found.unit else ""
+    each = f"{1e3 * found.seconds_per_measurement:.3g} ms"
+    steps = "" if found.readout_step is None else f", readout in steps of {found.readout_step:.3g}"
+    rows = [
+        ("cost", f"{found.cost} at the start"),
+        ("noise", f"{found.cost_noise} of one measurement, {found.slow_noise} slow in {found.noise_measurements:,}"),
+        ("drift", f"{found.drift} a measurement"),
+        ("floor", f"{found.float_floor:.2g} by float32{steps}"),
+        ("delay", f"{found.delay.value:.0f} ± {found.delay.error:.0f} measurements"),
+        ("settling", f"{found.settling} measurements, {_milliseconds(found)}"),
+        ("gradient", f"{found.gradient_norm}, curvature along it {found.curvature}"),
+        ("linear", f"to {found.linear_range}{unit}, smallest that shows {found.smallest_amplitude:.2g}{unit}"),
+        ("gain", _gain(found)),
+        *_answers(found),
+    ]
+    chosen = found.settings() | {"batch": found.batch}
+    width = max(len(name) for name, _ in rows)
+    return [
+        f"{found.maker} {found.model}, serial {found.serial}, at {found.address}",
+        f"  {found.n_params:,} parameters, {found.task}, batch {found.batch}; "
+        f"{found.measurements:,} measurements of {each} each",
+        *(f"  {name:<{width}}  {text}" for name, text in rows),
+        "chosen: " + ", ".join(f"{name} {value:g}" for name, value in chosen.items()),
+        f"  expected: angle {found.expected_angle:.0f}°, SNR of C̃ {found.expected_snr:.3g}",
+        *(f"  {line}" for line in found.why),
+    ]
+
+
+def _milliseconds(found: "Calibration") -> str:
+    seconds = found.settling_seconds
+    return f"{1e3 * seconds.value:.3g} ± {1e3 * seconds.error:.1g} ms"
+
+
+def _gain(found: "Calibration") -> str:
+    """The gain of all parameters in one line; each is in the file."""
+    told = sorted(
+        (gain, error) for gain, error in zip(found.gain, found.gain_error, strict=True) if not math.isnan(gain)
+    )
+    if not told:
+        return "not told: perturbations have no lines of their own, or no answer stands out"
+    middle, error = told[len(told) // 2]
+    of = f"{len(told):,} of {found.n_params:,} parameters told"
+    return f"{middle:.3g} ± {error:.1g} in the middle, {told[0][0]:.3g} … {told[-1][0]:.3g}; {of}"
+
+
+def _answers(found: "Calibration") -> list[tuple[str, str]]:
+    """The parameters that do not do what they are told."""
+    kinds = (
+        ("dead", found.dead, "answer neither to a perturbation nor to a write"),
+        ("unwiggled", found.no_perturbation, "answer to a write alone"),
+        ("stuck", found.no_write, "answer to a perturbation alone"),
+        ("unclear", found.unresolved, "not told: a larger budget would"),
+    )
+    rows = [(name, f"{len(which)} {what}: {_indices(which)}") for name, which, what in kinds if which]
+    return rows or [("dead", "none, and none stuck")]
+
+
+def _indices(which: tuple[int, ...]) -> str:
+    return ", ".join(map(str, which[:_NAMED])) + (", …" if len(which) > _NAMED else "")
+
+
+def _beside(written: Path, file: Path) -> str:
+    """The path as it stands in the chip file: relative to it if that is where it is."""
+    written, folder = written.resolve(), file.parent.resolve()
+    return str(written.relative_to(folder)) if written.is_relative_to(folder) else str(written)

@@ -1,0 +1,125 @@
+"""The chip of a file, calibrated: opened, measured for a task, and what was found kept beside the file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._errors import Interrupted
+from ..calibration import Calibration
+from ..calibration import calibrate as measure
+from ..instruments import AbstractInstrument, Guarded, Simulated, opened
+from ._build import build_chip, build_cost, build_task
+from ._chip_file import ChipFile, check_fits, chip_settings, read_chip_file
+from ._config import RunConfig
+from ._hardware import parameters_at_start
+from ._presets import resolve
+from ._served import simulated_piece
+from ._stop import stop_requested
+
+
+def calibrate(
+    path: Path,
+    task: str,
+    *,
+    bits: int | None = None,
+    data: str | None = None,
+    batch: int | None = None,
+    budget: int | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    simulate: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Calibration, Path]:
+    """Measures the chip of a file for a task, and writes what it is like and the settings to train it with.
+
+    It is measured where a run with the same seed starts. However this ends, the chip is left in its safe state.
+
+    Args:
+        path: the chip file.
+        task: whose samples are presented.
+        bits: of parity; by default as many as the file's chip has inputs, or two.
+        data: folder of the images.
+        batch: samples a measurement is averaged over; by default that of the task.
+        budget: measurements, about.
+        seed: of codes, samples and parameters.
+        out: the file to write, or a folder for it; by default `calibration-SERIAL.toml` beside the chip file.
+        simulate: whether to measure the file's chip simulated in this process, imperfections and all.
+        on_progress: called with the measurements made, and the budget.
+
+    Returns:
+        The calibration, and its file.
+
+    Raises:
+        ValueError: if the file, a setting or the budget is wrong, or the file cannot be written there.
+        DataError: if the task's files cannot be had.
+        HardwareError: if the chip does not answer, answers wrongly, is in use, or nothing shows in its cost.
+        Interrupted: if it was asked to stop.
+    """
+    file, out = read_chip_file(path), _place(path, out)
+    config = _config(file, task, bits=bits, data=data, batch=batch, seed=seed, simulate=simulate)
+    loaded = build_task(config)
+    try:
+        check_fits(file.shapes, task, loaded.input_shape, loaded.n_outputs)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    instrument = simulated_piece(file, build_chip(config, loaded)) if simulate else file.load_instrument()
+    serial = None if simulate else (file.instrument or {}).get("serial")
+    with stop_requested() as stop, opened(instrument, serial=serial) as guarded:
+
+        def counted(done: int, total: int) -> None:
+            if stop():
+                raise Interrupted(
+                    f"stopped after {done} measurements; the chip is in its safe state and nothing was written: "
+                    f"mgd calibrate {path} --task {task} starts anew",
+                    step=0,
+                )
+            on_progress(done, total)
+
+        found = measure(
+            guarded,
+            loaded,
+            batch=config.batch or 1,
+            key=jax.random.key(seed),
+            budget=budget,
+            cost=build_cost(config),
+            start=_start(config, loaded, guarded, instrument),
+            on_progress=counted,
+        )
+    return found, _written(found, out)
+
+
+def _config(file: ChipFile, task: str, *, simulate: bool, **given: Any) -> RunConfig:
+    """The settings of a run on this chip, as far as a calibration needs them."""
+    inputs = file.inputs or ()
+    if task == "parity" and given["bits"] is None and len(inputs) == 1:
+        given["bits"] = inputs[0]
+    chip = chip_settings([file], simulate=simulate)
+    return resolve(RunConfig.of({"task": task, **{k: v for k, v in given.items() if v is not None}} | chip))
+
+
+def _start(config: RunConfig, task: Any, guarded: Guarded, inner: AbstractInstrument) -> np.ndarray:
+    """Where a run starts."""
+    if isinstance(inner, Simulated):
+        return inner.start
+    given = config.instruments[0].get("start")
+    model = build_chip(config, task) if given == "network" else None
+    return parameters_at_start(given, config.seed or 0, 0, model, guarded)
+
+
+def _place(path: Path, out: Path | None) -> Path:
+    """Where to write, found out before anything is measured."""
+    place = path.parent if out is None else out
+    folder = place if place.is_dir() else place.parent
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder} to write the calibration to: make it, or give another --out")
+    return place
+
+
+def _written(found: Calibration, out: Path) -> Path:
+    try:
+        return found.write(out)
+    except OSError as error:
+        raise ValueError(f"cannot write {out}: {error.strerror}: give another --out") from error

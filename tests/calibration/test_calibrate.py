@@ -1,0 +1,250 @@
+"""A whole calibration, of simulated chips whose faults are known: what it finds, and that its settings train."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jaxtyping import install_import_hook
+
+import mgd
+from mgd._errors import HardwareError
+from mgd.chips.imperfections import ADC, CostNoise, Delay, PerturbationGain, Settling, StuckCells
+from mgd.instruments import Guarded, Limits, Simulated, from_callables, opened
+
+with install_import_hook("mgd.calibration", "beartype.beartype"):
+    from mgd.calibration import Calibration, calibrate
+    from mgd.calibration._timing import best_hold
+
+XOR, PARITY = mgd.datasets.parity(bits=2), mgd.datasets.parity(bits=4)
+SMALL, LARGER = mgd.chips.mlp((2, 2, 1)), mgd.chips.mlp((4, 4, 1))
+
+
+def measure(piece: Simulated, task, *, batch: int = 4, **settings) -> Calibration:
+    with opened(piece, alone=False) as guarded:
+        return calibrate(guarded, task, batch=batch, key=jax.random.key(0), start=piece.start, **settings)
+
+
+def piece_of(chip, *imperfections, seed: int = 3) -> Simulated:
+    return Simulated(mgd.chips.imperfect(chip, *imperfections), key=jax.random.key(seed))
+
+
+def own(piece: Simulated, kind) -> np.ndarray:
+    """What the piece is made of: its only array of that type and size."""
+    (found,) = (x for x in jax.tree.leaves(piece._device) if x.shape == (piece.n_params,) and x.dtype == kind)
+    return np.asarray(found)
+
+
+def is_near(quantity, truth: float, errors: float = 4.5) -> bool:
+    return abs(quantity.value - truth) <= errors * quantity.error
+
+
+TOLD: list[tuple[int, int]] = []
+
+
+@pytest.fixture(scope="module")
+def noisy() -> Calibration:
+    """A 2-2-1 chip with nothing but noise."""
+    return measure(piece_of(SMALL, CostNoise(0.002)), XOR, budget=8000, on_progress=lambda *pair: TOLD.append(pair))
+
+
+def test_noise_is_found_and_nothing_that_is_not_there(noisy):
+    assert is_near(noisy.cost_noise, 0.002)
+    assert noisy.cost_noise.error < 0.0002
+    assert noisy.slow_noise.value < 2 * noisy.slow_noise.error
+    assert is_near(noisy.drift, 0.0)
+    assert (noisy.delay.value, noisy.delay.error) == (0, 0)
+    assert noisy.settling.value < 3 * noisy.settling.error
+    assert noisy.tau_p == 1
+    assert (noisy.dead, noisy.no_perturbation, noisy.no_write, noisy.unresolved) == ((), (), (), ())
+
+
+def test_progress_is_told_and_the_budget_nearly_kept(noisy):
+    done = [one for one, _ in TOLD]
+    assert done == sorted(done)
+    assert {total for _, total in TOLD} == {8000}
+    assert 6000 < noisy.measurements < 10_000
+
+
+def test_delay_and_settling_are_found_together_and_the_hold_is_made_for_them():
+    found = measure(piece_of(SMALL, Settling(2.0), CostNoise(0.0005), Delay(3)), XOR, budget=12_000)
+    assert (found.delay.value, found.delay.error) == (3, 0)
+    assert is_near(found.settling, 2.0)
+    assert found.settling.error < 0.3
+    assert math.isclose(found.settling_seconds.value, found.settling.value * found.seconds_per_measurement)
+    assert found.tau_p == best_hold(3, found.settling.value) > best_hold(3, 0.0)
+    assert found.tau_x == found.tau_theta
+    assert "delay 3" in " ".join(found.why)
+
+
+@pytest.fixture(scope="module")
+def broken() -> tuple[Calibration, Simulated]:
+    """A 4-4-1 chip with cells that are stuck, and others whose perturbation is too large or too small."""
+    piece = piece_of(LARGER, StuckCells(stuck=0.15), PerturbationGain(0.2), CostNoise(0.0002), seed=5)
+    return measure(piece, PARITY, batch=16, budget=16_000), piece
+
+
+def test_stuck_cells_are_found_by_name_and_no_others(broken):
+    found, piece = broken
+    stuck = np.flatnonzero(own(piece, bool)).tolist()
+    assert 2 <= len(stuck) <= 8
+    assert found.dead == tuple(stuck)
+    assert (found.no_perturbation, found.no_write, found.unresolved) == ((), (), ())
+    assert 0 < found.false_alive < 0.01
+
+
+def test_the_gain_of_each_parameter_is_found_with_its_error(broken):
+    found, piece = broken
+    # Only of the gain: a stuck cell has neither.
+    (true,) = (x for x in jax.tree.leaves(piece._device) if x.shape == (25,) and x.dtype == jnp.float32 and x.min() > 0)
+    gain, error = np.array(found.gain), np.array(found.gain_error)
+    told = np.isfinite(gain)
+    assert told.sum() >= 12
+    assert not told[list(found.dead)].any()
+    assert np.abs(gain - true)[told].max() < 0.25
+    assert (np.abs(gain - true)[told] < 4 * error[told]).all()
+    # The errors are no excuse: without them, 1 would do for all.
+    assert np.median(error[told]) < 0.1
+    assert np.std(true[told]) > 2 * np.std((gain - true)[told])
+
+
+class Miswired(Simulated):
+    """One parameter's perturbation line is open, another's write does nothing, a third has neither."""
+
+    def set_parameters(self, theta):
+        theta = np.array(theta)
+        theta[[2, 3]] = 0.5
+        super().set_parameters(theta)
+
+    def measure_batch(self, signals):
+        signals = np.array(signals)
+        signals[:, [1, 2]] = 0
+        return super().measure_batch(signals)
+
+
+def test_an_open_line_and_a_write_that_does_nothing_are_told_apart():
+    chip = mgd.chips.imperfect(SMALL, CostNoise(0.0002))
+    found = measure(Miswired(chip, key=jax.random.key(3)), XOR, budget=16_000)
+    assert (found.no_perturbation, found.dead, found.no_write) == ((1,), (2,), (3,))
+
+
+@pytest.fixture(scope="module")
+def larger() -> tuple[Calibration, Simulated]:
+    """A 4-4-1 chip with noise."""
+    piece = piece_of(LARGER, CostNoise(0.001))
+    return measure(piece, PARITY, batch=16, budget=16_000), piece
+
+
+def test_the_linear_range_is_where_the_slope_is_wrong_by_a_tenth(larger):
+    found, _ = larger
+    x, y = jnp.asarray(PARITY.train.x, jnp.float32), jnp.asarray(PARITY.train.y, jnp.float32)
+    rng, a = np.random.default_rng(0), found.linear_range.value
+    cost = jax.jit(jax.vmap(lambda theta: LARGER.measure(theta, jnp.zeros(25), x, y, key=jax.random.key(0))[0]))
+    codes = rng.choice([-1.0, 1.0], (400, 25))
+    # As points are drawn: in the middle tenth of −10 … 10.
+    thetas = rng.uniform(-1, 1, (400, 25))
+    slopes = []
+    for amplitude in (a, 0.02):
+        plus, minus = (np.asarray(cost(jnp.asarray(thetas + s * amplitude * codes, jnp.float32))) for s in (1, -1))
+        slopes.append((plus - minus) / (2 * amplitude))
+    wrong = math.sqrt(np.mean((slopes[0] - slopes[1]) ** 2) / np.mean(slopes[1] ** 2))
+    assert 0.05 < wrong < 0.2, wrong
+    assert found.amplitude <= a
+    assert found.linear_range.error < 0.2 * a
+
+
+def test_a_converters_step_is_found_and_counted_as_noise():
+    found = measure(piece_of(SMALL, ADC(10, 0.0, 1.0)), XOR, budget=5000)
+    assert abs(found.readout_step * 1023 - 1) < 0.01
+    assert found.cost_noise.value < found.readout_step / 2
+    assert 0 < found.expected_snr < math.inf
+
+
+def test_the_settings_train_xor(noisy):
+    """On 16 chips of the design that one was calibrated of, with all its noise."""
+    found, chip = noisy, mgd.chips.imperfect(SMALL, CostNoise(0.002))
+    algorithm = mgd.discrete(
+        perturbation=mgd.perturbations.Rademacher(amplitude=found.amplitude),
+        time_constants=mgd.TimeConstants(tau_p=found.tau_p, tau_x=found.tau_x, tau_theta=found.tau_theta),
+        optimizer=optax.chain(optax.add_decayed_weights(3e-4), optax.sgd(found.learning_rate)),
+    )
+    result = mgd.train(chip, XOR, algorithm, n_steps=100_000, n_replicas=16, batch=found.batch, key=jax.random.key(1))
+    # What is left are chips that sit in a flat place of XOR's cost, as they do with any settings.
+    assert float(jnp.mean(result.accuracy)) > 0.85
+    assert int(result.solved.sum()) >= 11
+
+
+def test_what_was_expected_of_a_window_is_what_it_gives(larger):
+    """The angle between G and the gradient, at the start, of 300 windows with the settings chosen."""
+    found, piece = larger
+    theta, zero = jnp.asarray(piece.start), jnp.zeros(25)
+    x, y = jnp.asarray(PARITY.train.x, jnp.float32), jnp.asarray(PARITY.train.y, jnp.float32)
+    gradient = jax.grad(lambda t: LARGER.measure(t, zero, x, y, key=jax.random.key(0))[0])(theta)
+    rng = np.random.default_rng(1)
+    codes = rng.choice([-1.0, 1.0], (300, found.tau_theta // found.tau_p, 25)).astype(np.float32)
+    with opened(piece, alone=False) as chip:
+        chip.present(np.asarray(x), np.asarray(y))
+        chip.set_parameters(np.asarray(theta))
+        costs = chip.measure_batch((found.amplitude * codes).reshape(-1, 25)).reshape(codes.shape[:2])
+        before = chip.measure_batch(np.zeros((300, 25), np.float32))
+    estimates = np.einsum("wt,wtp->wp", costs - before[:, None], codes)
+    along, sizes = estimates @ np.asarray(gradient), np.sqrt(np.mean(np.sum(estimates**2, axis=1)))
+    angle = math.degrees(math.acos(np.mean(along) / np.linalg.norm(gradient) / sizes))
+    # The gradient is smaller or larger at each of the four places that were measured.
+    assert abs(angle - found.expected_angle) < 15, (angle, found.expected_angle)
+
+
+@pytest.mark.slow
+def test_the_settings_train_nist7x7():
+    task, chip = mgd.datasets.nist7x7(), mgd.chips.imperfect(mgd.chips.mlp((49, 4, 4)), CostNoise(0.001))
+    found = measure(Simulated(chip, key=jax.random.key(3)), task, batch=64)
+    algorithm = mgd.discrete(
+        perturbation=mgd.perturbations.Rademacher(amplitude=found.amplitude),
+        time_constants=mgd.TimeConstants(tau_p=found.tau_p, tau_x=found.tau_x, tau_theta=found.tau_theta),
+        optimizer=optax.sgd(found.learning_rate),
+    )
+    result = mgd.train(chip, task, algorithm, n_steps=300_000, batch=64, key=jax.random.key(1))
+    assert float(result.accuracy[0]) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"budget": 4000}, r"9 parameters take 4512 measurements or more, got 4000"),
+        ({"budget": True}, "measurements or more, got True"),
+        ({"start": np.zeros(4, np.float32)}, "the chip has 9 parameters, and its start has shape"),
+        ({"cost": "mae"}, "mae"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_is_measured(settings, message):
+    piece = piece_of(SMALL)
+    with pytest.raises(ValueError, match=message):
+        calibrate(Guarded(piece), XOR, batch=4, key=jax.random.key(0), **settings)
+    assert piece._asked == 0
+
+
+def chip_with_cost(cost):
+    rng = np.random.default_rng(0)
+    return from_callables(
+        set_parameters=lambda theta: None, measure_cost=lambda: cost(rng), limits=Limits.uniform(3, -1.0, 1.0, "V")
+    )
+
+
+def test_a_chip_whose_cost_is_not_a_number_is_a_fault_of_the_chip():
+    with (
+        opened(chip_with_cost(lambda rng: math.nan), alone=False) as guarded,
+        pytest.raises(HardwareError, match="gave nan"),
+    ):
+        calibrate(guarded, XOR, batch=1, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    "cost", [lambda rng: 0.5, lambda rng: 0.5 + 0.01 * rng.standard_normal()], ids=["still", "noise"]
+)
+def test_a_silent_chip_is_said_to_be_silent(cost):
+    with opened(chip_with_cost(cost), alone=False) as guarded, pytest.raises(HardwareError) as raised:
+        calibrate(guarded, XOR, batch=1, key=jax.random.key(0), budget=6000)
+    assert "no perturbation of up to 0.25 V shows in the cost" in str(raised.value)
+    assert "check that parameters and cost are connected" in str(raised.value)
