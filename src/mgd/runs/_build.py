@@ -135,8 +135,8 @@ def _imperfections(given: Imperfections) -> list[AbstractImperfection]:
         made.append(imperfections.Drift(given.leak or 0.0, given.drift or 0.0))
     if given.dac_bits is not None:
         end = _given(given.dac_range)
-        stochastic, own_line = bool(given.dac_stochastic), bool(given.dac_own_line)
-        made.append(imperfections.DAC(given.dac_bits, -end, end, stochastic, own_line))
+        stochastic, own_line, copy = map(bool, (given.dac_stochastic, given.dac_own_line, given.dac_finer_copy))
+        made.append(imperfections.DAC(given.dac_bits, -end, end, stochastic, own_line, copy))
     if given.adc_bits is not None:
         made.append(imperfections.ADC(given.adc_bits, 0.0, _given(given.adc_range)))
     return sorted(made, key=lambda one: (one.side == "out", one.place))

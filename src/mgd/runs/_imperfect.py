@@ -19,6 +19,7 @@ _LEADS = {
     "dac_range": "dac_bits",
     "dac_stochastic": "dac_bits",
     "dac_own_line": "dac_bits",
+    "dac_finer_copy": "dac_bits",
     "stuck_range": "stuck",
     "up_down": "dw_min",
     "w_max": "dw_min",
@@ -64,6 +65,7 @@ class Imperfections(BaseModel):
     dac_range: Above0 | None = None
     dac_stochastic: Truth | None = None
     dac_own_line: Truth | None = None
+    dac_finer_copy: Truth | None = None
     settling: Spread | None = None
     cost_noise: Spread | None = None
     flicker_noise: Spread | None = None

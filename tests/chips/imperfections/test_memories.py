@@ -201,3 +201,14 @@ def test_parameter_and_perturbation_share_the_converter_or_not():
     applied, own = DAC(5, 0.0, 31.0, own_line=True).enter(None, theta, wiggle, key=KEY)
     assert np.allclose(applied, [3, 3, 3, 31])
     assert np.array_equal(own, wiggle)
+
+
+def test_a_converter_with_a_finer_copy_keeps_every_update_and_shows_the_nearest_level():
+    dac = DAC(5, 0.0, 31.0, finer_copy=True)
+    theta = jnp.full(N, 7.0)
+    for _ in range(10):
+        theta = dac.write(None, theta, jnp.full(N, 0.04), store=store, key=KEY)
+    assert np.allclose(theta, 7.4, atol=1e-5)
+    assert (dac.enter(None, theta, jnp.zeros(N), key=KEY)[0] == 7).all()
+    assert (dac.enter(None, theta + 0.2, jnp.zeros(N), key=KEY)[0] == 8).all()
+    assert np.allclose(dac.write(None, theta, jnp.full(N, 99.0), store=store, key=KEY), 31)

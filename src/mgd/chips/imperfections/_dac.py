@@ -25,6 +25,9 @@ class DAC(AbstractImperfection):
     There is no finer copy: rounded to the nearest level, a change of less than q/2 is lost; rounded stochastically,
     it is kept on average. What lies beyond an end stops there, as hardware does.
 
+    With a finer copy, which is a host's that trains a chip on the bench, updates go into that copy whole, and the
+    register is the level that is nearest to it.
+
     The perturbation goes through the same converter, which rounds the sum of both: one of less than q/2 does not
     show. On a line of its own it stays as it is.
 
@@ -34,9 +37,10 @@ class DAC(AbstractImperfection):
         high: the highest.
         stochastic: whether writes are rounded stochastically.
         own_line: whether the perturbation goes past the converter.
+        finer_copy: whether whoever writes keeps θ itself; nothing is then rounded stochastically.
 
     Raises:
-        ValueError: if bits is not from 1 to 24, or low is not below high.
+        ValueError: if bits is not from 1 to 24, low is not below high, or it is both stochastic and a copy.
 
     >>> store = lambda theta, delta, *, key: theta + delta
     >>> theta, key = jnp.array([0.0, 1.0]), jax.random.key(0)
@@ -57,12 +61,16 @@ class DAC(AbstractImperfection):
     high: float = eqx.field(static=True)
     stochastic: bool = eqx.field(static=True, default=False)
     own_line: bool = eqx.field(static=True, default=False)
+    finer_copy: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         require_whole(self.name, "bits", self.bits, low=1, high=MOST_BITS)
         require_range(self.name, self.low, self.high)
         require_truth(self.name, "stochastic", self.stochastic)
         require_truth(self.name, "own_line", self.own_line)
+        require_truth(self.name, "finer_copy", self.finer_copy)
+        if self.finer_copy and self.stochastic:
+            raise ValueError(f"{self.name}: what has a finer copy is not rounded stochastically: leave one out")
 
     def make(self, chip: AbstractChip, *, key: PRNGKeyArray) -> tuple[None, Any]:
         return None, chip.fabricate(key=key)
@@ -82,6 +90,8 @@ class DAC(AbstractImperfection):
     def write(
         self, own: None, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
     ) -> Float[Array, " p"]:
+        if self.finer_copy:
+            return store(theta, jnp.clip(theta + delta, self.low, self.high) - theta, key=key)
         round_key, inner_key = jax.random.split(key)
         levels = Levels(self.bits, self.low, self.high)
         steps, u = delta / levels.step, jax.random.uniform(round_key, theta.shape)
