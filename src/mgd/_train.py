@@ -17,10 +17,12 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from ._counter import Counter
 from ._errors import DivergedError, MgdWarning
 from .algorithm import AbstractAlgorithm, Algorithm, Backprop, Counts
-from .chips import AbstractChip
+from .chips import AbstractChip, AbstractCost
+from .chips._costs import cost_named
 from .datasets import Task
-from .engines import Backpropagated, Data, Fleet, Instrumented, Measured, Progress, Sampled
+from .engines import Backpropagated, Data, Fleet, Instrumented, Measured, Options, Progress, Sampled, start_within
 from .engines._replicas import in_front
+from .instruments import Guarded
 
 _CHUNK_SECONDS = 0.5
 _LONGEST_CHUNK = 1_000_000_000
@@ -55,7 +57,7 @@ class Result:
 
 
 def train(
-    chip: AbstractChip,
+    chip: AbstractChip | Guarded,
     task: Task,
     algorithm: AbstractAlgorithm,
     *,
@@ -65,11 +67,15 @@ def train(
     batch: int = 1,
     engine: str = "auto",
     log_every: int | None = None,
+    start: Float[np.ndarray, " p"] | None = None,
+    cost: str | AbstractCost = "mse",
+    options: Options | None = None,
 ) -> Result:
-    """Trains replicas of a simulated chip.
+    """Trains replicas of a simulated chip, or a chip behind I/O.
 
     Args:
-        chip: what is trained; replicas differ by their keys.
+        chip: what is trained. Replicas of a simulated chip differ by their keys. A chip behind I/O is one that
+            `mgd.instruments.opened` gives; there is one replica, and no run directory: `mgd train --chip` keeps one.
         task: what it is trained on.
         algorithm: how.
         n_steps: timesteps.
@@ -79,6 +85,9 @@ def train(
         engine: "measured", "sampled" (long windows of large chips), or "auto", which is measured.
         log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
             logarithm of the step.
+        start: of a chip behind I/O, the parameters at the start; by default drawn about the middle of its limits.
+        cost: of such a chip's outputs, "mse" or "cross-entropy".
+        options: how such a chip is trained, beyond the algorithm.
 
     Returns:
         Final parameters, accuracy, counts and history.
@@ -86,6 +95,7 @@ def train(
     Raises:
         ValueError: if chip and task do not fit, or a number is out of range.
         DivergedError: if a measured cost was NaN or infinite.
+        HardwareError, LimitError: of a chip behind I/O, as `mgd.engines.Instrumented.advance`.
 
     >>> import mgd
     >>> task = mgd.datasets.parity(bits=2)
@@ -95,20 +105,43 @@ def train(
     >>> result.theta.shape, result.counts.cost_measurements
     ((3, 9), 2000)
     """
+    of_instrument: Instrumented | None = None
+    if isinstance(chip, Guarded):
+        of_instrument = _instrumented(chip, algorithm, batch, start, cost, options, key)
+    elif not (start is None and options is None):
+        raise ValueError("start and options are for a chip behind I/O: a simulated one starts as its key says")
     session = Session(
-        chip,
+        None if isinstance(chip, Guarded) else chip,
         task,
         algorithm,
         n_steps=n_steps,
         key=key,
         n_replicas=n_replicas,
         batch=batch,
-        engine=engine,
+        engine=of_instrument or engine,
         log_every=log_every,
     )
     while not session.finished:
         session.advance()
     return session.result()
+
+
+def _instrumented(
+    chip: Guarded,
+    algorithm: AbstractAlgorithm,
+    batch: int,
+    start: Float[np.ndarray, " p"] | None,
+    cost: str | AbstractCost,
+    options: Options | None,
+    key: PRNGKeyArray,
+) -> Instrumented:
+    """The engine of a chip behind I/O."""
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError(f"a chip behind I/O is trained by an Algorithm, got {type(algorithm).__name__}")
+    if start is None:
+        start_key, _ = jax.random.split(jax.random.fold_in(key, 0))
+        start = start_within(chip.limits, key=start_key)
+    return Instrumented(chip, algorithm, start, cost=cost_named(cost), batch=batch, options=options)
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """What tests of runs share: small settings, compiled once; a crash at will; and what must not differ by a bit."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -91,15 +90,6 @@ def assert_same_run() -> Callable[[Path, Path], None]:
             assert metrics[0][name].values.tobytes() == metrics[1][name].values.tobytes()
 
     return check
-
-
-@pytest.fixture(scope="session")
-def cache_env(tmp_path_factory) -> dict[str, str]:
-    """The environment of a process that shares what it compiles with the others of this session."""
-    return os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("jax")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
 
 
 @pytest.fixture

@@ -13,10 +13,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from ..algorithm import Algorithm, Clock, State, Write
+from .._counter import Counter
+from ..algorithm import Algorithm, Clock, State, Write, rows_of
 from ..perturbations import Block
-from ._data import Data
 
+# Presentations whose rows are worked out at a time.
+PRESENTATIONS = 64
 Limit = Float[np.ndarray, " p"]
 
 
@@ -72,7 +74,6 @@ class Chunk:
 
     Args:
         algorithm: whose.
-        data: the training samples.
         batch: samples a measurement is averaged over.
         size: most timesteps at a time; the algorithm's `hold` or less.
         limits: lowest and highest value of each parameter.
@@ -89,7 +90,6 @@ class Chunk:
     def __init__(
         self,
         algorithm: Algorithm,
-        data: Data,
         *,
         batch: int,
         size: int,
@@ -111,24 +111,25 @@ class Chunk:
         def unpack(leaves: tuple[Array, ...]) -> State:
             return jax.tree.unflatten(structure, leaves)
 
-        def show(data: Data, state: tuple[Array, ...]) -> tuple[Array, Array]:
-            return data.show(algorithm.ask(unpack(state))[0].rows(len(data.y), batch))
+        def rows(state: tuple[Array, ...], first: Counter, n_samples: int) -> Array:
+            seed = unpack(state).seeds.samples
+
+            def one(k: Array) -> Array:
+                return rows_of(first.plus(k), seed=seed, n_samples=n_samples, batch=batch)
+
+            return jax.vmap(one)(jnp.arange(PRESENTATIONS, dtype=jnp.uint32))
 
         def turn(state: tuple, even: Array, costs: Array, n: Array, after: Array) -> tuple:
             now, told = self._tell(unpack(state), even, costs, n)
             return pack(now), jnp.where(told.updated, 0.0, told.even), told, self._ask(now, after)
 
         self.pack, self.unpack = pack, unpack
-        self._show, self._data = jax.jit(show), data
+        # (state, first presentation, number of samples) -> the rows of some presentations, from that one on
+        self.rows: Callable[..., Array] = jax.jit(rows, static_argnames="n_samples")
         # (state, n) -> applied
         self.begin: Callable[..., Applied] = jax.jit(lambda state, n: self._ask(unpack(state), n))
         # (state, even, costs, n, n after) -> state, even, told, applied
         self.turn: Callable[..., tuple[tuple[Array, ...], Array, Told, Applied]] = jax.jit(turn)
-
-    def show(self, state: tuple[Array, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """The inputs and targets in front of the chip."""
-        x, target = self._show(self._data, state)
-        return np.asarray(x), np.asarray(target)
 
     def _ask(self, state: State, n: Int[Array, ""]) -> Applied:
         """What the next `n` timesteps apply."""
@@ -141,7 +142,7 @@ class Chunk:
                 rows = lax.dynamic_update_index_in_dim(rows, signal, self.head + self.per * k + place, 0)
             return rows
 
-        rows = lax.fori_loop(0, n, one, rows)
+        rows = one(jnp.int32(0), rows) if self._size == 1 else lax.fori_loop(0, n, one, rows)
         low, high = (jnp.asarray(limit)[None] for limit in self._limits)
         sums = state.theta[None] + rows
         inside = jnp.all((sums >= low) & (sums <= high))
@@ -155,7 +156,10 @@ class Chunk:
             def baseline(state: State) -> State:
                 return self._algorithm.tell(state, costs[0], write=self._write, slot=0)[0]
 
-            state = lax.cond(state.clock.slot == 0, baseline, lambda state: state, state)
+            if self._size == 1 and self._algorithm.hold == 1:  # then it is always due
+                state = baseline(state)
+            else:
+                state = lax.cond(state.clock.slot == 0, baseline, lambda state: state, state)
 
         def one(k: Int[Array, ""], carry: tuple) -> tuple:
             state, even, gradient, modulations, ended = carry
@@ -172,5 +176,7 @@ class Chunk:
             return state, even, gradient, modulations, ended | info.updated
 
         start: Any = state, even, jnp.zeros_like(state.theta), jnp.zeros(self._size), jnp.bool(False)
-        state, even, gradient, modulations, updated = lax.fori_loop(0, n, one, start)
+        # A chunk of one is the most frequent of all, and a loop is slow to begin.
+        ended = one(jnp.int32(0), start) if self._size == 1 else lax.fori_loop(0, n, one, start)
+        state, even, gradient, modulations, updated = ended
         return state, Told(modulations, even, gradient, updated)

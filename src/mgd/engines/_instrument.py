@@ -14,10 +14,10 @@ from .._counter import Counter
 from .._errors import HardwareError
 from ..algorithm import Algorithm, State
 from ..chips import AbstractCost
-from ..instruments import Guarded
+from ..instruments import Guarded, Limits
 from ..perturbations import Block, Gaussian
 from ._bench import Bench
-from ._chunk import Applied, Chunk, Told
+from ._chunk import PRESENTATIONS, Applied, Chunk, Told
 from ._data import Data
 from ._evaluate import correct
 from ._replicas import Progress
@@ -25,6 +25,8 @@ from ._replicas import Progress
 # Numbers that a chunk holds at most, and timesteps.
 _MOST_NUMBERS, _LONGEST_CHUNK = 2_000_000, 4096
 _EVALUATED_TOGETHER = 256
+# Where nothing is said, parameters start within this part of their range, about its middle.
+_START = 0.1
 # Gaussian perturbations are never larger than this, in units of the amplitude.
 _LARGEST_NORMAL = 5.4
 
@@ -106,6 +108,9 @@ class Instrumented:
         self._even = jnp.zeros(self.n_params)
         # The next chunk was asked with the tell of the last, if the run goes on from where it left.
         self._next: tuple[Progress, Applied] | None = None
+        # The samples on the host, and the rows of some presentations, from the first of them on.
+        self._on_host: tuple[Data, Data] | None = None
+        self._rows_from, self._rows = -1, np.zeros((0, batch), np.int32)
         # What a cost is compared with: the hold's baseline, or the cost before; and whether it could not be measured.
         self._reference, self._lost = math.nan, False
 
@@ -126,6 +131,7 @@ class Instrumented:
         if self.start.shape != (self.n_params,):
             raise ValueError(f"the chip has {self.n_params} parameters, and its start has shape {self.start.shape}")
         self.bench.instrument.limits.check(self.start, "at the start, parameter")
+        self._rows_from = -1
         _, run_key = jax.random.split(jax.random.fold_in(key, replica))
         return one_progress(self.algorithm.init(jnp.asarray(self.start), key=run_key))
 
@@ -137,7 +143,7 @@ class Instrumented:
             LimitError: if a parameter would leave its limits; nothing is sent.
         """
         alone = one_state(progress)
-        chunk = self._chunk or self._compile(data, alone)
+        chunk = self._chunk or self._compile(alone)
         state, at, left = chunk.pack(alone), int(alone.clock.step), n_steps
         if self._next is not None and self._next[0] is progress:
             applied = self._next[1]
@@ -145,7 +151,7 @@ class Instrumented:
             applied = chunk.begin(state, np.int32(self._ahead(at)))
         while left:
             n = min(left, self._ahead(at))
-            costs, baseline = self._measure(chunk, state, applied, at, n)
+            costs, baseline = self._measure(data, chunk, state, applied, at, n)
             at, left = at + n, left - n
             state, self._even, told, applied = chunk.turn(
                 state, self._even, costs, np.int32(n), np.int32(self._ahead(at))
@@ -190,13 +196,12 @@ class Instrumented:
         if all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True)) and self.algorithm is other.algorithm:
             self._lender = other
 
-    def _compile(self, data: Data, like: State) -> Chunk:
+    def _compile(self, like: State) -> Chunk:
         if self._lender is not None:
-            self._chunk = self._lender._chunk or self._lender._compile(data, like)
+            self._chunk = self._lender._chunk or self._lender._compile(like)
             return self._chunk
         self._chunk = Chunk(
             self.algorithm,
-            data,
             batch=self.batch,
             size=self._size,
             limits=self._limits,
@@ -211,7 +216,7 @@ class Instrumented:
         return min(self._size, self._hold - at % self._hold)
 
     def _measure(
-        self, chunk: Chunk, state: tuple[Array, ...], applied: Applied, at: int, n: int
+        self, data: Data, chunk: Chunk, state: tuple[Array, ...], applied: Applied, at: int, n: int
     ) -> tuple[Float[np.ndarray, " rows"], np.ndarray]:
         """The costs of a chunk's rows, and that of its baseline if it has one."""
         costs = np.zeros(chunk.n_rows, np.float32)
@@ -225,7 +230,7 @@ class Instrumented:
             if known == last:
                 break
         if known < last:
-            self._prepare(chunk, state, applied, at)
+            self._prepare(data, chunk, state, applied, at)
             rows, together = np.asarray(applied.rows), self.bench.instrument.most_together
             if not together:
                 self._one_by_one(rows, costs, known, last)
@@ -235,7 +240,7 @@ class Instrumented:
                 self.options.keep(costs[start:stop])
         return costs, costs[first:head]
 
-    def _prepare(self, chunk: Chunk, state: tuple[Array, ...], applied: Applied, at: int) -> None:
+    def _prepare(self, data: Data, chunk: Chunk, state: tuple[Array, ...], applied: Applied, at: int) -> None:
         """Says what is to be on the chip, if it may be."""
         written, shown = at // self._interval, at // self._tau_x
         if not bool(applied.inside):
@@ -244,7 +249,19 @@ class Instrumented:
         if self.bench.written != written:
             self.bench.place_parameters(np.asarray(applied.theta), written)
         if self.bench.shown != shown:
-            self.bench.place_sample(*chunk.show(state), shown)
+            self.bench.place_sample(*self._samples(data, chunk, state, shown), shown)
+
+    def _samples(
+        self, data: Data, chunk: Chunk, state: tuple[Array, ...], presentation: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The inputs and targets of a presentation."""
+        if self._on_host is None or self._on_host[0] is not data:
+            self._on_host, self._rows_from = (data, data.on_host()), -1
+        if self._rows_from < 0 or not 0 <= presentation - self._rows_from < PRESENTATIONS:
+            self._rows_from = presentation
+            self._rows = np.asarray(chunk.rows(state, Counter.of(presentation), n_samples=len(data.y)))
+        x, target = self._on_host[1].show(self._rows[presentation - self._rows_from])
+        return np.asarray(x), np.asarray(target)
 
     def _one_by_one(
         self, rows: Float[np.ndarray, "rows p"], costs: Float[np.ndarray, " rows"], first: int, last: int
@@ -289,6 +306,19 @@ class Instrumented:
     def _write(self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
         changed = theta + delta
         return jnp.clip(changed, *self.room) if self.options.saturate else changed
+
+
+def start_within(limits: Limits, *, key: PRNGKeyArray, spread: float | None = None) -> Float[np.ndarray, " p"]:
+    """Parameters drawn uniformly about the middle of their limits.
+
+    Args:
+        limits: of a chip.
+        key: what they are drawn with.
+        spread: the farthest from the middle; by default a tenth of the way to the limits.
+    """
+    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
+    farthest = half * _START if spread is None else np.full_like(half, spread)
+    return middle + farthest * np.asarray(jax.random.uniform(key, middle.shape, minval=-1.0, maxval=1.0))
 
 
 def _chunks(hold: int, longest: int, together: int) -> tuple[int, int]:

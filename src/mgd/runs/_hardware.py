@@ -18,7 +18,7 @@ from .._train import Session
 from ..algorithm import Algorithm
 from ..chips import AbstractChip
 from ..datasets import Task
-from ..engines import Fleet, Instrumented, Options
+from ..engines import Fleet, Instrumented, Options, start_within
 from ..instruments import Guarded, Identity, Limits, Recorder, load_instrument, opened
 from ..instruments._absent import Absent
 from ._build import build_algorithm, build_chip, build_cost
@@ -31,8 +31,6 @@ from ._replace import replace_file
 from ._watchdog import watchdog
 
 INSTRUMENT, DROPPED = "instrument.json", "dropped.json"
-# Where nothing is said, parameters start within this part of their range, about its middle.
-_START = 0.1
 
 
 @dataclass(frozen=True)
@@ -239,6 +237,7 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
             own = {name: value for name, value in table.items() if name not in common}
             instrument = load_instrument(common["kind"], own, Path(common["folder"]))
             if config.record is not None:
+                Path(config.record).parent.mkdir(parents=True, exist_ok=True)
                 instrument = Recorder(instrument, next(path for path in _names(config, chip) if not path.exists()))
             # A run that goes on may do so by itself, before the chip is back.
             patience = 0.0 if folder is None else common["give_up_seconds"]
@@ -316,7 +315,5 @@ def parameters_at_start(
     own = getattr(instrument.inner, "start", None)
     if given is None and own is not None:
         return np.asarray(own, np.float32)
-    limits = instrument.limits
-    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
-    spread = half * _START if given is None else np.full_like(half, float(given))
-    return middle + spread * np.asarray(jax.random.uniform(chip_key, middle.shape, minval=-1.0, maxval=1.0))
+    spread = None if given is None or isinstance(given, str) else given
+    return start_within(instrument.limits, key=chip_key, spread=spread)

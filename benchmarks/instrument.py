@@ -1,0 +1,154 @@
+"""What training costs beside the chip's own time, against a bare round trip on the same socket, in one run.
+
+`python benchmarks/instrument.py` serves `examples/virtual-chip.toml` in a process of its own and prints a markdown
+table. *Ours* is all of a measurement that is not waiting in the socket: ask, tell, driver, guard, journal of costs and
+diagnostics, as in `mgd train --chip`. Medians over rounds, all in turn.
+"""
+
+import os
+
+os.environ.setdefault("JAX_CPU_ENABLE_ASYNC_DISPATCH", "false")  # as the commands do
+
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+
+import mgd
+from mgd.engines import Data, Instrumented, Options
+from mgd.instruments import Guarded, Scpi
+from mgd.instruments._scpi._settings import ScpiSettings
+from mgd.instruments._scpi._transports import Socket
+from mgd.runs._journal import Journal
+from mgd.runs._monitor import Monitor
+
+CHIP = Path(__file__).parents[1] / "examples" / "virtual-chip.toml"
+ROUNDS, ROUND_TRIPS = 5, 500
+# Name, τ_x = τ_θ, measurements together, timesteps of a round.
+CASES = (
+    ("one by one, τ_θ = 1", 1, 0, 200),
+    ("one by one, τ_θ = 1,000", 1000, 0, 2000),
+    ("batches of 1,000", 1000, 1000, 20_000),
+)
+
+
+class TimedLine:
+    """A socket that counts the seconds in it."""
+
+    def __init__(self, inner: Socket):
+        self.inner, self.seconds = inner, 0.0
+
+    def send(self, message: bytes) -> None:
+        started = time.perf_counter()
+        self.inner.send(message)
+        self.seconds += time.perf_counter() - started
+
+    def receive(self) -> bytes:
+        started = time.perf_counter()
+        found = self.inner.receive()
+        self.seconds += time.perf_counter() - started
+        return found
+
+    def stale(self) -> bytes:
+        return self.inner.stale()
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def bare_round_trip(port: int) -> float:
+    """Seconds from `*OPC?` to its reply."""
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        taken = []
+        for _ in range(ROUND_TRIPS):
+            started = time.perf_counter()
+            line.sendall(b"*OPC?\n")
+            line.recv(64)
+            taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+class Case:
+    """A run that goes on, and what its measurements take."""
+
+    def __init__(self, resource: str, port: int, tau: int, together: int, folder: Path):
+        driver = Scpi(
+            ScpiSettings.of({"resource": resource, "verify": True}),
+            connect=lambda: self._line(Socket("127.0.0.1", port, 20.0)),
+        )
+        driver.most_together = together
+        self.guarded = Guarded(driver)
+        self.guarded.open()
+        times = mgd.TimeConstants(tau_p=1, tau_x=tau, tau_theta=tau)
+        self.algorithm = mgd.discrete(optimizer=optax.sgd(1e-3), time_constants=times)
+        self.journal = Journal("00" * 32)
+        folder.mkdir()
+        self.journal.open(folder)
+        self.journal.begin(0)
+        monitor = Monitor(driver.n_params, self.algorithm)
+        options = Options(saturate=True, keep=self.journal.keep, watch=monitor.watch)
+        start = np.zeros(driver.n_params, np.float32)
+        cost = mgd.chips.MeanSquaredError()
+        self.engine = Instrumented(self.guarded, self.algorithm, start, cost=cost, batch=64, options=options)
+        self.data = Data.of(mgd.datasets.nist7x7().train)
+        self.progress = self.engine.init(1, key=jax.random.key(0))
+        self.step = 0
+
+    def _line(self, inner: Socket) -> TimedLine:
+        self.line = TimedLine(inner)
+        return self.line
+
+    def run(self, steps: int) -> tuple[float, float, float]:
+        """Seconds of a measurement: in all, in the socket, ours."""
+        before = self.algorithm.counts(self.step).cost_measurements
+        self.line.seconds, started = 0.0, time.perf_counter()
+        self.progress = self.engine.advance(self.data, self.progress, steps)
+        total = time.perf_counter() - started
+        self.step += steps
+        n = self.algorithm.counts(self.step).cost_measurements - before
+        return total / n, self.line.seconds / n, (total - self.line.seconds) / n
+
+
+def main() -> None:
+    """Serves, trains in turn, prints."""
+    command = (sys.executable, "-m", "mgd", "chip", "serve", str(CHIP), "--port", "0")
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        found = re.search(r"TCPIP0::\S+::SOCKET", server.stdout.readline())
+        assert found
+        port = int(found[0].split("::")[2])
+        with tempfile.TemporaryDirectory() as folder:
+            cases = []
+            for number, (_, tau, together, steps) in enumerate(CASES):
+                cases.append(Case(found[0], port, tau, together, Path(folder) / str(number)))
+                cases[-1].run(steps)  # compiles
+            bare, taken = [], [[] for _ in CASES]
+            for _ in range(ROUNDS):
+                bare.append(bare_round_trip(port))
+                for rows, case, (_, _, _, steps) in zip(taken, cases, CASES, strict=True):
+                    rows.append(case.run(steps))
+    finally:
+        server.terminate()
+        server.communicate()
+    trip = statistics.median(bare)
+    print(f"bare round trip (*OPC?): {1e6 * trip:.1f} µs\n")
+    print("| 49-4-4, 64 images a measurement | measurement | in the socket | ours | ours / bare round trip |")
+    print("|---|---|---|---|---|")
+    for (name, *_), rows in zip(CASES, taken, strict=True):
+        total, wire, ours = (statistics.median(column) for column in zip(*rows, strict=True))
+        ratio = statistics.median(row[2] / one for row, one in zip(rows, bare, strict=True))
+        print(f"| {name} | {1e6 * total:.1f} µs | {1e6 * wire:.1f} µs | {1e6 * ours:.1f} µs | {ratio:.3f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The page on bringing a chip, followed to the letter: its chip file loads, and its two terminals do what it says.
+
+Its Python is run with that of all other pages.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mgd.runs._chip_file import read_chip_file
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "bring-your-own-chip.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_its_chip_file_is_an_instrument(tmp_path):
+    (text,) = blocks("toml")
+    (tmp_path / "chip.toml").write_text(text, encoding="utf-8")
+    file = read_chip_file(tmp_path / "chip.toml")
+    instrument = file.load_instrument()
+    assert (instrument.n_params, instrument.reads, instrument.own_line) == (16, "outputs", False)
+    assert (instrument.limits.high.tolist(), instrument.limits.unit) == ([4.5] * 16, "V")
+    assert instrument.settle_seconds == 0.002
+
+
+def test_two_terminals(serve_process, cache_env, tmp_path, monkeypatch):
+    first, second, *_ = blocks("bash")
+    assert shlex.split(first) == ["mgd", "chip", "serve", "examples/virtual-chip.toml"]
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "examples", "examples")
+    # Another port than the page's, which may be in use.
+    served = serve_process((ROOT / "examples/virtual-chip.toml").read_text())
+    file = Path("examples/virtual-chip.toml")
+    file.write_text(file.read_text().replace("TCPIP0::127.0.0.1::5025::SOCKET", served.resource))
+    env = cache_env | {"XDG_STATE_HOME": str(tmp_path / "state")}
+    said = []
+    for line in second.splitlines():
+        words = shlex.split(line, comments=True)
+        assert words[0] == "mgd"
+        command = [sys.executable, "-m", "mgd", *words[1:]]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+        assert (done.returncode, done.stderr) == (0, ""), line
+        said.append(done.stdout)
+    check, train, show, replay = said
+    assert check.startswith("virtual 8-bit chip: mgd,virtual chip,1,")
+    accuracy = re.match(r"nist7x7: test accuracy (\d+\.\d)%", train)
+    assert accuracy
+    assert float(accuracy[1]) > 35  # of 25 by guessing: it is a short run
+    assert "finished" in show
+    assert replay.endswith("replayed to the same parameters, to the bit\n")
+    assert os.path.getsize("runs/nist.recording") > 4 * 25_600
+
+
+@pytest.mark.parametrize("word", ["AbstractInstrument", "from_callables", "from_qcodes", "from_ophyd", "from_epics"])
+def test_what_it_names_is_there(word):
+    import mgd.instruments
+
+    assert word in PAGE
+    assert hasattr(mgd.instruments, word)
