@@ -55,7 +55,8 @@ def _backward(kept, slope):
     x, weight, place, (of_x, of_weight) = kept
 
     def slopes(x, place, slope):
-        at_places = jnp.concatenate([jnp.where(place == k, slope, 0) for k in range(4)], axis=-1)
+        each = jnp.arange(4, dtype=place.dtype).reshape(1, 1, 1, 4, 1)
+        at_places = jnp.where(place[..., None, :] == each, slope[..., None, :], 0).reshape(*place.shape[:-1], -1)
         return (
             None if of_x is None else _input_slope(x.shape, weight, at_places),
             None if of_weight is None else _weight_slope(x, weight.shape, at_places)[None],
@@ -94,9 +95,9 @@ def _largest_and_place(x, weight):
         y = lax.conv_general_dilated(x, weight, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
         places, window = [y[:, i::2, j::2] for i, j in _PLACES], (1, 2, 2, 1)
     largest = lax.reduce_window(y, -jnp.inf, lax.max, window, window, "VALID").reshape(batch, height, width, -1)
-    place = jnp.full(largest.shape, 3, jnp.uint8)
+    place = jnp.full_like(largest, 3)  # a number like the outputs: from bytes XLA makes slower code
     for k in (2, 1, 0):
-        place = jnp.where(places[k] == largest, jnp.uint8(k), place)
+        place = jnp.where(places[k] == largest, float(k), place)
     return largest, place
 
 
