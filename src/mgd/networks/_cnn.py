@@ -55,8 +55,7 @@ def _backward(kept, slope):
     x, weight, place, (of_x, of_weight) = kept
 
     def slopes(x, place, slope):
-        each = jnp.arange(4, dtype=place.dtype).reshape(1, 1, 1, 4, 1)
-        at_places = jnp.where(place[..., None, :] == each, slope[..., None, :], 0).reshape(*place.shape[:-1], -1)
+        at_places = jnp.concatenate([jnp.where(place == float(k), slope, 0) for k in range(4)], axis=-1)
         return (
             None if of_x is None else _input_slope(x.shape, weight, at_places),
             None if of_weight is None else _weight_slope(x, weight.shape, at_places)[None],
