@@ -113,6 +113,16 @@ def test_amplitudes_that_float32_cannot_see_are_warned_of_with_one_that_it_can()
     session(advised)
 
 
+def test_amplitudes_are_checked_on_chips_without_derivatives_in_reverse():
+    def cost(theta, x, y):
+        _, total = jax.lax.while_loop(lambda c: c[0] < x.size, lambda c: (c[0] + 1, c[1] + theta @ theta), (0, 1.0))
+        return total
+
+    chip = from_function(cost, init=lambda key: jnp.ones(2))
+    with pytest.warns(mgd.MgdWarning, match=r"^an amplitude of 1e-09 changes the cost"):
+        Session(chip, TASK, discrete(perturbation=Rademacher(1e-9)), n_steps=10, key=KEY)
+
+
 def test_a_session_goes_on_from_a_snapshot():
     make = lambda: Session(CHIP, TASK, ALGORITHM, n_steps=50, key=KEY, log_every=20)
     whole, first, second = make(), make(), make()

@@ -62,14 +62,13 @@ def close(ours, expected):
 @pytest.mark.parametrize("inputs", [1, 3, 6])
 def test_derivatives_are_those_of_a_convolution_and_pooling(height, width, inputs):
     layer, x = layer_and_image(height, width, inputs)
-    ours, backward = jax.vjp(lambda layer, x: layer(x), layer, x)
-    expected, naive_backward = jax.vjp(naive_pool, layer, x)
-    close(ours, expected)
-    close(layer(x), expected)
-    cotangent = jax.random.normal(jax.random.fold_in(KEY, 1), ours.shape)
-    close(backward(cotangent), naive_backward(cotangent))
-    tangents = jax.tree.map(lambda v: jax.random.normal(jax.random.fold_in(KEY, v.size), v.shape), (layer, x))
-    close(jax.jvp(lambda layer, x: layer(x), (layer, x), tangents), jax.jvp(naive_pool, (layer, x), tangents))
+    close(jax.jit(lambda layer, x: layer(x))(layer, x), naive_pool(layer, x))
+    cotangent = jax.random.normal(jax.random.fold_in(KEY, 1), naive_pool(layer, x).shape)
+
+    def pull_back(pool):
+        return jax.jit(lambda layer, x: (lambda y, back: (y, back(cotangent)))(*jax.vjp(pool, layer, x)))(layer, x)
+
+    close(pull_back(lambda layer, x: layer(x)), pull_back(naive_pool))
 
 
 @pytest.mark.parametrize("inputs", [1, 6])
@@ -96,11 +95,39 @@ def test_equal_outputs_share_one_derivative(inputs):
     close(weight_slope, jnp.broadcast_to(active, weight_slope.shape))
 
 
+@pytest.mark.parametrize("inputs", [1, 6])
+@pytest.mark.parametrize("batch", [53, 104, 210])
+def test_large_batches_are_the_same_in_parts(inputs, batch):
+    layer, x = layer_and_image(7, 6, inputs, batch=batch)
+    cost = lambda pool: lambda layer, x: jnp.sum(pool(layer, x) ** 2)
+    ours, naive = (
+        jax.jit(jax.value_and_grad(cost(pool), argnums=(0, 1))) for pool in (lambda layer, x: layer(x), naive_pool)
+    )
+    with jax.enable_x64(True):
+        layer, x = jax.tree.map(lambda v: jnp.asarray(np.asarray(v, np.float64)), (layer, x))
+        for scale in (1.0, -2.0):
+            arguments = ConvPool(scale * layer.weight, scale * layer.bias), x
+            for a, b in zip(jax.tree.leaves(ours(*arguments)), jax.tree.leaves(naive(*arguments)), strict=True):
+                assert a.dtype == np.float64
+                np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12 * float(jnp.abs(b).max()))
+        assert ours._cache_size() == 1
+
+
+@pytest.mark.parametrize("inputs", [1, 6])
+def test_the_derivative_follows_the_first_of_equal_outputs(inputs):
+    layer = ConvPool(jnp.zeros((3, 3, inputs, 1)).at[1, 1].set(1.0), jnp.ones(1))
+    slope = jax.grad(lambda x: jnp.sum(layer(x)))(jnp.ones((1, 6, 6, inputs)))
+    first = np.zeros((6, 6))
+    first[1:4:2, 1:4:2] = 1  # the centres of the kernel at the first place of each window
+    np.testing.assert_array_equal(slope[0], np.broadcast_to(first[..., None], (6, 6, inputs)))
+
+
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
-def test_both_modes_agree_on_a_whole_network(shape):
+def test_the_gradient_of_a_whole_network_is_its_slope(shape):
     chip = cnn_chip(shape, (4, 6, 8))
-    theta, x = chip.init(key=KEY), jax.random.normal(KEY, (4, *shape))
-    cost = lambda theta: chip.measure(theta, jnp.zeros_like(theta), x, jnp.eye(10)[:4], key=KEY)[0]
-    direction = jax.random.normal(KEY, theta.shape)
-    _, slope = jax.jvp(cost, (theta,), (direction,))
-    np.testing.assert_allclose(jax.jit(jax.grad(cost))(theta) @ direction, slope, rtol=1e-4)
+    with jax.enable_x64(True):
+        theta, x = (jax.random.normal(KEY, n, np.float64) for n in ((chip.n_params,), (4, *shape)))
+        direction = jax.random.normal(jax.random.fold_in(KEY, 1), theta.shape, np.float64)
+        cost = jax.jit(lambda by: chip.measure(theta / 10, by * direction, x, jnp.eye(10)[:4], key=KEY)[0])
+        gradient = jax.jit(jax.grad(cost))(0.0)
+        np.testing.assert_allclose(gradient, (cost(1e-7) - cost(-1e-7)) / 2e-7, rtol=1e-5)

@@ -74,8 +74,9 @@ class NetworkChip(AbstractChip):
 
     def network(self, theta: Float[Array, " p"], neurons: Sequence[Neurons] | None = None) -> Callable:
         """The network with these parameters, and with these neurons in its layers where they are not all alike."""
-        pieces = zip(self._slices(), self._shapes, strict=True)
-        leaves = [theta[piece].reshape(shape) for piece, shape in pieces]
+        # The derivative of a split is one concatenation; that of slices would be a sum of vectors of full length.
+        pieces = jnp.split(theta, [piece.start for piece in self._slices()[1:]])
+        leaves = [piece.reshape(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
         network: Any = eqx.combine(jax.tree.unflatten(self._structure, leaves), self._skeleton)
         return network if neurons is None else network.with_neurons(tuple(neurons))
 

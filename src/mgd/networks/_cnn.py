@@ -1,6 +1,5 @@
 """Convolutional networks of 3 × 3 convolutions, each with ReLU and 2 × 2 max-pooling."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +14,8 @@ from ._mlp import Dense
 from ._neurons import Neurons
 
 _FEW_CHANNELS = 4
+# Images that are worked on together: more no longer stay in cache. A gradient stores more than a forward pass.
+_FORWARD_CHUNK, _GRADIENT_CHUNK = 100, 50
 _PLACES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
@@ -35,83 +36,112 @@ class ConvPool(eqx.Module):
         return jax.nn.relu(a) if self.neurons is None else self.neurons(jax.nn.relu, a)
 
 
-@jax.custom_jvp
+@jax.custom_vjp
 def _convolve_and_pool(
     x: Float[Array, "batch height width inputs"], weight: Float[Array, "3 3 inputs outputs"]
 ) -> Float[Array, "batch h w outputs"]:
-    """3 × 3 convolution and 2 × 2 max-pooling, in the way that is fastest without derivatives.
-
-    With few input channels a convolution does little arithmetic per byte it moves; there, one matrix product
-    for each of the four places of a pooling window is faster, and only as many outputs are computed as pooling
-    keeps.
-    """
-    if x.shape[-1] < _FEW_CHANNELS:
-        return _pooled_products(x, weight)
-    y = lax.conv_general_dilated(x, weight, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    return lax.reduce_window(y, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    """3 × 3 convolution and 2 × 2 max-pooling. Its derivative, in reverse only, is by the rule below."""
+    return _by_chunks(lambda x: _largest_and_place(x, weight)[0], _FORWARD_CHUNK, x)
 
 
-@_convolve_and_pool.defjvp
-def _convolve_and_pool_jvp(primals, tangents):
-    # Gradients of convolutions and of pooling are slow on a CPU; those of one large matrix product are not.
-    return jax.jvp(_one_product_pooled, primals, tangents)
+def _forward(x, weight):
+    largest, place = _by_chunks(lambda x: _largest_and_place(x, weight.value), _GRADIENT_CHUNK, x.value)
+    # A slope that is not asked for, such as that of an image, is not worked out.
+    asked = (() if x.perturbed else None, () if weight.perturbed else None)
+    return largest, (x.value, weight.value, place, asked)
 
 
-def _pooled_products(x, weight):
-    height, width = (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
-    kernel = weight.reshape(-1, weight.shape[-1])
-    products = []
-    for row, column in _PLACES:
-        patches = jnp.concatenate(
-            [
-                x[:, row + i : row + i + 2 * height - 1 : 2, column + j : column + j + 2 * width - 1 : 2]
-                for i in range(3)
-                for j in range(3)
-            ],
-            axis=-1,
+def _backward(kept, slope):
+    x, weight, place, (of_x, of_weight) = kept
+
+    def slopes(x, place, slope):
+        at_places = jnp.concatenate([jnp.where(place == float(k), slope, 0) for k in range(4)], axis=-1)
+        return (
+            None if of_x is None else _input_slope(x.shape, weight, at_places),
+            None if of_weight is None else _weight_slope(x, weight.shape, at_places)[None],
         )
-        products.append(patches.reshape(-1, kernel.shape[0]) @ kernel)
-    return functools.reduce(jnp.maximum, products).reshape(x.shape[0], height, width, -1)
+
+    x_slope, weight_slopes = _by_chunks(slopes, _GRADIENT_CHUNK, x, place, slope)
+    return x_slope, None if weight_slopes is None else weight_slopes.sum(0)
 
 
-def _one_product_pooled(x, weight):
-    """The same as one matrix product: from the 4 × 4 pixels that a pooling window sees, all of its four outputs.
+_convolve_and_pool.defvjp(_forward, _backward, symbolic_zeros=True)
 
-    The matrix has 16 rows where the kernel has 9, so 7 of 16 multiply-adds are with zeros. For that the patches
-    hold less than half of what 3 × 3 patches hold, and pooling is a maximum of four neighbouring columns.
+
+def _by_chunks(of, most, *arrays):
+    """`of` these arrays, whose first axes are the batch, by equal parts of no more than `most` where there are such."""
+    batch = len(arrays[0])
+    size = max(n for n in range(1, min(batch, most) + 1) if batch % n == 0)
+    if batch <= most or size < most // 4:
+        return of(*arrays)
+    parts = lax.map(lambda part: of(*part), [a.reshape(-1, size, *a.shape[1:]) for a in arrays])
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), parts)
+
+
+def _largest_and_place(x, weight):
+    """The largest output of each pooling window, and at which of the four places it is first.
+
+    With few input channels a convolution does little arithmetic per byte it moves; there, one matrix product from
+    the 4 × 4 pixels that a window sees is faster, though 7 of 16 of its multiply-adds are with zeros. A reduction
+    of windows is computed once, where XLA would compute a chain of maxima again in each of its uses.
     """
     batch, height, width = x.shape[0], (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
-    inputs, outputs = weight.shape[2:]
-    # Blocks of 2 × 2 pixels, and 2 × 2 blocks a patch.
-    blocks = x[:, : 2 * height + 2, : 2 * width + 2].reshape(batch, height + 1, 2, width + 1, 2, inputs)
-    blocks = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height + 1, width + 1, 4 * inputs)
-    patches = jnp.concatenate([blocks[:, i : i + height, j : j + width] for i, j in _PLACES], axis=-1)
+    if x.shape[-1] < _FEW_CHANNELS:
+        y = (_patches(x) @ _matrix(weight)).reshape(batch, height, width, 4, -1)
+        places, window = [y[..., k, :] for k in range(4)], (1, 1, 1, 4, 1)
+    else:
+        x = x[:, : 2 * height + 2, : 2 * width + 2]
+        y = lax.conv_general_dilated(x, weight, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        places, window = [y[:, i::2, j::2] for i, j in _PLACES], (1, 2, 2, 1)
+    largest = lax.reduce_window(y, -jnp.inf, lax.max, window, window, "VALID").reshape(batch, height, width, -1)
+    place = jnp.full_like(largest, 3)  # a number like the outputs: from bytes XLA makes slower code
+    for k in (2, 1, 0):
+        place = jnp.where(places[k] == largest, float(k), place)
+    return largest, place
+
+
+def _patches(x):
+    """A row for each pooling window, of the 4 × 4 pixels that it sees."""
+    height, width = (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
+    pixels = [x[:, i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2] for i in range(4) for j in range(4)]
+    return jnp.concatenate(pixels, axis=-1).reshape(-1, 16 * x.shape[-1])
+
+
+def _matrix(weight):
+    """From 4 × 4 pixels to the outputs at four places, place by place."""
     kernels = [jnp.pad(weight, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i, j in _PLACES]
-    matrix = jnp.stack(kernels, axis=3).reshape(2, 2, 2, 2, inputs, 4 * outputs).transpose(0, 2, 1, 3, 4, 5)
-    y = patches.reshape(-1, 16 * inputs) @ matrix.reshape(16 * inputs, 4 * outputs)
-    return _largest_of_four(y.reshape(batch, height, width, 4 * outputs))
+    return jnp.stack(kernels, axis=3).reshape(16 * weight.shape[2], 4 * weight.shape[3])
 
 
-@jax.custom_jvp
-def _largest_of_four(y: Float[Array, "batch h w four_outputs"]) -> Float[Array, "batch h w outputs"]:
-    """The largest of the four places, which are laid out place by place in the last axis."""
-    by_place = y.reshape(*y.shape[:-1], 4, -1)
-    # XLA computes a chain of jnp.maximum again in each of its many uses, but not a reduction of windows.
-    window = (1, 1, 1, 4, 1)
-    return lax.reduce_window(by_place, -jnp.inf, lax.max, window, window, "VALID")[..., 0, :]
+def _in_rows(slopes):
+    """From place by place to row by row of the outputs that pooling keeps."""
+    batch, height, width, _ = slopes.shape
+    by_place = slopes.reshape(batch, height, width, 2, 2, -1)
+    return by_place.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, -1)
 
 
-@_largest_of_four.defjvp
-def _largest_of_four_jvp(primals, tangents):
-    (y,), (dy,) = primals, tangents
-    largest = _largest_of_four(y)
-    chosen, found = [], jnp.zeros(largest.shape, bool)
-    for candidate in jnp.split(y, 4, axis=-1):
-        chosen.append((candidate == largest) & ~found)
-        found |= candidate == largest
-    # Concatenated, the choice is stored as bytes; otherwise XLA would compute it anew for each place.
-    followed = jnp.where(jnp.concatenate(chosen, axis=-1), dy, 0)
-    return largest, followed.reshape(*y.shape[:-1], 4, -1).sum(-2)
+def _weight_slope(x, shape, slopes):
+    inputs, outputs = shape[2:]
+    if inputs < _FEW_CHANNELS:
+        product = (_patches(x).T @ slopes.reshape(-1, 4 * outputs)).reshape(4, 4, inputs, 4, outputs)
+        return sum(product[i : i + 3, j : j + 3, :, k] for k, (i, j) in enumerate(_PLACES))
+    slopes = _in_rows(slopes)
+    height, width = slopes.shape[1:3]
+    pixels = [x[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    patches = jnp.concatenate(pixels, axis=-1).reshape(-1, 9 * inputs)
+    return (slopes.reshape(-1, outputs).T @ patches).reshape(outputs, 3, 3, inputs).transpose(1, 2, 3, 0)
+
+
+def _input_slope(shape, weight, slopes):
+    slopes = _in_rows(slopes)
+    batch, height, width, outputs = slopes.shape
+    seen = (slopes.reshape(-1, outputs) @ weight.reshape(-1, outputs).T).reshape(batch, height, width, 3, 3, -1)
+    below, right = shape[1] - height, shape[2] - width
+    return sum(
+        jnp.pad(seen[:, :, :, i, j], ((0, 0), (i, below - i), (j, right - j), (0, 0)))
+        for i in range(3)
+        for j in range(3)
+    )
 
 
 class CNN(eqx.Module):
