@@ -61,7 +61,7 @@ NAMES = {
             "Sampled",
             "Told",
         ),
-        "evaluate",
+        *("evaluate", "start_within"),
     ),
     "mgd.instruments": (
         *("AbstractInstrument", "Guarded", "Identity", "Kind", "Limits", "Recorder", "Replay", "Scpi", "Simulated"),

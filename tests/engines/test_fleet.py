@@ -2,6 +2,7 @@
 
 import threading
 
+import equinox
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,20 +94,24 @@ def by_hand(chips: range, n_windows: int) -> np.ndarray:
     for chip in chips:
         _, run_key = jax.random.split(jax.random.fold_in(KEY, chip))
         states.append(WINDOWS.init(jnp.asarray(START), key=run_key))
+    ask, tell = equinox.filter_jit(WINDOWS.ask), equinox.filter_jit(WINDOWS.tell)
+    measure = equinox.filter_jit(CHIP.measure)
+    estimate, conclude = equinox.filter_jit(WINDOWS._estimate), equinox.filter_jit(WINDOWS.conclude)
+    rows = equinox.filter_jit(lambda probe: probe.rows(len(data.y), 1))
     for _ in range(n_windows):
         sums = []
         for state in states:
             total, cost = jnp.zeros(9), jnp.float32(0)
             for _ in range(8):
                 for slot in range(int(state.clock.slot), 2):
-                    probe, state = WINDOWS.ask(state, slot=slot)
-                    x, y = data.show(probe.rows(len(data.y), 1))
-                    cost, _ = CHIP.measure(probe.theta, probe.perturbation, x, y, device=None, key=KEY)
+                    probe, state = ask(state, slot=slot)
+                    x, y = data.show(rows(probe))
+                    cost, _ = measure(probe.theta, probe.perturbation, x, y, device=None, key=KEY)
                     before = state
-                    state, info = WINDOWS.tell(state, cost, slot=slot)
-                total = total + WINDOWS._estimate(before, info.modulation)
+                    state, info = tell(state, cost, slot=slot)
+                total = total + estimate(before, info.modulation)
             sums.append(total)
-        states = [WINDOWS.conclude(state, sum(sums) / len(sums)) for state in states]
+        states = [conclude(state, sum(sums) / len(sums)) for state in states]
     return np.asarray(states[0].theta)
 
 

@@ -24,6 +24,7 @@ ALL = {
     "dac-bits": 10,
     "dac-range": 6.0,
     "dac-stochastic": True,
+    "dac-finer-copy": False,
     "dac-own-line": True,
     "perturbation-gain": 0.1,
     "drift": 1e-4,

@@ -1,4 +1,6 @@
-"""Samples on the device."""
+"""Samples on the device, and on the host."""
+
+from dataclasses import dataclass
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -18,24 +20,46 @@ class Data(eqx.Module):
         scale: multiplied after.
     """
 
-    x: Shaped[Array | np.ndarray, "n *features"]
-    y: Float[Array | np.ndarray, "n outputs"]
+    x: Shaped[Array, "n *features"]
+    y: Float[Array, "n outputs"]
     offset: float = eqx.field(static=True)
     scale: float = eqx.field(static=True)
-
-    def on_host(self) -> "Data":
-        """The same as arrays of NumPy, whose few rows are shown without a compiled program."""
-        return Data(np.asarray(self.x), np.asarray(self.y), self.offset, self.scale)
 
     @staticmethod
     def of(samples: Samples) -> "Data":
         return Data(jnp.asarray(samples.x), jnp.asarray(samples.y), samples.offset, samples.scale)
 
-    def show(
-        self, rows: Int[Array | np.ndarray, " batch"]
-    ) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
+    def show(self, rows: Int[Array, " batch"]) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
         """Inputs and targets of these rows."""
-        x = self.x[rows].astype(np.float32)
+        x = self.x[rows].astype(jnp.float32)
         if (self.offset, self.scale) != (0.0, 1.0):
             x = (x - self.offset) * self.scale
+        return x, self.y[rows]
+
+
+@dataclass(frozen=True)
+class HostData:
+    """The same for a host that shows few rows at a time, without a compiled program.
+
+    Attributes:
+        data: the samples of the device.
+        x: their stored inputs.
+        y: their targets.
+    """
+
+    data: Data
+    x: Shaped[np.ndarray, "n *features"]
+    y: Float[np.ndarray, "n outputs"]
+
+    @staticmethod
+    def of(data: Data) -> "HostData":
+        return HostData(data, np.asarray(data.x), np.asarray(data.y))
+
+    def show(
+        self, rows: Int[np.ndarray, " batch"]
+    ) -> tuple[Float[np.ndarray, "batch *features"], Float[np.ndarray, "batch outputs"]]:
+        """Inputs and targets of these rows, to the bit as the device has them."""
+        x = self.x[rows].astype(np.float32)
+        if (self.data.offset, self.data.scale) != (0.0, 1.0):
+            x = (x - np.float32(self.data.offset)) * np.float32(self.data.scale)
         return x, self.y[rows]

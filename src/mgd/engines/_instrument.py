@@ -18,7 +18,7 @@ from ..instruments import Guarded, Limits
 from ..perturbations import Block, Gaussian
 from ._bench import Bench
 from ._chunk import PRESENTATIONS, Applied, Chunk, Told
-from ._data import Data
+from ._data import Data, HostData
 from ._evaluate import correct
 from ._replicas import Progress
 
@@ -109,7 +109,7 @@ class Instrumented:
         # The next chunk was asked with the tell of the last, if the run goes on from where it left.
         self._next: tuple[Progress, Applied] | None = None
         # The samples on the host, and the rows of some presentations, from the first of them on.
-        self._on_host: tuple[Data, Data] | None = None
+        self._on_host: HostData | None = None
         self._rows_from, self._rows = -1, np.zeros((0, batch), np.int32)
         # What a cost is compared with: the hold's baseline, or the cost before; and whether it could not be measured.
         self._reference, self._lost = math.nan, False
@@ -255,13 +255,12 @@ class Instrumented:
         self, data: Data, chunk: Chunk, state: tuple[Array, ...], presentation: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """The inputs and targets of a presentation."""
-        if self._on_host is None or self._on_host[0] is not data:
-            self._on_host, self._rows_from = (data, data.on_host()), -1
+        if self._on_host is None or self._on_host.data is not data:
+            self._on_host, self._rows_from = HostData.of(data), -1
         if self._rows_from < 0 or not 0 <= presentation - self._rows_from < PRESENTATIONS:
             self._rows_from = presentation
             self._rows = np.asarray(chunk.rows(state, Counter.of(presentation), n_samples=len(data.y)))
-        x, target = self._on_host[1].show(self._rows[presentation - self._rows_from])
-        return np.asarray(x), np.asarray(target)
+        return self._on_host.show(self._rows[presentation - self._rows_from])
 
     def _one_by_one(
         self, rows: Float[np.ndarray, "rows p"], costs: Float[np.ndarray, " rows"], first: int, last: int

@@ -170,8 +170,8 @@ def opened(
     with _alone(instrument.address) if alone else _anyone():
         guarded = Guarded(instrument)
         with _sigterm_as_ctrl_c():
+            _open(guarded, serial, patience_seconds)
             try:
-                _open(guarded, serial, patience_seconds)
                 yield guarded
             finally:
                 leave_safely(guarded)
@@ -195,16 +195,20 @@ def leave_safely(instrument: AbstractInstrument) -> bool:
 
 
 def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: float) -> None:
-    """Opens it and sees who is there."""
+    """Opens it and sees who is there; it is left again if that fails."""
     give_up, wait = time.monotonic() + patience_seconds, _FIRST_WAIT
     while True:
+        is_open = False
         try:
             instrument.open()
+            is_open = True
             _check_identity(instrument, serial)
             return
-        except (HardwareError, OSError) as error:
-            passes = not isinstance(error, HardwareError) or error.passing
+        except BaseException as error:
+            passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or time.monotonic() + wait > give_up:
+                if is_open:
+                    leave_safely(instrument)
                 raise
         instrument.close()
         time.sleep(wait)

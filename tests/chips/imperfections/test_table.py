@@ -215,8 +215,9 @@ def test_traits_add_up():
 @pytest.mark.parametrize("name", sorted(REMEMBER))
 def test_one_chip_alone_remembers_every_measurement(name):
     """Holds measured as one batch would leave the memory as it was."""
-    session = Session(chip_with(name), TASK, ALGORITHM, n_steps=8, n_replicas=1, key=KEY, log_every=8)
-    engine = mgd.engines.Measured(session.chip, ALGORITHM, 1)
+    chip = chip_with(name)
+    session = Session(chip, TASK, ALGORITHM, n_steps=8, n_replicas=1, key=KEY, log_every=8)
+    engine = mgd.engines.Measured(chip, ALGORITHM, 1)
     expected = engine.advance(mgd.engines.Data.of(TASK.train), engine.init(1, key=KEY), 8)
     while not session.finished:
         session.advance()
