@@ -20,6 +20,7 @@ test-slow: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/measured.py
 	$(BIN)/python benchmarks/gradients.py
+	$(BIN)/python benchmarks/instrument.py
 
 # Every published result, in full, and the page of them: some hours.
 reproduction: $(VENV)/run

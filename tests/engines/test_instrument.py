@@ -280,3 +280,18 @@ def test_every_presentation_is_put_in_front_once_and_every_write_written_once():
     assert calls.count("present") == counts.sample_loads
     assert calls.count("set") == counts.parameter_writes  # the first in place of the last, which nothing follows
     assert list(chain(calls))[:2] == ["present", "set"]
+
+
+def test_a_task_may_change_while_the_chip_is_trained():
+    """Samples that turn, as for a chip that tracks: shown as they are now, not as they were when it began."""
+    algorithm = ALGORITHMS["windows"]
+    first = Data.of(TASK.train)
+    second = Data(first.x, 1 - first.y, first.offset, first.scale)
+    of = engine(algorithm, Simulated(CHIP, key=KEY, limits=WIDE))
+    measured = Measured(CHIP, algorithm)
+    found, expected = of.init(1, key=KEY), measured.init(1, key=KEY)
+    for data in (first, second, first):
+        found, expected = of.advance(data, found, 40), measured.advance(data, expected, 40)
+    np.testing.assert_allclose(found.state.theta, expected.state.theta, rtol=1e-3, atol=1e-4)
+    unchanged = engine(algorithm, Simulated(CHIP, key=KEY, limits=WIDE))
+    assert np.abs(train(unchanged, 120) - np.asarray(found.state.theta[0])).max() > 0.01

@@ -134,7 +134,7 @@ def _run(session: Session, hardware: Hardware | None, config: RunConfig, folder:
                     _checkpoint(session, config, folder)
                     step = session.snapshot.step
                     raise Interrupted(f"stopped at step {step}; go on with: mgd resume {folder}", step=step)
-                if time.monotonic() >= due:
+                if time.monotonic() >= due or (hardware is not None and hardware.full):
                     taken = _checkpoint(session, config, folder)
                     checkpointed()
                     due = time.monotonic() + max(CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * taken)

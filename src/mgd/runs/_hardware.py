@@ -30,6 +30,8 @@ from ._monitor import Monitor, all_warnings
 from ._replace import replace_file
 from ._watchdog import watchdog
 
+# Bytes of costs between two checkpoints, about.
+_LONGEST_JOURNAL = 16_000_000
 INSTRUMENT, DROPPED = "instrument.json", "dropped.json"
 
 
@@ -133,6 +135,11 @@ class Hardware:
         finally:
             for member in self.members:
                 member.journal.close()
+
+    @property
+    def full(self) -> bool:
+        """Whether a journal is so long that a checkpoint is due, whatever the clock says."""
+        return max(member.journal.size for member in self.members) > _LONGEST_JOURNAL
 
     def finished(self) -> None:
         """Takes away what only an unfinished run needs."""

@@ -29,10 +29,13 @@ class Journal:
     Args:
         settings: a digest of the run's settings, in hexadecimal.
         name: what its files are named after.
+
+    Attributes:
+        size: bytes of costs since the last checkpoint.
     """
 
     def __init__(self, settings: str, *, name: str = "costs"):
-        self._name = name
+        self._name, self.size = name, 0
         self._folder, self._header = Path(), _MAGIC + bytes.fromhex(settings)[:8]
         self._file = None
         self._kept: Iterator[float] = iter(())
@@ -54,7 +57,7 @@ class Journal:
         if content and content[: len(self._header)] != self._header:
             raise RunError(f"{path} does not belong to this run's settings: delete it to go on from the checkpoint")
         kept, whole = _read(content, len(self._header))
-        self._kept = iter(kept.tolist())
+        self._kept, self.size = iter(kept.tolist()), whole
         self._file = path.open("r+b" if content else "wb", buffering=0)
         if content:
             self._file.truncate(whole)
@@ -76,6 +79,7 @@ class Journal:
         if self._file is None:
             return
         self._waiting += costs.tobytes()
+        self.size += costs.nbytes
         now = time.monotonic()
         if now >= self._due:
             self.flush()
