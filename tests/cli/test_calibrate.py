@@ -178,7 +178,8 @@ def test_resume_wants_the_calibration_the_run_began_with(bench, mgd_cli, tmp_pat
 
 
 def test_simulated_it_needs_no_chip(bench, mgd_cli):
-    said = mgd_cli("calibrate", bench.file, "--task=parity", "--simulate", "--budget=5000", "--out=found.toml")
+    # Its shape, 2-2-1, says the task.
+    said = mgd_cli("calibrate", bench.file, "--simulate", "--budget=5000", "--out=found.toml")
     assert said.code == 0, said.err
     found = Calibration.read(Path("found.toml"))
     assert (found.model, found.serial, found.delay.value) == ("simulated", "0-0", 1)
@@ -189,7 +190,6 @@ def test_simulated_it_needs_no_chip(bench, mgd_cli):
     ("arguments", "code", "message"),
     [
         (("--task=pairity",), 2, "parity"),
-        ((), 2, "Missing option '--task'"),
         (("--task=nist7x7",), 2, r"chip\.toml: chip.inputs is \[2\], and nist7x7 has \[49\]"),
         (("--task=parity", "--budget=100"), 2, "9 parameters take 4512 measurements or more, got 100"),
         (("--task=parity", "--batch=0"), 2, "batch: .*got 0"),
@@ -200,6 +200,13 @@ def test_bad_input_is_one_line(arguments, code, message, bench, mgd_cli):
     said = mgd_cli("calibrate", bench.file, *arguments)
     assert (said.code, said.out, said.err.count("\n")) == (code, "", 1), said
     assert re.search(message, said.err), said.err
+
+
+def test_without_a_task_the_file_must_tell_it_by_its_shape(mgd_cli, tmp_path):
+    (tmp_path / "chip.toml").write_text("[chip]\ninputs = [3]\noutputs = 2\nhidden = [2]\n")
+    said = mgd_cli("calibrate", tmp_path / "chip.toml")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "chip.toml: no task is known by [3] inputs and 2 outputs of [chip]: give --task, of parity" in said.err
 
 
 def test_a_chip_that_is_not_there_is_exit_code_4(mgd_cli, tmp_path):

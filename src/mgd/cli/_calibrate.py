@@ -10,13 +10,28 @@ from ..datasets._catalogue import DESCRIPTIONS
 
 if TYPE_CHECKING:
     from ..calibration import Calibration
+    from ..runs._chip_file import ChipFile
 
 _NAMED = 12
 
 
-@click.command(epilog="Example: mgd calibrate examples/virtual-chip.toml --task nist7x7")
+# The tasks that chips of these inputs and outputs are made for.
+_TASKS = {
+    ((49,), 4): "nist7x7",
+    ((4,), 3): "yin-yang",
+    ((64,), 10): "digits",
+    ((28, 28, 1), 10): "fashion-mnist",
+    ((32, 32, 3), 10): "cifar10",
+}
+
+
+@click.command(epilog="Example: mgd calibrate examples/virtual-chip.toml")
 @click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
-@click.option("--task", type=click.Choice(list(DESCRIPTIONS)), required=True, help="Whose samples are presented.")
+@click.option(
+    "--task",
+    type=click.Choice(list(DESCRIPTIONS)),
+    help="Whose samples are presented; by default that of the file's inputs and outputs.",
+)
 @click.option("--bits", type=int, help="Bits of parity; by default as many as the chip of the file has inputs.")
 @click.option("--batch", type=int, help="Samples a measurement is averaged over; by default the task's.")
 @click.option("--budget", type=int, help="Measurements, about; by default 20,000 and 60 for each of a code's period.")
@@ -26,7 +41,7 @@ _NAMED = 12
 @click.option("--simulate", is_flag=True, help="Measure the chip of the file simulated, imperfections and all.")
 def calibrate(
     file: Path,
-    task: str,
+    task: str | None,
     bits: int | None,
     batch: int | None,
     budget: int | None,
@@ -42,7 +57,8 @@ def calibrate(
     """
     from ..runs._chip_file import read_chip_file
 
-    read_chip_file(file)  # what is wrong with it is said at once
+    read = read_chip_file(file)  # what is wrong with it is said at once
+    task = task or _task_of(read)
     from ..runs import calibrate as measure
     from ._progress import measuring
 
@@ -65,6 +81,23 @@ def calibrate(
     if not simulate:
         click.echo(f"use it: mgd train {task} --chip {file} --calibration {written}")
         click.echo(f'or always: calibration = "{_beside(written, file)}" in [instrument] of {file}')
+
+
+def _task_of(file: "ChipFile") -> str:
+    """The task that the chip of a file is for, by its shape.
+
+    Raises:
+        ValueError: if there is none, or the file does not say.
+    """
+    if file.inputs is not None and len(file.inputs) == 1 and file.outputs == 1 and file.inputs[0] <= 16:
+        return "parity"
+    found = _TASKS.get((file.inputs or (), file.outputs or 0))
+    if found is None:
+        said = f"{list(file.inputs or ())} inputs and {file.outputs or 0} outputs"
+        raise ValueError(
+            f"{file.path}: no task is known by {said} of [chip]: give --task, of {', '.join(DESCRIPTIONS)}"
+        )
+    return found
 
 
 def report(found: "Calibration") -> list[str]:
