@@ -67,7 +67,7 @@ NAMES = {
         *("AbstractInstrument", "Guarded", "Identity", "Kind", "Limits", "Recorder", "Replay", "Scpi", "Simulated"),
         "Spice",
         *("TorchModule", "available", "from_callables", "from_epics", "from_ophyd", "from_qcodes", "from_torch"),
-        *("kinds", "load_instrument", "opened"),
+        *("kinds", "leave_safely", "load_instrument", "opened"),
     ),
     "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
     "mgd.perturbations": (

@@ -195,6 +195,30 @@ def test_a_measurement_that_cannot_be_made_is_skipped_counted_and_teaches_nothin
     assert sum(value != 0 for value in told) > 50
 
 
+@pytest.mark.parametrize("cut", [1, 5, 6, 37])
+@pytest.mark.parametrize("name", ["windows", "two-sided", "analog"])
+def test_what_was_skipped_is_kept_as_such(name, cut):
+    """So that a run that goes on in the middle of a hold knows that its baseline was not measured."""
+
+    class Picky(Flaky):
+        def measure_cost(self):
+            # By what is on the chip, the baseline too: the same measurements cannot be made, whenever they are tried.
+            on_it = np.asarray(self.inner._theta) + np.asarray(self.inner._perturbation)
+            if self.calls > 3 and int(1e4 * abs(on_it.sum())) % 6 == 0:
+                raise HardwareError("no convergence", skip=True)
+            return super().measure_cost()
+
+    kept: list[float] = []
+    of = engine(ALGORITHMS[name], Picky({}), keep=lambda c: kept.extend(c.tolist()))
+    whole = train(of, 60)
+    assert np.isnan(kept).sum() == of.skipped >= 3
+    later = Picky({})
+    later.calls = 10
+    again = engine(ALGORITHMS[name], later, replay=iter(kept[:cut]))
+    assert np.array_equal(train(again, 20, 40), whole)
+    assert again.skipped == of.skipped
+
+
 def test_a_parameter_that_would_leave_its_limits_stops_the_run_before_it_is_sent():
     sent: list[np.ndarray] = []
     chip = from_callables(

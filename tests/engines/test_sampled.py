@@ -236,7 +236,12 @@ CODES = {
 }
 
 
-@pytest.mark.parametrize(("family", "times", "baseline", "start", "batch"), CODES.values(), ids=CODES)
+# Of these, one of each family runs by default.
+QUICK = ("walsh, across periods, samples held over windows", "sequential, two-sided")
+EVERY = [pytest.param(*code, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, code in CODES.items()]
+
+
+@pytest.mark.parametrize(("family", "times", "baseline", "start", "batch"), EVERY)
 def test_codes_that_are_not_random_are_the_very_ones_of_the_run(family, times, baseline, start, batch):
     # One-sided, curvature makes an error of the first order in the amplitude; two-sided, of the second.
     assert start % times.tau_theta == start % times.tau_x == 0

@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 
+import pytest
 import xarray as xr
 
 
+@pytest.mark.slow
 def test_waveforms_by_command(tmp_path):
     out = tmp_path / "study"
     command = [sys.executable, "-m", "mgd", "reproduce", "waveforms", "--quick", "--out", str(out)]

@@ -146,7 +146,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_study_that_is_stopped_goes_on_to_the_same_bits(tmp_path, how):
     script, checkpoint = tmp_path / "study.py", tmp_path / "cut" / "cells" / "a" / "checkpoint.safetensors"
     script.write_text(SCRIPT)

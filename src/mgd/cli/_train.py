@@ -211,7 +211,8 @@ def _report(folder: Path, as_json: bool) -> None:
         whose = "" if n == 1 else f" (mean of {n} chips; worst {min(accuracies):.1%}, best {max(accuracies):.1%})"
         click.echo(f"{summary['task']}: test accuracy {summary['accuracy']:.1%}{whose}")
         click.echo(f"  solved (accuracy of {summary['solved_accuracy']:.0%} or more) by {solved} of {n} chips")
-    if held_out := summary.get("held_out_accuracy_per_replica"):
+    held_out = [a for a in summary.get("held_out_accuracy_per_replica") or () if a is not None]
+    if held_out:
         click.echo(f"  accuracy on the samples held out: {sum(held_out) / len(held_out):.1%}")
     counts = summary["counts"]
     click.echo(

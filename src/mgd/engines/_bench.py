@@ -32,14 +32,17 @@ class Bench:
 
     Attributes:
         recoveries: times the instrument was opened anew.
+        halted: whether the run is being left, so that the chip is not to be touched any more.
         written: the write whose parameters are to be on the chip.
         shown: the presentation that is to be in front of it.
     """
 
     def __init__(self, instrument: Guarded, cost: AbstractCost, *, give_up_seconds: float):
         self.instrument, self.give_up_seconds = instrument, give_up_seconds
-        self.recoveries = 0
+        self.recoveries, self.halted = 0, False
         self._alive, self._waiting = time.monotonic(), False
+        # Samples or perturbations that are asked for at once, and the longest that one took until now.
+        self._asked, self._slowest = 1, 0.0
         self._cost_of = jax.jit(lambda outputs, target: jnp.mean(cost(outputs, target)))
         self._identity: Identity | None = None
         self.written = self.shown = -1
@@ -60,8 +63,10 @@ class Bench:
         self._x, self._target, self.shown, self._is_shown = x, target, shown, False
 
     def silence(self) -> float:
-        """Seconds since the chip last answered, or 0 if no answer is due."""
-        return time.monotonic() - self._alive if self._waiting else 0.0
+        """Seconds since the chip last answered, less what so many answers take it; 0 if no answer is due."""
+        if not self._waiting:
+            return 0.0
+        return time.monotonic() - self._alive - self._asked * self._slowest
 
     def _ready(self) -> None:
         if not self._is_shown:
@@ -105,31 +110,34 @@ class Bench:
             self._signal = None
             return self.instrument.measure_batch(signals)
 
-        return self._insist(once)
+        return self._insist(once, len(signals))
 
     def respond(
         self, theta: Float[np.ndarray, " p"], x: np.ndarray, target: np.ndarray
     ) -> Float[np.ndarray, "batch outputs"]:
         """The outputs without perturbation, for other samples than those of the training."""
-        return self._insist(lambda: (self._visit(theta, x, target), self.instrument.read_outputs())[1])
+        return self._insist(lambda: (self._visit(theta, x, target), self.instrument.read_outputs())[1], len(x))
 
     def cost_of_others(self, theta: Float[np.ndarray, " p"], x: np.ndarray, target: np.ndarray) -> float:
         """The cost without perturbation, for other samples than those of the training."""
-        return self._insist(lambda: (self._visit(theta, x, target), self.instrument.measure_cost())[1])
+        return self._insist(lambda: (self._visit(theta, x, target), self.instrument.measure_cost())[1], len(x))
 
     def _visit(self, theta: Float[np.ndarray, " p"], x: np.ndarray, target: np.ndarray) -> None:
         self._forget()
         self.instrument.present(x, target)
         self.instrument.set_parameters(theta)
 
-    def _insist(self, once: Callable[[], T]) -> T:
+    def _insist(self, once: Callable[[], T], asked: int = 1) -> T:
         """Does it; where it fails and that may pass, opens anew and does it again."""
-        give_up = None
+        give_up, self._asked = None, asked
         self._alive, self._waiting = time.monotonic(), True
         while True:
+            self._check_halted()
             try:
+                began = time.monotonic()
                 found = once()
                 self._waiting = False
+                self._slowest = max(self._slowest, (time.monotonic() - began) / asked)
                 return found
             except (HardwareError, OSError) as error:
                 if isinstance(error, HardwareError) and not error.passing:
@@ -142,6 +150,7 @@ class Bench:
         """Opens the instrument anew, with back-off, until it is there."""
         wait, last = _FIRST_WAIT, cause
         while time.monotonic() < give_up:
+            self._check_halted()
             self._forget()
             self.instrument.close()
             time.sleep(wait)
@@ -161,6 +170,10 @@ class Bench:
             f"{self.instrument.address} gave no good answer for {self.give_up_seconds:g} s ({last}): "
             "check its power and its line; every measurement made is kept"
         ) from cause
+
+    def _check_halted(self) -> None:
+        if self.halted:
+            raise HardwareError(f"{self.instrument.address}: the run is being left")
 
     def recognise(self) -> Identity:
         """Who is there; from the second time on, the same as before.

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from .._counter import Counter
 from .._errors import HardwareError
 from ..algorithm import Algorithm, State
+from ..instruments import leave_safely
 from ._data import Data
 from ._instrument import Instrumented, one_progress, one_state
 from ._replicas import Progress
@@ -83,6 +84,7 @@ class Fleet:
         for member in members[1:]:
             member.share_program(first)
         self._hands = [_Hand() for _ in members]
+        self._running: list[Future] = []
 
     @property
     def stride(self) -> int:
@@ -120,7 +122,12 @@ class Fleet:
         """
         states = _apart(progress, self.n_chips)
         if self.trained == "own":
-            return _together(self._each(data, states, n_steps))
+            at = int(states[0].clock.step)
+            end = at + n_steps
+            # In a run that goes on, cut where a chip was dropped before, up to which its costs are known.
+            for stop in sorted({step for step in self.dropped.values() if at < step < end} | {end}):
+                states, at = self._each(data, states, stop - at), stop
+            return _together(states)
         for _ in range(n_steps // self.stride):
             states = self._window(data, states)
         return _together(states)
@@ -152,6 +159,9 @@ class Fleet:
             return np.asarray(member.told.gradient)
 
         found = self._all(measure, states)
+        # A run that goes on must find every cost that this θ is made of, before any that was measured at the next.
+        for chip in found:
+            self.members[chip].options.settle()
         # In the order of the chips, whichever came first: so that a run is the same however the threads went.
         gradient = jnp.asarray(np.mean([found[chip] for chip in sorted(found)], axis=0, dtype=np.float32))
         saturate = any(member.options.saturate for member in self.members)
@@ -169,7 +179,10 @@ class Fleet:
         """
         step = int(states[0].clock.step)
         waiting: dict[Future, int] = {self._hands[chip].do(partial(work, chip)): chip for chip in self.living(step)}
-        found, last = {}, None
+        self._running = list(waiting)
+        found: dict[int, Any] = {}
+        failed: dict[int, Exception] = {}
+        broken: BaseException | None = None
         while waiting:
             done, _ = wait(waiting, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
@@ -177,31 +190,48 @@ class Fleet:
                 try:
                     found[chip] = future.result()
                 except (HardwareError, OSError) as error:
-                    last = error
-                    self._drop(chip, step, str(error))
+                    failed[chip] = error
+                except BaseException as error:  # not the chip's: it ends the run, when the others are at rest
+                    broken = broken or error
             for future, chip in list(waiting.items()):
                 bench = self.members[chip].bench
                 if (silence := bench.silence()) > _PATIENCE * bench.give_up_seconds:
                     del waiting[future]
-                    last = HardwareError(f"{bench.instrument.address} has not answered for {silence:.0f} s")
-                    self._drop(chip, step, str(last))
+                    bench.halted = True
+                    failed[chip] = HardwareError(f"{bench.instrument.address} has not answered for {silence:.0f} s")
                     self._hands[chip] = _Hand()
+        if broken is not None:
+            raise broken
         if not found:
-            raise HardwareError(f"no chip of the fleet is left; the last one: {last}") from last
+            # None is dropped: what ailed all of them at once may be mended, and the run go on.
+            last = next(iter(failed.values()), None)
+            raise HardwareError(f"no chip of the fleet answers; one of them: {last}") from last
+        for chip, error in sorted(failed.items()):
+            self._drop(chip, step, error)
+            if not self.members[chip].bench.halted:
+                self._hands[chip].do(partial(leave_safely, self.members[chip].bench.instrument))
         return found
 
-    def _drop(self, chip: int, step: int, why: str) -> None:
+    def halt(self, seconds: float) -> None:
+        """Has every thread leave its chip alone, and waits for that."""
+        for member in self.members:
+            member.bench.halted = True
+        wait(self._running, timeout=seconds)
+        for hand in self._hands:
+            hand.end()
+
+    def _drop(self, chip: int, step: int, why: Exception) -> None:
         if chip in self.dropped:  # it lives on in what was kept of it, and there is no more
             return
         self.dropped[chip] = step
-        self._on_drop(chip, step, why)
+        self._on_drop(chip, step, str(why))
 
 
 class _Hand:
     """A thread that turns one chip. One whose driver waits for ever does not keep the program from ending."""
 
     def __init__(self):
-        self._jobs: queue.SimpleQueue[tuple[Future, Callable[[], Any]]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Future, Callable[[], Any]] | None] = queue.SimpleQueue()
         threading.Thread(target=self._turn, daemon=True).start()
 
     def do(self, job: Callable[[], Any]) -> Future:
@@ -209,13 +239,18 @@ class _Hand:
         self._jobs.put((future, job))
         return future
 
+    def end(self) -> None:
+        """No more jobs come."""
+        self._jobs.put(None)
+
     def _turn(self) -> None:
-        while True:
-            future, job = self._jobs.get()
+        while (given := self._jobs.get()) is not None:
+            future, job = given
             try:
                 future.set_result(job())
             except BaseException as error:
                 future.set_exception(error)
+            del given, future, job
 
 
 @eqx.filter_jit

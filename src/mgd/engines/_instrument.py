@@ -45,6 +45,7 @@ class Options:
         give_up_seconds: how long a chip may fail to answer before the run is given up.
         keep: called with every cost, in order, as it is measured.
         replay: costs that `keep` was called with before, by a run of the same settings from the same start.
+        settle: called when what was kept must not be lost any more: several chips' costs go into one θ.
         watch: called with what each chunk told, its number of timesteps, and the cost of its baseline if it had one.
     """
 
@@ -53,6 +54,7 @@ class Options:
     give_up_seconds: float = 30.0
     keep: Keep = lambda costs: None
     replay: Iterator[float] = field(default_factory=lambda: iter(()))
+    settle: Callable[[], None] = lambda: None
     watch: Watch = lambda told, n, baseline: None
 
 
@@ -149,6 +151,8 @@ class Instrumented:
             applied = self._next[1]
         else:
             applied = chunk.begin(state, np.int32(self._ahead(at)))
+        if math.isnan(self._reference) and at:  # the run was taken up: what the next cost is compared with
+            self._reference = float(jax.tree.leaves(alone.baseline)[0])
         while left:
             n = min(left, self._ahead(at))
             costs, baseline = self._measure(data, chunk, state, applied, at, n)
@@ -224,9 +228,8 @@ class Instrumented:
         first = 0 if head and bool(applied.due) else head
         known = first
         for kept in self.options.replay:
-            costs[known] = kept
+            costs[known] = self._taken(known, kept)
             known += 1
-            self._reference = kept if known <= head or not head else self._reference
             if known == last:
                 break
         if known < last:
@@ -266,40 +269,49 @@ class Instrumented:
         self, rows: Float[np.ndarray, "rows p"], costs: Float[np.ndarray, " rows"], first: int, last: int
     ) -> None:
         """One measurement after the other; each cost is kept while the chip settles for the next."""
-        unkept = first
+        # As they are kept: NaN for what could not be measured.
+        unkept, made = first, costs.copy()
 
         def keep_up_to(row: int) -> None:
             nonlocal unkept
-            if unkept < row:
-                self.options.keep(costs[unkept:row])
-                unkept = row
+            first, unkept = unkept, max(unkept, row)
+            if first < row:
+                self.options.keep(made[first:row])
 
         row = first
         try:
             for row in range(first, last):
-                costs[row] = self._cost_or_none(rows, costs, row, lambda row=row: keep_up_to(row))
+                made[row] = cost = self._cost_or_nan(rows, row, lambda row=row: keep_up_to(row))
+                costs[row] = self._taken(row, cost)
             row = last
         finally:
             keep_up_to(row)
 
-    def _cost_or_none(self, rows: np.ndarray, costs: np.ndarray, row: int, meanwhile: Callable[[], None]) -> float:
-        """The cost of a row; where it cannot be measured, one that makes its timestep's modulation zero."""
+    def _cost_or_nan(self, rows: np.ndarray, row: int, meanwhile: Callable[[], None]) -> float:
+        """The cost of a row; NaN if it cannot be measured, or would tell nothing without one that could not."""
         assert self._chunk is not None
         head, per = self._chunk.head, self._chunk.per
-        is_baseline, is_second = row < head, row >= head and (row - head) % per == 1
-        lost = self._lost and not is_baseline and (head == 1 or is_second)
+        if self._lost and row >= head and (head == 1 or (row - head) % per == 1):
+            return math.nan
         try:
-            if not lost:
-                cost = self.bench.measure(rows[row], meanwhile)
-                if is_baseline or not head:
-                    self._reference, self._lost = cost, False
-                return cost
+            return self.bench.measure(rows[row], meanwhile)
         except HardwareError as error:
             if not error.skip or math.isnan(self._reference):
                 raise
+            return math.nan
+
+    def _taken(self, row: int, cost: float) -> float:
+        """The cost of a row as it is told; in place of NaN, one that makes its timestep's modulation zero."""
+        assert self._chunk is not None
+        head, per = self._chunk.head, self._chunk.per
+        is_baseline = row < head
+        if not math.isnan(cost):
+            if is_baseline or not head:
+                self._reference, self._lost = cost, False
+            return cost
         self.skipped += 1
         # Without its baseline a hold tells nothing, nor does one side without the other.
-        self._lost = lost or is_baseline or per > 1
+        self._lost = self._lost or is_baseline or per > 1
         return self._reference
 
     def _write(self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:

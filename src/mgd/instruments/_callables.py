@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .._errors import HardwareError, MgdError
 from ._base import AbstractInstrument, Identity
 from ._limits import Limits
 
@@ -77,9 +78,16 @@ class Callables(AbstractInstrument):
 
     def _call(self, name: str, *arguments: Any) -> Any:
         verb = self._verbs[name]
-        if verb is not None:
+        if verb is None:
+            return None if name in _MAY_LACK else self._lacks(name)
+        try:
             return verb(*arguments)
-        return None if name in _MAY_LACK else self._lacks(name)
+        except (MgdError, OSError):  # of the operating system: the line, which may come back
+            raise
+        except Exception as error:
+            raise HardwareError(
+                f"{self.address}: its {name} raised {type(error).__name__}: {error}; mend that function, or the chip"
+            ) from error
 
     def _settle(self) -> None:
         left = self._settled_at - time.monotonic()

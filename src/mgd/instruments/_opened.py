@@ -5,6 +5,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,10 +13,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .._errors import HardwareError, MgdError
+from .._errors import HardwareError, MgdError, MgdWarning
 from ._base import AbstractInstrument, Identity
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
+# That a chip may take to be put in its safe state.
+_LONGEST_LEAVING = 30.0
 
 
 class Guarded(AbstractInstrument):
@@ -174,7 +177,38 @@ def opened(
             try:
                 yield guarded
             finally:
-                leave_safely(guarded)
+                _leave(guarded)
+
+
+def _leave(instrument: AbstractInstrument) -> None:
+    """Leaves a chip, and says so if it could not be made safe; a driver that waits for ever does not hold it up."""
+    with _interrupted_after(_LONGEST_LEAVING):
+        safe = leave_safely(instrument)
+    if not safe:
+        warnings.warn(
+            f"{instrument.address} could not be put in its safe state, and may hold its last parameters: see to it",
+            MgdWarning,
+            stacklevel=4,
+        )
+
+
+@contextmanager
+def _interrupted_after(seconds: float) -> Iterator[None]:
+    """Raises `HardwareError` in the body after so long, and again; in the main thread alone, which can be."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def bark(number: int, frame: object) -> None:
+        raise HardwareError(f"no answer within {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, bark)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def leave_safely(instrument: AbstractInstrument) -> bool:
@@ -208,7 +242,9 @@ def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: 
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or time.monotonic() + wait > give_up:
                 if is_open:
-                    leave_safely(instrument)
+                    _leave(instrument)
+                if isinstance(error, OSError):
+                    raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise
         instrument.close()
         time.sleep(wait)

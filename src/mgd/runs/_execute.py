@@ -130,11 +130,14 @@ def _run(session: Session, hardware: Hardware | None, config: RunConfig, folder:
             while not session.finished:
                 session.advance()
                 on_progress(session)
+                # While a run takes up what was kept, its old checkpoint and what follows it stay as they are.
+                behind = hardware is not None and hardware.behind
                 if stop():
-                    _checkpoint(session, config, folder)
+                    if not behind:
+                        _checkpoint(session, config, folder)
                     step = session.snapshot.step
                     raise Interrupted(f"stopped at step {step}; go on with: mgd resume {folder}", step=step)
-                if time.monotonic() >= due or (hardware is not None and hardware.full):
+                if not behind and (time.monotonic() >= due or (hardware is not None and hardware.full)):
                     taken = _checkpoint(session, config, folder)
                     checkpointed()
                     due = time.monotonic() + max(CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * taken)

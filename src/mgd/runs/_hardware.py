@@ -137,9 +137,19 @@ class Hardware:
                 member.journal.close()
 
     @property
+    def behind(self) -> bool:
+        """Whether costs that were kept are still being taken up."""
+        return any(member.journal.behind for member in self.members)
+
+    @property
     def full(self) -> bool:
         """Whether a journal is so long that a checkpoint is due, whatever the clock says."""
         return max(member.journal.size for member in self.members) > _LONGEST_JOURNAL
+
+    def halt(self) -> None:
+        """Has the threads of a fleet leave their chips alone."""
+        if self.fleet is not None:
+            self.fleet.halt(2 * max(member.engine.options.give_up_seconds for member in self.members))
 
     def finished(self) -> None:
         """Takes away what only an unfinished run needs."""
@@ -170,6 +180,7 @@ class Hardware:
             give_up_seconds=common["give_up_seconds"],
             keep=journal.keep,
             replay=journal,
+            settle=journal.flush,
             watch=monitor.watch,
         )
         start = parameters_at_start(common["start"], config.seed or 0, chip, self._model, instrument)
@@ -206,7 +217,8 @@ class Hardware:
             MgdWarning,
             stacklevel=2,
         )
-        assert self._folder is not None
+        if self._folder is None:  # a replay, which writes nothing
+            return
         path = self._folder / DROPPED
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         replace_file(path, (json.dumps(found | {str(chip): [step, why]}, indent=2) + "\n").encode())
@@ -244,14 +256,26 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
             own = {name: value for name, value in table.items() if name not in common}
             instrument = load_instrument(common["kind"], own, Path(common["folder"]))
             if config.record is not None:
-                Path(config.record).parent.mkdir(parents=True, exist_ok=True)
+                _check_fresh(config, chip, folder)
                 instrument = Recorder(instrument, next(path for path in _names(config, chip) if not path.exists()))
             # A run that goes on may do so by itself, before the chip is back.
             patience = 0.0 if folder is None else common["give_up_seconds"]
             instruments.append(
                 stack.enter_context(opened(instrument, serial=common["serial"], patience_seconds=patience))
             )
-        yield Hardware(config, task, instruments, dropped)
+        hardware = Hardware(config, task, instruments, dropped)
+        try:
+            yield hardware
+        finally:
+            hardware.halt()
+
+
+def _check_fresh(config: RunConfig, chip: int, folder: Path | None) -> None:
+    """Raises: ValueError: if a run that begins would add to the recording of another."""
+    first = recordings(config, chip)[0]
+    if folder is None and first.exists():
+        raise ValueError(f"{first} is there already: record to another file")
+    first.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _read_dropped(folder: Path) -> dict[int, int]:

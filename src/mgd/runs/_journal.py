@@ -6,10 +6,13 @@ end first) and n costs in float32, in the order in which they were measured. A l
 kill is left out: its costs are measured again, and have not been counted.
 """
 
+import errno
+import os
 import struct
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +35,11 @@ class Journal:
 
     Attributes:
         size: bytes of costs since the last checkpoint.
+        behind: costs that were kept and are not taken up yet.
     """
 
     def __init__(self, settings: str, *, name: str = "costs"):
-        self._name, self.size = name, 0
+        self._name, self.size, self.behind = name, 0, 0
         self._folder, self._header = Path(), _MAGIC + bytes.fromhex(settings)[:8]
         self._file = None
         self._kept: Iterator[float] = iter(())
@@ -57,7 +61,7 @@ class Journal:
         if content and content[: len(self._header)] != self._header:
             raise RunError(f"{path} does not belong to this run's settings: delete it to go on from the checkpoint")
         kept, whole = _read(content, len(self._header))
-        self._kept, self.size = iter(kept.tolist()), whole
+        self._kept, self.size, self.behind = iter(kept.tolist()), whole, kept.size
         self._file = path.open("r+b" if content else "wb", buffering=0)
         if content:
             self._file.truncate(whole)
@@ -72,7 +76,9 @@ class Journal:
         return self
 
     def __next__(self) -> float:
-        return next(self._kept)
+        kept = next(self._kept)
+        self.behind -= 1
+        return kept
 
     def keep(self, costs: Float[np.ndarray, " n"]) -> None:
         """Adds costs; they are written now, or together with those of the next moments. Before `begin`, nothing is."""
@@ -87,18 +93,32 @@ class Journal:
 
     def flush(self) -> None:
         """Writes what waits."""
-        if self._waiting and self._file is not None:
-            content = bytes(self._waiting)
+        if not self._waiting or self._file is None:
+            return
+        content, self._waiting = bytes(self._waiting), bytearray()
+        record, at = _RECORD.pack(len(content) // 4, zlib.crc32(content)) + content, self._file.tell()
+        try:
             # One call, so that a kill leaves a whole record or a part that is seen to be none.
-            self._file.write(_RECORD.pack(len(content) // 4, zlib.crc32(content)) + content)
-            self._waiting.clear()
+            if self._file.write(record) != len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            with suppress(OSError):
+                self._file.seek(at)
+                self._file.truncate(at)
+            # No fault of the chip's: not to be asked again for it.
+            raise RunError(
+                f"cannot write to {self._folder}: {error.strerror}; what was measured until then is kept: mend that, "
+                f"then mgd resume {self._folder}"
+            ) from error
 
     def close(self) -> None:
         """Writes what waits, and closes."""
         if self._file is not None:
-            self.flush()
-            self._file.close()
-            self._file = None
+            try:
+                self.flush()
+            finally:
+                self._file.close()
+                self._file = None
 
     def remove(self) -> None:
         """Takes the file away, when the run is finished."""

@@ -105,9 +105,26 @@ def resolve(config: RunConfig) -> RunConfig:
         settings["replicas"] = chips
         settings |= {"fleet": "shared"} if chips > 1 else {}
     resolved = RunConfig.of(settings | given)
+    _check_instruments(resolved)
     if resolved.imperfect is None:
         return resolved
     return resolved.model_copy(update={"imperfect": resolved.imperfect.complete(resolved.cost or "mse")})
+
+
+def _check_instruments(config: RunConfig) -> None:
+    """Raises: ValueError: if a setting is of real chips and there are none, or the other way round."""
+    n = len(config.instruments)
+    if config.record is not None and not n:
+        raise ValueError("record is of a real chip: give --chip with a file that says where it is, and no --simulate")
+    if config.fleet is not None and n < 2:
+        raise ValueError("fleet is of several real chips: give --chip for each of them")
+    if n and config.imperfect is not None:
+        raise ValueError("imperfect is of simulated chips: leave it out, or give --simulate")
+    if n and config.engine != "auto":
+        raise ValueError(f"engine is of simulated chips: leave {config.engine!r} out, or give --simulate")
+    if n and config.replicas != n:
+        what = "an instrument is one chip: replicas must be 1" if n == 1 else f"{n} chips are as many replicas"
+        raise ValueError(f"{what}, got {config.replicas}")
 
 
 def _parity(bits: int, algorithm: str) -> dict[str, Any]:
