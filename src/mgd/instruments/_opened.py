@@ -174,17 +174,21 @@ def opened(
         guarded = Guarded(instrument)
         with _sigterm_as_ctrl_c():
             _open(guarded, serial, patience_seconds)
+            says_so = True
             try:
                 yield guarded
+            except HardwareError:  # which tells already that the chip does not do what it must
+                says_so = False
+                raise
             finally:
-                _leave(guarded)
+                _leave(guarded, says_so)
 
 
-def _leave(instrument: AbstractInstrument) -> None:
-    """Leaves a chip, and says so if it could not be made safe; a driver that waits for ever does not hold it up."""
+def _leave(instrument: AbstractInstrument, says_so: bool) -> None:
+    """Leaves a chip, and may say so if it could not be made safe; a driver that waits for ever does not hold it up."""
     with _interrupted_after(_LONGEST_LEAVING):
         safe = leave_safely(instrument)
-    if not safe:
+    if says_so and not safe:
         warnings.warn(
             f"{instrument.address} could not be put in its safe state, and may hold its last parameters: see to it",
             MgdWarning,
@@ -242,7 +246,7 @@ def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: 
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or time.monotonic() + wait > give_up:
                 if is_open:
-                    _leave(instrument)
+                    _leave(instrument, isinstance(error, KeyboardInterrupt))
                 if isinstance(error, OSError):
                     raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise
