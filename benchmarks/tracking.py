@@ -84,9 +84,8 @@ def main() -> None:
         print(f"| the line turns by {degrees}° | {ends[0]:.1f} % | {ends[1]:.1f} % | {done} |")
         axes[0].plot(x, 100 * after.mean(1), label=f"{degrees}°")
     for rate in TURNS:
-        turning = lambda step, rate=rate: rate * 2 * step / 10_000  # noqa: E731
         for train in (True, False):
-            _, after = follow(steady, learnt, AFTER, turning, train=train)
+            _, after = follow(steady, learnt, AFTER, lambda step, rate=rate: rate * step / 5_000, train=train)
             what = "trained on" if train else "left as it is"
             print(f"| it turns by {rate}° in 10,000 measurements, {what} | – | {100 * after[-50:].mean():.1f} % | – |")
             axes[1].plot(x, 100 * after.mean(1), "-" if train else ":", label=f"{rate}°, {what}")

@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +14,13 @@ import xarray as xr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ._counter import Counter
-from ._errors import DivergedError, MgdWarning
+from ._errors import DivergedError
 from .algorithm import AbstractAlgorithm, Algorithm, Backprop, Counts
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
 from .datasets import Task
 from .engines import Backpropagated, Data, Fleet, Instrumented, Measured, Options, Progress, Sampled, start_within
-from .engines._replicas import in_front
+from .engines._amplitude import check_amplitude
 from .instruments import Guarded
 
 _CHUNK_SECONDS = 0.5
@@ -226,7 +225,7 @@ class Session:
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
         if isinstance(self._engine, Measured) and chip is not None:  # the others round no costs
-            _check_amplitude(chip, self._engine.algorithm, batch, self.snapshot.progress, self._train)
+            check_amplitude(chip, self._engine.algorithm, batch, self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
@@ -396,43 +395,3 @@ def _check_fit(chip: AbstractChip, task: Task) -> None:
         raise ValueError(f"a chip's cost must be one scalar, got shape {cost.shape} on {task.name}")
     if outputs.shape[-1] not in (0, task.n_outputs):
         raise ValueError(f"the chip has {outputs.shape[-1]} outputs, and {task.name} needs {task.n_outputs}")
-
-
-@eqx.filter_jit
-def _expected_modulation(
-    chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data
-) -> tuple[Array, Array]:
-    """Cost and root-mean-square C̃ of the first replica at its start, from derivatives (no rounding)."""
-    theta, seed = progress.state.theta[0], progress.state.seeds.perturbation[0]
-    (x, y), device = jax.tree.map(lambda a: a[0], (in_front(algorithm, data, batch, progress.state), progress.device))
-
-    def cost_at(perturbation: Array) -> Array:
-        return chip.measure(theta, perturbation, x, y, device=device, key=jax.random.key(0))[0]
-
-    zero = jnp.zeros_like(theta)
-    signals = jax.lax.map(
-        lambda k: algorithm.perturbation(Counter(jnp.uint32(0), k), seed=seed, n_params=theta.size),
-        jnp.arange(16, dtype=jnp.uint32),
-    )
-    try:
-        cost, gradient = jax.value_and_grad(cost_at)(zero)
-        modulation = signals @ gradient
-    except ValueError:  # a loop of unknown length has derivatives forward only; our convolutions, in reverse only
-        cost, modulation = jax.lax.map(lambda signal: jax.jvp(cost_at, (zero,), (signal,)), signals)
-        cost = cost[0]
-    return cost, jnp.sqrt(jnp.mean(modulation**2))
-
-
-def _check_amplitude(chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data) -> None:
-    """Warns if the perturbation changes the cost by less than float32 resolves."""
-    cost, modulation = (float(v) for v in _expected_modulation(chip, algorithm, batch, progress, data))
-    resolution = float(np.finfo(np.float32).eps) * abs(cost)
-    if math.isfinite(modulation) and 0 < modulation < 4 * resolution:
-        amplitude = algorithm.perturbation.amplitude
-        enough = amplitude * 40 * resolution / modulation
-        warnings.warn(
-            f"an amplitude of {amplitude:.3g} changes the cost, {cost:.3g}, by about {modulation:.1e}, which float32 "
-            f"(steps of {resolution:.1e}) cannot see; use an amplitude of {enough:.1g} or more",
-            MgdWarning,
-            stacklevel=4,
-        )

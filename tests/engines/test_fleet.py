@@ -1,6 +1,7 @@
 """Fleets: what several chips learn together, and what is left when one dies."""
 
 import threading
+import time
 
 import equinox
 import jax
@@ -10,7 +11,7 @@ import optax
 import pytest
 
 import mgd
-from mgd._errors import HardwareError
+from mgd._errors import HardwareError, RunError
 from mgd.engines import Data, Fleet, Instrumented, Options
 from mgd.engines._fleet import Trained
 from mgd.instruments import AbstractInstrument, Guarded, Identity, Limits, Simulated
@@ -187,3 +188,27 @@ def test_what_does_not_go_together_is_refused():
         fleet(Mortal(0), far)
     with pytest.raises(ValueError, match="a fleet of 2 chips is as many replicas, got 3"):
         fleet(Mortal(0), Mortal(1)).init(3, key=KEY)
+
+
+def test_when_one_chip_ends_the_run_the_others_are_at_rest_before_they_are_left():
+    """A thread that went on would write to a chip that has been put in its safe state."""
+
+    class Slow(Mortal):
+        def measure_cost(self):
+            time.sleep(0.05)
+            return super().measure_cost()
+
+    class Broken(Mortal):
+        def measure_cost(self):
+            raise RunError("the disk is full")
+
+    slow = Slow(0)
+    of = fleet(slow, Broken(1))
+    with pytest.raises(RunError, match="the disk is full"):
+        train(of, 2, 80)
+    of.halt(10.0)
+    measured = slow.measured
+    time.sleep(0.2)
+    assert slow.measured == measured
+    with pytest.raises(HardwareError, match="chip 0: the run is being left"):
+        of.members[0].bench.measure(np.zeros(9, np.float32))

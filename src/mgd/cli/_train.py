@@ -141,8 +141,6 @@ def train(
     described = use_calibration(described, calibration)
     given = {name: value for name, value in settings.items() if value is not None}
     if record is not None:
-        if record.exists():
-            raise ValueError(f"{record} is there already: record to another file")
         given["record"] = str(record.resolve())
     if task.endswith(".toml"):
         config = RunConfig.read(Path(task), given, described)

@@ -209,7 +209,7 @@ class Fleet:
         for chip, error in sorted(failed.items()):
             self._drop(chip, step, error)
             if not self.members[chip].bench.halted:
-                self._hands[chip].do(partial(leave_safely, self.members[chip].bench.instrument))
+                self._running.append(self._hands[chip].do(partial(leave_safely, self.members[chip].bench.instrument)))
         return found
 
     def halt(self, seconds: float) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from .._alarm import alarm
 from .._errors import HardwareError, MgdError, MgdWarning
 from ._base import AbstractInstrument, Identity
 
@@ -186,7 +187,7 @@ def opened(
 
 def _leave(instrument: AbstractInstrument, says_so: bool) -> None:
     """Leaves a chip, and may say so if it could not be made safe; a driver that waits for ever does not hold it up."""
-    with _interrupted_after(_LONGEST_LEAVING):
+    with alarm(_LONGEST_LEAVING, _LONGEST_LEAVING, _too_long):
         safe = leave_safely(instrument)
     if says_so and not safe:
         warnings.warn(
@@ -196,23 +197,8 @@ def _leave(instrument: AbstractInstrument, says_so: bool) -> None:
         )
 
 
-@contextmanager
-def _interrupted_after(seconds: float) -> Iterator[None]:
-    """Raises `HardwareError` in the body after so long, and again; in the main thread alone, which can be."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def bark(number: int, frame: object) -> None:
-        raise HardwareError(f"no answer within {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, bark)
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def _too_long() -> None:
+    raise HardwareError(f"no answer within {_LONGEST_LEAVING:g} s")
 
 
 def leave_safely(instrument: AbstractInstrument) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _Text = Annotated[str, Field(min_length=1, strict=True)]
 _NOT_OF_A_RUN = {"inputs", "outputs"}
+# What is put into an instrument's table beside what its file says there.
+_ADDED = ("folder", "chip_inputs", "chip_outputs")
 
 
 class _Network(BaseModel):
@@ -110,12 +112,25 @@ class ChipFile:
                 f'{self.path}: there is no [instrument] table: give its kind and where it is, such as kind = "scpi", '
                 'resource = "TCPIP0::127.0.0.1::5025::SOCKET"'
             )
-        common = {*_Instrument.model_fields, "folder"}
-        own = {name: value for name, value in self.instrument.items() if name not in common}
+        common, own = instrument_settings(self.instrument)
         try:
-            return load_instrument(self.instrument["kind"], own, Path(self.instrument["folder"]))
+            return load_instrument(common["kind"], own, Path(common["folder"]))
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from None
+
+
+def instrument_settings(table: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is common to instruments of every kind, with defaults and `folder`; and the kind's own settings.
+
+    Raises:
+        ValueError: if what is common is wrong.
+    """
+    try:
+        read = _Instrument(**{name: value for name, value in table.items() if name not in _ADDED})
+    except ValidationError as error:
+        raise ValueError(f"instrument: {one_line(error, list(_Instrument.model_fields))}") from None
+    common = {name: getattr(read, name) for name in _Instrument.model_fields}
+    return common | {"folder": table.get("folder", ".")}, dict(read.model_extra or {})
 
 
 def check_fits(table: dict[str, Any], task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:

@@ -23,7 +23,7 @@ from ..instruments import Guarded, Identity, Limits, Recorder, load_instrument, 
 from ..instruments._absent import Absent
 from ._build import build_algorithm, build_chip, build_cost
 from ._calibrated import calibration_file, check_calibration, noise_of_cost
-from ._chip_file import check_fits
+from ._chip_file import check_fits, instrument_settings
 from ._config import RunConfig
 from ._journal import Journal
 from ._monitor import Monitor, all_warnings
@@ -168,7 +168,7 @@ class Hardware:
         return found | _tally(self.members)
 
     def _member(self, config: RunConfig, algorithm: Algorithm, instrument: Guarded, chip: int) -> Member:
-        common = _common(config.instruments[chip])
+        common, _ = instrument_settings(config.instruments[chip])
         several = len(config.instruments) > 1
         journal = Journal(config.identity(), name=f"costs.{chip}" if several else "costs")
         calibration = check_calibration(common, instrument.identify(), instrument.n_params)
@@ -251,9 +251,8 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
             if folder is not None and chip in dropped:
                 instruments.append(Guarded(_absent(folder, chip)))
                 continue
-            common = _common(table)
+            common, own = instrument_settings(table)
             check_fits(table, config.task, task.input_shape, task.n_outputs)
-            own = {name: value for name, value in table.items() if name not in common}
             instrument = load_instrument(common["kind"], own, Path(common["folder"]))
             if config.record is not None:
                 _check_fresh(config, chip, folder)
@@ -307,26 +306,9 @@ def _names(config: RunConfig, chip: int) -> Iterator[Path]:
     return (Path(of_chip + (f".again-{again}" if again else "")) for again in count())
 
 
-def _common(given: dict[str, Any]) -> dict[str, Any]:
-    """What is common to instruments of every kind, with defaults."""
-    defaults = {
-        "kind": None,
-        "folder": ".",
-        "serial": None,
-        "start": None,
-        "at_limit": "stop",
-        "give_up_seconds": 30.0,
-        "test_samples": 500,
-        "calibration": None,
-        "chip_inputs": None,
-        "chip_outputs": None,
-    }
-    return {name: given.get(name, default) for name, default in defaults.items()}
-
-
 def _model(config: RunConfig, task: Task) -> AbstractChip | None:
     """The network that the chip file describes, if a chip starts as it would."""
-    if any(_common(table)["start"] == "network" for table in config.instruments):
+    if any(table.get("start") == "network" for table in config.instruments):
         return build_chip(config, task)
     return None
 

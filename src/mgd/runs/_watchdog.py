@@ -1,10 +1,8 @@
 """A chip that stops answering inside a driver that waits for ever."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
+from .._alarm import alarm
 from .._errors import HardwareError
 from ..engines import Bench
 
@@ -12,18 +10,11 @@ from ..engines import Bench
 _PATIENCE = 2.0
 
 
-@contextmanager
-def watchdog(bench: Bench) -> Iterator[None]:
-    """Ends a wait for an answer that has lasted for twice `give_up_seconds`, with a `HardwareError`.
-
-    Only the main thread can be taken out of a wait; elsewhere nothing is watched.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def watchdog(bench: Bench) -> AbstractContextManager[None]:
+    """Ends a wait for an answer that has lasted for twice `give_up_seconds`, with a `HardwareError`."""
     limit = _PATIENCE * bench.give_up_seconds
 
-    def bark(number: int, frame: object) -> None:
+    def bark() -> None:
         silence = bench.silence()
         if silence > limit:
             raise HardwareError(
@@ -31,10 +22,4 @@ def watchdog(bench: Bench) -> Iterator[None]:
                 "check its power and its line; every measurement made is kept"
             )
 
-    before = signal.signal(signal.SIGALRM, bark)
-    signal.setitimer(signal.ITIMER_REAL, limit, max(0.05, limit / 4))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    return alarm(limit, max(0.05, limit / 4), bark)

@@ -1,0 +1,57 @@
+"""Whether a perturbation is large enough to be seen in float32."""
+
+import math
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .._counter import Counter
+from .._errors import MgdWarning
+from ..algorithm import Algorithm
+from ..chips import AbstractChip
+from ._data import Data
+from ._replicas import Progress, in_front
+
+
+@eqx.filter_jit
+def _expected_modulation(
+    chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data
+) -> tuple[Array, Array]:
+    """Cost and root-mean-square C̃ of the first replica at its start, from derivatives (no rounding)."""
+    theta, seed = progress.state.theta[0], progress.state.seeds.perturbation[0]
+    (x, y), device = jax.tree.map(lambda a: a[0], (in_front(algorithm, data, batch, progress.state), progress.device))
+
+    def cost_at(perturbation: Array) -> Array:
+        return chip.measure(theta, perturbation, x, y, device=device, key=jax.random.key(0))[0]
+
+    zero = jnp.zeros_like(theta)
+    signals = jax.lax.map(
+        lambda k: algorithm.perturbation(Counter(jnp.uint32(0), k), seed=seed, n_params=theta.size),
+        jnp.arange(16, dtype=jnp.uint32),
+    )
+    try:
+        cost, gradient = jax.value_and_grad(cost_at)(zero)
+        modulation = signals @ gradient
+    except ValueError:  # a loop of unknown length has derivatives forward only; our convolutions, in reverse only
+        cost, modulation = jax.lax.map(lambda signal: jax.jvp(cost_at, (zero,), (signal,)), signals)
+        cost = cost[0]
+    return cost, jnp.sqrt(jnp.mean(modulation**2))
+
+
+def check_amplitude(chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data) -> None:
+    """Warns if the perturbation changes the cost by less than float32 resolves."""
+    cost, modulation = (float(v) for v in _expected_modulation(chip, algorithm, batch, progress, data))
+    resolution = float(np.finfo(np.float32).eps) * abs(cost)
+    if math.isfinite(modulation) and 0 < modulation < 4 * resolution:
+        amplitude = algorithm.perturbation.amplitude
+        enough = amplitude * 40 * resolution / modulation
+        warnings.warn(
+            f"an amplitude of {amplitude:.3g} changes the cost, {cost:.3g}, by about {modulation:.1e}, which float32 "
+            f"(steps of {resolution:.1e}) cannot see; use an amplitude of {enough:.1g} or more",
+            MgdWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,106 @@
+"""The journal of costs: what a kill or a full disk leaves of it, and that nothing is in it twice."""
+
+import os
+
+import numpy as np
+import pytest
+
+from mgd import RunError
+from mgd.runs._journal import Journal
+
+SETTINGS = "0123456789abcdef" * 4
+
+
+def journal(folder, step: int = 0, settings: str = SETTINGS) -> Journal:
+    found = Journal(settings)
+    found.open(folder)
+    found.begin(step)
+    return found
+
+
+def costs(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def left(folder) -> list[float]:
+    """What a run that goes on finds."""
+    found = journal(folder)
+    try:
+        return list(found)
+    finally:
+        found.close()
+
+
+def test_what_is_kept_is_there_again_each_once(tmp_path):
+    first = journal(tmp_path)
+    first.keep(costs(1, 2))
+    first.keep(costs(np.nan))
+    first.keep(costs(4))
+    first.close()
+    second = journal(tmp_path)
+    assert second.behind == 4
+    np.testing.assert_array_equal(list(second), [1, 2, np.nan, 4])
+    assert second.behind == 0
+    second.keep(costs(5))
+    second.close()
+    np.testing.assert_array_equal(left(tmp_path), [1, 2, np.nan, 4, 5])
+
+
+@pytest.mark.parametrize("missing", [1, 5, 11])
+def test_a_record_that_a_kill_cut_short_is_left_out_and_written_over(tmp_path, missing):
+    first = journal(tmp_path)
+    first.keep(costs(1))
+    first.flush()
+    first.keep(costs(2))
+    first.close()
+    path = tmp_path / "costs-0.journal"
+    os.truncate(path, path.stat().st_size - missing)
+    second = journal(tmp_path)
+    assert list(second) == [1]
+    second.keep(costs(3))
+    second.close()
+    assert left(tmp_path) == [1, 3]
+
+
+def test_a_checkpoint_drops_what_came_before_it(tmp_path):
+    one = journal(tmp_path)
+    one.keep(costs(1, 2, 3))
+    one.begin(7)
+    assert [path.name for path in tmp_path.iterdir()] == ["costs-7.journal"]
+    assert list(one) == []
+    one.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_one_error_and_what_was_kept_before_stands(tmp_path):
+    one = journal(tmp_path)
+    one.keep(costs(1, 2))
+    one.flush()
+
+    class Full:
+        """The journal's file, on a disk that takes half of what is written."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, content):
+            return self.file.write(content[: len(content) // 2])
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+    file, one._file = one._file, Full(one._file)
+    one._waiting += costs(3).tobytes()
+    with pytest.raises(RunError, match=r"cannot write to .*: No space left on device; what was measured until then"):
+        one.flush()
+    one._file = file
+    one.keep(costs(4))
+    one.close()
+    assert left(tmp_path) == [1, 2, 4]
+
+
+def test_that_of_other_settings_is_refused(tmp_path):
+    one = journal(tmp_path)
+    one.close()
+    with pytest.raises(RunError, match=r"costs-0\.journal does not belong to this run's settings: delete it"):
+        journal(tmp_path, settings="f" * 64)
