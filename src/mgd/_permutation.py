@@ -35,8 +35,7 @@ def permute(index: UInt32[Array, "*shape"], row: Row, n: int) -> UInt32[Array, "
     """
     if n == 1:
         return jnp.zeros_like(index)
-    a = 1 << (n.bit_length() // 2) if n & (n - 1) == 0 else math.isqrt(n - 1) + 1
-    b = -(-n // a)
+    a, b = factors(n)
     moved = _feistel(index, row, a, b)
     size = jnp.uint32(n)
     if a * b > n:
@@ -46,6 +45,12 @@ def permute(index: UInt32[Array, "*shape"], row: Row, n: int) -> UInt32[Array, "
     # A keyed rotation: whatever the network leaves uneven, every place is equally likely for every element.
     rotation = row.words(jnp.uint32(_ROTATION)) % size
     return _add(moved, jnp.broadcast_to(rotation, moved.shape), n)
+
+
+def factors(n: int) -> tuple[int, int]:
+    """(a, b), about equal, of the pairs that the network works on: a·b is n or little more."""
+    a = 1 << (n.bit_length() // 2) if n & (n - 1) == 0 else math.isqrt(n - 1) + 1
+    return a, -(-n // a)
 
 
 def _feistel(index: UInt32[Array, "*shape"], row: Row, a: int, b: int) -> UInt32[Array, "*shape"]:

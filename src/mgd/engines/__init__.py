@@ -6,6 +6,7 @@ from ._chunk import Told as Told
 from ._data import Data as Data
 from ._evaluate import evaluate as evaluate
 from ._fleet import Fleet as Fleet
+from ._fused import Fused as Fused
 from ._instrument import Instrumented as Instrumented
 from ._instrument import Options as Options
 from ._instrument import start_within as start_within

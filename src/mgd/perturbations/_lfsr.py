@@ -77,6 +77,12 @@ class LFSR(AbstractPerturbation):
             state = jnp.sum((lax.population_count(matrix & state) & 1) << stages, dtype=jnp.uint32)
         return state
 
+    def circuit(self, n_params: int) -> tuple[UInt32[np.ndarray, " p"], UInt32[np.ndarray, " width"]]:
+        """Masks of the register: whose parity is each parameter's bit, and each of its own bits a perturbation later."""
+        masks = _output_masks(self.width, n_params)
+        later = [masks[n_params - 1 - r] if r < n_params else 1 << (r - n_params) for r in range(self.width)]
+        return masks, np.array(later, np.uint32)
+
     def mean_square(self, n_params: int) -> float:
         return self.amplitude**2
 

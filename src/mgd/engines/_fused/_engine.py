@@ -1,0 +1,143 @@
+"""The fused engine: whole timesteps of many small chips in one compiled loop, a chip to a lane."""
+
+import importlib.util
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+
+from ..._counter import Counter
+from ..._permutation import factors
+from ...algorithm import Algorithm, State
+from ...chips import AbstractChip
+from ...perturbations import LFSR
+from .._data import Data
+from .._evaluate import evaluate
+from .._replicas import Progress, fresh_replicas
+from ._groups import Replicas
+from ._plan import plan
+from ._settings import Group, Tables
+
+
+class Fused:
+    """Simulates every measurement of every replica, as the measured engine does, many times faster for small chips.
+
+    Chips are layered perceptrons, with activation variation, cost noise, update noise, a parameter range or converters
+    if there are such. A replica is a lane of vectors; all that a group of replicas needs stays in cache, and groups are
+    spread over the processor's cores. It has the measured engine's keys, perturbations, noise and order of samples, so
+    it goes the same way to rounding; how a run is cut into calls does not change a bit of it. Where a converter rounds,
+    a difference in rounding may become one of a level, and trajectories part from there.
+
+    It is compiled by Numba (`pip install "mgd[fused]"`), once on a machine: after that it is kept.
+
+    Args:
+        chip: the simulated chip; replicas differ by their keys.
+        algorithm: what turns costs into changes of θ; its optimizer plain gradient descent, with momentum or weight
+            decay or without.
+        batch: samples a measurement is averaged over.
+        threads: cores to use; all that the process may by default.
+
+    Raises:
+        ValueError: if Numba is not there, or the engine does not cover a part of chip or algorithm: the message names it.
+
+    >>> import mgd
+    >>> engine = Fused(mgd.chips.mlp((2, 2, 1)), mgd.discrete())
+    >>> task = mgd.datasets.parity(2)
+    >>> progress = engine.init(64, key=jax.random.key(0))
+    >>> progress = engine.advance(Data.of(task.train), progress, 1000)
+    >>> progress.state.theta.shape
+    (64, 9)
+    """
+
+    name: ClassVar[str] = "fused"
+
+    def __init__(self, chip: AbstractChip, algorithm: Algorithm, batch: int = 1, *, threads: int | None = None):
+        self.chip, self.algorithm, self.batch = chip, algorithm, batch
+        self._plan = plan(chip, algorithm, batch)
+        if importlib.util.find_spec("numba") is None:
+            raise ValueError('the fused engine is compiled by Numba, which is not here: pip install "mgd[fused]"')
+        self._threads = threads or _cores()
+        self._tables: tuple[Data, Tables] | None = None
+
+    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+        """Fresh replicas. Replica r is the same however many there are."""
+        return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
+
+    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
+        """Accuracy and mean cost of each replica on these samples."""
+        return evaluate(self.chip, progress.state.theta, data, progress.device)
+
+    def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
+        """The run after `n_steps` more timesteps."""
+        from ._compiled import kernel
+        from ._lanes import LANES
+
+        told, tables = self._plan, self._tables_of(data)
+        n = len(data.y)
+        signals = told.signals._replace(n_samples=n, samples_split=factors(n))
+        advance_group = kernel()
+        first, n_replicas = int(progress.state.clock.step), len(progress.state.theta)
+        arrays = Replicas.of(progress, told, self.algorithm)
+
+        def run(start: int) -> Group:
+            group = arrays.group(np.minimum(np.arange(start, start + LANES), n_replicas - 1), told, self.batch)
+            advance_group(told.network, signals, told.update, told.converter, tables, group, first, n_steps)
+            return group
+
+        starts = range(0, n_replicas, LANES)
+        with ThreadPoolExecutor(min(self._threads, len(starts))) as pool:
+            done = list(pool.map(run, starts))
+        return self._after(progress, done, first + n_steps, first // told.update.interval)
+
+    def _tables_of(self, data: Data) -> Tables:
+        """What all groups share, made once for the same samples."""
+        if self._tables is None or self._tables[0] is not data:
+            x, y = (np.asarray(a, np.float32) for a in data.show(jnp.arange(len(data.y))))
+            masks = jump = np.zeros(1, np.uint32)
+            if isinstance(self.algorithm.perturbation, LFSR):
+                masks, jump = self.algorithm.perturbation.circuit(self._plan.n_params)
+            self._tables = data, Tables(x.reshape(-1), y.reshape(-1), self._plan.scale, masks, jump)
+        return self._tables[1]
+
+    def _after(self, progress: Progress, done: list[Group], step: int, updates_before: int) -> Progress:
+        """The run at `step`, from what became of the groups."""
+        n, state, told = len(progress.diverged), progress.state, self._plan
+
+        def of_replicas(name: str) -> np.ndarray:
+            return np.concatenate([getattr(group, name) for group in done], axis=1)[:, :n].T
+
+        theta, gradient = state.theta, state.gradient
+        if step // told.update.interval > updates_before:  # until then a range has not been written through
+            theta = jnp.asarray(of_replicas("theta"))
+        if told.gathers:
+            gradient = jnp.asarray(of_replicas("gradient"))
+        optimizer = state.optimizer
+        if told.update.remembers:
+            optimizer = jax.tree.unflatten(jax.tree.structure(optimizer), [jnp.asarray(of_replicas("trace"))])
+        remembered = of_replicas("baseline")
+        leaves, structure = jax.tree.flatten(state.baseline)
+        baseline = jax.tree.unflatten(structure, [jnp.asarray(remembered[:, k]) for k in range(len(leaves))])
+        state = State(self.algorithm.clock_at(step), theta, gradient, baseline, optimizer, state.seeds)
+        return _with_bad(progress, state, of_replicas("bad"))
+
+
+def _with_bad(progress: Progress, state: State, bad: UInt32[np.ndarray, "replica 2"]) -> Progress:
+    """The run at a new state, where `bad` is the first timestep whose cost was not finite, counted from one."""
+    numbers = (bad[:, 0].astype(np.uint64) << np.uint64(32)) | bad[:, 1]
+    first = (numbers > 0) & ~np.asarray(progress.diverged)
+    at = numbers - np.uint64(1)
+    high, low = (np.where(first, word, old).astype(np.uint32) for word, old in (
+        (at >> np.uint64(32), np.asarray(progress.diverged_at.high)),
+        (at & np.uint64(0xFFFFFFFF), np.asarray(progress.diverged_at.low)),
+    ))
+    diverged = jnp.asarray(np.asarray(progress.diverged) | first)
+    return Progress(state, progress.device, diverged, Counter(jnp.asarray(high), jnp.asarray(low)))
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

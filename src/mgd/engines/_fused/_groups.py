@@ -1,0 +1,118 @@
+"""Replicas as groups of lanes, and back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt32
+
+from ..._counter import Counter
+from ...algorithm import Algorithm, Seeds
+from ...perturbations import LFSR
+from .._replicas import Progress
+from ._plan import Plan
+from ._settings import WALSH, Group
+
+# A cache line, and the widest register.
+_ALIGNED = 64
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """A run's arrays on the host, a replica a row.
+
+    Attributes:
+        theta: the parameters.
+        gradient: G.
+        trace: the optimizer's memory, or None.
+        baseline: what the baseline remembers, one or two numbers.
+        seeds: of each stream.
+        neurons: gains and offsets of each neuron, or None where they are ideal.
+        register: of a shift register, or None.
+    """
+
+    theta: Float[np.ndarray, "replica p"]
+    gradient: Float[np.ndarray, "replica p"]
+    trace: Float[np.ndarray, "replica p"] | None
+    baseline: list[Float[np.ndarray, " replica"]]
+    seeds: Seeds
+    neurons: Float[np.ndarray, "replica 4*neurons"] | None
+    register: UInt32[np.ndarray, " replica"] | None
+
+    @staticmethod
+    def of(progress: Progress, told: Plan, algorithm: Algorithm) -> "Replicas":
+        """Those of a run."""
+        state, family, register = progress.state, algorithm.perturbation, None
+        if isinstance(family, LFSR):
+            index = state.clock.step.quotient(told.signals.tau_p)
+            register = np.asarray(_registers(family, index, state.seeds.perturbation, told.n_params))
+        neurons = None
+        if told.network.varied:
+            each = [np.stack([of.alpha, of.beta, of.shift, of.offset], -1) for of in told.neurons(progress.device)]
+            neurons = np.concatenate(each, axis=1).reshape(len(state.theta), -1)
+        return Replicas(
+            theta=np.asarray(state.theta),
+            gradient=np.asarray(state.gradient),
+            trace=np.asarray(jax.tree.leaves(state.optimizer)[0]) if told.update.remembers else None,
+            baseline=[np.asarray(leaf) for leaf in jax.tree.leaves(state.baseline)],
+            seeds=jax.tree.map(np.asarray, state.seeds),
+            neurons=neurons,
+            register=register,
+        )
+
+    def group(self, lanes: Int[np.ndarray, " lanes"], told: Plan, batch: int) -> Group:
+        """The replicas with these numbers, one a lane."""
+        n_params, network, signals = told.n_params, told.network, told.signals
+        values, converted = not signals.packed, told.converter.bits > 0
+        theta = _lanes(self.theta, lanes)
+        np.clip(theta, told.update.low, told.update.high, out=theta)
+        codes = _zeros(n_params if signals.family == WALSH else 1, np.uint32)
+        if self.register is not None:
+            codes[0] = self.register[lanes]
+        baseline = _zeros(2)
+        for row, remembered in enumerate(self.baseline):
+            baseline[row] = remembered[lanes]
+        return Group(
+            theta=theta,
+            gradient=_lanes(self.gradient, lanes) if told.gathers else _zeros(1),
+            trace=_zeros(1) if self.trace is None else _lanes(self.trace, lanes),
+            baseline=baseline,
+            perturbation_seed=_lanes(self.seeds.perturbation, lanes),
+            samples_seed=_lanes(self.seeds.samples, lanes),
+            measurement_seed=_lanes(self.seeds.measurement, lanes),
+            write_seed=_lanes(self.seeds.write, lanes),
+            neurons=_zeros(1) if self.neurons is None else _lanes(self.neurons, lanes),
+            signs=_zeros(-(-n_params // 32), np.uint32),
+            wiggle=_zeros(n_params if values else 1),
+            base=_zeros(n_params if converted else 1),
+            applied=_zeros(n_params if converted else 1),
+            codes=codes,
+            chosen=_zeros(1, np.uint32),
+            x=_zeros(batch * int(network.sizes[0])),
+            target=_zeros(batch * int(network.sizes[-1])),
+            outputs=_zeros(4 * int(network.sizes[1:].max())),
+            bad=_zeros(2, np.uint32),
+        )
+
+
+@eqx.filter_jit
+def _registers(family: LFSR, index: Counter, seeds: UInt32[Array, "replica 2"], n_params: int) -> Any:
+    return jax.vmap(lambda seed: family.register(index, seed=seed, n_params=n_params))(seeds)
+
+
+def _zeros(rows: int, dtype: type = np.float32) -> np.ndarray:
+    """An aligned array of that many vectors."""
+    from ._lanes import LANES
+
+    raw = np.zeros(rows * LANES * 4 + _ALIGNED, np.uint8)
+    start = -raw.ctypes.data % _ALIGNED
+    return raw[start : start + rows * LANES * 4].view(dtype).reshape(rows, LANES)
+
+
+def _lanes(rows: np.ndarray, lanes: Int[np.ndarray, " lanes"]) -> np.ndarray:
+    """These rows as columns."""
+    columns = _zeros(rows.shape[1], rows.dtype.type)
+    columns[:] = rows[lanes].T
+    return columns

@@ -1,0 +1,165 @@
+"""The loop over timesteps of one group of chips; `_compiled` compiles it."""
+
+from ._forward import general, pair, single
+from ._lanes import any_of, floats, gather, load, select, size_of, store, words
+from ._math import inlined
+from ._perturb import perturb, prepare_codes
+from ._random import normal, permute, row_under, threefry, word
+from ._settings import HIGH_PASS, REMEASURED, TWO_SIDED
+from ._write import clamp, integrate, level
+
+_INFINITE = float("inf")
+
+
+@inlined
+def _present(network, signals, group, tables, epoch, start):
+    """Puts the samples of a presentation in front of each chip: those from `start` of an epoch on."""
+    a, b = row_under(group.samples_seed, epoch)
+    n_inputs, n_outputs = network.sizes[0], network.sizes[-1]
+    for sample in range(signals.batch):
+        row = words(0)
+        if signals.n_samples > 1:
+            row = permute(start, a, b, signals.n_samples, signals.samples_split[0], signals.samples_split[1])
+        for k in range(n_inputs):
+            store(group.x, sample * n_inputs + k, gather(tables.x, row * n_inputs + k))
+        for k in range(n_outputs):
+            store(group.target, sample * n_outputs + k, gather(tables.y, row * n_outputs + k))
+        start += 1
+        if start == signals.n_samples:
+            start, epoch = 0, epoch + 1
+            a, b = row_under(group.samples_seed, epoch)
+
+
+@inlined
+def _noise(converter, group, step, slot):
+    """Of the cost that is measured in a slot of a timestep."""
+    a, b = row_under(group.measurement_seed, step)
+    k0, k1 = word(a, b, 2 * slot), word(a, b, 2 * slot + 1)
+    for _ in range(converter.depth):
+        k0, k1 = threefry(k0, k1, 1)
+    k0, k1 = threefry(k0, k1, 2)
+    return converter.cost_noise * normal(k0, k1, 0)
+
+
+@inlined
+def _apply(converter, group, multiple):
+    """What a converter that θ̃ goes through makes of θ and of a multiple of θ̃."""
+    for p in range(group.theta.shape[0]):
+        theta = load(group.theta, p)
+        base = level(converter, theta)
+        store(group.base, p, base)
+        if converter.own_line:
+            store(group.applied, p, multiple * load(group.wiggle, p))
+        else:
+            store(group.applied, p, level(converter, theta + multiple * load(group.wiggle, p)) - base)
+
+
+@inlined
+def _measure(network, signals, converter, group, multiple):
+    """The cost with a multiple of θ̃ on the parameters, averaged over the samples in front."""
+    total = floats(0.0)
+    if converter.bits:
+        _apply(converter, group, multiple)
+    for sample in range(signals.batch):
+        if signals.packed:
+            cost = single(network, group, sample, floats(multiple * signals.amplitude))
+        elif converter.bits:
+            cost = general(network, group, group.base, group.applied, sample, 1.0)
+        else:
+            cost = general(network, group, group.theta, group.wiggle, sample, multiple)
+        total = total + cost
+    return total * (1.0 / signals.batch)
+
+
+@inlined
+def _measure_both(network, signals, group, first, second):
+    """The costs with two multiples of packed signs on the parameters."""
+    total, other = floats(0.0), floats(0.0)
+    for sample in range(signals.batch):
+        a, b = pair(network, group, sample, floats(first * signals.amplitude), floats(second * signals.amplitude))
+        total, other = total + a, other + b
+    return total * (1.0 / signals.batch), other * (1.0 / signals.batch)
+
+
+@inlined
+def _measure_slots(network, signals, converter, group, step, due):
+    """Measures what is due of a timestep: the cost of its last slot, and that of the one before if there is one."""
+    before, cost = load(group.baseline, 0), floats(0.0)
+    has_two = signals.baseline == TWO_SIDED or (signals.baseline == REMEASURED and due)
+    first, last = (1.0, -1.0) if signals.baseline == TWO_SIDED else (0.0, 1.0)
+    if has_two and signals.packed:
+        before, cost = _measure_both(network, signals, group, first, last)
+    else:
+        for slot in range(0 if has_two else 1, 2):
+            before = cost if slot == 1 and has_two else before
+            cost = _measure(network, signals, converter, group, last if slot else first)
+    if converter.cost_noise > 0.0:
+        number = 0 if signals.baseline == HIGH_PASS else 1
+        for slot in range(0 if has_two else number, number + 1):
+            noise = _noise(converter, group, step, slot)
+            if slot == number:
+                cost = cost + noise
+            else:
+                before = before + noise
+    return before, cost
+
+
+@inlined
+def _modulation(signals, group, before, cost, fresh):
+    """C̃, from the costs of a timestep; the baseline remembers what it must."""
+    if signals.baseline == HIGH_PASS:
+        change = floats(0.0) if fresh else cost - before
+        modulation = signals.pole * (load(group.baseline, 1) + change)
+        store(group.baseline, 0, cost)
+        store(group.baseline, 1, modulation)
+    else:
+        store(group.baseline, 0, before)
+        modulation = cost - before
+        if signals.baseline == TWO_SIDED:
+            modulation = modulation * -0.5
+    return modulation
+
+
+@inlined
+def _note_bad(group, cost, modulation, step):
+    """Remembers the first timestep whose cost or modulation was not finite."""
+    finite = (size_of(cost) < _INFINITE) & (size_of(modulation) < _INFINITE)
+    bad = select(finite, words(0), words(1))
+    if any_of(bad >= 1):
+        high, low = load(group.bad, 0), load(group.bad, 1)
+        fresh = select(high | low >= 1, words(0), bad)
+        store(group.bad, 0, select(fresh >= 1, words((step + 1) >> 32), high))
+        store(group.bad, 1, select(fresh >= 1, words((step + 1) & 0xFFFFFFFF), low))
+
+
+def advance_group(network, signals, update, converter, tables, group, first_step, n_steps):
+    """Makes `n_steps` timesteps of a group, the first of which is number `first_step`."""
+    prepare_codes(signals, group)
+    presentation = first_step // signals.tau_x
+    epoch = presentation * signals.batch // signals.n_samples
+    start = presentation * signals.batch - epoch * signals.n_samples
+    index, since_p, since_x = first_step // signals.tau_p, first_step % signals.tau_p, first_step % signals.tau_x
+    since_update = first_step % update.interval
+    for step in range(first_step, first_step + n_steps):
+        begins = step == first_step
+        if since_p == signals.tau_p:
+            since_p, index = 0, index + 1
+        if since_p == 0 or begins:
+            perturb(signals, group, tables, index, begins)
+        if since_x == signals.tau_x:
+            since_x, start = 0, start + signals.batch
+            while start >= signals.n_samples:
+                start, epoch = start - signals.n_samples, epoch + 1
+        if since_x == 0 or begins:
+            _present(network, signals, group, tables, epoch, start)
+        if since_update == update.interval:
+            since_update = 0
+        before, cost = _measure_slots(
+            network, signals, converter, group, step, since_x == 0 or since_update == 0
+        )
+        modulation = _modulation(signals, group, before, cost, since_x == 0)
+        _note_bad(group, cost, modulation, step)
+        if signals.limit < _INFINITE:
+            modulation = clamp(modulation, -signals.limit, signals.limit)
+        since_p, since_x, since_update = since_p + 1, since_x + 1, since_update + 1
+        integrate(signals, update, converter, group, tables, modulation, step + 1)

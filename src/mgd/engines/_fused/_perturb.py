@@ -1,0 +1,124 @@
+"""θ̃ of a group, each family as `mgd.perturbations` defines it."""
+
+from ._lanes import bits_of, float_of, floats, load, ones_in, reversed_bits, store, to_float, words
+from ._math import erf_inv, inlined, sine_of_turns
+from ._random import permute, row_of, row_under, word
+from ._settings import GAUSSIAN, LFSR, RADEMACHER, SEQUENTIAL, SINUSOID, WALSH
+
+SIGN = 0x80000000
+_ALL = 0xFFFFFFFF
+
+
+@inlined
+def prepare_codes(signals, group):
+    """What of a code stays for the whole run."""
+    if signals.family == WALSH:
+        _prepare_walsh(signals.order, group)
+    elif signals.family == SEQUENTIAL:
+        for p in range(group.wiggle.shape[0]):
+            store(group.wiggle, p, floats(0.0))
+
+
+@inlined
+def _prepare_walsh(order, group):
+    """The row of each parameter: a keyed bijection of 0 … order − 1 that sends 0 to 0."""
+    seed = group.perturbation_seed
+    a, b = row_of(load(seed, 0) ^ _ALL, load(seed, 1) ^ _ALL, 0)
+    shift, bits = 1, 1
+    while order >> (bits + 1):
+        bits += 1
+    if bits // 2 > 1:
+        shift = bits // 2
+    first, second, third = word(a, b, 0xFFFFFFF0) | 1, word(a, b, 0xFFFFFFF1) | 1, word(a, b, 0xFFFFFFF2) | 1
+    for p in range(group.theta.shape[0]):
+        index = (first * (p + 1)) & (order - 1)
+        index = ((index ^ (index >> shift)) * second) & (order - 1)
+        index = ((index ^ (index >> shift)) * third) & (order - 1)
+        store(group.codes, p, index ^ (index >> shift))
+
+
+@inlined
+def perturb(signals, group, tables, index, is_first):
+    """Puts perturbation `index` into `signs`, or into `wiggle`; the first of a call is not the next of the last."""
+    n_params = group.theta.shape[0]
+    if signals.family == RADEMACHER:
+        a, b = row_under(group.perturbation_seed, index)
+        for q in range(group.signs.shape[0]):
+            store(group.signs, q, reversed_bits(word(a, b, q)))
+    elif signals.family == WALSH:
+        _walsh(signals, group, index)
+    elif signals.family == LFSR:
+        _shift_register(group, tables, is_first)
+    elif signals.family == GAUSSIAN:
+        a, b = row_under(group.perturbation_seed, index)
+        for p in range(n_params):
+            centred = (to_float(word(a, b, p) >> 9) + 0.5) * 2.0**-22 - 1.0
+            store(group.wiggle, p, (signals.amplitude * 2.0**0.5) * erf_inv(centred))
+    elif signals.family == SINUSOID:
+        a, b = row_under(group.perturbation_seed, 0)
+        low_word = index & _ALL
+        for p in range(n_params):
+            frequency = (signals.frequency + p * signals.spacing) & _ALL
+            phase = word(a, b, p) + ((frequency * low_word) & _ALL)
+            store(group.wiggle, p, signals.amplitude * sine_of_turns(to_float(phase) * 2.0**-32))
+    else:
+        _next_parameter(signals, group, index)
+    if signals.family <= LFSR and not signals.packed:
+        _unpack(signals.amplitude, group)
+
+
+@inlined
+def _walsh(signals, group, index):
+    period, column = index // signals.order, index % signals.order
+    a, b = row_under(group.perturbation_seed, period)
+    column_of_lane = permute(column, a, b, signals.order, signals.split[0], signals.split[1])
+    n_params = group.theta.shape[0]
+    for q in range(group.signs.shape[0]):
+        packed, end = words(0), min(32 * q + 32, n_params)
+        for p in range(32 * q, end):
+            packed = (packed << 1) | (ones_in(load(group.codes, p) & column_of_lane) & 1)
+        flips = reversed_bits(word(a, b, q))
+        store(group.signs, q, (packed << (32 * q + 32 - end)) ^ flips)
+
+
+@inlined
+def _shift_register(group, tables, is_first):
+    state = load(group.codes, 0)
+    if not is_first:
+        after = words(0)
+        for r in range(tables.jump.shape[0]):
+            after = after | ((ones_in(state & tables.jump[r]) & 1) << r)
+        state = after
+        store(group.codes, 0, state)
+    n_params = group.theta.shape[0]
+    for q in range(group.signs.shape[0]):
+        packed, end = words(0), min(32 * q + 32, n_params)
+        for p in range(32 * q, end):
+            packed = (packed << 1) | (ones_in(state & tables.masks[p]) & 1)
+        store(group.signs, q, packed << (32 * q + 32 - end))
+
+
+@inlined
+def _next_parameter(signals, group, index):
+    n_params = group.theta.shape[0]
+    a, b = row_under(group.perturbation_seed, 0)
+    for lane in range(group.chosen.shape[1]):
+        group.wiggle[group.chosen[0, lane], lane] = 0.0
+    store(group.chosen, 0, permute(index % n_params, a, b, n_params, signals.split[0], signals.split[1]))
+    for lane in range(group.chosen.shape[1]):
+        group.wiggle[group.chosen[0, lane], lane] = signals.amplitude
+
+
+@inlined
+def _unpack(amplitude, group):
+    for q in range(group.signs.shape[0]):
+        packed = load(group.signs, q)
+        for p in range(32 * q, min(32 * q + 32, group.theta.shape[0])):
+            store(group.wiggle, p, signed(floats(amplitude), packed))
+            packed = packed << 1
+
+
+@inlined
+def signed(value, packed):
+    """A value, with its sign turned where the highest bit of a word is set."""
+    return float_of(bits_of(value) ^ (packed & SIGN))

@@ -1,0 +1,198 @@
+"""From a chip and an algorithm to the numbers that the kernel is given, or what of them it does not cover."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from ... import perturbations
+from ..._permutation import factors
+from ...algorithm import Algorithm, HighPass, Remeasured, TwoSided
+from ...chips import AbstractChip, CrossEntropy, MeanSquaredError, NetworkChip
+from ...chips.imperfections import (
+    DAC,
+    AbstractImperfection,
+    ActivationVariation,
+    CostNoise,
+    Imperfect,
+    ParameterRange,
+    UpdateNoise,
+)
+from ...networks import MLP
+from ...perturbations import AbstractPerturbation
+from . import _settings as codes
+from ._rule import linear_rule
+from ._settings import Converter, Network, Signals, Update
+
+_COVERED = (ActivationVariation, CostNoise, UpdateNoise, ParameterRange, DAC)
+_FAMILIES: dict[type[AbstractPerturbation], int] = {
+    perturbations.Rademacher: codes.RADEMACHER,
+    perturbations.Walsh: codes.WALSH,
+    perturbations.LFSR: codes.LFSR,
+    perturbations.Gaussian: codes.GAUSSIAN,
+    perturbations.Sequential: codes.SEQUENTIAL,
+    perturbations.Sinusoid: codes.SINUSOID,
+}
+_BASELINES = {Remeasured: codes.REMEASURED, TwoSided: codes.TWO_SIDED, HighPass: codes.HIGH_PASS}
+_INFINITE = float("inf")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the kernel is told of a chip and an algorithm.
+
+    Attributes:
+        n_params: P.
+        network: the chip's.
+        signals: the algorithm's perturbation and baseline; the samples are not known yet.
+        update: the algorithm's integrator and optimizer, the memory's noise and range.
+        converter: the chip's converter, and its cost's noise.
+        scale: what C̃ θ̃ is multiplied by to enter G.
+        path: for each imperfection from the outermost on, whether it is the one whose device has the neurons.
+    """
+
+    n_params: int
+    network: Network
+    signals: Signals
+    update: Update
+    converter: Converter
+    scale: np.ndarray
+    path: tuple[bool, ...]
+
+    @property
+    def gathers(self) -> bool:
+        """Whether G is kept from one timestep to the next."""
+        return not (self.update.resets and self.update.interval == 1)
+
+    def neurons(self, device: Any) -> tuple:
+        """Of each layer, the neurons in a device of this chip, where they vary."""
+        for is_here in self.path:
+            _, device = device
+            if is_here:
+                return device
+        return ()
+
+
+def plan(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
+    """What the kernel is told.
+
+    Raises:
+        ValueError: if it does not cover a part of the chip or of the algorithm, naming it.
+    """
+    around, network_chip = _imperfections(chip)
+    found = {type(each): each for each in around}
+    network = _network(network_chip, ActivationVariation in found and found[ActivationVariation].sigma > 0)
+    converter = _converter(around, found)
+    return Plan(
+        n_params=chip.n_params,
+        network=network,
+        signals=_signals(algorithm, chip.n_params, batch, values=converter.bits > 0),
+        update=_update(algorithm, found),
+        converter=converter,
+        scale=np.broadcast_to(
+            algorithm._scale(chip.n_params, algorithm.integrator.weights(algorithm.time_constants)[1]), chip.n_params
+        ).astype(np.float32),
+        path=tuple(type(each) is ActivationVariation for each in around),
+    )
+
+
+def _refuse(what: str) -> ValueError:
+    return ValueError(f"the fused engine does not cover {what}: use the measured engine, or leave engine out")
+
+
+def _imperfections(chip: AbstractChip) -> tuple[list[AbstractImperfection], NetworkChip]:
+    """Those around a chip, from the outermost on, and the network inside."""
+    around = []
+    while isinstance(chip, Imperfect):
+        if type(chip.imperfection) not in _COVERED:
+            raise _refuse(f"a chip with {chip.imperfection.name}")
+        around.append(chip.imperfection)
+        chip = chip.chip
+    if not isinstance(chip, NetworkChip):
+        raise _refuse(f"a {type(chip).__name__}, only layered perceptrons")
+    return around, chip
+
+
+def _network(chip: NetworkChip, varied: bool) -> Network:
+    network: Any = eqx.filter_eval_shape(chip.make, jax.random.key(0))
+    if type(network) is not MLP:
+        raise _refuse(f"a {type(network).__name__} network, only layered perceptrons")
+    if type(chip.loss) not in (MeanSquaredError, CrossEntropy):
+        raise _refuse(f"a {type(chip.loss).__name__} cost")
+    layers = network.layers
+    sizes = np.array([layers[0].weight.shape[1], *(layer.bias.size for layer in layers)], np.int64)
+    lengths = [layer.weight.size + layer.bias.size for layer in layers]
+    return Network(
+        sizes=sizes,
+        starts=np.cumsum([0, *lengths[:-1]]).astype(np.int64),
+        activations=np.array([codes.ACTIVATIONS[layer.activation] for layer in layers], np.int64),
+        varied=varied,
+        cross_entropy=isinstance(chip.loss, CrossEntropy),
+        smoothing=float(getattr(chip.loss, "smoothing", 0.0)),
+    )
+
+
+def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
+    noise, dac = found.get(CostNoise), found.get(DAC)
+    return Converter(
+        bits=dac.bits if dac else 0,
+        low=dac.low if dac else 0.0,
+        step=(dac.high - dac.low) / (2**dac.bits - 1) if dac else 1.0,
+        high=dac.high if dac else 0.0,
+        stochastic=bool(dac and dac.stochastic),
+        own_line=bool(dac and dac.own_line),
+        finer_copy=bool(dac and dac.finer_copy),
+        cost_noise=float(noise.sigma) if noise else 0.0,
+        depth=around.index(noise) if noise else 0,
+    )
+
+
+def _update(algorithm: Algorithm, found: dict) -> Update:
+    tried = linear_rule(algorithm.optimizer)
+    if tried is None:
+        raise _refuse("this optimizer, only gradient descent with momentum and weight decay, at a constant rate")
+    rule, remembers = tried
+    noise, ends = found.get(UpdateNoise), found.get(ParameterRange)
+    return Update(
+        interval=algorithm.interval,
+        resets=algorithm.integrator.resets,
+        keep=algorithm.integrator.weights(algorithm.time_constants)[0],
+        rule=rule,
+        remembers=remembers,
+        noise=float(noise.sigma) if noise else 0.0,
+        low=float(ends.low) if ends else -_INFINITE,
+        high=float(ends.high) if ends else _INFINITE,
+    )
+
+
+def _signals(algorithm: Algorithm, n_params: int, batch: int, *, values: bool) -> Signals:
+    family, times = algorithm.perturbation, algorithm.time_constants
+    if type(family) not in _FAMILIES:
+        raise _refuse(f"{type(family).__name__} perturbations")
+    if type(algorithm.baseline) not in _BASELINES:
+        raise _refuse(f"a {type(algorithm.baseline).__name__} baseline")
+    code = _FAMILIES[type(family)]
+    order = family.period(n_params) if isinstance(family, perturbations.Walsh) else 1
+    first, spacing = 0, 0
+    if isinstance(family, perturbations.Sinusoid):
+        first, spacing = (int(w) for w in family._words(n_params))
+    return Signals(
+        family=code,
+        packed=code <= codes.LFSR and not values,
+        amplitude=float(family.amplitude),
+        order=order,
+        split=factors(order if code == codes.WALSH else n_params),
+        frequency=first,
+        spacing=spacing,
+        baseline=_BASELINES[type(algorithm.baseline)],
+        pole=float(HighPass.pole(times)),
+        limit=_INFINITE if algorithm.modulation_limit is None else float(algorithm.modulation_limit),
+        tau_p=times.tau_p,
+        tau_x=times.tau_x,
+        batch=batch,
+        n_samples=0,
+        samples_split=(0, 0),
+    )
+

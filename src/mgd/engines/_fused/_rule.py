@@ -1,0 +1,49 @@
+"""What an update rule does, found by trying it: optax's transformations are functions that say nothing of themselves."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+Rule = tuple[float, float, float, float, float, float]
+_TRIED, _AGREES = 512, 1e-4
+
+
+def linear_rule(optimizer: optax.GradientTransformation) -> tuple[Rule, bool] | None:
+    r"""The coefficients of an update rule that is linear in each parameter's G, memory m and θ, and the same for all.
+
+    $$m' = r_0 G + r_1 m + r_2 \theta, \qquad \Delta\theta = r_3 G + r_4 m + r_5 \theta$$
+
+    Plain gradient descent, momentum (Nesterov's too) and weight decay are. Of values over thirty orders of magnitude,
+    what the rule gives must be what the coefficients say: clipping, normalising and schedules are told apart by that,
+    or by what they remember.
+
+    Returns:
+        The coefficients, and whether there is a memory; None if the rule is another.
+
+    >>> rule, remembers = linear_rule(optax.sgd(0.5))
+    >>> (rule[3], remembers)
+    (-0.5, False)
+    """
+    rng = np.random.default_rng(0)
+    size = (3, _TRIED)
+    values = jnp.asarray(rng.choice([-1, 1], size) * 10.0 ** rng.uniform(-15, 15, size), jnp.float32)
+    leaves, structure = jax.tree.flatten(optimizer.init(values[0]))
+    if len(leaves) > 1 or any(leaf.shape != (_TRIED,) for leaf in leaves):
+        return None
+
+    def update(gradient, trace, theta):
+        state = jax.tree.unflatten(structure, [trace] if leaves else [])
+        delta, state = optimizer.update(gradient, state, theta)
+        after = jax.tree.leaves(state)
+        return (after[0] if after else jnp.zeros_like(trace)), jnp.asarray(delta)
+
+    one, zero = jnp.ones(_TRIED), jnp.zeros(_TRIED)
+    columns = [update(one, zero, zero), update(zero, one, zero), update(zero, zero, one)]
+    memory = [float(column[0][0]) for column in columns]
+    delta = [float(column[1][0]) for column in columns]
+    for weights, found in zip((memory, delta), update(*values), strict=True):
+        terms = np.asarray(weights)[:, None] * np.asarray(values, np.float64)
+        if not np.all(np.abs(terms.sum(0) - np.asarray(found, np.float64)) <= _AGREES * np.abs(terms).sum(0)):
+            return None
+    return (memory[0], memory[1], memory[2], delta[0], delta[1], delta[2]), bool(leaves)

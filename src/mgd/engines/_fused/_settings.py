@@ -1,0 +1,185 @@
+"""What the kernel is given: plain numbers and arrays, in named tuples that compiled code can read."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, UInt32
+
+# Codes of what a setting may be, as the kernel compares them.
+LINEAR, LOGISTIC, TANH, RELU = range(4)
+REMEASURED, TWO_SIDED, HIGH_PASS = range(3)
+RADEMACHER, WALSH, LFSR, GAUSSIAN, SEQUENTIAL, SINUSOID = range(6)
+ACTIVATIONS = {"linear": LINEAR, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU}
+
+
+class Network(NamedTuple):
+    """A layered perceptron.
+
+    Attributes:
+        sizes: inputs, and neurons of each layer.
+        starts: where the weights of each layer start among the parameters; its biases follow.
+        activations: of each layer.
+        varied: whether neurons have gains and offsets of their own.
+        cross_entropy: whether the cost is that of logits, or the mean squared error.
+        smoothing: of its labels.
+    """
+
+    sizes: Int[np.ndarray, " layers+1"]
+    starts: Int[np.ndarray, " layers"]
+    activations: Int[np.ndarray, " layers"]
+    varied: bool
+    cross_entropy: bool
+    smoothing: float
+
+
+class Signals(NamedTuple):
+    """The perturbation, the baseline, and the order of samples.
+
+    Attributes:
+        family: of the perturbation.
+        packed: whether θ̃ is kept as the signs of an amplitude, 32 to a word, or as a value for each parameter.
+        amplitude: Δθ.
+        order: the period of Walsh codes.
+        split: the two factors of the permutation of a code: of its period, or of the parameters.
+        frequency: of the first sinusoid, in cycles·2³².
+        spacing: between two sinusoids, likewise.
+        baseline: what a perturbed cost is compared with.
+        pole: of a high-pass.
+        limit: clamp on the modulation.
+        tau_p: timesteps that a perturbation is held.
+        tau_x: timesteps that a sample is held.
+        batch: samples a measurement is averaged over.
+        n_samples: of the training set.
+        samples_split: the two factors of the permutation of samples.
+    """
+
+    family: int
+    packed: bool
+    amplitude: float
+    order: int
+    split: tuple[int, int]
+    frequency: int
+    spacing: int
+    baseline: int
+    pole: float
+    limit: float
+    tau_p: int
+    tau_x: int
+    batch: int
+    n_samples: int
+    samples_split: tuple[int, int]
+
+
+class Update(NamedTuple):
+    """What an estimate becomes.
+
+    Attributes:
+        interval: timesteps between two updates.
+        resets: whether G starts again after each.
+        keep: what is kept of G at each timestep.
+        rule: of G, the optimizer's memory m and θ: m ← r₀ G + r₁ m + r₂ θ, and then Δ = r₃ G + r₄ m + r₅ θ, with the m
+            before.
+        remembers: whether the rule has a memory.
+        noise: standard deviation of the noise on each write.
+        low: lower end of the memory's range.
+        high: upper end.
+    """
+
+    interval: int
+    resets: bool
+    keep: float
+    rule: tuple[float, float, float, float, float, float]
+    remembers: bool
+    noise: float
+    low: float
+    high: float
+
+
+class Converter(NamedTuple):
+    """The converter that sets the parameters, if there is one, and the noise of the cost.
+
+    Attributes:
+        bits: of the converter; 0 for none.
+        low: the lowest level.
+        step: from one level to the next.
+        high: the highest level.
+        stochastic: whether writes are rounded stochastically.
+        own_line: whether the perturbation goes past it.
+        finer_copy: whether θ itself is kept elsewhere.
+        cost_noise: standard deviation of the noise on each cost.
+        depth: how many imperfections are around the one of the noise.
+    """
+
+    bits: int
+    low: float
+    step: float
+    high: float
+    stochastic: bool
+    own_line: bool
+    finer_copy: bool
+    cost_noise: float
+    depth: int
+
+
+class Group(NamedTuple):
+    """What is one group of chips' own; the last axis is the lanes. What a setting has no use for has one row.
+
+    Attributes:
+        theta: the parameters.
+        gradient: G.
+        trace: the optimizer's memory.
+        baseline: what the baseline remembers.
+        perturbation_seed: of θ̃.
+        samples_seed: of the order of samples.
+        measurement_seed: of the cost's noise.
+        write_seed: of the noise of writes.
+        neurons: gains and offsets (α, β, a₀, b) of each neuron, one neuron after the other.
+        signs: of θ̃, 32 to a word, the first in the highest bit.
+        wiggle: θ̃.
+        base: the parameters as they are applied, where that is not θ.
+        applied: what θ̃ adds to them, where that is not θ̃.
+        codes: row of each parameter's Walsh code; or the shift register.
+        chosen: which parameter the last perturbation was of.
+        x: inputs in front, sample by sample.
+        target: targets.
+        outputs: of neurons of two layers, twice.
+        bad: high and low word of the first timestep, counted from one, whose cost was not finite; 0 for none.
+    """
+
+    theta: Float[np.ndarray, "p lanes"]
+    gradient: Float[np.ndarray, "p lanes"]
+    trace: Float[np.ndarray, "p lanes"]
+    baseline: Float[np.ndarray, "2 lanes"]
+    perturbation_seed: UInt32[np.ndarray, "2 lanes"]
+    samples_seed: UInt32[np.ndarray, "2 lanes"]
+    measurement_seed: UInt32[np.ndarray, "2 lanes"]
+    write_seed: UInt32[np.ndarray, "2 lanes"]
+    neurons: Float[np.ndarray, "4*neurons lanes"]
+    signs: UInt32[np.ndarray, "words lanes"]
+    wiggle: Float[np.ndarray, "p lanes"]
+    base: Float[np.ndarray, "p lanes"]
+    applied: Float[np.ndarray, "p lanes"]
+    codes: UInt32[np.ndarray, "p lanes"]
+    chosen: UInt32[np.ndarray, "1 lanes"]
+    x: Float[np.ndarray, "batch*inputs lanes"]
+    target: Float[np.ndarray, "batch*outputs lanes"]
+    outputs: Float[np.ndarray, "4*widest lanes"]
+    bad: UInt32[np.ndarray, "2 lanes"]
+
+
+class Tables(NamedTuple):
+    """What all groups share.
+
+    Attributes:
+        x: inputs of the training set, one sample after the other.
+        y: targets.
+        scale: what C̃ θ̃ is multiplied by to enter G, of each parameter.
+        masks: of a shift register's output bits.
+        jump: rows of its transition matrix, from one perturbation to the next.
+    """
+
+    x: Float[np.ndarray, " samples*inputs"]
+    y: Float[np.ndarray, " samples*outputs"]
+    scale: Float[np.ndarray, " p"]
+    masks: UInt32[np.ndarray, " p"]
+    jump: UInt32[np.ndarray, " width"]

@@ -1,0 +1,103 @@
+"""From an estimate to new parameters."""
+
+from ._lanes import below, floats, load, nearest, select, store, words
+from ._math import inlined
+from ._perturb import signed
+from ._random import normal, row_under, threefry, uniform_bits, word
+
+
+@inlined
+def clamp(value, low, high):
+    value = select(value < low, low, value)
+    return select(high < value, high, value)
+
+
+@inlined
+def level(converter, value):
+    """The level that is nearest to a value."""
+    code = nearest((value - converter.low) / converter.step)
+    return converter.low + clamp(code, 0.0, 2.0**converter.bits - 1.0) * converter.step
+
+
+@inlined
+def write_keys(update, converter, seed, step):
+    """The keys of the converter's rounding and of the noise of the write that ends timestep `step`."""
+    a, b = row_under(seed, step)
+    k0, k1 = word(a, b, 0), word(a, b, 1)
+    r0, r1 = k0, k1
+    if converter.bits and not converter.finer_copy:
+        if converter.stochastic:
+            r0, r1 = threefry(k0, k1, 0)
+        k0, k1 = threefry(k0, k1, 1)
+    if update.noise > 0.0:
+        k0, k1 = threefry(k0, k1, 0)
+    return r0, r1, k0, k1
+
+
+@inlined
+def _written(update, converter, theta, delta, p, keys):
+    """θ_p after a change was asked for, from the converter inwards."""
+    if converter.bits:
+        if converter.finer_copy:
+            delta = clamp(theta + delta, converter.low, converter.high) - theta
+        else:
+            steps = delta / converter.step
+            if converter.stochastic:
+                steps = below(steps + uniform_bits(keys[0], keys[1], p))
+            else:
+                steps = nearest(steps)
+            code = clamp(nearest((theta - converter.low) / converter.step), 0.0, 2.0**converter.bits - 1.0)
+            delta = converter.low + clamp(code + steps, 0.0, 2.0**converter.bits - 1.0) * converter.step - theta
+    if update.noise > 0.0:
+        delta = delta + update.noise * normal(keys[2], keys[3], p)
+    return clamp(theta + delta, update.low, update.high)
+
+
+@inlined
+def _updated(update, converter, group, p, gradient, keys):
+    theta = load(group.theta, p)
+    rule = update.rule
+    delta = rule[3] * gradient + rule[5] * theta
+    if update.remembers:
+        trace = load(group.trace, p)
+        delta = delta + rule[4] * trace
+        store(group.trace, p, rule[0] * gradient + rule[1] * trace + rule[2] * theta)
+    store(group.theta, p, _written(update, converter, theta, delta, p, keys))
+
+
+@inlined
+def descend(update, group, factor):
+    """An update every timestep, without noise or bounds or memory, of packed signs: θ ± factor."""
+    packed = load(group.signs, 0)
+    for p in range(group.theta.shape[0]):
+        if p & 31 == 0:
+            packed = load(group.signs, p >> 5)
+        theta = load(group.theta, p)
+        store(group.theta, p, theta + update.rule[5] * theta + signed(factor, packed))
+        packed = packed << 1
+
+
+@inlined
+def integrate(signals, update, converter, group, tables, modulation, step):
+    """Takes the modulation of the timestep after which there are `step` of them."""
+    due = step % update.interval == 0
+    if signals.packed and update.interval == 1 and update.resets and not update.remembers:
+        if converter.bits == 0 and update.noise == 0.0 and update.high > 3.4e38:
+            descend(update, group, (update.rule[3] * tables.scale[0] * signals.amplitude) * modulation)
+            return
+    keys = write_keys(update, converter, group.write_seed, step)
+    keeps = not (update.resets and update.interval == 1)
+    packed = words(0)
+    for p in range(group.theta.shape[0]):
+        if signals.packed:
+            if p & 31 == 0:
+                packed = load(group.signs, p >> 5)
+            gradient = signed((tables.scale[p] * signals.amplitude) * modulation, packed)
+            packed = packed << 1
+        else:
+            gradient = (tables.scale[p] * modulation) * load(group.wiggle, p)
+        if keeps:
+            gradient = update.keep * load(group.gradient, p) + gradient
+            store(group.gradient, p, floats(0.0) if due and update.resets else gradient)
+        if due:
+            _updated(update, converter, group, p, gradient, keys)
