@@ -4,7 +4,7 @@ from ._forward import general, pair, single
 from ._lanes import any_of, floats, gather, load, select, size_of, store, words
 from ._math import inlined
 from ._perturb import perturb, prepare_codes
-from ._random import normal, permute, row_under, threefry, word
+from ._random import normal, part, permute, row_under
 from ._settings import HIGH_PASS, REMEASURED, TWO_SIDED
 from ._write import clamp, integrate, level
 
@@ -31,13 +31,12 @@ def _present(network, signals, group, tables, epoch, start):
 
 
 @inlined
-def _noise(converter, group, step, slot):
-    """Of the cost that is measured in a slot of a timestep."""
-    a, b = row_under(group.measurement_seed, step)
-    k0, k1 = word(a, b, 2 * slot), word(a, b, 2 * slot + 1)
+def _noise(converter, a, b, slot):
+    """Of the cost that is measured in a slot, from the row of its timestep."""
+    k0, k1 = part(a, b, slot)
     for _ in range(converter.depth):
-        k0, k1 = threefry(k0, k1, 1)
-    k0, k1 = threefry(k0, k1, 2)
+        k0, k1 = part(k0, k1, 1)
+    k0, k1 = part(k0, k1, 2)
     return converter.cost_noise * normal(k0, k1, 0)
 
 
@@ -94,13 +93,10 @@ def _measure_slots(network, signals, converter, group, step, due):
             before = cost if slot == 1 and has_two else before
             cost = _measure(network, signals, converter, group, last if slot else first)
     if converter.cost_noise > 0.0:
-        number = 0 if signals.baseline == HIGH_PASS else 1
-        for slot in range(0 if has_two else number, number + 1):
-            noise = _noise(converter, group, step, slot)
-            if slot == number:
-                cost = cost + noise
-            else:
-                before = before + noise
+        a, b = row_under(group.measurement_seed, step)
+        cost = cost + _noise(converter, a, b, 0 if signals.baseline == HIGH_PASS else 1)
+        if has_two:
+            before = before + _noise(converter, a, b, 0)
     return before, cost
 
 

@@ -21,7 +21,7 @@ from numba.extending import (
     register_model,
 )
 
-LANES = 32
+LANES = 64
 # What an optimiser may do to sums and products: contract them, and nothing else.
 _MAY = ("contract", "nsz")
 

@@ -1,4 +1,4 @@
-"""The random streams of a run for vectors of lanes: the same bits as `mgd._hash`, `mgd._permutation` and JAX's keys."""
+"""The random streams of a run for vectors of lanes: the same bits as `mgd._hash`, `mgd._permutation` and the keys of chips."""
 
 from ._lanes import any_of, float_of, load, quotient, select, words
 from ._math import erf_inv, inlined
@@ -70,45 +70,19 @@ def permute(index, row_a, row_b, n, a, b):
 
 
 @inlined
-def _rotate(x, by):
-    return (x << by) | (x >> (32 - by))
+def part(k0, k1, number):
+    """Part `number` of a key in a split: a key."""
+    return word(k0, k1, 2 * number), word(k0, k1, 2 * number + 1)
 
 
 @inlined
-def _four_rounds(x, y, r0, r1, r2, r3):
-    x = x + y
-    y = _rotate(y, r0) ^ x
-    x = x + y
-    y = _rotate(y, r1) ^ x
-    x = x + y
-    y = _rotate(y, r2) ^ x
-    x = x + y
-    y = _rotate(y, r3) ^ x
-    return x, y
-
-
-@inlined
-def threefry(k0, k1, count):
-    """Threefry-2x32 of 20 rounds (Salmon et al., SC11): JAX's generator, of the counter (0, count)."""
-    k2 = k0 ^ k1 ^ 0x1BD11BDA
-    x, y = k0, k1 + count
-    x, y = _four_rounds(x, y, 13, 15, 26, 6)
-    x, y = _four_rounds(x + k1, y + (k2 + 1), 17, 29, 16, 24)
-    x, y = _four_rounds(x + k2, y + (k0 + 2), 13, 15, 26, 6)
-    x, y = _four_rounds(x + k0, y + (k1 + 3), 17, 29, 16, 24)
-    x, y = _four_rounds(x + k1, y + (k2 + 4), 13, 15, 26, 6)
-    return x + k2, y + (k0 + 5)
-
-
-@inlined
-def uniform_bits(k0, k1, number):
-    """Element `number` of a JAX key's 32-bit words, as a float from 0 to 1."""
-    x, y = threefry(k0, k1, number)
-    return float_of(((x ^ y) >> 9) | 0x3F800000) - 1.0
+def uniform(k0, k1, number):
+    """Number `number` that is drawn from a key, from 0 to 1."""
+    return float_of((word(k0, k1, number) >> 9) | 0x3F800000) - 1.0
 
 
 @inlined
 def normal(k0, k1, number):
-    """Element `number` of `jax.random.normal` of a key."""
-    u = uniform_bits(k0, k1, number) * _LENGTH + _LOWEST
+    """The same of `jax.random.normal`."""
+    u = uniform(k0, k1, number) * _LENGTH + _LOWEST
     return _SQRT2 * erf_inv(select(u < _LOWEST, _LOWEST, u))

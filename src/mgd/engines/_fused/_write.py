@@ -3,7 +3,7 @@
 from ._lanes import below, floats, load, nearest, select, store, words
 from ._math import inlined
 from ._perturb import signed
-from ._random import normal, row_under, threefry, uniform_bits, word
+from ._random import normal, part, row_under, uniform
 
 
 @inlined
@@ -23,14 +23,14 @@ def level(converter, value):
 def write_keys(update, converter, seed, step):
     """The keys of the converter's rounding and of the noise of the write that ends timestep `step`."""
     a, b = row_under(seed, step)
-    k0, k1 = word(a, b, 0), word(a, b, 1)
+    k0, k1 = part(a, b, 0)
     r0, r1 = k0, k1
     if converter.bits and not converter.finer_copy:
         if converter.stochastic:
-            r0, r1 = threefry(k0, k1, 0)
-        k0, k1 = threefry(k0, k1, 1)
+            r0, r1 = part(k0, k1, 0)
+        k0, k1 = part(k0, k1, 1)
     if update.noise > 0.0:
-        k0, k1 = threefry(k0, k1, 0)
+        k0, k1 = part(k0, k1, 0)
     return r0, r1, k0, k1
 
 
@@ -43,7 +43,7 @@ def _written(update, converter, theta, delta, p, keys):
         else:
             steps = delta / converter.step
             if converter.stochastic:
-                steps = below(steps + uniform_bits(keys[0], keys[1], p))
+                steps = below(steps + uniform(keys[0], keys[1], p))
             else:
                 steps = nearest(steps)
             code = clamp(nearest((theta - converter.low) / converter.step), 0.0, 2.0**converter.bits - 1.0)
