@@ -20,6 +20,7 @@ import functools
 import math
 import zlib
 from collections.abc import Hashable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -81,7 +82,7 @@ def _of_hash() -> Hashable:
     def seed(number: Int[Array, ""]) -> UInt32[Array, " 2"]:
         return fold_in(jnp.zeros(2, jnp.uint32), number)
 
-    def fold_in(key: UInt32[Array, " 2"], number: Int[Array, ""]) -> UInt32[Array, " 2"]:
+    def fold_in(key: UInt32[Array, " 2"], number: Any) -> UInt32[Array, " 2"]:
         folded = Row.of(key, Counter(jnp.uint32(0), jnp.asarray(number).astype(jnp.uint32)))
         return jnp.stack([folded.a, folded.b])
 

@@ -19,7 +19,18 @@ from .algorithm import AbstractAlgorithm, Algorithm, Backprop, Counts
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
 from .datasets import Task
-from .engines import Backpropagated, Data, Fleet, Instrumented, Measured, Options, Progress, Sampled, start_within
+from .engines import (
+    Backpropagated,
+    Data,
+    Fleet,
+    Fused,
+    Instrumented,
+    Measured,
+    Options,
+    Progress,
+    Sampled,
+    start_within,
+)
 from .engines._amplitude import check_amplitude
 from .instruments import Guarded
 
@@ -27,7 +38,10 @@ _CHUNK_SECONDS = 0.5
 _LONGEST_CHUNK = 1_000_000_000
 _SMALL_CHIP = 512
 _MOST_TOGETHER = 128
-ENGINES = ("auto", "measured", "sampled")
+# Below so many replicas lanes are mostly empty; below so many parameter-steps the measured engine is done in seconds,
+# and Numba has not been waited for.
+_FEWEST_IN_LANES, _LEAST_WORK = 8, 1e9
+ENGINES = ("auto", "measured", "fused", "sampled")
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,8 @@ def train(
         key: everything random is drawn from it: same key, same run, to the bit.
         n_replicas: chips trained side by side.
         batch: samples a measurement is averaged over.
-        engine: "measured", "sampled" (long windows of large chips), or "auto", which is measured.
+        engine: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or "auto": fused where
+            it covers chip and algorithm, there are enough of them and it is installed, otherwise measured.
         log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
             logarithm of the step.
         start: of a chip behind I/O, the parameters at the start; by default drawn about the middle of its limits.
@@ -214,7 +229,7 @@ class Session:
             assert chip is not None, "an engine that is named needs a chip"
             _check_fit(chip, task)
             self.groups = chip.groups
-            self._engine, self._stride = _engine(engine, chip, algorithm, n_replicas, batch)
+            self._engine, self._stride = _engine(engine, chip, algorithm, n_replicas, batch, n_steps)
         else:
             self.groups = {"theta": slice(0, engine.n_params)} if chip is None else chip.groups
             self._engine, self._stride = engine, engine.stride
@@ -224,7 +239,7 @@ class Session:
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
-        if isinstance(self._engine, Measured) and chip is not None:  # the others round no costs
+        if isinstance(self._engine, Measured | Fused) and chip is not None:  # the others round no costs
             check_amplitude(chip, self._engine.algorithm, batch, self.snapshot.progress, self._train)
 
     @property
@@ -346,8 +361,8 @@ def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8, mu
 
 
 def _engine(
-    name: str, chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, batch: int
-) -> tuple[Measured | Sampled | Backpropagated, int]:
+    name: str, chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, batch: int, n_steps: int
+) -> tuple[Measured | Fused | Sampled | Backpropagated, int]:
     """The engine of that name, and the number of timesteps at whose multiples it may be stopped."""
     if name not in ENGINES:
         raise ValueError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
@@ -359,6 +374,9 @@ def _engine(
         raise ValueError(f"no engine runs a {type(algorithm).__name__}: give an Algorithm or Backprop")
     if name == "sampled":
         return Sampled(chip, algorithm, batch), algorithm.interval
+    pays = n_replicas >= _FEWEST_IN_LANES and n_steps * n_replicas * chip.n_params >= _LEAST_WORK
+    if name == "fused" or (name == "auto" and pays and Fused.applies(chip, algorithm)):
+        return Fused(chip, algorithm, batch), 1
     together = _measured_together(chip, algorithm, n_replicas, batch)
     return Measured(chip, algorithm, batch, together), together
 

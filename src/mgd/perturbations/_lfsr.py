@@ -78,7 +78,7 @@ class LFSR(AbstractPerturbation):
         return state
 
     def circuit(self, n_params: int) -> tuple[UInt32[np.ndarray, " p"], UInt32[np.ndarray, " width"]]:
-        """Masks of the register: whose parity is each parameter's bit, and each of its own bits a perturbation later."""
+        """Masks of the register, of whose parities: each parameter's bit, and its own bits one perturbation later."""
         masks = _output_masks(self.width, n_params)
         later = [masks[n_params - 1 - r] if r < n_params else 1 << (r - n_params) for r in range(self.width)]
         return masks, np.array(later, np.uint32)

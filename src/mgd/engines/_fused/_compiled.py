@@ -2,11 +2,15 @@
 
 import functools
 import hashlib
+import inspect
+import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numba
 import platformdirs
+from numba import njit
+from numba.core import config
 
 
 @functools.cache
@@ -14,32 +18,44 @@ def kernel() -> Callable[..., None]:
     """The compiled loop of `_kernel`.
 
     What is compiled is kept in the user's cache folder, or in NUMBA_CACHE_DIR if that is set; if neither can be
-    written, it is compiled anew by each process.
+    written, or what was kept cannot be read, it is compiled anew by each process.
     """
-    from ._kernel import advance_group
-
-    options = {"nogil": True, "error_model": "numpy", "_nrt": False}
-    given = numba.config.CACHE_DIR  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        if not given:
-            numba.config.CACHE_DIR = str(Path(platformdirs.user_cache_dir("mgd")) / "fused" / _digest())  # pyright: ignore[reportAttributeAccessIssue]
-        kept = numba.njit(cache=True, **options)(advance_group)
+        kept = _kept()
     except (OSError, RuntimeError):  # no folder that can be written
-        return numba.njit(**options)(advance_group)
-    finally:
-        numba.config.CACHE_DIR = given  # pyright: ignore[reportAttributeAccessIssue]
+        return _here()
 
     def call(*args: object) -> None:
         try:
             kept(*args)
-        except OSError:  # the disk is full, or what was kept cannot be read
-            kernel_here()(*args)
-
-    @functools.cache
-    def kernel_here() -> Callable[..., None]:
-        return numba.njit(**options)(advance_group)
+        except (OSError, EOFError, pickle.UnpicklingError):  # the disk is full, or a file was cut short
+            _here()(*args)
 
     return call
+
+
+def _kept() -> Callable[..., None]:
+    """The loop, compiled or taken from where it is kept."""
+    settings: Any = config
+    given = settings.CACHE_DIR
+    try:
+        settings.CACHE_DIR = given or str(Path(platformdirs.user_cache_dir("mgd")) / "fused" / _digest())
+        return _jit(cache=True)
+    finally:
+        settings.CACHE_DIR = given
+
+
+@functools.cache
+def _here() -> Callable[..., None]:
+    """The loop, compiled for this process alone."""
+    return _jit()
+
+
+def _jit(**options: bool) -> Callable[..., None]:
+    from ._kernel import advance_group
+
+    jit: Any = njit
+    return jit(nogil=True, error_model="numpy", _nrt=False, **options)(inspect.unwrap(advance_group))
 
 
 def _digest() -> str:

@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +20,7 @@ from .._data import Data
 from .._evaluate import evaluate
 from .._replicas import Progress, fresh_replicas
 from ._groups import Replicas
-from ._plan import plan
+from ._plan import Uncovered, plan
 from ._settings import Group, Tables
 
 
@@ -42,7 +43,7 @@ class Fused:
         threads: cores to use; all that the process may by default.
 
     Raises:
-        ValueError: if Numba is not there, or the engine does not cover a part of chip or algorithm: the message names it.
+        ValueError: if Numba is not there, or the engine does not cover a part of chip or algorithm, naming it.
 
     >>> import mgd
     >>> engine = Fused(mgd.chips.mlp((2, 2, 1)), mgd.discrete())
@@ -58,10 +59,21 @@ class Fused:
     def __init__(self, chip: AbstractChip, algorithm: Algorithm, batch: int = 1, *, threads: int | None = None):
         self.chip, self.algorithm, self.batch = chip, algorithm, batch
         self._plan = plan(chip, algorithm, batch)
-        if importlib.util.find_spec("numba") is None:
+        if not _numba_is_here():
             raise ValueError('the fused engine is compiled by Numba, which is not here: pip install "mgd[fused]"')
         self._threads = threads or _cores()
         self._tables: tuple[Data, Tables] | None = None
+
+    @staticmethod
+    def applies(chip: AbstractChip, algorithm: Algorithm) -> bool:
+        """Whether it covers a chip and an algorithm, and can be compiled here."""
+        if not _numba_is_here():
+            return False
+        try:
+            plan(chip, algorithm, 1)
+        except Uncovered:
+            return False
+        return True
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
         """Fresh replicas. Replica r is the same however many there are."""
@@ -121,7 +133,11 @@ class Fused:
         remembered = of_replicas("baseline")
         leaves, structure = jax.tree.flatten(state.baseline)
         baseline = jax.tree.unflatten(structure, [jnp.asarray(remembered[:, k]) for k in range(len(leaves))])
-        state = State(self.algorithm.clock_at(step), theta, gradient, baseline, optimizer, state.seeds)
+        state = eqx.tree_at(
+            lambda s: (s.clock, s.theta, s.gradient, s.baseline, s.optimizer),
+            state,
+            (self.algorithm.clock_at(step), theta, gradient, baseline, optimizer),
+        )
         return _with_bad(progress, state, of_replicas("bad"))
 
 
@@ -130,12 +146,19 @@ def _with_bad(progress: Progress, state: State, bad: UInt32[np.ndarray, "replica
     numbers = (bad[:, 0].astype(np.uint64) << np.uint64(32)) | bad[:, 1]
     first = (numbers > 0) & ~np.asarray(progress.diverged)
     at = numbers - np.uint64(1)
-    high, low = (np.where(first, word, old).astype(np.uint32) for word, old in (
-        (at >> np.uint64(32), np.asarray(progress.diverged_at.high)),
-        (at & np.uint64(0xFFFFFFFF), np.asarray(progress.diverged_at.low)),
-    ))
+    high, low = (
+        np.where(first, word, old).astype(np.uint32)
+        for word, old in (
+            (at >> np.uint64(32), np.asarray(progress.diverged_at.high)),
+            (at & np.uint64(0xFFFFFFFF), np.asarray(progress.diverged_at.low)),
+        )
+    )
     diverged = jnp.asarray(np.asarray(progress.diverged) | first)
     return Progress(state, progress.device, diverged, Counter(jnp.asarray(high), jnp.asarray(low)))
+
+
+def _numba_is_here() -> bool:
+    return importlib.util.find_spec("numba") is not None
 
 
 def _cores() -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
 from ..._counter import Counter
-from ...algorithm import Algorithm, Seeds
+from ...algorithm import Algorithm
 from ...perturbations import LFSR
 from .._replicas import Progress
 from ._plan import Plan
@@ -28,7 +28,7 @@ class Replicas:
         gradient: G.
         trace: the optimizer's memory, or None.
         baseline: what the baseline remembers, one or two numbers.
-        seeds: of each stream.
+        seeds: of perturbations, samples, measurements and writes.
         neurons: gains and offsets of each neuron, or None where they are ideal.
         register: of a shift register, or None.
     """
@@ -37,8 +37,8 @@ class Replicas:
     gradient: Float[np.ndarray, "replica p"]
     trace: Float[np.ndarray, "replica p"] | None
     baseline: list[Float[np.ndarray, " replica"]]
-    seeds: Seeds
-    neurons: Float[np.ndarray, "replica 4*neurons"] | None
+    seeds: tuple[UInt32[np.ndarray, "replica 2"], ...]
+    neurons: Float[np.ndarray, "replica neuron_numbers"] | None
     register: UInt32[np.ndarray, " replica"] | None
 
     @staticmethod
@@ -57,7 +57,7 @@ class Replicas:
             gradient=np.asarray(state.gradient),
             trace=np.asarray(jax.tree.leaves(state.optimizer)[0]) if told.update.remembers else None,
             baseline=[np.asarray(leaf) for leaf in jax.tree.leaves(state.baseline)],
-            seeds=jax.tree.map(np.asarray, state.seeds),
+            seeds=(*map(np.asarray, jax.tree.leaves(state.seeds)),),
             neurons=neurons,
             register=register,
         )
@@ -71,6 +71,7 @@ class Replicas:
         codes = _zeros(n_params if signals.family == WALSH else 1, np.uint32)
         if self.register is not None:
             codes[0] = self.register[lanes]
+        of_signs, of_samples, of_costs, of_writes = (_lanes(seeds, lanes) for seeds in self.seeds)
         baseline = _zeros(2)
         for row, remembered in enumerate(self.baseline):
             baseline[row] = remembered[lanes]
@@ -79,10 +80,10 @@ class Replicas:
             gradient=_lanes(self.gradient, lanes) if told.gathers else _zeros(1),
             trace=_zeros(1) if self.trace is None else _lanes(self.trace, lanes),
             baseline=baseline,
-            perturbation_seed=_lanes(self.seeds.perturbation, lanes),
-            samples_seed=_lanes(self.seeds.samples, lanes),
-            measurement_seed=_lanes(self.seeds.measurement, lanes),
-            write_seed=_lanes(self.seeds.write, lanes),
+            perturbation_seed=of_signs,
+            samples_seed=of_samples,
+            measurement_seed=of_costs,
+            write_seed=of_writes,
             neurons=_zeros(1) if self.neurons is None else _lanes(self.neurons, lanes),
             signs=_zeros(-(-n_params // 32), np.uint32),
             wiggle=_zeros(n_params if values else 1),
@@ -90,6 +91,7 @@ class Replicas:
             applied=_zeros(n_params if converted else 1),
             codes=codes,
             chosen=_zeros(1, np.uint32),
+            epoch=_zeros(3, np.uint32),
             x=_zeros(batch * int(network.sizes[0])),
             target=_zeros(batch * int(network.sizes[-1])),
             outputs=_zeros(4 * int(network.sizes[1:].max())),

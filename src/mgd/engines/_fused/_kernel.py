@@ -4,7 +4,7 @@ from ._forward import general, pair, single
 from ._lanes import any_of, floats, gather, load, select, size_of, store, words
 from ._math import inlined
 from ._perturb import perturb, prepare_codes
-from ._random import normal, part, permute, row_under
+from ._random import normal, part, permute, rotation, row_under
 from ._settings import HIGH_PASS, REMEASURED, TWO_SIDED
 from ._write import clamp, integrate, level
 
@@ -12,22 +12,33 @@ _INFINITE = float("inf")
 
 
 @inlined
-def _present(network, signals, group, tables, epoch, start):
-    """Puts the samples of a presentation in front of each chip: those from `start` of an epoch on."""
+def _begin_epoch(signals, group, epoch):
+    """Keeps what the order of samples of an epoch depends on."""
     a, b = row_under(group.samples_seed, epoch)
+    store(group.epoch, 0, a)
+    store(group.epoch, 1, b)
+    store(group.epoch, 2, rotation(a, b, signals.n_samples))
+
+
+@inlined
+def _present(network, signals, group, tables, epoch, start):
+    """Puts the samples from `start` of an epoch on in front of each chip; the epoch and place to go on from."""
     n_inputs, n_outputs = network.sizes[0], network.sizes[-1]
     for sample in range(signals.batch):
+        if start == signals.n_samples:
+            start, epoch = 0, epoch + 1
+            _begin_epoch(signals, group, epoch)
         row = words(0)
         if signals.n_samples > 1:
-            row = permute(start, a, b, signals.n_samples, signals.samples_split[0], signals.samples_split[1])
+            a, b, turn = load(group.epoch, 0), load(group.epoch, 1), load(group.epoch, 2)
+            split = signals.samples_split
+            row = permute(start, a, b, turn, signals.n_samples, split[0], split[1])
         for k in range(n_inputs):
             store(group.x, sample * n_inputs + k, gather(tables.x, row * n_inputs + k))
         for k in range(n_outputs):
             store(group.target, sample * n_outputs + k, gather(tables.y, row * n_outputs + k))
         start += 1
-        if start == signals.n_samples:
-            start, epoch = 0, epoch + 1
-            a, b = row_under(group.samples_seed, epoch)
+    return epoch, start
 
 
 @inlined
@@ -136,6 +147,7 @@ def advance_group(network, signals, update, converter, tables, group, first_step
     start = presentation * signals.batch - epoch * signals.n_samples
     index, since_p, since_x = first_step // signals.tau_p, first_step % signals.tau_p, first_step % signals.tau_x
     since_update = first_step % update.interval
+    _begin_epoch(signals, group, epoch)
     for step in range(first_step, first_step + n_steps):
         begins = step == first_step
         if since_p == signals.tau_p:
@@ -143,16 +155,12 @@ def advance_group(network, signals, update, converter, tables, group, first_step
         if since_p == 0 or begins:
             perturb(signals, group, tables, index, begins)
         if since_x == signals.tau_x:
-            since_x, start = 0, start + signals.batch
-            while start >= signals.n_samples:
-                start, epoch = start - signals.n_samples, epoch + 1
+            since_x = 0
         if since_x == 0 or begins:
-            _present(network, signals, group, tables, epoch, start)
+            epoch, start = _present(network, signals, group, tables, epoch, start)
         if since_update == update.interval:
             since_update = 0
-        before, cost = _measure_slots(
-            network, signals, converter, group, step, since_x == 0 or since_update == 0
-        )
+        before, cost = _measure_slots(network, signals, converter, group, step, since_x == 0 or since_update == 0)
         modulation = _modulation(signals, group, before, cost, since_x == 0)
         _note_bad(group, cost, modulation, step)
         if signals.limit < _INFINITE:

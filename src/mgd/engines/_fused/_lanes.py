@@ -2,7 +2,7 @@
 
 LLVM makes of a vector what the machine has: two registers of 16 floats, four of 8, or eight of 4. Loops over lanes are
 nowhere left to a vectoriser, which would have to prove that arrays do not overlap. In kernels, `+ - * / & | ^ << >>` and
-comparisons work lane by lane, a number beside a vector goes to all lanes, and whole numbers wrap at 32 bits.
+comparisons work lane by lane, a number beside a vector goes to all lanes, words wrap at 32 bits.
 
 This file alone knows Numba's inside: the low-level interface of its documentation ("Low-level extension API").
 """
@@ -21,7 +21,7 @@ from numba.extending import (
     register_model,
 )
 
-LANES = 64
+LANES = 32
 # What an optimiser may do to sums and products: contract them, and nothing else.
 _MAY = ("contract", "nsz")
 
@@ -84,7 +84,9 @@ def _to_all(context: Any, builder: Any, value: Any, given: types.Type, kind: Lan
 def _operator(symbol: Callable, kind: Lanes, result: Lanes, emit: Callable) -> None:
     """Makes `symbol` work on vectors of a kind, or one vector and a number."""
 
-    @infer_global(symbol)
+    infer: Any = infer_global
+
+    @infer(symbol)
     class Template(AbstractTemplate):
         def generic(self, args, kws):
             if len(args) == 2 and kind in args and all(a == kind or isinstance(a, types.Number) for a in args):
@@ -117,6 +119,11 @@ _operator(operator.ge, WORDS, TRUTHS, lambda b, x, y: b.icmp_unsigned(">=", x, y
 _operator(operator.and_, TRUTHS, TRUTHS, lambda b, x, y: b.and_(x, y))
 
 
+def _emitted(typed: Callable) -> Callable[..., Any]:
+    """A function of compiled code that LLVM's instructions are written for here."""
+    return intrinsic(typed)
+
+
 def _row(context: Any, builder: Any, sig: Any, args: Any, kind: Lanes) -> Any:
     """The place of a row of an array whose last axis is the lanes."""
     array = context.make_array(sig.args[0])(context, builder, args[0])
@@ -129,7 +136,7 @@ def _kind_of(array: types.Array) -> Lanes:
     return FLOATS if array.dtype == types.float32 else WORDS
 
 
-@intrinsic
+@_emitted
 def load(typingctx, array, row):
     """Row `row` of an array of shape (rows, LANES), contiguous, of float32 or uint32."""
     kind = _kind_of(array)
@@ -140,7 +147,7 @@ def load(typingctx, array, row):
     return kind(array, types.intp), codegen
 
 
-@intrinsic
+@_emitted
 def store(typingctx, array, row, value):
     """Puts a vector into row `row` of such an array."""
     kind = _kind_of(array)
@@ -153,7 +160,7 @@ def store(typingctx, array, row, value):
     return types.none(array, types.intp, value), codegen
 
 
-@intrinsic
+@_emitted
 def gather(typingctx, array, index):
     """From a contiguous float32 vector, the element that each lane has the number of."""
 
@@ -186,7 +193,7 @@ def _unary(name: str, kind: Lanes, result: Lanes, emit: Callable, doc: str) -> C
         return result(value), codegen
 
     of.__name__, of.__doc__ = name, doc
-    return intrinsic(of)
+    return _emitted(of)
 
 
 def _intrinsic_of_llvm(name: str, kind: Lanes) -> Callable:
@@ -204,17 +211,21 @@ words = _unary("words", WORDS, WORDS, lambda b, x: x, "A word in all lanes.")
 bits_of = _unary("bits_of", FLOATS, WORDS, lambda b, x: b.bitcast(x, _vector(WORDS)), "The bits of floats.")
 float_of = _unary("float_of", WORDS, FLOATS, lambda b, x: b.bitcast(x, _vector(FLOATS)), "Floats of these bits.")
 # Signed, which every vector unit has: for words below 2³¹, and whole floats.
-to_float = _unary("to_float", WORDS, FLOATS, lambda b, x: b.sitofp(x, _vector(FLOATS)), "The values of words as floats.")
+to_float = _unary(
+    "to_float", WORDS, FLOATS, lambda b, x: b.sitofp(x, _vector(FLOATS)), "The values of words as floats."
+)
 to_word = _unary("to_word", FLOATS, WORDS, lambda b, x: b.fptosi(x, _vector(WORDS)), "Floats cut to whole numbers.")
 root = _unary("root", FLOATS, FLOATS, _intrinsic_of_llvm("sqrt", FLOATS), "Square roots.")
-nearest = _unary("nearest", FLOATS, FLOATS, _intrinsic_of_llvm("nearbyint", FLOATS), "To whole numbers, halves to even.")
+nearest = _unary(
+    "nearest", FLOATS, FLOATS, _intrinsic_of_llvm("nearbyint", FLOATS), "To whole numbers, halves to even."
+)
 below = _unary("below", FLOATS, FLOATS, _intrinsic_of_llvm("floor", FLOATS), "The next whole number below.")
 reversed_bits = _unary("reversed_bits", WORDS, WORDS, _intrinsic_of_llvm("bitreverse", WORDS), "The first bit last.")
 ones_in = _unary("ones_in", WORDS, WORDS, _intrinsic_of_llvm("ctpop", WORDS), "How many bits of each word are set.")
 size_of = _unary("size_of", FLOATS, FLOATS, _intrinsic_of_llvm("fabs", FLOATS), "Without the sign.")
 
 
-@intrinsic
+@_emitted
 def select(typingctx, truth, if_true, if_false):
     """Lane by lane, of two vectors or numbers the first where a truth is true."""
     kind = if_true if isinstance(if_true, Lanes) else if_false if isinstance(if_false, Lanes) else FLOATS
@@ -226,7 +237,7 @@ def select(typingctx, truth, if_true, if_false):
     return kind(truth, if_true, if_false), codegen
 
 
-@intrinsic
+@_emitted
 def any_of(typingctx, truth):
     """Whether a truth is true in some lane."""
 
@@ -237,7 +248,7 @@ def any_of(typingctx, truth):
     return types.boolean(truth), codegen
 
 
-@intrinsic
+@_emitted
 def quotient(typingctx, word, divisor):
     """Words divided by a whole number; by way of doubles, which hold all words, so it is exact."""
 
@@ -253,7 +264,7 @@ def quotient(typingctx, word, divisor):
 def polynomial(*coefficients: float) -> Callable:
     """A function of one vector: c₀ + c₁ x + c₂ x² + …, by Horner's rule."""
 
-    @intrinsic
+    @_emitted
     def of(typingctx, x):
         def codegen(context, builder, sig, args):
             *rest, total = [ir.Constant(_vector(FLOATS), [float(c)] * LANES) for c in coefficients]

@@ -1,7 +1,9 @@
 """Elementary functions of vectors of lanes, to about one unit in the last place of float32."""
 
+import inspect
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -9,19 +11,23 @@ from numpy.polynomial import chebyshev
 
 from ._lanes import any_of, bits_of, float_of, floats, nearest, polynomial, root, select, size_of, to_float, to_word
 
-inlined = njit(forceinline=True, error_model="numpy", _nrt=False)
 _LOG2_E = math.log2(math.e)
 # ln 2 in two parts, the first with so few bits that its product with an exponent is exact.
 _LN2_HIGH = 0.693359375
 _LN2_LOW = math.log(2) - _LN2_HIGH
 
 
+def inlined(function: Callable) -> Callable:
+    """Compiles a function into each of its callers. It counts no references: it makes no arrays, and would count
+    them at every call."""
+    jit: Any = njit
+    return jit(forceinline=True, error_model="numpy", _nrt=False)(inspect.unwrap(function))
+
+
 def _fitted(f: Callable, low: float, high: float, degree: int) -> Callable:
-    """The polynomial of that degree through f at Chebyshev's points of low … high: within a few per cent of the best."""
+    """The polynomial of that degree through f at Chebyshev's points of low … high: almost the best there is."""
     middle, half = (low + high) / 2, (high - low) / 2
-    series = chebyshev.Chebyshev(
-        chebyshev.chebinterpolate(lambda t: f(middle + half * t), degree), domain=[low, high]
-    )
+    series = chebyshev.Chebyshev(chebyshev.chebinterpolate(lambda t: f(middle + half * t), degree), domain=[low, high])
     return polynomial(*series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef)
 
 
@@ -87,7 +93,7 @@ _tanh_near = _fitted(lambda q: np.tanh(np.sqrt(q)) / np.sqrt(q), 1e-12, 0.25, 5)
 def sine_of_turns(t):
     """sin(2πt), for t from −½ to ½."""
     half_turns = nearest(2.0 * t)
-    sine = (t - 0.5 * half_turns)
+    sine = t - 0.5 * half_turns
     sine = sine * _sine(sine * sine)
     return select(size_of(half_turns) >= 0.5, 0.0 - sine, sine)
 

@@ -2,7 +2,7 @@
 
 from ._lanes import bits_of, float_of, floats, load, ones_in, reversed_bits, store, to_float, words
 from ._math import erf_inv, inlined, sine_of_turns
-from ._random import permute, row_of, row_under, word
+from ._random import permute, rotation, row_of, row_under, word
 from ._settings import GAUSSIAN, LFSR, RADEMACHER, SEQUENTIAL, SINUSOID, WALSH
 
 SIGN = 0x80000000
@@ -71,7 +71,8 @@ def perturb(signals, group, tables, index, is_first):
 def _walsh(signals, group, index):
     period, column = index // signals.order, index % signals.order
     a, b = row_under(group.perturbation_seed, period)
-    column_of_lane = permute(column, a, b, signals.order, signals.split[0], signals.split[1])
+    turn = word(a, b, _ALL) & (signals.order - 1)
+    column_of_lane = permute(column, a, b, turn, signals.order, signals.split[0], signals.split[1])
     n_params = group.theta.shape[0]
     for q in range(group.signs.shape[0]):
         packed, end = words(0), min(32 * q + 32, n_params)
@@ -104,7 +105,8 @@ def _next_parameter(signals, group, index):
     a, b = row_under(group.perturbation_seed, 0)
     for lane in range(group.chosen.shape[1]):
         group.wiggle[group.chosen[0, lane], lane] = 0.0
-    store(group.chosen, 0, permute(index % n_params, a, b, n_params, signals.split[0], signals.split[1]))
+    turn = rotation(a, b, n_params)
+    store(group.chosen, 0, permute(index % n_params, a, b, turn, n_params, signals.split[0], signals.split[1]))
     for lane in range(group.chosen.shape[1]):
         group.wiggle[group.chosen[0, lane], lane] = signals.amplitude
 

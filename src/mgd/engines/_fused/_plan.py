@@ -79,11 +79,11 @@ def plan(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
     """What the kernel is told.
 
     Raises:
-        ValueError: if it does not cover a part of the chip or of the algorithm, naming it.
+        Uncovered: if it does not cover a part of the chip or of the algorithm, naming it.
     """
     around, network_chip = _imperfections(chip)
     found = {type(each): each for each in around}
-    network = _network(network_chip, ActivationVariation in found and found[ActivationVariation].sigma > 0)
+    network = _network(network_chip, varied=ActivationVariation in found)
     converter = _converter(around, found)
     return Plan(
         n_params=chip.n_params,
@@ -98,8 +98,12 @@ def plan(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
     )
 
 
-def _refuse(what: str) -> ValueError:
-    return ValueError(f"the fused engine does not cover {what}: use the measured engine, or leave engine out")
+class Uncovered(ValueError):
+    """What the fused engine is not made for; another engine is."""
+
+
+def _refuse(what: str) -> Uncovered:
+    return Uncovered(f"the fused engine does not cover {what}: use the measured engine, or leave engine out")
 
 
 def _imperfections(chip: AbstractChip) -> tuple[list[AbstractImperfection], NetworkChip]:
@@ -115,7 +119,7 @@ def _imperfections(chip: AbstractChip) -> tuple[list[AbstractImperfection], Netw
     return around, chip
 
 
-def _network(chip: NetworkChip, varied: bool) -> Network:
+def _network(chip: NetworkChip, *, varied: bool) -> Network:
     network: Any = eqx.filter_eval_shape(chip.make, jax.random.key(0))
     if type(network) is not MLP:
         raise _refuse(f"a {type(network).__name__} network, only layered perceptrons")
@@ -195,4 +199,3 @@ def _signals(algorithm: Algorithm, n_params: int, batch: int, *, values: bool) -
         n_samples=0,
         samples_split=(0, 0),
     )
-

@@ -1,4 +1,4 @@
-"""The random streams of a run for vectors of lanes: the same bits as `mgd._hash`, `mgd._permutation` and the keys of chips."""
+"""The random streams of a run in lanes: the same bits as `mgd._hash`, `mgd._permutation` and the keys of chips."""
 
 from ._lanes import any_of, float_of, load, quotient, select, words
 from ._math import erf_inv, inlined
@@ -57,16 +57,21 @@ def _feistel(left, right, row_a, row_b, a, b):
 
 
 @inlined
-def permute(index, row_a, row_b, n, a, b):
-    """Where permutations of 0 … n − 1 send one number; (a, b) as `mgd._permutation` splits n."""
+def rotation(row_a, row_b, n):
+    """By how much permutations of 0 … n − 1 turn their results."""
+    turn = word(row_a, row_b, 0xFFFFFFFF)
+    return turn - quotient(turn, n) * n
+
+
+@inlined
+def permute(index, row_a, row_b, turn, n, a, b):
+    """Where permutations of 0 … n − 1 send one number; `turn` by `rotation`, (a, b) by `mgd._permutation.factors`."""
     moved = _feistel(words(index // b), words(index % b), row_a, row_b, a, b)
     while a * b > n and any_of(moved >= n):
         left = quotient(moved, b)
         again = _feistel(left, moved - left * b, row_a, row_b, a, b)
         moved = select(moved >= n, again, moved)
-    rotation = word(row_a, row_b, 0xFFFFFFFF)
-    rotation = rotation - quotient(rotation, n) * n
-    return _add(moved, rotation, n)
+    return _add(moved, turn, n)
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""What an update rule does, found by trying it: optax's transformations are functions that say nothing of themselves."""
+"""What an update rule does, found by trying it: optax's transformations are functions, and tell nothing else."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,8 @@ import numpy as np
 import optax
 
 Rule = tuple[float, float, float, float, float, float]
-_TRIED, _AGREES = 512, 1e-4
+# How many values; how well they must agree; and up to where, for beyond it float32 is infinite.
+_TRIED, _AGREES, _LARGEST = 512, 1e-4, 1e38
 
 
 def linear_rule(optimizer: optax.GradientTransformation) -> tuple[Rule, bool] | None:
@@ -44,6 +45,8 @@ def linear_rule(optimizer: optax.GradientTransformation) -> tuple[Rule, bool] | 
     delta = [float(column[1][0]) for column in columns]
     for weights, found in zip((memory, delta), update(*values), strict=True):
         terms = np.asarray(weights)[:, None] * np.asarray(values, np.float64)
-        if not np.all(np.abs(terms.sum(0) - np.asarray(found, np.float64)) <= _AGREES * np.abs(terms).sum(0)):
+        size = np.abs(terms).sum(0)
+        wrong = np.abs(terms.sum(0) - np.asarray(found, np.float64)) > _AGREES * size
+        if np.any(wrong & (size < _LARGEST)):
             return None
     return (memory[0], memory[1], memory[2], delta[0], delta[1], delta[2]), bool(leaves)

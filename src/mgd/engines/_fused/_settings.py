@@ -24,7 +24,7 @@ class Network(NamedTuple):
         smoothing: of its labels.
     """
 
-    sizes: Int[np.ndarray, " layers+1"]
+    sizes: Int[np.ndarray, " sizes"]
     starts: Int[np.ndarray, " layers"]
     activations: Int[np.ndarray, " layers"]
     varied: bool
@@ -140,6 +140,7 @@ class Group(NamedTuple):
         applied: what θ̃ adds to them, where that is not θ̃.
         codes: row of each parameter's Walsh code; or the shift register.
         chosen: which parameter the last perturbation was of.
+        epoch: the row and the rotation of the epoch's order of samples.
         x: inputs in front, sample by sample.
         target: targets.
         outputs: of neurons of two layers, twice.
@@ -154,16 +155,17 @@ class Group(NamedTuple):
     samples_seed: UInt32[np.ndarray, "2 lanes"]
     measurement_seed: UInt32[np.ndarray, "2 lanes"]
     write_seed: UInt32[np.ndarray, "2 lanes"]
-    neurons: Float[np.ndarray, "4*neurons lanes"]
+    neurons: Float[np.ndarray, "neuron_numbers lanes"]
     signs: UInt32[np.ndarray, "words lanes"]
     wiggle: Float[np.ndarray, "p lanes"]
     base: Float[np.ndarray, "p lanes"]
     applied: Float[np.ndarray, "p lanes"]
     codes: UInt32[np.ndarray, "p lanes"]
     chosen: UInt32[np.ndarray, "1 lanes"]
-    x: Float[np.ndarray, "batch*inputs lanes"]
-    target: Float[np.ndarray, "batch*outputs lanes"]
-    outputs: Float[np.ndarray, "4*widest lanes"]
+    epoch: UInt32[np.ndarray, "3 lanes"]
+    x: Float[np.ndarray, "shown lanes"]
+    target: Float[np.ndarray, "wanted lanes"]
+    outputs: Float[np.ndarray, "outputs lanes"]
     bad: UInt32[np.ndarray, "2 lanes"]
 
 
@@ -178,8 +180,8 @@ class Tables(NamedTuple):
         jump: rows of its transition matrix, from one perturbation to the next.
     """
 
-    x: Float[np.ndarray, " samples*inputs"]
-    y: Float[np.ndarray, " samples*outputs"]
+    x: Float[np.ndarray, " inputs"]
+    y: Float[np.ndarray, " outputs"]
     scale: Float[np.ndarray, " p"]
     masks: UInt32[np.ndarray, " p"]
     jump: UInt32[np.ndarray, " width"]

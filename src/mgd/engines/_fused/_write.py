@@ -5,6 +5,8 @@ from ._math import inlined
 from ._perturb import signed
 from ._random import normal, part, row_under, uniform
 
+_INFINITE = float("inf")
+
 
 @inlined
 def clamp(value, low, high):
@@ -42,10 +44,8 @@ def _written(update, converter, theta, delta, p, keys):
             delta = clamp(theta + delta, converter.low, converter.high) - theta
         else:
             steps = delta / converter.step
-            if converter.stochastic:
-                steps = below(steps + uniform(keys[0], keys[1], p))
-            else:
-                steps = nearest(steps)
+            draw = converter.stochastic
+            steps = below(steps + uniform(keys[0], keys[1], p)) if draw else nearest(steps)
             code = clamp(nearest((theta - converter.low) / converter.step), 0.0, 2.0**converter.bits - 1.0)
             delta = converter.low + clamp(code + steps, 0.0, 2.0**converter.bits - 1.0) * converter.step - theta
     if update.noise > 0.0:
@@ -81,13 +81,15 @@ def descend(update, group, factor):
 def integrate(signals, update, converter, group, tables, modulation, step):
     """Takes the modulation of the timestep after which there are `step` of them."""
     due = step % update.interval == 0
-    if signals.packed and update.interval == 1 and update.resets and not update.remembers:
-        if converter.bits == 0 and update.noise == 0.0 and update.high > 3.4e38:
-            descend(update, group, (update.rule[3] * tables.scale[0] * signals.amplitude) * modulation)
-            return
-    keys = write_keys(update, converter, group.write_seed, step)
     keeps = not (update.resets and update.interval == 1)
+    is_exact = converter.bits == 0 and update.noise == 0.0 and update.high == _INFINITE
+    if signals.packed and is_exact and not (keeps or update.remembers):
+        descend(update, group, (update.rule[3] * tables.scale[0] * signals.amplitude) * modulation)
+        return
     packed = words(0)
+    keys = packed, packed, packed, packed
+    if due and not is_exact:
+        keys = write_keys(update, converter, group.write_seed, step)
     for p in range(group.theta.shape[0]):
         if signals.packed:
             if p & 31 == 0:

@@ -1,0 +1,270 @@
+"""The fused engine goes the measured engine's way, whatever is set; and says what it does not cover."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import mgd
+from mgd.algorithm import HighPass, TimeConstants, TwoSided, analog, discrete
+from mgd.chips import CrossEntropy, imperfect, mlp
+from mgd.chips.imperfections import ADC, DAC, ActivationVariation, CostNoise, ParameterRange, UpdateNoise
+from mgd.datasets import nist7x7, parity
+from mgd.engines import Data, Fused, Measured
+from mgd.perturbations import LFSR, Block, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
+
+pytest.importorskip("numba")
+
+KEY = jax.random.key(5)
+TASK, LETTERS = parity(bits=2), nist7x7()
+CHIP = mlp((2, 3, 2, 1))
+
+
+def trained(engine, task, n_replicas, cuts, key=KEY):
+    data, progress = Data.of(task.train), engine.init(n_replicas, key=key)
+    start = np.asarray(progress.state.theta)
+    for n in cuts:
+        progress = engine.advance(data, progress, n)
+    return start, progress
+
+
+def same(chip, algorithm, task, *, cuts=(150,), n_replicas=5, batch=1, tolerance=2e-3):
+    """Compares all that the two engines go on from, relative to how far parameters went."""
+    start, measured = trained(Measured(chip, algorithm, batch), task, n_replicas, cuts)
+    _, fused = trained(Fused(chip, algorithm, batch), task, n_replicas, cuts)
+    assert int(measured.state.clock.step) == int(fused.state.clock.step) == sum(cuts)
+    assert int(measured.state.clock.slot) == int(fused.state.clock.slot)
+    assert jax.tree.structure(measured) == jax.tree.structure(fused)
+    assert np.array_equal(measured.diverged, fused.diverged)
+    well = ~np.asarray(measured.diverged)
+    assert well.mean() > 0.9
+    moved = np.abs(np.asarray(measured.state.theta) - start)[well].max()
+    assert moved > 1e-3
+    for name in ("theta", "gradient", "optimizer", "baseline"):
+        for ours, theirs in zip(
+            jax.tree.leaves(getattr(fused.state, name)), jax.tree.leaves(getattr(measured.state, name)), strict=True
+        ):
+            assert ours.shape == theirs.shape
+            assert ours.dtype == theirs.dtype
+            ours, theirs = ours[well], theirs[well]
+            size = moved if name == "theta" else max(1e-2, np.abs(np.asarray(theirs)).max())
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * size, err_msg=name)
+    return moved
+
+
+SIGNS = Rademacher(0.05)
+CASES = {
+    "signs": discrete(perturbation=SIGNS),
+    "Walsh": discrete(perturbation=Walsh(0.05), time_constants=TimeConstants(tau_theta=3)),
+    "LFSR": discrete(perturbation=LFSR(0.05), time_constants=TimeConstants(tau_p=2)),
+    "narrow LFSR": discrete(perturbation=LFSR(0.05, width=5)),
+    "Gaussian": discrete(perturbation=Gaussian(0.05)),
+    "sequential": discrete(perturbation=Sequential(0.05), time_constants=TimeConstants(2, 3, 7)),
+    "sinusoid": discrete(perturbation=Sinusoid(0.05), time_constants=TimeConstants(1, 5, 50)),
+    "times": discrete(perturbation=SIGNS, time_constants=TimeConstants(3, 4, 6)),
+    "two-sided": discrete(perturbation=SIGNS, baseline=TwoSided(), time_constants=TimeConstants(1, 2, 3)),
+    "analog": analog(optimizer=optax.sgd(0.1), perturbation=Sinusoid(0.05)),
+    "analog signs": analog(
+        optimizer=optax.sgd(0.02), perturbation=Walsh(0.05), time_constants=TimeConstants(2, 30, 10, 20.0)
+    ),
+    "momentum": discrete(perturbation=SIGNS, optimizer=optax.sgd(0.02, 0.9)),
+    "Nesterov and decay": discrete(
+        perturbation=SIGNS,
+        optimizer=optax.chain(optax.add_decayed_weights(1e-2), optax.sgd(0.02, 0.9, nesterov=True)),
+    ),
+    "clamp": discrete(perturbation=SIGNS, modulation_limit=1e-3),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sinusoid")
+@pytest.mark.parametrize("name", CASES)
+def test_it_goes_the_measured_engines_way(name):
+    same(CHIP, CASES[name], TASK)
+
+
+IMPERFECT = {
+    "cost noise": (CostNoise(0.01),),
+    "update noise": (UpdateNoise(0.01),),
+    "range": (ParameterRange(-0.4, 0.4),),
+    "variation": (ActivationVariation(0.2),),
+    "in another order": (ActivationVariation(0.1), CostNoise(0.002), ParameterRange(-1.0, 1.0), UpdateNoise(0.01)),
+    "converter": (DAC(16, -4.0, 4.0),),
+    "own line": (DAC(12, -4.0, 4.0, stochastic=True, own_line=True),),
+    "finer copy": (DAC(16, -4.0, 4.0, finer_copy=True),),
+}
+
+
+@pytest.mark.parametrize("name", IMPERFECT)
+def test_it_makes_chips_imperfect_in_the_same_way(name):
+    # A level of a converter, or a few, may be rounded the other way.
+    tolerance = 5e-3 if any(isinstance(each, DAC) for each in IMPERFECT[name]) else 2e-3
+    same(imperfect(CHIP, *IMPERFECT[name]), discrete(perturbation=Rademacher(0.1)), TASK, tolerance=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("chip", "rate"),
+    [
+        (mlp((49, 4, 4)), 0.3),
+        (mlp((49, 5, 4), activation="tanh", cost="cross-entropy"), 1e-3),
+        (mlp((49, 5, 6, 4), activation="relu", cost=CrossEntropy(0.1)), 1e-3),
+        (mlp((49, 4), output="linear"), 1e-3),
+    ],
+)
+def test_networks_and_costs(chip, rate):
+    algorithm = discrete(perturbation=SIGNS, optimizer=optax.sgd(rate))
+    same(chip, algorithm, LETTERS, batch=3)
+    same(chip, replace(algorithm, perturbation=Gaussian(0.05)), LETTERS)
+
+
+def random_setting(seed):
+    """A chip, an algorithm and how they are run, of all that the engine covers."""
+    rng = np.random.default_rng(seed)
+
+    def choose(*of):
+        return of[rng.integers(len(of))]
+
+    task = choose(TASK, LETTERS)
+    chip = mlp(
+        (task.train.x.shape[1], *(int(n) for n in rng.integers(1, 7, rng.integers(0, 3))), task.n_outputs),
+        activation=choose("logistic", "tanh", "relu"),
+        cost="mse" if task is TASK else choose("mse", "cross-entropy"),
+    )
+    rate = min(0.02, 0.4 / chip.n_params)  # beyond, trajectories are chaotic, and part for any rounding
+    is_analog = rng.random() < 0.2
+    tau_p, tau_x, tau_theta = (int(choose(1, 1, 2, 3, 5, 8)) for _ in range(3))
+    families = (Rademacher, Walsh, LFSR, Gaussian)
+    settings = {
+        "perturbation": choose(*families, *(() if is_analog else (Sequential,)))(float(choose(0.03, 0.1))),
+        "optimizer": choose(
+            optax.sgd(rate), optax.sgd(rate / 5, 0.9), optax.chain(optax.add_decayed_weights(1e-3), optax.sgd(rate))
+        ),
+        "modulation_limit": choose(None, None, 0.01),
+    }
+    if is_analog:
+        baseline, tau_x = HighPass(), tau_p * 10 + 1
+    else:
+        baseline = choose(None, None, TwoSided())
+    algorithm = (analog if is_analog else discrete)(
+        **settings, baseline=baseline, time_constants=TimeConstants(tau_p, tau_x, tau_theta, 15.0)
+    )
+    around = [
+        each
+        for each in (
+            ActivationVariation(0.1), ParameterRange(-2.0, 2.0), UpdateNoise(1e-3), DAC(20, -4.0, 4.0), CostNoise(1e-3)
+        )
+        if rng.random() < 0.3
+    ]  # fmt: skip
+    return imperfect(chip, *around), algorithm, task, int(choose(1, 1, 2, 7)), int(rng.integers(1, 40))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_settings(seed):
+    chip, algorithm, task, batch, n_replicas = random_setting(seed)
+    same(chip, algorithm, task, cuts=(37, 1, 82), n_replicas=n_replicas, batch=batch, tolerance=1e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6, 60))
+def test_many_random_settings(seed):
+    test_random_settings(seed)
+
+
+def test_ten_thousand_steps_of_the_same_trajectory():
+    algorithm = discrete(perturbation=SIGNS, optimizer=optax.sgd(0.05))
+    same(mlp((2, 2, 1)), algorithm, TASK, cuts=(10_000,), n_replicas=40)
+
+
+def test_how_a_run_is_cut_and_how_many_replicas_there_are_change_no_bit():
+    chip = imperfect(CHIP, ActivationVariation(0.1), UpdateNoise(1e-3), CostNoise(1e-3))
+    for algorithm in (
+        discrete(perturbation=LFSR(0.05), time_constants=TimeConstants(3, 5, 7)),
+        analog(perturbation=Walsh(0.05), time_constants=TimeConstants(2, 31, 5, 20.0)),
+    ):
+        engine = Fused(chip, algorithm, 3)
+        outcomes = [trained(engine, TASK, n, cuts)[1] for n, cuts in ((70, (90,)), (70, (1, 0, 20, 3, 66)), (3, (90,)))]
+        for name in ("theta", "gradient", "baseline"):
+            whole, cut, few = (jax.tree.leaves(getattr(each.state, name)) for each in outcomes)
+            for a, b, c in zip(whole, cut, few, strict=True):
+                assert np.array_equal(a, b), name
+                assert np.array_equal(a[:3], c), name
+
+
+def test_a_count_beyond_32_bits():
+    algorithm = discrete(perturbation=Walsh(0.05), time_constants=TimeConstants(3, 5, 7))
+    far, outcomes = 2**33 + 17, []
+    for engine in (Measured(CHIP, algorithm), Fused(CHIP, algorithm)):
+        progress = engine.init(3, key=KEY)
+        progress = replace(progress, state=progress.state.with_clock(algorithm.clock_at(far)))
+        progress = engine.advance(Data.of(TASK.train), progress, 100)
+        assert int(progress.state.clock.step) == far + 100
+        outcomes.append(np.asarray(progress.state.theta))
+    np.testing.assert_allclose(*outcomes, rtol=0, atol=1e-3)
+
+
+def test_what_is_not_finite_is_told_with_its_step():
+    algorithm = discrete(perturbation=SIGNS, optimizer=optax.sgd(1e30), time_constants=TimeConstants(tau_theta=5))
+    chip = mlp((2, 2, 1), output="linear")
+    outcomes = [trained(engine(chip, algorithm), TASK, 40, (3, 9))[1] for engine in (Measured, Fused)]
+    for each in outcomes:
+        assert np.asarray(each.diverged).all()
+        assert (np.asarray(each.diverged_at.low) == 5).all()
+    with pytest.raises(mgd.DivergedError, match="NaN or infinite, first at step 5"):
+        mgd.train(chip, TASK, algorithm, n_steps=400, n_replicas=40, engine="fused", key=KEY)
+
+
+def test_training_by_it_learns():
+    chip = mlp((2, 2, 1))
+    algorithm = discrete(perturbation=SIGNS, optimizer=optax.chain(optax.add_decayed_weights(3e-4), optax.sgd(0.5)))
+    result = mgd.train(chip, TASK, algorithm, n_steps=60_000, n_replicas=32, engine="fused", key=KEY)
+    assert result.solved.mean() > 0.8
+    assert result.counts.cost_measurements == 120_000
+
+
+@pytest.mark.parametrize(
+    ("chip", "algorithm", "message"),
+    [
+        (imperfect(CHIP, ADC(8, 0.0, 1.0)), discrete(), "does not cover a chip with adc"),
+        (mgd.chips.cnn((28, 28, 1), (4,)), discrete(), "does not cover a CNN network, only layered perceptrons"),
+        (
+            mgd.chips.from_function(lambda theta, x, y: theta.sum(), init=lambda key: jax.numpy.zeros(3)),
+            discrete(),
+            "does not cover a FunctionChip",
+        ),
+        (CHIP, discrete(optimizer=optax.adam(0.1)), "does not cover this optimizer, only gradient descent"),
+        (CHIP, discrete(optimizer=optax.sgd(optax.cosine_decay_schedule(0.1, 10))), "at a constant rate"),
+        (CHIP, discrete(optimizer=optax.chain(optax.clip(1e3), optax.sgd(0.1))), "does not cover this optimizer"),
+        (CHIP, discrete(perturbation=Block(SIGNS, n_blocks=2)), "does not cover Block perturbations"),
+    ],
+)
+def test_what_it_does_not_cover_is_named(chip, algorithm, message):
+    with pytest.raises(ValueError, match=message) as error:
+        Fused(chip, algorithm)
+    assert "use the measured engine" in str(error.value)
+
+
+def test_auto_takes_it_where_it_pays():
+    def engine(n_replicas, n_steps, chip=CHIP):
+        session = mgd._train.Session(chip, TASK, discrete(), n_steps=n_steps, n_replicas=n_replicas, key=KEY)
+        return session.engine
+
+    assert engine(64, 10**6) == "fused"
+    assert engine(64, 1000) == "measured"
+    assert engine(1, 10**9) == "measured"
+    assert engine(64, 10**6, imperfect(CHIP, ADC(8, 0.0, 1.0))) == "measured"
+
+
+def test_without_numba_it_names_the_extra():
+    program = (
+        "import sys; sys.modules['numba'] = None\n"
+        "import mgd\n"
+        "try:\n"
+        "    mgd.engines.Fused(mgd.chips.mlp((2, 2, 1)), mgd.discrete())\n"
+        "except ValueError as error:\n"
+        "    print(error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert 'pip install "mgd[fused]"' in said
