@@ -54,6 +54,7 @@ NAMES = {
             "Bench",
             "Data",
             "Fleet",
+        "Fused",
             "Instrumented",
             "Measured",
             "Options",

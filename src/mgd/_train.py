@@ -374,7 +374,7 @@ def _engine(
         raise ValueError(f"no engine runs a {type(algorithm).__name__}: give an Algorithm or Backprop")
     if name == "sampled":
         return Sampled(chip, algorithm, batch), algorithm.interval
-    pays = n_replicas >= _FEWEST_IN_LANES and n_steps * n_replicas * chip.n_params >= _LEAST_WORK
+    pays = n_replicas >= _FEWEST_IN_LANES and n_steps * n_replicas * batch * chip.n_params >= _LEAST_WORK
     if name == "fused" or (name == "auto" and pays and Fused.applies(chip, algorithm)):
         return Fused(chip, algorithm, batch), 1
     together = _measured_together(chip, algorithm, n_replicas, batch)

@@ -1,8 +1,8 @@
 """Vectors of lanes for Numba: the same number of each of `LANES` chips, as one value of compiled code.
 
 LLVM makes of a vector what the machine has: two registers of 16 floats, four of 8, or eight of 4. Loops over lanes are
-nowhere left to a vectoriser, which would have to prove that arrays do not overlap. In kernels, `+ - * / & | ^ << >>` and
-comparisons work lane by lane, a number beside a vector goes to all lanes, words wrap at 32 bits.
+nowhere left to a vectoriser, which would have to prove that arrays do not overlap. In kernels, `+ - * / & | ^ << >>`
+and comparisons work lane by lane, a number beside a vector goes to all lanes, and words wrap at 32 bits.
 
 This file alone knows Numba's inside: the low-level interface of its documentation ("Low-level extension API").
 """
