@@ -21,6 +21,7 @@ from .chips._costs import cost_named
 from .datasets import Task
 from .engines import Backpropagated, Data, Fleet, Instrumented, Measured, Options, Progress, Sampled, start_within
 from .engines._amplitude import check_amplitude
+from .engines._memory import check_memory
 from .instruments import Guarded
 
 _CHUNK_SECONDS = 0.5
@@ -92,7 +93,7 @@ def train(
         Final parameters, accuracy, counts and history.
 
     Raises:
-        ValueError: if chip and task do not fit, or a number is out of range.
+        ValueError: if chip and task do not fit, a number is out of range, or replicas do not fit in memory.
         DivergedError: if a measured cost was NaN or infinite.
         HardwareError, LimitError: of a chip behind I/O, as `mgd.engines.Instrumented.advance`.
 
@@ -221,6 +222,8 @@ class Session:
         self.engine = self._engine.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train), Data.of(task.test)
+        if isinstance(engine, str) and chip is not None:
+            check_memory(chip, algorithm, n_replicas, batch, self._train, key)
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
