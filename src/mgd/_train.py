@@ -21,6 +21,7 @@ from .chips._costs import cost_named
 from .datasets import Task
 from .engines import Backpropagated, Data, Fleet, Instrumented, Measured, Options, Progress, Sampled, start_within
 from .engines._amplitude import check_amplitude
+from .engines._in_place import InPlace, serves
 from .engines._memory import check_memory
 from .instruments import Guarded
 
@@ -223,12 +224,12 @@ class Session:
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train), Data.of(task.test)
         if isinstance(engine, str) and chip is not None:
-            check_memory(chip, algorithm, n_replicas, batch, self._train, key)
+            check_memory(self._engine, n_replicas, self._train, key)
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
-        if isinstance(self._engine, Measured) and chip is not None:  # the others round no costs
-            check_amplitude(chip, self._engine.algorithm, batch, self.snapshot.progress, self._train)
+        if isinstance(self._engine, Measured | InPlace):  # the others round no costs
+            check_amplitude(self._engine, self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
@@ -310,7 +311,7 @@ class Session:
         progress = self.snapshot.progress
         diverged = np.asarray(progress.diverged)
         if not diverged.any():
-            if not bool(jnp.isfinite(progress.state.theta).all()):
+            if not bool(_all_finite(progress.state.theta)):
                 step = self.snapshot.step
                 raise DivergedError(
                     f"parameters became NaN or infinite by step {step}: lower the learning rate", step=step
@@ -324,6 +325,9 @@ class Session:
             "lower the learning rate or the amplitude, or clamp the modulation",
             step=min(steps),
         )
+
+
+_all_finite = jax.jit(lambda theta: jnp.isfinite(jnp.max(jnp.abs(theta))))  # it needs no array of its own
 
 
 def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8, multiple: int = 1) -> list[int]:
@@ -350,7 +354,7 @@ def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8, mu
 
 def _engine(
     name: str, chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, batch: int
-) -> tuple[Measured | Sampled | Backpropagated, int]:
+) -> tuple[Measured | InPlace | Sampled | Backpropagated, int]:
     """The engine of that name, and the number of timesteps at whose multiples it may be stopped."""
     if name not in ENGINES:
         raise ValueError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
@@ -362,6 +366,8 @@ def _engine(
         raise ValueError(f"no engine runs a {type(algorithm).__name__}: give an Algorithm or Backprop")
     if name == "sampled":
         return Sampled(chip, algorithm, batch), algorithm.interval
+    if n_replicas == 1 and serves(chip, algorithm):
+        return InPlace(chip, algorithm, batch), 1
     together = _measured_together(chip, algorithm, n_replicas, batch)
     return Measured(chip, algorithm, batch, together), together
 

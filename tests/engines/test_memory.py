@@ -4,7 +4,7 @@ import jax
 import pytest
 
 import mgd
-from mgd.engines import Data, _memory
+from mgd.engines import Data, Measured, _memory
 
 KEY = jax.random.key(0)
 TASK = mgd.datasets.parity(bits=2)
@@ -51,8 +51,8 @@ def test_where_memory_is_not_known_nothing_is_refused(monkeypatch):
 
 
 def test_what_a_replica_takes_is_what_its_arrays_take():
-    algorithm, data = mgd.discrete(), Data.of(TASK.train)
-    counted = _memory.bytes_per_replica(CHIP, algorithm, 5, data, KEY)
+    engine = Measured(CHIP, mgd.discrete(), 5)
+    counted = _memory.bytes_per_replica(engine, Data.of(TASK.train), KEY)
     # Two vectors of 9, a baseline, four seeds of two words, diverged and its step; 5 samples of 3 numbers.
     assert counted - (8 + 4) == 4 * (2 * 9 + 1 + 4 * 2 + 2) + 1 + 4 * 5 * 3
 

@@ -126,6 +126,7 @@ class Algorithm(AbstractAlgorithm):
             fresh=since == 0,
             key=Row.of(state.seeds.measurement, counter).key(state.clock.slot if slot is None else slot),
             seed=state.seeds.samples,
+            slot=slot,
         )
         return probe, state
 

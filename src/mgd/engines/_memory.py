@@ -7,22 +7,21 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
-from ..algorithm import AbstractAlgorithm
-from ..chips import AbstractChip
 from ._data import Data
-from ._replicas import fresh_replicas, in_front
+from ._in_place import InPlace
+from ._replicas import in_front
 
 # How many times a run's own arrays its peak is. A compiled piece reads a run and writes the next one, with working
 # copies beside them. Measured of steps and evaluations on a CPU: 2-2-1 2.9 and 784-100-10 2.9; with Adam
 # 2.3 and 2.0; backprop 3.0, sampled 2.8.
 _COPIES = 3.0
+# The same of one large chip in place (`benchmarks/large.py`).
+_COPIES_IN_PLACE = 1.3
 # Of what is free, the part that a run may ask for: the rest is for the program itself, and for others.
 _SHARE = 0.95
 
 
-def check_memory(
-    chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, batch: int, data: Data, key: PRNGKeyArray
-) -> None:
+def check_memory(engine: Any, n_replicas: int, data: Data, key: PRNGKeyArray) -> None:
     """Refuses replicas that do not fit in memory; where it is not known how much there is, refuses nothing.
 
     Raises:
@@ -31,29 +30,28 @@ def check_memory(
     free = available_bytes()
     if free is None:
         return
-    each = _COPIES * bytes_per_replica(chip, algorithm, batch, data, key)
+    copies = _COPIES_IN_PLACE if isinstance(engine, InPlace) else _COPIES
+    each = copies * bytes_per_replica(engine, data, key)
     fit = int(_SHARE * free / each)
     if n_replicas <= fit:
         return
     if fit == 0:
         raise ValueError(
-            f"a chip of {chip.n_params:,} parameters does not fit in memory: it takes about {_gigabytes(each)}, and "
-            f"{_gigabytes(free)} are free; train a smaller chip, or one without momentum and with tau_theta = 1"
+            f"a chip of {engine.chip.n_params:,} parameters does not fit in memory: it takes about {_gigabytes(each)}, "
+            f"and {_gigabytes(free)} are free; train a smaller chip, or one without momentum and with tau_theta = 1"
         )
     raise ValueError(
-        f"{n_replicas:,} replicas of {chip.n_params:,} parameters do not fit in memory: they take about "
+        f"{n_replicas:,} replicas of {engine.chip.n_params:,} parameters do not fit in memory: they take about "
         f"{_gigabytes(each * n_replicas)}, and {_gigabytes(free)} are free; {fit:,} replicas would fit"
     )
 
 
-def bytes_per_replica(
-    chip: AbstractChip, algorithm: AbstractAlgorithm, batch: int, data: Data, key: PRNGKeyArray
-) -> int:
+def bytes_per_replica(engine: Any, data: Data, key: PRNGKeyArray) -> int:
     """Bytes of the arrays that a run keeps of each replica, and of the samples in front of it."""
 
     def one() -> Any:
-        progress = fresh_replicas(chip, algorithm, 1, key)
-        return progress, in_front(algorithm, data, batch, progress.state)
+        progress = engine.init(1, key=key)
+        return progress, in_front(engine.algorithm, data, engine.batch, progress.state)
 
     shapes = eqx.filter_eval_shape(one)
     arrays = [leaf for leaf in jax.tree.leaves(shapes) if isinstance(leaf, jax.ShapeDtypeStruct)]
