@@ -23,6 +23,7 @@ from .engines import Backpropagated, Data, Fleet, Instrumented, Measured, Option
 from .engines._amplitude import check_amplitude
 from .engines._in_place import InPlace, serves
 from .engines._memory import check_memory
+from .engines._spread import Spread, spread
 from .instruments import Guarded
 
 _CHUNK_SECONDS = 0.5
@@ -68,6 +69,7 @@ def train(
     batch: int = 1,
     engine: str = "auto",
     log_every: int | None = None,
+    devices: int = 1,
     start: Float[np.ndarray, " p"] | None = None,
     cost: str | AbstractCost = "mse",
     options: Options | None = None,
@@ -86,6 +88,8 @@ def train(
         engine: "measured", "sampled" (long windows of large chips), or "auto", which is measured.
         log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
             logarithm of the step.
+        devices: JAX devices that share the replicas, or, of one chip, the perturbations within a hold; measured engine
+            only. The run is that of one device, to rounding.
         start: of a chip behind I/O, the parameters at the start; by default drawn about the middle of its limits.
         cost: of such a chip's outputs, "mse" or "cross-entropy".
         options: how such a chip is trained, beyond the algorithm.
@@ -121,6 +125,7 @@ def train(
         batch=batch,
         engine=of_instrument or engine,
         log_every=log_every,
+        devices=devices,
     )
     while not session.finished:
         session.advance()
@@ -197,12 +202,14 @@ class Session:
         batch: int = 1,
         engine: str | Instrumented | Fleet = "auto",
         log_every: int | None = None,
+        devices: int = 1,
     ):
         for name, value in (
             ("n_steps", n_steps),
             ("n_replicas", n_replicas),
             ("batch", batch),
             ("log_every", log_every),
+            ("devices", devices),
         ):
             if name == "log_every" and value is None:
                 continue
@@ -216,20 +223,27 @@ class Session:
             assert chip is not None, "an engine that is named needs a chip"
             _check_fit(chip, task)
             self.groups = chip.groups
-            self._engine, self._stride = _engine(engine, chip, algorithm, n_replicas, batch)
+            if devices > 1:
+                self._engine = _spread(engine, chip, algorithm, n_replicas, batch, devices)
+                self._stride = self._engine.engine.together
+            else:
+                self._engine, self._stride = _engine(engine, chip, algorithm, n_replicas, batch)
+        elif devices > 1:
+            raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
         else:
             self.groups = {"theta": slice(0, engine.n_params)} if chip is None else chip.groups
             self._engine, self._stride = engine, engine.stride
         self.engine = self._engine.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train), Data.of(task.test)
+        measures = self._engine.engine if isinstance(self._engine, Spread) else self._engine
         if isinstance(engine, str) and chip is not None:
-            check_memory(self._engine, n_replicas, self._train, key)
+            check_memory(measures, n_replicas, self._train, key)
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
-        if isinstance(self._engine, Measured | InPlace):  # the others round no costs
-            check_amplitude(self._engine, self.snapshot.progress, self._train)
+        if isinstance(measures, Measured | InPlace):  # the others round no costs
+            check_amplitude(measures, self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
@@ -370,6 +384,18 @@ def _engine(
         return InPlace(chip, algorithm, batch), 1
     together = _measured_together(chip, algorithm, n_replicas, batch)
     return Measured(chip, algorithm, batch, together), together
+
+
+def _spread(
+    name: str, chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, batch: int, devices: int
+) -> Spread:
+    """The engine for several devices."""
+    if name not in ("auto", "measured") or not isinstance(algorithm, Algorithm):
+        raise ValueError(
+            f"only the measured engine is spread over devices: leave devices out, got {devices}, with engine {name!r} "
+            f"and {type(algorithm).__name__}"
+        )
+    return spread(chip, algorithm, n_replicas, batch, devices, _MOST_TOGETHER)
 
 
 def _measured_together(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int) -> int:
