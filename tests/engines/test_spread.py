@@ -77,6 +77,7 @@ def test_more_devices_than_there_are_are_refused():
 
 def test_the_command_line_makes_devices_of_cores_unless_told_otherwise(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "")  # so that what is set below does not stay after the test
     for asked, flags, expected in ((4, "", "4"), (1, "", None), (5, "", None), (4, f"--{FLAG}=2", None)):
         monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
         monkeypatch.setenv("XLA_FLAGS", flags)
