@@ -166,8 +166,8 @@ def section() -> str:
     return f"""## Fused engine
 
 Discrete, signs, all τ = 1, re-measured baseline. The yardstick does only the plain variant, and is what all are
-compared with; {len(os.sched_getaffinity(0))} threads are what this machine has. An update noise draws a normal number for
-every parameter at every step, which is more work than all the rest.
+compared with; all threads are {len(os.sched_getaffinity(0))}. An update noise draws a normal number for every parameter
+at every step, which is more work than all the rest.
 
 | network | variant | per chip and step | of the yardstick's time, one thread | all threads | allowed | reached |
 |---|---|---|---|---|---|---|

@@ -54,7 +54,7 @@ NAMES = {
             "Bench",
             "Data",
             "Fleet",
-        "Fused",
+            "Fused",
             "Instrumented",
             "Measured",
             "Options",

@@ -63,6 +63,13 @@ class Row(eqx.Module):
         bits = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32)[None]).reshape(-1)[:n]
         return sign_of(bits)
 
+    def signs_from(self, start: Int[Array, ""], n: int) -> Float[Array, " {n}"]:
+        """The n signs from sign number `start` on, below 2³¹: the same as in `signs`."""
+        first = (start // 32).astype(jnp.uint32)
+        words = self.words(first + jnp.arange(-(-n // 32) + 1, dtype=jnp.uint32))
+        bits = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32)[None]).reshape(-1)
+        return sign_of(lax.dynamic_slice(bits, (start % 32,), (n,)))
+
     def key(self, number: int | Int[Array, ""]) -> PRNGKeyArray:
         """A JAX key made of two words: what a chip draws its noise from. It costs nothing if unused."""
         first = 2 * jnp.asarray(number, jnp.uint32)

@@ -15,33 +15,20 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ._counter import Counter
 from ._errors import DivergedError
-from .algorithm import AbstractAlgorithm, Algorithm, Backprop, Counts
+from .algorithm import AbstractAlgorithm, Algorithm, Counts
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
 from .datasets import Task
-from .engines import (
-    Backpropagated,
-    Data,
-    Fleet,
-    Fused,
-    Instrumented,
-    Measured,
-    Options,
-    Progress,
-    Sampled,
-    start_within,
-)
+from .engines import Data, Fleet, Fused, Instrumented, Measured, Options, Progress, start_within
 from .engines._amplitude import check_amplitude
+from .engines._choice import choose
+from .engines._in_place import InPlace
+from .engines._memory import check_memory
+from .engines._spread import Spread
 from .instruments import Guarded
 
 _CHUNK_SECONDS = 0.5
 _LONGEST_CHUNK = 1_000_000_000
-_SMALL_CHIP = 512
-_MOST_TOGETHER = 128
-# Below so many replicas lanes are mostly empty; below so many parameter-steps the measured engine is done in seconds,
-# and Numba has not been waited for.
-_FEWEST_IN_LANES, _LEAST_WORK = 8, 1e9
-ENGINES = ("auto", "measured", "fused", "sampled")
 
 
 @dataclass(frozen=True)
@@ -80,6 +67,7 @@ def train(
     batch: int = 1,
     engine: str = "auto",
     log_every: int | None = None,
+    devices: int = 1,
     start: Float[np.ndarray, " p"] | None = None,
     cost: str | AbstractCost = "mse",
     options: Options | None = None,
@@ -99,6 +87,8 @@ def train(
             it covers chip and algorithm, there are enough of them and it is installed, otherwise measured.
         log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
             logarithm of the step.
+        devices: JAX devices that share the replicas, or, of one chip, the perturbations within a hold; measured engine
+            only. The run is that of one device, to rounding.
         start: of a chip behind I/O, the parameters at the start; by default drawn about the middle of its limits.
         cost: of such a chip's outputs, "mse" or "cross-entropy".
         options: how such a chip is trained, beyond the algorithm.
@@ -107,7 +97,7 @@ def train(
         Final parameters, accuracy, counts and history.
 
     Raises:
-        ValueError: if chip and task do not fit, or a number is out of range.
+        ValueError: if chip and task do not fit, a number is out of range, or replicas do not fit in memory.
         DivergedError: if a measured cost was NaN or infinite.
         HardwareError, LimitError: of a chip behind I/O, as `mgd.engines.Instrumented.advance`.
 
@@ -134,6 +124,7 @@ def train(
         batch=batch,
         engine=of_instrument or engine,
         log_every=log_every,
+        devices=devices,
     )
     while not session.finished:
         session.advance()
@@ -210,12 +201,14 @@ class Session:
         batch: int = 1,
         engine: str | Instrumented | Fleet = "auto",
         log_every: int | None = None,
+        devices: int = 1,
     ):
         for name, value in (
             ("n_steps", n_steps),
             ("n_replicas", n_replicas),
             ("batch", batch),
             ("log_every", log_every),
+            ("devices", devices),
         ):
             if name == "log_every" and value is None:
                 continue
@@ -229,18 +222,25 @@ class Session:
             assert chip is not None, "an engine that is named needs a chip"
             _check_fit(chip, task)
             self.groups = chip.groups
-            self._engine, self._stride = _engine(engine, chip, algorithm, n_replicas, batch, n_steps)
+            self._engine, self._stride = choose(
+                engine, chip, algorithm, n_replicas=n_replicas, batch=batch, n_steps=n_steps, devices=devices
+            )
+        elif devices > 1:
+            raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
         else:
             self.groups = {"theta": slice(0, engine.n_params)} if chip is None else chip.groups
             self._engine, self._stride = engine, engine.stride
         self.engine = self._engine.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train), Data.of(task.test)
+        measures = self._engine.engine if isinstance(self._engine, Spread) else self._engine
+        if isinstance(engine, str) and chip is not None:
+            check_memory(measures, n_replicas, self._train, key)
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
-        if isinstance(self._engine, Measured | Fused) and chip is not None:  # the others round no costs
-            check_amplitude(chip, self._engine.algorithm, batch, self.snapshot.progress, self._train)
+        if isinstance(measures, Measured | Fused | InPlace):  # the others round no costs
+            check_amplitude(measures, self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
@@ -322,7 +322,7 @@ class Session:
         progress = self.snapshot.progress
         diverged = np.asarray(progress.diverged)
         if not diverged.any():
-            if not bool(jnp.isfinite(progress.state.theta).all()):
+            if not bool(_all_finite(progress.state.theta)):
                 step = self.snapshot.step
                 raise DivergedError(
                     f"parameters became NaN or infinite by step {step}: lower the learning rate", step=step
@@ -336,6 +336,9 @@ class Session:
             "lower the learning rate or the amplitude, or clamp the modulation",
             step=min(steps),
         )
+
+
+_all_finite = jax.jit(lambda theta: jnp.isfinite(jnp.max(jnp.abs(theta))))  # it needs no array of its own
 
 
 def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8, multiple: int = 1) -> list[int]:
@@ -358,38 +361,6 @@ def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8, mu
         decades = math.log10(n_steps)
         inner = (round(10 ** (k / per_decade)) for k in range(math.ceil(decades * per_decade)))
     return sorted({0, *(min(n_steps, -(-step // multiple) * multiple) for step in inner), n_steps})
-
-
-def _engine(
-    name: str, chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, batch: int, n_steps: int
-) -> tuple[Measured | Fused | Sampled | Backpropagated, int]:
-    """The engine of that name, and the number of timesteps at whose multiples it may be stopped."""
-    if name not in ENGINES:
-        raise ValueError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
-    if isinstance(algorithm, Backprop):
-        if name != "auto":
-            raise ValueError(f"backprop measures nothing and has an engine of its own: leave engine out, got {name!r}")
-        return Backpropagated(chip, algorithm, batch), 1
-    if not isinstance(algorithm, Algorithm):
-        raise ValueError(f"no engine runs a {type(algorithm).__name__}: give an Algorithm or Backprop")
-    if name == "sampled":
-        return Sampled(chip, algorithm, batch), algorithm.interval
-    pays = n_replicas >= _FEWEST_IN_LANES and n_steps * n_replicas * batch * chip.n_params >= _LEAST_WORK
-    if name == "fused" or (name == "auto" and pays and Fused.applies(chip, algorithm)):
-        return Fused(chip, algorithm, batch), 1
-    together = _measured_together(chip, algorithm, n_replicas, batch)
-    return Measured(chip, algorithm, batch, together), together
-
-
-def _measured_together(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int) -> int:
-    """How many timesteps of a hold to measure as one batch.
-
-    One small chip alone does not fill a vector unit, and gains up to 3× from it; anything larger, or many
-    replicas, gains nothing or loses (`make bench`).
-    """
-    if n_replicas > 1 or batch > 1 or chip.n_params > _SMALL_CHIP or chip.traits.remembers:
-        return 1
-    return max(k for k in range(1, _MOST_TOGETHER + 1) if algorithm.hold % k == 0)
 
 
 def _check_fit(chip: AbstractChip, task: Task) -> None:

@@ -21,6 +21,7 @@ def refused(said, *words: str, code: int = 2) -> None:
 
 
 OPTIONS = {
+    "more replicas than memory": (("--replicas=1000000000000",), ("1,000,000,000,000 replicas", "would fit")),
     "tau-p 0": (("--tau-p=0",), ("tau_p", "got 0")),
     "tau-x negative": (("--tau-x=-3",), ("tau_x", "got -3")),
     "tau-theta 0": (("--tau-theta=0",), ("tau_theta", "got 0")),

@@ -126,6 +126,7 @@ class Algorithm(AbstractAlgorithm):
             fresh=since == 0,
             key=Row.of(state.seeds.measurement, counter).key(state.clock.slot if slot is None else slot),
             seed=state.seeds.samples,
+            slot=slot,
         )
         return probe, state
 
@@ -172,7 +173,14 @@ class Algorithm(AbstractAlgorithm):
         return state, device, info
 
     def step_together(
-        self, state: State, measure: Measure, device: Any, size: int, *, write: Write = write_exactly
+        self,
+        state: State,
+        measure: Measure,
+        device: Any,
+        size: int,
+        *,
+        write: Write = write_exactly,
+        axis: str | None = None,
     ) -> tuple[State, Any, Info]:
         """`size` timesteps within which neither θ nor the sample changes, measured as one batch.
 
@@ -184,14 +192,19 @@ class Algorithm(AbstractAlgorithm):
             device: as for `step`, of a chip whose measurements leave it as it was.
             size: a divisor of `hold`.
             write: as for `step`.
+            axis: the mesh axis of devices that share out the measurements, inside `jax.shard_map`; their number must
+                divide `size`.
 
         Returns:
             The state and the device after the timesteps, and for each what its last measurement told.
         """
         state, device = self._measure_baseline(state, measure, device, write)
 
-        def one(offset: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""], Float[Array, ""]]:
-            now = state.with_clock(Clock(state.clock.step.plus(offset), state.clock.slot))
+        def at(offset: Int[Array, ""]) -> State:
+            return state.with_clock(Clock(state.clock.step.plus(offset), state.clock.slot))
+
+        def one(offset: Int[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+            now = at(offset)
             fresh = jnp.bool(False)  # a baseline that can be batched looks at no earlier cost
             remembered, cost, modulation = state.baseline, jnp.float32(0), jnp.float32(0)
             for slot in self._slots_every_step():
@@ -199,12 +212,20 @@ class Algorithm(AbstractAlgorithm):
                 remembered, modulation = self.baseline.observe(
                     remembered, cost, slot=slot, fresh=fresh, time_constants=self.time_constants
                 )
-            return self._estimate(now, modulation), cost, modulation
+            return cost, modulation
 
-        estimates, costs, modulations = jax.vmap(one)(jnp.arange(size))
+        if axis is None:
+            costs, modulations = jax.vmap(one)(jnp.arange(size))
+            added = jnp.sum(jax.vmap(lambda k, c: self._estimate(at(k), c))(jnp.arange(size), modulations), axis=0)
+        else:  # only costs go between devices; each makes all perturbations again
+            share = size // lax.axis_size(axis)
+            shares = jax.vmap(one)(lax.axis_index(axis) * share + jnp.arange(share))
+            costs, modulations = (lax.all_gather(told, axis, tiled=True) for told in shares)
+            add = lambda k, total: total + self._estimate(at(k), modulations[k])  # noqa: E731
+            added = lax.fori_loop(0, size, add, jnp.zeros_like(state.gradient))
         step = state.clock.step.plus(size)
         updated = step.remainder(self.interval) == 0
-        gradient = state.gradient + jnp.sum(estimates, axis=0)
+        gradient = state.gradient + added
         theta, gradient, optimizer = self._update(state, gradient, step, write)
         clock = Clock(step, self._first_slot(step))
         state = State(clock, theta, gradient, state.baseline, optimizer, state.seeds)

@@ -42,7 +42,7 @@ class State(eqx.Module):
     Attributes:
         clock: where in the run we are.
         theta: the chip's parameters.
-        gradient: G, as integrated so far.
+        gradient: G, as integrated so far; empty where an engine keeps none between timesteps.
         baseline: what the baseline remembers of earlier costs.
         optimizer: the optax state.
         seeds: the seeds of every random stream.
@@ -50,7 +50,7 @@ class State(eqx.Module):
 
     clock: Clock
     theta: Float[Array, " p"]
-    gradient: Float[Array, " p"]
+    gradient: Float[Array, " p_or_none"]
     baseline: Any
     optimizer: Any
     seeds: Seeds
@@ -73,6 +73,7 @@ class Probe(eqx.Module):
         fresh: whether that sample was not there at the last timestep.
         key: for the noise of a simulated chip; a real one has its own.
         seed: the seed of the order of samples.
+        slot: which measurement of the timestep this is, where that is known when a program is compiled.
     """
 
     theta: Float[Array, " p"]
@@ -81,6 +82,7 @@ class Probe(eqx.Module):
     fresh: Bool[Array, ""]
     key: PRNGKeyArray
     seed: UInt32[Array, " 2"]
+    slot: int | None = eqx.field(static=True, default=None)
 
     def rows(self, n_samples: int, batch: int = 1) -> Int[Array, " {batch}"]:
         """The rows of the training set to present: every sample once an epoch, in an order of its own."""

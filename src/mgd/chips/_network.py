@@ -8,14 +8,19 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..networks import Initialisation, Neurons
 from ..networks import cnn as _cnn
-from ..networks import mlp as _mlp
+from ..networks._pieces import Perceptron, Read
 from ._base import AbstractChip, Traits
 from ._costs import AbstractCost, CrossEntropy, cost_named
+
+# Perceptrons of so many parameters or more are computed a piece at a time where that can be. There it is about as
+# fast (0.9 to 1.3 times, by batch), and a copy of θ is 8 MB.
+_HUGE = 2_000_000
 
 
 class NetworkChip(AbstractChip):
@@ -81,6 +86,8 @@ class NetworkChip(AbstractChip):
         return network if neurons is None else network.with_neurons(tuple(neurons))
 
     def init(self, *, key: PRNGKeyArray) -> Float[Array, " p"]:
+        if self.pieces is not None:
+            return self.pieces.fresh(key)
         return ravel_pytree(eqx.filter(self.make(key), _is_parameter))[0].astype(jnp.float32)
 
     def fabricate(self, *, key: PRNGKeyArray) -> None:
@@ -89,7 +96,22 @@ class NetworkChip(AbstractChip):
     def measure(self, theta, perturbation, x, target, *, device=None, key):
         return jnp.mean(self.loss(self.network(theta + perturbation, device)(x), target)), device
 
+    @property
+    def pieces(self) -> Perceptron | None:
+        """How the network is computed a piece at a time, if it is so large that no copy of θ should be made."""
+        large = _HUGE <= self.n_params < 2**31
+        return self.make if large and isinstance(self.make, Perceptron) else None
+
+    def measure_pieces(
+        self, read: Read, x: Float[Array, "batch *features"], target: Float[Array, "batch outputs"]
+    ) -> Float[Array, ""]:
+        """The cost, averaged over the batch, of a network that has `pieces`, with parameters that `read` gives."""
+        assert self.pieces is not None, "only a large perceptron is computed in pieces"
+        return jnp.mean(self.loss(self.pieces.respond(read, x), target))
+
     def respond(self, theta, x, *, device=None, key):
+        if self.pieces is not None and device is None:
+            return self.pieces.respond(lambda start, size: lax.dynamic_slice(theta, (start,), (size,)), x)
         return self.network(theta, device)(x)
 
     def cost(self, outputs, target):
@@ -132,7 +154,7 @@ def mlp(
     if output is None:
         output = "linear" if isinstance(loss, CrossEntropy) else "logistic"
     sizes = tuple(sizes)
-    return NetworkChip(lambda key: _mlp(sizes, activation=activation, output=output, init=init, key=key), loss)
+    return NetworkChip(Perceptron(sizes, activation, output, init), loss)
 
 
 def cnn(

@@ -1,4 +1,4 @@
-"""A setting of JAX for programs that wait for each result."""
+"""Settings of JAX that count if they come before it is imported."""
 
 import os
 
@@ -9,3 +9,13 @@ def answer_at_once() -> None:
     It counts if it comes before JAX is imported; a setting of the user's own stays.
     """
     os.environ.setdefault("JAX_CPU_ENABLE_ASYNC_DISPATCH", "false")
+
+
+def have_devices(n: int) -> None:
+    """Has JAX, where it computes on a CPU, take n of its cores for a device each, if there are as many.
+
+    It counts if it comes before JAX is imported; a setting of the user's own stays.
+    """
+    asked = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if 1 < n <= (os.cpu_count() or 1) and not asked:
+        os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(n))

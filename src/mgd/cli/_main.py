@@ -9,6 +9,7 @@ from .._errors import DivergedError, HardwareError, Interrupted, MgdError, MgdWa
 from .._version import __version__
 from ._calibrate import calibrate
 from ._chip import chip
+from ._compiled import is_trouble, keep_compiled
 from ._data import data
 from ._instruments import instruments
 from ._list import list_names
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     does not do what it must, 4; stopped, 130."""
     warnings.simplefilter("default", MgdWarning)
     warnings.showwarning = _show_warning
+    keep_compiled()
     try:
         # click answers --help and the like with an exit code; commands return nothing.
         sys.exit(commands.main(arguments, standalone_mode=False) or 0)
@@ -87,4 +89,5 @@ def _say(message: str) -> None:
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    click.echo(f"mgd: warning: {message}", err=True)
+    if not is_trouble(str(message)):
+        click.echo(f"mgd: warning: {message}", err=True)

@@ -9,7 +9,7 @@ import click
 
 from ..datasets._catalogue import DESCRIPTIONS
 from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
-from ._at_once import answer_at_once
+from ._at_once import answer_at_once, have_devices
 
 
 def _choice(names) -> click.Choice:
@@ -72,6 +72,9 @@ _SETTINGS = (
     click.option("--tau-hp", type=float, help="Time constant of the high-pass."),
     click.option("--batch", type=int, help="Samples a measurement is averaged over."),
     click.option("--replicas", type=int, help="Chips trained side by side."),
+    click.option(
+        "--devices", type=int, help="JAX devices, or cores, that share the replicas or one chip's perturbations."
+    ),
     click.option("--engine", type=_choice(ENGINES), help="How chips are simulated."),
     click.option("--seed", type=int, help="Everything random is drawn from it."),
     click.option("--holdout", type=int, help="Keep the last so many training samples out of training."),
@@ -153,6 +156,7 @@ def train(
     config = resolve(with_calibration(config))
     if config.instruments:
         answer_at_once()
+    have_devices(config.devices or 1)
     from ..runs import start
 
     with _progress(config.steps) as on_progress:
@@ -170,6 +174,7 @@ def resume(run: Path, as_json: bool) -> None:
     config = read_config(run)
     if config.instruments:
         answer_at_once()
+    have_devices(config.devices or 1)
     if is_finished(run):
         click.echo(f"{run} is finished", err=True)
     else:

@@ -14,6 +14,9 @@ from .._errors import MgdWarning
 from ..algorithm import Algorithm
 from ..chips import AbstractChip
 from ._data import Data
+from ._fused import Fused
+from ._in_place import InPlace, modulations
+from ._measured import Measured
 from ._replicas import Progress, in_front
 
 
@@ -42,9 +45,15 @@ def _expected_modulation(
     return cost, jnp.sqrt(jnp.mean(modulation**2))
 
 
-def check_amplitude(chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data) -> None:
+def check_amplitude(engine: Measured | Fused | InPlace, progress: Progress, data: Data) -> None:
     """Warns if the perturbation changes the cost by less than float32 resolves."""
-    cost, modulation = (float(v) for v in _expected_modulation(chip, algorithm, batch, progress, data))
+    algorithm = engine.algorithm
+    if isinstance(engine, InPlace):
+        cost, changes = modulations(engine, progress, data)
+        cost, modulation = float(cost), float(jnp.sqrt(jnp.mean(changes**2)))
+    else:
+        found = _expected_modulation(engine.chip, algorithm, engine.batch, progress, data)
+        cost, modulation = (float(v) for v in found)
     resolution = float(np.finfo(np.float32).eps) * abs(cost)
     if math.isfinite(modulation) and 0 < modulation < 4 * resolution:
         amplitude = algorithm.perturbation.amplitude

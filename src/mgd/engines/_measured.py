@@ -27,6 +27,7 @@ class Measured(eqx.Module):
         batch: samples a measurement is averaged over.
         together: timesteps measured as one batch where they start at a multiple of this; it must divide the
             algorithm's `hold`. Bits are then the same for cuts at multiples of it.
+        axis: the mesh axis of the devices that share these out, inside `jax.shard_map`; None for one device.
     """
 
     name: ClassVar[str] = "measured"
@@ -34,6 +35,7 @@ class Measured(eqx.Module):
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)
     together: int = eqx.field(static=True, default=1)
+    axis: str | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         if self.together < 1 or self.algorithm.hold % self.together:
@@ -70,7 +72,9 @@ class Measured(eqx.Module):
             if together == 1:
                 state, device, info = self.algorithm.step(state, measure, device, write=write)
             else:
-                state, device, info = self.algorithm.step_together(state, measure, device, together, write=write)
+                state, device, info = self.algorithm.step_together(
+                    state, measure, device, together, write=write, axis=self.axis
+                )
             finite = jnp.atleast_1d(jnp.isfinite(info.cost) & jnp.isfinite(info.modulation))
             return state, device, finite.all(), jnp.argmin(finite)
 

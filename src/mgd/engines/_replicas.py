@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt32
 
 from .._counter import Counter
 from ..algorithm import AbstractAlgorithm, Clock, State, rows_of
@@ -93,11 +93,18 @@ def in_front(algorithm: AbstractAlgorithm, data: Data, batch: int, state: State)
     """The inputs and targets in front of each replica now."""
 
     def one(seed: Array) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
-        presentation = state.clock.step.quotient(algorithm.time_constants.tau_x)
-        return data.show(rows_of(presentation, seed=seed, n_samples=len(data.y), batch=batch))
+        return shown_to_one(algorithm, data, batch, state.clock, seed)
 
     seeds = state.seeds.samples
     if seeds.shape[0] > 1:
         return jax.vmap(one)(seeds)
     # A single replica goes without its axis: that compiles to faster operations.
     return jax.tree.map(lambda y: y[None], one(seeds[0]))
+
+
+def shown_to_one(
+    algorithm: AbstractAlgorithm, data: Data, batch: int, clock: Clock, seed: UInt32[Array, " 2"]
+) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
+    """The inputs and targets in front of one replica, by its seed of the order of samples."""
+    presentation = clock.step.quotient(algorithm.time_constants.tau_x)
+    return data.show(rows_of(presentation, seed=seed, n_samples=len(data.y), batch=batch))

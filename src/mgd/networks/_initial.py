@@ -34,12 +34,22 @@ def initialise(
     Raises:
         ValueError: if the name is unknown.
     """
+    low, high = bounds(how, inputs, outputs)
+    if bias and how == "glorot":
+        return jnp.zeros(shape, jnp.float32)
+    return jax.random.uniform(key, shape, jnp.float32, low, high)
+
+
+def bounds(how: str, inputs: int, outputs: int) -> tuple[float, float]:
+    """Between what the weights of a layer are drawn.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
     if how == "uniform":
-        return jax.random.uniform(key, shape, jnp.float32, -1.0, 1.0)
+        return -1.0, 1.0
     if how == "glorot":
-        if bias:
-            return jnp.zeros(shape, jnp.float32)
         limit = (6.0 / (inputs + outputs)) ** 0.5
-        return jax.random.uniform(key, shape, jnp.float32, -limit, limit)
+        return -limit, limit
     known = ", ".join(get_args(Initialisation))
     raise ValueError(f"unknown initialisation {how!r}: choose one of {known}")

@@ -23,6 +23,15 @@ ACTIVATIONS: dict[str, Callable] = {
 _FEW_ROWS = 4
 
 
+def weighted_sums(
+    weight: Float[Array, "outputs inputs"], x: Float[Array, "batch inputs"]
+) -> Float[Array, "batch outputs"]:
+    """x Wᵀ. Of few rows it is multiply and sum, row by row: that fuses with the making of θ + θ̃, and over replicas."""
+    if x.shape[0] > _FEW_ROWS:
+        return x @ weight.T
+    return jnp.stack([jnp.sum(weight * row[None], axis=-1) for row in x])
+
+
 class Dense(eqx.Module):
     """y = f(W x − b), for a batch of rows x; with `neurons`, each has an f of its own."""
 
@@ -32,10 +41,7 @@ class Dense(eqx.Module):
     neurons: Neurons | None = None
 
     def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch outputs"]:
-        # Multiply and sum, row by row, fuses with the making of θ + θ̃, and over replicas.
-        few = x.shape[0] <= _FEW_ROWS
-        total = jnp.stack([jnp.sum(self.weight * row[None], axis=-1) for row in x]) if few else x @ self.weight.T
-        f, a = ACTIVATIONS[self.activation], total - self.bias[None]
+        f, a = ACTIVATIONS[self.activation], weighted_sums(self.weight, x) - self.bias[None]
         return f(a) if self.neurons is None else self.neurons(f, a)
 
 

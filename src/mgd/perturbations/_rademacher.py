@@ -1,6 +1,6 @@
 """Independent random signs."""
 
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Float, Int, UInt32
 
 from .._counter import Counter
 from .._hash import Row
@@ -38,6 +38,12 @@ class Rademacher(AbstractPerturbation):
 
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
         return self.amplitude * Row.of(seed, index).signs(n_params)
+
+    def piece(
+        self, index: Counter, start: Int[Array, ""], *, seed: UInt32[Array, " 2"], size: int
+    ) -> Float[Array, " {size}"]:
+        """θ̃ of `size` parameters from number `start` on, the same as in the whole of it."""
+        return self.amplitude * Row.of(seed, index).signs_from(start, size)
 
     def mean_square(self, n_params: int) -> float:
         return self.amplitude**2

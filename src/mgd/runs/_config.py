@@ -74,6 +74,7 @@ class RunConfig(BaseModel):
         batch: samples a measurement is averaged over.
         steps: timesteps.
         replicas: chips trained side by side.
+        devices: JAX devices that share the replicas, or the perturbations of one chip; None for one.
         seed: everything random is drawn from it.
         engine: how it is simulated.
         log_every: timesteps between evaluations; None: evenly in the logarithm.
@@ -113,6 +114,7 @@ class RunConfig(BaseModel):
     batch: Positive | None = None
     steps: Annotated[int, Field(ge=1, lt=2**63, strict=True)] | None = None
     replicas: Positive | None = None
+    devices: Positive | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
     engine: str | None = None
     log_every: Positive | None = None

@@ -117,6 +117,7 @@ def make_session(config: RunConfig, task: Task) -> Session:
         key=jax.random.key(settings["seed"]),
         engine=settings["engine"],
         log_every=settings["log_every"],
+        devices=settings["devices"] or 1,
     )
 
 

@@ -21,7 +21,9 @@ from .._evaluate import evaluate
 from .._replicas import Progress, fresh_replicas
 from ._groups import Replicas
 from ._plan import Uncovered, plan
-from ._settings import Group, Tables
+from ._settings import Tables
+
+_KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 
 
 class Fused:
@@ -95,10 +97,10 @@ class Fused:
         first, n_replicas = int(progress.state.clock.step), len(progress.state.theta)
         arrays = Replicas.of(progress, told, self.algorithm)
 
-        def run(start: int) -> Group:
+        def run(start: int) -> dict[str, np.ndarray]:
             group = arrays.group(np.minimum(np.arange(start, start + LANES), n_replicas - 1), told, self.batch)
             advance_group(told.network, signals, told.update, told.converter, tables, group, first, n_steps)
-            return group
+            return {name: getattr(group, name) for name in _KEPT}  # not what it worked with
 
         starts = range(0, n_replicas, LANES)
         with ThreadPoolExecutor(min(self._threads, len(starts))) as pool:
@@ -115,12 +117,12 @@ class Fused:
             self._tables = data, Tables(x.reshape(-1), y.reshape(-1), self._plan.scale, masks, jump)
         return self._tables[1]
 
-    def _after(self, progress: Progress, done: list[Group], step: int, updates_before: int) -> Progress:
+    def _after(self, progress: Progress, done: list[dict[str, np.ndarray]], step: int, updates_before: int) -> Progress:
         """The run at `step`, from what became of the groups."""
         n, state, told = len(progress.diverged), progress.state, self._plan
 
         def of_replicas(name: str) -> np.ndarray:
-            return np.concatenate([getattr(group, name) for group in done], axis=1)[:, :n].T
+            return np.concatenate([group[name] for group in done], axis=1)[:, :n].T
 
         theta, gradient = state.theta, state.gradient
         if step // told.update.interval > updates_before:  # until then a range has not been written through
