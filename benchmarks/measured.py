@@ -25,6 +25,7 @@ from yardsticks import build_roofline, numpy_loop, roofline_seconds, sgemm_rate
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 ROUNDS = 7
 # Network, replicas, steps, and the ratio that must not be exceeded: the page says whether it is.
+CONVOLUTIONAL = (("Fashion-MNIST", (28, 28, 1), (16, 32, 32)), ("CIFAR-10", (32, 32, 3), (16, 32, 64)))
 SMALL = (((2, 2, 1), 1000, 4000, 15), ((49, 4, 4), 1000, 400, 20), ((2, 2, 1), 1, 200_000, 12))
 
 
@@ -75,24 +76,41 @@ def small_networks() -> list[str]:
     return rows
 
 
-def convolutional_network() -> list[str]:
-    """Rows of the table of the published Fashion-MNIST network."""
+def multiply_adds(shape: tuple[int, int, int], channels: tuple[int, ...], seen_only: bool) -> int:
+    """Multiply-adds of an image: of all outputs of all convolutions, or of those that the logits depend on."""
+    (height, width, inputs), sizes = shape, []
+    for outputs in channels:
+        sizes.append((height - 2, width - 2, 9 * inputs * outputs))
+        height, width, inputs = (height - 2) // 2, (width - 2) // 2, outputs
+    total = height * width * inputs * 10
+    for rows, columns, each in reversed(sizes):
+        height, width = 2 * height, 2 * width  # what pooling keeps
+        total += each * (height * width if seen_only else rows * columns)
+        height, width = height + 2, width + 2
+    return total
+
+
+def convolutional_networks() -> list[str]:
+    """Rows of the table of the published convolutional networks."""
     rng = np.random.default_rng(0)
-    x = rng.random((4096, 28, 28, 1), np.float32)
-    y = np.eye(10, dtype=np.float32)[rng.integers(0, 10, 4096)]
-    task = mgd.datasets.from_arrays(x, y)
-    multiply_adds = 26**2 * 9 * 16 + 11**2 * 9 * 16 * 32 + 3**2 * 9 * 32 * 32 + 320
     rows = []
-    for batch in (1, 100, 1000):
-        engine = Measured(mgd.chips.cnn((28, 28, 1), (16, 32, 32)), mgd.discrete(optimizer=optax.sgd(1e-6)), batch)
-        steps = max(5, 4000 // batch)
-        run = engine_seconds(engine, task, 1, steps)
-        pairs = [(run() / steps, 2 * batch * multiply_adds / sgemm_rate()) for _ in range(ROUNDS)]
-        ratio = statistics.median(a / b for a, b in pairs)
-        step = statistics.median(a for a, _ in pairs) * 1e3
-        limit = ("3×", "yes" if ratio <= 3 else "**no**") if batch == 1000 else ("", "")
-        rows.append(f"| {batch:,} | {step:.3g} ms | {ratio:.1f}× | {limit[0]} | {limit[1]} |")
-        print(rows[-1], flush=True)
+    for name, shape, channels in CONVOLUTIONAL:
+        x = rng.random((4096, *shape), np.float32)
+        y = np.eye(10, dtype=np.float32)[rng.integers(0, 10, 4096)]
+        task = mgd.datasets.from_arrays(x, y)
+        share = multiply_adds(shape, channels, True) / multiply_adds(shape, channels, False)
+        for batch in (1, 100, 1000):
+            engine = Measured(mgd.chips.cnn(shape, channels), mgd.discrete(optimizer=optax.sgd(1e-6)), batch)
+            steps = max(5, 4000 // batch)
+            run = engine_seconds(engine, task, 1, steps)
+            work = 2 * batch * multiply_adds(shape, channels, False)
+            pairs = [(run() / steps, work / sgemm_rate()) for _ in range(ROUNDS)]
+            ratio = statistics.median(a / b for a, b in pairs)
+            step = statistics.median(a for a, _ in pairs) * 1e3
+            limit = ("2×", "yes" if ratio <= 2 else "**no**") if batch == 1000 else ("", "")
+            ratios = f"{ratio:.1f}× | {ratio / share:.1f}×"
+            rows.append(f"| {name} | {batch:,} | {step:.3g} ms | {ratios} | {limit[0]} | {limit[1]} |")
+            print(rows[-1], flush=True)
     return rows
 
 
@@ -138,7 +156,7 @@ def use_memory(what: str, steps: int) -> None:
 
 def page() -> str:
     """The whole page."""
-    small, held, large = small_networks(), holds(), convolutional_network()
+    small, held, large = small_networks(), holds(), convolutional_networks()
     short, long = peak_megabytes("small", 100_000), peak_megabytes("small", 2_000_000)
     huge = peak_megabytes("large", 20)
     cpu = next((s.split(":")[1].strip() for s in _lines("/proc/cpuinfo") if s.startswith("model name")), "unknown")
@@ -165,13 +183,14 @@ One chip, sample and parameters held for 100 timesteps; against the same one by 
 |---|---|---|
 {chr(10).join(held)}
 
-## Fashion-MNIST network (14,378 parameters), measured engine
+## Convolutional networks, measured engine
 
-One step is two measurements (C and C₀) of a batch. The ratio is to the time that the multiply-adds of its
-convolutions and dense layer take at the rate of a 2048 × 2048 single-precision matrix product, timed beside it.
+The published networks (14,378 and 26,154 parameters). One step is two measurements (C and C₀) of a batch. The ratio is
+to the time that the multiply-adds of all outputs of its convolutions and dense layer take at the rate of a 2048 × 2048
+single-precision matrix product, timed beside it; the second is to those alone that the logits depend on.
 
-| batch | a step | against the matrix product | allowed | reached |
-|---|---|---|---|---|
+| network | batch | a step | against the matrix product | against what is seen | allowed (of the first) | reached |
+|---|---|---|---|---|---|---|
 {chr(10).join(large)}
 
 ## Memory

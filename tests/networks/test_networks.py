@@ -113,6 +113,40 @@ def test_large_batches_are_the_same_in_parts(inputs, batch):
         assert ours._cache_size() == 1
 
 
+def naive_network(network, x):
+    for layer in network.convolutions:
+        x = naive_pool(layer, x)
+    return network.dense(x.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen", "batch"),
+    [
+        ((28, 28, 1), (22, 22), 104),
+        ((32, 32, 3), (30, 30), 3),
+        ((22, 29, 1), (22, 22), 53),
+        ((10, 13, 5), (10, 10), 210),
+    ],
+)
+def test_a_network_is_its_layers_whatever_is_dropped_and_in_parts(shape, seen, batch):
+    channels = (2, 3, 4)[: 2 if shape[0] == 10 else 3]
+    network = cnn(shape, channels, 3, key=KEY)
+    of = lambda call: jax.jit(jax.value_and_grad(lambda n, x: jnp.sum(call(n, x) ** 2), argnums=(0, 1)))
+    with jax.enable_x64(True):
+        network = jax.tree.map(lambda v: jnp.asarray(np.asarray(v, np.float64)), network)
+        x = jax.random.normal(KEY, (batch, *shape), np.float64)
+        ours, naive = (of(call)(network, x) for call in (lambda n, x: n(x), naive_network))
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(naive), strict=True):
+        assert a.dtype == np.float64
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11 * float(np.abs(b).max()))
+    height, width = seen
+    slope = np.array(ours[1][1])
+    assert slope[:, height - 1].any()
+    assert slope[:, :, width - 1].any()
+    slope[:, :height, :width] = 0
+    assert not slope.any()
+
+
 @pytest.mark.parametrize("inputs", [1, 6])
 def test_the_derivative_follows_the_first_of_equal_outputs(inputs):
     layer = ConvPool(jnp.zeros((3, 3, inputs, 1)).at[1, 1].set(1.0), jnp.ones(1))

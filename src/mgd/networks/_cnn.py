@@ -1,7 +1,9 @@
 """Convolutional networks of 3 × 3 convolutions, each with ReLU and 2 × 2 max-pooling."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -14,8 +16,8 @@ from ._mlp import Dense
 from ._neurons import Neurons
 
 _FEW_CHANNELS = 4
-# Images that are worked on together: more no longer stay in cache. A gradient stores more than a forward pass.
-_FORWARD_CHUNK, _GRADIENT_CHUNK = 100, 50
+# Images that are worked on together, through all layers: what more of them leave in between is not in cache.
+_CHUNK = 50
 _PLACES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
@@ -31,109 +33,139 @@ class ConvPool(eqx.Module):
     neurons: Neurons | None = None
 
     def __call__(self, x: Float[Array, "batch height width inputs"]) -> Float[Array, "batch h w outputs"]:
-        # ReLU and adding a bias both keep order, so they may follow the maximum.
-        a = _convolve_and_pool(x, self.weight) + self.bias[None, None, None]
-        return jax.nn.relu(a) if self.neurons is None else self.neurons(jax.nn.relu, a)
+        # ReLU keeps order, so it may follow the maximum.
+        if self.neurons is None:
+            return _convolve_and_pool(0.0, x, self.weight, self.bias)
+        return self.neurons(jax.nn.relu, _convolve_and_pool(-math.inf, x, self.weight, self.bias))
 
 
-@jax.custom_vjp
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _convolve_and_pool(
-    x: Float[Array, "batch height width inputs"], weight: Float[Array, "3 3 inputs outputs"]
+    least: float,
+    x: Float[Array, "batch height width inputs"],
+    weight: Float[Array, "3 3 inputs outputs"],
+    bias: Float[Array, " outputs"],
 ) -> Float[Array, "batch h w outputs"]:
-    """3 × 3 convolution and 2 × 2 max-pooling. Its derivative, in reverse only, is by the rule below."""
-    return _by_chunks(lambda x: _largest_and_place(x, weight)[0], _FORWARD_CHUNK, x)
+    """3 × 3 convolution, bias and 2 × 2 max-pooling, or `least` where that is more (0 is a ReLU).
+
+    Its derivative, in reverse only, is by the rule below.
+    """
+    return _largest(_outputs(x, weight, bias), least)
 
 
-def _forward(x, weight):
-    largest, place = _by_chunks(lambda x: _largest_and_place(x, weight.value), _GRADIENT_CHUNK, x.value)
-    # A slope that is not asked for, such as that of an image, is not worked out.
-    asked = (() if x.perturbed else None, () if weight.perturbed else None)
-    return largest, (x.value, weight.value, place, asked)
+def _forward(least, x, weight, bias):
+    y = _outputs(x.value, weight.value, bias.value)
+    largest = _largest(y, least)
+    of_x = () if x.perturbed else None  # a slope that is not asked for, as that of an image, is not worked out
+    return largest, (x.value, weight.value, _place(y, largest, least), of_x)
 
 
-def _backward(kept, slope):
-    x, weight, place, (of_x, of_weight) = kept
-
-    def slopes(x, place, slope):
-        at_places = jnp.concatenate([jnp.where(place == float(k), slope, 0) for k in range(4)], axis=-1)
-        return (
-            None if of_x is None else _input_slope(x.shape, weight, at_places),
-            None if of_weight is None else _weight_slope(x, weight.shape, at_places)[None],
-        )
-
-    x_slope, weight_slopes = _by_chunks(slopes, _GRADIENT_CHUNK, x, place, slope)
-    return x_slope, None if weight_slopes is None else weight_slopes.sum(0)
+def _backward(least, kept, slope):
+    x, weight, place, of_x = kept
+    weight_slope, bias_slope = _parameter_slopes(x, weight.shape, place, slope)
+    return None if of_x is None else _input_slope(x.shape, weight, place, slope), weight_slope, bias_slope
 
 
 _convolve_and_pool.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-def _by_chunks(of, most, *arrays):
-    """`of` these arrays, whose first axes are the batch, by equal parts of no more than `most` where there are such."""
-    batch = len(arrays[0])
-    size = max(n for n in range(1, min(batch, most) + 1) if batch % n == 0)
-    if batch <= most or size < most // 4:
-        return of(*arrays)
-    parts = lax.map(lambda part: of(*part), [a.reshape(-1, size, *a.shape[1:]) for a in arrays])
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), parts)
+def _by_chunks(of, x):
+    """`of` a batch, by equal parts of no more than `_CHUNK` where there are such."""
+    batch = len(x)
+    size = max(n for n in range(1, min(batch, _CHUNK) + 1) if batch % n == 0)
+    if batch <= _CHUNK or size < _CHUNK // 4:
+        return of(x)
+    parts = lax.map(of, x.reshape(-1, size, *x.shape[1:]))
+    return parts.reshape(batch, *parts.shape[2:])
 
 
-def _largest_and_place(x, weight):
-    """The largest output of each pooling window, and at which of the four places it is first.
+def _outputs(x, weight, bias):
+    """The outputs that pooling sees: row by row (batch, 2 height, 2 width, outputs), or window by window.
 
-    With few input channels a convolution does little arithmetic per byte it moves; there, one matrix product from
-    the 4 × 4 pixels that a window sees is faster, though 7 of 16 of its multiply-adds are with zeros. A reduction
-    of windows is computed once, where XLA would compute a chain of maxima again in each of its uses.
+    With few input channels a convolution does little arithmetic per byte it moves; there, one of the 4 × 4 pixels
+    that a window sees, to its outputs at all four places (batch, height, width, 4, outputs), is faster, though 7
+    of 16 of its multiply-adds are with zeros.
     """
     batch, height, width = x.shape[0], (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
     if x.shape[-1] < _FEW_CHANNELS:
-        y = (_patches(x) @ _matrix(weight)).reshape(batch, height, width, 4, -1)
-        places, window = [y[..., k, :] for k in range(4)], (1, 1, 1, 4, 1)
+        y = _convolve(x, _kernel_of_windows(weight), 2).reshape(batch, height, width, 4, -1)
     else:
-        x = x[:, : 2 * height + 2, : 2 * width + 2]
-        y = lax.conv_general_dilated(x, weight, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        places, window = [y[:, i::2, j::2] for i, j in _PLACES], (1, 2, 2, 1)
-    largest = lax.reduce_window(y, -jnp.inf, lax.max, window, window, "VALID").reshape(batch, height, width, -1)
-    place = jnp.full_like(largest, 3)  # a number like the outputs: from bytes XLA makes slower code
-    for k in (2, 1, 0):
+        y = _convolve(x[:, : 2 * height + 2, : 2 * width + 2], weight, 1)
+    return y + bias.reshape(*[1] * (y.ndim - 1), -1)
+
+
+def _largest(y, least):
+    """The largest output of each window: computed once, where XLA would a chain of maxima again in each of its uses."""
+    window = (1, 2, 2, 1) if y.ndim == 4 else (1, 1, 1, 4, 1)
+    largest = lax.reduce_window(y, least, lax.max, window, window, "VALID")
+    return largest if y.ndim == 4 else largest[..., 0, :]
+
+
+def _place(y, largest, least):
+    """At which of the four places the largest output is first; 4 where it is not above `least`."""
+    places = [y[:, i::2, j::2] for i, j in _PLACES] if y.ndim == 4 else [y[..., k, :] for k in range(4)]
+    place = jnp.full_like(largest, 4)  # a number like the outputs: from bytes XLA makes slower code
+    for k in (3, 2, 1, 0):
         place = jnp.where(places[k] == largest, float(k), place)
-    return largest, place
+    return jnp.where(largest > least, place, 4)
 
 
-def _patches(x):
-    """A row for each pooling window, of the 4 × 4 pixels that it sees."""
-    height, width = (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
-    pixels = [x[:, i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2] for i in range(4) for j in range(4)]
-    return jnp.concatenate(pixels, axis=-1).reshape(-1, 16 * x.shape[-1])
+def _convolve(x, kernel, stride):
+    numbers = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=numbers)
 
 
-def _matrix(weight):
+def _kernel_of_windows(weight):
     """From 4 × 4 pixels to the outputs at four places, place by place."""
     kernels = [jnp.pad(weight, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i, j in _PLACES]
-    return jnp.stack(kernels, axis=3).reshape(16 * weight.shape[2], 4 * weight.shape[3])
+    return jnp.concatenate(kernels, axis=3)
 
 
-def _in_rows(slopes):
-    """From place by place to row by row of the outputs that pooling keeps."""
-    batch, height, width, _ = slopes.shape
-    by_place = slopes.reshape(batch, height, width, 2, 2, -1)
-    return by_place.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, -1)
+def _in_rows(place, slope):
+    """The slopes of the outputs that pooling sees, row by row: (batch, 2 height, 2 width, outputs)."""
+    batch, height, width, outputs = slope.shape
+    here = jnp.arange(4, dtype=place.dtype).reshape(1, 1, 2, 1, 2, 1)
+    rows = jnp.where(place[:, :, None, :, None] == here, slope[:, :, None, :, None], 0)
+    return rows.reshape(batch, 2 * height, 2 * width, outputs)
 
 
-def _weight_slope(x, shape, slopes):
+def _parameter_slopes(x, shape, place, slope):
+    """Of the kernel and of the bias."""
+    if shape[2] < _FEW_CHANNELS:
+        return _parameter_slopes_by_places(x, shape, place, slope)
     inputs, outputs = shape[2:]
-    if inputs < _FEW_CHANNELS:
-        product = (_patches(x).T @ slopes.reshape(-1, 4 * outputs)).reshape(4, 4, inputs, 4, outputs)
-        return sum(product[i : i + 3, j : j + 3, :, k] for k, (i, j) in enumerate(_PLACES))
-    slopes = _in_rows(slopes)
+    slopes = _in_rows(place, slope)
     height, width = slopes.shape[1:3]
     pixels = [x[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
     patches = jnp.concatenate(pixels, axis=-1).reshape(-1, 9 * inputs)
-    return (slopes.reshape(-1, outputs).T @ patches).reshape(outputs, 3, 3, inputs).transpose(1, 2, 3, 0)
+    kernel = (slopes.reshape(-1, outputs).T @ patches).reshape(outputs, 3, 3, inputs).transpose(1, 2, 3, 0)
+    return kernel, slopes.sum((0, 1, 2))
 
 
-def _input_slope(shape, weight, slopes):
-    slopes = _in_rows(slopes)
+def _parameter_slopes_by_places(x, shape, place, slope):
+    """The same with one row for each of the 4 × 4 pixels of all windows, and one of ones for the bias.
+
+    A product for each place: slopes at all four in one array would be made with the place looked for four times.
+    """
+    inputs, outputs = shape[2:]
+    height, width = place.shape[1:3]
+    pixels = [
+        x[:, i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2, c]
+        for i in range(4)
+        for j in range(4)
+        for c in range(inputs)
+    ]
+    patches = jnp.stack([*pixels, jnp.ones_like(pixels[0])]).reshape(16 * inputs + 1, -1)
+    products = [patches @ jnp.where(place == float(k), slope, 0).reshape(-1, outputs) for k in range(4)]
+    kernels = [
+        product[:-1].reshape(4, 4, inputs, outputs)[i : i + 3, j : j + 3]
+        for product, (i, j) in zip(products, _PLACES, strict=True)
+    ]
+    return sum(kernels), sum(product[-1] for product in products)
+
+
+def _input_slope(shape, weight, place, slope):
+    slopes = _in_rows(place, slope)
     batch, height, width, outputs = slopes.shape
     seen = (slopes.reshape(-1, outputs) @ weight.reshape(-1, outputs).T).reshape(batch, height, width, 3, 3, -1)
     below, right = shape[1] - height, shape[2] - width
@@ -144,6 +176,11 @@ def _input_slope(shape, weight, slopes):
     )
 
 
+def _seen(size, layers):
+    """Of that many rows of an image, how many so many layers see: pooling drops the odd last ones."""
+    return 2 * _seen((size - 2) // 2, layers - 1) + 2 if layers else size
+
+
 class CNN(eqx.Module):
     """Convolution and pooling layers, then one dense layer that gives logits."""
 
@@ -151,6 +188,10 @@ class CNN(eqx.Module):
     dense: Dense
 
     def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch outputs"]:
+        height, width = (_seen(size, len(self.convolutions)) for size in x.shape[1:3])
+        return _by_chunks(self._logits, x[:, :height, :width])
+
+    def _logits(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch outputs"]:
         for layer in self.convolutions:
             x = layer(x)
         return self.dense(x.reshape(x.shape[0], -1))
