@@ -1,4 +1,5 @@
-"""Time of a gradient against that of a forward pass, for the published convolutional networks, as ratios in one run.
+"""Time of a gradient against that of a forward pass, for the published convolutional networks, as ratios in one run:
+of ours, and of the same network in the obvious operations (naive), against both of which the gradient is told.
 
 `python benchmarks/gradients.py` prints a markdown table. Everything is timed in turn, and medians are given of times
 and of ratios. It runs inside a compiled loop whose parameters and images change, as in training: outside of one, fresh
@@ -114,16 +115,22 @@ def rows(name: str, shape: tuple[int, ...], channels: tuple[int, ...]) -> list[s
             assert ours.dtype == np.float64
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max())
 
-        timers = [timer(step, theta, xs, targets) for step in (forward(cost), descend(cost), descend(naive_cost))]
+        steps = forward(cost), descend(cost), forward(naive_cost), descend(naive_cost)
+        timers = [timer(step, theta, xs, targets) for step in steps]
         taken = [tuple(run() for run in timers) for _ in range(ROUNDS)]
-        f, g, _ = (1e3 * statistics.median(column) for column in zip(*taken, strict=True))
-        ratio, slow = (statistics.median(t[k] / t[0] for t in taken) for k in (1, 2))
-        table.append(f"| {name} | {batch:,} | {f:.3g} ms | {g:.3g} ms | {ratio:.1f}× | {slow:.1f}× |")
+        f, g, naive_f, _ = (1e3 * statistics.median(column) for column in zip(*taken, strict=True))
+        ratio = statistics.median(t[1] / t[0] for t in taken)
+        of_naive, slow = (statistics.median(t[k] / t[2] for t in taken) for k in (1, 3))
+        table.append(
+            f"| {name} | {batch:,} | {f:.3g} ms | {naive_f:.3g} ms | {g:.3g} ms | {ratio:.1f}× | {of_naive:.1f}× | "
+            f"{slow:.1f}× |"
+        )
     return table
 
 
 if __name__ == "__main__":
-    print("| network | batch | forward | value and gradient | ratio | ratio of the naive gradient |")
-    print("|---|---|---|---|---|---|")
+    columns = "network", "batch", "forward", "naive", "value and gradient", "of forward", "of naive", "naive, of naive"
+    print(f"| {' | '.join(columns)} |
+|{'---|' * len(columns)}")
     for network in NETWORKS:
         print("\n".join(rows(*network)), flush=True)
