@@ -130,7 +130,6 @@ def rows(name: str, shape: tuple[int, ...], channels: tuple[int, ...]) -> list[s
 
 if __name__ == "__main__":
     columns = "network", "batch", "forward", "naive", "value and gradient", "of forward", "of naive", "naive, of naive"
-    print(f"| {' | '.join(columns)} |
-|{'---|' * len(columns)}")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for network in NETWORKS:
         print("\n".join(rows(*network)), flush=True)
