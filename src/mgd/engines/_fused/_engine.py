@@ -23,6 +23,8 @@ from ._groups import Replicas
 from ._plan import Uncovered, plan
 from ._settings import Tables
 
+# Places of samples are signed 32-bit numbers.
+_MOST_NUMBERS = 2**31
 _KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 
 
@@ -111,6 +113,11 @@ class Fused:
         """What all groups share, made once for the same samples."""
         if self._tables is None or self._tables[0] is not data:
             x, y = (np.asarray(a, np.float32) for a in data.show(jnp.arange(len(data.y))))
+            if max(x.size, y.size) >= _MOST_NUMBERS:
+                raise Uncovered(
+                    f"the fused engine does not cover {len(data.y):,} samples of shape {data.x.shape[1:]}, which are "
+                    f"{x.size:,} numbers and must be fewer than 2**31: use the measured engine"
+                )
             masks = jump = np.zeros(1, np.uint32)
             if isinstance(self.algorithm.perturbation, LFSR):
                 masks, jump = self.algorithm.perturbation.circuit(self._plan.n_params)

@@ -1,7 +1,7 @@
 """The loop over timesteps of one group of chips; `_compiled` compiles it."""
 
 from ._forward import general, pair, single
-from ._lanes import any_of, floats, gather, load, select, size_of, store, words
+from ._lanes import BLOCK, any_of, floats, gather, gather_block, load, select, size_of, store, words
 from ._math import inlined
 from ._perturb import perturb, prepare_codes
 from ._random import normal, part, permute, rotation, row_under
@@ -33,8 +33,13 @@ def _present(network, signals, group, tables, epoch, start):
             a, b, turn = load(group.epoch, 0), load(group.epoch, 1), load(group.epoch, 2)
             split = signals.samples_split
             row = permute(start, a, b, turn, signals.n_samples, split[0], split[1])
-        for k in range(n_inputs):
-            store(group.x, sample * n_inputs + k, gather(tables.x, row * n_inputs + k))
+        first, k = row * n_inputs, 0
+        while k + BLOCK <= n_inputs:
+            gather_block(tables.x, first + k, group.x, sample * n_inputs + k)
+            k += BLOCK
+        while k < n_inputs:
+            store(group.x, sample * n_inputs + k, gather(tables.x, first + k))
+            k += 1
         for k in range(n_outputs):
             store(group.target, sample * n_outputs + k, gather(tables.y, row * n_outputs + k))
         start += 1

@@ -22,6 +22,8 @@ from numba.extending import (
 )
 
 LANES = 32
+# Elements of each lane that `gather_block` takes at a time: those of a register.
+BLOCK = 16
 # What an optimiser may do to sums and products: contract them, and nothing else.
 _MAY = ("contract", "nsz")
 
@@ -166,7 +168,7 @@ def gather(typingctx, array, index):
 
     def codegen(context, builder, sig, args):
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        wide = builder.zext(args[1], ir.VectorType(ir.IntType(64), LANES))
+        wide = builder.sext(args[1], ir.VectorType(ir.IntType(64), LANES))
         pointers = builder.gep(data, [wide], source_etype=ir.FloatType())
         pointers.type = ir.VectorType(data.type, LANES)
         everywhere = ir.Constant(_vector(TRUTHS), [1] * LANES)
@@ -181,6 +183,48 @@ def gather(typingctx, array, index):
         )
 
     return FLOATS(array, WORDS), codegen
+
+
+@_emitted
+def gather_block(typingctx, array, index, out, row):
+    """Row r + k of `out` is what `gather` gives for index + k, for `BLOCK` numbers k: by transposing blocks of rows.
+
+    A gather takes about a cycle an element; this takes a third, where each lane's elements lie one after the other.
+    """
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        target = _row(context, builder, types.none(sig.args[2], types.intp), args[2:], FLOATS)
+        block = ir.VectorType(ir.FloatType(), BLOCK)
+        first = builder.bitcast(target, ir.FloatType().as_pointer())
+        for start in range(0, LANES, BLOCK):
+            rows = []
+            for lane in range(start, start + BLOCK):
+                at = builder.extract_element(args[1], ir.Constant(ir.IntType(32), lane))
+                place = builder.gep(data, [builder.zext(at, ir.IntType(64))])
+                rows.append(builder.load(builder.bitcast(place, block.as_pointer()), align=4))
+            for k, column in enumerate(_transposed(builder, rows)):
+                place = builder.gep(first, [ir.Constant(ir.IntType(64), k * LANES + start)])
+                builder.store(column, builder.bitcast(place, block.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, WORDS, out, types.intp), codegen
+
+
+def _transposed(builder: Any, rows: list) -> list:
+    """The columns of a square of vectors: its quarters change places, then theirs, and so on."""
+    n, size = len(rows), len(rows) // 2
+    while size:
+        for i in (i for i in range(n) if not i & size):
+            upper, lower = rows[i], rows[i + size]
+            left = [c if not c & size else n + c - size for c in range(n)]
+            right = [c + size if not c & size else n + c for c in range(n)]
+            rows[i], rows[i + size] = (
+                builder.shuffle_vector(upper, lower, ir.Constant(ir.VectorType(ir.IntType(32), n), mask))
+                for mask in (left, right)
+            )
+        size //= 2
+    return rows
 
 
 def _unary(name: str, kind: Lanes, result: Lanes, emit: Callable, doc: str) -> Callable:
