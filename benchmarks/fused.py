@@ -80,7 +80,7 @@ def against_yardstick() -> list[str]:
                 f"| {'-'.join(map(str, sizes))} | {name} | {step:.3g} ns | {ratios[1]:.2f}× | {ratios[every]:.2f}× | "
                 f"{allowed}× | {reached} |"
             )
-            print(rows[-1], flush=True)
+            print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
@@ -101,7 +101,7 @@ def against_measured() -> list[str]:
         ratio = statistics.median(a / b for a, b in pairs)
         step = statistics.median(b for _, b in pairs) / steps / replicas * 1e9
         rows.append(f"| {'-'.join(map(str, sizes))} | {replicas:,} | {step:.3g} ns | {ratio:.1f}× |")
-        print(rows[-1], flush=True)
+        print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
@@ -135,7 +135,7 @@ def growth() -> list[str]:
             for tau in ("tau_p", "tau_x", "tau_theta")
         ),
     ]
-    print("\n".join(rows), flush=True)
+    print("\n".join(rows), file=sys.stderr, flush=True)
     return rows
 
 
@@ -157,7 +157,7 @@ def starting() -> list[str]:
             )
             ready, first = map(float, printed.stdout.split())
             rows.append(f"| {name} | {ready:.1f} s | {first:.1f} s |")
-            print(rows[-1], flush=True)
+            print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 

@@ -1,17 +1,15 @@
-"""Speed and memory of the measured engine, as ratios in one run: `make bench`, which writes docs/benchmarks.md.
+"""Speed and memory of the measured engine, as ratios in one run; a section of docs/benchmarks.md.
 
 Every pair is timed in turn, A B A B, and the median of the ratios is given: the machine's speed drifts.
 """
 
 import json
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +20,6 @@ import mgd
 from mgd.engines import Data, Measured
 from yardsticks import build_roofline, numpy_loop, roofline_seconds, sgemm_rate
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 ROUNDS = 7
 # Network, replicas, steps, and the ratio that must not be exceeded: the page says whether it is.
 CONVOLUTIONAL = (("Fashion-MNIST", (28, 28, 1), (16, 32, 32)), ("CIFAR-10", (32, 32, 3), (16, 32, 64)))
@@ -72,7 +69,7 @@ def small_networks() -> list[str]:
             f"| {name} | {replicas:,} | {step:,.0f} ns | {ratio:.1f}× the yardstick's time for {against} | "
             f"{allowed}× | {'yes' if ratio <= allowed else '**no**'} | {loop:,.0f}× faster |"
         )
-        print(rows[-1], flush=True)
+        print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
@@ -110,7 +107,7 @@ def convolutional_networks() -> list[str]:
             limit = ("2×", "yes" if ratio <= 2 else "**no**") if batch == 1000 else ("", "")
             ratios = f"{ratio:.1f}× | {ratio / share:.1f}×"
             rows.append(f"| {name} | {batch:,} | {step:.3g} ms | {ratios} | {limit[0]} | {limit[1]} |")
-            print(rows[-1], flush=True)
+            print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
@@ -127,46 +124,30 @@ def holds() -> list[str]:
         ratio = statistics.median(a / b for a, b in pairs)
         step = statistics.median(b for _, b in pairs) / steps * 1e9
         rows.append(f"| {'-'.join(map(str, sizes))} | {step:,.0f} ns | {ratio:.1f}× |")
-        print(rows[-1], flush=True)
+        print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
-def peak_megabytes(what: str, steps: int) -> float:
-    """Peak memory of this script's `what` in a process of its own."""
-    command = [sys.executable, __file__, what, str(steps)]
+def peak_megabytes(steps: int) -> float:
+    """Peak memory of `use_memory` in a process of its own."""
+    command = [sys.executable, __file__, str(steps)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["megabytes"]
 
 
-def use_memory(what: str, steps: int) -> None:
+def use_memory(steps: int) -> None:
     """Trains and prints the peak resident memory."""
-    if what == "large":
-        rng = np.random.default_rng(0)
-        task = mgd.datasets.from_arrays(
-            rng.random((64, 784), np.float32), np.eye(10, dtype=np.float32)[rng.integers(0, 10, 64)]
-        )
-        chip = mgd.chips.mlp((784, 5000, 4200, 10), init="glorot")
-        result = mgd.train(chip, task, mgd.discrete(), n_steps=steps, key=jax.random.key(0))
-    else:
-        task, chip = mgd.datasets.parity(2), mgd.chips.mlp((2, 2, 1))
-        result = mgd.train(chip, task, mgd.discrete(), n_steps=steps, n_replicas=64, key=jax.random.key(0))
+    task, chip = mgd.datasets.parity(2), mgd.chips.mlp((2, 2, 1))
+    result = mgd.train(chip, task, mgd.discrete(), n_steps=steps, n_replicas=64, key=jax.random.key(0))
     assert bool(jnp.isfinite(result.cost).all())
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"megabytes": megabytes, "n_params": chip.n_params}))
 
 
-def page() -> str:
-    """The whole page."""
+def section() -> str:
+    """The section of docs/benchmarks.md."""
     small, held, large = small_networks(), holds(), convolutional_networks()
-    short, long = peak_megabytes("small", 100_000), peak_megabytes("small", 2_000_000)
-    huge = peak_megabytes("large", 20)
-    cpu = next((s.split(":")[1].strip() for s in _lines("/proc/cpuinfo") if s.startswith("model name")), "unknown")
-    return f"""# Benchmarks
-
-Written by `make bench`. {cpu}, {len(jax.devices())} device, {_cores()} cores; Python {platform.python_version()},
-JAX {jax.__version__}, NumPy {np.__version__}; {time.strftime("%Y-%m-%d")}. Ratios are medians of {ROUNDS} pairs timed
-in turn. The machine is shared, so times are only for orientation.
-
-## Small networks, measured engine
+    short, long = peak_megabytes(100_000), peak_megabytes(2_000_000)
+    return f"""## Small networks, measured engine
 
 Discrete, signs, all τ = 1, re-measured baseline, plain gradient descent. The yardstick is `benchmarks/roofline.c`,
 hand-vectorised C that does only this; the NumPy loop is `numpy_loop` in `benchmarks/yardsticks.py`.
@@ -199,26 +180,11 @@ single-precision matrix product, timed beside it; the second is to those alone t
 |---|---|
 | XOR, 64 replicas, 100,000 steps | {short:.0f} MB |
 | the same, 2,000,000 steps | {long:.0f} MB |
-| 784-5000-4200-10 (24,971,210 parameters), 20 steps | {huge:.0f} MB (allowed: 1,074 MB) |
 """
 
 
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0))
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
-
-
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        use_memory(sys.argv[1], int(sys.argv[2]))
+    if len(sys.argv) == 2:
+        use_memory(int(sys.argv[1]))
     else:
-        PAGE.write_text(page())
-        print(f"written: {PAGE}")
+        print(section())
