@@ -1,0 +1,152 @@
+"""Loops of one problem side by side: each must bring its cost down, and the best of a kind is timed in turn with ours."""
+
+import os
+import statistics
+import time
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import mgd
+from mgd.engines import Data, Fused, Measured, Sampled
+from peer_loops import IMAGE_LAYOUTS, LAYOUTS, NumpyLoop, Problem, TorchLoop
+
+ROUNDS, SECONDS = 5, 0.15
+# How far a loop's cost must fall, against the fall in the measured engine after as many timesteps.
+LEAST, MOST = 0.5, 2.0
+
+
+class Ours:
+    """One of our engines, as a loop like the others."""
+
+    def __init__(self, engine: Measured | Fused | Sampled, task: mgd.datasets.Task, replicas: int):
+        self.name = f"our {engine.name} engine"
+        self.engine, self.data = engine, Data.of(task.train)
+        self.progress = engine.init(replicas, key=jax.random.key(0))
+
+    def run(self, steps: int) -> None:
+        """Makes timesteps."""
+        self.progress = self.engine.advance(self.data, self.progress, steps)
+        jax.block_until_ready(self.progress.state.theta)
+
+    def parameters(self) -> np.ndarray:
+        """θ `[replicas, P]`."""
+        return np.array(self.progress.state.theta)
+
+    def cost(self, theta: np.ndarray) -> float:
+        """The mean over replicas and samples, with any loop's parameters."""
+        there = eqx.tree_at(lambda progress: progress.state.theta, self.progress, jnp.array(theta))
+        return float(jnp.mean(self.engine.evaluate(there, self.data)[1]))
+
+
+Loop = Ours | NumpyLoop | TorchLoop
+
+
+def check(reference: Ours, at_start: float, fallen: float, loop: Loop) -> float:
+    """The cost that a loop has reached.
+
+    Raises:
+        SystemExit: if it has not fallen about as far as in our measured engine.
+    """
+    cost = reference.cost(loop.parameters())
+    if not np.isfinite(cost) or not 0 < LEAST * fallen <= at_start - cost <= MOST * fallen:
+        raise SystemExit(
+            f"{loop.name}: the cost went from {at_start:.4g} to {cost:.4g}. It must fall by {LEAST:g} to {MOST:g} times "
+            f"{fallen:.3g}, the fall in our measured engine after as many timesteps: a fast wrong answer"
+        )
+    return cost
+
+
+def seconds_of(loop: Loop, steps: int) -> float:
+    """A timestep's, by the clock."""
+    started = time.perf_counter()
+    loop.run(steps)
+    return (time.perf_counter() - started) / steps
+
+
+def steps_for(loop: Loop) -> int:
+    """Timesteps that take about as long as a timing should."""
+    few = 4
+    while (once := seconds_of(loop, few) * few) < SECONDS / 3:
+        few *= 4
+    return max(1, round(few * SECONDS / once / 4)) * 4
+
+
+def best(loops: Sequence[Loop]) -> Loop:
+    """The fastest of some loops: by the least of three timings, since the others were disturbed."""
+    if len(loops) == 1:
+        return loops[0]
+    steps = [steps_for(loop) for loop in loops]
+    least = [min(seconds_of(loop, n) for _ in range(3)) for loop, n in zip(loops, steps, strict=True)]
+    return loops[least.index(min(least))]
+
+
+def in_turn(loops: Sequence[Loop]) -> list[tuple[float, float]]:
+    """Of each loop the median time of a timestep, and the median of its ratio to the first's in the same turn."""
+    steps = [steps_for(loop) for loop in loops]
+    turns = [[seconds_of(loop, n) for loop, n in zip(loops, steps, strict=True)] for _ in range(ROUNDS)]
+    return [
+        (statistics.median(t[k] for t in turns), statistics.median(t[k] / t[0] for t in turns))
+        for k in range(len(loops))
+    ]
+
+
+def compiled_loop(problem: Problem, threads: int) -> TorchLoop | str:
+    """The loop that gains most from a compiler, or why it could not be compiled."""
+    layout = "replicas last, multiply and sum" if problem.sizes else "channels last"
+    try:
+        loop = TorchLoop(problem, layout, True, threads)
+        loop.run(1)
+    except Exception as error:  # a compiler raises what it likes
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:150]}"
+    return loop
+
+
+def compared(
+    title: str, problem: Problem, ours: Sequence[Ours], steps: int, with_torch: bool
+) -> tuple[list[str], dict[str, float]]:
+    """Rows of one network, our measured engine first; and the seconds of a timestep by kind of loop."""
+    reference, at_start = ours[0], ours[0].cost(problem.theta)
+    reference.run(steps)
+    fallen = at_start - reference.cost(reference.parameters())
+    chosen: dict[str, Loop] = {}
+    reached: dict[str, float] = {}
+
+    def enter(kind: str, loops: Sequence[Loop]) -> Loop:
+        """Checks all loops of a kind, and chooses one."""
+        costs = []
+        for loop in loops:
+            if loop is not reference:
+                loop.run(steps)
+            costs.append(check(reference, at_start, fallen, loop))
+        chosen[kind] = best(loops)
+        reached[kind] = costs[list(loops).index(chosen[kind])]
+        return chosen[kind]
+
+    table = []
+    for loop in ours:
+        enter(loop.name, [loop])
+    if problem.sizes:
+        enter("NumPy", [NumpyLoop(problem, last) for last in (False, True)])
+    if with_torch:
+        cores, layouts = len(os.sched_getaffinity(0)), LAYOUTS if problem.sizes else IMAGE_LAYOUTS
+        threads = sorted({1, cores})
+        eager = enter("PyTorch, eager", [TorchLoop(problem, name, False, t) for name in layouts for t in threads])
+        loop = compiled_loop(problem, eager.threads if isinstance(eager, TorchLoop) else cores)
+        if isinstance(loop, str):
+            table.append(f"| {title} | PyTorch, compiled | does not work here: {loop} | | | |")
+        else:
+            enter("PyTorch, compiled", [loop])
+    seconds = {}
+    for (kind, loop), (each, ratio) in zip(chosen.items(), in_turn(list(chosen.values())), strict=True):
+        seconds[kind] = each
+        how = "" if isinstance(loop, Ours) else loop.name
+        table.append(
+            f"| {title} | {kind} | {how} | {each * 1e6:,.0f} µs | {ratio:.2g}× | "
+            f"{at_start:.4g} → {reached[kind]:.4g} |"
+        )
+    print("\n".join(table), flush=True)
+    return table, seconds
