@@ -81,7 +81,7 @@ class NumpyLoop:
 
     def __post_init__(self):
         start = self.problem.theta
-        self.theta = np.ascontiguousarray(start.T if self.last else start)
+        self.theta = np.array(start.T if self.last else start, order="C")
         self.rng = np.random.default_rng(0)
 
     @property
