@@ -1,4 +1,4 @@
-"""Loops of one problem side by side: each must bring its cost down, and the best of a kind is timed in turn with ours."""
+"""Loops of one problem side by side: each must bring its cost down; the best of a kind is timed in turn with ours."""
 
 import os
 import statistics
@@ -12,7 +12,8 @@ import numpy as np
 
 import mgd
 from mgd.engines import Data, Fused, Measured, Sampled
-from peer_loops import IMAGE_LAYOUTS, LAYOUTS, NumpyLoop, Problem, TorchLoop
+from peer_loops import NumpyLoop, Problem
+from peer_torch import IMAGE_LAYOUTS, LAYOUTS, TorchLoop
 
 ROUNDS, SECONDS = 5, 0.15
 # How far a loop's cost must fall, against the fall in the measured engine after as many timesteps: of the mean of many
@@ -56,8 +57,8 @@ def check(reference: Ours, at_start: float, fallen: float, loop: Loop) -> float:
     cost, (least, most) = reference.cost(theta), ALONE if len(theta) == 1 else MANY
     if not np.isfinite(cost) or not 0 < least * fallen <= at_start - cost <= most * fallen:
         raise SystemExit(
-            f"{loop.name}: the cost went from {at_start:.4g} to {cost:.4g}. It must fall by {least:g} to {most:g} times "
-            f"{fallen:.3g}, the fall in our measured engine after as many timesteps: a fast wrong answer"
+            f"{loop.name}: the cost went from {at_start:.4g} to {cost:.4g}. It must fall by {least:g} to {most:g} "
+            f"times {fallen:.3g}, the fall in our measured engine after as many timesteps: a fast wrong answer"
         )
     return cost
 
@@ -147,8 +148,7 @@ def compared(
         seconds[kind] = each
         how = "" if isinstance(loop, Ours) else loop.name
         table.append(
-            f"| {title} | {kind} | {how} | {each * 1e6:,.0f} µs | {ratio:.2g}× | "
-            f"{at_start:.4g} → {reached[kind]:.4g} |"
+            f"| {title} | {kind} | {how} | {each * 1e6:,.0f} µs | {ratio:.2g}× | {at_start:.4g} → {reached[kind]:.4g} |"
         )
     print("\n".join(table), flush=True)
     return table, seconds
