@@ -43,8 +43,9 @@ lock: $(VENV)/dev
 # needs is left out: pip finds it itself where it installs that build.
 lock-bench: $(VENV)/dev
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-	  --no-header --no-annotate -c requirements/dev.txt pyproject.toml --group bench -o requirements/bench.txt
-	sed -i -E '/^(cuda|nvidia|triton)/d' requirements/bench.txt
+	  --no-header --no-annotate -c requirements/dev.txt pyproject.toml --group bench -o requirements/bench.all
+	grep -vE '^(cuda|nvidia|triton)' requirements/bench.all > requirements/bench.txt
+	rm requirements/bench.all
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

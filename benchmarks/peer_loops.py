@@ -1,4 +1,4 @@
-"""A training loop of discrete MGD written by hand in NumPy, to measure ours against; `peer_torch` has the same in PyTorch.
+"""A training loop of discrete MGD written by hand in NumPy, to measure ours against; `peer_torch` has its like.
 
 All do the same: every τ is 1, C and C₀ are both measured, θ ← θ − (η/Δθ²) (C − C₀) θ̃, signs, samples drawn at random
 for each replica. Replicas are along an axis. What would cost most, drawing signs, is done by the bit, eight from a
@@ -78,6 +78,7 @@ class NumpyLoop:
     def name(self) -> str:
         return "replicas last, einsum" if self.last else "replicas first, matmul"
 
+    @np.errstate(over="ignore")  # there, the logistic function is 0 as it should be
     def run(self, steps: int) -> None:
         """Makes timesteps."""
         problem, scale = self.problem, np.float32(self.problem.rate / AMPLITUDE)

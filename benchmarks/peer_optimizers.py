@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -137,7 +138,7 @@ def nevergrad(contest: Contest, seed: int, a: float | None, c: float | None) -> 
 
     parametrization = ng.p.Array(init=contest.start(seed).astype(np.float64))
     parametrization.random_state.seed(seed)
-    optimizer = ng.optimizers.registry["SPSA"](parametrization, budget=contest.budget)
+    optimizer: Any = ng.optimizers.registry["SPSA"](parametrization, budget=contest.budget)
     if a is not None:
         optimizer.a, optimizer.c = a, c
     contest.measurements = 0
@@ -153,7 +154,8 @@ def qiskit(contest: Contest, seed: int, rate: float | None, perturbation: float 
     steps = (contest.budget - (50 if rate is None else 0) - 1) // 2  # and one of the result
     contest.measurements = 0
     start = contest.start(seed).astype(np.float64)
-    result = SPSA(maxiter=steps, learning_rate=rate, perturbation=perturbation).minimize(contest.measure, start)
+    optimizer: Any = SPSA(maxiter=steps, learning_rate=rate, perturbation=perturbation)
+    result = optimizer.minimize(contest.measure, start)
     return np.asarray(result.x), contest.measurements
 
 

@@ -24,7 +24,7 @@ from peer_loops import CHANNELS, SHAPE, Problem
 PEERS = {"torch": "torch", "evosax": "evosax", "nevergrad": "nevergrad", "qiskit-algorithms": "qiskit_algorithms"}
 CHIPS, STEPS = 10_000, 100_000  # of the yield study
 # Sizes, replicas, η, and timesteps after which costs are compared.
-NETWORKS = (((2, 2, 1), 1000, 1.0, 1000), ((49, 4, 4), 1000, 0.1, 100), ((784, 32, 10), 64, 0.03, 100))
+NETWORKS = (((2, 2, 1), 1000, 0.3, 3000), ((49, 4, 4), 1000, 0.1, 100), ((784, 32, 10), 64, 0.03, 100))
 # Batch, η, and the same.
 BATCHES = ((1, 1e-4, 10_000), (100, 1e-3, 200), (1000, 1e-3, 40))
 WINDOW, WINDOWS, WINDOW_RATE = 1000, 3, 0.05
