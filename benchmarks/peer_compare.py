@@ -78,13 +78,15 @@ def steps_for(loop: Loop) -> int:
     return max(1, round(few * SECONDS / once / 4)) * 4
 
 
+def least_seconds(loop: Loop) -> float:
+    """The least of three timings: the others were disturbed."""
+    steps = steps_for(loop)
+    return min(seconds_of(loop, steps) for _ in range(3))
+
+
 def best(loops: Sequence[Loop]) -> Loop:
-    """The fastest of some loops: by the least of three timings, since the others were disturbed."""
-    if len(loops) == 1:
-        return loops[0]
-    steps = [steps_for(loop) for loop in loops]
-    least = [min(seconds_of(loop, n) for _ in range(3)) for loop, n in zip(loops, steps, strict=True)]
-    return loops[least.index(min(least))]
+    """The fastest of some loops."""
+    return loops[0] if len(loops) == 1 else min(loops, key=least_seconds)
 
 
 def in_turn(loops: Sequence[Loop]) -> list[tuple[float, float]]:
@@ -136,9 +138,15 @@ def compared(
         enter("NumPy", [NumpyLoop(problem, last) for last in (False, True)])
     if with_torch:
         cores, layouts = len(os.sched_getaffinity(0)), LAYOUTS if problem.sizes else IMAGE_LAYOUTS
-        threads = sorted({1, cores})
-        eager = enter("PyTorch, eager", [TorchLoop(problem, name, False, t) for name in layouts for t in threads])
-        loop = compiled_loop(problem, eager.threads if isinstance(eager, TorchLoop) else cores)
+        # Which number of threads is faster depends on what else the machine does: both are shown.
+        eager = {
+            threads: enter(
+                f"PyTorch, eager, {threads} thread{'s' if threads > 1 else ''}",
+                [TorchLoop(problem, name, False, threads) for name in layouts],
+            )
+            for threads in sorted({1, cores})
+        }
+        loop = compiled_loop(problem, min(eager, key=lambda threads: least_seconds(eager[threads])))
         if isinstance(loop, str):
             table.append(f"| {title} | PyTorch, compiled | does not work here: {loop} | | | |")
         else:

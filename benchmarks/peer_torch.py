@@ -62,7 +62,7 @@ def _convolve(theta: torch.Tensor, x: torch.Tensor, channels_last: bool) -> torc
 
 
 def _by_chunks(theta: torch.Tensor, x: torch.Tensor, channels_last: bool) -> torch.Tensor:
-    """The same for images by the hundred, as our engine has them: more do not stay in cache, and take 7 times as long."""
+    """The same for images by the hundred, as our engine has them: more do not stay in cache, and take much longer."""
     import torch  # pyright: ignore[reportMissingImports]
 
     return torch.cat([_convolve(theta, part, channels_last) for part in x.split(CHUNK)])
@@ -116,7 +116,7 @@ class TorchLoop:
 
         self.problem, self.layout = problem, layout
         self.threads = threads
-        self.name = f"{layout}, {threads} thread{'s' if threads > 1 else ''}"
+        self.name = f"{layout}{f', {threads} threads' if compiled and threads > 1 else ''}"
         self.last = layout == "replicas last, multiply and sum"
         self.order = None if problem.sizes else order_of(layout)
         start = problem.theta if self.order is None else problem.theta[:, self.order]

@@ -84,8 +84,8 @@ def yield_study(of_letters: dict[str, float]) -> list[str]:
     """Rows of what 10⁴ chips of 49-4-4 for 10⁵ timesteps would take at the measured rates."""
     rows = []
     for kind, each in of_letters.items():
-        hours = each * CHIPS * STEPS / 3600
-        rows.append(f"| {kind} | {each * 1e9:,.0f} ns | {hours:.2g} h |")
+        minutes = each * CHIPS * STEPS / 60
+        rows.append(f"| {kind} | {each * 1e9:,.0f} ns | {minutes:.2g} min |")
     return rows
 
 
@@ -122,22 +122,22 @@ def section() -> str:
     """Markdown, from its heading on."""
     missing = missing_peers()
     versions = [f"{name} {importlib.metadata.version(name)}" for name in PEERS if name not in missing]
+    found = [f"- {', '.join([*versions, f'NumPy {np.__version__}', f'JAX {jax.__version__}'])}"]
     absent = [f"- Missing: {name} ({why})" for name, why in missing.items()]
     rows, of_letters = small_networks("torch" not in missing)
     with_images, window, contest = images("torch" not in missing), sampled(), optimizers(missing)
     lines = "\n".join
     return f"""## Beside other programs
 
-{", ".join(versions)}; NumPy {np.__version__}, JAX {jax.__version__}. Medians of {ROUNDS} turns, and of the ratios in a
-turn; written by `benchmarks/peers.py`.
-{lines(absent)}
+Written by `benchmarks/peers.py`: medians of {ROUNDS} turns, and of the ratios in a turn.
+
+{lines(found + absent)}
 
 ### Loops by hand: perceptrons
 
 `benchmarks/peer_loops.py`, for the same algorithm: discrete, all τ = 1, signs, re-measured baseline, plain gradient
-descent. PyTorch (`benchmarks/peer_torch.py`) runs in inference mode; of its layouts, with one thread and with all, the
-fastest was taken, and one layout for the compiled loop, whose first call, that compiles, is not in the times. Every
-loop starts with the same parameters. Its mean cost after {_numbers(n[3] for n in NETWORKS)} timesteps must have fallen
+descent. PyTorch (`benchmarks/peer_torch.py`) runs in inference mode; of its layouts the
+fastest was taken, and one for the compiled loop, whose first call, that compiles, is not in the times. Every loop starts with the same parameters. Its mean cost after {_numbers(n[3] for n in NETWORKS)} timesteps must have fallen
 by {MANY[0]:g} to {MANY[1]:g} times what it falls by in our measured engine.
 
 | network, replicas | loop | how | a step of all | against our measured engine's time | mean cost |
