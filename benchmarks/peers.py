@@ -136,9 +136,10 @@ Written by `benchmarks/peers.py`: medians of {ROUNDS} turns, and of the ratios i
 ### Loops by hand: perceptrons
 
 `benchmarks/peer_loops.py`, for the same algorithm: discrete, all τ = 1, signs, re-measured baseline, plain gradient
-descent. PyTorch (`benchmarks/peer_torch.py`) runs in inference mode; of its layouts the
-fastest was taken, and one for the compiled loop, whose first call, that compiles, is not in the times. Every loop starts with the same parameters. Its mean cost after {_numbers(n[3] for n in NETWORKS)} timesteps must have fallen
-by {MANY[0]:g} to {MANY[1]:g} times what it falls by in our measured engine.
+descent. PyTorch (`benchmarks/peer_torch.py`) runs in inference mode; of its layouts the fastest was taken, and one for
+the compiled loop, whose first call, that compiles, is not in the times. Every loop starts with the same parameters.
+Its mean cost after {_numbers(n[3] for n in NETWORKS)} timesteps must have fallen by {MANY[0]:g} to {MANY[1]:g} times
+what it falls by in our measured engine.
 
 | network, replicas | loop | how | a step of all | against our measured engine's time | mean cost |
 |---|---|---|---|---|---|
