@@ -3,7 +3,7 @@
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -110,6 +110,22 @@ def compiled_loop(problem: Problem, threads: int) -> TorchLoop | str:
     return loop
 
 
+Judge = Callable[[Sequence[Loop]], tuple[Loop, float]]
+
+
+def torch_loops(problem: Problem, judge: Judge) -> tuple[dict[str, tuple[Loop, float]], str]:
+    """The best eager loops and a compiled one, with the costs that they reached; and why it could not be compiled."""
+    layouts = LAYOUTS if problem.sizes else IMAGE_LAYOUTS
+    # Which number of threads is faster depends on what else the machine does: both are shown.
+    numbers = sorted({1, len(os.sched_getaffinity(0))})
+    eager = {n: judge([TorchLoop(problem, name, False, n) for name in layouts]) for n in numbers}
+    chosen = {f"PyTorch, eager, {n} thread{'s' if n > 1 else ''}": found for n, found in eager.items()}
+    loop = compiled_loop(problem, min(eager, key=lambda n: least_seconds(eager[n][0])))
+    if isinstance(loop, str):
+        return chosen, loop
+    return {**chosen, "PyTorch, compiled": judge([loop])}, ""
+
+
 def compared(
     title: str, problem: Problem, ours: Sequence[Ours], steps: int, with_torch: bool
 ) -> tuple[list[str], dict[str, float]]:
@@ -117,46 +133,29 @@ def compared(
     reference, at_start = ours[0], ours[0].cost(problem.theta)
     reference.run(steps)
     fallen = at_start - reference.cost(reference.parameters())
-    chosen: dict[str, Loop] = {}
-    reached: dict[str, float] = {}
 
-    def enter(kind: str, loops: Sequence[Loop]) -> Loop:
+    def judge(loops: Sequence[Loop]) -> tuple[Loop, float]:
         """Checks all loops of a kind, and chooses one."""
         costs = []
         for loop in loops:
             if loop is not reference:
                 loop.run(steps)
             costs.append(check(reference, at_start, fallen, loop))
-        chosen[kind] = best(loops)
-        reached[kind] = costs[list(loops).index(chosen[kind])]
-        return chosen[kind]
+        chosen = best(loops)
+        return chosen, costs[list(loops).index(chosen)]
 
-    table = []
-    for loop in ours:
-        enter(loop.name, [loop])
+    kinds, table = {loop.name: judge([loop]) for loop in ours}, []
     if problem.sizes:
-        enter("NumPy", [NumpyLoop(problem, last) for last in (False, True)])
+        kinds["NumPy"] = judge([NumpyLoop(problem, last) for last in (False, True)])
     if with_torch:
-        cores, layouts = len(os.sched_getaffinity(0)), LAYOUTS if problem.sizes else IMAGE_LAYOUTS
-        # Which number of threads is faster depends on what else the machine does: both are shown.
-        eager = {
-            threads: enter(
-                f"PyTorch, eager, {threads} thread{'s' if threads > 1 else ''}",
-                [TorchLoop(problem, name, False, threads) for name in layouts],
-            )
-            for threads in sorted({1, cores})
-        }
-        loop = compiled_loop(problem, min(eager, key=lambda threads: least_seconds(eager[threads])))
-        if isinstance(loop, str):
-            table.append(f"| {title} | PyTorch, compiled | does not work here: {loop} | | | |")
-        else:
-            enter("PyTorch, compiled", [loop])
-    seconds = {}
-    for (kind, loop), (each, ratio) in zip(chosen.items(), in_turn(list(chosen.values())), strict=True):
+        of_torch, failed = torch_loops(problem, judge)
+        kinds.update(of_torch)
+        table += [f"| {title} | PyTorch, compiled | does not work here: {failed} | | | |"] if failed else []
+    seconds, timings = {}, in_turn([loop for loop, _ in kinds.values()])
+    for (kind, (loop, cost)), (each, ratio) in zip(kinds.items(), timings, strict=True):
         seconds[kind] = each
         how = "" if isinstance(loop, Ours) else loop.name
-        table.append(
-            f"| {title} | {kind} | {how} | {each * 1e6:,.0f} µs | {ratio:.2g}× | {at_start:.4g} → {reached[kind]:.4g} |"
-        )
+        micros = f"{each * 1e6:,.{0 if each > 1e-4 else 1}f}"
+        table.append(f"| {title} | {kind} | {how} | {micros} µs | {ratio:.2g}× | {at_start:.4g} → {cost:.4g} |")
     print("\n".join(table), flush=True)
     return table, seconds
