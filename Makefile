@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow bench reproduction defaults lock clean
+.PHONY: demo test test-slow bench reproduction defaults lock lock-bench clean
 
 # Train simulated chips to read the letters N, I, S and T, and draw how they learn.
 demo: $(VENV)/run
@@ -17,7 +17,7 @@ test-slow: $(VENV)/dev
 	$(BIN)/python -m pytest -m slow
 
 # Speed, as ratios to what this machine can do. Needs a C compiler with OpenMP.
-bench: $(VENV)/dev
+bench: $(VENV)/bench
 	$(BIN)/python benchmarks/measured.py
 	$(BIN)/python benchmarks/gradients.py
 	$(BIN)/python benchmarks/instrument.py
@@ -37,6 +37,15 @@ lock: $(VENV)/dev
 	  --no-header --no-annotate pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	  --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.txt
+	$(MAKE) lock-bench
+
+# The peers that benchmarks measure against, with all that the other two pin as it is. What only PyTorch with CUDA
+# needs is left out: pip finds it itself where it installs that build.
+lock-bench: $(VENV)/dev
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate -c requirements/dev.txt pyproject.toml --group bench -o requirements/bench.all
+	grep -vE '^(cuda|nvidia|triton)' requirements/bench.all > requirements/bench.txt
+	rm requirements/bench.all
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache
@@ -52,4 +61,11 @@ $(VENV)/run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/run
 	$(BIN)/python -m pip install -q -r requirements/dev.txt
+	@touch $@
+
+# A peer that cannot be installed is named as missing on the page; the benchmarks run without it.
+$(VENV)/bench: requirements/bench.txt $(VENV)/dev
+	$(BIN)/python -m pip install -q -r requirements/bench.txt || \
+	  for peer in evosax nevergrad qiskit-algorithms torch; do \
+	    $(BIN)/python -m pip install -q -c requirements/bench.txt $$peer || true; done
 	@touch $@
