@@ -16,11 +16,10 @@ test: $(VENV)/dev
 test-slow: $(VENV)/dev
 	$(BIN)/python -m pytest -m slow
 
-# Speed, as ratios to what this machine can do. Needs a C compiler with OpenMP.
+# Speed, as ratios to what this machine can do and to what others do: docs/benchmarks.md, in half an hour. Needs a C
+# compiler with OpenMP, and installs the peers.
 bench: $(VENV)/bench
-	$(BIN)/python benchmarks/measured.py
-	$(BIN)/python benchmarks/gradients.py
-	$(BIN)/python benchmarks/instrument.py
+	$(BIN)/python benchmarks/page.py
 
 # Every published result, in full, and the page of them: some hours.
 reproduction: $(VENV)/run
