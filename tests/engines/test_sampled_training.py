@@ -1,4 +1,7 @@
-"""Chips trained by the sampled engine end as those trained by the measured one, in distribution."""
+"""Chips trained by the sampled engine end as those trained by the measured one, in distribution.
+
+The fused engine stands for the measured one, on whose trajectory it is: it makes many more chips in the time.
+"""
 
 import functools
 
@@ -14,7 +17,9 @@ from mgd.chips.imperfections import CostNoise, UpdateNoise
 from mgd.datasets import Task, nist7x7
 from mgd.perturbations import Rademacher
 
-N_REPLICAS, N_WINDOWS, AMPLITUDE = 32, 150, 0.01
+pytest.importorskip("numba")
+
+N_REPLICAS, N_WINDOWS, AMPLITUDE = 192, 150, 0.01
 PERFECT = mlp((49, 4, 4), init="glorot")
 # Noise of the cost slows training visibly, and leaves some.
 CHIPS = {
@@ -62,7 +67,7 @@ def p_value(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", ["perfect", "cost and update noise"])
 def test_training_ends_alike(name):
-    measured, sampled = trained(name, "measured", 1), trained(name, "sampled", 2)
+    measured, sampled = trained(name, "fused", 1), trained(name, "sampled", 2)
     for one, other in zip(measured, sampled, strict=True):
         assert p_value(one, other) > 0.01
     start = PERFECT.init(key=jax.random.key(0))
@@ -71,5 +76,5 @@ def test_training_ends_alike(name):
 
 
 def test_less_noise_would_be_seen():
-    measured = trained("cost and update noise", "measured", 1)[0]
+    measured = trained("cost and update noise", "fused", 1)[0]
     assert p_value(measured, trained("half of the cost noise", "sampled", 2)[0]) < 1e-4
