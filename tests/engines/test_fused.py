@@ -22,6 +22,7 @@ pytest.importorskip("numba")
 KEY = jax.random.key(5)
 TASK, LETTERS = parity(bits=2), nist7x7()
 CHIP = mlp((2, 3, 2, 1))
+RATES = -np.linspace(0.01, 0.02, CHIP.n_params, dtype=np.float32)
 
 
 def trained(engine, task, n_replicas, cuts, key=KEY):
@@ -76,6 +77,7 @@ CASES = {
         perturbation=SIGNS,
         optimizer=optax.chain(optax.add_decayed_weights(1e-2), optax.sgd(0.02, 0.9, nesterov=True)),
     ),
+    "by length": discrete(perturbation=SIGNS, optimizer=optax.stateless(lambda g, _: -0.2 / g.size * g)),
     "clamp": discrete(perturbation=SIGNS, modulation_limit=1e-3),
 }
 
@@ -237,6 +239,7 @@ def test_training_by_it_learns():
         (CHIP, discrete(optimizer=optax.adam(0.1)), "does not cover this optimizer, only gradient descent"),
         (CHIP, discrete(optimizer=optax.sgd(optax.cosine_decay_schedule(0.1, 10))), "at a constant rate"),
         (CHIP, discrete(optimizer=optax.chain(optax.clip(1e3), optax.sgd(0.1))), "does not cover this optimizer"),
+        (CHIP, discrete(optimizer=optax.stateless(lambda g, _: g * RATES)), "does not cover this optimizer"),
         (CHIP, discrete(perturbation=Block(SIGNS, n_blocks=2)), "does not cover Block perturbations"),
     ],
 )
