@@ -271,3 +271,38 @@ def test_without_numba_it_names_the_extra():
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert 'pip install "mgd[fused]"' in said
+
+
+def test_what_is_kept_is_kept_by_the_sources_wherever_that_is(tmp_path, monkeypatch):
+    from numba.core import config
+
+    from mgd.engines._fused import _compiled
+
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    folders = []
+    for digest in ("one", "another"):
+        monkeypatch.setattr(_compiled, "_digest", lambda digest=digest: digest)
+        monkeypatch.setattr(_compiled, "_kept", lambda folder: folders.append(folder) or print)
+        _compiled._kernel.__wrapped__()
+    assert folders == [tmp_path / "mgd" / "fused" / "one", tmp_path / "mgd" / "fused" / "another"]
+
+
+def test_what_was_kept_and_cannot_be_read_is_removed(tmp_path, monkeypatch):
+    from numba.core import config
+
+    from mgd.engines._fused import _compiled
+
+    def broken(*_):
+        raise EOFError("ran out of input")
+
+    told = []
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(_compiled, "_digest", lambda: "one")
+    monkeypatch.setattr(_compiled, "_kept", lambda folder: broken)
+    monkeypatch.setattr(_compiled, "_here", lambda: told.append)
+    part = tmp_path / "mgd" / "fused" / "one" / "part.nbi"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    _compiled._kernel.__wrapped__()("group")
+    assert told == ["group"]
+    assert not part.parent.exists()
