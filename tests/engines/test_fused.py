@@ -25,6 +25,11 @@ CHIP = mlp((2, 3, 2, 1))
 RATES = -np.linspace(0.01, 0.02, CHIP.n_params, dtype=np.float32)
 
 
+def stateless(rule):
+    """A rule that remembers nothing, from G to Δθ."""
+    return optax.stateless(lambda gradient, _: rule(gradient))
+
+
 def trained(engine, task, n_replicas, cuts, key=KEY):
     data, progress = Data.of(task.train), engine.init(n_replicas, key=key)
     start = np.asarray(progress.state.theta)
@@ -77,7 +82,7 @@ CASES = {
         perturbation=SIGNS,
         optimizer=optax.chain(optax.add_decayed_weights(1e-2), optax.sgd(0.02, 0.9, nesterov=True)),
     ),
-    "by length": discrete(perturbation=SIGNS, optimizer=optax.stateless(lambda g, _: -0.2 / g.size * g)),
+    "by length": discrete(perturbation=SIGNS, optimizer=stateless(lambda g: -0.2 / g.size * g)),
     "clamp": discrete(perturbation=SIGNS, modulation_limit=1e-3),
 }
 
@@ -239,7 +244,7 @@ def test_training_by_it_learns():
         (CHIP, discrete(optimizer=optax.adam(0.1)), "does not cover this optimizer, only gradient descent"),
         (CHIP, discrete(optimizer=optax.sgd(optax.cosine_decay_schedule(0.1, 10))), "at a constant rate"),
         (CHIP, discrete(optimizer=optax.chain(optax.clip(1e3), optax.sgd(0.1))), "does not cover this optimizer"),
-        (CHIP, discrete(optimizer=optax.stateless(lambda g, _: g * RATES)), "does not cover this optimizer"),
+        (CHIP, discrete(optimizer=stateless(lambda g: g * RATES)), "does not cover this optimizer"),
         (CHIP, discrete(perturbation=Block(SIGNS, n_blocks=2)), "does not cover Block perturbations"),
     ],
 )
@@ -306,3 +311,17 @@ def test_what_was_kept_and_cannot_be_read_is_removed(tmp_path, monkeypatch):
     _compiled._kernel.__wrapped__()("group")
     assert told == ["group"]
     assert not part.parent.exists()
+
+
+def test_samples_and_runs_of_another_chip_are_refused():
+    engine = Fused(CHIP, discrete())
+    progress = engine.init(2, key=KEY)
+    with pytest.raises(ValueError, match="must have 2 inputs and 1 outputs, as the chip has, got 49 and 4"):
+        engine.advance(Data.of(LETTERS.train), progress, 1)
+    with pytest.raises(ValueError, match="the chip has 20 parameters, got a run of 9"):
+        engine.advance(Data.of(TASK.train), Fused(mlp((2, 2, 1)), discrete()).init(2, key=KEY), 1)
+
+
+def test_threads_are_at_least_one():
+    with pytest.raises(ValueError, match="threads must be 1 or more, got 0"):
+        Fused(CHIP, discrete(), threads=0)

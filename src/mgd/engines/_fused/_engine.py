@@ -23,6 +23,8 @@ from ._groups import Replicas
 from ._plan import Uncovered, plan
 from ._settings import Tables
 
+# Their places are counted in 32 bits, with a sign.
+_MOST_NUMBERS = 2**31
 _KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 
 
@@ -45,7 +47,8 @@ class Fused:
         threads: cores to use; all that the process may by default.
 
     Raises:
-        ValueError: if Numba is not there, or the engine does not cover a part of chip or algorithm, naming it.
+        ValueError: if Numba is not there, the engine does not cover a part of chip or algorithm, naming it, or
+            `threads` is below 1.
 
     >>> import mgd
     >>> engine = Fused(mgd.chips.mlp((2, 2, 1)), mgd.discrete())
@@ -63,6 +66,8 @@ class Fused:
         self._plan = plan(chip, algorithm, batch)
         if not _numba_is_here():
             raise ValueError('the fused engine is compiled by Numba, which is not here: pip install "mgd[fused]"')
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, got {threads}: leave it out for all cores")
         self._threads = threads or _cores()
         self._tables: tuple[Data, Tables] | None = None
 
@@ -86,11 +91,20 @@ class Fused:
         return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
-        """The run after `n_steps` more timesteps."""
+        """The run after `n_steps` more timesteps.
+
+        Raises:
+            ValueError: if the samples, or the run, are not of this chip.
+        """
         from ._compiled import kernel
         from ._lanes import LANES
 
         told, tables = self._plan, self._tables_of(data)
+        if progress.state.theta.shape[1] != told.n_params:
+            raise ValueError(
+                f"the chip has {told.n_params:,} parameters, got a run of {progress.state.theta.shape[1]:,}: begin one "
+                "with this engine's init"
+            )
         n = len(data.y)
         signals = told.signals._replace(n_samples=n, samples_split=factors(n))
         advance_group = kernel()
@@ -110,12 +124,27 @@ class Fused:
     def _tables_of(self, data: Data) -> Tables:
         """What all groups share, made once for the same samples."""
         if self._tables is None or self._tables[0] is not data:
-            x, y = (np.asarray(a, np.float32) for a in data.show(jnp.arange(len(data.y))))
+            x, y = (np.asarray(a, np.float32).reshape(len(data.y), -1) for a in data.show(jnp.arange(len(data.y))))
+            self._check(x, y)
             masks = jump = np.zeros(1, np.uint32)
             if isinstance(self.algorithm.perturbation, LFSR):
                 masks, jump = self.algorithm.perturbation.circuit(self._plan.n_params)
             self._tables = data, Tables(x.reshape(-1), y.reshape(-1), self._plan.scale, masks, jump)
         return self._tables[1]
+
+    def _check(self, x: Float[np.ndarray, "n inputs"], y: Float[np.ndarray, "n outputs"]) -> None:
+        """Refuses samples that are not of this network: the kernel would read beyond them."""
+        given, sizes = (x.shape[1], y.shape[1]), self._plan.network.sizes
+        if given != (sizes[0], sizes[-1]):
+            raise ValueError(
+                f"samples must have {sizes[0]} inputs and {sizes[-1]} outputs, as the chip has, got {given[0]} and "
+                f"{given[1]}"
+            )
+        if x.size >= _MOST_NUMBERS:
+            raise ValueError(
+                f"the fused engine takes fewer than {_MOST_NUMBERS:,} numbers as inputs, got {x.size:,}: use the "
+                "measured engine, or fewer samples"
+            )
 
     def _after(self, progress: Progress, done: list[dict[str, np.ndarray]], step: int, updates_before: int) -> Progress:
         """The run at `step`, from what became of the groups."""
