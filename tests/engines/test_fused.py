@@ -244,6 +244,7 @@ def test_training_by_it_learns():
         (CHIP, discrete(optimizer=optax.adam(0.1)), "does not cover this optimizer, only gradient descent"),
         (CHIP, discrete(optimizer=optax.sgd(optax.cosine_decay_schedule(0.1, 10))), "at a constant rate"),
         (CHIP, discrete(optimizer=optax.chain(optax.clip(1e3), optax.sgd(0.1))), "does not cover this optimizer"),
+        (CHIP, discrete(optimizer=stateless(lambda g: g / jax.numpy.linalg.norm(g))), "does not cover this optimizer"),
         (CHIP, discrete(optimizer=stateless(lambda g: g * RATES)), "does not cover this optimizer"),
         (CHIP, discrete(perturbation=Block(SIGNS, n_blocks=2)), "does not cover Block perturbations"),
     ],

@@ -43,10 +43,12 @@ def linear_rule(optimizer: optax.GradientTransformation, n_params: int) -> tuple
         after = jax.tree.leaves(state)
         return (after[0] if after else jnp.zeros_like(trace)), jnp.asarray(delta)
 
-    one, zero = jnp.ones(n_params), jnp.zeros(n_params)
+    one, zero = jnp.ones(n_params, jnp.float32), jnp.zeros(n_params, jnp.float32)
     columns = [update(one, zero, zero), update(zero, one, zero), update(zero, zero, one)]
     memory = [float(column[0][0]) for column in columns]
     delta = [float(column[1][0]) for column in columns]
+    if not np.all(np.isfinite(memory + delta)):  # such as G/|G| of no G
+        return None
     for weights, found in zip((memory, delta), jax.vmap(update)(*values), strict=True):
         terms = np.asarray(weights)[:, None, None] * np.asarray(values, np.float64)
         size = np.abs(terms).sum(0)
