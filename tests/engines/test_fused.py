@@ -326,3 +326,13 @@ def test_samples_and_runs_of_another_chip_are_refused():
 def test_threads_are_at_least_one():
     with pytest.raises(ValueError, match="threads must be 1 or more, got 0"):
         Fused(CHIP, discrete(), threads=0)
+
+
+def test_a_numba_that_cannot_be_imported_is_none(monkeypatch):
+    def broken(name):
+        raise ImportError("Numba needs NumPy 2.2 or less")
+
+    monkeypatch.setattr("importlib.import_module", broken)
+    assert not Fused.applies(CHIP, discrete())
+    with pytest.raises(ValueError, match=r"not here \(Numba needs NumPy 2.2 or less\): pip install"):
+        Fused(CHIP, discrete())

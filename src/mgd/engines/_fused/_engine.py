@@ -1,6 +1,6 @@
 """The fused engine: whole timesteps of many small chips in one compiled loop, a chip to a lane."""
 
-import importlib.util
+import importlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
@@ -64,8 +64,10 @@ class Fused:
     def __init__(self, chip: AbstractChip, algorithm: Algorithm, batch: int = 1, *, threads: int | None = None):
         self.chip, self.algorithm, self.batch = chip, algorithm, batch
         self._plan = plan(chip, algorithm, batch)
-        if not _numba_is_here():
-            raise ValueError('the fused engine is compiled by Numba, which is not here: pip install "mgd[fused]"')
+        if why := _no_numba():
+            raise ValueError(
+                f'the fused engine is compiled by Numba, which is not here ({why}): pip install "mgd[fused]"'
+            )
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}: leave it out for all cores")
         self._threads = threads or _cores()
@@ -74,7 +76,7 @@ class Fused:
     @staticmethod
     def applies(chip: AbstractChip, algorithm: Algorithm) -> bool:
         """Whether it covers a chip and an algorithm, and can be compiled here."""
-        if not _numba_is_here():
+        if _no_numba():
             return False
         try:
             plan(chip, algorithm, 1)
@@ -188,8 +190,13 @@ def _with_bad(progress: Progress, state: State, bad: UInt32[np.ndarray, "replica
     return Progress(state, progress.device, diverged, Counter(jnp.asarray(high), jnp.asarray(low)))
 
 
-def _numba_is_here() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _no_numba() -> str:
+    """Why there is no Numba, or none that works with the NumPy that is here; empty if there is."""
+    try:
+        importlib.import_module("numba")
+    except ImportError as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def _cores() -> int:
