@@ -22,6 +22,12 @@ pytest.importorskip("numba")
 KEY = jax.random.key(5)
 TASK, LETTERS = parity(bits=2), nist7x7()
 CHIP = mlp((2, 3, 2, 1))
+RATES = -np.linspace(0.01, 0.02, CHIP.n_params, dtype=np.float32)
+
+
+def stateless(rule):
+    """A rule that remembers nothing, from G to Δθ."""
+    return optax.stateless(lambda gradient, _: rule(gradient))
 
 
 def trained(engine, task, n_replicas, cuts, key=KEY):
@@ -76,6 +82,7 @@ CASES = {
         perturbation=SIGNS,
         optimizer=optax.chain(optax.add_decayed_weights(1e-2), optax.sgd(0.02, 0.9, nesterov=True)),
     ),
+    "by length": discrete(perturbation=SIGNS, optimizer=stateless(lambda g: -0.2 / g.size * g)),
     "clamp": discrete(perturbation=SIGNS, modulation_limit=1e-3),
 }
 
@@ -237,6 +244,8 @@ def test_training_by_it_learns():
         (CHIP, discrete(optimizer=optax.adam(0.1)), "does not cover this optimizer, only gradient descent"),
         (CHIP, discrete(optimizer=optax.sgd(optax.cosine_decay_schedule(0.1, 10))), "at a constant rate"),
         (CHIP, discrete(optimizer=optax.chain(optax.clip(1e3), optax.sgd(0.1))), "does not cover this optimizer"),
+        (CHIP, discrete(optimizer=stateless(lambda g: g / jax.numpy.linalg.norm(g))), "does not cover this optimizer"),
+        (CHIP, discrete(optimizer=stateless(lambda g: g * RATES)), "does not cover this optimizer"),
         (CHIP, discrete(perturbation=Block(SIGNS, n_blocks=2)), "does not cover Block perturbations"),
     ],
 )
@@ -268,3 +277,62 @@ def test_without_numba_it_names_the_extra():
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert 'pip install "mgd[fused]"' in said
+
+
+def test_what_is_kept_is_kept_by_the_sources_wherever_that_is(tmp_path, monkeypatch):
+    from numba.core import config
+
+    from mgd.engines._fused import _compiled
+
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    folders = []
+    for digest in ("one", "another"):
+        monkeypatch.setattr(_compiled, "_digest", lambda digest=digest: digest)
+        monkeypatch.setattr(_compiled, "_kept", lambda folder: folders.append(folder) or print)
+        _compiled._kernel.__wrapped__()
+    assert folders == [tmp_path / "mgd" / "fused" / "one", tmp_path / "mgd" / "fused" / "another"]
+
+
+def test_what_was_kept_and_cannot_be_read_is_removed(tmp_path, monkeypatch):
+    from numba.core import config
+
+    from mgd.engines._fused import _compiled
+
+    def broken(*_):
+        raise EOFError("ran out of input")
+
+    told = []
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(_compiled, "_digest", lambda: "one")
+    monkeypatch.setattr(_compiled, "_kept", lambda folder: broken)
+    monkeypatch.setattr(_compiled, "_here", lambda: told.append)
+    part = tmp_path / "mgd" / "fused" / "one" / "part.nbi"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    _compiled._kernel.__wrapped__()("group")
+    assert told == ["group"]
+    assert not part.parent.exists()
+
+
+def test_samples_and_runs_of_another_chip_are_refused():
+    engine = Fused(CHIP, discrete())
+    progress = engine.init(2, key=KEY)
+    with pytest.raises(ValueError, match="must have 2 inputs and 1 outputs, as the chip has, got 49 and 4"):
+        engine.advance(Data.of(LETTERS.train), progress, 1)
+    with pytest.raises(ValueError, match="the chip has 20 parameters, got a run of 9"):
+        engine.advance(Data.of(TASK.train), Fused(mlp((2, 2, 1)), discrete()).init(2, key=KEY), 1)
+
+
+def test_threads_are_at_least_one():
+    with pytest.raises(ValueError, match="threads must be 1 or more, got 0"):
+        Fused(CHIP, discrete(), threads=0)
+
+
+def test_a_numba_that_cannot_be_imported_is_none(monkeypatch):
+    def broken(name):
+        raise ImportError("Numba needs NumPy 2.2 or less")
+
+    monkeypatch.setattr("importlib.import_module", broken)
+    assert not Fused.applies(CHIP, discrete())
+    with pytest.raises(ValueError, match=r"not here \(Numba needs NumPy 2.2 or less\): pip install"):
+        Fused(CHIP, discrete())

@@ -1,5 +1,7 @@
 """Which engine runs what."""
 
+import jax
+
 from ..algorithm import AbstractAlgorithm, Algorithm, Backprop
 from ..chips import AbstractChip
 from ._backpropagated import Backpropagated
@@ -61,7 +63,8 @@ def choose(
         return over, over.engine.together
     if name == "sampled":
         return Sampled(chip, algorithm, batch), algorithm.interval
-    pays = n_replicas >= _FEWEST_IN_LANES and n_steps * n_replicas * batch * chip.n_params >= _LEAST_WORK
+    work = n_steps * n_replicas * batch * chip.n_params
+    pays = n_replicas >= _FEWEST_IN_LANES and work >= _LEAST_WORK and jax.default_backend() == "cpu"
     if name == "fused" or (name == "auto" and pays and Fused.applies(chip, algorithm)):
         return Fused(chip, algorithm, batch), 1
     if n_replicas == 1 and serves(chip, algorithm):

@@ -4,6 +4,8 @@ import functools
 import hashlib
 import inspect
 import pickle
+import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,34 +14,46 @@ import platformdirs
 from numba import njit
 from numba.core import config
 
+_SETTING_UP = threading.Lock()
 
-@functools.cache
+
 def kernel() -> Callable[..., None]:
     """The compiled loop of `_kernel`.
 
     What is compiled is kept in the user's cache folder, or in NUMBA_CACHE_DIR if that is set; if neither can be
-    written, or what was kept cannot be read, it is compiled anew by each process.
+    written, it is compiled anew by each process. What was kept and cannot be read is removed and compiled anew.
     """
+    with _SETTING_UP:  # Numba's settings are the process's
+        return _kernel()
+
+
+@functools.cache
+def _kernel() -> Callable[..., None]:
+    settings: Any = config
+    ours = Path(settings.CACHE_DIR) / "mgd" if settings.CACHE_DIR else Path(platformdirs.user_cache_dir("mgd"))
+    folder = ours / "fused" / _digest()
     try:
-        kept = _kept()
+        kept = _kept(folder)
     except (OSError, RuntimeError):  # no folder that can be written
         return _here()
 
     def call(*args: object) -> None:
         try:
             kept(*args)
-        except (OSError, EOFError, pickle.UnpicklingError):  # the disk is full, or a file was cut short
+        except (OSError, EOFError, pickle.UnpicklingError) as error:  # the disk is full, or a file was cut short
+            if not isinstance(error, OSError):
+                shutil.rmtree(folder, ignore_errors=True)  # the next process keeps a whole one
             _here()(*args)
 
     return call
 
 
-def _kept() -> Callable[..., None]:
+def _kept(folder: Path) -> Callable[..., None]:
     """The loop, compiled or taken from where it is kept."""
     settings: Any = config
     given = settings.CACHE_DIR
     try:
-        settings.CACHE_DIR = given or str(Path(platformdirs.user_cache_dir("mgd")) / "fused" / _digest())
+        settings.CACHE_DIR = str(folder)
         return _jit(cache=True)
     finally:
         settings.CACHE_DIR = given

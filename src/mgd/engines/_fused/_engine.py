@@ -1,6 +1,6 @@
 """The fused engine: whole timesteps of many small chips in one compiled loop, a chip to a lane."""
 
-import importlib.util
+import importlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
@@ -23,7 +23,7 @@ from ._groups import Replicas
 from ._plan import Uncovered, plan
 from ._settings import Tables
 
-# Places of samples are signed 32-bit numbers.
+# Their places are counted in 32 bits, with a sign.
 _MOST_NUMBERS = 2**31
 _KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 
@@ -35,7 +35,8 @@ class Fused:
     if there are such. A replica is a lane of vectors; all that a group of replicas needs stays in cache, and groups are
     spread over the processor's cores. It has the measured engine's keys, perturbations, noise and order of samples, so
     it goes the same way to rounding; how a run is cut into calls does not change a bit of it. Where a converter rounds,
-    a difference in rounding may become one of a level, and trajectories part from there.
+    a difference in rounding may become one of a level, and trajectories part from there. A start outside a range is
+    taken in at once, and not with the first write.
 
     It is compiled by Numba (`pip install "mgd[fused]"`), once on a machine: after that it is kept.
 
@@ -47,7 +48,8 @@ class Fused:
         threads: cores to use; all that the process may by default.
 
     Raises:
-        ValueError: if Numba is not there, or the engine does not cover a part of chip or algorithm, naming it.
+        ValueError: if Numba is not there, the engine does not cover a part of chip or algorithm, naming it, or
+            `threads` is below 1.
 
     >>> import mgd
     >>> engine = Fused(mgd.chips.mlp((2, 2, 1)), mgd.discrete())
@@ -63,15 +65,19 @@ class Fused:
     def __init__(self, chip: AbstractChip, algorithm: Algorithm, batch: int = 1, *, threads: int | None = None):
         self.chip, self.algorithm, self.batch = chip, algorithm, batch
         self._plan = plan(chip, algorithm, batch)
-        if not _numba_is_here():
-            raise ValueError('the fused engine is compiled by Numba, which is not here: pip install "mgd[fused]"')
+        if why := _no_numba():
+            raise ValueError(
+                f'the fused engine is compiled by Numba, which is not here ({why}): pip install "mgd[fused]"'
+            )
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, got {threads}: leave it out for all cores")
         self._threads = threads or _cores()
         self._tables: tuple[Data, Tables] | None = None
 
     @staticmethod
     def applies(chip: AbstractChip, algorithm: Algorithm) -> bool:
         """Whether it covers a chip and an algorithm, and can be compiled here."""
-        if not _numba_is_here():
+        if _no_numba():
             return False
         try:
             plan(chip, algorithm, 1)
@@ -88,11 +94,20 @@ class Fused:
         return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
-        """The run after `n_steps` more timesteps."""
+        """The run after `n_steps` more timesteps.
+
+        Raises:
+            ValueError: if the samples, or the run, are not of this chip.
+        """
         from ._compiled import kernel
         from ._lanes import LANES
 
         told, tables = self._plan, self._tables_of(data)
+        if progress.state.theta.shape[1] != told.n_params:
+            raise ValueError(
+                f"the chip has {told.n_params:,} parameters, got a run of {progress.state.theta.shape[1]:,}: begin one "
+                "with this engine's init"
+            )
         n = len(data.y)
         signals = told.signals._replace(n_samples=n, samples_split=factors(n))
         advance_group = kernel()
@@ -112,17 +127,27 @@ class Fused:
     def _tables_of(self, data: Data) -> Tables:
         """What all groups share, made once for the same samples."""
         if self._tables is None or self._tables[0] is not data:
-            x, y = (np.asarray(a, np.float32) for a in data.show(jnp.arange(len(data.y))))
-            if max(x.size, y.size) >= _MOST_NUMBERS:
-                raise Uncovered(
-                    f"the fused engine does not cover {len(data.y):,} samples of shape {data.x.shape[1:]}, which are "
-                    f"{x.size:,} numbers and must be fewer than 2**31: use the measured engine"
-                )
+            x, y = (np.asarray(a, np.float32).reshape(len(data.y), -1) for a in data.show(jnp.arange(len(data.y))))
+            self._check(x, y)
             masks = jump = np.zeros(1, np.uint32)
             if isinstance(self.algorithm.perturbation, LFSR):
                 masks, jump = self.algorithm.perturbation.circuit(self._plan.n_params)
             self._tables = data, Tables(x.reshape(-1), y.reshape(-1), self._plan.scale, masks, jump)
         return self._tables[1]
+
+    def _check(self, x: Float[np.ndarray, "n inputs"], y: Float[np.ndarray, "n outputs"]) -> None:
+        """Refuses samples that are not of this network: the kernel would read beyond them."""
+        given, sizes = (x.shape[1], y.shape[1]), self._plan.network.sizes
+        if given != (sizes[0], sizes[-1]):
+            raise ValueError(
+                f"samples must have {sizes[0]} inputs and {sizes[-1]} outputs, as the chip has, got {given[0]} and "
+                f"{given[1]}"
+            )
+        if x.size >= _MOST_NUMBERS:
+            raise ValueError(
+                f"the fused engine takes fewer than {_MOST_NUMBERS:,} numbers as inputs, got {x.size:,}: use the "
+                "measured engine, or fewer samples"
+            )
 
     def _after(self, progress: Progress, done: list[dict[str, np.ndarray]], step: int, updates_before: int) -> Progress:
         """The run at `step`, from what became of the groups."""
@@ -166,8 +191,13 @@ def _with_bad(progress: Progress, state: State, bad: UInt32[np.ndarray, "replica
     return Progress(state, progress.device, diverged, Counter(jnp.asarray(high), jnp.asarray(low)))
 
 
-def _numba_is_here() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _no_numba() -> str:
+    """Why there is no Numba, or none that works with the NumPy that is here; empty if there is."""
+    try:
+        importlib.import_module("numba")
+    except ImportError as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def _cores() -> int:

@@ -89,7 +89,7 @@ def plan(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
         n_params=chip.n_params,
         network=network,
         signals=_signals(algorithm, chip.n_params, batch, values=converter.bits > 0),
-        update=_update(algorithm, found),
+        update=_update(algorithm, chip.n_params, found),
         converter=converter,
         scale=np.broadcast_to(
             algorithm._scale(chip.n_params, algorithm.integrator.weights(algorithm.time_constants)[1]), chip.n_params
@@ -153,8 +153,8 @@ def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
     )
 
 
-def _update(algorithm: Algorithm, found: dict) -> Update:
-    tried = linear_rule(algorithm.optimizer)
+def _update(algorithm: Algorithm, n_params: int, found: dict) -> Update:
+    tried = linear_rule(algorithm.optimizer, n_params)
     if tried is None:
         raise _refuse("this optimizer, only gradient descent with momentum and weight decay, at a constant rate")
     rule, remembers = tried
