@@ -12,10 +12,8 @@ import sys
 HUNDRED_MILLION, THIRTY_MILLION = 9617, 5000
 RUNS = {
     "plain, tau_theta = 1": {},
-    "the same, batches of 16": {"batch": 16},
     "tau_theta = 4": {"tau_theta": 4},
     "momentum": {"optimizer": "momentum"},
-    "Adam": {"optimizer": "adam"},
 }
 
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-ROUNDS = 5
+ROUNDS = 3
 IMPORT = "import mgd"
 # From the first import to the first timestep of one XOR chip, told in parts.
 FIRST_STEP = """
