@@ -59,7 +59,10 @@ def _line(pv: Any, timeout_seconds: float, with_limits: bool) -> Line:
 
 def _put(pv: Any, timeout_seconds: float) -> Callable[[float], None]:
     def put(value: float) -> None:
-        done = pv.put(value, wait=True, timeout=timeout_seconds)
+        try:
+            done = pv.put(value, wait=True, timeout=timeout_seconds)
+        except KeyError as error:  # pyepics looks for a channel that was closed meanwhile
+            raise HardwareError("it is not connected: check its server", passing=True) from error
         # A PV says of failures, and does not raise them: nothing if it is not connected, below 0 after the time-out.
         if isinstance(done, int) and done < 0:
             raise HardwareError(f"no answer in {timeout_seconds:g} s: check its server", passing=True)
