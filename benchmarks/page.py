@@ -1,6 +1,8 @@
 """Writes docs/benchmarks.md: every benchmark in turn, each in a process of its own (`make bench`).
 
-A benchmark that fails, for it checks its outcome beside the time, fails the page, which is then left as it was.
+A benchmark that fails, for it checks its outcome beside the time, fails the page, which is then left as it was. What
+a script printed is kept in .benchmarks/: `python benchmarks/page.py --go-on` runs only those that printed nothing yet,
+and `--kept` none, but says which are missing.
 """
 
 import importlib.metadata
@@ -12,6 +14,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+KEPT = HERE.parent / ".benchmarks"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 # The scripts, and headings for those that print none. What is not a table is shown as it was printed.
 SCRIPTS = {
@@ -26,13 +29,23 @@ SCRIPTS = {
 }
 
 
-def section(script: str, heading: str | None) -> str:
-    """What a script prints, as a section of the page."""
+def printed_by(script: str) -> str:
+    """What a script prints, kept for a page that is gone on with."""
     print(f"{script} …", file=sys.stderr, flush=True)
     printed = subprocess.run([sys.executable, str(HERE / script)], check=True, stdout=subprocess.PIPE, text=True).stdout
+    KEPT.mkdir(exist_ok=True)
+    (KEPT / f"{script}.txt").write_text(printed)
+    return printed
+
+
+def section(script: str, heading: str | None, how: str | None) -> str:
+    """What a script printed, as a section of the page."""
+    file = KEPT / f"{script}.txt"
+    if how == "--kept" and not file.exists():
+        return f"## Not run for this page\n\n`python benchmarks/{script}`"
+    shown = (file.read_text() if how and file.exists() else printed_by(script)).strip()
     if heading is None:
-        return printed.strip()
-    shown = printed.strip()
+        return shown
     return "\n\n".join([heading, shown if shown.startswith("|") else f"```text\n{shown}\n```"])
 
 
@@ -54,7 +67,10 @@ Written by `make bench` ({time.strftime("%Y-%m-%d")}): {processor()}, {len(os.sc
 {platform.python_version()}, {versions}. Ratios are medians of pairs timed in turn, A B A B, in one
 run. The machine is shared, so times are only for orientation. Outcomes are checked: a fast wrong answer fails.
 """
-    sections = [section(script, heading) for script, heading in SCRIPTS.items()]
+    how = sys.argv[1] if sys.argv[1:] else None
+    if how not in (None, "--go-on", "--kept"):
+        raise SystemExit(f"page.py takes --go-on or --kept, got {how}")
+    sections = [section(script, heading, how) for script, heading in SCRIPTS.items()]
     PAGE.write_text("\n".join([head, *(f"{each}\n" for each in sections)]))
     print(f"written: {PAGE}")
 
