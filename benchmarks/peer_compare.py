@@ -2,6 +2,7 @@
 
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -157,5 +158,5 @@ def compared(
         how = "" if isinstance(loop, Ours) else loop.name
         micros = f"{each * 1e6:,.{0 if each > 1e-4 else 1}f}"
         table.append(f"| {title} | {kind} | {how} | {micros} µs | {ratio:.2g}× | {at_start:.4g} → {cost:.4g} |")
-    print("\n".join(table), flush=True)
+    print("\n".join(table), file=sys.stderr, flush=True)
     return table, seconds

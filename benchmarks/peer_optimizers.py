@@ -5,6 +5,7 @@ every call that an optimizer makes is counted, in whatever it makes it for.
 """
 
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -219,7 +220,7 @@ def rows(contest: Contest, missing: dict[str, str]) -> list[str]:
             f"| {contest.title} | {name} | {settings} | {max(made[k]):,} | {taken:.3g} s | {ratio:.2g}× | "
             f"{firsts[k]} | {at_start:.3g} | {reached:.2g} | {min(costs[k]):.2g} … {max(costs[k]):.2g} |"
         )
-        print(table[-1], flush=True)
+        print(table[-1], file=sys.stderr, flush=True)
     return table
 
 
