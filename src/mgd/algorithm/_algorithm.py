@@ -221,7 +221,10 @@ class Algorithm(AbstractAlgorithm):
             share = size // lax.axis_size(axis)
             shares = jax.vmap(one)(lax.axis_index(axis) * share + jnp.arange(share))
             costs, modulations = (lax.all_gather(told, axis, tiled=True) for told in shares)
-            add = lambda k, total: total + self._estimate(at(k), modulations[k])  # noqa: E731
+
+            def add(k: Int[Array, ""], total: Float[Array, " p"]) -> Float[Array, " p"]:
+                return total + self._estimate(at(k), modulations[k])
+
             added = lax.fori_loop(0, size, add, jnp.zeros_like(state.gradient))
         step = state.clock.step.plus(size)
         updated = step.remainder(self.interval) == 0

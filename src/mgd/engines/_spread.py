@@ -50,8 +50,12 @@ class Spread(eqx.Module):
     def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
         """Fresh replicas, the same as on one device, each where it will be trained."""
         progress = self.engine.init(n_replicas, key=key)
-        sharding = lambda spec: NamedSharding(_mesh(self.n_devices), spec)  # noqa: E731
-        return jax.tree.map(lambda leaf, spec: jax.device_put(leaf, sharding(spec)), progress, self._specs(progress))
+        mesh = _mesh(self.n_devices)
+
+        def placed(leaf: Array, spec: PartitionSpec) -> Array:
+            return jax.device_put(leaf, NamedSharding(mesh, spec))
+
+        return jax.tree.map(placed, progress, self._specs(progress))
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""

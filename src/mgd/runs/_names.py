@@ -83,7 +83,7 @@ ENGINES: Mapping[str, str] = MappingProxyType(
     {
         "auto": "the fastest engine that covers the settings",
         "measured": "simulates every measurement: the reference",
-        "fused": "the same in SIMD lanes, ten times faster for many small chips (needs mgd[fused])",
+        "fused": "the same in SIMD lanes, several times faster for many small chips (needs mgd[fused])",
         "sampled": "draws each window's gradient from its law: long windows of large chips, by the million",
     }
 )
