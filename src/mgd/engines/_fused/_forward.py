@@ -128,38 +128,30 @@ def pair(network, group, sample, by_first, by_second):
 
 
 @inlined
-def single(network, group, sample, by):
-    """The cost of a sample with a multiple of ±1 added to the parameters."""
-    widest = group.outputs.shape[0] // 4
-    here, there, number = 0, 2 * widest, 0
-    for layer in range(network.starts.size):
-        n, p = network.sizes[layer], network.starts[layer]
-        biases = p + n * network.sizes[layer + 1]
-        for neuron in range(network.sizes[layer + 1]):
-            theta, packed = _bias(group, biases + neuron)
-            row = sample * n if layer == 0 else here
-            total = _sum(group, p, layer == 0, row, n, by) - (theta + signed(by, packed))
-            store(group.outputs, there + neuron, _activate(network, group, layer, neuron, number, total))
-            p += n
-            number += 1
-        here, there = there, here
-    return _cost(network, group, here, sample * network.sizes[-1])
+def _sum_of_values(group, base, wiggle, p, from_x, row, n, multiple):
+    """Σ (base + multiple · wiggle) z over n parameters from p on."""
+    total = floats(0.0)
+    for k in range(n):
+        z = load(group.x, row + k) if from_x else load(group.outputs, row + k)
+        total = total + (load(base, p + k) + multiple * load(wiggle, p + k)) * z
+    return total
 
 
 @inlined
-def general(network, group, base, wiggle, sample, multiple):
-    """The cost of a sample with a multiple of `wiggle` added to `base`."""
-    widest = group.outputs.shape[0] // 4
+def alone(network, signals, group, base, wiggle, sample, multiple):
+    """The cost of a sample with a multiple of θ̃: of packed signs added to θ, or of `wiggle` added to `base`."""
+    widest, by = group.outputs.shape[0] // 4, floats(multiple * signals.amplitude)
     here, there, number = 0, 2 * widest, 0
     for layer in range(network.starts.size):
         n, p = network.sizes[layer], network.starts[layer]
-        biases = p + n * network.sizes[layer + 1]
+        biases, row = p + n * network.sizes[layer + 1], sample * n if layer == 0 else here
         for neuron in range(network.sizes[layer + 1]):
-            total = floats(0.0)
-            for k in range(n):
-                z = load(group.x, sample * n + k) if layer == 0 else load(group.outputs, here + k)
-                total = total + (load(base, p + k) + multiple * load(wiggle, p + k)) * z
-            total = total - (load(base, biases + neuron) + multiple * load(wiggle, biases + neuron))
+            if signals.packed:
+                theta, packed = _bias(group, biases + neuron)
+                total = _sum(group, p, layer == 0, row, n, by) - (theta + signed(by, packed))
+            else:
+                bias = load(base, biases + neuron) + multiple * load(wiggle, biases + neuron)
+                total = _sum_of_values(group, base, wiggle, p, layer == 0, row, n, multiple) - bias
             store(group.outputs, there + neuron, _activate(network, group, layer, neuron, number, total))
             p += n
             number += 1

@@ -1,6 +1,6 @@
 """The loop over timesteps of one group of chips; `_compiled` compiles it."""
 
-from ._forward import general, pair, single
+from ._forward import alone, pair
 from ._lanes import BLOCK, any_of, floats, gather, gather_block, load, select, size_of, store, words
 from ._math import inlined
 from ._perturb import perturb, prepare_codes
@@ -72,17 +72,12 @@ def _apply(converter, group, multiple):
 @inlined
 def _measure(network, signals, converter, group, multiple):
     """The cost with a multiple of θ̃ on the parameters, averaged over the samples in front."""
-    total = floats(0.0)
+    total, base, wiggle = floats(0.0), group.theta, group.wiggle
     if converter.bits:
         _apply(converter, group, multiple)
+        base, wiggle, multiple = group.base, group.applied, 1.0
     for sample in range(signals.batch):
-        if signals.packed:
-            cost = single(network, group, sample, floats(multiple * signals.amplitude))
-        elif converter.bits:
-            cost = general(network, group, group.base, group.applied, sample, 1.0)
-        else:
-            cost = general(network, group, group.theta, group.wiggle, sample, multiple)
-        total = total + cost
+        total = total + alone(network, signals, group, base, wiggle, sample, multiple)
     return total * (1.0 / signals.batch)
 
 
