@@ -35,6 +35,7 @@ ROUNDS, ROUND_TRIPS = 5, 500
 # Name, τ_x = τ_θ, measurements together, timesteps of a round.
 CASES = (
     ("one by one, τ_θ = 1", 1, 0, 200),
+    ("a hold in one, τ_θ = 1", 1, 1000, 200),
     ("one by one, τ_θ = 1,000", 1000, 0, 2000),
     ("batches of 1,000", 1000, 1000, 20_000),
 )

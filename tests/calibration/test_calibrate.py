@@ -130,6 +130,23 @@ def test_an_open_line_and_a_write_that_does_nothing_are_told_apart():
     assert (found.no_perturbation, found.dead, found.no_write) == ((1,), (2,), (3,))
 
 
+@pytest.mark.parametrize("shut", [0.36, 1.0], ids=["near the start", "everywhere"])
+def test_a_parameter_that_matters_little_at_the_start_is_not_called_dead_unless_it_never_answers(shut):
+    theta, rng = np.zeros(4), np.random.default_rng(0)
+
+    def cost() -> float:
+        gate = max(0.0, abs(theta[0]) - shut)
+        return float(np.sum((theta[:3] - 0.3) ** 2) + gate * theta[3] + 1e-3 * rng.standard_normal())
+
+    def write(values: np.ndarray) -> None:
+        theta[:] = values
+
+    chip = from_callables(set_parameters=write, measure_cost=cost, limits=Limits.uniform(4, -1.0, 1.0, "V"))
+    with opened(chip, alone=False) as guarded:
+        found = calibrate(guarded, XOR, batch=1, key=jax.random.key(0), budget=16_000)
+    assert found.dead == ((3,) if shut == 1.0 else ())
+
+
 @pytest.fixture(scope="module")
 def larger() -> tuple[Calibration, Simulated]:
     """A 4-4-1 chip with noise."""

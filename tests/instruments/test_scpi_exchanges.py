@@ -21,9 +21,12 @@ def data(*values: float) -> bytes:
     return block(floats(*values))
 
 
-def set_to(*values: float, before: bytes = b"") -> tuple[bytes, bytes]:
-    """Parameters set, read back, and no error."""
-    return before + b"PAR:DATA " + data(*values) + b";:PAR:DATA?;:SYST:ERR?", data(*values) + b";" + OK + b"\n"
+def set_to(*values: float, before: bytes = b"", found: tuple = (), cost: bytes = b"0.125") -> tuple[bytes, bytes]:
+    """Parameters set, read back, a cost measured, and no error."""
+    return (
+        before + b"PAR:DATA " + data(*values) + b";:PAR:DATA?;:MEAS:COST?;:SYST:ERR?",
+        data(*(found or values)) + b";" + cost + b";" + OK + b"\n",
+    )
 
 
 def test_what_is_not_declared_is_asked_at_opening(scripted):
@@ -44,10 +47,11 @@ def test_a_measurement_with_its_perturbation_is_one_message(scripted):
         set_to(1.0, -1.0),
         (b"PERT:DATA " + data(0.25, -0.25) + b";:MEAS:COST?;:SYST:ERR?", b"0.125;" + OK + b"\n"),
         (b"MEAS:COST?", b"0.25\n"),
-        set_to(2.0, 0.0, before=b"PERT:DATA " + data(0, 0) + b";:"),
-        (b"MEAS:COST?", b"+1.5E-1\n"),
+        set_to(2.0, 0.0, before=b"PERT:DATA " + data(0, 0) + b";:", cost=b"+1.5E-1"),
     )
+    driver.set_parameters(floats(9, 9))  # never sent, like the perturbation below
     driver.set_parameters(floats(1, -1))
+    assert driver.measure_cost() == 0.125
     driver.perturb(floats(9, 9))  # never sent: another comes before anything is asked
     driver.perturb(floats(0.25, -0.25))
     assert driver.measure_cost() == 0.125
@@ -73,8 +77,10 @@ def test_inputs_targets_outputs_and_batches(scripted):
 def test_as_text(scripted):
     opening = (OPENING[0], (b"FORM ASC", None), OPENING[2])
     driver = scripted(
-        (b"PAR:DATA 0.100000001,-2;:PAR:DATA?;:SYST:ERR?", b"0.100000001,-2.0;" + OK + b"\n"),
-        (b"PERT:DATA 0.5,0.5;:MEAS:COST?;:SYST:ERR?", b"3;" + OK + b"\n"),
+        (
+            b"PAR:DATA 0.100000001,-2;:PERT:DATA 0.5,0.5;:PAR:DATA?;:MEAS:COST?;:SYST:ERR?",
+            b"0.100000001,-2.0;3;" + OK + b"\n",
+        ),
         binary=False,
         opening=opening,
     )
@@ -163,9 +169,10 @@ def test_a_broken_reply_gives_up_the_line(replies, what, scripted):
 
 def test_a_read_back_of_the_wrong_length(scripted):
     query, _ = set_to(1, 2)
-    driver = scripted((query, data(1) + b";" + OK + b"\n"))
+    driver = scripted((query, data(1) + b";0.125;" + OK + b"\n"))
+    driver.set_parameters(floats(1, 2))
     with pytest.raises(HardwareError, match="1 numbers where 2 are due"):
-        driver.set_parameters(floats(1, 2))
+        driver.measure_cost()
 
 
 def test_outputs_that_do_not_fit_the_batch(scripted):
@@ -195,14 +202,27 @@ def test_nan_is_asked_again_and_then_given_up(scripted):
 
 
 def test_parameters_that_read_back_wrong_are_set_again(scripted):
-    query, right = set_to(1, 2)
-    driver = scripted((query, data(1, 2.5) + b";" + OK + b"\n"), (query, right), retries=1)
+    (query, right), (_, wrong) = set_to(1, 2), set_to(1, 2, found=(1, 2.5), cost=b"9")
+    driver = scripted((query, wrong), (query, right), retries=1)
     driver.set_parameters(floats(1, 2))
-    driver = scripted((query, data(1, 2.5) + b";" + OK + b"\n"), retries=0)
+    assert driver.measure_cost() == 0.125
+    driver = scripted((query, wrong), retries=0)
+    driver.set_parameters(floats(1, 2))
     with pytest.raises(HardwareError, match=r"PAR:DATA\? was answered with 2.5 for parameter 1, set to 2 by PAR:DATA"):
-        driver.set_parameters(floats(1, 2))
-    driver = scripted((query, data(1, 2.5) + b";" + OK + b"\n"), verify_within=0.5)
+        driver.measure_cost()
+    driver = scripted((query, wrong), verify_within=0.5)
     driver.set_parameters(floats(1, 2))
+    assert driver.measure_cost() == 9
+
+
+def test_a_chip_that_settles_or_takes_one_command_a_message_is_read_back_at_once(scripted):
+    written, query = b"PAR:DATA " + data(1, 2), b";:PAR:DATA?;:SYST:ERR?"
+    driver = scripted((written + query, data(1, 2) + b";" + OK + b"\n"), settle_seconds=0.001)
+    driver.set_parameters(floats(1, 2))
+    found = ((b"PAR:DATA?", data(1, 2.5) + b"\n"), (b"SYST:ERR?", OK + b"\n"))
+    driver = scripted((written, None), *found, compound=False, retries=0)
+    with pytest.raises(HardwareError, match=r"answered with 2\.5 for parameter 1, set to 2"):
+        driver.set_parameters(floats(1, 2))
 
 
 @pytest.mark.parametrize(("code", "passing"), [(-222, False), (-113, False), (7, False), (-410, True)])

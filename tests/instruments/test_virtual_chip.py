@@ -130,10 +130,12 @@ def test_every_way_to_speak_sets_the_same(settings, served, tmp_path):
 
 def test_the_chip_refuses_what_a_guard_would_not_have_sent(served, tmp_path):
     with driver_of(served.resource, tmp_path) as driver:
+        driver.set_parameters(np.full(9, 11, np.float32))
         with pytest.raises(HardwareError, match=r"-222,.*parameter 0, 11") as raised:
-            driver.set_parameters(np.full(9, 11, np.float32))
+            driver.identify()  # writes go with the next question
         assert not raised.value.passing
-        driver.set_parameters(THETA)  # the line is in step
+        driver.set_parameters(THETA)
+        assert driver.identify().serial == "A7"  # the line is in step
 
 
 def test_through_pyvisa_it_is_the_same(served, tmp_path):

@@ -23,6 +23,8 @@ from ._state import Clock, Info, Probe, Seeds, State
 from ._time_constants import TimeConstants
 from ._write import Write, write_exactly
 
+# The largest chip for which a host may take the place of the compiled tell.
+HOST_PARAMS = 2**15
 # From a probe and a chip's device, the cost and the device after it was measured.
 Measure = Callable[[Probe, Any], tuple[Float[Array, ""], Any]]
 
@@ -283,7 +285,10 @@ class Algorithm(AbstractAlgorithm):
 
     def _perturbation(self, state: State) -> Float[Array, " p"]:
         index = state.clock.step.quotient(self.time_constants.tau_p)
-        return self.perturbation(index, seed=state.seeds.perturbation, n_params=state.theta.size)
+        made = self.perturbation(index, seed=state.seeds.perturbation, n_params=state.theta.size)
+        # Kept apart, so that XLA does not merge constants of the family's with those that come after: then hosts
+        # and other programs compute the same bits. For large chips it would cost, and there is no such host.
+        return lax.optimization_barrier(made) if state.theta.size <= HOST_PARAMS else made
 
     def _tell(self, state: State, cost: Float[Array, ""], slot: int, write: Write) -> tuple[State, Info]:
         fresh = state.clock.step.remainder(self.time_constants.tau_x) == 0
@@ -313,6 +318,7 @@ class Algorithm(AbstractAlgorithm):
         if self.modulation_limit is not None:
             modulation = jnp.clip(modulation, -self.modulation_limit, self.modulation_limit)
         _, take = self.integrator.weights(self.time_constants)
+        # In the order that XLA gives it anyway: hosts and other engines compute the same bits.
         return (modulation * self._scale(state.theta.size, take)) * self._perturbation(state)
 
     def _scale(self, n_params: int, take: float) -> np.ndarray:

@@ -34,9 +34,18 @@ class AbstractBaseline(eqx.Module):
 
     @abstractmethod
     def observe(
-        self, state: Any, cost: Float[Array, ""], *, slot: int, fresh: Bool[Array, ""], time_constants: TimeConstants
-    ) -> tuple[Any, Float[Array, ""]]:
-        """Takes the cost of a slot; `fresh` says that the sample is new. After the last slot, C̃ is what it gives."""
+        self,
+        state: Any,
+        cost: Any,
+        *,
+        slot: int,
+        fresh: Bool[Array, ""] | bool,
+        time_constants: TimeConstants,
+    ) -> tuple[Any, Any]:
+        """Takes the cost of a slot; `fresh` says that the sample is new. After the last slot, C̃ is what it gives.
+
+        Costs and C̃ are JAX's in a compiled program, and NumPy's on a host.
+        """
 
     @abstractmethod
     def gain(
@@ -59,7 +68,7 @@ class Remeasured(AbstractBaseline):
         return jnp.float32(0)
 
     def observe(self, state, cost, *, slot, fresh, time_constants):
-        return (cost, jnp.float32(0)) if slot == 0 else (state, cost - state)
+        return (cost, np.float32(0)) if slot == 0 else (state, cost - state)
 
     def gain(
         self, perturbation: AbstractPerturbation, time_constants: TimeConstants, n_params: int
@@ -78,7 +87,7 @@ class TwoSided(AbstractBaseline):
         return jnp.float32(0)
 
     def observe(self, state, cost, *, slot, fresh, time_constants):
-        return (cost, jnp.float32(0)) if slot == 0 else (state, (state - cost) / 2)
+        return (cost, np.float32(0)) if slot == 0 else (state, (state - cost) / 2)
 
     def gain(
         self, perturbation: AbstractPerturbation, time_constants: TimeConstants, n_params: int
@@ -105,7 +114,8 @@ class HighPass(AbstractBaseline):
 
     def observe(self, state, cost, *, slot, fresh, time_constants):
         previous, filtered = state
-        filtered = self.pole(time_constants) * (filtered + jnp.where(fresh, 0.0, cost - previous))
+        where = cost.__array_namespace__().where  # costs are of a compiled program, or of a host
+        filtered = self.pole(time_constants) * (filtered + where(fresh, 0.0, cost - previous))
         return (cost, filtered), filtered
 
     @staticmethod

@@ -13,6 +13,9 @@ from ._stages import Bench
 
 # Of the answer of other parameters, what must be excluded before one is said not to answer.
 _ENOUGH = 0.1
+# Further points at which one must not answer either, and of how many at least: what is far from the cost at one place
+# need not be at another.
+_ELSEWHERE, _LEAST_ELSEWHERE = 16, 4
 # Parameters that answer, with which one that does not is compared.
 _USUAL = 9
 POINTS_OF_CODES = 2
@@ -94,6 +97,7 @@ def answers_of(bench: Bench, wiggled: list[Response], written: list[Response]) -
         found = check_alone(
             prober,
             bench.points,
+            [bench.elsewhere() for _ in range(_ELSEWHERE)],
             indices,
             clear,
             amplitude=amplitude,
@@ -131,6 +135,7 @@ def written_sigma(bench: Bench) -> Sigma:
 def check_alone(
     prober: Prober,
     points: list[Point],
+    elsewhere: list[Point],
     indices: list[int],
     clear: list[int],
     *,
@@ -141,13 +146,14 @@ def check_alone(
 ) -> Alone:
     """Which of these parameters do not answer to large changes of each alone, at any point.
 
-    A gradient may be small at one place; a change this large shows unless it is small everywhere. Measurements are
-    repeated until what would have been seen is a tenth of the answer of parameters that do answer: only then is one
-    without an answer called so.
+    Measurements are repeated until what would have been seen is a tenth of the answer of parameters that do answer. One
+    without an answer may still be one that matters little at these points, as a weight of a pixel in the corner: it is
+    called so if it does not answer elsewhere either, with all repeats that the budget allows.
 
     Args:
         prober: the chip.
         points: where.
+        elsewhere: where else.
         indices: of parameters to check.
         clear: of some that do answer.
         amplitude: of the change.
@@ -169,10 +175,21 @@ def check_alone(
         left, sums = [i for i, quiet in zip(left, silent, strict=True) if quiet], sums[:, silent]
         seen = float(limits[0])
         if not left or seen <= enough:
-            return Alone(left, [], tries, seen)
+            break
         repeats = n
         if prober.count + prober.price(4 * repeats * len(left) * len(points)) > end:
             return Alone([], left, tries, seen)
+    for k, point in enumerate(elsewhere):
+        affordable = (end - prober.count) // prober.price(4 * max(1, len(left)))
+        if not left or (k >= _LEAST_ELSEWHERE and affordable < n):
+            break
+        if affordable < n:
+            return Alone([], left, tries, seen)
+        n, tries = max(n, affordable // (len(elsewhere) - k)), tries + 2
+        answers = np.abs(_sums(prober, [point], left, amplitude, n, write)[0]) / n
+        silent = np.all(answers <= STANDS_OUT * sigma.of_mean(n) * np.array([math.sqrt(2), 2.0]), axis=1)
+        left = [i for i, quiet in zip(left, silent, strict=True) if quiet]
+    return Alone(left, [], tries, seen)
 
 
 def _sums(

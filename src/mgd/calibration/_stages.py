@@ -48,6 +48,13 @@ class Bench:
         """The largest amplitude for all parameters together."""
         return float(min(self.room().min(), self.span / 8))
 
+    def elsewhere(self) -> Point:
+        """Another point, up to half way from the middle to the limits, with another batch."""
+        limits = self.prober.instrument.limits
+        half = (limits.high - limits.low) / 2
+        theta = limits.low + half * (1 + self.rng.uniform(-0.5, 0.5, half.size))
+        return Point(theta.astype(np.float32), self.batches())
+
     def share(self, stage: str) -> int:
         return int(self.budget * _SHARES[stage])
 

@@ -5,6 +5,7 @@ does not change a bit of it, and a chip is asked once for a whole hold.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -13,13 +14,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from .._counter import Counter
-from ..algorithm import Algorithm, Clock, State, Write, rows_of
+from ..algorithm import Algorithm, Clock, State, Write
 from ..perturbations import Block
 
-# Presentations whose rows are worked out at a time.
-PRESENTATIONS = 64
 Limit = Float[np.ndarray, " p"]
+Vector = Float[Array | np.ndarray, " p"]
 
 
 class Applied(NamedTuple):
@@ -33,10 +32,10 @@ class Applied(NamedTuple):
         inside: whether all parameters, perturbed or not, are within the limits.
     """
 
-    theta: Float[Array, " p"]
-    rows: Float[Array, "rows p"]
-    due: Bool[Array, ""]
-    inside: Bool[Array, ""]
+    theta: Vector
+    rows: Float[Array | np.ndarray, "rows p"]
+    due: Bool[Array, ""] | bool
+    inside: Bool[Array, ""] | bool
 
 
 class Told(NamedTuple):
@@ -49,10 +48,10 @@ class Told(NamedTuple):
         updated: whether it did.
     """
 
-    modulations: Float[Array, " size"]
-    even: Float[Array, " p"]
-    gradient: Float[Array, " p"]
-    updated: Bool[Array, ""]
+    modulations: Float[Array | np.ndarray, " size"]
+    even: Vector
+    gradient: Vector
+    updated: Bool[Array, ""] | bool
 
 
 def turn_of(algorithm: Algorithm, n_params: int) -> int:
@@ -66,6 +65,40 @@ def turn_of(algorithm: Algorithm, n_params: int) -> int:
     return algorithm.time_constants.tau_p * blocks
 
 
+@dataclass(frozen=True)
+class Layout:
+    """The rows of a chunk, one a measurement.
+
+    Attributes:
+        head: rows before those of the timesteps: one, where a hold has a baseline.
+        slots: of each timestep.
+        size: most timesteps.
+    """
+
+    head: int
+    slots: range
+    size: int
+
+    @staticmethod
+    def of(algorithm: Algorithm, size: int) -> "Layout":
+        head = int(algorithm.baseline.once_a_hold)
+        return Layout(head, range(head, algorithm.n_slots), size)
+
+    @property
+    def per(self) -> int:
+        """Rows of a timestep."""
+        return len(self.slots)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of a whole chunk."""
+        return self.row(self.size)
+
+    def row(self, timestep: Any) -> Any:
+        """The first row of a timestep, also of one that is traced."""
+        return self.head + self.per * timestep
+
+
 class Chunk:
     """Asks and tells up to `size` timesteps within a hold, compiled.
 
@@ -74,25 +107,18 @@ class Chunk:
 
     Args:
         algorithm: whose.
-        batch: samples a measurement is averaged over.
-        size: most timesteps at a time; the algorithm's `hold` or less.
+        layout: of its rows; no more timesteps than the algorithm's `hold`.
         limits: lowest and highest value of each parameter.
         own_line: whether perturbations have lines of their own.
         write: how a change of the parameters is taken up.
         like: any state of the run, for its structure.
-
-    Attributes:
-        head: rows before those of the timesteps: one, where a hold has a baseline.
-        per: rows of a timestep.
-        n_rows: rows of a whole chunk.
     """
 
     def __init__(
         self,
         algorithm: Algorithm,
         *,
-        batch: int,
-        size: int,
+        layout: Layout,
         limits: tuple[Limit, Limit],
         own_line: bool,
         write: Write,
@@ -100,9 +126,7 @@ class Chunk:
     ):
         self._algorithm, self._write, self._limits, self._own_line = algorithm, write, limits, own_line
         self._turn = turn_of(algorithm, like.theta.size)
-        self._slots = range(1 if algorithm.baseline.once_a_hold else 0, algorithm.n_slots)
-        self.head, self.per, self._size = int(algorithm.baseline.once_a_hold), len(self._slots), size
-        self.n_rows = self.head + size * self.per
+        self._layout = layout
         structure = jax.tree.structure(like)
 
         def pack(state: State) -> tuple[Array, ...]:
@@ -111,52 +135,55 @@ class Chunk:
         def unpack(leaves: tuple[Array, ...]) -> State:
             return jax.tree.unflatten(structure, leaves)
 
-        def rows(state: tuple[Array, ...], first: Counter, n_samples: int) -> Array:
-            seed = unpack(state).seeds.samples
-
-            def one(k: Array) -> Array:
-                return rows_of(first.plus(k), seed=seed, n_samples=n_samples, batch=batch)
-
-            return jax.vmap(one)(jnp.arange(PRESENTATIONS, dtype=jnp.uint32))
-
         def turn(state: tuple, even: Array, costs: Array, n: Array, after: Array) -> tuple:
             now, told = self._tell(unpack(state), even, costs, n)
             return pack(now), jnp.where(told.updated, 0.0, told.even), told, self._ask(now, after)
 
         self.pack, self.unpack = pack, unpack
-        # (state, first presentation, number of samples) -> the rows of some presentations, from that one on
-        self.rows: Callable[..., Array] = jax.jit(rows, static_argnames="n_samples")
-        # (state, n) -> applied
-        self.begin: Callable[..., Applied] = jax.jit(lambda state, n: self._ask(unpack(state), n))
-        # (state, even, costs, n, n after) -> state, even, told, applied
-        self.turn: Callable[..., tuple[tuple[Array, ...], Array, Told, Applied]] = jax.jit(turn)
+        self._compiled_ask: Callable[..., Applied] = jax.jit(lambda state, n: self._ask(unpack(state), n))
+        self._compiled_turn: Callable[..., tuple] = jax.jit(turn)
+
+    def begin(self, state: tuple[Array, ...], n: int) -> Applied:
+        """What the next `n` timesteps apply."""
+        return self._compiled_ask(state, np.int32(n))
+
+    def turn(
+        self, state: tuple[Array, ...], even: Vector, costs: Float[np.ndarray, " rows"], n: int, after: int
+    ) -> tuple[tuple[Array, ...], Vector, Told, Applied]:
+        """The state after the costs of `n` timesteps, what they told, and what the `after` timesteps after them apply.
+
+        `even` is the part of G from even perturbations, before and after.
+        """
+        return self._compiled_turn(state, even, costs, np.int32(n), np.int32(after))
 
     def _ask(self, state: State, n: Int[Array, ""]) -> Applied:
         """What the next `n` timesteps apply."""
-        rows = jnp.zeros((self.n_rows, state.theta.size))
+        layout = self._layout
+        rows = jnp.zeros((layout.n_rows, state.theta.size))
 
         def one(k: Int[Array, ""], rows: Array) -> Array:
             now = state.with_clock(Clock(state.clock.step.plus(k), state.clock.slot))
-            for place, slot in enumerate(self._slots):
+            for place, slot in enumerate(layout.slots):
                 signal = self._algorithm.ask(now, slot=slot)[0].perturbation
-                rows = lax.dynamic_update_index_in_dim(rows, signal, self.head + self.per * k + place, 0)
+                rows = lax.dynamic_update_index_in_dim(rows, signal, layout.row(k) + place, 0)
             return rows
 
-        rows = one(jnp.int32(0), rows) if self._size == 1 else lax.fori_loop(0, n, one, rows)
+        rows = one(jnp.int32(0), rows) if layout.size == 1 else lax.fori_loop(0, n, one, rows)
         low, high = (jnp.asarray(limit)[None] for limit in self._limits)
         sums = state.theta[None] + rows
         inside = jnp.all((sums >= low) & (sums <= high))
-        due = jnp.asarray(self.head == 1) & (state.clock.slot == 0)
+        due = jnp.asarray(layout.head == 1) & (state.clock.slot == 0)
         return Applied(state.theta, rows if self._own_line else sums, due, inside)
 
     def _tell(self, state: State, even: Array, costs: Float[Array, " rows"], n: Int[Array, ""]) -> tuple[State, Told]:
         """The state after the costs of `n` timesteps, and what they told."""
-        if self.head:
+        layout = self._layout
+        if layout.head:
 
             def baseline(state: State) -> State:
                 return self._algorithm.tell(state, costs[0], write=self._write, slot=0)[0]
 
-            if self._size == 1 and self._algorithm.hold == 1:  # then it is always due
+            if layout.size == 1 and self._algorithm.hold == 1:  # then it is always due
                 state = baseline(state)
             else:
                 state = lax.cond(state.clock.slot == 0, baseline, lambda state: state, state)
@@ -164,8 +191,8 @@ class Chunk:
         def one(k: Int[Array, ""], carry: tuple) -> tuple:
             state, even, gradient, modulations, ended = carry
             before, info = state, None
-            for place, slot in enumerate(self._slots):
-                cost = lax.dynamic_index_in_dim(costs, self.head + self.per * k + place, keepdims=False)
+            for place, slot in enumerate(layout.slots):
+                cost = lax.dynamic_index_in_dim(costs, layout.row(k) + place, keepdims=False)
                 state, info = self._algorithm.tell(state, cost, write=self._write, slot=slot)
             assert info is not None
             estimate = self._algorithm._estimate(before, info.modulation)
@@ -175,8 +202,8 @@ class Chunk:
             modulations = lax.dynamic_update_index_in_dim(modulations, info.modulation, k, 0)
             return state, even, gradient, modulations, ended | info.updated
 
-        start: Any = state, even, jnp.zeros_like(state.theta), jnp.zeros(self._size), jnp.bool(False)
+        start: Any = state, even, jnp.zeros_like(state.theta), jnp.zeros(layout.size), jnp.bool(False)
         # A chunk of one is the most frequent of all, and a loop is slow to begin.
-        ended = one(jnp.int32(0), start) if self._size == 1 else lax.fori_loop(0, n, one, start)
+        ended = one(jnp.int32(0), start) if layout.size == 1 else lax.fori_loop(0, n, one, start)
         state, even, gradient, modulations, updated = ended
         return state, Told(modulations, even, gradient, updated)

@@ -1,13 +1,22 @@
 """Samples on the device, and on the host."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int, Shaped, UInt32
 
+from .._counter import Counter
+from ..algorithm import rows_of
 from ..datasets import Samples
+
+# Presentations whose rows are worked out at a time.
+PRESENTATIONS = 64
+# Inputs of so many numbers are turned into features once for all.
+_FEW_NUMBERS = 2_000_000
 
 
 class Data(eqx.Module):
@@ -43,7 +52,7 @@ class HostData:
 
     Attributes:
         data: the samples of the device.
-        x: their stored inputs.
+        x: their inputs: features where they are few, otherwise as stored.
         y: their targets.
     """
 
@@ -53,13 +62,31 @@ class HostData:
 
     @staticmethod
     def of(data: Data) -> "HostData":
-        return HostData(data, np.asarray(data.x), np.asarray(data.y))
+        x, y = np.asarray(data.x), np.asarray(data.y)
+        return HostData(data, x if x.size > _FEW_NUMBERS else _features(x, data), y)
 
     def show(
         self, rows: Int[np.ndarray, " batch"]
     ) -> tuple[Float[np.ndarray, "batch *features"], Float[np.ndarray, "batch outputs"]]:
         """Inputs and targets of these rows, to the bit as the device has them."""
-        x = self.x[rows].astype(np.float32)
-        if (self.data.offset, self.data.scale) != (0.0, 1.0):
-            x = (x - np.float32(self.data.offset)) * np.float32(self.data.scale)
-        return x, self.y[rows]
+        x = self.x.take(rows, 0)
+        return x if self.x.size <= _FEW_NUMBERS else _features(x, self.data), self.y.take(rows, 0)
+
+
+def _features(stored: Shaped[np.ndarray, "*many"], data: Data) -> Float[np.ndarray, "*many"]:
+    x = stored.astype(np.float32)
+    if (data.offset, data.scale) != (0.0, 1.0):
+        x = (x - np.float32(data.offset)) * np.float32(data.scale)
+    return x
+
+
+@partial(jax.jit, static_argnames=("n_samples", "batch"))
+def coming_rows(
+    first: Counter, seed: UInt32[Array, " 2"], *, n_samples: int, batch: int
+) -> Int[Array, "presentations batch"]:
+    """The rows of the training set in some presentations, from the first of them on."""
+
+    def one(k: UInt32[Array, ""]) -> Int[Array, " batch"]:
+        return rows_of(first.plus(k), seed=seed, n_samples=n_samples, batch=batch)
+
+    return jax.vmap(one)(jnp.arange(PRESENTATIONS, dtype=jnp.uint32))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,10 @@ from ..chips import AbstractCost
 from ..instruments import Guarded, Limits
 from ..perturbations import Block, Gaussian
 from ._bench import Bench
-from ._chunk import PRESENTATIONS, Applied, Chunk, Told
-from ._data import Data, HostData
+from ._chunk import Applied, Chunk, Layout, Told
+from ._data import PRESENTATIONS, Data, HostData, coming_rows
 from ._evaluate import correct
+from ._host_chunk import HostChunk
 from ._replicas import Progress
 
 # Numbers that a chunk holds at most, and timesteps.
@@ -104,10 +105,11 @@ class Instrumented:
         self._hold, self._interval, self._tau_x = algorithm.hold, algorithm.interval, algorithm.time_constants.tau_x
         longest = max(1, min(_LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
         self._size, self.stride = _chunks(self._hold, longest, instrument.most_together)
-        self._chunk: Chunk | None = None
+        self._layout = Layout.of(algorithm, self._size)
+        self._chunk: Chunk | HostChunk | None = None
         self._lender: Instrumented | None = None
         self.told: Told | None = None
-        self._even = jnp.zeros(self.n_params)
+        self._even: Any = np.zeros(self.n_params, np.float32)
         # The next chunk was asked with the tell of the last, if the run goes on from where it left.
         self._next: tuple[Progress, Applied] | None = None
         # The samples on the host, and the rows of some presentations, from the first of them on.
@@ -145,21 +147,19 @@ class Instrumented:
             LimitError: if a parameter would leave its limits; nothing is sent.
         """
         alone = one_state(progress)
-        chunk = self._chunk or self._compile(alone)
+        chunk: Any = self._chunk or self._make(alone)
         state, at, left = chunk.pack(alone), int(alone.clock.step), n_steps
         if self._next is not None and self._next[0] is progress:
             applied = self._next[1]
         else:
-            applied = chunk.begin(state, np.int32(self._ahead(at)))
+            applied = chunk.begin(state, self._ahead(at))
         if math.isnan(self._reference) and at:  # the run was taken up: what the next cost is compared with
             self._reference = float(jax.tree.leaves(alone.baseline)[0])
         while left:
             n = min(left, self._ahead(at))
-            costs, baseline = self._measure(data, chunk, state, applied, at, n)
+            costs, baseline = self._measure(data, alone.seeds.samples, applied, at, n)
             at, left = at + n, left - n
-            state, self._even, told, applied = chunk.turn(
-                state, self._even, costs, np.int32(n), np.int32(self._ahead(at))
-            )
+            state, self._even, told, applied = chunk.turn(state, self._even, costs, n, self._ahead(at))
             self.told = told
             self.options.watch(told, n, baseline)
         after = one_progress(chunk.unpack(state))
@@ -193,26 +193,26 @@ class Instrumented:
         return jnp.asarray([right / n], jnp.float32), jnp.asarray([total / n], jnp.float32)
 
     def share_program(self, other: "Instrumented") -> None:
-        """Takes the other's compiled ask and tell, if the chips differ in nothing that these know."""
+        """Takes the other's compiled parts of ask and tell, if the chips differ in nothing that these know."""
         mine, theirs = (
             (*of._limits, of._size, of.options.saturate, of.bench.instrument.own_line, of.batch) for of in (self, other)
         )
         if all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True)) and self.algorithm is other.algorithm:
             self._lender = other
 
-    def _compile(self, like: State) -> Chunk:
+    def _make(self, like: State) -> Chunk | HostChunk:
+        """What asks and tells: on the host where holds are short and it can."""
         if self._lender is not None:
-            self._chunk = self._lender._chunk or self._lender._compile(like)
+            lent = self._lender._chunk or self._lender._make(like)
+            self._chunk = lent.for_another() if isinstance(lent, HostChunk) else lent
             return self._chunk
-        self._chunk = Chunk(
-            self.algorithm,
-            batch=self.batch,
-            size=self._size,
-            limits=self._limits,
-            own_line=self.bench.instrument.own_line,
-            write=self._write,
-            like=like,
-        )
+        common: Any = {"layout": self._layout, "limits": self._limits, "own_line": self.bench.instrument.own_line}
+        descent = HostChunk.covers(self.algorithm, self.n_params)
+        if descent is not None:
+            room = self.room if self.options.saturate else None
+            self._chunk = HostChunk(self.algorithm, descent, room=room, **common)
+        else:
+            self._chunk = Chunk(self.algorithm, write=self._write, like=like, **common)
         return self._chunk
 
     def _ahead(self, at: int) -> int:
@@ -220,11 +220,11 @@ class Instrumented:
         return min(self._size, self._hold - at % self._hold)
 
     def _measure(
-        self, data: Data, chunk: Chunk, state: tuple[Array, ...], applied: Applied, at: int, n: int
+        self, data: Data, seed: Array, applied: Applied, at: int, n: int
     ) -> tuple[Float[np.ndarray, " rows"], np.ndarray]:
         """The costs of a chunk's rows, and that of its baseline if it has one."""
-        costs = np.zeros(chunk.n_rows, np.float32)
-        head, last = chunk.head, chunk.head + chunk.per * n
+        costs = np.zeros(self._layout.n_rows, np.float32)
+        head, last = self._layout.head, self._layout.row(n)
         first = 0 if head and bool(applied.due) else head
         known = first
         for kept in self.options.replay:
@@ -233,7 +233,7 @@ class Instrumented:
             if known == last:
                 break
         if known < last:
-            self._prepare(data, chunk, state, applied, at)
+            self._prepare(data, seed, applied, at)
             rows, together = np.asarray(applied.rows), self.bench.instrument.most_together
             if not together:
                 self._one_by_one(rows, costs, known, last)
@@ -243,7 +243,7 @@ class Instrumented:
                 self.options.keep(costs[start:stop])
         return costs, costs[first:head]
 
-    def _prepare(self, data: Data, chunk: Chunk, state: tuple[Array, ...], applied: Applied, at: int) -> None:
+    def _prepare(self, data: Data, seed: Array, applied: Applied, at: int) -> None:
         """Says what is to be on the chip, if it may be."""
         written, shown = at // self._interval, at // self._tau_x
         if not bool(applied.inside):
@@ -252,17 +252,16 @@ class Instrumented:
         if self.bench.written != written:
             self.bench.place_parameters(np.asarray(applied.theta), written)
         if self.bench.shown != shown:
-            self.bench.place_sample(*self._samples(data, chunk, state, shown), shown)
+            self.bench.place_sample(*self._samples(data, seed, shown), shown)
 
-    def _samples(
-        self, data: Data, chunk: Chunk, state: tuple[Array, ...], presentation: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _samples(self, data: Data, seed: Array, presentation: int) -> tuple[np.ndarray, np.ndarray]:
         """The inputs and targets of a presentation."""
         if self._on_host is None or self._on_host.data is not data:
             self._on_host, self._rows_from = HostData.of(data), -1
         if self._rows_from < 0 or not 0 <= presentation - self._rows_from < PRESENTATIONS:
             self._rows_from = presentation
-            self._rows = np.asarray(chunk.rows(state, Counter.of(presentation), n_samples=len(data.y)))
+            rows = coming_rows(Counter.of(presentation), seed, n_samples=len(data.y), batch=self.batch)
+            self._rows = np.asarray(rows)
         return self._on_host.show(self._rows[presentation - self._rows_from])
 
     def _one_by_one(
@@ -289,8 +288,7 @@ class Instrumented:
 
     def _cost_or_nan(self, rows: np.ndarray, row: int, meanwhile: Callable[[], None]) -> float:
         """The cost of a row; NaN if it cannot be measured, or would tell nothing without one that could not."""
-        assert self._chunk is not None
-        head, per = self._chunk.head, self._chunk.per
+        head, per = self._layout.head, self._layout.per
         if self._lost and row >= head and (head == 1 or (row - head) % per == 1):
             return math.nan
         try:
@@ -302,8 +300,7 @@ class Instrumented:
 
     def _taken(self, row: int, cost: float) -> float:
         """The cost of a row as it is told; in place of NaN, one that makes its timestep's modulation zero."""
-        assert self._chunk is not None
-        head, per = self._chunk.head, self._chunk.per
+        head, per = self._layout.head, self._layout.per
         is_baseline = row < head
         if not math.isnan(cost):
             if is_baseline or not head:

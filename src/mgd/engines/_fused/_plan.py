@@ -22,8 +22,8 @@ from ...chips.imperfections import (
 )
 from ...networks import MLP
 from ...perturbations import AbstractPerturbation
+from .._rule import linear_rule
 from . import _settings as codes
-from ._rule import linear_rule
 from ._settings import Converter, Network, Signals, Update
 
 _COVERED = (ActivationVariation, CostNoise, UpdateNoise, ParameterRange, DAC)

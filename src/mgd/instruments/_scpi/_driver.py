@@ -35,7 +35,7 @@ class Scpi(AbstractInstrument):
     `TCPIP…::SOCKET` resources are reached by a bare socket, all others by PyVISA. What is written is held back
     until something is asked, and goes in the same message: a measurement is one round trip, its perturbation
     included. A message with writes in it ends by asking for the chip's error, so that no refused write goes
-    unseen; parameters are read back besides (`verify`).
+    unseen; parameters are read back besides (`verify`), in the same message, before anything is made of its answer.
 
     A reply that is late, cut short, no number, of the wrong length or followed by something closes the line and
     raises `HardwareError` with `passing=True`: replies to come could be those to earlier questions. Parameters and
@@ -60,6 +60,10 @@ class Scpi(AbstractInstrument):
         self.limits = self._declared_limits() or Limits.uniform(max(self.n_params, 1), -1.0, 1.0)
         self._set, self._perturb = (_halves(one, "") for one in (commands.set, commands.perturb))
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
+        self._readback = commands.readback.encode() if settings.verify else b""
+        # What is set is read back in the message of the next question, where all may go in one and none must wait.
+        self._read_together = settings.compound and not settings.settle_seconds
+        self._theta = np.zeros(0, np.float32)
         self._encode = block if settings.binary else text
         self._line: Transport | None = None
         self._pending: dict[str, bytes] = {}
@@ -89,9 +93,9 @@ class Scpi(AbstractInstrument):
             pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32))
             self._perturbed = False
         pending["set"] = self._written(self._set, theta)
-        readback = self.settings.commands.readback
-        if self.settings.verify and readback:
-            self._again(lambda: self._read_back(theta, readback.encode()))
+        self._theta = np.array(theta, np.float32)
+        if self._readback and not self._read_together:
+            self._again(lambda: self._exchange(b""))
             self._pending.clear()
         self._changed()
 
@@ -209,14 +213,17 @@ class Scpi(AbstractInstrument):
         except ValueError as error:
             self._refused(command.encode(), text(values), f"are no limits ({error}): give limits in the chip file")
 
-    def _read_back(self, theta: Float[np.ndarray, " p"], query: bytes) -> None:
-        found = self._numbers(query, self._exchange(query), self.n_params)
+    def _check_read_back(self, item: Item) -> None:
+        """Raises: _InStep: if the parameters that were read back are not those that were set."""
+        theta, found = self._theta, self._numbers(self._readback, item, self.n_params)
+        if (found == theta).all():
+            return
         room = self.settings.verify_within + _ROUNDING * np.abs(theta)
         wrong = ~(np.abs(found - theta) <= room)
         if wrong.any():
             k = int(np.argmax(wrong))
             raise _InStep(
-                f"{self.address}: {shown(query)} was answered with {found[k]:.9g} for parameter {k}, "
+                f"{self.address}: {shown(self._readback)} was answered with {found[k]:.9g} for parameter {k}, "
                 f"set to {theta[k]:.9g} by {shown(self._pending['set'])}: check the chip's range and resolution, "
                 "or set verify_within (verify = false, if it cannot be read back)"
             )
@@ -263,10 +270,11 @@ class Scpi(AbstractInstrument):
     def _exchange(self, query: bytes) -> Item:
         """Sends what is to be written and a query, and returns its reply; all that was refused raises.
 
-        An empty query asks for the chip's error alone.
+        An empty query asks for the chip's error alone, and what was set.
         """
-        checked = self._error and (self._pending or self._unchecked)
-        queries = [one for one in (query, self._error if checked else b"") if one]
+        checked = bool(self._error and (self._pending or self._unchecked))
+        read_back = bool(self._readback) and "set" in self._pending
+        queries = [one for one in (self._readback if read_back else b"", query, self._error if checked else b"") if one]
         if self.settings.compound:
             message = b";:".join([*self._pending.values(), *queries])
             items = self._items(message, len(queries))
@@ -276,7 +284,9 @@ class Scpi(AbstractInstrument):
             items = [self._items(one, 1)[0] for one in queries]
         if checked:
             self._check_error(message, items[-1])
-        return items[0]
+        if read_back:
+            self._check_read_back(items[0])
+        return items[int(read_back) if query else -1]
 
     def _items(self, message: bytes, n: int) -> list[Item]:
         """The items of the reply to a message.
