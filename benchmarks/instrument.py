@@ -2,7 +2,7 @@
 
 `python benchmarks/instrument.py` serves `examples/virtual-chip.toml` in a process of its own and prints a markdown
 table. *Ours* is all of a measurement that is not waiting in the socket: ask, tell, driver, guard, journal of costs and
-diagnostics, as in `mgd train --chip`. Medians over rounds, all in turn.
+diagnostics, as in `mgd train --chip`, also what is done while the chip works. Medians over rounds, in turn.
 """
 
 import os

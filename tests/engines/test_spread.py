@@ -34,7 +34,7 @@ def same(settings, one, several):
     assert b.theta.sharding.num_devices == several
     start = a.history.isel(step=0).cost.values
     assert np.abs(a.cost - start).max() > 1e-4
-    np.testing.assert_allclose(a.theta, b.theta, rtol=0, atol=2e-4)
+    np.testing.assert_allclose(a.theta, b.theta, rtol=1e-4, atol=4e-4)
     np.testing.assert_allclose(a.history.cost, b.history.cost, rtol=0, atol=1e-4)
 
 same({"n_replicas": 8}, algorithm(), 4)

@@ -82,7 +82,7 @@ class Bench:
 
         Args:
             signal: θ̃ where it has lines of its own, otherwise θ + θ̃.
-            meanwhile: called when the signal is on its way, to work while the chip settles.
+            meanwhile: called when the signal is on its way, to work while the chip does; again, if it is asked again.
 
         Raises:
             HardwareError: if the chip does not answer for `give_up_seconds`, or answers wrongly.
@@ -95,19 +95,22 @@ class Bench:
                 self._signal = None
                 self.instrument.put(signal)
                 self._signal = content
-            meanwhile()
+            self.instrument.while_waiting(meanwhile)
             if self.instrument.reads == "outputs":
                 return float(self._cost_of(self.instrument.read_outputs(), self.instrument.target))
             return self.instrument.measure_cost()
 
         return self._insist(once)
 
-    def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+    def measure_batch(
+        self, signals: Float[np.ndarray, "k p"], meanwhile: Callable[[], None] = lambda: None
+    ) -> Float[np.ndarray, " k"]:
         """The costs with each of these on the chip, in one exchange; otherwise as `measure`."""
 
         def once() -> Float[np.ndarray, " k"]:
             self._ready()
             self._signal = None
+            self.instrument.while_waiting(meanwhile)
             return self.instrument.measure_batch(signals)
 
         return self._insist(once, len(signals))

@@ -143,6 +143,9 @@ class Chunk:
         self._compiled_ask: Callable[..., Applied] = jax.jit(lambda state, n: self._ask(unpack(state), n))
         self._compiled_turn: Callable[..., tuple] = jax.jit(turn)
 
+    def foresee(self, state: tuple[Array, ...], step: int, n: int) -> None:
+        """Nothing: what comes is made with what was told."""
+
     def begin(self, state: tuple[Array, ...], n: int) -> Applied:
         """What the next `n` timesteps apply."""
         return self._compiled_ask(state, np.int32(n))

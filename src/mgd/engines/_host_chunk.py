@@ -113,6 +113,7 @@ class HostChunk:
         self._make = make or jax.jit(partial(_perturbations, algorithm, n_params=n_params))
         # The perturbations of some timesteps, from the first of them on, and what they were made with.
         self._seed, self._first, self._made = b"", 0, self._none[None][:0]
+        self._foreseen = b"", 0, 0, self._made
 
     @staticmethod
     def covers(algorithm: Algorithm, n_params: int) -> Descent | None:
@@ -159,14 +160,20 @@ class HostChunk:
             seeds=now.origin.seeds,
         )
 
+    def foresee(self, now: HostState, step: int, n: int) -> None:
+        """Makes the perturbations of `n` timesteps, from that step on."""
+        rows = np.zeros((self._layout.n_rows, now.theta.size), np.float32)
+        for k in range(n):
+            perturbation = self._perturbation(now, step + k)
+            for row, (_, multiple) in enumerate(self._slots, self._layout.row(k)):
+                rows[row] = perturbation if multiple == 1 else multiple * perturbation
+        self._foreseen = now.seed, step, n, rows
+
     def begin(self, now: HostState, n: int) -> Applied:
         """What the next `n` timesteps apply."""
-        layout, rows = self._layout, np.zeros((self._layout.n_rows, now.theta.size), np.float32)
-        for k in range(n):
-            perturbation = self._perturbation(now, now.step + k)
-            for row, (_, multiple) in enumerate(self._slots, layout.row(k)):
-                rows[row] = perturbation if multiple == 1 else multiple * perturbation
-        low, high = self._limits
+        if self._foreseen[:3] != (now.seed, now.step, n):
+            self.foresee(now, now.step, n)
+        rows, (low, high) = self._foreseen[3], self._limits
         sums = rows + now.theta
         inside = bool((sums >= low).all() and (sums <= high).all())
         return Applied(now.theta, rows if self._own_line else sums, now.due, inside)
@@ -197,8 +204,9 @@ class HostChunk:
 
     def _perturbation(self, now: HostState, step: int) -> Float[np.ndarray, " p"]:
         if now.seed != self._seed or not 0 <= step - self._first < len(self._made):
-            made = self._make(Counter.of(step), now.origin.seeds.perturbation)
-            self._seed, self._first, self._made = now.seed, step, np.asarray(made)
+            first = max(0, step - _LONGEST_HOLD)  # what the hold before was is asked for after what comes
+            made = self._make(Counter.of(first), now.origin.seeds.perturbation)
+            self._seed, self._first, self._made = now.seed, first, np.asarray(made)
         return self._made[step - self._first]
 
     def _estimate(self, now: HostState, modulation: np.float32) -> Float[np.ndarray, " p"]:
@@ -228,7 +236,7 @@ def _perturbations(
     algorithm: Algorithm, first: Counter, seed: UInt32[Array, " 2"], *, n_params: int
 ) -> Float[Array, "steps p"]:
     """θ̃ of some timesteps, from the first of them on."""
-    n_steps = min(_MOST_STEPS, max(1, _MOST_NUMBERS // n_params))
+    n_steps = max(2 * _LONGEST_HOLD, min(_MOST_STEPS, _MOST_NUMBERS // n_params))
 
     def one(k: UInt32[Array, ""]) -> Float[Array, " p"]:
         index = first.plus(k).quotient(algorithm.time_constants.tau_p)

@@ -1,8 +1,10 @@
 """The instrument engine: ask → a chip behind I/O → tell, turned by the host."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -115,6 +117,9 @@ class Instrumented:
         # The samples on the host, and the rows of some presentations, from the first of them on.
         self._on_host: HostData | None = None
         self._rows_from, self._rows = -1, np.zeros((0, batch), np.int32)
+        # What can wait until the host has nothing else to do; and the batch of a presentation, worked out beforehand.
+        self._later: deque[Callable[[], None]] = deque()
+        self._foreseen: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
         # What a cost is compared with: the hold's baseline, or the cost before; and whether it could not be measured.
         self._reference, self._lost = math.nan, False
 
@@ -135,7 +140,7 @@ class Instrumented:
         if self.start.shape != (self.n_params,):
             raise ValueError(f"the chip has {self.n_params} parameters, and its start has shape {self.start.shape}")
         self.bench.instrument.limits.check(self.start, "at the start, parameter")
-        self._rows_from = -1
+        self._rows_from, self._foreseen = -1, None
         _, run_key = jax.random.split(jax.random.fold_in(key, replica))
         return one_progress(self.algorithm.init(jnp.asarray(self.start), key=run_key))
 
@@ -155,13 +160,17 @@ class Instrumented:
             applied = chunk.begin(state, self._ahead(at))
         if math.isnan(self._reference) and at:  # the run was taken up: what the next cost is compared with
             self._reference = float(jax.tree.leaves(alone.baseline)[0])
-        while left:
-            n = min(left, self._ahead(at))
-            costs, baseline = self._measure(data, alone.seeds.samples, applied, at, n)
-            at, left = at + n, left - n
-            state, self._even, told, applied = chunk.turn(state, self._even, costs, n, self._ahead(at))
-            self.told = told
-            self.options.watch(told, n, baseline)
+        try:
+            while left:
+                n = min(left, self._ahead(at))
+                self._later.append(partial(self._foresee, data, chunk, state, alone.seeds.samples, at + n))
+                costs, baseline = self._measure(data, alone.seeds.samples, applied, at, n)
+                at, left = at + n, left - n
+                state, self._even, told, applied = chunk.turn(state, self._even, costs, n, self._ahead(at))
+                self.told = told
+                self._later.append(partial(self.options.watch, told, n, baseline))
+        finally:
+            self._catch_up()
         after = one_progress(chunk.unpack(state))
         self._next = after, applied
         return after
@@ -235,12 +244,14 @@ class Instrumented:
         if known < last:
             self._prepare(data, seed, applied, at)
             rows, together = np.asarray(applied.rows), self.bench.instrument.most_together
-            if not together:
-                self._one_by_one(rows, costs, known, last)
+            for row in range(known, last) if not together else ():
+                cost = self._cost_or_nan(rows, row)
+                self._later.append(partial(self.options.keep, np.full(1, cost, np.float32)))
+                costs[row] = self._taken(row, cost)
             for start in range(known, last, together) if together else ():
                 stop = min(last, start + together)
-                costs[start:stop] = self.bench.measure_batch(rows[start:stop])
-                self.options.keep(costs[start:stop])
+                costs[start:stop] = self.bench.measure_batch(rows[start:stop], self._catch_up)
+                self._later.append(partial(self.options.keep, costs[start:stop]))
         return costs, costs[first:head]
 
     def _prepare(self, data: Data, seed: Array, applied: Applied, at: int) -> None:
@@ -257,42 +268,34 @@ class Instrumented:
     def _samples(self, data: Data, seed: Array, presentation: int) -> tuple[np.ndarray, np.ndarray]:
         """The inputs and targets of a presentation."""
         if self._on_host is None or self._on_host.data is not data:
-            self._on_host, self._rows_from = HostData.of(data), -1
+            self._on_host, self._rows_from, self._foreseen = HostData.of(data), -1, None
+        if self._foreseen is not None and self._foreseen[0] == presentation:
+            return self._foreseen[1]
         if self._rows_from < 0 or not 0 <= presentation - self._rows_from < PRESENTATIONS:
             self._rows_from = presentation
             rows = coming_rows(Counter.of(presentation), seed, n_samples=len(data.y), batch=self.batch)
             self._rows = np.asarray(rows)
         return self._on_host.show(self._rows[presentation - self._rows_from])
 
-    def _one_by_one(
-        self, rows: Float[np.ndarray, "rows p"], costs: Float[np.ndarray, " rows"], first: int, last: int
-    ) -> None:
-        """One measurement after the other; each cost is kept while the chip settles for the next."""
-        # As they are kept: NaN for what could not be measured.
-        unkept, made = first, costs.copy()
+    def _foresee(self, data: Data, chunk: Any, state: Any, seed: Array, at: int) -> None:
+        """Works out what comes at that timestep, as far as no measurement is needed for it."""
+        shown = at // self._tau_x
+        if self.bench.shown != shown:
+            self._foreseen = shown, self._samples(data, seed, shown)
+        chunk.foresee(state, at, self._ahead(at))
 
-        def keep_up_to(row: int) -> None:
-            nonlocal unkept
-            first, unkept = unkept, max(unkept, row)
-            if first < row:
-                self.options.keep(made[first:row])
+    def _catch_up(self) -> None:
+        """Does what was put off, in order."""
+        while self._later:
+            self._later.popleft()()
 
-        row = first
-        try:
-            for row in range(first, last):
-                made[row] = cost = self._cost_or_nan(rows, row, lambda row=row: keep_up_to(row))
-                costs[row] = self._taken(row, cost)
-            row = last
-        finally:
-            keep_up_to(row)
-
-    def _cost_or_nan(self, rows: np.ndarray, row: int, meanwhile: Callable[[], None]) -> float:
+    def _cost_or_nan(self, rows: np.ndarray, row: int) -> float:
         """The cost of a row; NaN if it cannot be measured, or would tell nothing without one that could not."""
         head, per = self._layout.head, self._layout.per
         if self._lost and row >= head and (head == 1 or (row - head) % per == 1):
             return math.nan
         try:
-            return self.bench.measure(rows[row], meanwhile)
+            return self.bench.measure(rows[row], self._catch_up)
         except HardwareError as error:
             if not error.skip or math.isnan(self._reference):
                 raise

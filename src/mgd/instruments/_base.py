@@ -1,6 +1,7 @@
 """What an instrument is: a chip behind I/O. Nothing here imports JAX."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NoReturn, TypeVar
 
@@ -104,6 +105,13 @@ class AbstractInstrument(ABC):
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         """The cost at each of these: of what `perturb` would be given, or `set_parameters` if there is no own line."""
         self._lacks("measure_batch")
+
+    def while_waiting(self, work: Callable[[], None]) -> None:
+        """Gives the host something to do, once, while the chip works out its next answer.
+
+        By default it is done at once.
+        """
+        work()
 
     def _lacks(self, verb: str) -> NoReturn:
         raise HardwareError(f"{self.address}: a {type(self).__name__} has no {verb}; see its reads and most_together")

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -113,6 +113,9 @@ class Guarded(AbstractInstrument):
             )
         self.limits.check(signals + self._theta if self.own_line else signals, "in a batch, parameter")
         return self._finite(self.inner.measure_batch(signals), (len(signals),), "measure_batch")
+
+    def while_waiting(self, work: Callable[[], None]) -> None:
+        self.inner.while_waiting(work)
 
     def safe_state(self) -> None:
         self.inner.safe_state()

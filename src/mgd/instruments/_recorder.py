@@ -127,6 +127,9 @@ class Recorder(AbstractInstrument):
         ask = lambda: np.asarray(self.inner.measure_batch(signals), np.float32)  # noqa: E731
         return self._exchange("measure_batch", digest(signals), ask, _numbers)
 
+    def while_waiting(self, work: Callable[[], None]) -> None:
+        self.inner.while_waiting(work)
+
     def safe_state(self) -> None:
         try:
             self.inner.safe_state()

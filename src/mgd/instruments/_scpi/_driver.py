@@ -1,5 +1,6 @@
 """A chip that speaks SCPI over a socket, or over anything that PyVISA reaches. Nothing here imports JAX."""
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -69,11 +70,16 @@ class Scpi(AbstractInstrument):
         self._pending: dict[str, bytes] = {}
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at = 1, 0.0
+        self._work: Callable[[], None] | None = None
 
     def open(self) -> None:
         self._again(self._open_once, anew=True)
 
+    def while_waiting(self, work: Callable[[], None]) -> None:
+        self._work = work
+
     def close(self) -> None:
+        self._work = None
         line, self._line = self._line, None
         if line is not None:
             line.close()
@@ -296,6 +302,7 @@ class Scpi(AbstractInstrument):
         """
         self._send(message)
         line, reply, end = self._line, b"", time.monotonic() + self.settings.timeout_seconds
+        self._do_work()
         try:
             while True:
                 reply = reply + line.receive() if reply else line.receive()  # pyright: ignore[reportOptionalMemberAccess]
@@ -345,9 +352,20 @@ class Scpi(AbstractInstrument):
 
     def _settle(self) -> None:
         if self.settle_seconds:
+            self._do_work()
             left = self._settled_at - time.monotonic()
             if left > 0:
                 time.sleep(left)
+
+    def _do_work(self) -> None:
+        """What the host has to do meanwhile; if that fails, an answer to come must not be taken for another's."""
+        work, self._work = self._work, None
+        if work is not None:
+            try:
+                work()
+            except BaseException:
+                self.close()
+                raise
 
     def _written(self, halves: tuple[bytes, bytes], values: Float[np.ndarray, "..."]) -> bytes:
         return b"".join((halves[0], self._encode(values), halves[1]))
@@ -399,6 +417,7 @@ class Scpi(AbstractInstrument):
         raise HardwareError(f"{self.address}: {shown(message)!r} was answered {shown(reply)!r}, which {what}")
 
 
+@functools.lru_cache(maxsize=64)
 def _halves(command: str, shape: str) -> tuple[bytes, bytes]:
     """A command before and after its data."""
     before, _, after = command.format(data="\0", shape=shape).partition("\0")
