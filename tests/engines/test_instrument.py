@@ -11,10 +11,11 @@ import optax
 import pytest
 
 import mgd
-from mgd._errors import HardwareError, LimitError
+from mgd._errors import HardwareError, LimitError, RunError
 from mgd.algorithm import TwoSided
 from mgd.engines import Data, Instrumented, Measured, Options
 from mgd.instruments import AbstractInstrument, Guarded, Limits, Simulated, from_callables
+from mgd.perturbations import Block, Gaussian, Walsh
 
 KEY = jax.random.key(3)
 CHIP = mgd.chips.mlp((2, 2, 1))
@@ -35,6 +36,12 @@ ALGORITHMS = {
     ),
     "momentum": mgd.discrete(optimizer=optax.sgd(0.1, 0.9), time_constants=times(tau_x=4, tau_theta=4)),
     "analog": mgd.analog(optimizer=optax.sgd(0.1)),
+    # The host tells these two, and a compiled program the third.
+    "gaussian": mgd.discrete(perturbation=Gaussian(0.03), optimizer=optax.sgd(0.07, 0.83), modulation_limit=0.01),
+    "blocks": mgd.discrete(
+        perturbation=Block(Walsh(0.1), n_blocks=3), optimizer=optax.sgd(0.3), time_constants=times(tau_theta=3)
+    ),
+    "adam": mgd.discrete(optimizer=optax.adam(0.003)),
 }
 
 
@@ -166,6 +173,46 @@ def test_a_chip_that_stays_away_is_given_up_with_its_address_and_the_last_error(
     with pytest.raises(HardwareError, match=r"flaky gave no good answer for 0.3 s \(no reply to MEAS:COST\?\)"):
         train(of, 40)
     assert 5 < len(kept) < 20
+
+
+@pytest.mark.parametrize("most", [0, 5])
+def test_what_cannot_be_kept_ends_the_run_and_leaves_no_gap(most):
+    whole: list[float] = []
+    train(engine(ALGORITHMS["windows"], Flaky({}, most), keep=lambda c: whole.extend(c.tolist())), 40)
+    kept: list[float] = []
+    failed: list[bool] = []
+
+    def keep(costs: np.ndarray) -> None:
+        if len(kept) >= 17 and not failed:
+            failed.append(True)
+            raise OSError(28, "No space left on device")
+        kept.extend(costs.tolist())
+
+    flaky = Flaky({}, most)
+    with pytest.raises(RunError, match=r"what was measured cannot be kept: .*No space left on device"):
+        train(engine(ALGORITHMS["windows"], flaky, keep=keep), 40)
+    assert 17 <= len(kept) < len(whole)
+    assert kept == whole[: len(kept)]
+
+
+@pytest.mark.parametrize("hold", [1, 4])
+def test_what_can_wait_is_done_while_the_chip_works_and_once(hold):
+    order: list[str] = []
+
+    class Slow(Flaky):
+        def while_waiting(self, work):
+            self.work = work
+
+        def measure_cost(self):
+            order.append("asked")
+            self.work()
+            order.append("answered")
+            return super().measure_cost()
+
+    algorithm = mgd.discrete(optimizer=optax.sgd(0.5), time_constants=times(tau_x=hold, tau_theta=hold))
+    train(engine(algorithm, Slow({}), keep=lambda costs: order.append("kept")), 8)
+    n = algorithm.counts(8).cost_measurements
+    assert order == ["asked", "answered", *["asked", "kept", "answered"] * (n - 1), "kept"]
 
 
 def test_an_error_that_does_not_pass_ends_the_run_at_once():

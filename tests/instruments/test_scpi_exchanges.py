@@ -60,6 +60,22 @@ def test_a_measurement_with_its_perturbation_is_one_message(scripted):
     assert driver.measure_cost() == pytest.approx(0.15)
 
 
+def test_the_host_works_between_a_question_and_its_answer_once(scripted):
+    driver, found = scripted((b"MEAS:COST?", b"0.5\n"), (b"MEAS:COST?", b"0.25\n")), []
+    driver.while_waiting(lambda: found.append(list(driver._line.unread)))
+    assert (driver.measure_cost(), driver.measure_cost(), found) == (0.5, 0.25, [[b"0.5\n"]])
+
+
+def test_work_that_fails_gives_up_the_line_whose_answer_is_to_come(scripted):
+    driver = scripted()
+    line = driver._line
+    line.left = [(b"MEAS:COST?", None)]
+    driver.while_waiting(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        driver.measure_cost()
+    assert line.closed
+
+
 def test_inputs_targets_outputs_and_batches(scripted):
     presented = b"INP:SHAP 2,3;:INP:DATA " + data(*range(6)) + b";:TARG:DATA " + data(1, 0)
     driver = scripted(

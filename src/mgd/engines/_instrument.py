@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._counter import Counter
-from .._errors import HardwareError
+from .._errors import HardwareError, RunError
 from ..algorithm import Algorithm, State
 from ..chips import AbstractCost
 from ..instruments import Guarded, Limits
@@ -285,9 +285,19 @@ class Instrumented:
         chunk.foresee(state, at, self._ahead(at))
 
     def _catch_up(self) -> None:
-        """Does what was put off, in order."""
-        while self._later:
-            self._later.popleft()()
+        """Does what was put off, in order; nothing that comes after what fails, for kept costs must have no gap.
+
+        Raises:
+            RunError: if it is a file or the like that fails: no fault of the chip's, not to be asked again for it.
+        """
+        try:
+            while self._later:
+                self._later.popleft()()
+        except BaseException as error:
+            self._later.clear()
+            if isinstance(error, OSError):
+                raise RunError(f"what was measured cannot be kept: {error}") from error
+            raise
 
     def _cost_or_nan(self, rows: np.ndarray, row: int) -> float:
         """The cost of a row; NaN if it cannot be measured, or would tell nothing without one that could not."""
