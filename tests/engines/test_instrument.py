@@ -41,7 +41,7 @@ ALGORITHMS = {
     "blocks": mgd.discrete(
         perturbation=Block(Walsh(0.1), n_blocks=3), optimizer=optax.sgd(0.3), time_constants=times(tau_theta=3)
     ),
-    "adam": mgd.discrete(optimizer=optax.adam(0.003)),
+    "weight decay": mgd.discrete(optimizer=optax.chain(optax.add_decayed_weights(0.01), optax.sgd(0.3))),
 }
 
 
