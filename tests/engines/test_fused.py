@@ -73,6 +73,12 @@ CASES = {
     "sinusoid": discrete(perturbation=Sinusoid(0.05), time_constants=TimeConstants(1, 5, 50)),
     "times": discrete(perturbation=SIGNS, time_constants=TimeConstants(3, 4, 6)),
     "two-sided": discrete(perturbation=SIGNS, baseline=TwoSided(), time_constants=TimeConstants(1, 2, 3)),
+    "blocks": discrete(perturbation=Block(SIGNS, n_blocks=4), time_constants=TimeConstants(2, 3, 6)),
+    "blocks of Walsh codes": discrete(perturbation=Block(Walsh(0.05), n_blocks=3)),
+    "blocks of registers": discrete(perturbation=Block(LFSR(0.05), n_blocks=3), time_constants=TimeConstants(tau_p=2)),
+    "blocks of normals": discrete(perturbation=Block(Gaussian(0.05), n_blocks=2)),
+    "blocks in sequence": discrete(perturbation=Block(Sequential(0.05), n_blocks=3)),
+    "blocks of sinusoids": discrete(perturbation=Block(Sinusoid(0.05), n_blocks=2)),
     "analog": analog(optimizer=optax.sgd(0.1), perturbation=Sinusoid(0.05)),
     "analog signs": analog(
         optimizer=optax.sgd(0.02), perturbation=Walsh(0.05), time_constants=TimeConstants(2, 30, 10, 20.0)
@@ -144,8 +150,11 @@ def random_setting(seed):
     is_analog = rng.random() < 0.2
     tau_p, tau_x, tau_theta = (int(choose(1, 1, 2, 3, 5, 8)) for _ in range(3))
     families = (Rademacher, Walsh, LFSR, Gaussian)
+    family = choose(*families, *(() if is_analog else (Sequential,)))(float(choose(0.03, 0.1)))
+    if not is_analog and rng.random() < 0.3:
+        family = Block(family, n_blocks=int(choose(2, 3)))
     settings = {
-        "perturbation": choose(*families, *(() if is_analog else (Sequential,)))(float(choose(0.03, 0.1))),
+        "perturbation": family,
         "optimizer": choose(
             optax.sgd(rate), optax.sgd(rate / 5, 0.9), optax.chain(optax.add_decayed_weights(1e-3), optax.sgd(rate))
         ),
@@ -189,6 +198,7 @@ def test_how_a_run_is_cut_and_how_many_replicas_there_are_change_no_bit():
     chip = imperfect(CHIP, ActivationVariation(0.1), UpdateNoise(1e-3), CostNoise(1e-3))
     for algorithm in (
         discrete(perturbation=LFSR(0.05), time_constants=TimeConstants(3, 5, 7)),
+        discrete(perturbation=Block(LFSR(0.05), n_blocks=3), time_constants=TimeConstants(3, 5, 7)),
         analog(perturbation=Walsh(0.05), time_constants=TimeConstants(2, 31, 5, 20.0)),
     ):
         engine = Fused(chip, algorithm, 3)
@@ -246,7 +256,7 @@ def test_training_by_it_learns():
         (CHIP, discrete(optimizer=optax.chain(optax.clip(1e3), optax.sgd(0.1))), "does not cover this optimizer"),
         (CHIP, discrete(optimizer=stateless(lambda g: g / jax.numpy.linalg.norm(g))), "does not cover this optimizer"),
         (CHIP, discrete(optimizer=stateless(lambda g: g * RATES)), "does not cover this optimizer"),
-        (CHIP, discrete(perturbation=Block(SIGNS, n_blocks=2)), "does not cover Block perturbations"),
+        (CHIP, discrete(perturbation=Block(Block(SIGNS, n_blocks=2), n_blocks=2)), "not cover Block perturbations"),
     ],
 )
 def test_what_it_does_not_cover_is_named(chip, algorithm, message):

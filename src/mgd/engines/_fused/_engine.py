@@ -20,7 +20,7 @@ from .._data import Data
 from .._evaluate import evaluate
 from .._replicas import Progress, fresh_replicas
 from ._groups import Replicas
-from ._plan import Uncovered, plan
+from ._plan import Uncovered, blocks_of, plan
 from ._settings import Tables
 
 # Their places are counted in 32 bits, with a sign.
@@ -130,8 +130,9 @@ class Fused:
             x, y = (np.asarray(a, np.float32).reshape(len(data.y), -1) for a in data.show(jnp.arange(len(data.y))))
             self._check(x, y)
             masks = jump = np.zeros(1, np.uint32)
-            if isinstance(self.algorithm.perturbation, LFSR):
-                masks, jump = self.algorithm.perturbation.circuit(self._plan.n_params)
+            family, sizes = blocks_of(self.algorithm.perturbation, self._plan.n_params)
+            if isinstance(family, LFSR):
+                masks, jump = family.circuit(max(sizes))
             self._tables = data, Tables(x.reshape(-1), y.reshape(-1), self._plan.scale, masks, jump)
         return self._tables[1]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
@@ -12,7 +13,7 @@ from ..._counter import Counter
 from ...algorithm import Algorithm
 from ...perturbations import LFSR
 from .._replicas import Progress
-from ._plan import Plan
+from ._plan import Plan, blocks_of
 from ._settings import WALSH, Group
 
 # A cache line, and the widest register.
@@ -30,7 +31,7 @@ class Replicas:
         baseline: what the baseline remembers, one or two numbers.
         seeds: of perturbations, samples, measurements and writes.
         neurons: gains and offsets of each neuron, or None where they are ideal.
-        register: of a shift register, or None.
+        register: of the shift register of each block, or None.
     """
 
     theta: Float[np.ndarray, "replica p"]
@@ -39,15 +40,16 @@ class Replicas:
     baseline: list[Float[np.ndarray, " replica"]]
     seeds: tuple[UInt32[np.ndarray, "replica 2"], ...]
     neurons: Float[np.ndarray, "replica neuron_numbers"] | None
-    register: UInt32[np.ndarray, " replica"] | None
+    register: UInt32[np.ndarray, "replica blocks"] | None
 
     @staticmethod
     def of(progress: Progress, told: Plan, algorithm: Algorithm) -> "Replicas":
         """Those of a run."""
-        state, family, register = progress.state, algorithm.perturbation, None
+        state, register = progress.state, None
+        family, sizes = blocks_of(algorithm.perturbation, told.n_params)
         if isinstance(family, LFSR):
             index = state.clock.step.quotient(told.signals.tau_p)
-            register = np.asarray(_registers(family, index, state.seeds.perturbation, told.n_params))
+            register = np.asarray(_registers(family, index, state.seeds.perturbation, len(sizes), max(sizes)))
         neurons = None
         if told.network.varied:
             each = [np.stack([of.alpha, of.beta, of.shift, of.offset], -1) for of in told.neurons(progress.device)]
@@ -68,9 +70,9 @@ class Replicas:
         values, converted = not signals.packed, told.converter.bits > 0
         theta = _lanes(self.theta, lanes)
         np.clip(theta, told.update.low, told.update.high, out=theta)
-        codes = _zeros(n_params if signals.family == WALSH else 1, np.uint32)
+        codes = _zeros(signals.size if signals.family == WALSH else 1, np.uint32)
         if self.register is not None:
-            codes[0] = self.register[lanes]
+            codes = _lanes(self.register, lanes)
         of_signs, of_samples, of_costs, of_writes = (_lanes(seeds, lanes) for seeds in self.seeds)
         baseline = _zeros(2)
         for row, remembered in enumerate(self.baseline):
@@ -81,6 +83,7 @@ class Replicas:
             trace=_zeros(1) if self.trace is None else _lanes(self.trace, lanes),
             baseline=baseline,
             perturbation_seed=of_signs,
+            block_seed=_zeros(2, np.uint32),
             samples_seed=of_samples,
             measurement_seed=of_costs,
             write_seed=of_writes,
@@ -100,8 +103,15 @@ class Replicas:
 
 
 @eqx.filter_jit
-def _registers(family: LFSR, index: Counter, seeds: UInt32[Array, "replica 2"], n_params: int) -> Any:
-    return jax.vmap(lambda seed: family.register(index, seed=seed, n_params=n_params))(seeds)
+def _registers(family: LFSR, index: Counter, seeds: UInt32[Array, "replica 2"], n_blocks: int, size: int) -> Any:
+    """The register of each block at its next perturbation, that with number `index` or later."""
+
+    def one(seed: UInt32[Array, " 2"], block: UInt32[Array, ""]) -> UInt32[Array, ""]:
+        turn = index.plus(jnp.uint32(n_blocks - 1) - block).quotient(n_blocks)
+        return family.register(turn, seed=seed + jnp.stack([block, block]), n_params=size)
+
+    blocks = jnp.arange(n_blocks, dtype=jnp.uint32)
+    return jax.vmap(lambda seed: jax.vmap(lambda block: one(seed, block))(blocks))(seeds)
 
 
 def _zeros(rows: int, dtype: type = np.float32) -> np.ndarray:

@@ -145,7 +145,8 @@ def advance_group(network, signals, update, converter, tables, group, first_step
     presentation = first_step // signals.tau_x
     epoch = presentation * signals.batch // signals.n_samples
     start = presentation * signals.batch - epoch * signals.n_samples
-    index, since_p, since_x = first_step // signals.tau_p, first_step % signals.tau_p, first_step % signals.tau_x
+    first, since_p, since_x = first_step // signals.tau_p, first_step % signals.tau_p, first_step % signals.tau_x
+    index = first
     since_update = first_step % update.interval
     _begin_epoch(signals, group, epoch)
     for step in range(first_step, first_step + n_steps):
@@ -153,7 +154,7 @@ def advance_group(network, signals, update, converter, tables, group, first_step
         if since_p == signals.tau_p:
             since_p, index = 0, index + 1
         if since_p == 0 or begins:
-            perturb(signals, group, tables, index, begins)
+            perturb(signals, group, tables, index, first)
         if since_x == signals.tau_x:
             since_x = 0
         if since_x == 0 or begins:

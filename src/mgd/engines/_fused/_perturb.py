@@ -12,17 +12,24 @@ _ALL = 0xFFFFFFFF
 @inlined
 def prepare_codes(signals, group):
     """What of a code stays for the whole run."""
+    _choose_block(group, 0)
     if signals.family == WALSH:
-        _prepare_walsh(signals.order, group)
+        _prepare_walsh(signals, group)
     elif signals.family == SEQUENTIAL:
         for p in range(group.wiggle.shape[0]):
             store(group.wiggle, p, floats(0.0))
 
 
 @inlined
-def _prepare_walsh(order, group):
+def _choose_block(group, block):
+    for row in range(2):
+        store(group.block_seed, row, load(group.perturbation_seed, row) + block)
+
+
+@inlined
+def _prepare_walsh(signals, group):
     """The row of each parameter: a keyed bijection of 0 … order − 1 that sends 0 to 0."""
-    seed = group.perturbation_seed
+    seed, order = group.block_seed, signals.order
     a, b = row_of(load(seed, 0) ^ _ALL, load(seed, 1) ^ _ALL, 0)
     shift, bits = 1, 1
     while order >> (bits + 1):
@@ -30,7 +37,7 @@ def _prepare_walsh(order, group):
     if bits // 2 > 1:
         shift = bits // 2
     first, second, third = word(a, b, 0xFFFFFFF0) | 1, word(a, b, 0xFFFFFFF1) | 1, word(a, b, 0xFFFFFFF2) | 1
-    for p in range(group.theta.shape[0]):
+    for p in range(signals.size):
         index = (first * (p + 1)) & (order - 1)
         index = ((index ^ (index >> shift)) * second) & (order - 1)
         index = ((index ^ (index >> shift)) * third) & (order - 1)
@@ -38,24 +45,53 @@ def _prepare_walsh(order, group):
 
 
 @inlined
-def perturb(signals, group, tables, index, is_first):
-    """Puts perturbation `index` into `signs`, or into `wiggle`; the first of a call is not the next of the last."""
-    n_params = group.theta.shape[0]
+def perturb(signals, group, tables, index, first):
+    """Puts perturbation `index` into `signs`, or into `wiggle`; number `first` is the first of a call."""
+    n_blocks = signals.blocks.shape[0] - 1
+    if n_blocks == 1:
+        _perturb(signals, group, tables, index, 0, index == first)
+        return
+    turn, block = index // n_blocks, index % n_blocks
+    for p in range(group.wiggle.shape[0]):
+        store(group.wiggle, p, floats(0.0))
+    _choose_block(group, block)
+    if signals.family == WALSH:
+        _prepare_walsh(signals, group)
+    _perturb(signals, group, tables, turn, block, index - first < n_blocks)
+    _move(group.wiggle, signals.size, signals.blocks[block], signals.blocks[block + 1])
+
+
+@inlined
+def _move(wiggle, size, start, end):
+    """Moves the first values to a block, as many as it has; all others are zero."""
+    for p in range(end - start, size):
+        store(wiggle, p, floats(0.0))
+    if start > 0:
+        for p in range(end - start - 1, -1, -1):
+            store(wiggle, start + p, load(wiggle, p))
+            if p < start:
+                store(wiggle, p, floats(0.0))
+
+
+@inlined
+def _perturb(signals, group, tables, index, block, is_first):
+    """A block's own perturbation `index`, as if the block began with the first parameter."""
+    n_params = signals.size
     if signals.family == RADEMACHER:
-        a, b = row_under(group.perturbation_seed, index)
-        for q in range(group.signs.shape[0]):
+        a, b = row_under(group.block_seed, index)
+        for q in range((n_params + 31) >> 5):
             store(group.signs, q, reversed_bits(word(a, b, q)))
     elif signals.family == WALSH:
         _walsh(signals, group, index)
     elif signals.family == LFSR:
-        _shift_register(group, tables, is_first)
+        _shift_register(signals, group, tables, block, is_first)
     elif signals.family == GAUSSIAN:
-        a, b = row_under(group.perturbation_seed, index)
+        a, b = row_under(group.block_seed, index)
         for p in range(n_params):
             centred = (to_float(word(a, b, p) >> 9) + 0.5) * 2.0**-22 - 1.0
             store(group.wiggle, p, (signals.amplitude * 2.0**0.5) * erf_inv(centred))
     elif signals.family == SINUSOID:
-        a, b = row_under(group.perturbation_seed, 0)
+        a, b = row_under(group.block_seed, 0)
         low_word = index & _ALL
         for p in range(n_params):
             frequency = (signals.frequency + p * signals.spacing) & _ALL
@@ -64,17 +100,17 @@ def perturb(signals, group, tables, index, is_first):
     else:
         _next_parameter(signals, group, index)
     if signals.family <= LFSR and not signals.packed:
-        _unpack(signals.amplitude, group)
+        _unpack(signals, group)
 
 
 @inlined
 def _walsh(signals, group, index):
     period, column = index // signals.order, index % signals.order
-    a, b = row_under(group.perturbation_seed, period)
+    a, b = row_under(group.block_seed, period)
     turn = word(a, b, _ALL) & (signals.order - 1)
     column_of_lane = permute(column, a, b, turn, signals.order, signals.split[0], signals.split[1])
-    n_params = group.theta.shape[0]
-    for q in range(group.signs.shape[0]):
+    n_params = signals.size
+    for q in range((n_params + 31) >> 5):
         packed, end = words(0), min(32 * q + 32, n_params)
         for p in range(32 * q, end):
             packed = (packed << 1) | (ones_in(load(group.codes, p) & column_of_lane) & 1)
@@ -83,16 +119,16 @@ def _walsh(signals, group, index):
 
 
 @inlined
-def _shift_register(group, tables, is_first):
-    state = load(group.codes, 0)
+def _shift_register(signals, group, tables, block, is_first):
+    state = load(group.codes, block)
     if not is_first:
         after = words(0)
         for r in range(tables.jump.shape[0]):
             after = after | ((ones_in(state & tables.jump[r]) & 1) << r)
         state = after
-        store(group.codes, 0, state)
-    n_params = group.theta.shape[0]
-    for q in range(group.signs.shape[0]):
+        store(group.codes, block, state)
+    n_params = signals.size
+    for q in range((n_params + 31) >> 5):
         packed, end = words(0), min(32 * q + 32, n_params)
         for p in range(32 * q, end):
             packed = (packed << 1) | (ones_in(state & tables.masks[p]) & 1)
@@ -101,8 +137,8 @@ def _shift_register(group, tables, is_first):
 
 @inlined
 def _next_parameter(signals, group, index):
-    n_params = group.theta.shape[0]
-    a, b = row_under(group.perturbation_seed, 0)
+    n_params = signals.size
+    a, b = row_under(group.block_seed, 0)
     for lane in range(group.chosen.shape[1]):
         group.wiggle[group.chosen[0, lane], lane] = 0.0
     turn = rotation(a, b, n_params)
@@ -112,11 +148,11 @@ def _next_parameter(signals, group, index):
 
 
 @inlined
-def _unpack(amplitude, group):
-    for q in range(group.signs.shape[0]):
+def _unpack(signals, group):
+    for q in range((signals.size + 31) >> 5):
         packed = load(group.signs, q)
-        for p in range(32 * q, min(32 * q + 32, group.theta.shape[0])):
-            store(group.wiggle, p, signed(floats(amplitude), packed))
+        for p in range(32 * q, min(32 * q + 32, signals.size)):
+            store(group.wiggle, p, signed(floats(signals.amplitude), packed))
             packed = packed << 1
 
 

@@ -98,6 +98,13 @@ def plan(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
     )
 
 
+def blocks_of(family: AbstractPerturbation, n_params: int) -> tuple[AbstractPerturbation, tuple[int, ...]]:
+    """The family that perturbs a block, and the size of each; if all are perturbed at once, there is one block."""
+    if isinstance(family, perturbations.Block):
+        return family.inner, family.block_sizes(n_params)
+    return family, (n_params,)
+
+
 class Uncovered(ValueError):
     """What the fused engine is not made for; another engine is."""
 
@@ -172,22 +179,25 @@ def _update(algorithm: Algorithm, n_params: int, found: dict) -> Update:
 
 
 def _signals(algorithm: Algorithm, n_params: int, batch: int, *, values: bool) -> Signals:
-    family, times = algorithm.perturbation, algorithm.time_constants
+    times, (family, sizes) = algorithm.time_constants, blocks_of(algorithm.perturbation, n_params)
+    size = max(sizes)
     if type(family) not in _FAMILIES:
         raise _refuse(f"{type(family).__name__} perturbations")
     if type(algorithm.baseline) not in _BASELINES:
         raise _refuse(f"a {type(algorithm.baseline).__name__} baseline")
     code = _FAMILIES[type(family)]
-    order = family.period(n_params) if isinstance(family, perturbations.Walsh) else 1
+    order = family.period(size) if isinstance(family, perturbations.Walsh) else 1
     first, spacing = 0, 0
     if isinstance(family, perturbations.Sinusoid):
-        first, spacing = (int(w) for w in family._words(n_params))
+        first, spacing = (int(w) for w in family._words(size))
     return Signals(
         family=code,
-        packed=code <= codes.LFSR and not values,
+        packed=code <= codes.LFSR and not values and len(sizes) == 1,
         amplitude=float(family.amplitude),
+        blocks=np.cumsum([0, *sizes]).astype(np.int64),
+        size=size,
         order=order,
-        split=factors(order if code == codes.WALSH else n_params),
+        split=factors(order if code == codes.WALSH else size),
         frequency=first,
         spacing=spacing,
         baseline=_BASELINES[type(algorithm.baseline)],

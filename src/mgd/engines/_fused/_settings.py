@@ -39,8 +39,10 @@ class Signals(NamedTuple):
         family: of the perturbation.
         packed: whether θ̃ is kept as the signs of an amplitude, 32 to a word, or as a value for each parameter.
         amplitude: Δθ.
+        blocks: where each block of parameters starts that is perturbed by itself, and the end; of one, all of them.
+        size: parameters of the largest block.
         order: the period of Walsh codes.
-        split: the two factors of the permutation of a code: of its period, or of the parameters.
+        split: the two factors of the permutation of a code: of its period, or of a block's parameters.
         frequency: of the first sinusoid, in cycles·2³².
         spacing: between two sinusoids, likewise.
         baseline: what a perturbed cost is compared with.
@@ -56,6 +58,8 @@ class Signals(NamedTuple):
     family: int
     packed: bool
     amplitude: float
+    blocks: Int[np.ndarray, " blocks"]
+    size: int
     order: int
     split: tuple[int, int]
     frequency: int
@@ -130,6 +134,7 @@ class Group(NamedTuple):
         trace: the optimizer's memory.
         baseline: what the baseline remembers.
         perturbation_seed: of θ̃.
+        block_seed: of θ̃ in the block that is perturbed.
         samples_seed: of the order of samples.
         measurement_seed: of the cost's noise.
         write_seed: of the noise of writes.
@@ -138,7 +143,7 @@ class Group(NamedTuple):
         wiggle: θ̃.
         base: the parameters as they are applied, where that is not θ.
         applied: what θ̃ adds to them, where that is not θ̃.
-        codes: row of each parameter's Walsh code; or the shift register.
+        codes: row of each parameter's Walsh code; or the shift register of each block.
         chosen: which parameter the last perturbation was of.
         epoch: the row and the rotation of the epoch's order of samples.
         x: inputs in front, sample by sample.
@@ -152,6 +157,7 @@ class Group(NamedTuple):
     trace: Float[np.ndarray, "p lanes"]
     baseline: Float[np.ndarray, "2 lanes"]
     perturbation_seed: UInt32[np.ndarray, "2 lanes"]
+    block_seed: UInt32[np.ndarray, "2 lanes"]
     samples_seed: UInt32[np.ndarray, "2 lanes"]
     measurement_seed: UInt32[np.ndarray, "2 lanes"]
     write_seed: UInt32[np.ndarray, "2 lanes"]
