@@ -28,6 +28,8 @@ from ._replicas import Progress
 # Numbers that a chunk holds at most, and timesteps.
 _MOST_NUMBERS, _LONGEST_CHUNK = 2_000_000, 4096
 _EVALUATED_TOGETHER = 256
+# Jobs that may wait, where costs are replayed and the host never has to.
+_MOST_LATER = 64
 # Where nothing is said, parameters start within this part of their range, about its middle.
 _START = 0.1
 # Gaussian perturbations are never larger than this, in units of the amplitude.
@@ -163,12 +165,14 @@ class Instrumented:
         try:
             while left:
                 n = min(left, self._ahead(at))
-                self._later.append(partial(self._foresee, data, chunk, state, alone.seeds.samples, at + n))
-                costs, baseline = self._measure(data, alone.seeds.samples, applied, at, n)
+                foresee = partial(self._foresee, data, chunk, state, alone.seeds.samples, at + n)
+                costs, baseline = self._measure(data, alone.seeds.samples, applied, at, n, foresee)
                 at, left = at + n, left - n
                 state, self._even, told, applied = chunk.turn(state, self._even, costs, n, self._ahead(at))
                 self.told = told
                 self._later.append(partial(self.options.watch, told, n, baseline))
+                if len(self._later) > _MOST_LATER:
+                    self._catch_up()
         finally:
             self._catch_up()
         after = one_progress(chunk.unpack(state))
@@ -229,9 +233,9 @@ class Instrumented:
         return min(self._size, self._hold - at % self._hold)
 
     def _measure(
-        self, data: Data, seed: Array, applied: Applied, at: int, n: int
+        self, data: Data, seed: Array, applied: Applied, at: int, n: int, foresee: Callable[[], None]
     ) -> tuple[Float[np.ndarray, " rows"], np.ndarray]:
-        """The costs of a chunk's rows, and that of its baseline if it has one."""
+        """The costs of a chunk's rows, and that of its baseline if it has one; `foresee` can be done meanwhile."""
         costs = np.zeros(self._layout.n_rows, np.float32)
         head, last = self._layout.head, self._layout.row(n)
         first = 0 if head and bool(applied.due) else head
@@ -243,6 +247,7 @@ class Instrumented:
                 break
         if known < last:
             self._prepare(data, seed, applied, at)
+            self._later.append(foresee)
             rows, together = np.asarray(applied.rows), self.bench.instrument.most_together
             for row in range(known, last) if not together else ():
                 cost = self._cost_or_nan(rows, row)
