@@ -1,9 +1,9 @@
 """The same few timesteps in NumPy, where to call a compiled program takes longer than what it works out."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -84,7 +84,6 @@ class HostChunk:
         limits: lowest and highest value of each parameter.
         own_line: whether perturbations have lines of their own.
         room: where a change of the parameters ends; None if nowhere.
-        make: makes perturbations, where another has compiled that.
     """
 
     def __init__(
@@ -96,7 +95,6 @@ class HostChunk:
         limits: tuple[Limit, Limit],
         own_line: bool,
         room: tuple[Limit, Limit] | None,
-        make: Callable[..., Array] | None = None,
     ):
         self._algorithm, self._descent, self._layout = algorithm, descent, layout
         self._limits, self._own_line, self._room = limits, own_line, room
@@ -110,7 +108,6 @@ class HostChunk:
         self._slots = [(slot, np.float32(baseline.multiples[slot])) for slot in layout.slots]
         self._observe = partial(type(baseline).observe, baseline, time_constants=times)
         self._none = np.zeros(n_params, np.float32)
-        self._make = make or jax.jit(partial(_perturbations, algorithm, n_params=n_params))
         # The perturbations of some timesteps, from the first of them on, and what they were made with.
         self._seed, self._first, self._made = b"", 0, self._none[None][:0]
         self._foreseen = b"", 0, 0, self._made
@@ -131,7 +128,6 @@ class HostChunk:
             limits=self._limits,
             own_line=self._own_line,
             room=self._room,
-            make=self._make,
         )
 
     def pack(self, state: State) -> HostState:
@@ -205,7 +201,8 @@ class HostChunk:
     def _perturbation(self, now: HostState, step: int) -> Float[np.ndarray, " p"]:
         if now.seed != self._seed or not 0 <= step - self._first < len(self._made):
             first = max(0, step - _LONGEST_HOLD)  # what the hold before was is asked for after what comes
-            made = self._make(Counter.of(first), now.origin.seeds.perturbation)
+            seed, n_params = now.origin.seeds.perturbation, now.theta.size
+            made = _perturbations(self._algorithm, Counter.of(first), seed, n_params=n_params)
             self._seed, self._first, self._made = now.seed, first, np.asarray(made)
         return self._made[step - self._first]
 
@@ -232,6 +229,7 @@ class HostChunk:
         return HostState(step, due, theta, gradient, momentum, baseline, now.seed, now.origin)
 
 
+@eqx.filter_jit
 def _perturbations(
     algorithm: Algorithm, first: Counter, seed: UInt32[Array, " 2"], *, n_params: int
 ) -> Float[Array, "steps p"]:

@@ -1,5 +1,7 @@
 """What an update rule does, found by trying it: optax's transformations are functions, and tell nothing else."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ Rule = tuple[float, float, float, float, float, float]
 _TRIED, _AGREES, _LARGEST = 512, 1e-4, 1e38
 
 
+@functools.lru_cache(maxsize=64)
 def linear_rule(optimizer: optax.GradientTransformation, n_params: int) -> tuple[Rule, bool] | None:
     r"""The coefficients of an update rule that is linear in each parameter's G, memory m and θ, and the same for all.
 
