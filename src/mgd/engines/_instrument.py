@@ -249,9 +249,10 @@ class Instrumented:
             self._prepare(data, seed, applied, at)
             self._later.append(foresee)
             rows, together = np.asarray(applied.rows), self.bench.instrument.most_together
+            made = costs.copy()  # as they are kept: NaN for what could not be measured
             for row in range(known, last) if not together else ():
-                cost = self._cost_or_nan(rows, row)
-                self._later.append(partial(self.options.keep, np.full(1, cost, np.float32)))
+                made[row] = cost = self._cost_or_nan(rows, row)
+                self._later.append(partial(self.options.keep, made[row : row + 1]))
                 costs[row] = self._taken(row, cost)
             for start in range(known, last, together) if together else ():
                 stop = min(last, start + together)
