@@ -318,7 +318,6 @@ class Algorithm(AbstractAlgorithm):
         if self.modulation_limit is not None:
             modulation = jnp.clip(modulation, -self.modulation_limit, self.modulation_limit)
         _, take = self.integrator.weights(self.time_constants)
-        # In the order that XLA gives it anyway: hosts and other engines compute the same bits.
         return (modulation * self._scale(state.theta.size, take)) * self._perturbation(state)
 
     def _scale(self, n_params: int, take: float) -> np.ndarray:

@@ -208,7 +208,7 @@ class Instrumented:
     def share_program(self, other: "Instrumented") -> None:
         """Takes the other's compiled parts of ask and tell, if the chips differ in nothing that these know."""
         mine, theirs = (
-            (*of._limits, of._size, of.options.saturate, of.bench.instrument.own_line, of.batch) for of in (self, other)
+            (*of._limits, of._size, of.options.saturate, of.bench.instrument.own_line) for of in (self, other)
         )
         if all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True)) and self.algorithm is other.algorithm:
             self._lender = other

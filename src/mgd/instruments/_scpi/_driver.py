@@ -75,9 +75,6 @@ class Scpi(AbstractInstrument):
     def open(self) -> None:
         self._again(self._open_once, anew=True)
 
-    def while_waiting(self, work: Callable[[], None]) -> None:
-        self._work = work
-
     def close(self) -> None:
         self._work = None
         line, self._line = self._line, None
@@ -141,6 +138,9 @@ class Scpi(AbstractInstrument):
             self._lacks("measure_batch")
         halves = _halves(command, ",".join(map(str, signals.shape)))
         return self._measured(self._written(halves, signals), len(signals))
+
+    def while_waiting(self, work: Callable[[], None]) -> None:
+        self._work = work
 
     def safe_state(self) -> None:
         self._pending.clear()
