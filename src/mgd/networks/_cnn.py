@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 
 import equinox as eqx
 import jax
@@ -50,6 +50,8 @@ def _convolve_and_pool(
 
     Its derivative, in reverse only, is by the rule below.
     """
+    if x.shape[-1] < _FEW_CHANNELS:
+        return _largest_of_few(x, weight, bias, least)
     return _largest(_outputs(x, weight, bias), least)
 
 
@@ -99,6 +101,29 @@ def _largest(y, least):
     window = (1, 2, 2, 1) if y.ndim == 4 else (1, 1, 1, 4, 1)
     largest = lax.reduce_window(y, least, lax.max, window, window, "VALID")
     return largest if y.ndim == 4 else largest[..., 0, :]
+
+
+def _largest_of_few(x, weight, bias, least):
+    """The same for few input channels, as multiply and sum of pixels: one kernel, that stores nothing but its result.
+
+    It goes along the outputs, so each product is of a pixel with a vector; sums of a row of the kernel are apart, or
+    one product would wait for another. The end is a choice and no maximum: XLA would take maxima into the next layer's
+    convolution, and leave the products here to be stored one by one.
+    """
+    height, width = (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
+    weight, bias = (parameters.reshape(*parameters.shape[:-1], 1, 1, 1, -1) for parameters in (weight, bias))
+
+    def at(place, i, j, channel):
+        row, column = place[0] + i, place[1] + j
+        return x[:, row : row + 2 * height - 1 : 2, column : column + 2 * width - 1 : 2, channel, None]
+
+    def output(place):
+        of_row = [(j, channel) for j in range(3) for channel in range(x.shape[-1])]
+        rows = (sum(at(place, i, *one) * weight[i, *one] for one in of_row) for i in range(3))
+        return sum(rows, bias)
+
+    largest = reduce(jnp.maximum, map(output, _PLACES))
+    return jnp.where(largest < least, least, largest)
 
 
 def _place(y, largest, least):
