@@ -18,6 +18,8 @@ from ._neurons import Neurons
 _FEW_CHANNELS = 4
 # Images that are worked on together, through all layers: what more of them leave in between is not in cache.
 _CHUNK = 50
+# Parts a turn of their loop, so that one's small operations go beside another's products.
+_UNROLLED = 4
 _PLACES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
@@ -50,16 +52,13 @@ def _convolve_and_pool(
 
     Its derivative, in reverse only, is by the rule below.
     """
-    if x.shape[-1] < _FEW_CHANNELS:
-        return _largest_of_few(x, weight, bias, least)
     return _largest(_outputs(x, weight, bias), least)
 
 
 def _forward(least, x, weight, bias):
     y = _outputs(x.value, weight.value, bias.value)
-    largest = _largest(y, least)
     of_x = () if x.perturbed else None  # a slope that is not asked for, as that of an image, is not worked out
-    return largest, (x.value, weight.value, _place(y, largest, least), of_x)
+    return _largest(y, least), (x.value, weight.value, _place(y, least), of_x)
 
 
 def _backward(least, kept, slope):
@@ -77,73 +76,63 @@ def _by_chunks(of, x):
     size = max(n for n in range(1, min(batch, _CHUNK) + 1) if batch % n == 0)
     if batch <= _CHUNK or size < _CHUNK // 4:
         return of(x)
-    parts = lax.map(of, x.reshape(-1, size, *x.shape[1:]))
+    parts = x.reshape(-1, size, *x.shape[1:])
+    _, parts = lax.scan(lambda _, part: (None, of(part)), None, parts, unroll=_UNROLLED)
     return parts.reshape(batch, *parts.shape[2:])
 
 
 def _outputs(x, weight, bias):
-    """The outputs that pooling sees: row by row (batch, 2 height, 2 width, outputs), or window by window.
-
-    With few input channels a convolution does little arithmetic per byte it moves; there, one of the 4 × 4 pixels
-    that a window sees, to its outputs at all four places (batch, height, width, 4, outputs), is faster, though 7
-    of 16 of its multiply-adds are with zeros.
+    """The outputs that pooling sees: row by row (batch, 2 height, 2 width, outputs), or with few input channels, where
+    a convolution does little arithmetic per byte it moves, those at each of the four places of the windows.
     """
-    batch, height, width = x.shape[0], (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
+    height, width = (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
     if x.shape[-1] < _FEW_CHANNELS:
-        y = _convolve(x, _kernel_of_windows(weight), 2).reshape(batch, height, width, 4, -1)
-    else:
-        y = _convolve(x[:, : 2 * height + 2, : 2 * width + 2], weight, 1)
-    return y + bias.reshape(*[1] * (y.ndim - 1), -1)
+        return [_outputs_at(place, x, weight, bias) for place in _PLACES]
+    return _convolve(x[:, : 2 * height + 2, : 2 * width + 2], weight) + bias.reshape(1, 1, 1, -1)
 
 
-def _largest(y, least):
-    """The largest output of each window: computed once, where XLA would a chain of maxima again in each of its uses."""
-    window = (1, 2, 2, 1) if y.ndim == 4 else (1, 1, 1, 4, 1)
-    largest = lax.reduce_window(y, least, lax.max, window, window, "VALID")
-    return largest if y.ndim == 4 else largest[..., 0, :]
+def _outputs_at(place, x, weight, bias):
+    """The outputs at a place of all windows (batch, height, width, outputs), as multiply and sum of pixels.
 
-
-def _largest_of_few(x, weight, bias, least):
-    """The same for few input channels, as multiply and sum of pixels: one kernel, that stores nothing but its result.
-
-    It goes along the outputs, so each product is of a pixel with a vector; sums of a row of the kernel are apart, or
-    one product would wait for another. The end is a choice and no maximum: XLA would take maxima into the next layer's
-    convolution, and leave the products here to be stored one by one.
+    All that is made of them becomes one kernel, which stores only that. It goes along the outputs: each product is of
+    a pixel with a vector. Sums of a row of the kernel are apart, or one product would wait for another.
     """
     height, width = (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
     weight, bias = (parameters.reshape(*parameters.shape[:-1], 1, 1, 1, -1) for parameters in (weight, bias))
 
-    def at(place, i, j, channel):
+    def pixel(i, j, channel):
         row, column = place[0] + i, place[1] + j
         return x[:, row : row + 2 * height - 1 : 2, column : column + 2 * width - 1 : 2, channel, None]
 
-    def output(place):
-        of_row = [(j, channel) for j in range(3) for channel in range(x.shape[-1])]
-        rows = (sum(at(place, i, *one) * weight[i, *one] for one in of_row) for i in range(3))
-        return sum(rows, bias)
-
-    largest = reduce(jnp.maximum, map(output, _PLACES))
-    return jnp.where(largest < least, least, largest)
+    of_row = [(j, channel) for j in range(3) for channel in range(x.shape[-1])]
+    return sum((sum(pixel(i, *one) * weight[i, *one] for one in of_row) for i in range(3)), bias)
 
 
-def _place(y, largest, least):
-    """At which of the four places the largest output is first; 4 where it is not above `least`."""
-    places = [y[:, i::2, j::2] for i, j in _PLACES] if y.ndim == 4 else [y[..., k, :] for k in range(4)]
-    place = jnp.full_like(largest, 4)  # a number like the outputs: from bytes XLA makes slower code
-    for k in (3, 2, 1, 0):
-        place = jnp.where(places[k] == largest, float(k), place)
+def _largest(y, least):
+    """The largest output of each window, or `least`."""
+    if isinstance(y, list):
+        largest = reduce(jnp.maximum, y)
+        # No maximum: XLA would take that into the next convolution, and store the products one by one.
+        return jnp.where(largest < least, least, largest)
+    # Computed once, where XLA would a chain of maxima again in each of its uses.
+    return lax.reduce_window(y, least, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+
+def _place(y, least):
+    """At which of the four places the largest output is first; 4 where it is not above `least`.
+
+    Outputs are compared with each other and not with what `_largest` found: it may have rounded them in another way.
+    """
+    first, *others = y if isinstance(y, list) else [y[:, i::2, j::2] for i, j in _PLACES]
+    largest, place = first, jnp.zeros_like(first)  # a number like the outputs: from bytes XLA makes slower code
+    for k, output in enumerate(others, 1):
+        place = jnp.where(output > largest, float(k), place)
+        largest = jnp.maximum(largest, output)
     return jnp.where(largest > least, place, 4)
 
 
-def _convolve(x, kernel, stride):
-    numbers = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=numbers)
-
-
-def _kernel_of_windows(weight):
-    """From 4 × 4 pixels to the outputs at four places, place by place."""
-    kernels = [jnp.pad(weight, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i, j in _PLACES]
-    return jnp.concatenate(kernels, axis=3)
+def _convolve(x, kernel):
+    return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def _in_rows(place, slope):
