@@ -49,11 +49,11 @@ def check_memory(engine: Any, n_replicas: int, data: Data, key: PRNGKeyArray) ->
 def bytes_per_replica(engine: Any, data: Data, key: PRNGKeyArray) -> int:
     """Bytes of the arrays that a run keeps of each replica, and of the samples in front of it."""
 
-    def one() -> Any:
+    def one(key: PRNGKeyArray) -> Any:
         progress = engine.init(1, key=key)
         return progress, in_front(engine.algorithm, data, engine.batch, progress.state)
 
-    shapes = eqx.filter_eval_shape(one)
+    shapes = eqx.filter_eval_shape(one, key)
     arrays = [leaf for leaf in jax.tree.leaves(shapes) if isinstance(leaf, jax.ShapeDtypeStruct)]
     return sum(leaf.size * leaf.dtype.itemsize for leaf in arrays)
 

@@ -7,7 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt32
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 from .._counter import Counter
 from ..algorithm import AbstractAlgorithm, Clock, State, rows_of
@@ -46,20 +47,26 @@ class Progress(eqx.Module):
 
 def fresh_replicas(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, key: PRNGKeyArray) -> Progress:
     """Fresh replicas. Replica r is the same however many there are."""
-    return _fresh(chip, algorithm, jax.vmap(lambda r: jax.random.fold_in(key, r))(jnp.arange(n_replicas)))
+    # Within another program (only shapes are asked for) it is a part of that.
+    make = _fresh if isinstance(key, Tracer) else _compiled_fresh
+    return make(chip, algorithm, n_replicas, key)
 
 
-@eqx.filter_jit
-def _fresh(chip: AbstractChip, algorithm: AbstractAlgorithm, keys: Key[Array, " replica"]) -> Progress:
-    def one(key: PRNGKeyArray) -> tuple[State, Any]:
-        chip_key, run_key = jax.random.split(key)
+def _fresh(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, key: PRNGKeyArray) -> Progress:
+    def one(replica: Int[Array, ""]) -> tuple[State, Any]:
+        chip_key, run_key = jax.random.split(jax.random.fold_in(key, replica))
         device = chip.fabricate(key=jax.random.fold_in(chip_key, 1))
         return algorithm.init(chip.init(key=chip_key), key=run_key).with_clock(None), device
 
-    state, device = jax.vmap(one)(keys)
-    none = jnp.zeros(keys.shape[0], jnp.uint32)
+    state, device = jax.vmap(one)(jnp.arange(n_replicas))
+    none = jnp.zeros(n_replicas, jnp.uint32)
     state = state.with_clock(algorithm.clock_at(0))
-    return Progress(state, device, jnp.zeros(keys.shape[0], bool), Counter(none, none))
+    return Progress(state, device, jnp.zeros(n_replicas, bool), Counter(none, none))
+
+
+# It runs once: to make it faster would take LLVM longer than that would save.
+_options: Any = {"compiler_options": {"xla_backend_optimization_level": 1}}
+_compiled_fresh = eqx.filter_jit(_fresh, **_options)
 
 
 def each_replica(one: Callable, chip: AbstractChip) -> Callable:
