@@ -23,8 +23,8 @@ from ._state import Clock, Info, Probe, Seeds, State
 from ._time_constants import TimeConstants
 from ._write import Write, write_exactly
 
-# The largest chip for which a host may take the place of the compiled tell.
-HOST_PARAMS = 2**15
+# The largest chip whose θ̃ is kept apart in compiled programs, so that others can compute the same bits.
+MOST_PARAMS_APART = 2**15
 # From a probe and a chip's device, the cost and the device after it was measured.
 Measure = Callable[[Probe, Any], tuple[Float[Array, ""], Any]]
 
@@ -103,6 +103,12 @@ class Algorithm(AbstractAlgorithm):
             optimizer=self.optimizer.init(theta),
             seeds=Seeds.of(key),
         )
+
+    def scale(self, n_params: int) -> np.ndarray:
+        """What C̃ θ̃ is multiplied by, to enter G: one float32 for all parameters, or one for each (shape (P,))."""
+        _, take = self.integrator.weights(self.time_constants)
+        gain = self.baseline.gain(self.perturbation, self.time_constants, n_params)
+        return np.asarray(take / (self.perturbation.mean_square(n_params) * gain), np.float32)
 
     def clock_at(self, step: int) -> Clock:
         """The clock after that many whole timesteps."""
@@ -286,9 +292,9 @@ class Algorithm(AbstractAlgorithm):
     def _perturbation(self, state: State) -> Float[Array, " p"]:
         index = state.clock.step.quotient(self.time_constants.tau_p)
         made = self.perturbation(index, seed=state.seeds.perturbation, n_params=state.theta.size)
-        # Kept apart, so that XLA does not merge constants of the family's with those that come after: then hosts
-        # and other programs compute the same bits. For large chips it would cost, and there is no such host.
-        return lax.optimization_barrier(made) if state.theta.size <= HOST_PARAMS else made
+        # So that XLA does not merge constants of the family's with those that come after: then hosts and other
+        # programs compute the same bits. For large chips it would cost.
+        return lax.optimization_barrier(made) if state.theta.size <= MOST_PARAMS_APART else made
 
     def _tell(self, state: State, cost: Float[Array, ""], slot: int, write: Write) -> tuple[State, Info]:
         fresh = state.clock.step.remainder(self.time_constants.tau_x) == 0
@@ -317,13 +323,7 @@ class Algorithm(AbstractAlgorithm):
         """What one timestep adds to G."""
         if self.modulation_limit is not None:
             modulation = jnp.clip(modulation, -self.modulation_limit, self.modulation_limit)
-        _, take = self.integrator.weights(self.time_constants)
-        return (modulation * self._scale(state.theta.size, take)) * self._perturbation(state)
-
-    def _scale(self, n_params: int, take: float) -> np.ndarray:
-        """What C̃ θ̃ is multiplied by, to enter G: one number for all parameters, or one for each."""
-        gain = self.baseline.gain(self.perturbation, self.time_constants, n_params)
-        return np.asarray(take / (self.perturbation.mean_square(n_params) * gain), np.float32)
+        return (modulation * self.scale(state.theta.size)) * self._perturbation(state)
 
     def _update(self, state: State, gradient: Float[Array, " p"], step: Counter, write: Write) -> tuple:
         """θ, G and the optimizer's state after `step` timesteps: updated if a window ends there."""

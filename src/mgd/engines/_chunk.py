@@ -4,9 +4,10 @@ Both are the algorithm's own ask and tell in a compiled loop of variable length,
 does not change a bit of it, and a chip is asked once for a whole hold.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from ..perturbations import Block
 
 Limit = Float[np.ndarray, " p"]
 Vector = Float[Array | np.ndarray, " p"]
+S = TypeVar("S")
 
 
 class Applied(NamedTuple):
@@ -99,11 +101,44 @@ class Layout:
         return self.head + self.per * timestep
 
 
-class Chunk:
-    """Asks and tells up to `size` timesteps within a hold, compiled.
+class AbstractChunk(ABC, Generic[S]):
+    """Asks and tells up to as many timesteps within a hold as its layout has rows for.
 
-    A state is handed around as the tuple of its arrays (`pack`, `unpack`): to build the trees of the library at every
-    call would take longer than the work.
+    A state is handed around in a form of the chunk's own: to build the trees of the library at every call would take
+    longer than the work.
+    """
+
+    @abstractmethod
+    def pack(self, state: State) -> S:
+        """A state in that form."""
+
+    @abstractmethod
+    def unpack(self, now: S) -> State:
+        """A state as every engine has it."""
+
+    @abstractmethod
+    def begin(self, now: S, n: int) -> Applied:
+        """What the next `n` timesteps apply."""
+
+    @abstractmethod
+    def turn(
+        self, now: S, even: Vector, costs: Float[np.ndarray, " rows"], n: int, after: int
+    ) -> tuple[S, Vector, Told, Applied]:
+        """The state after the costs of `n` timesteps, what they told, and what the `after` timesteps after them apply.
+
+        `even` is the part of G from even perturbations, before and after.
+        """
+
+    def foresee(self, now: S, step: int, n: int) -> None:
+        """Works out what it can of the `n` timesteps from that step on, before they are asked for."""
+
+    def for_another(self) -> "AbstractChunk[S]":
+        """The same for another chip that differs in nothing but its answers."""
+        return self
+
+
+class Chunk(AbstractChunk[tuple[Array, ...]]):
+    """Asks and tells compiled; a state is the tuple of its arrays.
 
     Args:
         algorithm: whose.
@@ -125,39 +160,28 @@ class Chunk:
         like: State,
     ):
         self._algorithm, self._write, self._limits, self._own_line = algorithm, write, limits, own_line
-        self._turn = turn_of(algorithm, like.theta.size)
-        self._layout = layout
-        structure = jax.tree.structure(like)
+        self._turn, self._layout = turn_of(algorithm, like.theta.size), layout
+        self._structure = jax.tree.structure(like)
+        self._compiled_ask: Callable[..., Applied] = jax.jit(lambda now, n: self._ask(self.unpack(now), n))
+        self._compiled_turn: Callable[..., tuple] = jax.jit(self._turned)
 
-        def pack(state: State) -> tuple[Array, ...]:
-            return tuple(jax.tree.leaves(state))
+    def pack(self, state: State) -> tuple[Array, ...]:
+        return tuple(jax.tree.leaves(state))
 
-        def unpack(leaves: tuple[Array, ...]) -> State:
-            return jax.tree.unflatten(structure, leaves)
+    def unpack(self, now: tuple[Array, ...]) -> State:
+        return jax.tree.unflatten(self._structure, now)
 
-        def turn(state: tuple, even: Array, costs: Array, n: Array, after: Array) -> tuple:
-            now, told = self._tell(unpack(state), even, costs, n)
-            return pack(now), jnp.where(told.updated, 0.0, told.even), told, self._ask(now, after)
-
-        self.pack, self.unpack = pack, unpack
-        self._compiled_ask: Callable[..., Applied] = jax.jit(lambda state, n: self._ask(unpack(state), n))
-        self._compiled_turn: Callable[..., tuple] = jax.jit(turn)
-
-    def foresee(self, state: tuple[Array, ...], step: int, n: int) -> None:
-        """Nothing: what comes is made with what was told."""
-
-    def begin(self, state: tuple[Array, ...], n: int) -> Applied:
-        """What the next `n` timesteps apply."""
-        return self._compiled_ask(state, np.int32(n))
+    def begin(self, now: tuple[Array, ...], n: int) -> Applied:
+        return self._compiled_ask(now, np.int32(n))
 
     def turn(
-        self, state: tuple[Array, ...], even: Vector, costs: Float[np.ndarray, " rows"], n: int, after: int
+        self, now: tuple[Array, ...], even: Vector, costs: Float[np.ndarray, " rows"], n: int, after: int
     ) -> tuple[tuple[Array, ...], Vector, Told, Applied]:
-        """The state after the costs of `n` timesteps, what they told, and what the `after` timesteps after them apply.
+        return self._compiled_turn(now, even, costs, np.int32(n), np.int32(after))
 
-        `even` is the part of G from even perturbations, before and after.
-        """
-        return self._compiled_turn(state, even, costs, np.int32(n), np.int32(after))
+    def _turned(self, now: tuple[Array, ...], even: Array, costs: Array, n: Array, after: Array) -> tuple:
+        state, told = self._tell(self.unpack(now), even, costs, n)
+        return self.pack(state), jnp.where(told.updated, 0.0, told.even), told, self._ask(state, after)
 
     def _ask(self, state: State, n: Int[Array, ""]) -> Applied:
         """What the next `n` timesteps apply."""

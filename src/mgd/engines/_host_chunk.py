@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
-from ..algorithm import Algorithm, Clock, State
-from ..algorithm._algorithm import HOST_PARAMS
-from ._chunk import Applied, Layout, Limit, Told, turn_of
+from ..algorithm import MOST_PARAMS_APART, Algorithm, Clock, State
+from ._chunk import AbstractChunk, Applied, Layout, Limit, Told, Vector, turn_of
 from ._rule import linear_rule
 
 # The longest hold whose timesteps are gone through one by one.
@@ -71,7 +70,7 @@ class HostState(NamedTuple):
     origin: State
 
 
-class HostChunk:
+class HostChunk(AbstractChunk[HostState]):
     """Asks and tells as `Chunk` does, to the bit of a processor without fused multiply-adds; for one chip.
 
     Perturbations are made by the algorithm's own family, compiled, for many timesteps to come: they depend on nothing
@@ -102,8 +101,8 @@ class HostChunk:
         baseline, limit = algorithm.baseline, algorithm.modulation_limit
         # What an equinox module is asked for takes as long as all the arithmetic: it is asked once.
         self._tau_x, self._interval, self._turn = times.tau_x, algorithm.interval, turn_of(algorithm, n_params)
-        self._resets, (self._keep, take) = algorithm.integrator.resets, algorithm.integrator.weights(times)
-        self._scale = algorithm._scale(n_params, take)
+        self._resets, (self._keep, _) = algorithm.integrator.resets, algorithm.integrator.weights(times)
+        self._scale = algorithm.scale(n_params)
         self._limit = None if limit is None else np.float32(limit)
         self._slots = [(slot, np.float32(baseline.multiples[slot])) for slot in layout.slots]
         self._observe = partial(type(baseline).observe, baseline, time_constants=times)
@@ -115,12 +114,11 @@ class HostChunk:
     @staticmethod
     def covers(algorithm: Algorithm, n_params: int) -> Descent | None:
         """What the optimizer does, if timesteps of this algorithm are for the host; None if they are not."""
-        if algorithm.hold > _LONGEST_HOLD or n_params > HOST_PARAMS:
+        if algorithm.hold > _LONGEST_HOLD or n_params > MOST_PARAMS_APART:
             return None
         return Descent.of(algorithm, n_params)
 
     def for_another(self) -> "HostChunk":
-        """The same for another chip that differs in nothing but its answers."""
         return HostChunk(
             self._algorithm,
             self._descent,
@@ -131,7 +129,6 @@ class HostChunk:
         )
 
     def pack(self, state: State) -> HostState:
-        """A state on the host."""
         memory = jax.tree.leaves(state.optimizer)
         return HostState(
             step=int(state.clock.step),
@@ -145,7 +142,6 @@ class HostChunk:
         )
 
     def unpack(self, now: HostState) -> State:
-        """A state as every engine has it."""
         structure = jax.tree.structure(now.origin.optimizer)
         return State(
             clock=Clock(Counter.of(now.step), jnp.int32(self._layout.head and not now.due)),
@@ -157,7 +153,6 @@ class HostChunk:
         )
 
     def foresee(self, now: HostState, step: int, n: int) -> None:
-        """Makes the perturbations of `n` timesteps, from that step on."""
         rows = np.zeros((self._layout.n_rows, now.theta.size), np.float32)
         for k in range(n):
             perturbation = self._perturbation(now, step + k)
@@ -166,7 +161,6 @@ class HostChunk:
         self._foreseen = now.seed, step, n, rows
 
     def begin(self, now: HostState, n: int) -> Applied:
-        """What the next `n` timesteps apply."""
         if self._foreseen[:3] != (now.seed, now.step, n):
             self.foresee(now, now.step, n)
         rows, (low, high) = self._foreseen[3], self._limits
@@ -175,9 +169,8 @@ class HostChunk:
         return Applied(now.theta, rows if self._own_line else sums, now.due, inside)
 
     def turn(
-        self, now: HostState, even: Float[np.ndarray, " p"], costs: Float[np.ndarray, " rows"], n: int, after: int
-    ) -> tuple[HostState, Float[np.ndarray, " p"], Told, Applied]:
-        """The state after `n` timesteps with these costs, what they told, and what the `after` timesteps next apply."""
+        self, now: HostState, even: Vector, costs: Float[np.ndarray, " rows"], n: int, after: int
+    ) -> tuple[HostState, Vector, Told, Applied]:
         layout, gradient, updated = self._layout, self._none, False
         modulations = np.zeros(layout.size, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):  # what is too large is found where it is asked for

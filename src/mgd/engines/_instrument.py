@@ -19,7 +19,7 @@ from ..chips import AbstractCost
 from ..instruments import Guarded, Limits
 from ..perturbations import Block, Gaussian
 from ._bench import Bench
-from ._chunk import Applied, Chunk, Layout, Told
+from ._chunk import AbstractChunk, Applied, Chunk, Layout, Told
 from ._data import PRESENTATIONS, Data, HostData, coming_rows
 from ._evaluate import correct
 from ._host_chunk import HostChunk
@@ -110,7 +110,7 @@ class Instrumented:
         longest = max(1, min(_LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
         self._size, self.stride = _chunks(self._hold, longest, instrument.most_together)
         self._layout = Layout.of(algorithm, self._size)
-        self._chunk: Chunk | HostChunk | None = None
+        self._chunk: AbstractChunk[Any] | None = None
         self._lender: Instrumented | None = None
         self.told: Told | None = None
         self._even: Any = np.zeros(self.n_params, np.float32)
@@ -154,7 +154,7 @@ class Instrumented:
             LimitError: if a parameter would leave its limits; nothing is sent.
         """
         alone = one_state(progress)
-        chunk: Any = self._chunk or self._make(alone)
+        chunk = self._chunk or self._make(alone)
         state, at, left = chunk.pack(alone), int(alone.clock.step), n_steps
         if self._next is not None and self._next[0] is progress:
             applied = self._next[1]
@@ -213,11 +213,10 @@ class Instrumented:
         if all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True)) and self.algorithm is other.algorithm:
             self._lender = other
 
-    def _make(self, like: State) -> Chunk | HostChunk:
+    def _make(self, like: State) -> AbstractChunk[Any]:
         """What asks and tells: on the host where holds are short and it can."""
         if self._lender is not None:
-            lent = self._lender._chunk or self._lender._make(like)
-            self._chunk = lent.for_another() if isinstance(lent, HostChunk) else lent
+            self._chunk = (self._lender._chunk or self._lender._make(like)).for_another()
             return self._chunk
         common: Any = {"layout": self._layout, "limits": self._limits, "own_line": self.bench.instrument.own_line}
         descent = HostChunk.covers(self.algorithm, self.n_params)
@@ -283,7 +282,7 @@ class Instrumented:
             self._rows = np.asarray(rows)
         return self._on_host.show(self._rows[presentation - self._rows_from])
 
-    def _foresee(self, data: Data, chunk: Any, state: Any, seed: Array, at: int) -> None:
+    def _foresee(self, data: Data, chunk: AbstractChunk[Any], state: Any, seed: Array, at: int) -> None:
         """Works out what comes at that timestep, as far as no measurement is needed for it."""
         shown = at // self._tau_x
         if self.bench.shown != shown:

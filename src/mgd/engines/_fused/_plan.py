@@ -91,9 +91,7 @@ def plan(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
         signals=_signals(algorithm, chip.n_params, batch, values=converter.bits > 0),
         update=_update(algorithm, chip.n_params, found),
         converter=converter,
-        scale=np.broadcast_to(
-            algorithm._scale(chip.n_params, algorithm.integrator.weights(algorithm.time_constants)[1]), chip.n_params
-        ).astype(np.float32),
+        scale=np.broadcast_to(algorithm.scale(chip.n_params), chip.n_params).astype(np.float32),
         path=tuple(type(each) is ActivationVariation for each in around),
     )
 
