@@ -1,6 +1,5 @@
 """Multiplexed gradient descent as perturbation × baseline × integrator × update × time constants."""
 
-from ._algorithm import MOST_PARAMS_APART as MOST_PARAMS_APART
 from ._algorithm import Algorithm as Algorithm
 from ._backprop import Backprop as Backprop
 from ._base import AbstractAlgorithm as AbstractAlgorithm

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
-from ..algorithm import MOST_PARAMS_APART, Algorithm, Clock, State
+from ..algorithm import Algorithm, Clock, State
+from ..algorithm._algorithm import MOST_PARAMS_APART
 from ._chunk import AbstractChunk, Applied, Layout, Limit, Told, Vector, turn_of
 from ._rule import linear_rule
 

@@ -182,12 +182,11 @@ def _input_slope(shape, weight, place, slope):
     slopes = _in_rows(place, slope)
     batch, height, width, outputs = slopes.shape
     seen = (slopes.reshape(-1, outputs) @ weight.reshape(-1, outputs).T).reshape(batch, height, width, 3, 3, -1)
-    below, right = shape[1] - height, shape[2] - width
-    return sum(
-        jnp.pad(seen[:, :, :, i, j], ((0, 0), (i, below - i), (j, right - j), (0, 0)))
-        for i in range(3)
-        for j in range(3)
-    )
+    total = jnp.zeros(shape, slope.dtype)
+    for i in range(3):
+        for j in range(3):  # in place; a sum of padded arrays would be made again in each of its uses
+            total = total.at[:, i : i + height, j : j + width].add(seen[:, :, :, i, j])
+    return total
 
 
 def _seen(size, layers):
