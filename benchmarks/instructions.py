@@ -1,7 +1,8 @@
 """Where the time of the fused engine goes, by kind of machine instruction: needs Linux, perf and objdump, x86.
 
-`python benchmarks/instructions.py 49-4-4` samples five seconds of training and prints the shares. A sample falls on the
-instruction after the one that was waited for, so a share is that of a kind and its neighbours.
+`python benchmarks/instructions.py 49-4-4` samples five seconds of training and prints the shares; a variant of
+`fused.py` may follow, as "cost noise, variation, momentum". A sample falls on the instruction after the one that was
+waited for, so a share is that of a kind and its neighbours.
 """
 
 import os
@@ -15,10 +16,9 @@ from collections import Counter
 from pathlib import Path
 
 import jax
-import optax
 
 import mgd
-from fused import task_of
+from fused import VARIANTS, task_of
 from mgd.engines import Data, Fused
 
 SECONDS, REPLICAS = 5, 512
@@ -34,9 +34,11 @@ KINDS = {
 }
 
 
-def sampled(sizes: tuple[int, ...]) -> Counter[int]:
+def sampled(sizes: tuple[int, ...], variant: str) -> Counter[int]:
     """How often each address was met in some seconds of training on one thread."""
-    engine = Fused(mgd.chips.mlp(sizes), mgd.discrete(optimizer=optax.sgd(0.01)), threads=1)
+    around, optimizer, _ = VARIANTS[variant]
+    chip = mgd.chips.imperfect(mgd.chips.mlp(sizes), *around)
+    engine = Fused(chip, mgd.discrete(optimizer=optimizer), threads=1)
     data = Data.of(task_of(sizes).train)
     replicas = REPLICAS if sizes[0] < 100 else 64
     progress = engine.advance(data, engine.init(replicas, key=jax.random.key(0)), 1)
@@ -68,7 +70,10 @@ def disassembled(low: int, high: int) -> dict[int, str]:
 def main() -> None:
     """Prints the shares of the region that was met most, which is the kernel."""
     sizes = tuple(map(int, sys.argv[1].split("-")))
-    met, regions = sampled(sizes), Counter()
+    variant = sys.argv[2] if sys.argv[2:] else "plain"
+    if variant not in VARIANTS:
+        raise SystemExit(f"unknown variant {variant!r}: choose one of {', '.join(map(repr, VARIANTS))}")
+    met, regions = sampled(sizes, variant), Counter()
     maps = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines()]
     bounds = [(int(low, 16), int(high, 16)) for low, high in maps]
     for address, times in met.items():
@@ -79,7 +84,7 @@ def main() -> None:
         if low <= address < high:
             name = names.get(address, "?")
             kinds[next((kind for kind, of in KINDS.items() if re.match(of, name)), "other")] += times
-    print(f"{sys.argv[1]}: {inside / met.total():.0%} of {met.total():,} samples in the kernel; of these")
+    print(f"{sys.argv[1]}, {variant}: {inside / met.total():.0%} of {met.total():,} samples in the kernel; of these")
     for kind, times in kinds.most_common():
         print(f"  {kind:26}{times / inside:6.1%}")
 
