@@ -92,7 +92,6 @@ class Replicas:
             wiggle=_zeros(n_params if values else 1),
             base=_zeros(n_params if converted else 1),
             applied=_zeros(n_params if converted else 1),
-            noise=_zeros(2),
             codes=codes,
             chosen=_zeros(1, np.uint32),
             epoch=_zeros(3, np.uint32),

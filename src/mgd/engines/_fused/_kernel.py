@@ -4,7 +4,7 @@ from ._forward import alone, pair
 from ._lanes import BLOCK, any_of, floats, gather, gather_block, load, select, size_of, store, words
 from ._math import inlined
 from ._perturb import perturb, prepare_codes
-from ._random import normal, part, permute, rotation, row_under, two_normals
+from ._random import normal, part, permute, rotation, row_under
 from ._settings import HIGH_PASS, REMEASURED, TWO_SIDED
 from ._write import clamp, integrate, level
 
@@ -57,20 +57,6 @@ def _noise(converter, a, b, slot):
 
 
 @inlined
-def _both_noises(converter, a, b):
-    """Of the costs in slots 0 and 1, side by side."""
-    k0, k1 = part(a, b, 0)
-    l0, l1 = part(a, b, 1)
-    for _ in range(converter.depth):
-        k0, k1 = part(k0, k1, 1)
-        l0, l1 = part(l0, l1, 1)
-    k0, k1 = part(k0, k1, 2)
-    l0, l1 = part(l0, l1, 2)
-    first, second = two_normals(k0, k1, 0, l0, l1, 0)
-    return converter.cost_noise * first, converter.cost_noise * second
-
-
-@inlined
 def _apply(converter, group, multiple):
     """What a converter that θ̃ goes through makes of θ and of a multiple of θ̃."""
     for p in range(group.theta.shape[0]):
@@ -119,11 +105,9 @@ def _measure_slots(network, signals, converter, group, step, due):
             cost = _measure(network, signals, converter, group, last if slot else first)
     if converter.cost_noise > 0.0:
         a, b = row_under(group.measurement_seed, step)
+        cost = cost + _noise(converter, a, b, 0 if signals.baseline == HIGH_PASS else 1)
         if has_two:
-            of_before, of_cost = _both_noises(converter, a, b)
-            before, cost = before + of_before, cost + of_cost
-        else:
-            cost = cost + _noise(converter, a, b, 0 if signals.baseline == HIGH_PASS else 1)
+            before = before + _noise(converter, a, b, 0)
     return before, cost
 
 

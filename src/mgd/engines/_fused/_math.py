@@ -109,16 +109,5 @@ def erf_inv(x):
 
 
 @inlined
-def erf_inv_of_two(x, y):
-    """The same of two vectors, side by side: neither has to wait for the other."""
-    w, v = 0.0 - log((1.0 - x) * (1.0 + x)), 0.0 - log((1.0 - y) * (1.0 + y))
-    first, second = _central(w - 2.5), _central(v - 2.5)
-    if any_of(select(w < v, v, w) >= 5.0):
-        first = select(w < 5.0, first, _tail(root(w) - 3.0))
-        second = select(v < 5.0, second, _tail(root(v) - 3.0))
-    return x * first, y * second
-
-
-@inlined
 def relu(x):
     return select(x < 0.0, floats(0.0), x)

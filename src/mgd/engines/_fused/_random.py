@@ -1,7 +1,7 @@
 """The random streams of a run in lanes: the same bits as `mgd._hash`, `mgd._permutation` and the keys of chips."""
 
 from ._lanes import any_of, float_of, load, quotient, select, words
-from ._math import erf_inv, erf_inv_of_two, inlined
+from ._math import erf_inv, inlined
 
 _GOLDEN = 0x9E3779B9
 _SQRT2 = 2.0**0.5
@@ -87,20 +87,7 @@ def uniform(k0, k1, number):
 
 
 @inlined
-def _within(k0, k1, number):
-    """The same, between −1 and 1."""
-    u = uniform(k0, k1, number) * _LENGTH + _LOWEST
-    return select(u < _LOWEST, _LOWEST, u)
-
-
-@inlined
 def normal(k0, k1, number):
     """The same of `jax.random.normal`."""
-    return _SQRT2 * erf_inv(_within(k0, k1, number))
-
-
-@inlined
-def two_normals(k0, k1, number, l0, l1, other):
-    """The same of two keys, side by side: each is a long chain of operations, and neither waits for the other's."""
-    x, y = erf_inv_of_two(_within(k0, k1, number), _within(l0, l1, other))
-    return _SQRT2 * x, _SQRT2 * y
+    u = uniform(k0, k1, number) * _LENGTH + _LOWEST
+    return _SQRT2 * erf_inv(select(u < _LOWEST, _LOWEST, u))

@@ -143,7 +143,6 @@ class Group(NamedTuple):
         wiggle: θ̃.
         base: the parameters as they are applied, where that is not θ.
         applied: what θ̃ adds to them, where that is not θ̃.
-        noise: of the writes of two parameters, one after the other.
         codes: row of each parameter's Walsh code; or the shift register of each block.
         chosen: which parameter the last perturbation was of.
         epoch: the row and the rotation of the epoch's order of samples.
@@ -167,7 +166,6 @@ class Group(NamedTuple):
     wiggle: Float[np.ndarray, "p lanes"]
     base: Float[np.ndarray, "p lanes"]
     applied: Float[np.ndarray, "p lanes"]
-    noise: Float[np.ndarray, "2 lanes"]
     codes: UInt32[np.ndarray, "p lanes"]
     chosen: UInt32[np.ndarray, "1 lanes"]
     epoch: UInt32[np.ndarray, "3 lanes"]

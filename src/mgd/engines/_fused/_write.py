@@ -3,7 +3,7 @@
 from ._lanes import below, floats, load, nearest, select, store, words
 from ._math import inlined
 from ._perturb import signed
-from ._random import part, row_under, two_normals, uniform
+from ._random import normal, part, row_under, uniform
 
 _INFINITE = float("inf")
 
@@ -37,7 +37,7 @@ def write_keys(update, converter, seed, step):
 
 
 @inlined
-def _written(update, converter, group, theta, delta, p, keys):
+def _written(update, converter, theta, delta, p, keys):
     """θ_p after a change was asked for, from the converter inwards."""
     if converter.bits:
         if converter.finer_copy:
@@ -49,7 +49,7 @@ def _written(update, converter, group, theta, delta, p, keys):
             code = clamp(nearest((theta - converter.low) / converter.step), 0.0, 2.0**converter.bits - 1.0)
             delta = converter.low + clamp(code + steps, 0.0, 2.0**converter.bits - 1.0) * converter.step - theta
     if update.noise > 0.0:
-        delta = delta + update.noise * load(group.noise, p & 1)
+        delta = delta + update.noise * normal(keys[2], keys[3], p)
     return clamp(theta + delta, update.low, update.high)
 
 
@@ -62,7 +62,7 @@ def _updated(update, converter, group, p, gradient, keys):
         trace = load(group.trace, p)
         delta = delta + rule[4] * trace
         store(group.trace, p, rule[0] * gradient + rule[1] * trace + rule[2] * theta)
-    store(group.theta, p, _written(update, converter, group, theta, delta, p, keys))
+    store(group.theta, p, _written(update, converter, theta, delta, p, keys))
 
 
 @inlined
@@ -102,8 +102,4 @@ def integrate(signals, update, converter, group, tables, modulation, step):
             gradient = update.keep * load(group.gradient, p) + gradient
             store(group.gradient, p, floats(0.0) if due and update.resets else gradient)
         if due:
-            if update.noise > 0.0 and p & 1 == 0:  # of this parameter and the next
-                first, second = two_normals(keys[2], keys[3], p, keys[2], keys[3], p + 1)
-                store(group.noise, 0, first)
-                store(group.noise, 1, second)
             _updated(update, converter, group, p, gradient, keys)
