@@ -15,6 +15,7 @@ from ._initial import Initialisation, initialise
 from ._mlp import Dense
 from ._neurons import Neurons
 
+# A layer of fewer input channels is written out.
 _FEW_CHANNELS = 4
 # Images that are worked on together, through all layers: what more of them leave in between is not in cache.
 _CHUNK = 50
@@ -85,9 +86,9 @@ def _outputs(x, weight, bias):
     """The outputs that pooling sees: row by row (batch, 2 height, 2 width, outputs), or with few input channels, where
     a convolution does little arithmetic per byte it moves, those at each of the four places of the windows.
     """
-    height, width = (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
     if x.shape[-1] < _FEW_CHANNELS:
         return [_outputs_at(place, x, weight, bias) for place in _PLACES]
+    height, width = (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
     return _convolve(x[:, : 2 * height + 2, : 2 * width + 2], weight) + bias.reshape(1, 1, 1, -1)
 
 
