@@ -11,7 +11,7 @@ demo: $(VENV)/run
 
 # Lint, format, types and every test but the slow ones.
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/dev
 	$(BIN)/python -m pytest -m slow

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,12 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Half of the suite's time is compiling, and many tests compile the same. Each process of it has a folder of its own: of
+# JAX's cache, a file that another writes may be read half written.
+_COMPILED = tempfile.TemporaryDirectory(prefix="mgd-tests-")
+jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 with install_import_hook("mgd", "beartype.beartype"):
     import mgd.algorithm

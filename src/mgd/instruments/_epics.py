@@ -1,6 +1,6 @@
 """Chips whose parameters are EPICS process variables: by the methods of a PV, no client of EPICS is needed here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from .._errors import HardwareError
@@ -44,29 +44,45 @@ def from_epics(
 
 
 def _line(pv: Any, timeout_seconds: float, with_limits: bool) -> Line:
-    name = str(pv.pvname)
+    variable = _Variable(pv, timeout_seconds)
     if not with_limits:
-        return Line(name, _put(pv, timeout_seconds))
+        return Line(variable.name, variable.put, lost=variable.is_lost)
     if hasattr(pv, "wait_for_connection") and not pv.wait_for_connection(timeout=timeout_seconds):
         raise HardwareError(
-            f"epics {name} is not connected after {timeout_seconds:g} s: check its server", passing=True
+            f"epics {variable.name} is not connected after {timeout_seconds:g} s: check its server", passing=True
         )
     low, high, unit = pv.lower_ctrl_limit, pv.upper_ctrl_limit, getattr(pv, "units", "") or ""
     # Without control limits, a server says 0 and 0.
     ends = (None, None) if low is None or high is None or not low < high else (float(low), float(high))
-    return Line(name, _put(pv, timeout_seconds), *ends, unit.decode() if isinstance(unit, bytes) else str(unit))
+    unit = unit.decode() if isinstance(unit, bytes) else str(unit)
+    return Line(variable.name, variable.put, *ends, unit, lost=variable.is_lost)
 
 
-def _put(pv: Any, timeout_seconds: float) -> Callable[[float], None]:
-    def put(value: float) -> None:
+class _Variable:
+    """A process variable that is put, and whether its server was there ever since."""
+
+    def __init__(self, pv: Any, timeout_seconds: float):
+        self.name = str(pv.pvname)
+        self._pv, self._timeout, self._was_lost = pv, timeout_seconds, False
+        callbacks = getattr(pv, "connection_callbacks", None)
+        if callbacks is not None:
+            callbacks.append(self._on_connection)
+
+    def _on_connection(self, *, conn: bool, **_: object) -> None:
+        self._was_lost |= not conn
+
+    def is_lost(self) -> bool:
+        return self._was_lost or not getattr(self._pv, "connected", True)
+
+    def put(self, value: float) -> None:
+        self._was_lost = False
         try:
-            done = pv.put(value, wait=True, timeout=timeout_seconds)
+            done = self._pv.put(value, wait=True, timeout=self._timeout)
         except KeyError as error:  # pyepics looks for a channel that was closed meanwhile
             raise HardwareError("it is not connected: check its server", passing=True) from error
-        # A PV says of failures, and does not raise them: nothing if it is not connected, below 0 after the time-out.
+        # A PV says of failures, and does not raise them: nothing if it is not connected, below 0 after the time-out;
+        # of one whose connection was lost meanwhile it says that it is done, before it says that this was lost.
         if isinstance(done, int) and done < 0:
-            raise HardwareError(f"no answer in {timeout_seconds:g} s: check its server", passing=True)
-        if not getattr(pv, "connected", True):
+            raise HardwareError(f"no answer in {self._timeout:g} s: check its server", passing=True)
+        if self.is_lost():
             raise HardwareError("it is not connected: check its server", passing=True)
-
-    return put

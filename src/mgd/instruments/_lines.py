@@ -27,6 +27,7 @@ class Line:
         high: largest value it takes.
         unit: of the value.
         finish: waits until it is set, given what `put` returned.
+        lost: whether it was out of reach at any time since it was last put, and so may have another value.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Line:
     high: float | None = None
     unit: str = ""
     finish: Callable[[Any], object] = lambda under_way: None
+    lost: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -126,16 +128,21 @@ class _Bank:
     def _read(self) -> np.ndarray:
         with self._failing(f"reading {self._reading.name}"):
             reply = self._reading.get()
+        if reply is None:
+            raise HardwareError(
+                f"{self._address}: reading {self._reading.name} gave nothing: check that it is connected", passing=True
+            )
+        for line in self._lines:
+            if line.lost():
+                raise HardwareError(
+                    f"{self._address}: {line.name} was out of reach after it was set: check its server", passing=True
+                )
         try:
-            if reply is not None:
-                return np.asarray(reply, np.float32)
+            return np.asarray(reply, np.float32)
         except (TypeError, ValueError):
             raise HardwareError(
                 f"{self._address}: {self._reading.name} gave {str(reply)[:80]!r}, which is no number: read another"
             ) from None
-        raise HardwareError(
-            f"{self._address}: reading {self._reading.name} gave nothing: check that it is connected", passing=True
-        )
 
     @contextmanager
     def _failing(self, doing: str) -> Iterator[None]:
