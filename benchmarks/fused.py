@@ -1,7 +1,8 @@
 """The fused engine against the yardstick and the measured engine; how its cost grows; what starting it takes.
 
-`python benchmarks/fused.py` prints the section of docs/benchmarks.md. Pairs are timed in turn, A B A B, in one run and
-with as many threads, and medians of the ratios are given.
+`python benchmarks/fused.py` prints the section of docs/benchmarks.md; `python benchmarks/fused.py apart` what noise,
+variation and momentum take, each alone. Pairs are timed in turn, A B A B, in one run and with as many threads, and
+medians of the ratios are given.
 """
 
 import os
@@ -29,6 +30,13 @@ VARIANTS = {
     "plain": ((), optax.sgd(0.01), 1.5),
     "cost noise, variation, momentum": (NOISY, optax.sgd(0.01, 0.9), 2.0),
     "the same and update noise": ((NOISY[0], UpdateNoise(1e-6), NOISY[1]), optax.sgd(0.01, 0.9), 2.0),
+}
+APART = {
+    "plain": ((), optax.sgd(0.01)),
+    "variation": (NOISY[:1], optax.sgd(0.01)),
+    "cost noise": (NOISY[1:], optax.sgd(0.01)),
+    "momentum": ((), optax.sgd(0.01, 0.9)),
+    "all three": (NOISY, optax.sgd(0.01, 0.9)),
 }
 
 
@@ -82,6 +90,30 @@ def against_yardstick() -> list[str]:
             )
             print(rows[-1], file=sys.stderr, flush=True)
     return rows
+
+
+def apart() -> None:
+    """Prints, for each network, the ratio to the yardstick with each thing that the noisy variant is made of alone."""
+    program, every = build_roofline(), len(os.sched_getaffinity(0))
+    os.environ["OMP_NUM_THREADS"] = str(every)
+    print("| of the yardstick's time, all threads |", " | ".join(APART), "|")
+    print("|---" * (len(APART) + 1) + "|")
+    for sizes, replicas, steps in NETWORKS:
+        task, ratios = task_of(sizes), {name: [] for name in APART}
+        ours = {
+            name: timer(
+                Fused(mgd.chips.imperfect(mgd.chips.mlp(sizes), *around), mgd.discrete(optimizer=optimizer)),
+                task,
+                replicas,
+                steps,
+            )
+            for name, (around, optimizer) in APART.items()
+        }
+        for _ in range(ROUNDS):
+            for name, run in ours.items():
+                ratios[name].append(run() / roofline_seconds(program, sizes, replicas, steps))
+        found = [f"{statistics.median(each):.2f}×" for each in ratios.values()]
+        print(f"| {'-'.join(map(str, sizes))} |", " | ".join(found), "|", flush=True)
 
 
 def against_measured() -> list[str]:
@@ -194,4 +226,9 @@ A process's first step (XOR, 64 replicas):
 
 
 if __name__ == "__main__":
-    print(section())
+    if sys.argv[1:] not in ([], ["apart"]):
+        raise SystemExit(f"fused.py takes nothing or apart, got {' '.join(sys.argv[1:])}")
+    if sys.argv[1:]:
+        apart()
+    else:
+        print(section())

@@ -4,13 +4,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ._counter import Counter
@@ -26,6 +25,9 @@ from .engines._in_place import InPlace
 from .engines._memory import check_memory
 from .engines._spread import Spread
 from .instruments import Guarded
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _CHUNK_SECONDS = 0.5
 _LONGEST_CHUNK = 1_000_000_000
@@ -51,7 +53,7 @@ class Result:
     cost: Float[Array, " replica"]
     solved: Bool[Array, " replica"]
     counts: Counts
-    history: xr.Dataset
+    history: "xr.Dataset"
     n_steps: int
     seconds: float
 
@@ -281,8 +283,10 @@ class Session:
             return None
         return self._engine.evaluate(self.snapshot.progress, Data.of(self.task.held_out))[0]
 
-    def history(self) -> xr.Dataset:
+    def history(self) -> "xr.Dataset":
         """What has been logged so far, over (replica, step)."""
+        import xarray as xr  # takes as long to load as Equinox and Optax together
+
         counts = [self.algorithm.counts(step, batch=self.batch) for step in self.snapshot.steps]
         shape = (self.n_replicas, len(self.snapshot.steps))
         coordinates: dict[str, Any] = {

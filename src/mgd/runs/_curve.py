@@ -2,14 +2,17 @@
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from ._replace import replace_file
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def draw_curve(history: xr.Dataset, path: Path, *, title: str, chance: float) -> None:
+
+def draw_curve(history: "xr.Dataset", path: Path, *, title: str, chance: float) -> None:
     """Draws test accuracy and cost against cost measurements, a line a replica and their median, as PNG.
 
     Args:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from .._errors import RunError
 from ._config import RunConfig
 from ._replace import replace_file
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 DIAGNOSTICS = "diagnostics.jsonl"
 CONFIG, SUMMARY, METRICS, THETA, CURVE = "config.toml", "summary.json", "metrics.zarr", "theta.safetensors", "curve.png"
@@ -124,7 +125,7 @@ def is_finished(folder: Path) -> bool:
         return False
 
 
-def write_metrics(folder: Path, history: xr.Dataset) -> None:
+def write_metrics(folder: Path, history: "xr.Dataset") -> None:
     """Puts the metrics of a run in place of the last, as Zarr."""
     beside, before = folder / (METRICS + ".part"), folder / (METRICS + ".old")
     for leftover in (beside, before):
@@ -141,12 +142,14 @@ def write_metrics(folder: Path, history: xr.Dataset) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
-def read_metrics(folder: Path) -> xr.Dataset:
+def read_metrics(folder: Path) -> "xr.Dataset":
     """The metrics of a run so far, finished or not: accuracy and cost over (replica, step), with the counts.
 
     Raises:
         RunError: if it is not a run directory, or has no metrics that can be read.
     """
+    import xarray as xr
+
     read_config(folder)
     path = folder / METRICS
     for _ in range(10):
