@@ -2,8 +2,9 @@
 
 `python benchmarks/instrument.py` serves `examples/virtual-chip.toml` in a process of its own and prints a markdown
 table. *Ours* is all of a measurement that is not waiting in the socket: ask, tell, driver, guard, journal of costs and
-diagnostics, as in `mgd train --chip`, also what is done while the chip works. Medians over rounds, in turn. The last
-row is of a line in this process that answers at once: what ours takes with all that it needs in the processor's caches.
+diagnostics, as in `mgd train --chip`, also what is done while the chip works. *A bare loop* sends the messages of the
+round once more, and does nothing but wait for each reply. Medians over rounds, in turn. The last row is of a line in
+this process that answers at once: what ours takes with all that it needs in the processor's caches.
 """
 
 import os
@@ -74,12 +75,13 @@ class AtOnce:
 
 
 class TimedLine:
-    """A line that counts the seconds in it."""
+    """A line that counts the seconds in it, and keeps what was sent."""
 
     def __init__(self, inner: Transport):
-        self.inner, self.seconds = inner, 0.0
+        self.inner, self.seconds, self.sent = inner, 0.0, []
 
     def send(self, message: bytes) -> None:
+        self.sent.append(message)
         started = time.perf_counter()
         self.inner.send(message)
         self.seconds += time.perf_counter() - started
@@ -110,6 +112,22 @@ def bare_round_trip(port: int) -> float:
     return statistics.median(taken)
 
 
+def bare_loop(port: int, messages: list[bytes]) -> float:
+    """Seconds to send these one by one and have the reply to each."""
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        line.sendall(b"FORM REAL\n")
+        replies, started = [], time.perf_counter()
+        for message in messages:
+            line.sendall(message)
+            replies.append(line.recv(1 << 18))
+            while not replies[-1].endswith(b"\n"):
+                replies[-1] += line.recv(1 << 18)
+        seconds = time.perf_counter() - started
+        assert replies[0].endswith(b'0,"No error"\n'), replies[0]
+        return seconds
+
+
 class Case:
     """A run that goes on, and what its measurements take."""
 
@@ -137,15 +155,17 @@ class Case:
         self.line = TimedLine(inner)
         return self.line
 
-    def run(self, steps: int) -> tuple[float, float, float]:
-        """Seconds of a measurement: in all, in the socket, ours."""
+    def run(self, steps: int, port: int = 0) -> tuple[float, float, float, float]:
+        """Seconds of a measurement: in all, in the socket, ours, and more than in a bare loop through that port."""
         before = self.algorithm.counts(self.step).cost_measurements
+        self.line.sent.clear()
         self.line.seconds, started = 0.0, time.perf_counter()
         self.progress = self.engine.advance(self.data, self.progress, steps)
         total = time.perf_counter() - started
         self.step += steps
         n = self.algorithm.counts(self.step).cost_measurements - before
-        return total / n, self.line.seconds / n, (total - self.line.seconds) / n
+        bare = bare_loop(port, self.line.sent) if port else self.line.seconds
+        return total / n, self.line.seconds / n, (total - self.line.seconds) / n, (total - bare) / n
 
 
 def main() -> None:
@@ -169,19 +189,21 @@ def main() -> None:
             bare, taken = [], [[] for _ in settings]
             for _ in range(ROUNDS):
                 bare.append(bare_round_trip(port))
-                for rows, case, (_, _, _, steps) in zip(taken, cases, settings, strict=True):
-                    rows.append(case.run(steps))
+                for rows, case, (name, _, _, steps) in zip(taken, cases, settings, strict=True):
+                    rows.append(case.run(steps, 0 if name == AT_ONCE[0] else port))
     finally:
         server.terminate()
         server.communicate()
     trip = statistics.median(bare)
     print(f"bare round trip (*OPC?): {1e6 * trip:.1f} µs\n")
-    print("| 49-4-4, 64 images a measurement | measurement | in the socket | ours | ours / bare round trip |")
-    print("|---|---|---|---|---|")
+    print("| 49-4-4, 64 images a measurement | measurement | in the socket | ours | ours / bare round trip ", end="")
+    print("| more than a bare loop | that / bare round trip |\n|---|---|---|---|---|---|---|")
     for (name, *_), rows in zip(settings, taken, strict=True):
-        total, wire, ours = (statistics.median(column) for column in zip(*rows, strict=True))
-        ratio = statistics.median(row[2] / one for row, one in zip(rows, bare, strict=True))
-        print(f"| {name} | {1e6 * total:.1f} µs | {1e6 * wire:.1f} µs | {1e6 * ours:.1f} µs | {ratio:.3f} |")
+        total, wire, ours, more = (f"{1e6 * statistics.median(column):.1f} µs" for column in zip(*rows, strict=True))
+        of_trip, more_of_trip = (
+            f"{statistics.median(row[k] / one for row, one in zip(rows, bare, strict=True)):.3f}" for k in (2, 3)
+        )
+        print(f"| {name} | {total} | {wire} | {ours} | {of_trip} | {more} | {more_of_trip} |")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """Chips whose parameters are EPICS process variables: by the methods of a PV, no client of EPICS is needed here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from .._errors import HardwareError
 from ._base import AbstractInstrument
 from ._limits import Limits
 from ._lines import Line, Reading, from_lines
+
+# Channel access's own number for it, ECA_DISCONN.
+_DISCONNECTED = 192
 
 
 def from_epics(
@@ -36,11 +40,26 @@ def from_epics(
     """
 
     def get() -> Any:
-        return read.get(timeout=timeout_seconds, use_monitor=False) if hasattr(read, "get") else read()
+        if not hasattr(read, "get"):
+            return read()
+        with _connected():
+            return read.get(timeout=timeout_seconds, use_monitor=False)
 
     name = str(getattr(read, "pvname", getattr(read, "__name__", "read")))
     lines = [_line(pv, timeout_seconds, limits is None) for pv in pvs]
     return from_lines(lines, Reading(name, get), system="epics", reads=reads, limits=limits, others=others)
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    """What pyepics raises of a channel that was closed meanwhile: it looks for it, waits for it, or is told."""
+    try:
+        yield
+    except Exception as error:
+        is_gone = getattr(error, "status", None) == _DISCONNECTED or type(error).__name__ == "ChannelAccessException"
+        if is_gone or isinstance(error, KeyError):
+            raise HardwareError("it is not connected: check its server", passing=True) from error
+        raise
 
 
 def _line(pv: Any, timeout_seconds: float, with_limits: bool) -> Line:
@@ -76,10 +95,8 @@ class _Variable:
 
     def put(self, value: float) -> None:
         self._was_lost = False
-        try:
+        with _connected():
             done = self._pv.put(value, wait=True, timeout=self._timeout)
-        except KeyError as error:  # pyepics looks for a channel that was closed meanwhile
-            raise HardwareError("it is not connected: check its server", passing=True) from error
         # A PV says of failures, and does not raise them: nothing if it is not connected, below 0 after the time-out;
         # of one whose connection was lost meanwhile it says that it is done, before it says that this was lost.
         if isinstance(done, int) and done < 0:
