@@ -26,17 +26,19 @@ ROUNDS, SAMPLES = 7, 4096
 # Network, replicas, steps of one timing.
 NETWORKS = (((2, 2, 1), 4096, 6000), ((4, 4, 1), 4096, 4000), ((49, 4, 4), 2048, 600), ((784, 32, 10), 128, 60))
 NOISY = (ActivationVariation(0.1), CostNoise(1e-3))
+SGD, MOMENTUM = optax.sgd(0.01), optax.sgd(0.01, 0.9)
 VARIANTS = {
-    "plain": ((), optax.sgd(0.01), 1.5),
-    "cost noise, variation, momentum": (NOISY, optax.sgd(0.01, 0.9), 2.0),
-    "the same and update noise": ((NOISY[0], UpdateNoise(1e-6), NOISY[1]), optax.sgd(0.01, 0.9), 2.0),
+    "plain": ((), SGD, 1.5),
+    "cost noise, variation, momentum": (NOISY, MOMENTUM, 2.0),
+    "the same and update noise": ((NOISY[0], UpdateNoise(1e-6), NOISY[1]), MOMENTUM, 2.0),
 }
+# What the second of them is made of, each alone.
 APART = {
-    "plain": ((), optax.sgd(0.01)),
-    "variation": (NOISY[:1], optax.sgd(0.01)),
-    "cost noise": (NOISY[1:], optax.sgd(0.01)),
-    "momentum": ((), optax.sgd(0.01, 0.9)),
-    "all three": (NOISY, optax.sgd(0.01, 0.9)),
+    "plain": ((), SGD),
+    "variation": (NOISY[:1], SGD),
+    "cost noise": (NOISY[1:], SGD),
+    "momentum": ((), MOMENTUM),
+    "all three": (NOISY, MOMENTUM),
 }
 
 

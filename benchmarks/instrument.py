@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -29,21 +28,21 @@ import mgd
 from mgd.engines import Data, Instrumented, Options
 from mgd.instruments import Guarded, Scpi
 from mgd.instruments._scpi._settings import ScpiSettings
-from mgd.instruments._scpi._transports import Socket, Transport
+from mgd.instruments._scpi._transports import Socket
 from mgd.instruments._wire import block_end
 from mgd.runs._journal import Journal
 from mgd.runs._monitor import Monitor
 
 CHIP = Path(__file__).parents[1] / "examples" / "virtual-chip.toml"
 ROUNDS, ROUND_TRIPS = 5, 500
-# Name, τ_x = τ_θ, measurements together, timesteps of a round.
+# Name, τ_x = τ_θ, measurements together, timesteps of a round, whether the served chip is measured.
 CASES = (
-    ("one by one, τ_θ = 1", 1, 0, 200),
-    ("a hold in one, τ_θ = 1", 1, 1000, 200),
-    ("one by one, τ_θ = 1,000", 1000, 0, 2000),
-    ("batches of 1,000", 1000, 1000, 20_000),
+    ("one by one, τ_θ = 1", 1, 0, 200, True),
+    ("a hold in one, τ_θ = 1", 1, 1000, 200, True),
+    ("one by one, τ_θ = 1,000", 1000, 0, 2000, True),
+    ("batches of 1,000", 1000, 1000, 20_000, True),
+    ("one by one, τ_θ = 1, answered at once", 1, 0, 200, False),
 )
-AT_ONCE = ("one by one, τ_θ = 1, answered at once", 1, 0, 200)
 
 
 class AtOnce:
@@ -77,7 +76,7 @@ class AtOnce:
 class TimedLine:
     """A line that counts the seconds in it, and keeps what was sent."""
 
-    def __init__(self, inner: Transport):
+    def __init__(self, inner: Socket | AtOnce):
         self.inner, self.seconds, self.sent = inner, 0.0, []
 
     def send(self, message: bytes) -> None:
@@ -129,10 +128,12 @@ def bare_loop(port: int, messages: list[bytes]) -> float:
 
 
 class Case:
-    """A run that goes on, and what its measurements take."""
+    """A run that goes on, and what its measurements take: of the chip at a port, or of one that answers at once."""
 
-    def __init__(self, resource: str, connect: Callable[[], Transport], tau: int, together: int, folder: Path):
-        driver = Scpi(ScpiSettings.of({"resource": resource, "verify": True}), connect=lambda: self._line(connect()))
+    def __init__(self, port: int | None, tau: int, together: int, folder: Path):
+        self.port = port
+        resource = f"TCPIP0::127.0.0.1::{port or 5025}::SOCKET"
+        driver = Scpi(ScpiSettings.of({"resource": resource, "verify": True}), connect=self._connect)
         driver.most_together = together
         self.guarded = Guarded(driver)
         self.guarded.open()
@@ -151,12 +152,12 @@ class Case:
         self.progress = self.engine.init(1, key=jax.random.key(0))
         self.step = 0
 
-    def _line(self, inner: Transport) -> TimedLine:
-        self.line = TimedLine(inner)
+    def _connect(self) -> TimedLine:
+        self.line = TimedLine(Socket("127.0.0.1", self.port, 20.0) if self.port else AtOnce())
         return self.line
 
-    def run(self, steps: int, port: int = 0) -> tuple[float, float, float, float]:
-        """Seconds of a measurement: in all, in the socket, ours, and more than in a bare loop through that port."""
+    def run(self, steps: int) -> tuple[float, float, float, float]:
+        """Seconds of a measurement: in all, in the socket, ours, and more than in a bare loop."""
         before = self.algorithm.counts(self.step).cost_measurements
         self.line.sent.clear()
         self.line.seconds, started = 0.0, time.perf_counter()
@@ -164,7 +165,7 @@ class Case:
         total = time.perf_counter() - started
         self.step += steps
         n = self.algorithm.counts(self.step).cost_measurements - before
-        bare = bare_loop(port, self.line.sent) if port else self.line.seconds
+        bare = bare_loop(self.port, self.line.sent) if self.port else self.line.seconds
         return total / n, self.line.seconds / n, (total - self.line.seconds) / n, (total - bare) / n
 
 
@@ -181,16 +182,15 @@ def main() -> None:
         assert found
         port = int(found[0].split("::")[2])
         with tempfile.TemporaryDirectory() as folder:
-            settings, cases = (*CASES, AT_ONCE), []
-            for name, tau, together, steps in settings:
-                connect = AtOnce if name == AT_ONCE[0] else lambda: Socket("127.0.0.1", port, 20.0)
-                cases.append(Case(found[0], connect, tau, together, Path(folder) / str(len(cases))))
+            cases = []
+            for number, (_, tau, together, steps, is_served) in enumerate(CASES):
+                cases.append(Case(port if is_served else None, tau, together, Path(folder) / str(number)))
                 cases[-1].run(steps)  # compiles
-            bare, taken = [], [[] for _ in settings]
+            bare, taken = [], [[] for _ in CASES]
             for _ in range(ROUNDS):
                 bare.append(bare_round_trip(port))
-                for rows, case, (name, _, _, steps) in zip(taken, cases, settings, strict=True):
-                    rows.append(case.run(steps, 0 if name == AT_ONCE[0] else port))
+                for rows, case, (_, _, _, steps, _) in zip(taken, cases, CASES, strict=True):
+                    rows.append(case.run(steps))
     finally:
         server.terminate()
         server.communicate()
@@ -198,7 +198,7 @@ def main() -> None:
     print(f"bare round trip (*OPC?): {1e6 * trip:.1f} µs\n")
     print("| 49-4-4, 64 images a measurement | measurement | in the socket | ours | ours / bare round trip ", end="")
     print("| more than a bare loop | that / bare round trip |\n|---|---|---|---|---|---|---|")
-    for (name, *_), rows in zip(settings, taken, strict=True):
+    for (name, *_), rows in zip(CASES, taken, strict=True):
         total, wire, ours, more = (f"{1e6 * statistics.median(column):.1f} µs" for column in zip(*rows, strict=True))
         of_trip, more_of_trip = (
             f"{statistics.median(row[k] / one for row, one in zip(rows, bare, strict=True)):.3f}" for k in (2, 3)

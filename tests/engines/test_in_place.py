@@ -95,9 +95,7 @@ def test_amplitudes_that_float32_cannot_see_are_warned_of(small_pieces):
         Session(mgd.chips.mlp((40, 21, 3)), TASK, algorithm, n_steps=5, key=KEY)
 
 
-@pytest.mark.parametrize(
-    ("settings", "most"), [({}, 1.3), pytest.param({"optimizer": "momentum"}, 2.3, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("settings", "most"), [({}, 1.3), ({"optimizer": "momentum"}, 2.3)])
 def test_peak_memory_grows_as_the_parameters_do(settings, most):
     """Each parameter more takes its four bytes, and those of its momentum, and little else."""
     peaks = []

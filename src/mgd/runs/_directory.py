@@ -148,9 +148,9 @@ def read_metrics(folder: Path) -> "xr.Dataset":
     Raises:
         RunError: if it is not a run directory, or has no metrics that can be read.
     """
+    read_config(folder)
     import xarray as xr
 
-    read_config(folder)
     path = folder / METRICS
     for _ in range(10):
         try:
