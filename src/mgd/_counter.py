@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, UInt32
 
 LARGEST_DIVISOR = 2**31
@@ -30,7 +31,7 @@ class Counter(eqx.Module):
         """
         if not 0 <= value < 2**64:
             raise ValueError(f"a counter holds 0 … 2**64 − 1, got {value}")
-        return Counter(jnp.uint32(value >> 32), jnp.uint32(value & 0xFFFFFFFF))
+        return Counter(*(jnp.asarray(np.uint32(word)) for word in (value >> 32, value & 0xFFFFFFFF)))
 
     def __int__(self) -> int:
         return (int(self.high) << 32) | int(self.low)

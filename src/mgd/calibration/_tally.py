@@ -78,9 +78,11 @@ class Tally:
         else:  # where there is one half alone, this window and the one before are the halves
             first = whole[:1] if self._last is None else self._last[None]
             before = np.concatenate([first, whole[:-1]])
-            w = np.where(within, share, 0.5)[:, None]
-            product = np.where(within[:, None], (whole - even) * even / (w * (1 - w)), whole * before)
-            squares = np.where(within, squares, (squares + np.einsum("kp,kp->k", before, before)) / 2)
+            product, means = whole * before, (squares + np.einsum("kp,kp->k", before, before)) / 2
+            if within.any():
+                w = np.where(within, share, 0.5)[:, None]
+                product = np.where(within[:, None], (whole - even) * even / (w * (1 - w)), product)
+            squares = np.where(within, squares, means)
             if self._last is None and not within[0]:  # there is none before
                 product, squares = product[1:], squares[1:]
         self._last = whole[-1].copy()

@@ -105,13 +105,13 @@ class Bench:
     def measure_batch(
         self, signals: Float[np.ndarray, "k p"], meanwhile: Callable[[], None] = lambda: None
     ) -> Float[np.ndarray, " k"]:
-        """The costs with each of these on the chip, in one exchange; otherwise as `measure`."""
+        """The costs with each of these vetted signals on the chip, in one exchange; otherwise as `measure`."""
 
-        def once() -> Float[np.ndarray, " k"]:
+        def once() -> np.ndarray:  # said without a shape, which would be made anew at every call
             self._ready()
             self._signal = None
             self.instrument.while_waiting(meanwhile)
-            return self.instrument.measure_batch(signals)
+            return self.instrument.put_batch(signals)
 
         return self._insist(once, len(signals))
 

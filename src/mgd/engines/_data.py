@@ -13,8 +13,8 @@ from .._counter import Counter
 from ..algorithm import rows_of
 from ..datasets import Samples
 
-# Presentations whose rows are worked out at a time.
-PRESENTATIONS = 64
+# Presentations whose rows are worked out at a time, at most, and rows.
+_MOST_PRESENTATIONS, _MOST_ROWS = 512, 2**16
 # Inputs of so many numbers are turned into features once for all.
 _FEW_NUMBERS = 2_000_000
 
@@ -89,4 +89,5 @@ def coming_rows(
     def one(k: UInt32[Array, ""]) -> Int[Array, " batch"]:
         return rows_of(first.plus(k), seed=seed, n_samples=n_samples, batch=batch)
 
-    return jax.vmap(one)(jnp.arange(PRESENTATIONS, dtype=jnp.uint32))
+    n_presentations = max(1, min(_MOST_PRESENTATIONS, _MOST_ROWS // batch))
+    return jax.vmap(one)(jnp.arange(n_presentations, dtype=jnp.uint32))

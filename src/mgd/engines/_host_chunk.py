@@ -166,7 +166,7 @@ class HostChunk(AbstractChunk[HostState]):
             self.foresee(now, now.step, n)
         rows, (low, high) = self._foreseen[3], self._limits
         sums = rows + now.theta
-        inside = bool((sums >= low).all() and (sums <= high).all())
+        inside = bool(((sums >= low) & (sums <= high)).all())
         return Applied(now.theta, rows if self._own_line else sums, now.due, inside)
 
     def turn(
@@ -218,7 +218,7 @@ class HostChunk(AbstractChunk[HostState]):
         momentum = gradient if decay is None else gradient + decay * now.momentum
         theta = now.theta + rate * momentum
         if self._room is not None:
-            theta = np.clip(theta, *self._room)
+            theta = theta.clip(*self._room)
         gradient = self._none if self._resets else gradient
         return HostState(step, due, theta, gradient, momentum, baseline, now.seed, now.origin)
 

@@ -20,7 +20,7 @@ from ..instruments import Guarded, Limits
 from ..perturbations import Block, Gaussian
 from ._bench import Bench
 from ._chunk import AbstractChunk, Applied, Chunk, Layout, Told
-from ._data import PRESENTATIONS, Data, HostData, coming_rows
+from ._data import Data, HostData, coming_rows
 from ._evaluate import correct
 from ._host_chunk import HostChunk
 from ._replicas import Progress
@@ -155,7 +155,8 @@ class Instrumented:
         """
         alone = one_state(progress)
         chunk = self._chunk or self._make(alone)
-        state, at, left = chunk.pack(alone), int(alone.clock.step), n_steps
+        state, seed = chunk.pack(alone), alone.seeds.samples
+        at, left = int(alone.clock.step), n_steps
         if self._next is not None and self._next[0] is progress:
             applied = self._next[1]
         else:
@@ -165,8 +166,8 @@ class Instrumented:
         try:
             while left:
                 n = min(left, self._ahead(at))
-                foresee = partial(self._foresee, data, chunk, state, alone.seeds.samples, at + n)
-                costs, baseline = self._measure(data, alone.seeds.samples, applied, at, n, foresee)
+                foresee = partial(self._foresee, data, chunk, state, seed, at + n)
+                costs, baseline = self._measure(data, seed, applied, at, n, foresee)
                 at, left = at + n, left - n
                 state, self._even, told, applied = chunk.turn(state, self._even, costs, n, self._ahead(at))
                 self.told = told
@@ -276,7 +277,7 @@ class Instrumented:
             self._on_host, self._rows_from, self._foreseen = HostData.of(data), -1, None
         if self._foreseen is not None and self._foreseen[0] == presentation:
             return self._foreseen[1]
-        if self._rows_from < 0 or not 0 <= presentation - self._rows_from < PRESENTATIONS:
+        if self._rows_from < 0 or not 0 <= presentation - self._rows_from < len(self._rows):
             self._rows_from = presentation
             rows = coming_rows(Counter.of(presentation), seed, n_samples=len(data.y), batch=self.batch)
             self._rows = np.asarray(rows)

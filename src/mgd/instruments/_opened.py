@@ -80,7 +80,7 @@ class Guarded(AbstractInstrument):
         self.target = target
 
     def vet(self, theta: Float[np.ndarray, " p"], signals: Float[np.ndarray, "k p"]) -> None:
-        """Checks many perturbations of these parameters at once, after which `put` takes each without a check.
+        """Checks many perturbations of these parameters at once; `put` and `put_batch` take each as it is after that.
 
         Raises:
             LimitError: if one would leave its limits.
@@ -94,6 +94,10 @@ class Guarded(AbstractInstrument):
             self.inner.perturb(signal)
         else:
             self.inner.set_parameters(signal)
+
+    def put_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+        """The costs with each of these vetted signals on the chip."""
+        return self._finite(self.inner.measure_batch(signals), (len(signals),), "measure_batch")
 
     def measure_cost(self) -> float:
         cost = self.inner.measure_cost()
@@ -112,7 +116,7 @@ class Guarded(AbstractInstrument):
                 f"{self.address} takes 1 to {self.most_together} rows of {self.n_params}, got shape {signals.shape}"
             )
         self.limits.check(signals + self._theta if self.own_line else signals, "in a batch, parameter")
-        return self._finite(self.inner.measure_batch(signals), (len(signals),), "measure_batch")
+        return self.put_batch(signals)
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self.inner.while_waiting(work)
