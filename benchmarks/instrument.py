@@ -37,11 +37,11 @@ CHIP = Path(__file__).parents[1] / "examples" / "virtual-chip.toml"
 ROUNDS, ROUND_TRIPS = 5, 500
 # Name, τ_x = τ_θ, measurements together, timesteps of a round, whether the served chip is measured.
 CASES = (
-    ("one by one, τ_θ = 1", 1, 0, 200, True),
-    ("a hold in one, τ_θ = 1", 1, 1000, 200, True),
+    ("one by one, τ_θ = 1", 1, 0, 1000, True),
+    ("a hold in one, τ_θ = 1", 1, 1000, 1000, True),
     ("one by one, τ_θ = 1,000", 1000, 0, 2000, True),
     ("batches of 1,000", 1000, 1000, 20_000, True),
-    ("one by one, τ_θ = 1, answered at once", 1, 0, 200, False),
+    ("one by one, τ_θ = 1, answered at once", 1, 0, 1000, False),
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mgd import HardwareError
-from mgd.instruments import Limits, from_epics, opened
+from mgd.instruments import Limits, from_epics, from_ophyd, opened
 
 epics = pytest.importorskip("epics", reason="pyepics is not installed")
 pytest.importorskip("caproto", reason="caproto is not installed")
@@ -109,7 +109,7 @@ def test_one_that_is_nowhere_is_told():
 
 
 def test_a_server_that_starts_anew_is_told_and_one_that_dies(start, server, pvs):
-    """The last test: it ends the server. One that starts anew answers, with other values than were set."""
+    """It ends the server, as the test after it does. One that starts anew answers, with other values than were set."""
     chip = from_epics([pvs["left"], pvs["right"]], pvs["cost"], timeout_seconds=3.0)
     chip.set_parameters(np.ones(2, np.float32))
     server.kill()
@@ -119,7 +119,7 @@ def test_a_server_that_starts_anew_is_told_and_one_that_dies(start, server, pvs)
         time.sleep(0.01)
     for pv in pvs.values():
         assert pv.wait_for_connection(timeout=60), pv.pvname
-    with pytest.raises(HardwareError, match="mgd:left was out of reach after it was set: check its server") as lost:
+    with pytest.raises(HardwareError, match="mgd:left was out of reach after it was set: check its connection") as lost:
         chip.measure_cost()
     chip.set_parameters(np.ones(2, np.float32))
     assert chip.measure_cost() == 1
@@ -141,3 +141,32 @@ def test_a_server_that_starts_anew_is_told_and_one_that_dies(start, server, pvs)
     assert lost.value.passing
     assert put.value.passing
     assert got.value.passing
+
+
+def test_signals_of_ophyd_whose_server_started_anew_are_told(start, server):
+    ophyd = pytest.importorskip("ophyd", reason="ophyd is not installed")
+    ophyd.set_cl("pyepics")
+    server.kill()
+    server.wait()
+    ioc = start()
+    signals = [ophyd.EpicsSignal(f"mgd:{name}", name=name) for name in ("left", "right")]
+    cost = ophyd.EpicsSignalRO("mgd:cost", name="cost")
+    for signal in (*signals, cost):
+        signal.wait_for_connection(timeout=60)
+    chip = from_ophyd(signals, cost)
+    assert (chip.limits.low.tolist(), chip.limits.high.tolist(), chip.limits.unit) == ([-2, -2], [2, 2], "V")
+    chip.set_parameters(np.ones(2, np.float32))
+    assert chip.measure_cost() == 1
+
+    ioc.kill()
+    ioc.wait()
+    start()
+    while signals[0].connected:
+        time.sleep(0.01)
+    for signal in (*signals, cost):
+        signal.wait_for_connection(timeout=60)
+    with pytest.raises(HardwareError, match="left was out of reach after it was set: check its connection") as lost:
+        chip.measure_cost()
+    assert lost.value.passing
+    chip.set_parameters(np.ones(2, np.float32))
+    assert chip.measure_cost() == 1

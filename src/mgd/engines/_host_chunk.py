@@ -175,11 +175,11 @@ class HostChunk(AbstractChunk[HostState]):
         layout, gradient, updated = self._layout, self._none, False
         modulations = np.zeros(layout.size, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):  # what is too large is found where it is asked for
+            baseline = now.baseline
             if now.due:
-                baseline, _ = self._observe(now.baseline, costs[0], slot=0, fresh=now.step % self._tau_x == 0)
-                now = now._replace(baseline=baseline)
+                baseline, _ = self._observe(baseline, costs[0], slot=0, fresh=now.step % self._tau_x == 0)
             for k in range(n):
-                baseline, fresh = now.baseline, now.step % self._tau_x == 0
+                fresh = now.step % self._tau_x == 0
                 for row, (slot, _) in enumerate(self._slots, layout.row(k)):
                     baseline, modulations[k] = self._observe(baseline, costs[row], slot=slot, fresh=fresh)
                 estimate = self._estimate(now, modulations[k])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from .._errors import HardwareError
 from ._base import AbstractInstrument
 from ._limits import Limits
-from ._lines import Line, Reading, from_lines
+from ._lines import Line, Reach, Reading, from_lines
 
 # Channel access's own number for it, ECA_DISCONN.
 _DISCONNECTED = 192
@@ -65,7 +65,7 @@ def _connected() -> Iterator[None]:
 def _line(pv: Any, timeout_seconds: float, with_limits: bool) -> Line:
     variable = _Variable(pv, timeout_seconds)
     if not with_limits:
-        return Line(variable.name, variable.put, lost=variable.is_lost)
+        return Line(variable.name, variable.put, lost=variable.reach.is_lost)
     if hasattr(pv, "wait_for_connection") and not pv.wait_for_connection(timeout=timeout_seconds):
         raise HardwareError(
             f"epics {variable.name} is not connected after {timeout_seconds:g} s: check its server", passing=True
@@ -74,7 +74,7 @@ def _line(pv: Any, timeout_seconds: float, with_limits: bool) -> Line:
     # Without control limits, a server says 0 and 0.
     ends = (None, None) if low is None or high is None or not low < high else (float(low), float(high))
     unit = unit.decode() if isinstance(unit, bytes) else str(unit)
-    return Line(variable.name, variable.put, *ends, unit, lost=variable.is_lost)
+    return Line(variable.name, variable.put, *ends, unit, lost=variable.reach.is_lost)
 
 
 class _Variable:
@@ -82,24 +82,22 @@ class _Variable:
 
     def __init__(self, pv: Any, timeout_seconds: float):
         self.name = str(pv.pvname)
-        self._pv, self._timeout, self._was_lost = pv, timeout_seconds, False
+        self._pv, self._timeout = pv, timeout_seconds
+        self.reach = Reach(lambda: getattr(pv, "connected", True))
         callbacks = getattr(pv, "connection_callbacks", None)
         if callbacks is not None:
             callbacks.append(self._on_connection)
 
     def _on_connection(self, *, conn: bool, **_: object) -> None:
-        self._was_lost |= not conn
-
-    def is_lost(self) -> bool:
-        return self._was_lost or not getattr(self._pv, "connected", True)
+        self.reach.heard(conn)
 
     def put(self, value: float) -> None:
-        self._was_lost = False
+        self.reach.begin()
         with _connected():
             done = self._pv.put(value, wait=True, timeout=self._timeout)
         # A PV says of failures, and does not raise them: nothing if it is not connected, below 0 after the time-out;
         # of one whose connection was lost meanwhile it says that it is done, before it says that this was lost.
         if isinstance(done, int) and done < 0:
             raise HardwareError(f"no answer in {self._timeout:g} s: check its server", passing=True)
-        if self.is_lost():
+        if self.reach.is_lost():
             raise HardwareError("it is not connected: check its server", passing=True)

@@ -16,6 +16,28 @@ from ._limits import Limits
 _WRONG_CALL = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError)
 
 
+class Reach:
+    """Whether something was within reach at all times since it was last set.
+
+    Args:
+        connected: whether it is within reach now.
+    """
+
+    def __init__(self, connected: Callable[[], bool]):
+        self._connected, self._was_lost = connected, False
+
+    def begin(self) -> None:
+        """It is being set."""
+        self._was_lost = False
+
+    def heard(self, connected: bool) -> None:
+        """The control system says that it came within reach, or went out of it."""
+        self._was_lost |= not connected
+
+    def is_lost(self) -> bool:
+        return self._was_lost or not self._connected()
+
+
 @dataclass(frozen=True)
 class Line:
     """One settable thing of a control system.
@@ -135,7 +157,7 @@ class _Bank:
         for line in self._lines:
             if line.lost():
                 raise HardwareError(
-                    f"{self._address}: {line.name} was out of reach after it was set: check its server", passing=True
+                    f"{self._address}: {line.name} was out of reach after it was set: check its connection", passing=True
                 )
         try:
             return np.asarray(reply, np.float32)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from ._base import AbstractInstrument
 from ._limits import Limits
-from ._lines import Line, Reading, from_lines
+from ._lines import Line, Reach, Reading, from_lines
 
 
 def from_ophyd(
@@ -19,7 +19,8 @@ def from_ophyd(
 ) -> AbstractInstrument:
     """A chip whose parameters are ophyd signals or positioners.
 
-    All are told their values first, and then waited for.
+    All are told their values first, and then waited for. One whose server went away after that, as that of an
+    `EpicsSignal` may, is a failure that passes when the cost is read, for it may have come back with other values.
 
     Args:
         signals: P of them, one number each: by `set(value)` and the status that it returns; by `put` if there is
@@ -52,7 +53,19 @@ def _line(signal: Any, timeout_seconds: float) -> Line:
     # Signals without limits have 0 and 0, or None.
     ends = (None, None) if low is None or high is None or not low < high else (float(low), float(high))
     unit = getattr(signal, "egu", None) or (getattr(signal, "metadata", None) or {}).get("units") or ""
-    name = str(getattr(signal, "name", signal))
+    name, reach = str(getattr(signal, "name", signal)), Reach(lambda: getattr(signal, "connected", True))
+    if hasattr(signal, "SUB_META"):
+
+        def heard(*, connected: bool = True, **_: object) -> None:
+            reach.heard(connected)
+
+        signal.subscribe(heard, event_type=signal.SUB_META, run=False)
+    tell = signal.set if hasattr(signal, "set") else signal.put
+
+    def put(value: float) -> Any:
+        reach.begin()
+        return tell(value)
+
     if hasattr(signal, "set"):
-        return Line(name, signal.set, *ends, str(unit), lambda status: status.wait(timeout=timeout_seconds))
-    return Line(name, signal.put, *ends, str(unit))
+        return Line(name, put, *ends, str(unit), lambda status: status.wait(timeout=timeout_seconds), reach.is_lost)
+    return Line(name, put, *ends, str(unit), lost=reach.is_lost)
