@@ -1,8 +1,7 @@
 """The fused engine against the yardstick and the measured engine; how its cost grows; what starting it takes.
 
-`python benchmarks/fused.py` prints the section of docs/benchmarks.md; `python benchmarks/fused.py apart` what noise,
-variation and momentum take, each alone. Pairs are timed in turn, A B A B, in one run and with as many threads, and
-medians of the ratios are given.
+`python benchmarks/fused.py` prints the section of docs/benchmarks.md. Pairs are timed in turn, A B A B, in one run and
+with as many threads, and medians of the ratios are given.
 """
 
 import os
@@ -25,20 +24,16 @@ from yardsticks import build_roofline, roofline_seconds
 ROUNDS, SAMPLES = 7, 4096
 # Network, replicas, steps of one timing.
 NETWORKS = (((2, 2, 1), 4096, 6000), ((4, 4, 1), 4096, 4000), ((49, 4, 4), 2048, 600), ((784, 32, 10), 128, 60))
-NOISY = (ActivationVariation(0.1), CostNoise(1e-3))
+VARIATION, NOISE, WRITES = ActivationVariation(0.1), CostNoise(1e-3), UpdateNoise(1e-6)
 SGD, MOMENTUM = optax.sgd(0.01), optax.sgd(0.01, 0.9)
+# What is around the chip, the optimizer, and the multiple of the yardstick's time that is allowed.
 VARIANTS = {
     "plain": ((), SGD, 1.5),
-    "cost noise, variation, momentum": (NOISY, MOMENTUM, 2.0),
-    "the same and update noise": ((NOISY[0], UpdateNoise(1e-6), NOISY[1]), MOMENTUM, 2.0),
-}
-# What the second of them is made of, each alone.
-APART = {
-    "plain": ((), SGD),
-    "variation": (NOISY[:1], SGD),
-    "cost noise": (NOISY[1:], SGD),
-    "momentum": ((), MOMENTUM),
-    "all three": (NOISY, MOMENTUM),
+    "variation": ((VARIATION,), SGD, 2.0),
+    "cost noise": ((NOISE,), SGD, 2.0),
+    "momentum": ((), MOMENTUM, 2.0),
+    "cost noise, variation, momentum": ((VARIATION, NOISE), MOMENTUM, 2.0),
+    "the same and update noise": ((VARIATION, WRITES, NOISE), MOMENTUM, 2.0),
 }
 
 
@@ -92,30 +87,6 @@ def against_yardstick() -> list[str]:
             )
             print(rows[-1], file=sys.stderr, flush=True)
     return rows
-
-
-def apart() -> None:
-    """Prints, for each network, the ratio to the yardstick with each thing that the noisy variant is made of alone."""
-    program, every = build_roofline(), len(os.sched_getaffinity(0))
-    os.environ["OMP_NUM_THREADS"] = str(every)
-    print("| of the yardstick's time, all threads |", " | ".join(APART), "|")
-    print("|---" * (len(APART) + 1) + "|")
-    for sizes, replicas, steps in NETWORKS:
-        task, ratios = task_of(sizes), {name: [] for name in APART}
-        ours = {
-            name: timer(
-                Fused(mgd.chips.imperfect(mgd.chips.mlp(sizes), *around), mgd.discrete(optimizer=optimizer)),
-                task,
-                replicas,
-                steps,
-            )
-            for name, (around, optimizer) in APART.items()
-        }
-        for _ in range(ROUNDS):
-            for name, run in ours.items():
-                ratios[name].append(run() / roofline_seconds(program, sizes, replicas, steps))
-        found = [f"{statistics.median(each):.2f}×" for each in ratios.values()]
-        print(f"| {'-'.join(map(str, sizes))} |", " | ".join(found), "|", flush=True)
 
 
 def against_measured() -> list[str]:
@@ -200,8 +171,8 @@ def section() -> str:
     return f"""## Fused engine
 
 Discrete, signs, all τ = 1, re-measured baseline. The yardstick does only the plain variant, and is what all are
-compared with; all threads are {len(os.sched_getaffinity(0))}. An update noise draws a normal number for every parameter
-at every step, which is more work than all the rest.
+compared with, what noise, variation and momentum take alone too; all threads are {len(os.sched_getaffinity(0))}. An
+update noise draws a normal number for every parameter at every step, which is more work than all the rest.
 
 | network | variant | per chip and step | of the yardstick's time, one thread | all threads | allowed | reached |
 |---|---|---|---|---|---|---|
@@ -228,9 +199,4 @@ A process's first step (XOR, 64 replicas):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in ([], ["apart"]):
-        raise SystemExit(f"fused.py takes nothing or apart, got {' '.join(sys.argv[1:])}")
-    if sys.argv[1:]:
-        apart()
-    else:
-        print(section())
+    print(section())

@@ -5,11 +5,11 @@
 waited for, so a share is that of a kind and its neighbours.
 """
 
+import argparse
 import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -69,10 +69,11 @@ def disassembled(low: int, high: int) -> dict[int, str]:
 
 def main() -> None:
     """Prints the shares of the region that was met most, which is the kernel."""
-    sizes = tuple(map(int, sys.argv[1].split("-")))
-    variant = sys.argv[2] if sys.argv[2:] else "plain"
-    if variant not in VARIANTS:
-        raise SystemExit(f"unknown variant {variant!r}: choose one of {', '.join(map(repr, VARIANTS))}")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("network", help="inputs and neurons of each layer, as 49-4-4")
+    parser.add_argument("variant", nargs="?", default="plain", choices=VARIANTS)
+    given = parser.parse_args()
+    sizes, variant = tuple(map(int, given.network.split("-"))), given.variant
     met, regions = sampled(sizes, variant), Counter()
     maps = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines()]
     bounds = [(int(low, 16), int(high, 16)) for low, high in maps]
@@ -84,7 +85,7 @@ def main() -> None:
         if low <= address < high:
             name = names.get(address, "?")
             kinds[next((kind for kind, of in KINDS.items() if re.match(of, name)), "other")] += times
-    print(f"{sys.argv[1]}, {variant}: {inside / met.total():.0%} of {met.total():,} samples in the kernel; of these")
+    print(f"{given.network}, {variant}: {inside / met.total():.0%} of {met.total():,} samples in the kernel; of these")
     for kind, times in kinds.most_common():
         print(f"  {kind:26}{times / inside:6.1%}")
 

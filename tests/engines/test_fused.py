@@ -15,6 +15,7 @@ from mgd.chips import CrossEntropy, imperfect, mlp
 from mgd.chips.imperfections import ADC, DAC, ActivationVariation, CostNoise, ParameterRange, UpdateNoise
 from mgd.datasets import nist7x7, parity
 from mgd.engines import Data, Fused, Measured
+from mgd.engines._fused import _engine
 from mgd.perturbations import LFSR, Block, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
 
 pytest.importorskip("numba")
@@ -116,6 +117,29 @@ def test_it_makes_chips_imperfect_in_the_same_way(name):
     # A level of a converter, or a few, may be rounded the other way.
     tolerance = 5e-3 if any(isinstance(each, DAC) for each in IMPERFECT[name]) else 2e-3
     same(imperfect(CHIP, *IMPERFECT[name]), discrete(perturbation=Rademacher(0.1)), TASK, tolerance=tolerance)
+
+
+@pytest.mark.filterwarnings("ignore:Sinusoid")
+@pytest.mark.parametrize("name", [*CASES, *IMPERFECT])
+def test_wide_vectors_make_the_same_bits(name, monkeypatch):
+    chip, algorithm = imperfect(CHIP, *IMPERFECT.get(name, ())), CASES.get(name, discrete(perturbation=Rademacher(0.1)))
+    _, narrow = trained(Fused(chip, algorithm), TASK, 5, (90, 60))
+    monkeypatch.setattr(_engine, "_NARROW", 64)
+    _, wide = trained(Fused(chip, algorithm), TASK, 5, (90, 60))
+    assert all(map(np.array_equal, jax.tree.leaves(narrow), jax.tree.leaves(wide)))
+
+
+def test_wide_vectors_are_for_many_small_chips():
+    def lanes(sizes, n_replicas, threads, optimizer=None):
+        return Fused(mlp(sizes), discrete(optimizer=optimizer), threads=threads)._lanes(n_replicas)
+
+    assert lanes((49, 4, 4), 128, 2) == 64
+    assert lanes((49, 4, 4), 127, 2) == lanes((49, 4, 4), 128, 3) == lanes((784, 32, 10), 10_000, 1) == 32
+    assert lanes((64, 8, 4), 128, 2) == 64 != lanes((64, 8, 4), 128, 2, optax.sgd(0.1, 0.9))
+    # Whichever it is, groups are put together again in order.
+    _, of_two = trained(Fused(CHIP, discrete(), threads=2), TASK, 150, (50,))
+    _, of_five = trained(Fused(CHIP, discrete(), threads=5), TASK, 150, (50,))
+    assert np.array_equal(of_two.state.theta, of_five.state.theta)
 
 
 @pytest.mark.parametrize(
@@ -298,9 +322,14 @@ def test_what_is_kept_is_kept_by_the_sources_wherever_that_is(tmp_path, monkeypa
     folders = []
     for digest in ("one", "another"):
         monkeypatch.setattr(_compiled, "_digest", lambda digest=digest: digest)
-        monkeypatch.setattr(_compiled, "_kept", lambda folder: folders.append(folder) or print)
-        _compiled._kernel.__wrapped__()
-    assert folders == [tmp_path / "mgd" / "fused" / "one", tmp_path / "mgd" / "fused" / "another"]
+        monkeypatch.setattr(_compiled, "_kept", lambda folder, lanes: folders.append(folder) or print)
+        _compiled._kernel.__wrapped__(32)
+    _compiled._kernel.__wrapped__(64)
+    assert [str(folder.relative_to(tmp_path / "mgd" / "fused")) for folder in folders] == [
+        "one/32",
+        "another/32",
+        "another/64",
+    ]
 
 
 def test_what_was_kept_and_cannot_be_read_is_removed(tmp_path, monkeypatch):
@@ -314,12 +343,12 @@ def test_what_was_kept_and_cannot_be_read_is_removed(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(_compiled, "_digest", lambda: "one")
-    monkeypatch.setattr(_compiled, "_kept", lambda folder: broken)
-    monkeypatch.setattr(_compiled, "_here", lambda: told.append)
-    part = tmp_path / "mgd" / "fused" / "one" / "part.nbi"
+    monkeypatch.setattr(_compiled, "_kept", lambda folder, lanes: broken)
+    monkeypatch.setattr(_compiled, "_here", lambda lanes: told.append)
+    part = tmp_path / "mgd" / "fused" / "one" / "32" / "part.nbi"
     part.parent.mkdir(parents=True)
     part.touch()
-    _compiled._kernel.__wrapped__()("group")
+    _compiled._kernel.__wrapped__(32)("group")
     assert told == ["group"]
     assert not part.parent.exists()
 

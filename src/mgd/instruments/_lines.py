@@ -157,7 +157,8 @@ class _Bank:
         for line in self._lines:
             if line.lost():
                 raise HardwareError(
-                    f"{self._address}: {line.name} was out of reach after it was set: check its connection", passing=True
+                    f"{self._address}: {line.name} was out of reach after it was set: check its connection",
+                    passing=True,
                 )
         try:
             return np.asarray(reply, np.float32)

@@ -25,6 +25,9 @@ from ._settings import Tables
 
 # Their places are counted in 32 bits, with a sign.
 _MOST_NUMBERS = 2**31
+# Lanes of a kernel's vectors. Wide ones have more arithmetic under way, and half as much control for a chip. They are
+# for groups whose parameters, G and memory are within this: half of a small second-level cache.
+_NARROW, _WIDE, _MOST_BYTES_WIDE = 32, 64, 2**18
 _KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 
 
@@ -100,7 +103,6 @@ class Fused:
             ValueError: if the samples, or the run, are not of this chip.
         """
         from ._compiled import kernel
-        from ._lanes import LANES
 
         told, tables = self._plan, self._tables_of(data)
         if progress.state.theta.shape[1] != told.n_params:
@@ -110,19 +112,26 @@ class Fused:
             )
         n = len(data.y)
         signals = told.signals._replace(n_samples=n, samples_split=factors(n))
-        advance_group = kernel()
         first, n_replicas = int(progress.state.clock.step), len(progress.state.theta)
+        lanes = self._lanes(n_replicas)
+        advance_group = kernel(lanes)
         arrays = Replicas.of(progress, told, self.algorithm)
 
         def run(start: int) -> dict[str, np.ndarray]:
-            group = arrays.group(np.minimum(np.arange(start, start + LANES), n_replicas - 1), told, self.batch)
+            group = arrays.group(np.minimum(np.arange(start, start + lanes), n_replicas - 1), told, self.batch)
             advance_group(told.network, signals, told.update, told.converter, tables, group, first, n_steps)
             return {name: getattr(group, name) for name in _KEPT}  # not what it worked with
 
-        starts = range(0, n_replicas, LANES)
+        starts = range(0, n_replicas, lanes)
         with ThreadPoolExecutor(min(self._threads, len(starts))) as pool:
             done = list(pool.map(run, starts))
         return self._after(progress, done, first + n_steps, first // told.update.interval)
+
+    def _lanes(self, n_replicas: int) -> int:
+        """Chips of a group: more, if there are enough for all threads and what a group needs stays in cache."""
+        vectors = self._plan.n_params * (1 + self._plan.update.remembers + self._plan.gathers)
+        is_small = vectors * _WIDE * 4 <= _MOST_BYTES_WIDE
+        return _WIDE if is_small and n_replicas >= _WIDE * self._threads else _NARROW
 
     def _tables_of(self, data: Data) -> Tables:
         """What all groups share, made once for the same samples."""

@@ -1,6 +1,7 @@
 """Replicas as groups of lanes, and back."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -70,35 +71,36 @@ class Replicas:
         values, converted = not signals.packed, told.converter.bits > 0
         theta = _lanes(self.theta, lanes)
         np.clip(theta, told.update.low, told.update.high, out=theta)
-        codes = _zeros(signals.size if signals.family == WALSH else 1, np.uint32)
+        zeros = partial(_zeros, len(lanes))
+        codes = zeros(signals.size if signals.family == WALSH else 1, np.uint32)
         if self.register is not None:
             codes = _lanes(self.register, lanes)
         of_signs, of_samples, of_costs, of_writes = (_lanes(seeds, lanes) for seeds in self.seeds)
-        baseline = _zeros(2)
+        baseline = zeros(2)
         for row, remembered in enumerate(self.baseline):
             baseline[row] = remembered[lanes]
         return Group(
             theta=theta,
-            gradient=_lanes(self.gradient, lanes) if told.gathers else _zeros(1),
-            trace=_zeros(1) if self.trace is None else _lanes(self.trace, lanes),
+            gradient=_lanes(self.gradient, lanes) if told.gathers else zeros(1),
+            trace=zeros(1) if self.trace is None else _lanes(self.trace, lanes),
             baseline=baseline,
             perturbation_seed=of_signs,
-            block_seed=_zeros(2, np.uint32),
+            block_seed=zeros(2, np.uint32),
             samples_seed=of_samples,
             measurement_seed=of_costs,
             write_seed=of_writes,
-            neurons=_zeros(1) if self.neurons is None else _lanes(self.neurons, lanes),
-            signs=_zeros(-(-n_params // 32), np.uint32),
-            wiggle=_zeros(n_params if values else 1),
-            base=_zeros(n_params if converted else 1),
-            applied=_zeros(n_params if converted else 1),
+            neurons=zeros(1) if self.neurons is None else _lanes(self.neurons, lanes),
+            signs=zeros(-(-n_params // 32), np.uint32),
+            wiggle=zeros(n_params if values else 1),
+            base=zeros(n_params if converted else 1),
+            applied=zeros(n_params if converted else 1),
             codes=codes,
-            chosen=_zeros(1, np.uint32),
-            epoch=_zeros(3, np.uint32),
-            x=_zeros(batch * int(network.sizes[0])),
-            target=_zeros(batch * int(network.sizes[-1])),
-            outputs=_zeros(4 * int(network.sizes[1:].max())),
-            bad=_zeros(2, np.uint32),
+            chosen=zeros(1, np.uint32),
+            epoch=zeros(3, np.uint32),
+            x=zeros(batch * int(network.sizes[0])),
+            target=zeros(batch * int(network.sizes[-1])),
+            outputs=zeros(4 * int(network.sizes[1:].max())),
+            bad=zeros(2, np.uint32),
         )
 
 
@@ -114,17 +116,15 @@ def _registers(family: LFSR, index: Counter, seeds: UInt32[Array, "replica 2"], 
     return jax.vmap(lambda seed: jax.vmap(lambda block: one(seed, block))(blocks))(seeds)
 
 
-def _zeros(rows: int, dtype: type = np.float32) -> np.ndarray:
+def _zeros(lanes: int, rows: int, dtype: type = np.float32) -> np.ndarray:
     """An aligned array of that many vectors."""
-    from ._lanes import LANES
-
-    raw = np.zeros(rows * LANES * 4 + _ALIGNED, np.uint8)
+    raw = np.zeros(rows * lanes * 4 + _ALIGNED, np.uint8)
     start = -raw.ctypes.data % _ALIGNED
-    return raw[start : start + rows * LANES * 4].view(dtype).reshape(rows, LANES)
+    return raw[start : start + rows * lanes * 4].view(dtype).reshape(rows, lanes)
 
 
 def _lanes(rows: np.ndarray, lanes: Int[np.ndarray, " lanes"]) -> np.ndarray:
     """These rows as columns."""
-    columns = _zeros(rows.shape[1], rows.dtype.type)
+    columns = _zeros(len(lanes), rows.shape[1], rows.dtype.type)
     columns[:] = rows[lanes].T
     return columns

@@ -1,8 +1,9 @@
 """Vectors of lanes for Numba: the same number of each of `LANES` chips, as one value of compiled code.
 
-LLVM makes of a vector what the machine has: two registers of 16 floats, four of 8, or eight of 4. Loops over lanes are
-nowhere left to a vectoriser, which would have to prove that arrays do not overlap. In kernels, `+ - * / & | ^ << >>`
-and comparisons work lane by lane, a number beside a vector goes to all lanes, and words wrap at 32 bits.
+LLVM makes of a vector of 32 what the machine has: two registers of 16 floats, four of 8, or eight of 4. Loops over
+lanes are nowhere left to a vectoriser, which would have to prove that arrays do not overlap. In kernels,
+`+ - * / & | ^ << >>` and comparisons work lane by lane, a number beside a vector goes to all lanes, and words wrap at
+32 bits.
 
 This file alone knows Numba's inside: the low-level interface of its documentation ("Low-level extension API").
 """
@@ -21,7 +22,8 @@ from numba.extending import (
     register_model,
 )
 
-LANES = 32
+# Imported as a part of `_wide`, these modules are another kernel.
+LANES = 64 if __name__.endswith("._wide._lanes") else 32
 # Elements of each lane that `gather_block` takes at a time: those of a register.
 BLOCK = 16
 # What an optimiser may do to sums and products: contract them, and nothing else.
