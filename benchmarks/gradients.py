@@ -1,10 +1,10 @@
 """Time of a gradient against that of a forward pass, for the published convolutional networks, as ratios in one run:
 of ours, and of the same network in the obvious operations (naive), against both of which the gradient is told.
 
-`python benchmarks/gradients.py` prints a markdown table. Everything is timed in turn, and medians are given of times
-and of ratios. It runs inside a compiled loop whose parameters and images change, as in training: outside of one, fresh
-memory takes most of the time, and of what does not change, such as patches of the same images, XLA would prepare only
-once.
+`python benchmarks/gradients.py` prints markdown tables: of networks, and of their layers alone, with the rate of their
+multiply-adds. Networks are timed in turn, and medians are given of times and of ratios. All runs inside a compiled
+loop whose parameters and images change, as in training: outside of one, fresh memory takes most of the time, and of
+what does not change, such as patches of the same images, XLA would prepare only once.
 """
 
 import statistics
@@ -20,10 +20,12 @@ from jaxtyping import Array, Float
 
 import mgd
 from mgd.networks import CNN, Dense
+from mgd.networks import _cnn as of_layers
 
 ROUNDS = 7
 SECONDS = 0.1
 BATCHES = 4  # shown in turn
+PART, SIDE = 50, 2048  # images of a part, and of the large product
 NETWORKS = (("Fashion-MNIST", (28, 28, 1), (16, 32, 32)), ("CIFAR-10", (32, 32, 3), (16, 32, 64)))
 
 
@@ -128,8 +130,81 @@ def rows(name: str, shape: tuple[int, ...], channels: tuple[int, ...]) -> list[s
     return table
 
 
+def seconds_of(work: Callable[..., tuple[Array, ...]], *stacks: Array) -> float:
+    """The median time of some work on each element of these stacks in turn, in a compiled loop."""
+
+    @jax.jit
+    def loop(*stacks):
+        def one(total, element):
+            return total + sum(jnp.sum(made[..., :1]) for made in work(*element)), None
+
+        return lax.scan(one, jnp.float32(0), stacks, unroll=4)[0]
+
+    taken = []
+    for _ in range(ROUNDS + 1):
+        started = time.perf_counter()
+        jax.block_until_ready(loop(*stacks))
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken[1:])
+
+
+def product_rate() -> float:
+    """Multiply-adds a second of a product of two large matrices."""
+    matrices = jnp.asarray(np.random.default_rng(0).random((1, SIDE, SIDE), np.float32))
+    return SIDE**3 / seconds_of(lambda a: (a @ a,), matrices)
+
+
+def layer_rows(name: str, shape: tuple[int, ...], channels: tuple[int, ...], best: float) -> list[str]:
+    """Rows of each layer of a network, for 1,000 images in parts as the network takes them."""
+    rng, table = np.random.default_rng(0), []
+    size, inputs, parts = of_layers._seen(shape[0], len(channels)), shape[2], 1000 // PART
+
+    def random(*shape: int) -> Array:
+        return jnp.asarray(rng.standard_normal((parts, PART, *shape), np.float32))
+
+    for number, outputs in enumerate(channels, 1):
+        pooled = (size - 2) // 2
+        x, slope = random(size, size, inputs), random(pooled, pooled, outputs)
+        place = jnp.asarray(rng.integers(0, 5, slope.shape).astype(np.float32))
+        kernel, bias = random(3, 3, inputs, outputs)[0, 0], jnp.zeros(outputs)
+
+        def largest(x, kernel=kernel, bias=bias):
+            return (of_layers._largest(of_layers._outputs(x, kernel, bias), 0.0),)
+
+        def with_places(x, kernel=kernel, bias=bias):
+            y = of_layers._outputs(x, kernel, bias)
+            return of_layers._largest(y, 0.0), of_layers._place(y, 0.0)
+
+        def of_kernel(x, place, slope, shape=kernel.shape):
+            return of_layers._parameter_slopes(x, shape, place, slope)
+
+        def of_image(place, slope, shape=x.shape[1:], kernel=kernel):
+            return (of_layers._input_slope(shape, kernel, place, slope),)
+
+        times = [
+            seconds_of(largest, x),
+            seconds_of(with_places, x),
+            seconds_of(of_kernel, x, place, slope),
+            seconds_of(of_image, place, slope) if number > 1 else None,
+        ]
+        products = 1000 * (2 * pooled) ** 2 * 9 * inputs * outputs
+        cells = ["–" if t is None else f"{1e3 * t:.3g} ms, {products / t / best:.2f}" for t in times]
+        table.append(f"| {name}, layer {number} | {products / 1e6:,.0f} | {' | '.join(cells)} |")
+        size, inputs = pooled, outputs
+    return table
+
+
 if __name__ == "__main__":
     columns = "network", "batch", "forward", "naive", "value and gradient", "of forward", "of naive", "naive, of naive"
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for network in NETWORKS:
         print("\n".join(rows(*network)), flush=True)
+    best = product_rate()
+    print(f"""
+Layers alone, 1,000 images: milliseconds, and the rate of the multiply-adds that pooling sees as a part of that of a
+product of {SIDE} × {SIDE} matrices ({best / 1e9:.0f} thousand million a second).
+
+| layer | million multiply-adds | forward | forward, and places | slope of the kernel | slope of the image |
+|---|---|---|---|---|---|""")
+    for network in NETWORKS:
+        print("\n".join(layer_rows(*network, best)), flush=True)
