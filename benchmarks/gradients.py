@@ -10,6 +10,7 @@ what does not change, such as patches of the same images, XLA would prepare only
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -130,7 +131,7 @@ def rows(name: str, shape: tuple[int, ...], channels: tuple[int, ...]) -> list[s
     return table
 
 
-def seconds_of(work: Callable[..., tuple[Array, ...]], *stacks: Array) -> float:
+def seconds_of(work: Callable[..., tuple[Any, ...]], *stacks: Array) -> float:
     """The median time of some work on each element of these stacks in turn, in a compiled loop."""
 
     @jax.jit
