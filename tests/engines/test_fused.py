@@ -130,12 +130,22 @@ def test_wide_vectors_make_the_same_bits(name, monkeypatch):
 
 
 def test_wide_vectors_are_for_many_small_chips():
-    def lanes(sizes, n_replicas, threads, optimizer=None):
-        return Fused(mlp(sizes), discrete(optimizer=optimizer), threads=threads)._lanes(n_replicas)
+    def lanes(sizes, n_replicas, *, threads=2, batch=1, around=(), **how):
+        return Fused(imperfect(mlp(sizes), *around), discrete(**how), batch, threads=threads)._lanes(n_replicas)
 
-    assert lanes((49, 4, 4), 128, 2) == 64
-    assert lanes((49, 4, 4), 127, 2) == lanes((49, 4, 4), 128, 3) == lanes((784, 32, 10), 10_000, 1) == 32
-    assert lanes((64, 8, 4), 128, 2) == 64 != lanes((64, 8, 4), 128, 2, optax.sgd(0.1, 0.9))
+    assert lanes((2, 2, 1), 128) == lanes((2, 2, 1), 122) == lanes((2, 2, 1), 10_000) == 64
+    # Groups of 32 are more evenly spread over threads.
+    assert (
+        lanes((2, 2, 1), 64) == lanes((2, 2, 1), 160) == lanes((2, 2, 1), 320) == lanes((2, 2, 1), 128, threads=4) == 32
+    )
+    # Parameters, or inputs, of 64 are too many for the first-level cache; where there is more to do, for the second.
+    assert lanes((49, 4, 4), 128) == lanes((2, 2, 1), 128, batch=64) == 32
+    for more in (
+        {"optimizer": optax.sgd(0.1, 0.9)},
+        {"around": (UpdateNoise(0.01),)},
+        {"perturbation": Gaussian(0.01)},
+    ):
+        assert lanes((49, 4, 4), 128, **more) == 64 > lanes((784, 32, 10), 10_000, **more)
     # Whichever it is, groups are put together again in order.
     _, of_two = trained(Fused(CHIP, discrete(), threads=2), TASK, 150, (50,))
     _, of_five = trained(Fused(CHIP, discrete(), threads=5), TASK, 150, (50,))

@@ -1,6 +1,7 @@
 """The fused engine: whole timesteps of many small chips in one compiled loop, a chip to a lane."""
 
 import importlib
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
@@ -26,8 +27,10 @@ from ._settings import Tables
 # Their places are counted in 32 bits, with a sign.
 _MOST_NUMBERS = 2**31
 # Lanes of a kernel's vectors. Wide ones have more arithmetic under way, and half as much control for a chip. They are
-# for groups whose parameters, G and memory are within this: half of a small second-level cache.
-_NARROW, _WIDE, _MOST_BYTES_WIDE = 32, 64, 2**18
+# for groups whose parameters, G, memory and inputs are within this: half of a small second-level cache, or the first
+# where an update is a sum and no more; and where the last round of groups leaves threads idle for as good as no longer.
+_NARROW, _WIDE = 32, 64
+_MOST_BYTES, _MOST_BYTES_BARE, _MOST_MORE = 2**18, 2**15, 1.05
 _KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 
 
@@ -128,10 +131,14 @@ class Fused:
         return self._after(progress, done, first + n_steps, first // told.update.interval)
 
     def _lanes(self, n_replicas: int) -> int:
-        """Chips of a group: more, if there are enough for all threads and what a group needs stays in cache."""
-        vectors = self._plan.n_params * (1 + self._plan.update.remembers + self._plan.gathers)
-        is_small = vectors * _WIDE * 4 <= _MOST_BYTES_WIDE
-        return _WIDE if is_small and n_replicas >= _WIDE * self._threads else _NARROW
+        """Chips of a group: more, if what it needs stays in cache, and threads have as good as no more lanes to do."""
+        told = self._plan
+        kinds = 1 + told.update.remembers + told.gathers + (not told.signals.packed) + 2 * (told.converter.bits > 0)
+        vectors = kinds * told.n_params + self.batch * int(told.network.sizes[0])
+        is_bare = kinds == 1 and told.update.noise == 0 and told.update.high == math.inf
+        is_small = vectors * _WIDE * 4 <= (_MOST_BYTES_BARE if is_bare else _MOST_BYTES)
+        narrow, wide = (-(-n_replicas // (lanes * self._threads)) * lanes for lanes in (_NARROW, _WIDE))
+        return _WIDE if is_small and wide <= _MOST_MORE * narrow else _NARROW
 
     def _tables_of(self, data: Data) -> Tables:
         """What all groups share, made once for the same samples."""
