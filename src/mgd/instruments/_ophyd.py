@@ -60,12 +60,14 @@ def _line(signal: Any, timeout_seconds: float) -> Line:
             reach.heard(connected)
 
         signal.subscribe(heard, event_type=signal.SUB_META, run=False)
-    tell = signal.set if hasattr(signal, "set") else signal.put
+    is_waited_for = hasattr(signal, "set")
 
     def put(value: float) -> Any:
         reach.begin()
-        return tell(value)
+        return signal.set(value) if is_waited_for else signal.put(value)
 
-    if hasattr(signal, "set"):
-        return Line(name, put, *ends, str(unit), lambda status: status.wait(timeout=timeout_seconds), reach.is_lost)
-    return Line(name, put, *ends, str(unit), lost=reach.is_lost)
+    def finish(status: Any) -> None:
+        if is_waited_for:
+            status.wait(timeout=timeout_seconds)
+
+    return Line(name, put, *ends, str(unit), finish, reach.is_lost)

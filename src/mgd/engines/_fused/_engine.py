@@ -116,7 +116,7 @@ class Fused:
         n = len(data.y)
         signals = told.signals._replace(n_samples=n, samples_split=factors(n))
         first, n_replicas = int(progress.state.clock.step), len(progress.state.theta)
-        lanes = self._lanes(n_replicas)
+        lanes = self._group_size(n_replicas)
         advance_group = kernel(lanes)
         arrays = Replicas.of(progress, told, self.algorithm)
 
@@ -130,7 +130,7 @@ class Fused:
             done = list(pool.map(run, starts))
         return self._after(progress, done, first + n_steps, first // told.update.interval)
 
-    def _lanes(self, n_replicas: int) -> int:
+    def _group_size(self, n_replicas: int) -> int:
         """Chips of a group: more, if what it needs stays in cache, and threads have as good as no more lanes to do."""
         told = self._plan
         kinds = 1 + told.update.remembers + told.gathers + (not told.signals.packed) + 2 * (told.converter.bits > 0)
