@@ -1,11 +1,17 @@
-"""Operating points a second of a 49×4 crossbar in ngspice, and how much of the time is ours; prints a table.
+"""Operating points a second of a 49×4 crossbar in ngspice, and how much of the time is ours; prints two tables.
 
-Seconds are those of the thread that does all the work, the median of rounds: other programs may be running. A
-measurement is a sweep over its samples; with random signs half of the parameters change from one to the next, with
-other families all. "Ours" is what ngspice does not take by itself with the same commands, made up beforehand, and
-inputs that are constant: no values worked out, no callbacks, no vectors copied.
+A measurement is a sweep over its samples; with random signs half of the parameters change from one to the next, with
+other families all.
+
+The first is of batches of measurements of one sample, in processes of their own, by the clock on the wall: of a
+crossbar of 196 conductances, and of one of 196 pairs of them.
+
+The second is of measurements one by one, in this process, of pairs. Seconds are those of the thread that does all the
+work, the median of rounds: other programs may be running. "Ours" is what ngspice does not take by itself with the same
+commands, made up beforehand, and inputs that are constant: no values worked out, no callbacks, no vectors copied.
 """
 
+import os
 import statistics
 import sys
 import tempfile
@@ -15,34 +21,33 @@ from pathlib import Path
 
 import numpy as np
 
-from mgd.instruments import load_instrument
+from mgd.instruments import AbstractInstrument, load_instrument
 from mgd.instruments._spice import Spice
 
 ROWS, COLUMNS = 49, 4
 LOAD_OHMS, MIDDLE_MILLISIEMENS, AMPLITUDE = 100.0, 0.1, 0.001
 SAMPLES = (1, 4, 16, 64, 256)
 PATTERNS, ROUNDS, ROUND_SECONDS = 200, 5, 0.4
+BATCH = 1000
 
 
-def crossbar(folder: Path) -> Spice:
-    """A weight is the difference of two conductances, from a row to the two lines of a column."""
+def crossbar(folder: Path, *, pairs: bool, **more: int) -> AbstractInstrument:
+    """A weight is a conductance from a row to the line of a column, or the difference of two of them, to two lines."""
     lines = ["crossbar", *(f"v{i} in{i} 0 0.5" for i in range(ROWS))]
-    for j in range(COLUMNS):
-        lines += [f"rlp{j} p{j} 0 {LOAD_OHMS}", f"rlm{j} m{j} 0 {LOAD_OHMS}"]
-        lines += [f"rp{i}_{j} in{i} p{j} 10k\nrm{i}_{j} in{i} m{j} 10k" for i in range(ROWS)]
+    for j, side in ((j, side) for j in range(COLUMNS) for side in ("pm" if pairs else "p")):
+        lines += [f"rl{side}{j} {side}{j} 0 {LOAD_OHMS}", *(f"r{side}{i}_{j} in{i} {side}{j} 10k" for i in range(ROWS))]
     (folder / "crossbar.cir").write_text("\n".join(lines) + "\n")
+    names = ("rp{0} - rm{0}", "v(p{0},m{0})") if pairs else ("rp{0}", "v(p{0})")
     settings = {
         "netlist": "crossbar.cir",
-        "parameters": [f"rp{i}_{j} - rm{i}_{j}" for i in range(ROWS) for j in range(COLUMNS)],
+        "parameters": [names[0].format(f"{i}_{j}") for i in range(ROWS) for j in range(COLUMNS)],
         "inputs": [f"v{i}" for i in range(ROWS)],
-        "outputs": [f"v(p{j},m{j})" for j in range(COLUMNS)],
+        "outputs": [names[1].format(j) for j in range(COLUMNS)],
         "conductance_unit": 1e-3,
-        "middle": MIDDLE_MILLISIEMENS,
-        "limits": {"low": -0.15, "high": 0.15, "unit": "mS"},
+        "limits": {"low": -0.15, "high": 0.15, "unit": "mS"} if pairs else {"low": 0.01, "high": 0.3, "unit": "mS"},
+        **({"middle": MIDDLE_MILLISIEMENS} if pairs else {}),
     }
-    chip = load_instrument("spice", settings, folder)
-    assert isinstance(chip, Spice)
-    return chip
+    return load_instrument("spice", settings | more, folder)
 
 
 def seconds_each(measure: Callable[[int], None]) -> float:
@@ -58,12 +63,33 @@ def seconds_each(measure: Callable[[int], None]) -> float:
     return statistics.median(rounds)
 
 
-def check(outputs: np.ndarray, theta: np.ndarray, x: np.ndarray) -> None:
+def check(outputs: np.ndarray, theta: np.ndarray, x: np.ndarray, *, pairs: bool) -> None:
     """Raises if these are not the outputs of the crossbar: a fast wrong answer."""
     weights = theta.reshape(ROWS, COLUMNS).astype(float)
-    plus, minus = (MIDDLE_MILLISIEMENS + sign * weights / 2 for sign in (1, -1))
+    plus, minus = (MIDDLE_MILLISIEMENS + sign * weights / 2 for sign in (1, -1)) if pairs else (weights, 0 * weights)
     load = 1e3 / LOAD_OHMS
     np.testing.assert_allclose(outputs, x @ plus / (plus.sum(0) + load) - x @ minus / (minus.sum(0) + load), atol=1e-6)
+
+
+def batches(folder: Path, *, pairs: bool, processes: int) -> list[float]:
+    """Points a second of batches, by what is perturbed."""
+    chip = crossbar(folder, pairs=pairs, processes=processes)
+    rng, found = np.random.default_rng(0), []
+    low, high = chip.limits.low + 2 * AMPLITUDE, chip.limits.high - 2 * AMPLITUDE
+    theta, x = rng.uniform(low, high).astype(np.float32), rng.random((1, ROWS)).astype(np.float32)
+    with chip:
+        chip.present(x, np.zeros((1, COLUMNS), np.float32))
+        for signs in perturbations(chip.n_params).values():
+            rows = np.stack([theta + np.float32(AMPLITUDE) * signs[k % len(signs)] for k in range(BATCH)])
+            outputs, seconds = chip.read_batch(rows), []
+            for place in (0, BATCH // 2, BATCH - 1):
+                check(outputs[place], rows[place], x, pairs=pairs)
+            for _ in range(ROUNDS):
+                started = time.perf_counter()
+                chip.read_batch(rows)
+                seconds.append(time.perf_counter() - started)
+            found.append(BATCH / statistics.median(seconds))
+    return found
 
 
 def perturbations(n_params: int) -> dict[str, list[np.ndarray]]:
@@ -92,7 +118,7 @@ def ours(chip: Spice, samples: int) -> list[float]:
 
             found.append(seconds_each(measure))
         chip.set_parameters(theta)
-        check(chip.read_outputs(), theta, x)
+        check(chip.read_outputs(), theta, x, pairs=True)
     return found
 
 
@@ -108,9 +134,10 @@ def alone(chip: Spice, samples: int) -> list[float]:
             for now, before in zip(signs, [signs[-1], *signs], strict=False):
                 pairs = zip(chip._targets, now, now != before, strict=True)
                 changed = [(name, sign) for pair, sign, is_new in pairs if is_new for name in pair]
-                steps.append([f"alter {name}={9876.54321 + 10 * sign:.9g}" for name, sign in changed] + sweep)
+                alters = [f"alter {name}={9876.54321 + 10 * sign:.9g}" for name, sign in changed]
+                steps.append([text.encode() for text in alters + sweep])
 
-            def measure(call: int, steps: list[list[str]] = steps) -> None:
+            def measure(call: int, steps: list[list[bytes]] = steps) -> None:
                 spice.commands(steps[call % len(steps)])
 
             found.append(seconds_each(measure))
@@ -118,11 +145,19 @@ def alone(chip: Spice, samples: int) -> list[float]:
 
 
 def main() -> None:
-    """Prints the table."""
-    print("| samples a measurement |", " | ".join(f"{what}: points/s | ours" for what in perturbations(1)), "|")
+    """Prints the tables."""
+    print("| crossbar | processes |", " | ".join(f"{what}: points/s" for what in perturbations(1)), "|")
+    print("|---" * 5 + "|")
+    with tempfile.TemporaryDirectory() as folder:
+        for pairs, processes in ((pairs, n) for pairs in (False, True) for n in sorted({1, os.cpu_count() or 1})):
+            cells = [f"{ROWS * COLUMNS} {'pairs' if pairs else 'conductances'}", str(processes)]
+            cells += [f"{points:,.0f}" for points in batches(Path(folder), pairs=pairs, processes=processes)]
+            print("| " + " | ".join(cells) + " |", flush=True)
+    print("\n| samples a measurement |", " | ".join(f"{what}: points/s | ours" for what in perturbations(1)), "|")
     print("|---" * 7 + "|")
     with tempfile.TemporaryDirectory() as folder:
-        chip = crossbar(Path(folder))
+        chip = crossbar(Path(folder), pairs=True)
+        assert isinstance(chip, Spice)
         for samples in SAMPLES:
             cells = [f"{samples}"]
             for mine, its in zip(ours(chip, samples), alone(chip, samples), strict=True):

@@ -124,6 +124,16 @@ def test_one_set_of_parameters_follows_the_mean_of_all_chips():
     assert np.abs(found[0] - by_hand(range(2), 4)).max() > 1e-3
 
 
+def test_a_run_that_ends_within_a_window_measures_to_its_end_and_changes_nothing_more():
+    kept: dict[int, list[float]] = {0: [], 1: []}
+    members = [member(Mortal(chip), keep=lambda costs, to=kept[chip]: to.extend(costs.tolist())) for chip in range(2)]
+    of = Fleet(members)
+    progress = train(of, 2, 16, 5)
+    assert int(progress.state.clock.step) == 21
+    assert np.array_equal(progress.state.theta, train(fleet(Mortal(0), Mortal(1)), 2, 16).state.theta)
+    assert [len(costs) for costs in kept.values()] == [WINDOWS.counts(21).cost_measurements] * 2
+
+
 def test_chips_that_train_their_own_are_so_many_runs_side_by_side():
     progress = train(fleet(Mortal(0), Mortal(1), trained="own"), 2, 30, 35)
     for chip in range(2):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import chain
 
 import jax
@@ -320,6 +321,56 @@ def test_chips_that_give_outputs_alone_are_trained_by_the_cost_of_these():
     outputs.reads, outputs.most_together = "outputs", 0
     one, other = (train(engine(ALGORITHMS["windows"], of), 40) for of in (outputs, cost))
     np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+class Skipping(Simulated):
+    """A chip that cannot be measured at a third of all settings; it gives outputs, one by one or together."""
+
+    reads = reads_together = "outputs"
+
+    def __init__(self, most_together: int):
+        super().__init__(CHIP, key=KEY, limits=WIDE, own_line=False)
+        self.most_together, self.asked = most_together, 0
+
+    def read_outputs(self):
+        self.asked += 1
+        if self.asked > 2 and int(1e4 * abs(float(self._theta[3]))) % 3 == 0:
+            raise HardwareError("no convergence", skip=True)
+        return super().read_outputs()
+
+    def read_batch(self, signals):
+        found = np.full((len(signals), 1, 1), np.nan, np.float32)
+        for signal, outputs in zip(signals, found, strict=True):
+            self.set_parameters(signal)
+            with suppress(HardwareError):
+                outputs[:] = self.read_outputs()
+        return found
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+@pytest.mark.parametrize("name", ["every step", "windows", "uneven", "two-sided", "analog"])
+def test_what_cannot_be_measured_in_a_batch_is_skipped_as_it_is_one_by_one(name, most):
+    runs = []
+    for together in (0, most):
+        kept: list[float] = []
+        of = engine(ALGORITHMS[name], Skipping(together), keep=lambda costs, kept=kept: kept.extend(costs.tolist()))
+        runs.append((train(of, 60, 36), kept, of.skipped))
+        again = engine(ALGORITHMS[name], Skipping(together), replay=iter(kept))  # which asks nothing of the chip
+        assert np.array_equal(train(again, 60, 36), runs[-1][0])
+        assert again.skipped == of.skipped
+    (theta, kept, skipped), (theta_together, kept_together, skipped_together) = runs
+    assert 20 < skipped == skipped_together == np.isnan(kept).sum()
+    np.testing.assert_allclose(theta_together, theta, rtol=1e-5)
+    np.testing.assert_allclose(kept_together, kept, rtol=1e-5)
+
+
+def test_a_batch_whose_first_cost_cannot_be_measured_ends_the_run():
+    class Never(Skipping):
+        def read_batch(self, signals):
+            return np.full((len(signals), 1, 1), np.nan, np.float32)
+
+    with pytest.raises(HardwareError, match="the first cost of the run cannot be measured: start it where"):
+        train(engine(ALGORITHMS["windows"], Never(100)), 4)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,16 @@ def test_its_functions_are_its_verbs():
     ]
 
 
+def test_batches_may_be_of_outputs():
+    verbs = {"set_parameters": lambda theta: None, "read_outputs": lambda: np.zeros((1, 1)), "limits": LIMITS}
+    chip = from_callables(**verbs, read_batch=lambda signals: signals.sum(1)[:, None, None])
+    assert (chip.reads_together, chip.most_together) == ("outputs", 1_000_000)
+    with opened(chip) as guarded:
+        guarded.present(np.zeros((1, 4), np.float32), np.zeros((1, 1), np.float32))
+        assert guarded.read_batch(np.array([[0.25, 0.5], [0.0, 0.5]])).tolist() == [[[0.75]], [[0.5]]]
+    assert from_callables(**verbs, measure_batch=lambda signals: signals.sum(1)).reads_together == "cost"
+
+
 def test_without_a_safe_state_of_its_own_it_is_left_in_the_middle():
     volts, chip = _volts()
     with opened(chip) as guarded:

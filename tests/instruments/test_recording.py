@@ -25,6 +25,7 @@ def _session(chip) -> list:
         chip.measure_cost(),
         chip.read_outputs().tolist(),
         chip.measure_batch(np.stack([WIGGLE, -WIGGLE])).tolist(),
+        chip.read_batch(np.stack([WIGGLE, -WIGGLE, WIGGLE])).tolist(),
         str(chip.identify()),
     ]
 
@@ -56,11 +57,18 @@ def test_a_replay_is_as_the_chip_was(chip, path, recorded):
     replay = Replay(path)
     assert replay.recorded_address == chip.address
     assert replay.identify.__self__._identity == chip.identify()
-    for name in ("n_params", "reads", "own_line", "most_together"):
+    for name in ("n_params", "reads", "own_line", "most_together", "reads_together"):
         assert getattr(replay, name) == getattr(chip, name)
     assert (replay.limits.low == chip.limits.low).all()
     assert (replay.limits.high == chip.limits.high).all()
     assert replay.limits.unit == "V"
+
+
+def test_a_recording_of_before_batches_could_be_of_outputs_is_replayed(path, recorded):
+    path.write_bytes(path.read_bytes().replace(b', "reads_together": "cost"', b""))
+    with opened(Replay(path)) as guarded:
+        assert guarded.reads_together == "cost"
+        assert _session(guarded) == recorded
 
 
 def test_the_sizes_are_those_that_are_stated(chip, path):
@@ -89,7 +97,7 @@ OTHER = {
     ),
     "more than there is": (
         lambda c: (_session(c), c.measure_cost(), c.measure_cost()),
-        "exchange 8 is asked to be measure_cost, and safe_state was asked when it was recorded",
+        "exchange 9 is asked to be measure_cost, and safe_state was asked when it was recorded",
     ),
 }
 
@@ -107,7 +115,7 @@ def test_at_its_end_it_says_so(path, recorded):
     with opened(Replay(path)) as guarded:
         _session(guarded)
         guarded.safe_state()
-        with pytest.raises(HardwareError, match=r"exchange 9 .* the recording ends here: record for longer"):
+        with pytest.raises(HardwareError, match=r"exchange 10 .* the recording ends here: record for longer"):
             guarded.measure_cost()
 
 

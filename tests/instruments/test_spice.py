@@ -165,14 +165,14 @@ def test_a_circuit_that_is_altered_is_that_which_is_loaded_so():
 
 
 def test_only_what_changed_is_sent(circuit, monkeypatch):
-    sent: list[str] = []
+    sent: list[bytes] = []
     with circuit(parameters=["r1", "r2"]) as chip:
         spice = chip._open()
         carry_out = spice.commands
         monkeypatch.setattr(spice, "commands", lambda texts: (sent.extend(texts), carry_out(texts))[1])
         for theta in ([1e3, 2e3], [1e3, 2e3], [1e3, 5e3]):
             chip.set_parameters(np.array(theta, np.float32))
-    assert sent == ["alter r1=1000", "alter r2=2000", "alter r2=5000"]
+        assert sent == [b"alter r1=1000", b"alter r2=2000", b"alter r2=5000"]
 
 
 RC = "low-pass\nv1 in 0 0\nr1 in out 1k\nc1 out 0 1n\n.options reltol=1e-5\n"

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from .._errors import HardwareError
 from ..chips import AbstractCost
 from ..instruments import Guarded
 
@@ -42,6 +43,7 @@ class Prober:
         self.present_seconds: list[float] = []
         self.exchanges: list[tuple[float, int]] = []
         self._cost_of = jax.jit(lambda outputs, target: jnp.mean(cost(outputs, target)))
+        self._costs_of = jax.jit(jax.vmap(self._cost_of, (0, None)))
         self._theta, self._target = np.zeros(self.n_params, np.float32), np.zeros((1, 0), np.float32)
 
     def place(self, theta: Float[np.ndarray, " p"], batch: Batch) -> None:
@@ -61,7 +63,9 @@ class Prober:
     def raw(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         """The costs as they are read, one for each perturbation in turn."""
         instrument, signals = self.instrument, np.asarray(signals, np.float32)
-        together = instrument.most_together if instrument.reads != "outputs" else 0
+        together, measure = instrument.most_together, self._one_by_one
+        if together:
+            measure = instrument.measure_batch if instrument.reads_together == "cost" else self._read_together
         most = max(1, min(together or len(signals), _MOST_NUMBERS // self.n_params))
         pieces, start = [], 0
         while start < len(signals):
@@ -69,7 +73,7 @@ class Prober:
             rows = signals[start : start + size]
             rows = rows if instrument.own_line else self._theta + rows
             began = time.perf_counter()
-            pieces.append(instrument.measure_batch(rows) if together else np.array([self._one(row) for row in rows]))
+            pieces.append(measure(rows))
             self.exchanges.append(((time.perf_counter() - began) / size, size))
             start += size
             self.count += size
@@ -110,6 +114,18 @@ class Prober:
         n = self.delay + self.hold - 1
         if n:
             self.raw(np.zeros((n, self.n_params), np.float32))
+
+    def _read_together(self, rows: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+        costs = np.asarray(self._costs_of(self.instrument.read_batch(rows), self._target))
+        if np.isnan(costs).any():
+            raise HardwareError(
+                f"{self.instrument.address}: {np.isnan(costs).sum()} of {len(rows)} measurements cannot be made: "
+                "calibrate where the chip can be measured"
+            )
+        return costs
+
+    def _one_by_one(self, rows: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+        return np.array([self._one(row) for row in rows])
 
     def _one(self, row: Float[np.ndarray, " p"]) -> float:
         instrument = self.instrument

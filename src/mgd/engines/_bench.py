@@ -44,6 +44,7 @@ class Bench:
         # Samples or perturbations that are asked for at once, and the longest that one took until now.
         self._asked, self._slowest = 1, 0.0
         self._cost_of = jax.jit(lambda outputs, target: jnp.mean(cost(outputs, target)))
+        self._costs_of = jax.jit(jax.vmap(self._cost_of, (0, None)))
         self._identity: Identity | None = None
         self.written = self.shown = -1
         self._x = self._target = self._theta = np.zeros(0, np.float32)
@@ -105,12 +106,18 @@ class Bench:
     def measure_batch(
         self, signals: Float[np.ndarray, "k p"], meanwhile: Callable[[], None] = lambda: None
     ) -> Float[np.ndarray, " k"]:
-        """The costs with each of these vetted signals on the chip, in one exchange; otherwise as `measure`."""
+        """The costs with each of these vetted signals on the chip, in one exchange; otherwise as `measure`.
+
+        NaN where an instrument that reads outputs together says that it cannot be measured.
+        """
 
         def once() -> np.ndarray:  # said without a shape, which would be made anew at every call
             self._ready()
             self._signal = None
             self.instrument.while_waiting(meanwhile)
+            if self.instrument.reads_together == "outputs":
+                outputs = self.instrument.put_batch_outputs(signals)
+                return np.asarray(self._costs_of(outputs, self.instrument.target))
             return self.instrument.put_batch(signals)
 
         return self._insist(once, len(signals))

@@ -130,6 +130,8 @@ class Fleet:
             return _together(states)
         for _ in range(n_steps // self.stride):
             states = self._window(data, states)
+        if rest := n_steps % self.stride:  # a run that ends within a window, which then changes no θ
+            states = self._each(data, states, rest)
         return _together(states)
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " chip"], Float[Array, " chip"]]:

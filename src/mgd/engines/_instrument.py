@@ -256,8 +256,9 @@ class Instrumented:
                 costs[row] = self._taken(row, cost)
             for start in range(known, last, together) if together else ():
                 stop = min(last, start + together)
-                costs[start:stop] = self.bench.measure_batch(rows[start:stop], self._catch_up)
-                self._later.append(partial(self.options.keep, costs[start:stop]))
+                made[start:stop] = self.bench.measure_batch(rows[start:stop], self._catch_up)
+                costs[start:stop] = self._taken_together(start, made[start:stop])
+                self._later.append(partial(self.options.keep, made[start:stop]))
         return costs, costs[first:head]
 
     def _prepare(self, data: Data, seed: Array, applied: Applied, at: int) -> None:
@@ -307,8 +308,7 @@ class Instrumented:
 
     def _cost_or_nan(self, rows: np.ndarray, row: int) -> float:
         """The cost of a row; NaN if it cannot be measured, or would tell nothing without one that could not."""
-        head, per = self._layout.head, self._layout.per
-        if self._lost and row >= head and (head == 1 or (row - head) % per == 1):
+        if self._tells_nothing(row):
             return math.nan
         try:
             return self.bench.measure(rows[row], self._catch_up)
@@ -316,6 +316,31 @@ class Instrumented:
             if not error.skip or math.isnan(self._reference):
                 raise
             return math.nan
+
+    def _tells_nothing(self, row: int) -> bool:
+        """Whether what the cost of a row is compared with could not be measured."""
+        head, per = self._layout.head, self._layout.per
+        return self._lost and row >= head and (head == 1 or (row - head) % per == 1)
+
+    def _taken_together(self, start: int, made: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+        """The costs of a batch as they are told; `made`, as it is kept, becomes NaN where it would tell nothing."""
+        if not (self._lost or np.isnan(made).any()):
+            if start < self._layout.head:
+                self._reference = float(made[0])
+            elif not self._layout.head:
+                self._reference = float(made[-1])
+            return made
+        taken = made.copy()
+        for k in range(len(made)):
+            if self._tells_nothing(start + k):
+                made[k] = math.nan
+            if math.isnan(made[k]) and math.isnan(self._reference):
+                raise HardwareError(
+                    f"{self.bench.instrument.address}: the first cost of the run cannot be measured: "
+                    "start it where the chip can be"
+                )
+            taken[k] = self._taken(start + k, float(made[k]))
+        return taken
 
     def _taken(self, row: int, cost: float) -> float:
         """The cost of a row as it is told; in place of NaN, one that makes its timestep's modulation zero."""

@@ -53,7 +53,8 @@ class AbstractInstrument(ABC):
         reads: "cost" if the chip measures its cost (`measure_cost`), "outputs" if it gives its outputs
             (`read_outputs`) and the cost is worked out on the host, "both" if both.
         own_line: whether θ̃ has lines of its own (`perturb`); if not, θ + θ̃ is set as parameters.
-        most_together: how many perturbations `measure_batch` takes at most; 0 if there is no `measure_batch`.
+        most_together: how many perturbations a batch takes at most; 0 if there are no batches.
+        reads_together: which verb takes batches: "cost" if `measure_batch`, "outputs" if `read_batch`.
         settle_seconds: from a set parameter to a cost that can be read. The instrument itself waits for what is
             left of it in `measure_cost` and `read_outputs`, so that the host can work meanwhile.
     """
@@ -64,6 +65,7 @@ class AbstractInstrument(ABC):
     reads: Literal["cost", "outputs", "both"] = "cost"
     own_line: bool = False
     most_together: int = 0
+    reads_together: Literal["cost", "outputs"] = "cost"
     settle_seconds: float = 0.0
 
     @abstractmethod
@@ -105,6 +107,13 @@ class AbstractInstrument(ABC):
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         """The cost at each of these: of what `perturb` would be given, or `set_parameters` if there is no own line."""
         self._lacks("measure_batch")
+
+    def read_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
+        """The outputs at each of these, which are as for `measure_batch`; NaN for one that cannot be measured.
+
+        Such a one is skipped, as is a measurement that raises `HardwareError` with `skip=True`.
+        """
+        self._lacks("read_batch")
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         """Gives the host something to do, once, while the chip works out its next answer.

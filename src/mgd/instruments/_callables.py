@@ -32,7 +32,9 @@ class Callables(AbstractInstrument):
         cost, outputs = verbs["measure_cost"] is not None, verbs["read_outputs"] is not None
         self.reads = "both" if cost and outputs else "cost" if cost else "outputs"
         self.own_line = verbs["perturb"] is not None
-        self.most_together = 1_000_000 if verbs["measure_batch"] is not None else 0
+        batches = [each for each in ("measure_batch", "read_batch") if verbs[each] is not None]
+        self.most_together = 1_000_000 if batches else 0
+        self.reads_together = "outputs" if batches == ["read_batch"] else "cost"
         self._verbs = verbs
         self._settled_at = 0.0
 
@@ -70,6 +72,9 @@ class Callables(AbstractInstrument):
     def measure_batch(self, signals: np.ndarray) -> Any:
         return self._call("measure_batch", signals)
 
+    def read_batch(self, signals: np.ndarray) -> Any:
+        return self._call("read_batch", signals)
+
     def safe_state(self) -> None:
         if self._verbs["safe_state"] is not None:
             self._call("safe_state")
@@ -104,6 +109,7 @@ def from_callables(
     present: Callable[[np.ndarray, np.ndarray], object] | None = None,
     perturb: Callable[[Vector], object] | None = None,
     measure_batch: Callable[[np.ndarray], np.ndarray] | None = None,
+    read_batch: Callable[[np.ndarray], np.ndarray] | None = None,
     identify: Callable[[], str | Identity] | None = None,
     open: Callable[[], object] | None = None,
     close: Callable[[], object] | None = None,
@@ -120,7 +126,8 @@ def from_callables(
         read_outputs: the chip's outputs for it, (batch, outputs).
         present: puts inputs and targets in front of the chip; without it the chip has no inputs.
         perturb: puts θ̃ on lines of its own.
-        measure_batch: costs of many perturbations at once.
+        measure_batch: costs of many perturbations at once, (k).
+        read_batch: or outputs, (k, batch, outputs); NaN for a perturbation with which they cannot be read.
         identify: who is there: a serial number or an `Identity`.
         open: connects.
         close: disconnects.
@@ -156,6 +163,7 @@ def from_callables(
         "measure_cost": measure_cost,
         "read_outputs": read_outputs,
         "measure_batch": measure_batch,
+        "read_batch": read_batch,
         "safe_state": safe_state,
     }
     return Callables(address=address, limits=limits, settle_seconds=settle_seconds, verbs=verbs)

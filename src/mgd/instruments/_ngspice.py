@@ -110,19 +110,17 @@ class Ngspice:
         if trouble := self.trouble() or ("ngspice does not take it and does not say why" if failed else ""):
             raise HardwareError(trouble)
 
-    def commands(self, texts: Iterable[str]) -> None:
-        """Carries many commands out, at the price of one message; what is said about any of them is in `trouble`."""
+    def commands(self, texts: Iterable[bytes]) -> None:
+        """Carries commands out; what is said about any of them is in `trouble`."""
         self._said.clear()
         carry_out = self._library.ngSpice_Command
         for text in texts:
-            carry_out(text.encode())
+            carry_out(text)
         self._raise()
 
     def command(self, text: str) -> None:
         """Carries a command out; what is said about it is in `trouble`."""
-        self._said.clear()
-        self._library.ngSpice_Command(text.encode())
-        self._raise()
+        self.commands([text.encode()])
 
     def analyse(self, text: str, sources: dict[str, list[float]]) -> str:
         """Carries an analysis out, external sources being at these values at its points; what went wrong.

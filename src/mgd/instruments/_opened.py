@@ -32,7 +32,7 @@ class Guarded(AbstractInstrument):
         target: the targets of the batch in front of the chip.
 
     Raises:
-        LimitError: from `set_parameters`, `perturb` and `measure_batch`, if a parameter would leave its limits.
+        LimitError: from `set_parameters`, `perturb` and batches, if a parameter would leave its limits.
         ValueError: from these, if an array has the wrong shape.
         HardwareError: if a reply is NaN, infinite, or of the wrong shape.
     """
@@ -41,7 +41,7 @@ class Guarded(AbstractInstrument):
         self.inner = inner
         self.address, self.n_params, self.limits = inner.address, inner.n_params, inner.limits
         self.reads, self.own_line, self.most_together = inner.reads, inner.own_line, inner.most_together
-        self.settle_seconds = inner.settle_seconds
+        self.settle_seconds, self.reads_together = inner.settle_seconds, inner.reads_together
         self._theta = np.zeros(self.n_params, np.float32)
         self.target = np.zeros((0, 0), np.float32)
 
@@ -99,6 +99,16 @@ class Guarded(AbstractInstrument):
         """The costs with each of these vetted signals on the chip."""
         return self._finite(self.inner.measure_batch(signals), (len(signals),), "measure_batch")
 
+    def put_batch_outputs(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
+        """The outputs with each of these vetted signals on the chip; NaN where it cannot be measured."""
+        shape = (len(signals), *self.target.shape)
+        values = np.asarray(self.inner.read_batch(signals), np.float32)
+        if values.shape != shape:
+            return self._finite(values, shape, "read_batch")  # which says so
+        measured = values[~np.isnan(values).all((1, 2))]
+        self._finite(measured, measured.shape, "read_batch")
+        return values
+
     def measure_cost(self) -> float:
         cost = self.inner.measure_cost()
         # The common case first: this is asked at every measurement.
@@ -110,13 +120,19 @@ class Guarded(AbstractInstrument):
         return self._finite(self.inner.read_outputs(), self.target.shape, "read_outputs")
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+        return self.put_batch(self._batch(signals))
+
+    def read_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
+        return self.put_batch_outputs(self._batch(signals))
+
+    def _batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k p"]:
         signals = np.asarray(signals, np.float32)
         if signals.ndim != 2 or signals.shape[1] != self.n_params or not 0 < len(signals) <= self.most_together:
             raise ValueError(
                 f"{self.address} takes 1 to {self.most_together} rows of {self.n_params}, got shape {signals.shape}"
             )
         self.limits.check(signals + self._theta if self.own_line else signals, "in a batch, parameter")
-        return self.put_batch(signals)
+        return signals
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self.inner.while_waiting(work)

@@ -35,7 +35,7 @@ from ._base import AbstractInstrument, Identity
 MAGIC = b"mgd recording 1\n"
 VERBS = (
     *("open", "identify", "set_parameters", "perturb", "present", "measure_cost", "read_outputs", "measure_batch"),
-    "safe_state",
+    *("safe_state", "read_batch"),
 )
 HEAD, TAIL = struct.Struct("<BBII"), struct.Struct("<I")
 FAILED, PASSING, SKIP = 1, 2, 4
@@ -127,6 +127,10 @@ class Recorder(AbstractInstrument):
         ask = lambda: np.asarray(self.inner.measure_batch(signals), np.float32)  # noqa: E731
         return self._exchange("measure_batch", digest(signals), ask, _numbers)
 
+    def read_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
+        ask = lambda: np.asarray(self.inner.read_batch(signals), np.float32)  # noqa: E731
+        return self._exchange("read_batch", digest(signals), ask, _numbers)
+
     def while_waiting(self, work: Callable[[], None]) -> None:
         self.inner.while_waiting(work)
 
@@ -146,11 +150,12 @@ class Recorder(AbstractInstrument):
         inner = self.inner
         self.address, self.n_params, self.limits = inner.address, inner.n_params, inner.limits
         self.reads, self.own_line, self.most_together = inner.reads, inner.own_line, inner.most_together
-        self.settle_seconds = inner.settle_seconds
+        self.settle_seconds, self.reads_together = inner.settle_seconds, inner.reads_together
 
     def _header(self, identity: Identity) -> dict[str, Any]:
         limits = {"low": self.limits.low.tolist(), "high": self.limits.high.tolist(), "unit": self.limits.unit}
         kind = {"reads": self.reads, "own_line": self.own_line, "most_together": self.most_together}
+        kind |= {"reads_together": self.reads_together}
         return {"identity": astuple(identity), "address": self.address, "n_params": self.n_params, **limits, **kind}
 
     def _exchange(self, verb: str, sent: int, ask: Callable[[], T], reply: Callable[[T], bytes]) -> T:

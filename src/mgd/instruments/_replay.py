@@ -54,6 +54,7 @@ class Replay(AbstractInstrument):
             self.limits = Limits(np.array(header["low"]), np.array(header["high"]), header["unit"])
             self.reads, self.own_line = header["reads"], bool(header["own_line"])
             self.most_together = int(header["most_together"])
+            self.reads_together = header.get("reads_together", "cost")  # recordings of before there were others
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the recording {self.path} has a damaged header: {error!r}: record it again") from error
         self.address = f"replay of {self.path} in process {os.getpid()}"
@@ -98,6 +99,10 @@ class Replay(AbstractInstrument):
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
         numbers = _numbers(self._take("read_outputs", 0))
         return numbers.reshape(self._rows, -1) if numbers.size % self._rows == 0 else numbers[None]
+
+    def read_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
+        numbers, rows = _numbers(self._take("read_batch", digest(signals))), len(signals) * self._rows
+        return numbers.reshape(len(signals), self._rows, -1) if numbers.size % rows == 0 else numbers[None, None]
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         return _numbers(self._take("measure_batch", digest(signals)))
