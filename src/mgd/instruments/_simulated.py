@@ -21,8 +21,8 @@ _NUMBERS = itertools.count(1)
 class Simulated(AbstractInstrument):
     """One piece of a simulated chip, in this process: what a virtual chip serves, and what drivers are tested with.
 
-    Its noise is its own. Without noise, training it is the measured engine's training: to rounding, and to the bit
-    where XLA contracts no products with sums (`XLA_FLAGS=--xla_cpu_max_isa=AVX`).
+    Its noise is its own. Without noise, training it is the measured engine's training: to rounding, and mostly to the
+    bit where XLA contracts no products with sums (`XLA_FLAGS=--xla_cpu_max_isa=AVX`); docs/design.md says where.
 
     Args:
         chip: the design.
