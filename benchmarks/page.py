@@ -25,6 +25,7 @@ SCRIPTS = {
     "peers.py": None,
     "large.py": "## One very large chip (`python benchmarks/large.py`)",
     "startup.py": "## Start-up (`python benchmarks/startup.py`)",
+    "bitwise.py": "## To the bit (`python benchmarks/bitwise.py`)",
     "instrument.py": "## Chip in the loop (`python benchmarks/instrument.py`)",
 }
 

@@ -1,5 +1,6 @@
 """The instrument engine against the measured one, and what it keeps when a chip fails."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import mgd
 from mgd._errors import HardwareError, LimitError, RunError
 from mgd.algorithm import TwoSided
+from mgd.chips.imperfections import ActivationVariation, PerturbationGain
 from mgd.engines import Data, Instrumented, Measured, Options
 from mgd.instruments import AbstractInstrument, Guarded, Limits, Simulated, from_callables
 from mgd.perturbations import Block, Gaussian, Walsh
@@ -70,6 +72,42 @@ def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most
     expected = measured.advance(Data.of(TASK.train), measured.init(1, key=KEY), 200).state.theta[0]
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-4)
     assert len(kept) == algorithm.counts(200).cost_measurements
+
+
+@pytest.mark.parametrize("most", [0, 3], ids=["one by one", "batches"])
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_bitwise_it_is_the_measured_engine_to_the_bit(name, most):
+    algorithm = dataclasses.replace(ALGORITHMS[name], bitwise=True)
+    simulated = Simulated(CHIP, key=KEY, limits=WIDE, own_line=not most)
+    simulated.most_together = most
+    found = train(engine(algorithm, simulated), 133, 267)
+    measured = Measured(CHIP, algorithm)
+    expected = measured.advance(Data.of(TASK.train), measured.init(1, key=KEY), 400).state.theta[0]
+    assert np.array_equal(found, expected), np.abs(found - expected).max()
+    # It is no other training than without.
+    plain = Measured(CHIP, ALGORITHMS[name])
+    alike = plain.advance(Data.of(TASK.train), plain.init(1, key=KEY), 400).state.theta[0]
+    np.testing.assert_allclose(found, alike, rtol=5e-3, atol=5e-4)
+
+
+IMAGES = mgd.datasets.nist7x7()
+CHIPS = {
+    # Of these, products of one image with a layer are sums, whose order is the compiler's choice.
+    "wide": mgd.chips.mlp((49, 32, 4)),
+    "deep": mgd.chips.mlp((49, 100, 50, 4)),
+    "imperfect": mgd.chips.imperfect(mgd.chips.mlp((49, 32, 4)), ActivationVariation(0.2), PerturbationGain(0.1)),
+}
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("name", CHIPS)
+def test_bitwise_it_is_so_for_chips_of_any_size(name, batch):
+    chip, algorithm = CHIPS[name], mgd.discrete(time_constants=times(tau_x=4, tau_theta=4), bitwise=True)
+    simulated, data = Simulated(chip, key=KEY), Data.of(IMAGES.train)
+    loop = Instrumented(Guarded(simulated), algorithm, simulated.start, cost=mgd.chips.MeanSquaredError(), batch=batch)
+    measured = Measured(chip, algorithm, batch)
+    found, expected = (each.advance(data, each.init(1, key=KEY), 60).state.theta[0] for each in (loop, measured))
+    assert np.array_equal(found, expected), np.abs(found - expected).max()
 
 
 EXACT = """

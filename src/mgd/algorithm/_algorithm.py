@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,6 +12,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from .._alone import alone
 from .._counter import Counter
 from .._hash import Row
 from ..perturbations import AbstractPerturbation
@@ -27,6 +28,7 @@ from ._write import Write, write_exactly
 MOST_PARAMS_APART = 2**15
 # From a probe and a chip's device, the cost and the device after it was measured.
 Measure = Callable[[Probe, Any], tuple[Float[Array, ""], Any]]
+T = TypeVar("T")
 
 
 class Algorithm(AbstractAlgorithm):
@@ -62,6 +64,9 @@ class Algorithm(AbstractAlgorithm):
         optimizer: any optax transformation; it is given G.
         time_constants: how long perturbation, sample and parameters are held.
         modulation_limit: C̃ is clamped to ± this before it is used, in the cost's unit; None for no clamp.
+        bitwise: whether engines that measure one by one, simulated chips and those behind I/O, come to the same bits.
+            Perturbations, costs and updates are then each compiled by themselves; small chips take two to three times
+            as long.
 
     References:
         McCaughan et al., "Multiplexed gradient descent", APL Mach. Learn. 1, 026118 (2023), arXiv:2303.03986.
@@ -73,6 +78,7 @@ class Algorithm(AbstractAlgorithm):
     optimizer: optax.GradientTransformation
     time_constants: TimeConstants = eqx.field(static=True)
     modulation_limit: float | None = None
+    bitwise: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         if self.modulation_limit is not None and not self.modulation_limit > 0:
@@ -129,7 +135,7 @@ class Algorithm(AbstractAlgorithm):
         presentation, since = counter.divmod(self.time_constants.tau_x)
         probe = Probe(
             theta=state.theta,
-            perturbation=self._signal(state, slot),
+            perturbation=self.apart(state, lambda state: self._signal(state, slot), state),
             presentation=presentation,
             fresh=since == 0,
             key=Row.of(state.seeds.measurement, counter).key(state.clock.slot if slot is None else slot),
@@ -153,7 +159,13 @@ class Algorithm(AbstractAlgorithm):
         if slot is None:
             branches = [lambda s, c, k=k: self._tell(s, c, k, write) for k in range(self.n_slots)]
             return lax.switch(state.clock.slot, branches, state, cost)
-        return self._tell(state, cost, slot, write)
+        return self.apart(state, lambda state, cost: self._tell(state, cost, slot, write), state, cost)
+
+    def apart(self, state: State, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function gives; if engines are to come to the same bits, compiled by itself."""
+        if not self.bitwise:
+            return function(*arguments)
+        return alone(state.clock.step.high < 2**30, function, *arguments)
 
     def step(
         self, state: State, measure: Measure, device: Any = None, *, write: Write = write_exactly

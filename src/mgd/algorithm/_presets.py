@@ -19,6 +19,7 @@ def discrete(
     optimizer: optax.GradientTransformation | None = None,
     baseline: AbstractBaseline | None = None,
     modulation_limit: float | None = None,
+    bitwise: bool = False,
 ) -> Algorithm:
     """The discrete algorithm: baseline re-measured, G accumulated over τ_θ timesteps, used, and reset.
 
@@ -28,6 +29,7 @@ def discrete(
         optimizer: defaults to plain gradient descent with a learning rate of 0.1.
         baseline: defaults to `Remeasured`.
         modulation_limit: clamp on C̃; none by default.
+        bitwise: whether simulated chips and those behind I/O come to the same bits; see `Algorithm`.
 
     >>> discrete().interval
     1
@@ -39,6 +41,7 @@ def discrete(
         optimizer=optimizer or optax.sgd(0.1),
         time_constants=time_constants or TimeConstants(),
         modulation_limit=modulation_limit,
+        bitwise=bitwise,
     )
 
 
@@ -49,6 +52,7 @@ def analog(
     optimizer: optax.GradientTransformation | None = None,
     baseline: AbstractBaseline | None = None,
     modulation_limit: float | None = None,
+    bitwise: bool = False,
 ) -> Algorithm:
     """The analog algorithm: cost through a high-pass, G through a low-pass, θ written every timestep.
 
@@ -58,6 +62,7 @@ def analog(
         optimizer: defaults to plain gradient descent with a learning rate of 0.01.
         baseline: defaults to `HighPass`.
         modulation_limit: clamp on C̃; none by default.
+        bitwise: whether simulated chips and those behind I/O come to the same bits; see `Algorithm`.
 
     >>> analog().interval
     1
@@ -69,6 +74,7 @@ def analog(
         optimizer=optimizer or optax.sgd(0.01),
         time_constants=time_constants or TimeConstants(tau_x=100, tau_theta=100, tau_hp=100.0),
         modulation_limit=modulation_limit,
+        bitwise=bitwise,
     )
 
 

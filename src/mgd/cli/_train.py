@@ -76,6 +76,12 @@ _SETTINGS = (
         "--devices", type=int, help="JAX devices, or cores, that share the replicas or one chip's perturbations."
     ),
     click.option("--engine", type=_choice(ENGINES), help="How chips are simulated."),
+    click.option(
+        "--bitwise",
+        is_flag=True,
+        default=None,
+        help="Come to the same bits, simulated and in the loop; slower if small.",
+    ),
     click.option("--seed", type=int, help="Everything random is drawn from it."),
     click.option("--holdout", type=int, help="Keep the last so many training samples out of training."),
     click.option(

@@ -58,6 +58,12 @@ def choose(
         return Backpropagated(chip, algorithm, batch), 1
     if not isinstance(algorithm, Algorithm):
         raise ValueError(f"no engine runs a {type(algorithm).__name__}: give an Algorithm or Backprop")
+    if algorithm.bitwise:
+        if name not in ("auto", "measured") or devices > 1:
+            raise ValueError(
+                f"bitwise is of the measured engine on one device, got {name!r} and {devices}: leave both out"
+            )
+        return Measured(chip, algorithm, batch), 1
     if devices > 1:
         over = spread(chip, algorithm, n_replicas, batch, devices, _MOST_TOGETHER)
         return over, over.engine.together

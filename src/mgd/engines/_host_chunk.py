@@ -115,7 +115,7 @@ class HostChunk(AbstractChunk[HostState]):
     @staticmethod
     def covers(algorithm: Algorithm, n_params: int) -> Descent | None:
         """What the optimizer does, if timesteps of this algorithm are for the host; None if they are not."""
-        if algorithm.hold > _LONGEST_HOLD or n_params > MOST_PARAMS_APART:
+        if algorithm.bitwise or algorithm.hold > _LONGEST_HOLD or n_params > MOST_PARAMS_APART:
             return None
         return Descent.of(algorithm, n_params)
 

@@ -40,6 +40,8 @@ class Measured(eqx.Module):
     def __check_init__(self):
         if self.together < 1 or self.algorithm.hold % self.together:
             raise ValueError(f"together must divide the algorithm's hold, {self.algorithm.hold}, got {self.together}")
+        if self.together > 1 and self.algorithm.bitwise:
+            raise ValueError(f"bitwise, timesteps are measured one by one: together must be 1, got {self.together}")
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
         """Fresh replicas. Replica r is the same however many there are."""
@@ -66,7 +68,10 @@ class Measured(eqx.Module):
 
         def one(state: State, device: Any, shown: tuple) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
             def measure(probe: Probe, device: Any) -> tuple[Float[Array, ""], Any]:
-                return self.chip.measure(probe.theta, probe.perturbation, *shown, device=device, key=probe.key)
+                def cost(theta: Array, perturbation: Array, x: Array, target: Array, device: Any) -> tuple:
+                    return self.chip.measure(theta, perturbation, x, target, device=device, key=probe.key)
+
+                return self.algorithm.apart(state, cost, probe.theta, probe.perturbation, *shown, device)
 
             write = partial(self.chip.write, device=device)
             if together == 1:

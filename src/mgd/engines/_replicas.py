@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 from .._counter import Counter
 from ..algorithm import AbstractAlgorithm, Clock, State, rows_of
 from ..chips import AbstractChip
+from ..chips._pieces import ONCE, fresh_piece
 from ._data import Data
 
 # Chips larger than this gain nothing from being side by side in one array operation (and convolutions with
@@ -54,9 +55,8 @@ def fresh_replicas(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas:
 
 def _fresh(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, key: PRNGKeyArray) -> Progress:
     def one(replica: Int[Array, ""]) -> tuple[State, Any]:
-        chip_key, run_key = jax.random.split(jax.random.fold_in(key, replica))
-        device = chip.fabricate(key=jax.random.fold_in(chip_key, 1))
-        return algorithm.init(chip.init(key=chip_key), key=run_key).with_clock(None), device
+        theta, device, _, run_key = fresh_piece(chip, key, replica)
+        return algorithm.init(theta, key=run_key).with_clock(None), device
 
     state, device = jax.vmap(one)(jnp.arange(n_replicas))
     none = jnp.zeros(n_replicas, jnp.uint32)
@@ -64,9 +64,7 @@ def _fresh(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, ke
     return Progress(state, device, jnp.zeros(n_replicas, bool), Counter(none, none))
 
 
-# It runs once: to make it faster would take LLVM longer than that would save.
-_options: Any = {"compiler_options": {"xla_backend_optimization_level": 1}}
-_compiled_fresh = eqx.filter_jit(_fresh, **_options)
+_compiled_fresh = eqx.filter_jit(_fresh, **ONCE)
 
 
 def each_replica(one: Callable, chip: AbstractChip) -> Callable:

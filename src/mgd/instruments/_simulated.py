@@ -11,18 +11,21 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._alone import alone
 from ..chips import AbstractChip
+from ..chips._pieces import first_piece
 from ._base import AbstractInstrument, Identity
 from ._limits import Limits
 
 _NUMBERS = itertools.count(1)
+_ALWAYS = np.bool_(True)
 
 
 class Simulated(AbstractInstrument):
     """One piece of a simulated chip, in this process: what a virtual chip serves, and what drivers are tested with.
 
-    Its noise is its own. Without noise, training it is the measured engine's training: to rounding, and mostly to the
-    bit where XLA contracts no products with sums (`XLA_FLAGS=--xla_cpu_max_isa=AVX`); docs/design.md says where.
+    Its noise is its own. Without noise, training it is the measured engine's training: to rounding, and to the bit if
+    the algorithm is `bitwise`.
 
     Args:
         chip: the design.
@@ -44,14 +47,13 @@ class Simulated(AbstractInstrument):
     most_together = 100_000
 
     def __init__(self, chip: AbstractChip, *, key: PRNGKeyArray, limits: Limits | None = None, own_line: bool = True):
-        chip_key, _ = jax.random.split(jax.random.fold_in(key, 0))
+        start, self._device, chip_key = first_piece(chip, key)
         self.chip, self.n_params, self.own_line = chip, chip.n_params, own_line
         self.limits = limits or Limits.uniform(chip.n_params, -10.0, 10.0)
         self._serial = "-".join(map(str, jax.random.key_data(key).tolist()))
         # It is in this process: another with the same key is another chip.
         self.address = f"simulated {self._serial}, {next(_NUMBERS)} of process {os.getpid()}"
-        self.start = np.asarray(chip.init(key=chip_key))
-        self._device = chip.fabricate(key=jax.random.fold_in(chip_key, 1))
+        self.start = np.asarray(start)
         self._keys, self._asked = jax.random.fold_in(chip_key, 2), 0
         self._theta = self._zero = jnp.zeros(chip.n_params)
         self._perturbation = self._zero
@@ -78,7 +80,7 @@ class Simulated(AbstractInstrument):
 
     def measure_cost(self) -> float:
         cost, self._device = _measure(
-            self.chip, self._theta, self._perturbation, self._x, self._target, self._device, *self._key()
+            self.chip, self._theta, self._perturbation, self._x, self._target, self._device, *self._key(), _ALWAYS
         )
         return float(cost)
 
@@ -86,8 +88,10 @@ class Simulated(AbstractInstrument):
         return np.asarray(_respond(self.chip, self._theta, self._perturbation, self._x, self._device, *self._key()))
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+        # What is added to a row is one array of zeros, which a compiled program does not know of.
+        theta = self._theta if self.own_line else self._zero
         costs, self._device = _measure_rows(
-            self.chip, self._theta, signals, self._x, self._target, self._device, *self._key(), self.own_line
+            self.chip, theta, signals, self._x, self._target, self._device, *self._key(), _ALWAYS, self.own_line
         )
         return np.asarray(costs)
 
@@ -101,7 +105,7 @@ class Simulated(AbstractInstrument):
     def _key(self) -> tuple[PRNGKeyArray, np.uint32]:
         """What the key of the next operation is made of, within a compiled function: by itself that is slow."""
         self._asked += 1
-        return self._keys, np.uint32(self._asked)
+        return self._keys, np.uint32(self._asked % 2**32)
 
 
 @eqx.filter_jit
@@ -113,8 +117,13 @@ def _write(chip: AbstractChip, theta, asked, device: Any, keys: PRNGKeyArray, nu
 
 
 @eqx.filter_jit
-def _measure(chip: AbstractChip, theta, perturbation, x, target, device: Any, keys: PRNGKeyArray, number) -> tuple:
-    return chip.measure(theta, perturbation, x, target, device=device, key=jax.random.fold_in(keys, number))
+def _measure(
+    chip: AbstractChip, theta, perturbation, x, target, device: Any, keys: PRNGKeyArray, number, always
+) -> tuple:
+    def measured(theta: Array, perturbation: Array, x: Array, target: Array, device: Any) -> tuple:
+        return chip.measure(theta, perturbation, x, target, device=device, key=jax.random.fold_in(keys, number))
+
+    return alone(always, measured, theta, perturbation, x, target, device)
 
 
 @eqx.filter_jit
@@ -124,15 +133,19 @@ def _respond(chip: AbstractChip, theta, perturbation, x, device: Any, keys: PRNG
 
 @eqx.filter_jit
 def _measure_rows(
-    chip: AbstractChip, theta, rows, x, target, device: Any, keys: PRNGKeyArray, number, own_line: bool
+    chip: AbstractChip, other, rows, x, target, device: Any, keys: PRNGKeyArray, number, always, own_line: bool
 ) -> tuple:
-    """One after the other, as a chip with a memory has to."""
+    """One after the other, as a chip with a memory has to; `other` is θ, or zero where rows are θ + θ̃."""
     key = jax.random.fold_in(keys, number)
 
     def one(device: Any, each: tuple[Array, Array]) -> tuple[Any, Array]:
         row, place = each
-        at, wiggle = (theta, row) if own_line else (row, jnp.zeros_like(row))
-        cost, device = chip.measure(at, wiggle, x, target, device=device, key=jax.random.fold_in(key, place))
+
+        def measured(theta: Array, perturbation: Array, x: Array, target: Array, device: Any) -> tuple:
+            return chip.measure(theta, perturbation, x, target, device=device, key=jax.random.fold_in(key, place))
+
+        pair = (other, row) if own_line else (row, other)
+        cost, device = alone(always, measured, *pair, x, target, device)
         return device, cost
 
     device, costs = lax.scan(one, device, (rows, jnp.arange(len(rows))))

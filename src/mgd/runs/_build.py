@@ -162,6 +162,7 @@ def build_algorithm(config: RunConfig) -> AbstractAlgorithm:
             tau_hp=_given(config.tau_hp),
         ),
         modulation_limit=config.modulation_limit,
+        bitwise=bool(config.bitwise),
     )
 
 

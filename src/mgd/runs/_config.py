@@ -42,6 +42,7 @@ _OF_PERTURBATION = (
     "tau_x",
     "tau_theta",
     "tau_hp",
+    "bitwise",
 )
 
 
@@ -77,6 +78,7 @@ class RunConfig(BaseModel):
         devices: JAX devices that share the replicas, or the perturbations of one chip; None for one.
         seed: everything random is drawn from it.
         engine: how it is simulated.
+        bitwise: whether simulated chips and those behind I/O come to the same bits.
         log_every: timesteps between evaluations; None: evenly in the logarithm.
         holdout: the last so many training samples are kept out of training.
         data: folder of the images.
@@ -117,6 +119,7 @@ class RunConfig(BaseModel):
     devices: Positive | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
     engine: str | None = None
+    bitwise: Annotated[bool, Field(strict=True)] | None = None
     log_every: Positive | None = None
     holdout: Positive | None = None
     data: str | None = None
