@@ -135,7 +135,7 @@ class Algorithm(AbstractAlgorithm):
         presentation, since = counter.divmod(self.time_constants.tau_x)
         probe = Probe(
             theta=state.theta,
-            perturbation=self.apart(state, lambda state: self._signal(state, slot), state),
+            perturbation=self._apart(state, lambda state: self._signal(state, slot), state),
             presentation=presentation,
             fresh=since == 0,
             key=Row.of(state.seeds.measurement, counter).key(state.clock.slot if slot is None else slot),
@@ -159,9 +159,9 @@ class Algorithm(AbstractAlgorithm):
         if slot is None:
             branches = [lambda s, c, k=k: self._tell(s, c, k, write) for k in range(self.n_slots)]
             return lax.switch(state.clock.slot, branches, state, cost)
-        return self.apart(state, lambda state, cost: self._tell(state, cost, slot, write), state, cost)
+        return self._apart(state, lambda state, cost: self._tell(state, cost, slot, write), state, cost)
 
-    def apart(self, state: State, function: Callable[..., T], *arguments: Any) -> T:
+    def _apart(self, state: State, function: Callable[..., T], *arguments: Any) -> T:
         """What a function gives; if engines are to come to the same bits, compiled by itself."""
         if not self.bitwise:
             return function(*arguments)

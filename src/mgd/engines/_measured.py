@@ -71,7 +71,7 @@ class Measured(eqx.Module):
                 def cost(theta: Array, perturbation: Array, x: Array, target: Array, device: Any) -> tuple:
                     return self.chip.measure(theta, perturbation, x, target, device=device, key=probe.key)
 
-                return self.algorithm.apart(state, cost, probe.theta, probe.perturbation, *shown, device)
+                return self.algorithm._apart(state, cost, probe.theta, probe.perturbation, *shown, device)
 
             write = partial(self.chip.write, device=device)
             if together == 1:
