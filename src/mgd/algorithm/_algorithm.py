@@ -64,9 +64,9 @@ class Algorithm(AbstractAlgorithm):
         optimizer: any optax transformation; it is given G.
         time_constants: how long perturbation, sample and parameters are held.
         modulation_limit: C̃ is clamped to ± this before it is used, in the cost's unit; None for no clamp.
-        bitwise: whether engines that measure one by one, simulated chips and those behind I/O, come to the same bits.
-            Perturbations, costs and updates are then each compiled by themselves; small chips take two to three times
-            as long.
+        bitwise: whether one simulated chip (a single replica) comes to the same bits in the measured engine and behind
+            I/O. Perturbations, costs and updates are then each compiled by themselves; small chips take two to three
+            times as long.
 
     References:
         McCaughan et al., "Multiplexed gradient descent", APL Mach. Learn. 1, 026118 (2023), arXiv:2303.03986.

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from .._errors import HardwareError
 from ..chips import AbstractCost
+from ..chips._costs import averaged
 from ..instruments import Guarded
 
 # Numbers in one exchange.
@@ -42,8 +42,7 @@ class Prober:
         self.distinct = np.zeros(0, np.float32)
         self.present_seconds: list[float] = []
         self.exchanges: list[tuple[float, int]] = []
-        self._cost_of = jax.jit(lambda outputs, target: jnp.mean(cost(outputs, target)))
-        self._costs_of = jax.jit(jax.vmap(self._cost_of, (0, None)))
+        self._cost_of, self._costs_of = averaged(cost)
         self._theta, self._target = np.zeros(self.n_params, np.float32), np.zeros((1, 0), np.float32)
 
     def place(self, theta: Float[np.ndarray, " p"], batch: Batch) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from .._errors import HardwareError, MgdError
 from ..chips import AbstractCost
+from ..chips._costs import averaged
 from ..instruments import Guarded, Identity
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
@@ -43,8 +42,7 @@ class Bench:
         self._alive, self._waiting = time.monotonic(), False
         # Samples or perturbations that are asked for at once, and the longest that one took until now.
         self._asked, self._slowest = 1, 0.0
-        self._cost_of = jax.jit(lambda outputs, target: jnp.mean(cost(outputs, target)))
-        self._costs_of = jax.jit(jax.vmap(self._cost_of, (0, None)))
+        self._cost_of, self._costs_of = averaged(cost)
         self._identity: Identity | None = None
         self.written = self.shown = -1
         self._x = self._target = self._theta = np.zeros(0, np.float32)

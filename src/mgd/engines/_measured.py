@@ -68,10 +68,9 @@ class Measured(eqx.Module):
 
         def one(state: State, device: Any, shown: tuple) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
             def measure(probe: Probe, device: Any) -> tuple[Float[Array, ""], Any]:
-                def cost(theta: Array, perturbation: Array, x: Array, target: Array, device: Any) -> tuple:
-                    return self.chip.measure(theta, perturbation, x, target, device=device, key=probe.key)
-
-                return self.algorithm._apart(state, cost, probe.theta, probe.perturbation, *shown, device)
+                cost = partial(self.chip.measure, key=probe.key)
+                on_chip = probe.theta, probe.perturbation, *shown
+                return self.algorithm._apart(state, lambda device, *on: cost(*on, device=device), device, *on_chip)
 
             write = partial(self.chip.write, device=device)
             if together == 1:

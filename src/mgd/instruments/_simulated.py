@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -120,10 +121,8 @@ def _write(chip: AbstractChip, theta, asked, device: Any, keys: PRNGKeyArray, nu
 def _measure(
     chip: AbstractChip, theta, perturbation, x, target, device: Any, keys: PRNGKeyArray, number, always
 ) -> tuple:
-    def measured(theta: Array, perturbation: Array, x: Array, target: Array, device: Any) -> tuple:
-        return chip.measure(theta, perturbation, x, target, device=device, key=jax.random.fold_in(keys, number))
-
-    return alone(always, measured, theta, perturbation, x, target, device)
+    cost = partial(chip.measure, key=jax.random.fold_in(keys, number))
+    return alone(always, lambda device, *on: cost(*on, device=device), device, theta, perturbation, x, target)
 
 
 @eqx.filter_jit
@@ -141,12 +140,10 @@ def _measure_rows(
     def one(device: Any, each: tuple[Array, Array]) -> tuple[Any, Array]:
         row, place = each
 
-        def measured(theta: Array, perturbation: Array, x: Array, target: Array, device: Any) -> tuple:
-            return chip.measure(theta, perturbation, x, target, device=device, key=jax.random.fold_in(key, place))
-
         pair = (other, row) if own_line else (row, other)
-        cost, device = alone(always, measured, *pair, x, target, device)
-        return device, cost
+        cost = partial(chip.measure, key=jax.random.fold_in(key, place))
+        measured, device = alone(always, lambda device, *on: cost(*on, device=device), device, *pair, x, target)
+        return device, measured
 
     device, costs = lax.scan(one, device, (rows, jnp.arange(len(rows))))
     return costs, device
