@@ -402,6 +402,19 @@ def test_what_cannot_be_measured_in_a_batch_is_skipped_as_it_is_one_by_one(name,
     np.testing.assert_allclose(kept_together, kept, rtol=1e-5)
 
 
+def test_a_batch_that_cannot_be_measured_is_skipped_whole():
+    class Sometimes(Skipping):
+        def read_batch(self, signals):
+            self.asked += 1
+            if self.asked in (3, 4):
+                raise HardwareError("no convergence", skip=True)
+            return np.stack([(self.set_parameters(signal), Simulated.read_outputs(self))[1] for signal in signals])
+
+    of = engine(ALGORITHMS["windows"], Sometimes(100))
+    train(of, 40)
+    assert of.skipped == 2 * 5  # four timesteps and their baseline
+
+
 def test_a_batch_whose_first_cost_cannot_be_measured_ends_the_run():
     class Never(Skipping):
         def read_batch(self, signals):

@@ -15,6 +15,7 @@ from mgd import HardwareError, LimitError
 from mgd.instruments import AbstractInstrument, Guarded, load_instrument, opened
 from mgd.instruments._circuits import Circuits
 from mgd.instruments._ngspice import ngspice
+from mgd.instruments._process import Process
 
 
 def _missing() -> str:
@@ -137,25 +138,65 @@ def test_who_is_interrupted_while_it_waits_is_not_answered_later(circuit):
             chip.read_outputs()
 
 
+def test_none_is_left_of_processes_that_could_not_all_be_started(circuit, monkeypatch):
+    started: list[Process] = []
+
+    def start(of):
+        if len(started) == 2:
+            raise OSError("too many open files")
+        started.append(Process(of))
+        return started[-1]
+
+    monkeypatch.setattr("mgd.instruments._circuits.Process", start)
+    chip = circuit(processes=4)
+    with pytest.raises(OSError, match="too many open files"):
+        chip.open()
+    assert running(chip) == []
+    assert [process._process.poll() for process in started] == [-signal.SIGKILL] * 2
+
+
+def test_a_file_that_is_included_is_of_the_circuit_as_it_was(circuit, tmp_path):
+    (tmp_path / "parts.inc").write_text(".include inner.inc\n")
+    (tmp_path / "inner.inc").write_text("r1 in out 1k\n")
+    with circuit("divider\nv1 in 0 0\n.include parts.inc\nr2 out 0 1k\n") as chip:
+        before = chip.identify()
+        chip.present(X, TARGET)
+        (tmp_path / "inner.inc").write_text("r1 in out 3k\n")
+        os.kill(running(chip)[0], signal.SIGKILL)
+        with pytest.raises(HardwareError, match="ended with code -9"):
+            chip.read_batch(np.array([[1e3], [3e3]], np.float32))
+        chip.open()
+        assert chip.identify().serial != before.serial  # so a run refuses it
+        (tmp_path / "inner.inc").unlink()
+        with pytest.raises(HardwareError, match="Could not find include file"):
+            chip.open()
+
+
 HOLD = """
 import os, pathlib, sys, time
+import numpy as np
 from mgd.instruments import load_instrument
 settings = dict(netlist="circuit.cir", parameters=["r2"], inputs=["v1"], outputs=["v(out)"], processes=2)
 with load_instrument("spice", settings | {"limits": {"low": 1.0, "high": 9.0}}, pathlib.Path(sys.argv[1])) as chip:
+    chip.present(np.zeros((1000, 1), np.float32), np.zeros((1000, 1), np.float32))
     print(*[process._process.pid for process in chip._processes], flush=True)
-    time.sleep(60)
+    while True:
+        chip.read_batch(np.ones((100, 1), np.float32))
 """
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="no /proc: which processes run is not told here")
 def test_processes_end_with_a_program_that_is_killed(circuit, tmp_path):
     circuit()
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", HOLD, tmp_path]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     pids = [int(pid) for pid in holder.stdout.readline().split()]
     assert len(pids) == 2
+    time.sleep(0.3)
     holder.kill()
-    holder.communicate()
+    _, said = holder.communicate()  # until the processes are gone too: they have the same stderr
+    assert said == ""
     patience = time.monotonic() + 10
     while any(_runs(pid) for pid in pids) and time.monotonic() < patience:
         time.sleep(0.05)
@@ -214,7 +255,7 @@ def test_a_training_outlives_its_processes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
-def test_outputs_that_are_not_all_there_are_no_skipped_measurement(circuit, broken):
+def test_outputs_that_are_not_all_there_are_no_skipped_measurement(circuit, broken, tmp_path):
     class Half(Circuits):
         def read_batch(self, signals):
             found = super().read_batch(signals)
@@ -223,7 +264,7 @@ def test_outputs_that_are_not_all_there_are_no_skipped_measurement(circuit, brok
 
     chip = circuit()
     assert isinstance(chip, Circuits)
-    with Guarded(Half(chip.settings, chip._folder)) as guarded:
+    with Guarded(Half(chip.settings, tmp_path)) as guarded:
         guarded.present(X, TARGET)
         with pytest.raises(HardwareError, match=f"read_batch gave {broken}: check the readout"):
             guarded.read_batch(np.array([[1e3], [3e3]]))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mgd import HardwareError, LimitError, MgdWarning
-from mgd.instruments import opened
+from mgd.instruments import Recorder, opened
 
 ZERO = np.zeros(3, np.float32)
 
@@ -148,6 +148,24 @@ def test_a_wrong_reply_is_an_error_that_may_pass(make_chip, name):
             guarded.measure_batch(np.zeros((2, 3))) if verb == "measure_batch" else getattr(guarded, verb)()
     assert error.value.passing
     assert str(error.value).startswith("chip 1: ")
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"), [({"cost": 1.0}, "dict"), ("12 V", "str"), ([[1.0], [1.0, 2.0]], "list"), (object(), "object")]
+)
+@pytest.mark.parametrize("verb", ["measure_cost", "read_outputs", "measure_batch"])
+@pytest.mark.parametrize("is_recorded", [False, True])
+def test_a_reply_that_is_no_numbers_is_the_drivers_fault_and_does_not_pass(
+    make_chip, tmp_path, verb, reply, kind, is_recorded
+):
+    chip = make_chip()
+    chip.replies[verb] = reply
+    with opened(Recorder(chip, tmp_path / "recording") if is_recorded else chip) as guarded:
+        guarded.present(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32))
+        with pytest.raises(
+            HardwareError, match=rf"chip 1: {verb} gave a {kind} where numbers of shape .* mend its driver"
+        ):
+            guarded.measure_batch(np.zeros((2, 3))) if verb == "measure_batch" else getattr(guarded, verb)()
 
 
 def test_limits_for_another_number_of_parameters_are_refused_when_it_opens(chip):

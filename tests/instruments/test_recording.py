@@ -111,6 +111,26 @@ def test_asked_anything_else_it_says_where_and_what(path, recorded, name):
     assert str(error.value).startswith(str(path))
 
 
+def test_a_reply_of_the_wrong_shape_is_replayed_as_the_failure_that_it_was(chip, path):
+    said = []
+
+    def session(guarded: AbstractInstrument) -> None:
+        guarded.present(X, TARGET)
+        with pytest.raises(HardwareError, match=r"read_outputs gave shape \(4,\) where \(2, 2\) is due") as error:
+            guarded.read_outputs()
+        assert error.value.passing
+        said.append(str(error.value))
+        chip.replies.clear()
+        assert guarded.read_outputs().shape == (2, 2)
+
+    chip.replies["read_outputs"] = np.zeros(4, np.float32)
+    with opened(Recorder(chip, path)) as guarded:
+        session(guarded)
+    with opened(Replay(path)) as guarded:
+        session(guarded)
+    assert said[0] == said[1]
+
+
 def test_at_its_end_it_says_so(path, recorded):
     with opened(Replay(path)) as guarded:
         _session(guarded)

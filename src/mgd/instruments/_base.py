@@ -35,6 +35,25 @@ class Identity:
         return ",".join((self.maker, self.model, self.serial, self.version))
 
 
+def numbers_of(reply: object, shape: tuple[int, ...], address: str, verb: str) -> np.ndarray:
+    """What a verb gave, as float32.
+
+    Raises:
+        HardwareError: if it is no array of numbers of that shape; with `passing=True` if it is one of another.
+    """
+    try:
+        values = np.asarray(reply, np.float32)
+    except (TypeError, ValueError):
+        raise HardwareError(
+            f"{address}: {verb} gave a {type(reply).__name__} where numbers of shape {shape} are due: mend its driver"
+        ) from None
+    if values.shape != shape:
+        raise HardwareError(
+            f"{address}: {verb} gave shape {values.shape} where {shape} is due: check the reply's format", passing=True
+        )
+    return values
+
+
 class AbstractInstrument(ABC):
     """A chip behind I/O: a context manager with limits and a safe state.
 
@@ -111,7 +130,7 @@ class AbstractInstrument(ABC):
     def read_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
         """The outputs at each of these, which are as for `measure_batch`; NaN for one that cannot be measured.
 
-        Such a one is skipped, as is a measurement that raises `HardwareError` with `skip=True`.
+        Such a one is skipped, as is a measurement, or a whole batch, that raises `HardwareError` with `skip=True`.
         """
         self._lacks("read_batch")
 

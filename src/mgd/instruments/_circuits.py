@@ -30,17 +30,18 @@ class Circuits(AbstractInstrument):
     most_together = 10_000
 
     def __init__(self, settings: SpiceSettings, folder: Path):
-        self.settings, self._folder = settings, folder.resolve()
-        alike = Spice(settings, folder)  # which checks what can be checked of a circuit that is not open
-        self.address, self.n_params, self.limits = alike.address, alike.n_params, alike.limits
+        self.settings = settings
+        # Checked as far as it can be while it is not open; every process gets a copy, with the text as it was read.
+        self._circuit = Spice(settings, folder.resolve())
+        self.address, self.n_params, self.limits = self._circuit.address, self._circuit.n_params, self._circuit.limits
         self._processes: list[Process] = []
         self._work: Callable[[], None] | None = None
 
     def open(self) -> None:
         self.close()
-        for _ in range(self.settings.processes or 1):
-            self._processes.append(Process(self.address, Spice, self.settings, self._folder))
         try:
+            for _ in range(self.settings.processes or 1):
+                self._processes.append(Process(self._circuit))
             self._every("open")
         except BaseException:
             self.close()

@@ -1,5 +1,6 @@
 """A user's netlist, made ready for training: only the circuit, its inputs driven by us. Nothing here imports JAX."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,23 @@ class Netlist:
         self.lines = _circuit_of(self.text.splitlines()[1:], path.parent)
         self.elements = _top_level(self.lines)
         self.complete = not any(_INCLUDE.match(line) for line in self.lines)
+
+    def digest(self) -> str:
+        """Twelve hexadecimal digits of all that the circuit is read from, included files as they are now."""
+        found, files = hashlib.sha256(self.text.encode()), _included(self.lines, self.path.parent)
+        seen: set[Path] = set()
+        while files:
+            path = files.pop(0)
+            if path in seen:
+                continue
+            seen.add(path)
+            try:
+                content = path.read_bytes()
+            except OSError:
+                continue  # which ngspice will say
+            found.update(content)
+            files += _included(content.decode(errors="replace").splitlines(), path.parent)
+        return found.hexdigest()[:12]
 
     def check(self, elements: Sequence[str], outputs: Sequence[str], inputs: Sequence[str]) -> None:
         """Whether what the settings name is there, as far as that shows without a simulator.
@@ -112,6 +130,11 @@ def _circuit_of(lines: list[str], folder: Path) -> list[str]:
         else:
             kept.append(line.strip())
     return kept
+
+
+def _included(lines: list[str], folder: Path) -> list[Path]:
+    """The files that lines include."""
+    return [(folder / found[2]).resolve() for found in map(_INCLUDE.match, lines) if found]
 
 
 def _top_level(lines: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from .._alarm import alarm
 from .._errors import HardwareError, MgdError, MgdWarning
-from ._base import AbstractInstrument, Identity
+from ._base import AbstractInstrument, Identity, numbers_of
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 # That a chip may take to be put in its safe state.
@@ -102,9 +102,7 @@ class Guarded(AbstractInstrument):
     def put_batch_outputs(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
         """The outputs with each of these vetted signals on the chip; NaN where it cannot be measured."""
         shape = (len(signals), *self.target.shape)
-        values = np.asarray(self.inner.read_batch(signals), np.float32)
-        if values.shape != shape:
-            return self._finite(values, shape, "read_batch")  # which says so
+        values = numbers_of(self.inner.read_batch(signals), shape, self.address, "read_batch")
         measured = values[~np.isnan(values).all((1, 2))]
         self._finite(measured, measured.shape, "read_batch")
         return values
@@ -147,12 +145,7 @@ class Guarded(AbstractInstrument):
         return values
 
     def _finite(self, reply: object, shape: tuple[int, ...], verb: str) -> np.ndarray:
-        values = np.asarray(reply, np.float32)
-        if values.shape != shape:
-            raise HardwareError(
-                f"{self.address}: {verb} gave shape {values.shape} where {shape} is due: check the reply's format",
-                passing=True,
-            )
+        values = numbers_of(reply, shape, self.address, verb)
         if not np.isfinite(values).all():
             raise HardwareError(
                 f"{self.address}: {verb} gave {values.ravel()[~np.isfinite(values.ravel())][0]}: check the readout",

@@ -23,6 +23,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +31,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._errors import HardwareError, MgdWarning, RunError
-from ._base import AbstractInstrument, Identity
+from ._base import AbstractInstrument, Identity, numbers_of
 
 MAGIC = b"mgd recording 1\n"
 VERBS = (
@@ -79,6 +80,7 @@ class Recorder(AbstractInstrument):
         if self.path.exists():
             raise ValueError(f"{self.path} is there already: record to another file")
         self._buffer, self._file, self._length, self._flushed_at = bytearray(), None, 0, 0.0
+        self._target: tuple[int, ...] = ()
         self._describe()
 
     def open(self) -> None:
@@ -115,21 +117,22 @@ class Recorder(AbstractInstrument):
         self._exchange("perturb", digest(perturbation), lambda: self.inner.perturb(perturbation), _nothing)
 
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        self._target = target.shape
         self._exchange("present", digest(x, target), lambda: self.inner.present(x, target), _nothing)
 
     def measure_cost(self) -> float:
-        return float(self._exchange("measure_cost", 0, lambda: np.float32(self.inner.measure_cost()), _numbers))
+        return float(self._numbers("measure_cost", 0, self.inner.measure_cost, ()))
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
-        return self._exchange("read_outputs", 0, lambda: np.asarray(self.inner.read_outputs(), np.float32), _numbers)
+        return self._numbers("read_outputs", 0, self.inner.read_outputs, self._target)
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
-        ask = lambda: np.asarray(self.inner.measure_batch(signals), np.float32)  # noqa: E731
-        return self._exchange("measure_batch", digest(signals), ask, _numbers)
+        ask = partial(self.inner.measure_batch, signals)
+        return self._numbers("measure_batch", digest(signals), ask, (len(signals),))
 
     def read_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
-        ask = lambda: np.asarray(self.inner.read_batch(signals), np.float32)  # noqa: E731
-        return self._exchange("read_batch", digest(signals), ask, _numbers)
+        ask = partial(self.inner.read_batch, signals)
+        return self._numbers("read_batch", digest(signals), ask, (len(signals), *self._target))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self.inner.while_waiting(work)
@@ -157,6 +160,11 @@ class Recorder(AbstractInstrument):
         kind = {"reads": self.reads, "own_line": self.own_line, "most_together": self.most_together}
         kind |= {"reads_together": self.reads_together}
         return {"identity": astuple(identity), "address": self.address, "n_params": self.n_params, **limits, **kind}
+
+    def _numbers(self, verb: str, sent: int, ask: Callable[[], Any], shape: tuple[int, ...]) -> np.ndarray:
+        """An exchange that gives numbers; a wrong shape is recorded as the failure that it will be taken for."""
+        checked = lambda: numbers_of(ask(), shape, self.address, verb)  # noqa: E731
+        return self._exchange(verb, sent, checked, lambda values: np.asarray(values, "<f4").tobytes())
 
     def _exchange(self, verb: str, sent: int, ask: Callable[[], T], reply: Callable[[T], bytes]) -> T:
         try:
@@ -222,7 +230,3 @@ def digest(*arrays: np.ndarray) -> int:
 
 def _nothing(reply: object) -> bytes:
     return b""
-
-
-def _numbers(reply: np.ndarray | np.float32) -> bytes:
-    return np.asarray(reply, "<f4").tobytes()

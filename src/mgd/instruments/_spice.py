@@ -1,6 +1,5 @@
 """The kind "spice": a circuit in ngspice, from a netlist. Nothing here imports JAX."""
 
-import hashlib
 import itertools
 import os
 import re
@@ -169,8 +168,7 @@ class Spice(AbstractInstrument):
 
     def identify(self) -> Identity:
         """The serial is the netlist's digest: a calibration belongs to one circuit."""
-        digest = hashlib.sha256(self.netlist.text.encode()).hexdigest()[:12]
-        return Identity("ngspice", self.netlist.path.stem, digest, self._open().version)
+        return Identity("ngspice", self.netlist.path.stem, self.netlist.digest(), self._open().version)
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         spice = self._open()
