@@ -1,6 +1,7 @@
 """A whole calibration, of simulated chips whose faults are known: what it finds, and that its settings train."""
 
 import math
+import time
 
 import jax
 import jax.numpy as jnp
@@ -128,6 +129,24 @@ def test_an_open_line_and_a_write_that_does_nothing_are_told_apart():
     chip = mgd.chips.imperfect(SMALL, CostNoise(0.0002))
     found = measure(Miswired(chip, key=jax.random.key(3)), XOR, budget=16_000)
     assert (found.no_perturbation, found.dead, found.no_write) == ((1,), (2,), (3,))
+
+
+@pytest.mark.parametrize("verb", ["measure_batch", "set_parameters"])
+def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
+    piece, answer, asked = Simulated(SMALL, key=jax.random.key(3)), getattr(Simulated, verb), []
+
+    def silent(values):
+        asked.append(time.monotonic())
+        if len(asked) == 20:
+            time.sleep(30)
+        return answer(piece, values)
+
+    setattr(piece, verb, silent)
+    with pytest.raises(
+        HardwareError, match=r"simulated .* has not answered for \d s, and its driver still waits: check"
+    ):
+        measure(piece, XOR, budget=8000, give_up_seconds=0.3)
+    assert time.monotonic() - asked[19] < 10
 
 
 @pytest.mark.parametrize("shut", [0.36, 1.0], ids=["near the start", "everywhere"])

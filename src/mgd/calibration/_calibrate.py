@@ -11,6 +11,7 @@ from ..chips import AbstractCost
 from ..chips._costs import cost_named
 from ..datasets import Task
 from ..instruments import Guarded
+from ..instruments._watchdog import watchdog
 from ._answers import POINTS_OF_CODES, Answers, measure_parameters
 from ._calibration import Calibration, Quantity
 from ._choose import Facts, choose
@@ -42,6 +43,7 @@ def calibrate(
     budget: int | None = None,
     cost: str | AbstractCost = "mse",
     start: Float[np.ndarray, " p"] | None = None,
+    give_up_seconds: float = 30.0,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibration:
     """Measures a chip through its verbs, and chooses the settings to train it with.
@@ -57,11 +59,13 @@ def calibrate(
         budget: measurements, about; by default 20,000 and 60 for each of a code's period.
         cost: of outputs, for chips that give these.
         start: where training starts; by default drawn from the middle tenth of the limits.
+        give_up_seconds: how long it may fail to answer; called in the main thread, it is taken out of a wait of twice
+            that.
         on_progress: called with the measurements made, and the budget.
 
     Raises:
         ValueError: if the budget is too small for that many parameters, or the start has the wrong shape.
-        HardwareError: if no perturbation within the limits shows in the cost.
+        HardwareError: if it does not answer, or no perturbation within the limits shows in the cost.
 
     References:
         McCaughan et al., APL Mach. Learn. 1, 026118 (2023); Spall, IEEE Trans. Automat. Contr. 37, 332 (1992), on what
@@ -73,7 +77,12 @@ def calibrate(
     if isinstance(budget, bool) or budget < least:
         raise ValueError(f"{instrument.n_params} parameters take {least} measurements or more, got {budget}")
     prober = Prober(instrument, cost_named(cost), lambda done: on_progress(min(done, budget), budget))
-    bench = bench_of(prober, task, batch, key, budget, start)
+    with watchdog(instrument.address, give_up_seconds, prober.silence):
+        return _measured(prober, bench_of(prober, task, batch, key, budget, start), task, batch, period)
+
+
+def _measured(prober: Prober, bench: Bench, task: Task, batch: int, period: int) -> Calibration:
+    """What the stages find, in turn: each knows what those before it found."""
     bench.noise = noise = measure_noise(bench)
     timing = measure_timing(bench)
     prober.delay, prober.hold = int(timing.delay.value), hold_for(int(timing.delay.value), timing.settling.value)

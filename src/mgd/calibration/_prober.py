@@ -1,7 +1,8 @@
 """Signals put on a chip and costs read back, in order, with late and unsettled readings taken care of."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,8 @@ from ..instruments import Guarded
 _MOST_NUMBERS = 2_000_000
 # Measurements in one exchange: few different sizes, so that what compiles its exchanges does so a few times only.
 _SIZES = (2048, 128, 8, 1)
+# Times the middle one of all that a measurement may take before it is missed.
+_SLOWER = 4
 Batch = tuple[np.ndarray, np.ndarray]
 
 
@@ -41,6 +44,8 @@ class Prober:
         self.n_params, self.count, self.delay, self.hold = instrument.n_params, 0, 0, 1
         self.distinct = np.zeros(0, np.float32)
         self.present_seconds: list[float] = []
+        # Since when an answer is waited for, and how many measurements it is of; None if none is.
+        self._waits: tuple[float, int] | None = None
         self.exchanges: list[tuple[float, int]] = []
         self._cost_of, self._costs_of = averaged(cost)
         self._theta, self._target = np.zeros(self.n_params, np.float32), np.zeros((1, 0), np.float32)
@@ -48,7 +53,8 @@ class Prober:
     def place(self, theta: Float[np.ndarray, " p"], batch: Batch) -> None:
         """Puts parameters and a batch on the chip, and waits until costs are of these."""
         start = time.perf_counter()
-        self.instrument.present(*batch)
+        with self._waiting(len(batch[1])):
+            self.instrument.present(*batch)
         self.present_seconds.append(time.perf_counter() - start)
         self.write(theta)
         self._target = batch[1]
@@ -57,7 +63,8 @@ class Prober:
     def write(self, theta: Float[np.ndarray, " p"]) -> None:
         """Writes parameters."""
         self._theta = np.asarray(theta, np.float32)
-        self.instrument.set_parameters(self._theta)
+        with self._waiting(1):
+            self.instrument.set_parameters(self._theta)
 
     def raw(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         """The costs as they are read, one for each perturbation in turn."""
@@ -72,7 +79,8 @@ class Prober:
             rows = signals[start : start + size]
             rows = rows if instrument.own_line else self._theta + rows
             began = time.perf_counter()
-            pieces.append(measure(rows))
+            with self._waiting(size):
+                pieces.append(measure(rows))
             self.exchanges.append(((time.perf_counter() - began) / size, size))
             start += size
             self.count += size
@@ -103,6 +111,21 @@ class Prober:
         """The time of a measurement, of the middle one of all."""
         seconds, sizes = np.array(sorted(self.exchanges)).T
         return float(seconds[np.searchsorted(np.cumsum(sizes), sizes.sum() / 2)])
+
+    def silence(self) -> float:
+        """Seconds since an answer was asked for, less what so many measurements may take; 0 if none is due."""
+        if self._waits is None:
+            return 0.0
+        since, size = self._waits
+        return time.monotonic() - since - (_SLOWER * size * self.each_seconds if self.exchanges else 0.0)
+
+    @contextmanager
+    def _waiting(self, size: int) -> Iterator[None]:
+        self._waits = time.monotonic(), size
+        try:
+            yield
+        finally:
+            self._waits = None
 
     def price(self, n: int) -> int:
         """Measurements that so many settled costs take."""

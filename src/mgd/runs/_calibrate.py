@@ -86,6 +86,7 @@ def calibrate(
             budget=budget,
             cost=build_cost(config),
             start=_start(config, loaded, guarded, instrument),
+            give_up_seconds=(file.instrument or {}).get("give_up_seconds", 30.0),
             on_progress=counted,
         )
     return found, _written(found, out)

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import astuple, dataclass
 from itertools import count, takewhile
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..datasets import Task
 from ..engines import Fleet, Instrumented, Options, start_within
 from ..instruments import Guarded, Identity, Limits, Recorder, load_instrument, opened
 from ..instruments._absent import Absent
+from ..instruments._watchdog import watchdog
 from ._build import build_algorithm, build_chip, build_cost
 from ._calibrated import calibration_file, check_calibration, noise_of_cost
 from ._chip_file import check_fits, instrument_settings
@@ -28,7 +29,6 @@ from ._config import RunConfig
 from ._journal import Journal
 from ._monitor import Monitor, all_warnings
 from ._replace import replace_file
-from ._watchdog import watchdog
 
 # Bytes of costs between two checkpoints, about.
 _LONGEST_JOURNAL = 16_000_000
@@ -129,12 +129,18 @@ class Hardware:
                 member.monitor.write(folder, step, _tally([member]))
 
         try:
-            # A fleet watches its chips itself.
-            with watchdog(self.members[0].engine.bench) if self.fleet is None else nullcontext():
+            with self._watched():
                 yield checkpointed
         finally:
             for member in self.members:
                 member.journal.close()
+
+    def _watched(self) -> AbstractContextManager[None]:
+        if self.fleet is not None:
+            return nullcontext()  # it watches its chips itself
+        bench = self.members[0].engine.bench
+        kept = "; every measurement made is kept"
+        return watchdog(bench.instrument.address, bench.give_up_seconds, bench.silence, kept)
 
     @property
     def behind(self) -> bool:
