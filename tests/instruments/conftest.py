@@ -11,7 +11,9 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from mgd import HardwareError
 from mgd.instruments import AbstractInstrument, Identity, Limits, Scpi
+from mgd.instruments._ngspice import ngspice
 from mgd.instruments._scpi._settings import ScpiSettings
 from mgd.instruments._virtual._server import Server
 from mgd.instruments._virtual._settings import ServeSettings
@@ -82,6 +84,15 @@ class Chip(AbstractInstrument):
     def safe_state(self) -> None:
         self._asked("safe_state")
         self.theta = self.wiggle = np.zeros(3, np.float32)
+
+
+@pytest.fixture(scope="session")
+def needs_ngspice() -> None:
+    """Skips where libngspice is not there."""
+    try:
+        ngspice()
+    except HardwareError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -14,19 +14,9 @@ import pytest
 from mgd import HardwareError, LimitError
 from mgd.instruments import AbstractInstrument, Guarded, load_instrument, opened
 from mgd.instruments._circuits import Circuits
-from mgd.instruments._ngspice import ngspice
 from mgd.instruments._process import Process
 
-
-def _missing() -> str:
-    try:
-        ngspice()
-    except HardwareError as error:
-        return str(error)
-    return ""
-
-
-pytestmark = pytest.mark.skipif(bool(_missing()), reason=_missing())
+pytestmark = pytest.mark.usefixtures("needs_ngspice")
 
 DIVIDER = "divider\nv1 in 0 0\nr1 in out 1k\nr2 out 0 1k\n"
 # A node that is to be 1 where it is at most v(t), and 0 above: below t = 1 there is no such voltage.

@@ -12,19 +12,9 @@ from scipy.special import lambertw
 
 from mgd import HardwareError, LimitError
 from mgd.instruments import load_instrument, opened
-from mgd.instruments._ngspice import ngspice
 from mgd.instruments._spice import Spice
 
-
-def _missing() -> str:
-    try:
-        ngspice()
-    except HardwareError as error:
-        return str(error)
-    return ""
-
-
-pytestmark = pytest.mark.skipif(bool(_missing()), reason=_missing())
+pytestmark = pytest.mark.usefixtures("needs_ngspice")
 
 DIVIDER = "divider\nv1 in 0 0\nr1 in out 1k\nr2 out 0 1k\n"
 # Voltage at 27 °C, with the constants that ngspice has.

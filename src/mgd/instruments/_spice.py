@@ -276,7 +276,7 @@ class Spice(AbstractInstrument):
         of_unit = self.settings.conductance_unit is not None
         self._inverse = np.array([of_unit and _resists(name) for name in names])
         # Filled in by the hundred for a measurement, at half the price of formatted text that is then encoded.
-        self._alters = [f"alter {'@' if '[' in name else ''}{name}=%.9g".encode() for name in names]
+        self._alters = [f"alter {'@' if '[' in name else ''}{name.replace('%', '%%')}=%.9g".encode() for name in names]
         self._written = np.full(len(names), np.nan)
 
     def _check_written(self) -> None:
