@@ -17,7 +17,7 @@ from mgd._errors import HardwareError, LimitError, RunError
 from mgd.algorithm import TwoSided
 from mgd.chips.imperfections import ActivationVariation, PerturbationGain
 from mgd.engines import Data, Instrumented, Measured, Options
-from mgd.instruments import AbstractInstrument, Guarded, Limits, Simulated, from_callables
+from mgd.instruments import AbstractInstrument, Guarded, Identity, Limits, Simulated, from_callables, opened
 from mgd.perturbations import Block, Gaussian, Walsh
 
 KEY = jax.random.key(3)
@@ -400,6 +400,19 @@ def test_what_cannot_be_measured_in_a_batch_is_skipped_as_it_is_one_by_one(name,
     assert 20 < skipped == skipped_together == np.isnan(kept).sum()
     np.testing.assert_allclose(theta_together, theta, rtol=1e-5)
     np.testing.assert_allclose(kept_together, kept, rtol=1e-5)
+
+
+def test_a_chip_that_is_another_when_the_line_comes_back_is_refused():
+    class Swapped(Flaky):
+        def identify(self):
+            return Identity("mgd", "flaky", "S1" if self.calls < 20 else "S2")
+
+    with opened(Swapped({20: HardwareError("reset", passing=True)})) as guarded:
+        of = Instrumented(guarded, ALGORITHMS["windows"], Simulated(CHIP, key=KEY).start, cost=CHIP.loss)
+        with pytest.raises(
+            HardwareError, match="flaky: mgd,flaky,S2, answers where mgd,flaky,S1, was: put that chip back"
+        ):
+            train(of, 40)
 
 
 def test_a_batch_that_cannot_be_measured_is_skipped_whole():

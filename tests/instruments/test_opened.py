@@ -150,6 +150,14 @@ def test_a_wrong_reply_is_an_error_that_may_pass(make_chip, name):
     assert str(error.value).startswith("chip 1: ")
 
 
+def test_who_answered_at_the_opening_need_not_be_asked_again(chip):
+    with opened(chip, serial="S1") as guarded:
+        chip.fails["identify"] = [HardwareError("chip 1: no reply", passing=True)]
+        assert guarded.known().serial == "S1"
+        with pytest.raises(HardwareError, match="no reply"):
+            guarded.identify()
+
+
 @pytest.mark.parametrize(
     ("reply", "kind"), [({"cost": 1.0}, "dict"), ("12 V", "str"), ([[1.0], [1.0, 2.0]], "list"), (object(), "object")]
 )

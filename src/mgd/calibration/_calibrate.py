@@ -132,7 +132,7 @@ def _conclude(
     choice = choose(facts)
     mixed = linear.cubic.value * code_amplitude(bench, linear) ** 2
     gain, gain_error = gains(wiggled, written, mixed=mixed) if written else np.full((2, prober.n_params), np.nan)
-    identity = instrument.identify()
+    identity = instrument.known()
     return Calibration(
         **vars(identity),
         address=instrument.address,

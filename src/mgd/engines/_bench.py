@@ -43,7 +43,7 @@ class Bench:
         # Samples or perturbations that are asked for at once, and the longest that one took until now.
         self._asked, self._slowest = 1, 0.0
         self._cost_of, self._costs_of = averaged(cost)
-        self._identity: Identity | None = None
+        self._identity: Identity | None = instrument.identity
         self.written = self.shown = -1
         self._x = self._target = self._theta = np.zeros(0, np.float32)
         self._forget()
@@ -170,7 +170,7 @@ class Bench:
             wait = min(2 * wait, _LONGEST_WAIT)
             try:
                 self.instrument.open()
-                self.recognise()
+                self._recognise()
                 self.recoveries += 1
                 return
             except (HardwareError, OSError) as error:
@@ -188,11 +188,11 @@ class Bench:
         if self.halted:
             raise HardwareError(f"{self.instrument.address}: the run is being left")
 
-    def recognise(self) -> Identity:
-        """Who is there; from the second time on, the same as before.
+    def _recognise(self) -> None:
+        """Sees who is there.
 
         Raises:
-            HardwareError: if it is another chip.
+            HardwareError: if it is another chip than before.
         """
         found = self.instrument.identify()
         if self._identity is not None and found.serial != self._identity.serial:
@@ -200,4 +200,3 @@ class Bench:
                 f"{self.instrument.address}: {found} answers where {self._identity} was: put that chip back"
             )
         self._identity = found
-        return found

@@ -29,6 +29,7 @@ class Guarded(AbstractInstrument):
         inner: the instrument.
 
     Attributes:
+        identity: who answered when it was last asked, as at the opening; None if it was not.
         target: the targets of the batch in front of the chip.
 
     Raises:
@@ -43,6 +44,7 @@ class Guarded(AbstractInstrument):
         self.reads, self.own_line, self.most_together = inner.reads, inner.own_line, inner.most_together
         self.settle_seconds, self.reads_together = inner.settle_seconds, inner.reads_together
         self._theta = np.zeros(self.n_params, np.float32)
+        self.identity: Identity | None = None
         self.target = np.zeros((0, 0), np.float32)
 
     def open(self) -> None:
@@ -60,7 +62,12 @@ class Guarded(AbstractInstrument):
         self.inner.close()
 
     def identify(self) -> Identity:
-        return self.inner.identify()
+        self.identity = self.inner.identify()
+        return self.identity
+
+    def known(self) -> Identity:
+        """Who is there, without asking again."""
+        return self.identity or self.identify()
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         theta = self._vector(theta)

@@ -177,7 +177,7 @@ class Hardware:
         common, _ = instrument_settings(config.instruments[chip])
         several = len(config.instruments) > 1
         journal = Journal(config.identity(), name=f"costs.{chip}" if several else "costs")
-        calibration = check_calibration(common, instrument.identify(), instrument.n_params)
+        calibration = check_calibration(common, instrument.known(), instrument.n_params)
         noise = None if calibration is None else noise_of_cost(calibration)
         monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip if several else None)
         options = Options(
@@ -194,7 +194,7 @@ class Hardware:
             instrument, algorithm, start, cost=build_cost(config), batch=config.batch or 1, options=options
         )
         used = None if calibration is None else {"id": calibration.id, "file": str(calibration_file(common))}
-        return Member(engine, engine.bench.recognise(), journal, monitor, used)
+        return Member(engine, instrument.known(), journal, monitor, used)
 
     def _check_same(self, folder: Path) -> None:
         path = folder / INSTRUMENT
