@@ -68,9 +68,10 @@ class Measured(eqx.Module):
 
         def one(state: State, device: Any, shown: tuple) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
             def measure(probe: Probe, device: Any) -> tuple[Float[Array, ""], Any]:
-                cost = partial(self.chip.measure, key=probe.key)
-                on_chip = probe.theta, probe.perturbation, *shown
-                return self.algorithm._apart(state, lambda device, *on: cost(*on, device=device), device, *on_chip)
+                def cost(device: Any, *on_chip: Array) -> tuple[Float[Array, ""], Any]:
+                    return self.chip.measure(*on_chip, device=device, key=probe.key)
+
+                return self.algorithm._apart(state, cost, device, probe.theta, probe.perturbation, *shown)
 
             write = partial(self.chip.write, device=device)
             if together == 1:

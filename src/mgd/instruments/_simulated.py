@@ -2,7 +2,6 @@
 
 import itertools
 import os
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -121,8 +120,12 @@ def _write(chip: AbstractChip, theta, asked, device: Any, keys: PRNGKeyArray, nu
 def _measure(
     chip: AbstractChip, theta, perturbation, x, target, device: Any, keys: PRNGKeyArray, number, always
 ) -> tuple:
-    cost = partial(chip.measure, key=jax.random.fold_in(keys, number))
-    return alone(always, lambda device, *on: cost(*on, device=device), device, theta, perturbation, x, target)
+    return _cost(always, chip, jax.random.fold_in(keys, number), device, theta, perturbation, x, target)
+
+
+def _cost(always, chip: AbstractChip, key: PRNGKeyArray, device: Any, *on_chip: Array) -> tuple:
+    """Compiled by itself, so that it has the same bits in every program."""
+    return alone(always, lambda device, *on: chip.measure(*on, device=device, key=key), device, *on_chip)
 
 
 @eqx.filter_jit
@@ -139,11 +142,9 @@ def _measure_rows(
 
     def one(device: Any, each: tuple[Array, Array]) -> tuple[Any, Array]:
         row, place = each
-
         pair = (other, row) if own_line else (row, other)
-        cost = partial(chip.measure, key=jax.random.fold_in(key, place))
-        measured, device = alone(always, lambda device, *on: cost(*on, device=device), device, *pair, x, target)
-        return device, measured
+        cost, device = _cost(always, chip, jax.random.fold_in(key, place), device, *pair, x, target)
+        return device, cost
 
     device, costs = lax.scan(one, device, (rows, jnp.arange(len(rows))))
     return costs, device
