@@ -78,11 +78,12 @@ def calibrate(
         raise ValueError(f"{instrument.n_params} parameters take {least} measurements or more, got {budget}")
     prober = Prober(instrument, cost_named(cost), lambda done: on_progress(min(done, budget), budget))
     with watchdog(instrument.address, give_up_seconds, prober.silence):
-        return _measured(prober, bench_of(prober, task, batch, key, budget, start), task, batch, period)
+        return _measured(bench_of(prober, task, batch, key, budget, start), task, batch, period)
 
 
-def _measured(prober: Prober, bench: Bench, task: Task, batch: int, period: int) -> Calibration:
+def _measured(bench: Bench, task: Task, batch: int, period: int) -> Calibration:
     """What the stages find, in turn: each knows what those before it found."""
+    prober = bench.prober
     bench.noise = noise = measure_noise(bench)
     timing = measure_timing(bench)
     prober.delay, prober.hold = int(timing.delay.value), hold_for(int(timing.delay.value), timing.settling.value)

@@ -24,6 +24,7 @@ from ._data import Data, HostData, coming_rows
 from ._evaluate import correct
 from ._host_chunk import HostChunk
 from ._replicas import Progress
+from ._skips import Skips
 
 # Numbers that a chunk holds at most, and timesteps.
 _MOST_NUMBERS, _LONGEST_CHUNK = 2_000_000, 4096
@@ -80,7 +81,6 @@ class Instrumented:
 
     Attributes:
         bench: the chip as it is measured.
-        skipped: measurements that could not be made, of which nothing was learnt.
         start: the parameters at the start.
         room: lowest and highest value of each parameter that leave place for a perturbation.
         told: what the last chunk told.
@@ -101,7 +101,7 @@ class Instrumented:
     ):
         self.options = options or Options()
         self.algorithm, self.batch, self.cost = algorithm, batch, cost
-        self.n_params, self.skipped = instrument.n_params, 0
+        self.n_params = instrument.n_params
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
         self.start = np.asarray(start, np.float32)
         limits, room = instrument.limits, np.float32(_largest(algorithm))
@@ -110,6 +110,7 @@ class Instrumented:
         longest = max(1, min(_LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
         self._size, self.stride = _chunks(self._hold, longest, instrument.most_together)
         self._layout = Layout.of(algorithm, self._size)
+        self._skips = Skips(self._layout)
         self._chunk: AbstractChunk[Any] | None = None
         self._lender: Instrumented | None = None
         self.told: Told | None = None
@@ -122,8 +123,11 @@ class Instrumented:
         # What can wait until the host has nothing else to do; and the batch of a presentation, worked out beforehand.
         self._later: deque[Callable[[], None]] = deque()
         self._foreseen: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
-        # What a cost is compared with: the hold's baseline, or the cost before; and whether it could not be measured.
-        self._reference, self._lost = math.nan, False
+
+    @property
+    def skipped(self) -> int:
+        """Measurements that could not be made, of which nothing was learnt."""
+        return self._skips.count
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray, replica: int = 0) -> Progress:
         """The start of the run; there is one replica, the chip.
@@ -161,8 +165,8 @@ class Instrumented:
             applied = self._next[1]
         else:
             applied = chunk.begin(state, self._ahead(at))
-        if math.isnan(self._reference) and at:  # the run was taken up: what the next cost is compared with
-            self._reference = float(jax.tree.leaves(alone.baseline)[0])
+        if math.isnan(self._skips.reference) and at:  # the run was taken up: what the next cost is compared with
+            self._skips.reference = float(jax.tree.leaves(alone.baseline)[0])
         try:
             while left:
                 n = min(left, self._ahead(at))
@@ -199,7 +203,7 @@ class Instrumented:
             except HardwareError as error:
                 if not error.skip:
                     raise
-                self.skipped += 1
+                self._skips.count += 1
                 right = total = math.nan
                 break
             right += float(correct(outputs, jnp.asarray(y)).sum())
@@ -241,7 +245,7 @@ class Instrumented:
         first = 0 if head and bool(applied.due) else head
         known = first
         for kept in self.options.replay:
-            costs[known] = self._taken(known, kept)
+            costs[known] = self._skips.told(known, kept)
             known += 1
             if known == last:
                 break
@@ -253,11 +257,16 @@ class Instrumented:
             for row in range(known, last) if not together else ():
                 made[row] = cost = self._cost_or_nan(rows, row)
                 self._later.append(partial(self.options.keep, made[row : row + 1]))
-                costs[row] = self._taken(row, cost)
+                costs[row] = self._skips.told(row, cost)
             for start in range(known, last, together) if together else ():
                 stop = min(last, start + together)
                 made[start:stop] = self.bench.measure_batch(rows[start:stop], self._catch_up)
-                costs[start:stop] = self._taken_together(start, made[start:stop])
+                if math.isnan(made[start]) and math.isnan(self._skips.reference):
+                    raise HardwareError(
+                        f"{self.bench.instrument.address}: the first cost of the run cannot be measured: "
+                        "start it where the chip can be"
+                    )
+                costs[start:stop] = self._skips.told_together(start, made[start:stop])
                 self._later.append(partial(self.options.keep, made[start:stop]))
         return costs, costs[first:head]
 
@@ -308,52 +317,14 @@ class Instrumented:
 
     def _cost_or_nan(self, rows: np.ndarray, row: int) -> float:
         """The cost of a row; NaN if it cannot be measured, or would tell nothing without one that could not."""
-        if self._tells_nothing(row):
+        if self._skips.tells_nothing(row):
             return math.nan
         try:
             return self.bench.measure(rows[row], self._catch_up)
         except HardwareError as error:
-            if not error.skip or math.isnan(self._reference):
+            if not error.skip or math.isnan(self._skips.reference):
                 raise
             return math.nan
-
-    def _tells_nothing(self, row: int) -> bool:
-        """Whether what the cost of a row is compared with could not be measured."""
-        head, per = self._layout.head, self._layout.per
-        return self._lost and row >= head and (head == 1 or (row - head) % per == 1)
-
-    def _taken_together(self, start: int, made: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-        """The costs of a batch as they are told; `made`, as it is kept, becomes NaN where it would tell nothing."""
-        if not (self._lost or np.isnan(made).any()):
-            if start < self._layout.head:
-                self._reference = float(made[0])
-            elif not self._layout.head:
-                self._reference = float(made[-1])
-            return made
-        taken = made.copy()
-        for k in range(len(made)):
-            if self._tells_nothing(start + k):
-                made[k] = math.nan
-            if math.isnan(made[k]) and math.isnan(self._reference):
-                raise HardwareError(
-                    f"{self.bench.instrument.address}: the first cost of the run cannot be measured: "
-                    "start it where the chip can be"
-                )
-            taken[k] = self._taken(start + k, float(made[k]))
-        return taken
-
-    def _taken(self, row: int, cost: float) -> float:
-        """The cost of a row as it is told; in place of NaN, one that makes its timestep's modulation zero."""
-        head, per = self._layout.head, self._layout.per
-        is_baseline = row < head
-        if not math.isnan(cost):
-            if is_baseline or not head:
-                self._reference, self._lost = cost, False
-            return cost
-        self.skipped += 1
-        # Without its baseline a hold tells nothing, nor does one side without the other.
-        self._lost = self._lost or is_baseline or per > 1
-        return self._reference
 
     def _write(self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
         changed = theta + delta

@@ -163,7 +163,10 @@ class Recorder(AbstractInstrument):
 
     def _numbers(self, verb: str, sent: int, ask: Callable[[], Any], shape: tuple[int, ...]) -> np.ndarray:
         """An exchange that gives numbers; a wrong shape is recorded as the failure that it will be taken for."""
-        checked = lambda: numbers_of(ask(), shape, self.address, verb)  # noqa: E731
+
+        def checked() -> np.ndarray:
+            return numbers_of(ask(), shape, self.address, verb)
+
         return self._exchange(verb, sent, checked, lambda values: np.asarray(values, "<f4").tobytes())
 
     def _exchange(self, verb: str, sent: int, ask: Callable[[], T], reply: Callable[[T], bytes]) -> T:

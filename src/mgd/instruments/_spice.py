@@ -208,6 +208,7 @@ class Spice(AbstractInstrument):
         )
 
     def read_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
+        # For the processes of `Circuits`, each of which has a part; a batch of one process would gain nothing.
         found = np.full((len(signals), len(self._rows), len(self._terms)), np.nan, np.float32)
         for signal, outputs in zip(signals, found, strict=True):
             self.set_parameters(signal)
