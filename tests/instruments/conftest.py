@@ -17,6 +17,7 @@ from mgd.instruments._ngspice import ngspice
 from mgd.instruments._scpi._settings import ScpiSettings
 from mgd.instruments._virtual._server import Server
 from mgd.instruments._virtual._settings import ServeSettings
+from mgd.instruments._wire import block
 from mgd.runs._chip_file import read_chip_file
 from mgd.runs._served import make_speaker
 
@@ -157,7 +158,11 @@ class Script:
 
 
 NO_ERROR = b'0,"No error"'
-OPENING = ((b"*RST;*CLS", None), (b"FORM REAL", None), (b"SYST:ERR?", NO_ERROR + b"\n"))
+WHO = (b"*IDN?", b"Maker,Model 3,A7,1.0\n")
+# Two parameters within ±5: what is written at opening, and read back.
+_PROBE = block(np.array([0.02, -0.013], np.float32) * np.float32(5))
+PROBED = (b"PAR:DATA " + _PROBE + b";:PAR:DATA?;:SYST:ERR?", _PROBE + b";" + NO_ERROR + b"\n")
+OPENING = ((b"*RST;*CLS", None), (b"FORM REAL", None), (b"SYST:ERR?", NO_ERROR + b"\n"), WHO)
 DECLARED = {"resource": "TCPIP0::bench::5025::SOCKET", "n_params": 2, "limits": {"low": -5.0, "high": 5.0, "unit": "V"}}
 
 
@@ -166,8 +171,8 @@ def scripted() -> Iterator[Callable[..., Scpi]]:
     """A driver on a scripted line, opened; at the end nothing may be left of the script."""
     lines: list[Script] = []
 
-    def make(*exchanges, opening=OPENING, opened: bool = True, **settings) -> Scpi:
-        line = Script(*opening, *exchanges)
+    def make(*exchanges, opening=OPENING, probed=(PROBED,), opened: bool = True, **settings) -> Scpi:
+        line = Script(*opening, *probed, *exchanges)
         lines.append(line)
         driver = Scpi(ScpiSettings.of(DECLARED | settings), connect=lambda: line)
         if opened:

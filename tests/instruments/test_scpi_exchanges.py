@@ -7,10 +7,13 @@ import pytest
 
 from mgd._errors import HardwareError
 from mgd.instruments._scpi import load
-from mgd.instruments._wire import block
+from mgd.instruments._wire import block, text
 
 OK = b'0,"No error"'
-OPENING = ((b"*RST;*CLS", None), (b"FORM REAL", None), (b"SYST:ERR?", OK + b"\n"))
+WHO = (b"*IDN?", b"Maker,Model 3,A7,1.0\n")
+OPENING = ((b"*RST;*CLS", None), (b"FORM REAL", None), (b"SYST:ERR?", OK + b"\n"), WHO)
+# What is written and read back at opening, of two parameters within ±5: near zero, of both signs.
+NEAR_ZERO = np.array([0.02, -0.013], np.float32) * np.float32(5)
 
 
 def floats(*values: float) -> np.ndarray:
@@ -30,8 +33,14 @@ def set_to(*values: float, before: bytes = b"", found: tuple = (), cost: bytes =
 
 
 def test_what_is_not_declared_is_asked_at_opening(scripted):
+    near_zero = block(np.array([0.02, -0.013], np.float32) * np.array([1, 2], np.float32))
     driver = scripted(
-        (b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", data(-1, 1, -2, 2) + b"\n"), n_params=None, limits={"unit": "mA"}
+        (b"PAR:COUN?", b"2\n"),
+        (b"PAR:LIM?", data(-1, 1, -2, 2) + b"\n"),
+        (b"PAR:DATA " + near_zero + b";:PAR:DATA?;:SYST:ERR?", near_zero + b";" + OK + b"\n"),
+        probed=(),
+        n_params=None,
+        limits={"unit": "mA"},
     )
     assert (driver.n_params, driver.limits.unit) == (2, "mA")
     assert (driver.limits.low.tolist(), driver.limits.high.tolist()) == ([-1, -2], [1, 2])
@@ -62,13 +71,13 @@ def test_a_measurement_with_its_perturbation_is_one_message(scripted):
 
 def test_the_host_works_between_a_question_and_its_answer_once(scripted):
     driver, found = scripted((b"MEAS:COST?", b"0.5\n"), (b"MEAS:COST?", b"0.25\n")), []
-    driver.while_waiting(lambda: found.append(list(driver._line.unread)))
+    driver.while_waiting(lambda: found.append(list(driver._dialogue.line.unread)))
     assert (driver.measure_cost(), driver.measure_cost(), found) == (0.5, 0.25, [[b"0.5\n"]])
 
 
 def test_work_that_fails_gives_up_the_line_whose_answer_is_to_come(scripted):
     driver = scripted()
-    line = driver._line
+    line = driver._dialogue.line
     line.left = [(b"MEAS:COST?", None)]
     driver.while_waiting(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -91,7 +100,9 @@ def test_inputs_targets_outputs_and_batches(scripted):
 
 
 def test_as_text(scripted):
-    opening = (OPENING[0], (b"FORM ASC", None), OPENING[2])
+    opening = (OPENING[0], (b"FORM ASC", None), *OPENING[2:])
+    near_zero = text(NEAR_ZERO)
+    probed = (b"PAR:DATA " + near_zero + b";:PAR:DATA?;:SYST:ERR?", near_zero + b";" + OK + b"\n")
     driver = scripted(
         (
             b"PAR:DATA 0.100000001,-2;:PERT:DATA 0.5,0.5;:PAR:DATA?;:MEAS:COST?;:SYST:ERR?",
@@ -99,6 +110,7 @@ def test_as_text(scripted):
         ),
         binary=False,
         opening=opening,
+        probed=(probed,),
     )
     driver.set_parameters(floats(0.1, -2))
     driver.perturb(floats(0.5, 0.5))
@@ -122,6 +134,7 @@ def test_one_command_a_message_and_the_labs_own_words(scripted):
         (b"FETC?", b"0.5\n"),
         (b"SYST:ERR?", b"+0,None\n"),
         opening=OPENING[2:],
+        probed=(),
         commands=commands,
         compound=False,
         binary=False,
@@ -171,7 +184,7 @@ BROKEN = {
 @pytest.mark.parametrize(("replies", "what"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_reply_gives_up_the_line(replies, what, scripted):
     driver = scripted((b"MEAS:COST?", replies))
-    line = driver._line
+    line = driver._dialogue.line
     with pytest.raises(HardwareError) as raised:
         driver.measure_cost()
     assert raised.value.passing
@@ -203,18 +216,75 @@ def test_outputs_that_do_not_fit_the_batch(scripted):
 
 def test_what_comes_unasked_is_not_taken_for_a_reply(scripted):
     driver = scripted()
-    driver._line.unasked = b"0.25\n"
+    driver._dialogue.line.unasked = b"0.25\n"
     with pytest.raises(HardwareError, match=r"'0\.25': this came unasked"):
         driver.measure_cost()
 
 
-def test_nan_is_asked_again_and_then_given_up(scripted):
-    driver = scripted(*[(b"MEAS:COST?", b"9.91E37\n"), (b"MEAS:COST?", b"nan\n"), (b"MEAS:COST?", b"2\n")], retries=2)
+@pytest.mark.parametrize(
+    "no_number", [b"9.91E37", b"+9.90000000E+37", b"-9.9E37", b"9.8999996E37", b"nan", b"-inf", b"1E30", data(-9.9e37)]
+)
+def test_what_is_no_reading_is_asked_again_and_then_cannot_be_made(no_number, scripted):
+    driver = scripted(*[(b"MEAS:COST?", no_number + b"\n")] * 2, (b"MEAS:COST?", b"2\n"), retries=2)
     assert driver.measure_cost() == 2.0
-    driver = scripted(*[(b"MEAS:COST?", b"inf\n")] * 2, retries=1)
-    with pytest.raises(HardwareError, match=r"MEAS:COST\? was answered with (inf|nan): check the readout") as raised:
+    driver = scripted(*[(b"MEAS:COST?", no_number + b"\n")] * 2, retries=1)
+    with pytest.raises(HardwareError, match=r"MEAS:COST\?' was answered with .*: check the readout") as raised:
         driver.measure_cost()
-    assert raised.value.passing
+    assert raised.value.skip
+    assert not raised.value.passing
+    assert driver._dialogue.line is not None  # the line is in step
+
+
+def test_in_a_batch_what_is_no_reading_is_nan_alone(scripted):
+    query, reply = b"MEAS:BATC? " + data(1, 2, 3, 4), data(0.5, 9.9e37) + b"\n"
+    driver = scripted((query, reply), (query, reply), retries=1)
+    np.testing.assert_array_equal(driver.measure_batch(floats(1, 2, 3, 4).reshape(2, 2)), floats(0.5, np.nan))
+
+
+def test_a_block_in_the_other_byte_order_is_told_and_can_be_said(scripted):
+    swapped = block(floats(0.5, 0.25), ">")
+    driver = scripted((b"MEAS:OUTP?", swapped + b"\n"))
+    with pytest.raises(HardwareError, match=r'which is no reading, and 0\.5 with its bytes .* set byte_order = "big"'):
+        driver.read_outputs()
+    near_zero = block(NEAR_ZERO, ">")
+    probed = (b"PAR:DATA " + near_zero + b";:PAR:DATA?;:SYST:ERR?", near_zero + b";" + OK + b"\n")
+    driver = scripted((b"MEAS:OUTP?", swapped + b"\n"), probed=(probed,), byte_order="big")
+    np.testing.assert_array_equal(driver.read_outputs(), floats(0.5, 0.25)[None])
+
+
+def test_a_reply_without_end_is_given_up_at_a_few_megabytes(scripted):
+    sent = 0
+
+    def endless():
+        nonlocal sent
+        sent += 1 << 18
+        return b"1" * (1 << 18)
+
+    driver = scripted((b"MEAS:COST?", None))
+    driver._dialogue.line.receive = endless
+    with pytest.raises(HardwareError, match="bytes and no end of it") as raised:
+        driver.measure_cost()
+    assert sent < 4e6
+    assert len(str(raised.value)) < 300
+
+
+def test_sure_is_what_answers_as_before(scripted):
+    held = (b"PAR:DATA?", data(1, 2) + b"\n")
+    driver = scripted(set_to(1.0, 2.0), WHO, held)
+    driver.set_parameters(floats(1, 2))
+    driver.measure_cost()
+    driver.make_sure()
+    for answers, said in (
+        ([(b"*IDN?", b"0.125\n")], "'Maker,Model 3,A7,1.0' is due"),
+        ([WHO, (b"PAR:DATA?", b"0.125\n")], "1 numbers where 2 are due"),
+        ([WHO, (b"PAR:DATA?", data(0, 0) + b"\n")], "0 for parameter 0, set to 1: it was reset"),
+    ):
+        driver = scripted(set_to(1.0, 2.0), *answers)
+        driver.set_parameters(floats(1, 2))
+        driver.measure_cost()
+        with pytest.raises(HardwareError, match=said) as raised:
+            driver.make_sure()
+        assert raised.value.passing
 
 
 def test_parameters_that_read_back_wrong_are_set_again(scripted):
@@ -236,12 +306,13 @@ def test_a_chip_that_settles_or_takes_one_command_a_message_is_read_back_at_once
     driver = scripted((written + query, data(1, 2) + b";" + OK + b"\n"), settle_seconds=0.001)
     driver.set_parameters(floats(1, 2))
     found = ((b"PAR:DATA?", data(1, 2.5) + b"\n"), (b"SYST:ERR?", OK + b"\n"))
-    driver = scripted((written, None), *found, compound=False, retries=0)
+    probed = (b"PAR:DATA " + block(NEAR_ZERO), None), (b"PAR:DATA?", block(NEAR_ZERO) + b"\n"), (b"SYST:ERR?", OK + b"\n")
+    driver = scripted((written, None), *found, probed=probed, compound=False, retries=0)
     with pytest.raises(HardwareError, match=r"answered with 2\.5 for parameter 1, set to 2"):
         driver.set_parameters(floats(1, 2))
 
 
-@pytest.mark.parametrize(("code", "passing"), [(-222, False), (-113, False), (7, False), (-410, True)])
+@pytest.mark.parametrize(("code", "passing"), [(-222, False), (-113, False), (7, False), (-410, True), (-500, True)])
 def test_a_refused_write_is_told_with_the_chips_own_words(code, passing, scripted):
     refusal = f'{code},"Data out of range;parameter 1"'.encode()
     message = b"PERT:DATA " + data(9, 9) + b";:MEAS:COST?;:SYST:ERR?"
@@ -263,33 +334,32 @@ def test_a_query_that_is_refused_answers_with_the_error_alone(scripted):
 
 
 OPENINGS = {
-    "no parameters": ([(b"PAR:COUN?", b"0\n")], "is no number of parameters: give n_params", False),
-    "parts of parameters": ([(b"PAR:COUN?", b"1.5\n")], "is no number of parameters", False),
+    "no parameters": ([(b"PAR:COUN?", b"0\n")], "is no number of parameters: give n_params"),
+    "parts of parameters": ([(b"PAR:COUN?", b"1.5\n")], "is no number of parameters"),
     "limits inverted": (
         [(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1,-1\n")],
         "are no limits (limits of parameter 0 must be finite with low < high, got 1 … -1",
-        False,
     ),
-    "limits missing": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1\n")], "are 1 numbers, where low and high", False),
-    "limits too many": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"-1,1,1\n")], "are 3 numbers", False),
-    "no answer": ([(b"PAR:COUN?", None)], "no complete reply in 5 s", True),
+    "limits missing": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1\n")], "are 1 numbers, where low and high"),
+    "limits too many": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"-1,1,1\n")], "are 3 numbers"),
+    "no answer": ([(b"PAR:COUN?", None)], "no complete reply in 5 s"),
 }
 
 
-@pytest.mark.parametrize(("exchanges", "what", "passing"), OPENINGS.values(), ids=OPENINGS)
-def test_a_chip_that_cannot_be_opened(exchanges, what, passing, scripted):
-    driver = scripted(*exchanges, opened=False, n_params=None, limits={}, retries=0)
+@pytest.mark.parametrize(("exchanges", "what"), OPENINGS.values(), ids=OPENINGS)
+def test_a_chip_that_cannot_be_opened(exchanges, what, scripted):
+    driver = scripted(*exchanges, probed=(), opened=False, n_params=None, limits={}, retries=0)
     with pytest.raises(HardwareError) as raised:
         driver.open()
     assert what in str(raised.value)
-    assert raised.value.passing is passing
-    assert driver._line is None
+    assert raised.value.passing  # it may be the answer to an earlier question
+    assert driver._dialogue.line is None
 
 
 def test_errors_from_before_are_taken_out_and_a_queue_that_never_ends_is_told(scripted):
     stale = (b"SYST:ERR?", b'-113,"Undefined header"\n')
-    scripted(opening=(*OPENING[:2], stale, stale, OPENING[2]))
-    driver = scripted(opening=(*OPENING[:2], *[stale] * 100), opened=False)
+    scripted(opening=(*OPENING[:2], stale, stale, *OPENING[2:]))
+    driver = scripted(opening=(*OPENING[:2], *[stale] * 100), probed=(), opened=False, retries=0)
     with pytest.raises(HardwareError, match="still has errors after 100"):
         driver.open()
 
@@ -297,7 +367,7 @@ def test_errors_from_before_are_taken_out_and_a_queue_that_never_ends_is_told(sc
 def test_opening_is_tried_again_with_longer_waits(scripted, monkeypatch):
     import mgd.instruments._scpi._driver as module
 
-    slept, line = [], scripted(opened=False)._connect
+    slept, line = [], scripted(opened=False)._dialogue._connect
     tries = [OSError("refused"), OSError("refused"), None]
 
     def connect():
@@ -307,8 +377,8 @@ def test_opening_is_tried_again_with_longer_waits(scripted, monkeypatch):
         return line()
 
     monkeypatch.setattr(module.time, "sleep", slept.append)
-    driver = scripted(opened=False, opening=(), retries=2)
-    driver._connect = connect
+    driver = scripted(opened=False, opening=(), probed=(), retries=2)
+    driver._dialogue._connect = connect
     driver.open()
     assert slept == [0.05, 0.1]
     tries[:] = [OSError("refused")] * 3

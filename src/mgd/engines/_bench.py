@@ -12,8 +12,14 @@ from .._errors import HardwareError, MgdError
 from ..chips import AbstractCost
 from ..chips._costs import averaged
 from ..instruments import Guarded, Identity
+from ._sure import Slipped
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
+# How often a measurement is made again that gave no reading, and how many such ones in a row there may be before the
+# clock decides.
+_TRIES, _MOST_SKIPPED = 3, 10
+# Measurements between two checks that replies are those to our questions: at most, and at least after trouble.
+_MOST_UNSURE, _FEWEST_UNSURE = 10_000, 1
 T = TypeVar("T")
 
 
@@ -22,7 +28,13 @@ class Bench:
 
     Whatever fails and may pass (a time-out, a lost line, a garbled reply) is mended in one way: the instrument is
     opened anew, is given its sample and its parameters again, and the same measurement is made again. So nothing is
-    counted twice and nothing is left out.
+    counted twice and nothing is left out. A reading that can be none (NaN, or beyond all reason) is made again on the
+    spot, and then skipped.
+
+    On a line where a reply can be taken for the answer to another question (`may_slip`), what was measured is sure only
+    when `make_sure` has returned. Where it is not, or where the line is lost before, `Slipped` is raised, and all
+    measurements since the last sure point are to be made again. After trouble a check is due after few measurements
+    (`check_is_due`), and after more and more as long as all goes well.
 
     Args:
         instrument: open, and guarded.
@@ -31,6 +43,7 @@ class Bench:
 
     Attributes:
         recoveries: times the instrument was opened anew.
+        voided: measurements that were made and not believed.
         halted: whether the run is being left, so that the chip is not to be touched any more.
         written: the write whose parameters are to be on the chip.
         shown: the presentation that is to be in front of it.
@@ -38,7 +51,12 @@ class Bench:
 
     def __init__(self, instrument: Guarded, cost: AbstractCost, *, give_up_seconds: float):
         self.instrument, self.give_up_seconds = instrument, give_up_seconds
-        self.recoveries, self.halted = 0, False
+        self.recoveries, self.voided, self.halted = 0, 0, False
+        # Measurements since the last sure point, how many there may be, and since when none was sure.
+        self._unsure, self._most_unsure, self._in_trouble_since = 0, _MOST_UNSURE, None
+        # Measurements in a row that gave no reading, and when there last was one.
+        self._skipped, self._read_at = 0, time.monotonic()
+        self._limits = instrument.limits
         self._alive, self._waiting = time.monotonic(), False
         # Samples or perturbations that are asked for at once, and the longest that one took until now.
         self._asked, self._slowest = 1, 0.0
@@ -66,6 +84,45 @@ class Bench:
         if not self._waiting:
             return 0.0
         return time.monotonic() - self._alive - self._asked * self._slowest
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether all that was measured is to be believed."""
+        return self._unsure == 0
+
+    @property
+    def check_is_due(self) -> bool:
+        """Whether so much is not sure that `make_sure` should be called."""
+        return self._unsure >= self._most_unsure
+
+    def make_sure(self) -> None:
+        """Sees that all replies were those to our questions, and that the chip still holds what was set.
+
+        Raises:
+            Slipped: if not; the instrument is open again.
+            HardwareError: if the chip does not answer for `give_up_seconds`.
+        """
+        if self._unsure == 0:
+            return
+        self._insist(self.instrument.make_sure, asked=0)
+        self._unsure, self._in_trouble_since = 0, None
+        self._most_unsure = min(2 * self._most_unsure, _MOST_UNSURE)
+
+    def _void(self, cause: Exception) -> None:
+        """Raises: Slipped: if anything was measured since the last sure point; HardwareError: if it goes on too long."""
+        if self._unsure == 0:
+            return
+        self.voided += self._unsure
+        self._most_unsure = max(_FEWEST_UNSURE, min(self._most_unsure, self._unsure) // 2)
+        self._unsure, now = 0, time.monotonic()
+        if self._in_trouble_since is None:
+            self._in_trouble_since = now
+        elif now - self._in_trouble_since > self.give_up_seconds:
+            raise HardwareError(
+                f"{self.instrument.address}: no reply could be told to be the answer to its question for "
+                f"{self.give_up_seconds:g} s ({cause}): check its line; every measurement that was sure is kept"
+            ) from cause
+        raise Slipped from cause
 
     def _ready(self) -> None:
         if not self._is_shown:
@@ -123,7 +180,12 @@ class Bench:
                 return np.full(len(signals), np.nan, np.float32)
             return np.asarray(self._costs_of(outputs, self.instrument.target))
 
-        return self._insist(once, len(signals))
+        costs = self._insist(once, len(signals))
+        if np.isnan(costs).all():
+            self._no_reading(HardwareError(f"{self.instrument.address}: a batch had no reading in it"))
+        else:
+            self._skipped = 0
+        return costs
 
     def respond(
         self, theta: Float[np.ndarray, " p"], x: np.ndarray, target: np.ndarray
@@ -141,8 +203,12 @@ class Bench:
         self.instrument.set_parameters(theta)
 
     def _insist(self, once: Callable[[], T], asked: int = 1) -> T:
-        """Does it; where it fails and that may pass, opens anew and does it again."""
-        give_up, self._asked = None, asked
+        """Does it; where it fails and that may pass, opens anew and does it again.
+
+        Raises:
+            Slipped: if it was opened anew, and what was measured before is not sure.
+        """
+        give_up, self._asked, tries = None, max(1, asked), 0
         self._alive, self._waiting = time.monotonic(), True
         while True:
             self._check_halted()
@@ -150,14 +216,42 @@ class Bench:
                 began = time.monotonic()
                 found = once()
                 self._waiting = False
-                self._slowest = max(self._slowest, (time.monotonic() - began) / asked)
+                if asked:
+                    self._slowest = max(self._slowest, (time.monotonic() - began) / asked)
+                    self._skipped = 0
+                    self._unsure += asked * self.instrument.may_slip
                 return found
             except (HardwareError, OSError) as error:
+                if isinstance(error, HardwareError) and error.skip:
+                    tries += 1
+                    if error.passing and tries < _TRIES:
+                        continue
+                    self._waiting = False
+                    self._unsure += asked * self.instrument.may_slip
+                    self._no_reading(error)
+                    raise
                 if isinstance(error, HardwareError) and not error.passing:
                     raise
                 if give_up is None:
                     give_up = time.monotonic() + self.give_up_seconds
                 self._reopen(error, give_up)
+                self._void(error)
+
+    def _no_reading(self, cause: HardwareError) -> None:
+        """Counts a measurement that cannot be made.
+
+        Raises:
+            HardwareError: if there was none that could for `give_up_seconds`.
+        """
+        now = time.monotonic()
+        if self._skipped == 0:
+            self._read_at = now
+        self._skipped += 1
+        if self._skipped >= _MOST_SKIPPED and now - self._read_at > self.give_up_seconds:
+            raise HardwareError(
+                f"{cause}; the last {self._skipped:,} measurements gave no reading: check the detector, its range and "
+                "its cable"
+            ) from cause
 
     def _reopen(self, cause: Exception, give_up: float) -> None:
         """Opens the instrument anew, with back-off, until it is there."""
@@ -192,7 +286,7 @@ class Bench:
         """Sees who is there.
 
         Raises:
-            HardwareError: if it is another chip than before.
+            HardwareError: if it is another chip than before, or may not be set as far.
         """
         found = self.instrument.identify()
         if self._identity is not None and found.serial != self._identity.serial:
@@ -200,3 +294,10 @@ class Bench:
                 f"{self.instrument.address}: {found} answers where {self._identity} was: put that chip back"
             )
         self._identity = found
+        limits, before = self.instrument.limits, self._limits
+        if limits.low.shape != before.low.shape or (limits.low > before.low).any() or (limits.high < before.high).any():
+            raise HardwareError(
+                f"{self.instrument.address}: its limits are {limits.low.min():g} … {limits.high.max():g} {limits.unit} "
+                f"after it was opened anew, and were {before.low.min():g} … {before.high.max():g}: set it back to these, "
+                "or start a run of its own within the new ones"
+            )

@@ -1,11 +1,10 @@
 """The instrument engine: ask → a chip behind I/O → tell, turned by the host."""
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._counter import Counter
-from .._errors import HardwareError, RunError
+from .._errors import HardwareError
 from ..algorithm import Algorithm, State
 from ..chips import AbstractCost
 from ..instruments import Guarded, Limits
@@ -25,12 +24,11 @@ from ._evaluate import correct
 from ._host_chunk import HostChunk
 from ._replicas import Progress
 from ._skips import Skips
+from ._sure import Pending, Slipped
 
 # Numbers that a chunk holds at most, and timesteps.
 _MOST_NUMBERS, _LONGEST_CHUNK = 2_000_000, 4096
 _EVALUATED_TOGETHER = 256
-# Jobs that may wait, where costs are replayed and the host never has to.
-_MOST_LATER = 64
 # Where nothing is said, parameters start within this part of their range, about its middle.
 _START = 0.1
 # Gaussian perturbations are never larger than this, in units of the amplitude.
@@ -49,7 +47,7 @@ class Options:
             that would leave them ends the run with `LimitError`.
         test_samples: how many of a test set are shown to the chip at an evaluation, at most.
         give_up_seconds: how long a chip may fail to answer before the run is given up.
-        keep: called with every cost, in order, as it is measured.
+        keep: called with every cost, in order, as soon as it is sure.
         replay: costs that `keep` was called with before, by a run of the same settings from the same start.
         settle: called when what was kept must not be lost any more: several chips' costs go into one θ.
         watch: called with what each chunk told, its number of timesteps, and the cost of its baseline if it had one.
@@ -64,12 +62,26 @@ class Options:
     watch: Watch = lambda told, n, baseline: None
 
 
+class _Point(NamedTuple):
+    """What a run goes back to."""
+
+    at: int
+    state: Any
+    even: Any
+    applied: Applied
+    skips: tuple[int, float, bool]
+
+
 class Instrumented:
     """Measures on a chip behind I/O; ask and tell are the compiled ones of every other engine.
 
     Unlike other engines it has effects: it moves a real chip, and hands each cost to `keep`. What `replay` yields is
     taken as measured before anything is asked of the chip, so a run goes on from the last cost that was kept, in the
     middle of a window or of a hold.
+
+    Where replies can slip, costs are sure when the chip has answered a question whose answer is known, at the end of each
+    `advance` and between holds after trouble. If it answers otherwise, or if its line was lost meanwhile, the run goes back
+    to the last sure point and measures again.
 
     Args:
         instrument: open, and guarded.
@@ -120,8 +132,8 @@ class Instrumented:
         # The samples on the host, and the rows of some presentations, from the first of them on.
         self._on_host: HostData | None = None
         self._rows_from, self._rows = -1, np.zeros((0, batch), np.int32)
-        # What can wait until the host has nothing else to do; and the batch of a presentation, worked out beforehand.
-        self._later: deque[Callable[[], None]] = deque()
+        self._pending = Pending(self.options.replay)
+        # The batch of a presentation, worked out beforehand.
         self._foreseen: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
 
     @property
@@ -160,26 +172,37 @@ class Instrumented:
         alone = one_state(progress)
         chunk = self._chunk or self._make(alone)
         state, seed = chunk.pack(alone), alone.seeds.samples
-        at, left = int(alone.clock.step), n_steps
+        at = int(alone.clock.step)
         if self._next is not None and self._next[0] is progress:
             applied = self._next[1]
         else:
             applied = chunk.begin(state, self._ahead(at))
         if math.isnan(self._skips.reference) and at:  # the run was taken up: what the next cost is compared with
             self._skips.reference = float(jax.tree.leaves(alone.baseline)[0])
+        sure = _Point(at, state, self._even, applied, self._skips.mark())
+        end = at + n_steps
         try:
-            while left:
-                n = min(left, self._ahead(at))
-                foresee = partial(self._foresee, data, chunk, state, seed, at + n)
-                costs, baseline = self._measure(data, seed, applied, at, n, foresee)
-                at, left = at + n, left - n
-                state, self._even, told, applied = chunk.turn(state, self._even, costs, n, self._ahead(at))
-                self.told = told
-                self._later.append(partial(self.options.watch, told, n, baseline))
-                if len(self._later) > _MOST_LATER:
-                    self._catch_up()
+            while at < end:
+                n = min(end - at, self._ahead(at))
+                try:
+                    foresee = partial(self._foresee, data, chunk, state, seed, at + n)
+                    costs, baseline = self._measure(data, seed, applied, at, n, foresee)
+                    at += n
+                    state, self._even, told, applied = chunk.turn(state, self._even, costs, n, self._ahead(at))
+                    self.told = told
+                    self._put_off(partial(self.options.watch, told, n, baseline))
+                    if at == end or self.bench.check_is_due:
+                        self.bench.make_sure()
+                except Slipped:
+                    at, state, self._even, applied, skips = sure
+                    self._skips.go_back(skips)
+                    self._pending.void()
+                    continue
+                if self.bench.is_sure:
+                    self._pending.settle()
+                    sure = _Point(at, state, self._even, applied, self._skips.mark())
         finally:
-            self._catch_up()
+            self._pending.catch_up()
         after = one_progress(chunk.unpack(state))
         self._next = after, applied
         return after
@@ -189,7 +212,16 @@ class Instrumented:
 
         Without outputs, accuracy is NaN; where the chip cannot be measured (a circuit that does not converge), both.
         """
-        theta = np.asarray(one_state(progress).theta)
+        theta, skips = np.asarray(one_state(progress).theta), self._skips.mark()
+        while True:
+            try:
+                found = self._evaluated(theta, data)
+                self.bench.make_sure()
+                return found
+            except Slipped:
+                self._skips.go_back(skips)
+
+    def _evaluated(self, theta: Float[np.ndarray, " p"], data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
         n = min(len(data.y), self.options.test_samples)
         right, total = 0.0, 0.0
         for start in range(0, n, _EVALUATED_TOGETHER):
@@ -244,30 +276,30 @@ class Instrumented:
         head, last = self._layout.head, self._layout.row(n)
         first = 0 if head and bool(applied.due) else head
         known = first
-        for kept in self.options.replay:
+        for kept in self._pending.known() if known < last else ():
             costs[known] = self._skips.told(known, kept)
             known += 1
             if known == last:
                 break
         if known < last:
             self._prepare(data, seed, applied, at)
-            self._later.append(foresee)
+            self._pending.soon(foresee)
             rows, together = np.asarray(applied.rows), self.bench.instrument.most_together
             made = costs.copy()  # as they are kept: NaN for what could not be measured
             for row in range(known, last) if not together else ():
                 made[row] = cost = self._cost_or_nan(rows, row)
-                self._later.append(partial(self.options.keep, made[row : row + 1]))
+                self._put_off(partial(self.options.keep, made[row : row + 1]))
                 costs[row] = self._skips.told(row, cost)
             for start in range(known, last, together) if together else ():
                 stop = min(last, start + together)
-                made[start:stop] = self.bench.measure_batch(rows[start:stop], self._catch_up)
+                made[start:stop] = self.bench.measure_batch(rows[start:stop], self._pending.catch_up)
                 if math.isnan(made[start]) and math.isnan(self._skips.reference):
                     raise HardwareError(
                         f"{self.bench.instrument.address}: the first cost of the run cannot be measured: "
                         "start it where the chip can be"
                     )
                 costs[start:stop] = self._skips.told_together(start, made[start:stop])
-                self._later.append(partial(self.options.keep, made[start:stop]))
+                self._put_off(partial(self.options.keep, made[start:stop]))
         return costs, costs[first:head]
 
     def _prepare(self, data: Data, seed: Array, applied: Applied, at: int) -> None:
@@ -300,27 +332,16 @@ class Instrumented:
             self._foreseen = shown, self._samples(data, seed, shown)
         chunk.foresee(state, at, self._ahead(at))
 
-    def _catch_up(self) -> None:
-        """Does what was put off, in order; nothing that comes after what fails, for kept costs must have no gap.
-
-        Raises:
-            RunError: if it is a file or the like that fails: no fault of the chip's, not to be asked again for it.
-        """
-        try:
-            while self._later:
-                self._later.popleft()()
-        except BaseException as error:
-            self._later.clear()
-            if isinstance(error, OSError):
-                raise RunError(f"what was measured cannot be kept: {error}") from error
-            raise
+    def _put_off(self, job: Callable[[], None]) -> None:
+        """Has it done when there is time, and what was measured is sure."""
+        self._pending.put_off(job, sure=self.bench.is_sure)
 
     def _cost_or_nan(self, rows: np.ndarray, row: int) -> float:
         """The cost of a row; NaN if it cannot be measured, or would tell nothing without one that could not."""
         if self._skips.tells_nothing(row):
             return math.nan
         try:
-            return self.bench.measure(rows[row], self._catch_up)
+            return self.bench.measure(rows[row], self._pending.catch_up)
         except HardwareError as error:
             if not error.skip or math.isnan(self._skips.reference):
                 raise

@@ -26,6 +26,14 @@ class Skips:
         self.count, self.reference = 0, math.nan
         self._lost = False  # whether what the next cost is compared with could not be measured
 
+    def mark(self) -> tuple[int, float, bool]:
+        """What `go_back` takes."""
+        return self.count, self.reference, self._lost
+
+    def go_back(self, mark: tuple[int, float, bool]) -> None:
+        """Forgets what was told since."""
+        self.count, self.reference, self._lost = mark
+
     def tells_nothing(self, row: int) -> bool:
         """Whether what the cost of a row is compared with could not be measured."""
         return self._lost and row >= self._head and (self._head == 1 or (row - self._head) % self._per == 1)

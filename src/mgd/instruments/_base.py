@@ -35,6 +35,16 @@ class Identity:
         return ",".join((self.maker, self.model, self.serial, self.version))
 
 
+# No instrument reads more than this in any unit, light's frequency in hertz included; SCPI's signs for "over range" and
+# "not a number", and most float32 whose bytes are in disorder, are beyond it.
+MOST_BELIEVED = 1e18
+
+
+def is_believed(values: np.ndarray) -> np.ndarray:
+    """Which numbers can be readings: finite, and not beyond all reason."""
+    return np.abs(values) < MOST_BELIEVED  # False for NaN
+
+
 def numbers_of(reply: object, shape: tuple[int, ...], address: str, verb: str) -> np.ndarray:
     """What a verb gave, as float32.
 
@@ -76,6 +86,8 @@ class AbstractInstrument(ABC):
         reads_together: which verb takes batches: "cost" if `measure_batch`, "outputs" if `read_batch`.
         settle_seconds: from a set parameter to a cost that can be read. The instrument itself waits for what is
             left of it in `measure_cost` and `read_outputs`, so that the host can work meanwhile.
+        may_slip: whether a reply may be taken for the answer to another question than its own, as on a line where
+            one can be late or doubled. Training then keeps no cost before `make_sure` has returned.
     """
 
     address: str
@@ -86,6 +98,7 @@ class AbstractInstrument(ABC):
     most_together: int = 0
     reads_together: Literal["cost", "outputs"] = "cost"
     settle_seconds: float = 0.0
+    may_slip: bool = False
 
     @abstractmethod
     def open(self) -> None:
@@ -140,6 +153,14 @@ class AbstractInstrument(ABC):
         By default it is done at once.
         """
         work()
+
+    def make_sure(self) -> None:
+        """Asks what has a known answer: for instruments with `may_slip`.
+
+        Raises:
+            HardwareError: with `passing=True`, if the answer is another: what was measured since the last time that it
+                was right is not to be believed.
+        """
 
     def _lacks(self, verb: str) -> NoReturn:
         raise HardwareError(f"{self.address}: a {type(self).__name__} has no {verb}; see its reads and most_together")

@@ -1,7 +1,6 @@
 """An instrument in use: one program at a time, checked before anything is sent, safe when it is left."""
 
 import hashlib
-import math
 import signal
 import threading
 import time
@@ -15,7 +14,7 @@ from jaxtyping import Float
 
 from .._alarm import alarm
 from .._errors import HardwareError, MgdError, MgdWarning
-from ._base import AbstractInstrument, Identity, numbers_of
+from ._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed, numbers_of
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 # That a chip may take to be put in its safe state.
@@ -35,7 +34,8 @@ class Guarded(AbstractInstrument):
     Raises:
         LimitError: from `set_parameters`, `perturb` and batches, if a parameter would leave its limits.
         ValueError: from these, if an array has the wrong shape.
-        HardwareError: if a reply is NaN, infinite, or of the wrong shape.
+        HardwareError: if a reply has the wrong shape; with `skip=True` if it is NaN, or beyond all reason (from 1e18
+            on, as SCPI's 9.9E37 for a reading over range), and so no reading.
     """
 
     def __init__(self, inner: AbstractInstrument):
@@ -43,6 +43,7 @@ class Guarded(AbstractInstrument):
         self.address, self.n_params, self.limits = inner.address, inner.n_params, inner.limits
         self.reads, self.own_line, self.most_together = inner.reads, inner.own_line, inner.most_together
         self.settle_seconds, self.reads_together = inner.settle_seconds, inner.reads_together
+        self.may_slip = inner.may_slip
         self._theta = np.zeros(self.n_params, np.float32)
         self.identity: Identity | None = None
         self.target = np.zeros((0, 0), np.float32)
@@ -103,26 +104,27 @@ class Guarded(AbstractInstrument):
             self.inner.set_parameters(signal)
 
     def put_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
-        """The costs with each of these vetted signals on the chip."""
-        return self._finite(self.inner.measure_batch(signals), (len(signals),), "measure_batch")
+        """The costs with each of these vetted signals on the chip; NaN for one that is no reading."""
+        values = numbers_of(self.inner.measure_batch(signals), (len(signals),), self.address, "measure_batch")
+        believed = is_believed(values)
+        return values if believed.all() else np.where(believed, values, np.float32(np.nan))
 
     def put_batch_outputs(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
-        """The outputs with each of these vetted signals on the chip; NaN where it cannot be measured."""
+        """The outputs with each of these vetted signals on the chip; NaN for a signal of which one is no reading."""
         shape = (len(signals), *self.target.shape)
         values = numbers_of(self.inner.read_batch(signals), shape, self.address, "read_batch")
-        measured = values[~np.isnan(values).all((1, 2))]
-        self._finite(measured, measured.shape, "read_batch")
-        return values
+        believed = is_believed(values)
+        return values if believed.all() else np.where(believed.all((1, 2), keepdims=True), values, np.float32(np.nan))
 
     def measure_cost(self) -> float:
         cost = self.inner.measure_cost()
         # The common case first: this is asked at every measurement.
-        return (
-            cost if isinstance(cost, float) and math.isfinite(cost) else self._finite(cost, (), "measure_cost").item()
-        )
+        if isinstance(cost, float) and abs(cost) < MOST_BELIEVED:
+            return cost
+        return self._believed(cost, (), "measure_cost").item()
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
-        return self._finite(self.inner.read_outputs(), self.target.shape, "read_outputs")
+        return self._believed(self.inner.read_outputs(), self.target.shape, "read_outputs")
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         return self.put_batch(self._batch(signals))
@@ -142,6 +144,9 @@ class Guarded(AbstractInstrument):
     def while_waiting(self, work: Callable[[], None]) -> None:
         self.inner.while_waiting(work)
 
+    def make_sure(self) -> None:
+        self.inner.make_sure()
+
     def safe_state(self) -> None:
         self.inner.safe_state()
 
@@ -151,12 +156,15 @@ class Guarded(AbstractInstrument):
             raise ValueError(f"{self.address} has {self.n_params} parameters, got an array of shape {values.shape}")
         return values
 
-    def _finite(self, reply: object, shape: tuple[int, ...], verb: str) -> np.ndarray:
+    def _believed(self, reply: object, shape: tuple[int, ...], verb: str) -> np.ndarray:
         values = numbers_of(reply, shape, self.address, verb)
-        if not np.isfinite(values).all():
+        believed = is_believed(values)
+        if not believed.all():
             raise HardwareError(
-                f"{self.address}: {verb} gave {values.ravel()[~np.isfinite(values.ravel())][0]}: check the readout",
+                f"{self.address}: {verb} gave {values.ravel()[~believed.ravel()][0]:g}, which is no reading: "
+                "check the readout and its range",
                 passing=True,
+                skip=True,
             )
         return values
 

@@ -11,8 +11,12 @@ _TEXT = re.compile(rb'(?:[^;\n"]|"[^"\n]*")*')
 _DIGITS = b"0123456789"
 # How the reply to nearly every measurement ends, and what a number before it does not have.
 _FINE, _SPECIAL = b';0,"No error"\n', re.compile(rb'[#";\n]')
-# What SCPI has for "not a number".
-_NOT_A_NUMBER = 9.91e37
+# SCPI says 9.91E37 for "not a number" and ±9.9E37 for a value over range, which some send rounded to float32.
+_NO_NUMBER = 9.8e37
+# Largest values whose text is in fixed point, and how far below the largest a digit still counts.
+_FIXED, _DIGITS_BELOW = (1e-9, 1e15), 12
+# What readings of any unit are between, if they are not zero; and what nearly all are between.
+_POSSIBLE, _USUAL = (1e-25, 1e18), (1e-12, 1e12)
 
 Item = bytes | Float[np.ndarray, " n"]
 
@@ -21,13 +25,13 @@ class WireError(Exception):
     """Bytes that are no reply."""
 
 
-def block(values: Float[np.ndarray, "..."]) -> bytes:
-    """Numbers as a definite-length block of float32, least significant byte first.
+def block(values: Float[np.ndarray, "..."], order: str = "<") -> bytes:
+    """Numbers as a definite-length block of float32, least significant byte first; ">" for the most significant.
 
-    >>> block(np.array([1.0], np.float32))
-    b'#14\\x00\\x00\\x80?'
+    >>> block(np.array([1.0], np.float32)), block(np.array([1.0], np.float32), ">")
+    (b'#14\\x00\\x00\\x80?', b'#14?\\x80\\x00\\x00')
     """
-    return _header(values.size * 4) + values.astype("<f4", copy=False).tobytes()
+    return _header(values.size * 4) + values.astype(f"{order}f4", copy=False).tobytes()
 
 
 @functools.lru_cache(maxsize=64)
@@ -36,13 +40,44 @@ def _header(n_bytes: int) -> bytes:
     return f"#{len(digits)}{digits}".encode()
 
 
-def text(values: Float[np.ndarray, "..."]) -> bytes:
+def decimals(largest: float) -> int | None:
+    """Digits after the point in which numbers up to the largest are sent; None if they need an exponent.
+
+    >>> decimals(5.0), decimals(3e-12)
+    (12, None)
+    """
+    if not _FIXED[0] <= largest <= _FIXED[1]:
+        return None
+    return max(0, _DIGITS_BELOW - math.floor(math.log10(largest)))
+
+
+def text(values: Float[np.ndarray, "..."], largest: float | None = None) -> bytes:
     """Numbers as text with commas; nine digits tell any two float32 apart.
 
-    >>> text(np.array([0.1, -2.0], np.float32))
-    b'0.100000001,-2'
+    They are in fixed point, since many boards read no exponents: −4.2e-07 would be −4.2. Only where the largest is
+    beyond all reason for that, exponents are sent.
+
+    Args:
+        values: the numbers.
+        largest: that one of them may be; by default the largest that is.
+
+    >>> text(np.array([0.1, -2.0, -4.2e-7], np.float32))
+    b'0.100000001,-2,-0.00000042'
     """
-    return ",".join([f"{value:.9g}" for value in values.ravel().tolist()]).encode()
+    parts = [f"{value:.9g}" for value in values.ravel().tolist()]
+    line = ",".join(parts)
+    if "e" in line:
+        digits = decimals(float(np.abs(values).max()) if largest is None else largest)
+        if digits is not None:
+            line = ",".join([_fixed(part, digits) if "e" in part else part for part in parts])
+    return line.encode()
+
+
+def _fixed(number: str, digits: int) -> str:
+    """A number without its exponent."""
+    shown = f"{float(number):.{digits}f}"
+    shown = shown.rstrip("0").rstrip(".") if digits else shown
+    return "0" if shown == "-0" else shown
 
 
 def block_end(data: bytes | bytearray, start: int) -> tuple[int, int] | None:
@@ -69,8 +104,12 @@ def block_end(data: bytes | bytearray, start: int) -> tuple[int, int] | None:
     return begin, begin + int(digits)
 
 
-def split_reply(data: bytes) -> list[Item] | None:
+def split_reply(data: bytes, order: str = "<") -> list[Item] | None:
     r"""The items of a reply, the ; between them and the newline after them taken off; None if it is not complete.
+
+    Args:
+        data: what has come.
+        order: of a number's bytes in a block, as for `block`.
 
     Raises:
         WireError: if it is no reply, or something comes after it.
@@ -89,7 +128,7 @@ def split_reply(data: bytes) -> list[Item] | None:
             span = block_end(data, at)
             if span is None or len(data) < span[1]:
                 return None
-            items.append(_floats(data[span[0] : span[1]]))
+            items.append(_floats(data[span[0] : span[1]], order))
             at = span[1]
             if data[at : at + 1] == b"\r":
                 at += 1
@@ -110,28 +149,46 @@ def split_reply(data: bytes) -> list[Item] | None:
         raise WireError("something other than a newline after a block")
 
 
-def _floats(contents: bytes) -> Float[np.ndarray, " n"]:
+def _floats(contents: bytes, order: str) -> Float[np.ndarray, " n"]:
     if len(contents) % 4:
         raise WireError(f"a block of {len(contents)} bytes, which are no float32")
-    return np.frombuffer(contents, "<f4").astype(np.float32)
+    return np.frombuffer(contents, f"{order}f4").astype(np.float32)
+
+
+def is_swapped(values: Float[np.ndarray, " n"]) -> bool:
+    """Whether the numbers of a block make sense only with each one's bytes in the other order.
+
+    In the wrong order about half of all float32 are farther from 1 than any reading, round numbers always.
+
+    >>> is_swapped(np.array([0.5, 0.25], np.float32)), is_swapped(np.array([0.5, 0.25], np.float32).byteswap())
+    (False, True)
+    """
+    return not _between(values, *_POSSIBLE) and _between(values.byteswap(), *_USUAL)
+
+
+def _between(values: Float[np.ndarray, " n"], least: float, most: float) -> bool:
+    sizes = np.abs(values)
+    return bool((((sizes >= least) & (sizes <= most)) | (values == 0)).all())
 
 
 def numbers(item: Item) -> Float[np.ndarray, " n"]:
-    """The numbers of an item, in a block or as text; SCPI's 9.91E37 is NaN.
+    """The numbers of an item, in a block or as text; what SCPI has for no number (±9.9E37, 9.91E37) is NaN.
 
     Raises:
         WireError: if it is none.
 
-    >>> numbers(b"1.5,9.91E37")
-    array([1.5, nan], dtype=float32)
+    >>> numbers(b"1.5,9.91E37,-9.9E+37")
+    array([1.5, nan, nan], dtype=float32)
     """
     if isinstance(item, np.ndarray):
-        return item
+        return np.where(np.abs(item) < _NO_NUMBER, item, np.float32(math.nan))
     try:
+        if b"_" in item:  # which Python takes within a number
+            raise ValueError
         values = [float(part) for part in item.split(b",")]
     except ValueError:
         raise WireError("no number") from None
-    return np.array([value if abs(value) < _NOT_A_NUMBER else math.nan for value in values], np.float32)
+    return np.array([value if abs(value) < _NO_NUMBER else math.nan for value in values], np.float32)
 
 
 def shown(message: bytes, most: int = 60) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Float
 
 from ..._errors import HardwareError
-from .._base import AbstractInstrument, Identity
+from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
 from .._limits import Limits
-from .._wire import Item, WireError, block, numbers, shown, split_reply, text
+from .._wire import Item, WireError, block, decimals, is_swapped, numbers, shown, text
+from ._dialogue import Dialogue
 from ._settings import ScpiSettings
 from ._transports import Socket, Transport, Visa, check_visa, socket_address
 
@@ -23,6 +24,8 @@ _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
 _MOST_ERRORS = 100
 # Text has nine digits of a float32, and instruments with fewer are told apart by verify_within.
 _ROUNDING = 2e-7
+# What is written and read back at opening lies this near to the harmless value, in parts of the way to the limits.
+_PROBED = (0.02, -0.013, 1e-7)
 T = TypeVar("T")
 
 
@@ -41,17 +44,28 @@ class Scpi(AbstractInstrument):
     A reply that is late, cut short, no number, of the wrong length or followed by something closes the line and
     raises `HardwareError` with `passing=True`: replies to come could be those to earlier questions. Parameters and
     inputs are then to be given again after `open`, as training does. Asked again on the spot (`retries`) is only
-    what leaves the line in step: NaN, parameters that read back wrong, and all that `open` asks. What no check can
-    find is a digit that changed into another: use a line with checksums, as TCP, USB and HiSLIP have.
+    what leaves the line in step: readings that are no numbers (NaN, SCPI's 9.9E37), parameters that read back wrong, and
+    all that `open` asks. A reading that stays no number cannot be made (`skip=True`, or NaN in a batch).
+
+    A reply that is doubled, or late by less than `timeout_seconds`, can be taken for the answer to the next question.
+    `make_sure` finds that out, since who answers, and which parameters are set, is known; it finds a chip that was reset
+    likewise. What no check can find is a digit that changed into another: use a line with checksums, as TCP, USB and
+    HiSLIP have.
+
+    At opening a harmless value (as near to zero as the limits allow) is written and read back, before anything else is
+    set, where the chip can be read: a board that reads numbers otherwise than they are sent is found then.
 
     Args:
         settings: how to reach it and how it speaks.
         connect: makes the line; by default as the resource says.
     """
 
+    may_slip = True
+
     def __init__(self, settings: ScpiSettings, connect: Callable[[], Transport] | None = None):
         self.settings, self.address = settings, settings.resource
-        self._connect = connect or self._default_line
+        self._order = {"little": "<", "big": ">"}[settings.byte_order]
+        self._dialogue = Dialogue(self.address, connect or self._default_line, settings.timeout_seconds, self._order)
         commands = settings.commands
         self.reads = "both" if commands.cost and commands.outputs else "cost" if commands.cost else "outputs"
         self.own_line = bool(commands.perturb) if settings.own_line is None else settings.own_line
@@ -65,8 +79,7 @@ class Scpi(AbstractInstrument):
         # What is set is read back in the message of the next question, where all may go in one and none must wait.
         self._read_together = settings.compound and not settings.settle_seconds
         self._theta = np.zeros(0, np.float32)
-        self._encode = block if settings.binary else text
-        self._line: Transport | None = None
+        self._identity: bytes | None = None
         self._pending: dict[str, bytes] = {}
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at = 1, 0.0
@@ -77,25 +90,31 @@ class Scpi(AbstractInstrument):
 
     def close(self) -> None:
         self._work = None
-        line, self._line = self._line, None
-        if line is not None:
-            line.close()
+        self._dialogue.close()
 
     def identify(self) -> Identity:
-        reply = self._ask(self.settings.commands.identify)
+        self._identity = reply = self._ask(self.settings.commands.identify)
         parts = [part.strip() for part in reply.decode("ascii", "replace").split(",", 3)]
         if len(parts) < 3 or not reply.isascii():
             self._garbled(self.settings.commands.identify.encode(), reply, "maker,model,serial,version is due")
         return Identity(*parts)
+
+    def make_sure(self) -> None:
+        command = self.settings.commands.identify
+        reply = self._ask(command)
+        if self._identity is not None and reply != self._identity:
+            self._garbled(command.encode(), reply, f"{shown(self._identity)!r} is due, as before")
+        if self._readback and self._theta.size and "set" not in self._pending:
+            self._check_read_back(self._exchange(self._readback), "it was reset, or a reply was another question's")
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
         for name in ("perturb", "unperturb", "set"):
             pending.pop(name, None)
         if self._perturbed:  # taken off first: the old perturbation may not fit the new parameters
-            pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32))
+            pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32), parameters=True)
             self._perturbed = False
-        pending["set"] = self._written(self._set, theta)
+        pending["set"] = self._written(self._set, theta, parameters=True)
         self._theta = np.array(theta, np.float32)
         if self._readback and not self._read_together:
             self._again(lambda: self._exchange(b""))
@@ -104,7 +123,7 @@ class Scpi(AbstractInstrument):
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
         self._pending.pop("perturb", None)
-        self._pending["perturb"] = self._written(self._perturb, perturbation)
+        self._pending["perturb"] = self._written(self._perturb, perturbation, parameters=True)
         self._perturbed = True
         self._changed()
 
@@ -120,24 +139,25 @@ class Scpi(AbstractInstrument):
         if not self._cost:
             self._lacks("measure_cost")
         self._settle()
-        return self._measured(self._cost, 1).item()
+        return self._believed(self._cost, self._measured(self._cost, 1)).item()
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
         if not self.settings.commands.outputs:
             self._lacks("read_outputs")
         self._settle()
-        values = self._measured(self.settings.commands.outputs.encode(), None)
+        query = self.settings.commands.outputs.encode()
+        values = self._measured(query, None)
         if values.size % self._shown_batch:
-            what = f"{values.size} outputs for a batch of {self._shown_batch}"
-            self._garbled(self.settings.commands.outputs.encode(), block(values), what)
-        return values.reshape(self._shown_batch, -1)
+            self._garbled(query, block(values), f"{values.size} outputs for a batch of {self._shown_batch}")
+        return self._believed(query, values).reshape(self._shown_batch, -1)
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         command = self.settings.commands.batch
         if not command:
             self._lacks("measure_batch")
         halves = _halves(command, ",".join(map(str, signals.shape)))
-        return self._measured(self._written(halves, signals), len(signals))
+        values = self._measured(self._written(halves, signals, parameters=True), len(signals))
+        return np.where(is_believed(values), values, np.float32(math.nan))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self._work = work
@@ -164,22 +184,33 @@ class Scpi(AbstractInstrument):
         self.close()
         self._pending.clear()
         self._perturbed = self._unchecked = False
+        self._theta = np.zeros(0, np.float32)
         commands, settings = self.settings.commands, self.settings
-        try:
-            self._line = self._connect()
-        except OSError as error:
-            raise HardwareError(
-                f"{self.address}: cannot be opened: {error}; check that it is switched on and the resource is right",
-                passing=True,
-            ) from error
+        self._dialogue.open()
         if commands.reset:
-            self._send(commands.reset.encode())
+            self._dialogue.send(commands.reset.encode())
         if commands.format:
-            self._send(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
+            self._dialogue.send(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
         self._empty_queue()
+        self.identify()
         if settings.n_params is None:
             self.n_params = self._count(commands.count)
         self.limits = self._declared_limits() or self._asked_limits(commands.limits)
+        if self._readback and self.limits.low.size == self.n_params:
+            self._probe()
+
+    def _probe(self) -> None:
+        """Writes a harmless value and reads it back, before any other: both signs, small numbers, many digits."""
+        low, high = self.limits.low, self.limits.high
+        nearest = np.clip(np.float32(0), low, high)
+        parts = np.resize(np.array(_PROBED, np.float32), self.n_params)
+        # Away from a limit that it lies at.
+        parts = np.where(np.where(parts > 0, high, low) == nearest, -parts, parts)
+        theta = nearest + np.where(parts > 0, high - nearest, nearest - low) * parts
+        self.set_parameters(np.clip(theta, low, high).astype(np.float32))
+        if self._read_together:
+            self._exchange(b"")
+        self._pending.clear()
 
     def _empty_queue(self) -> None:
         """Takes out of the queue what was in it before us."""
@@ -219,35 +250,61 @@ class Scpi(AbstractInstrument):
         except ValueError as error:
             self._refused(command.encode(), text(values), f"are no limits ({error}): give limits in the chip file")
 
-    def _check_read_back(self, item: Item) -> None:
-        """Raises: _InStep: if the parameters that were read back are not those that were set."""
+    def _check_read_back(self, item: Item, lost: str = "") -> None:
+        """Sees whether the parameters that were read back are those that were set.
+
+        Args:
+            item: what was read back.
+            lost: why they may not be any more, if they were before.
+
+        Raises:
+            HardwareError: if they are not.
+        """
         theta, found = self._theta, self._numbers(self._readback, item, self.n_params)
         if (found == theta).all():
             return
-        room = self.settings.verify_within + _ROUNDING * np.abs(theta)
+        digits = None if self.settings.binary else decimals(self._largest())
+        room = self.settings.verify_within + _ROUNDING * np.abs(theta) + (0.0 if digits is None else 10.0**-digits)
         wrong = ~(np.abs(found - theta) <= room)
-        if wrong.any():
-            k = int(np.argmax(wrong))
-            raise _InStep(
-                f"{self.address}: {shown(self._readback)} was answered with {found[k]:.9g} for parameter {k}, "
-                f"set to {theta[k]:.9g} by {shown(self._pending['set'])}: check the chip's range and resolution, "
-                "or set verify_within (verify = false, if it cannot be read back)"
-            )
+        if not wrong.any():
+            return
+        k = int(np.argmax(wrong))
+        what = f"{self.address}: {shown(self._readback)} was answered with {found[k]:.9g} for parameter {k}, set to "
+        if lost:
+            raise HardwareError(f"{what}{theta[k]:.9g}: {lost}", passing=True)
+        raise _InStep(
+            f"{what}{theta[k]:.9g} by {shown(self._pending['set'])}: check the chip's range and resolution, and how it "
+            "reads numbers; or set verify_within (verify = false, if it cannot be read back)"
+        )
 
     def _measured(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
-        """The numbers a query gives, after all that is to be written; asked again if they are NaN."""
-
-        values = self._again(lambda: self._finite(query, n))
-        self._pending.clear()
+        """The numbers a query gives, after all that is to be written; asked again if one cannot be a reading."""
+        wait = _FIRST_WAIT_SECONDS
+        for left in reversed(range(self.settings.retries + 1)):
+            values = self._again(lambda: self._numbers(query, self._exchange(query), n))
+            self._pending.clear()
+            if not left or (self._is_reading(values[0].item()) if values.size == 1 else is_believed(values).all()):
+                break
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
         return values
 
-    def _finite(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
-        values = self._numbers(query, self._exchange(query), n)
-        if not (math.isfinite(values[0]) if values.size == 1 else np.isfinite(values).all()):
-            raise _InStep(
-                f"{self.address}: {shown(query)} was answered with {values[~np.isfinite(values)][0]}: "
+    @staticmethod
+    def _is_reading(value: float) -> bool:
+        return abs(value) < MOST_BELIEVED
+
+    def _believed(self, query: bytes, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Numbers that can all be readings.
+
+        Raises:
+            HardwareError: with `skip=True`, if one cannot.
+        """
+        believed = is_believed(values)
+        if not believed.all():
+            raise HardwareError(
+                f"{self.address}: {shown(query)!r} was answered with {values[~believed][0]:g}: "
                 "check the readout and its range",
-                passing=True,
+                skip=True,
             )
         return values
 
@@ -300,47 +357,22 @@ class Scpi(AbstractInstrument):
         Raises:
             HardwareError: if they are not as many; what the chip has to say is in the message.
         """
-        self._send(message)
-        line, reply, end = self._line, b"", time.monotonic() + self.settings.timeout_seconds
-        self._do_work()
-        try:
-            while True:
-                reply = reply + line.receive() if reply else line.receive()  # pyright: ignore[reportOptionalMemberAccess]
-                items = split_reply(reply)
-                if items is not None:
-                    break
-                if time.monotonic() > end:
-                    raise TimeoutError("timed out")
-        except TimeoutError:
-            self._garbled(message, reply, f"no complete reply in {self.settings.timeout_seconds:g} s")
-        except (OSError, WireError) as error:
-            self._garbled(message, reply, str(error))
+        most = max(4096 * self._shown_batch, 2 * self.n_params, self.most_together)
+        items = self._dialogue.ask(message, most, self._do_work)
         if len(items) != n:
             last = items[-1]
             if self._error and len(items) < n and isinstance(last, bytes) and last.startswith(b"-"):
                 self._check_error(message, last)
+            reply = b";".join(item if isinstance(item, bytes) else block(item) for item in items)
             self._garbled(message, reply, f"{len(items)} replies where {n} are due")
         return items
-
-    def _send(self, message: bytes) -> None:
-        line = self._line
-        if line is None:
-            raise HardwareError(f"{self.address}: not connected: open it before {shown(message)!r}", passing=True)
-        try:
-            stale = line.stale()
-            if not stale:
-                line.send(message + b"\n")
-                return
-        except OSError as error:
-            self._garbled(message, b"", str(error))
-        self._garbled(message, stale, "this came unasked, before it was sent")
 
     def _flush(self) -> None:
         """Sends what is to be written without asking for anything."""
         if self._pending:
             messages = list(self._pending.values())
             for message in [b";:".join(messages)] if self.settings.compound else messages:
-                self._send(message)
+                self._dialogue.send(message)
             self._unchecked = True
 
     def _changed(self) -> None:
@@ -367,8 +399,18 @@ class Scpi(AbstractInstrument):
                 self.close()
                 raise
 
-    def _written(self, halves: tuple[bytes, bytes], values: Float[np.ndarray, "..."]) -> bytes:
-        return b"".join((halves[0], self._encode(values), halves[1]))
+    def _written(
+        self, halves: tuple[bytes, bytes], values: Float[np.ndarray, "..."], *, parameters: bool = False
+    ) -> bytes:
+        if self.settings.binary:
+            data = block(values, self._order)
+        else:
+            data = text(values, self._largest() if parameters else None)
+        return b"".join((halves[0], data, halves[1]))
+
+    def _largest(self) -> float:
+        """The largest size that a parameter may have."""
+        return float(max(np.abs(self.limits.low).max(), np.abs(self.limits.high).max()))
 
     def _numbers(self, query: bytes, reply: Item, n: int | None) -> Float[np.ndarray, " n"]:
         """The numbers of a reply; `n` of them, if that is known."""
@@ -376,6 +418,12 @@ class Scpi(AbstractInstrument):
             values = numbers(reply)
         except WireError as error:
             self._garbled(query, reply if isinstance(reply, bytes) else block(reply), str(error))
+        if not isinstance(reply, bytes) and is_swapped(reply):
+            other = {"<": "big", ">": "little"}[self._order]
+            raise HardwareError(
+                f"{self.address}: {shown(query)!r} was answered with a block of {reply[0]:g} …, which is no reading, and "
+                f'{reply.byteswap()[0]:g} with its bytes in the other order: set byte_order = "{other}" in the chip file'
+            )
         if n is not None and values.size != n:
             what = f"{values.size} numbers where {n} are due"
             self._garbled(query, reply if isinstance(reply, bytes) else block(reply), what)
@@ -389,11 +437,11 @@ class Scpi(AbstractInstrument):
             self._unchecked = False
             return
         self._pending.clear()
-        # Errors of the exchange itself (-400 … -499) pass; refusals do not.
+        # Errors of the exchange itself (-400 … -499), and a chip that was switched on (-500 …), pass; refusals do not.
         raise HardwareError(
             f"{self.address}: {shown(message)!r} was refused: {shown(said)}; "
             "check the command in the chip file, and the value against the chip's own limits",
-            passing=-499 <= code <= -400,
+            passing=-599 <= code <= -400,
         )
 
     def _code(self, message: bytes, reply: bytes) -> int:
@@ -404,17 +452,14 @@ class Scpi(AbstractInstrument):
             self._garbled(message, reply, "an error's number is due")
 
     def _garbled(self, message: bytes, reply: bytes, what: str) -> NoReturn:
-        """Gives up the line: a reply yet to come could be taken for another's."""
-        self.close()
-        raise HardwareError(
-            f"{self.address}: {shown(message)!r} was answered {shown(reply)!r}: {what}; "
-            "check the cable and the chip, then open it anew",
-            passing=True,
-        )
+        self._dialogue.garbled(message, reply, what)
 
     def _refused(self, message: bytes, reply: bytes, what: str) -> NoReturn:
+        """A whole answer that does not help; it may be that to an earlier question."""
         self.close()
-        raise HardwareError(f"{self.address}: {shown(message)!r} was answered {shown(reply)!r}, which {what}")
+        raise HardwareError(
+            f"{self.address}: {shown(message)!r} was answered {shown(reply)!r}, which {what}", passing=True
+        )
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,7 +1,7 @@
 """Settings of an instrument that speaks SCPI, as they stand in a chip file. Nothing here imports JAX."""
 
 import string
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -110,7 +110,9 @@ class ScpiSettings(BaseModel):
         retries: how often again what can be asked again safely, waiting longer each time.
         verify: whether parameters are read back after they are set.
         verify_within: how far what is read back may be off, beyond rounding; for chips that tell what they round to.
-        binary: whether numbers go as blocks of float32 (IEEE 488.2) rather than as text.
+        binary: whether numbers go as blocks of float32 (IEEE 488.2) rather than as text. Text is in fixed point, as far as
+            the limits allow it, because many boards read no exponents.
+        byte_order: of each number in a block, least significant byte first ("little") or last ("big", NORM in SCPI).
         compound: whether several commands may go in one message, with ;: between them.
         own_line: whether the perturbation has lines of its own; by default, if there is a command for them.
         most_together: perturbations in one batch, at most.
@@ -130,6 +132,7 @@ class ScpiSettings(BaseModel):
     verify: Truth = True
     verify_within: Seconds = 0.0
     binary: Truth = True
+    byte_order: Literal["little", "big"] = "little"
     compound: Truth = True
     own_line: Truth | None = None
     most_together: Whole = 10_000
