@@ -24,7 +24,7 @@ FAULTS = {
     "drop": ({"drop": 0.1}, "no complete reply"),
     "late": ({"late": 0.1, "late_seconds": 0.5}, "no complete reply"),
     "disconnect": ({"disconnect": 0.1}, "closed from the other side"),
-    "garble": ({"garble": 0.1}, "was answered"),
+    "garble": ({"garble": 0.15}, "was answered"),
 }
 
 

@@ -132,7 +132,8 @@ REPLIES = {
     "two costs": ("measure_cost", np.zeros(2, np.float32), r"measure_cost gave shape \(2,\) where \(\) is due"),
     "an output that is NaN": ("read_outputs", np.array([[0, np.nan]], np.float32), "read_outputs gave nan"),
     "an output too few": ("read_outputs", np.zeros((1, 1), np.float32), r"shape \(1, 1\) where \(1, 2\) is due"),
-    "a cost of a batch that is NaN": ("measure_batch", np.array([0, np.nan], np.float32), "measure_batch gave nan"),
+    "SCPI's over range": ("measure_cost", 9.9e37, r"measure_cost gave 9\.9e\+37, which is no reading"),
+    "an output beyond all reason": ("read_outputs", np.array([[0, -4.7e35]], np.float32), r"read_outputs gave -4\.7e\+35"),
     "a batch cut short": ("measure_batch", np.zeros(1, np.float32), r"shape \(1,\) where \(2,\) is due"),
 }
 
@@ -147,7 +148,16 @@ def test_a_wrong_reply_is_an_error_that_may_pass(make_chip, name):
         with pytest.raises(HardwareError, match=words) as error:
             guarded.measure_batch(np.zeros((2, 3))) if verb == "measure_batch" else getattr(guarded, verb)()
     assert error.value.passing
+    assert error.value.skip == ("shape" not in words)
     assert str(error.value).startswith("chip 1: ")
+
+
+def test_in_a_batch_what_is_no_reading_is_nan_alone(make_chip):
+    chip = make_chip()
+    chip.replies["measure_batch"] = np.array([0.5, 9.9e37, -np.inf, np.nan], np.float32)
+    with opened(chip) as guarded:
+        costs = guarded.measure_batch(np.zeros((4, 3)))
+    np.testing.assert_array_equal(costs, np.array([0.5, np.nan, np.nan, np.nan], np.float32))
 
 
 def test_who_answered_at_the_opening_need_not_be_asked_again(chip):

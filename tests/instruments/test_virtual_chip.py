@@ -200,6 +200,7 @@ def test_a_server_that_ends_and_comes_back_computes_what_the_simulated_chip_does
     driver.close()
     piece = piece_of(served.file, seed=3)
     piece.safe_state()  # as at *RST
+    piece.set_parameters(driver.harmless())  # as at the opening
     for mine, due in zip(found, measure_all(piece), strict=True):
         np.testing.assert_array_equal(mine, due)
     assert again.stop() == 0

@@ -208,7 +208,7 @@ class Bench:
         Raises:
             Slipped: if it was opened anew, and what was measured before is not sure.
         """
-        give_up, self._asked, tries = None, max(1, asked), 0
+        give_up, self._asked, tries, refused = None, max(1, asked), 0, False
         self._alive, self._waiting = time.monotonic(), True
         while True:
             self._check_halted()
@@ -231,7 +231,10 @@ class Bench:
                     self._no_reading(error)
                     raise
                 if isinstance(error, HardwareError) and not error.passing:
-                    raise
+                    # A chip that was reset refuses what it took before: once, that may be it.
+                    if refused or not self.instrument.may_slip:
+                        raise
+                    refused = True
                 if give_up is None:
                     give_up = time.monotonic() + self.give_up_seconds
                 self._reopen(error, give_up)

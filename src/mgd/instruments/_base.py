@@ -42,7 +42,7 @@ MOST_BELIEVED = 1e18
 
 def is_believed(values: np.ndarray) -> np.ndarray:
     """Which numbers can be readings: finite, and not beyond all reason."""
-    return np.abs(values) < MOST_BELIEVED  # False for NaN
+    return np.asarray(np.abs(values) < MOST_BELIEVED)  # False for NaN
 
 
 def numbers_of(reply: object, shape: tuple[int, ...], address: str, verb: str) -> np.ndarray:

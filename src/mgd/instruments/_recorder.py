@@ -13,7 +13,8 @@ The format, all numbers little-endian:
         4 bytes   CRC-32 of the exchange up to here
 
 What follows the last whole exchange is the tail of one that was being written when the program died, and is no part of
-the recording. The first opening is not an exchange; those after it, when the line was lost, are.
+the recording. The first opening is not an exchange; those after it, when the line was lost, are. Where replies can slip,
+exchanges that turned out not to be sure are taken out again, and the first of them stands there as having failed.
 """
 
 import json
@@ -81,6 +82,8 @@ class Recorder(AbstractInstrument):
             raise ValueError(f"{self.path} is there already: record to another file")
         self._buffer, self._file, self._length, self._flushed_at = bytearray(), None, 0, 0.0
         self._target: tuple[int, ...] = ()
+        # Where the last sure exchange ends, and the first that is not: its verb, and the digest of what was sent.
+        self._sure_length, self._first_unsure = 0, ("", 0)
         self._describe()
 
     def open(self) -> None:
@@ -96,6 +99,7 @@ class Recorder(AbstractInstrument):
             self._start("xb")
             self._buffer += MAGIC + json.dumps(self._header(identity), ensure_ascii=False).encode() + b"\n"
             self._flush()
+            self._mark_sure()
         except BaseException:
             self.inner.close()
             raise
@@ -108,7 +112,9 @@ class Recorder(AbstractInstrument):
             self._file = None
 
     def identify(self) -> Identity:
-        return self._exchange("identify", 0, self.inner.identify, lambda reply: json.dumps(astuple(reply)).encode())
+        found = self._exchange("identify", 0, self.inner.identify, lambda reply: json.dumps(astuple(reply)).encode())
+        self._mark_sure()  # asked only where nothing was measured since the line was opened
+        return found
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         self._exchange("set_parameters", digest(theta), lambda: self.inner.set_parameters(theta), _nothing)
@@ -137,7 +143,16 @@ class Recorder(AbstractInstrument):
     def while_waiting(self, work: Callable[[], None]) -> None:
         self.inner.while_waiting(work)
 
+    def make_sure(self) -> None:
+        try:
+            self.inner.make_sure()
+        except (HardwareError, OSError) as error:
+            self._failed("make_sure", 0, error)
+            raise
+        self._mark_sure()
+
     def safe_state(self) -> None:
+        self._mark_sure()
         try:
             self.inner.safe_state()
         except (HardwareError, OSError) as error:
@@ -154,6 +169,7 @@ class Recorder(AbstractInstrument):
         self.address, self.n_params, self.limits = inner.address, inner.n_params, inner.limits
         self.reads, self.own_line, self.most_together = inner.reads, inner.own_line, inner.most_together
         self.settle_seconds, self.reads_together = inner.settle_seconds, inner.reads_together
+        self.may_slip = inner.may_slip
 
     def _header(self, identity: Identity) -> dict[str, Any]:
         limits = {"low": self.limits.low.tolist(), "high": self.limits.high.tolist(), "unit": self.limits.unit}
@@ -184,9 +200,31 @@ class Recorder(AbstractInstrument):
     def _failed(self, verb: str, sent: int, error: HardwareError | OSError) -> None:
         # Training takes an error of the operating system for one that may pass.
         passing, skip = (error.passing, error.skip) if isinstance(error, HardwareError) else (True, False)
+        lost = self.may_slip and passing and not skip
+        if lost:
+            verb, sent = self._take_back(verb, sent)
         self._append(verb, FAILED | PASSING * passing | SKIP * skip, sent, str(error).encode())
+        if lost:
+            self._mark_sure()
+
+    def _mark_sure(self) -> None:
+        """What is recorded is not taken back any more."""
+        self._sure_length, self._first_unsure = self._length + len(self._buffer), ("", 0)
+
+    def _take_back(self, verb: str, sent: int) -> tuple[str, int]:
+        """Takes out what is not sure, as training does; the first of it, or this exchange if there is none."""
+        if not self._first_unsure[0]:
+            return verb, sent
+        if self._sure_length < self._length and self._file is not None:
+            self._file.truncate(self._sure_length)
+            self._file.seek(self._sure_length)
+            self._length = self._sure_length
+        del self._buffer[self._sure_length - self._length :]
+        return self._first_unsure
 
     def _append(self, verb: str, outcome: int, sent: int, reply: bytes) -> None:
+        if not self._first_unsure[0]:
+            self._first_unsure = verb, sent
         exchange = HEAD.pack(VERBS.index(verb), outcome, sent, len(reply)) + reply
         self._buffer += exchange + TAIL.pack(zlib.crc32(exchange))
 

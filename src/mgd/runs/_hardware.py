@@ -234,6 +234,7 @@ def _tally(members: Sequence[Member]) -> dict[str, int]:
     return {
         "recoveries": sum(member.engine.bench.recoveries for member in members),
         "skipped": sum(member.engine.skipped for member in members),
+        "measured_again": sum(member.engine.bench.voided for member in members),
     }
 
 

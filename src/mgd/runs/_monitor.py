@@ -25,6 +25,9 @@ _MOST_WAITING, _MOST_NUMBERS = 512, 50_000
 _MANY = 8
 # Windows, or constants of a low-pass, over which means forget.
 _MEMORY = 256
+# Timesteps in a row whose C̃ is exactly zero, openings anew, and the part of measurements without a reading, from which on
+# they are warned of.
+_STILL, _OPENED_ANEW, _UNREAD = 64, 10, 0.05
 # Timesteps of a sample after which the blanking of a high-pass no longer counts.
 _LONGEST_FILTER = 100_000
 
@@ -65,6 +68,8 @@ class Monitor:
         self._waiting: list[tuple[Told, int, np.ndarray]] = []
         self._at, self._whole, self._shown = 0, True, -1
         self._restarted = False
+        # Timesteps, up to the last, in which the cost did not change at all.
+        self._still = 0
         self._warned: set[str] = set()
 
     def begin(self, folder: Path, step: int) -> None:
@@ -97,7 +102,7 @@ class Monitor:
             line["no_observed_angle"] = self.why_no_angle
         if self._restarted:
             line["restarted"], self._restarted = True, False
-        found = self.diagnostics.findings()
+        found = self.diagnostics.findings() | self._troubles(tally)
         fresh = [text for kind, text in found.items() if kind not in self._warned]
         self._warned |= set(found)
         if fresh:
@@ -106,6 +111,26 @@ class Monitor:
             file.write(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n")
         for text in fresh:
             warnings.warn(text if not self._chip else f"chip {self._chip['chip']}: {text}", MgdWarning, stacklevel=2)
+
+    def _troubles(self, tally: dict[str, int]) -> dict[str, str]:
+        """What is wrong with the chip rather than with the settings, each by its kind."""
+        found: dict[str, str] = {}
+        if self._still >= _STILL:
+            found["still"] = (
+                f"the cost did not change at all in the last {self._still:,} timesteps (C̃ is exactly 0): see whether the "
+                "detector is connected and its range shows so small a change; nothing is learnt meanwhile"
+            )
+        if tally["recoveries"] >= _OPENED_ANEW:
+            found["line"] = (
+                f"the chip was opened anew {tally['recoveries']:,} times until now: check its line and power, and "
+                "whether timeout_seconds is long enough"
+            )
+        measured = self.diagnostics.summary()["measurements"]
+        if tally["skipped"] > max(_STILL, _UNREAD * measured):
+            found["unread"] = (
+                f"{tally['skipped']:,} measurements gave no reading (of about {measured:,.0f}): check the readout's range"
+            )
+        return found
 
     def _take_in(self) -> None:
         """Hands on what waits."""
@@ -118,6 +143,8 @@ class Monitor:
         modulations = np.stack([np.asarray(told.modulations) for told, _, _ in waiting]).astype(np.float64)
         inside = np.arange(modulations.shape[1]) < counts[:, None]
         powers = np.einsum("kn,kn->k", modulations, modulations * inside)
+        moved = np.flatnonzero(powers)
+        self._still = int(counts[moved[-1] + 1 :].sum()) if moved.size else self._still + int(counts.sum())
         baselines = np.array([one[-1] if len(one) else math.nan for _, _, one in waiting], np.float64)
         shown = starts // self._tau_x
         same = np.diff(shown, prepend=self._shown) == 0

@@ -199,15 +199,19 @@ class Scpi(AbstractInstrument):
         if self._readback and self.limits.low.size == self.n_params:
             self._probe()
 
-    def _probe(self) -> None:
-        """Writes a harmless value and reads it back, before any other: both signs, small numbers, many digits."""
+    def harmless(self) -> Float[np.ndarray, " p"]:
+        """The value that is written at opening: as near to zero as the limits allow, with both signs and many digits."""
         low, high = self.limits.low, self.limits.high
         nearest = np.clip(np.float32(0), low, high)
         parts = np.resize(np.array(_PROBED, np.float32), self.n_params)
         # Away from a limit that it lies at.
         parts = np.where(np.where(parts > 0, high, low) == nearest, -parts, parts)
         theta = nearest + np.where(parts > 0, high - nearest, nearest - low) * parts
-        self.set_parameters(np.clip(theta, low, high).astype(np.float32))
+        return np.clip(theta, low, high).astype(np.float32)
+
+    def _probe(self) -> None:
+        """Writes the harmless value and reads it back, before any other."""
+        self.set_parameters(self.harmless())
         if self._read_together:
             self._exchange(b"")
         self._pending.clear()

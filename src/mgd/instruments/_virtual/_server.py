@@ -17,7 +17,7 @@ _CHUNK = 1 << 18
 # Bytes of a message, at most: 100,000 perturbations of 600 parameters.
 _LONGEST_MESSAGE = 1 << 28
 
-Fault = Literal["drop", "late", "disconnect before", "disconnect after", "garble"]
+Fault = Literal["drop", "late", "disconnect before", "disconnect after", "garble", "double", "reset"]
 
 
 class Faults:
@@ -29,7 +29,7 @@ class Faults:
     def draw(self) -> Fault | None:
         """That of the next message."""
         left, half = self._random.random(), self._random.random() < 0.5
-        for name in ("drop", "late", "disconnect", "garble"):
+        for name in ("drop", "late", "disconnect", "garble", "double", "reset"):
             left -= getattr(self._settings, name)
             if left < 0:
                 if name == "disconnect":
@@ -63,7 +63,7 @@ class Server:
 
     def __init__(self, speaker: Speaker, settings: ServeSettings):
         self._speaker, self._faults = speaker, Faults(settings)
-        self._late_seconds = settings.late_seconds
+        self._late_seconds, self._double_seconds = settings.late_seconds, settings.double_seconds
         self.faults: Counter[str] = Counter()
         self.messages = 0
         self._one_at_a_time = asyncio.Lock()
@@ -109,8 +109,7 @@ class Server:
         """One connection."""
         task = asyncio.current_task()
         if task is not None:
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
+            self._keep(task)
         buffer, binary = bytearray(), False
         try:
             while len(buffer) < _LONGEST_MESSAGE and (chunk := await reader.read(_CHUNK)):
@@ -136,6 +135,9 @@ class Server:
         if fault == "disconnect before":
             return False, binary
         async with self._one_at_a_time:
+            if fault == "reset":
+                self._speaker.reset()
+                binary = False
             reply, binary = self._speaker.answer(units, binary=binary)
             if delay := self._faults.delay():
                 await asyncio.sleep(delay)
@@ -146,7 +148,21 @@ class Server:
         if reply:
             writer.write(self._faults.garbled(reply) if fault == "garble" else reply)
             await writer.drain()
+            if fault == "double":
+                self._keep(asyncio.create_task(self._again(reply, writer)))
         return True, binary
+
+    async def _again(self, reply: bytes, writer: asyncio.StreamWriter) -> None:
+        """The same reply once more, a little later."""
+        await asyncio.sleep(self._double_seconds)
+        with contextlib.suppress(ConnectionError, RuntimeError):  # the other side may be gone
+            writer.write(reply)
+            await writer.drain()
+
+    def _keep(self, task: asyncio.Task) -> None:
+        """Has a task ended when the server is."""
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
 
 
 def serve(

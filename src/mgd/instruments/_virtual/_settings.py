@@ -26,6 +26,9 @@ class ServeSettings(BaseModel):
         late_seconds: how much.
         disconnect: the connection is closed, before or after the message is dealt with.
         garble: the reply is broken.
+        double: the reply comes a second time, `double_seconds` later, where that to the next question may be due.
+        double_seconds: how much.
+        reset: the chip resets itself, as when its supply fails for a moment, before the message is dealt with.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,12 +43,15 @@ class ServeSettings(BaseModel):
     late_seconds: Seconds = 1.0
     disconnect: Share = 0.0
     garble: Share = 0.0
+    double: Share = 0.0
+    double_seconds: Seconds = 0.001
+    reset: Share = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> "ServeSettings":
-        total = self.drop + self.late + self.disconnect + self.garble
+        total = self.drop + self.late + self.disconnect + self.garble + self.double + self.reset
         if total > 1:
-            raise ValueError(f"drop, late, disconnect and garble must sum to 1 or less, got {total:g}")
+            raise ValueError(f"drop, late, disconnect, garble, double and reset must sum to 1 or less, got {total:g}")
         if self.limits is not None and not self.limits[0] < self.limits[1]:
             raise ValueError(f"limits must be low and high with low < high, got {list(self.limits)}")
         return self

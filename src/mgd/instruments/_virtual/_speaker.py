@@ -59,7 +59,7 @@ class Speaker:
         self._asked = _spelt(
             {
                 "*IDN?": lambda: f"mgd,virtual chip,{self.serial},{__version__}".encode(),
-                "*RST": self._reset,
+                "*RST": self.reset,
                 "*CLS": self._errors.clear,
                 "*OPC?": lambda: b"1",
                 "SYSTem:ERRor?": self._next_error,
@@ -138,7 +138,8 @@ class Speaker:
         self._y: np.ndarray | None = None
         self._current = False
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """What *RST does, and what a supply that fails for a moment."""
         self._start()
         self._safe()
         self._binary = False

@@ -1,0 +1,172 @@
+"""Replies that slip and chips that reset themselves: no cost of another question is kept, whatever the chip can tell."""
+
+import itertools
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import mgd
+from mgd._errors import HardwareError
+from mgd.engines import Data, Instrumented, Options
+from mgd.engines._sure import Pending
+from mgd.instruments import Identity, Limits, Recorder, Replay, from_callables, opened
+from mgd.instruments._scpi import load
+
+KEY = jax.random.key(3)
+TASK = mgd.datasets.parity(bits=2)
+STEPS = 240
+ALGORITHM = mgd.discrete(
+    perturbation=mgd.perturbations.Rademacher(0.1),
+    optimizer=optax.sgd(0.5),
+    time_constants=mgd.TimeConstants(tau_p=1, tau_x=8, tau_theta=16),
+)
+# Without lines of their own, perturbations are set as parameters, so that one command sets all.
+SUMS = {"perturb": "", "batch": ""}
+CHIPS = {
+    "all checks": {},
+    "no error queue": {"commands": {"error": ""}},
+    "no read-back": {"verify": False},
+    "only an identity": {"verify": False, "commands": {"error": ""}},
+    "sums": {"commands": SUMS},
+    "sums, only an identity": {"verify": False, "commands": {"error": ""} | SUMS},
+}
+
+
+def run(instrument, pieces=(100, 37, STEPS - 137)) -> tuple[np.ndarray, list[float], Instrumented]:
+    """The parameters that a chip is trained to, the costs that were kept, and the engine."""
+    kept: list[float] = []
+    options = Options(keep=lambda costs: kept.extend(costs.tolist()), give_up_seconds=20.0)
+    with opened(instrument) as guarded:
+        start = np.linspace(-1, 1, 9).astype(np.float32)
+        loop = Instrumented(guarded, ALGORITHM, start, cost=mgd.chips.MeanSquaredError(), options=options)
+        data, progress = Data.of(TASK.train), loop.init(1, key=KEY)
+        for n in pieces:
+            progress = loop.advance(data, progress, n)
+        return np.asarray(progress.state.theta[0]), kept, loop
+
+
+def scpi(resource: str, folder, **settings):
+    return load({"resource": resource, "timeout_seconds": 2.0, "most_together": 1} | settings, folder)
+
+
+_DUE: list[tuple[np.ndarray, list[float]]] = []
+
+
+@pytest.fixture
+def due(serve_here, tmp_path) -> tuple[np.ndarray, list[float]]:
+    """What a chip without faults is trained to: parameters, and the costs on the way."""
+    if not _DUE:
+        with serve_here() as resource:
+            theta, kept, loop = run(scpi(resource, tmp_path))
+        assert (loop.bench.recoveries, loop.bench.voided) == (0, 0)
+        _DUE.append((theta, kept))
+    return _DUE[0]
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_a_doubled_reply_is_found_and_what_followed_is_measured_again(name, due, serve_here, tmp_path):
+    with serve_here(seed=1, latency_seconds=0.003, double=0.02, double_seconds=0.001) as resource:
+        theta, kept, loop = run(scpi(resource, tmp_path, **CHIPS[name]))
+    assert loop.bench.voided > 0
+    assert len(kept) == ALGORITHM.counts(STEPS).cost_measurements
+    # Text and blocks, sums and lines of their own come to the same up to rounding.
+    np.testing.assert_allclose(kept, due[1], rtol=1e-5)
+    np.testing.assert_allclose(theta, due[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["all checks", "no error queue", "sums"])
+def test_a_chip_that_resets_itself_is_found_where_it_is_read_back(name, due, serve_here, tmp_path):
+    with serve_here(seed=2, reset=0.02) as resource:
+        theta, kept, loop = run(scpi(resource, tmp_path, **CHIPS[name]))
+    assert loop.bench.recoveries > 0
+    np.testing.assert_allclose(kept, due[1], rtol=1e-5)
+    np.testing.assert_allclose(theta, due[0], atol=1e-4)
+
+
+def test_a_run_with_slips_is_replayed_to_the_bit(due, serve_here, tmp_path):
+    with serve_here(seed=1, latency_seconds=0.003, double=0.02, reset=0.01) as resource:
+        theta, kept, loop = run(Recorder(scpi(resource, tmp_path), tmp_path / "recording"))
+    assert loop.bench.voided > 0
+    again, kept_again, _ = run(Replay(tmp_path / "recording"), pieces=(STEPS,))
+    assert again.tobytes() == theta.tobytes()
+    assert kept_again == kept
+
+
+def test_a_chip_whose_replies_are_always_doubled_is_given_up(serve_here, tmp_path):
+    with (
+        serve_here(latency_seconds=0.003, double=1.0) as resource,
+        pytest.raises(HardwareError, match=r"no reply could be told|gave no good answer|was answered"),
+        opened(scpi(resource, tmp_path, retries=0), patience_seconds=2.0) as guarded,
+    ):
+        options = Options(give_up_seconds=2.0)
+        loop = Instrumented(guarded, ALGORITHM, np.zeros(9, np.float32), cost=mgd.chips.MeanSquaredError(), options=options)
+        loop.advance(Data.of(TASK.train), loop.init(1, key=KEY), STEPS)
+
+
+def test_costs_that_were_replayed_are_given_back_when_what_followed_is_void():
+    done, pending = [], Pending(iter([1.0, 2.0, 3.0]))
+    known = pending.known()
+    assert (next(known), next(known)) == (1.0, 2.0)
+    pending.put_off(lambda: done.append("first"), sure=False)
+    pending.void()
+    pending.catch_up()
+    assert done == []
+    assert list(pending.known()) == [1.0, 2.0, 3.0]
+    pending.put_off(lambda: done.append("second"), sure=False)
+    pending.put_off(lambda: done.append("third"))
+    pending.settle()
+    pending.catch_up()
+    assert done == ["second", "third"]
+    assert list(pending.known()) == []
+
+
+class Toy:
+    """A chip whose readings are told what to be."""
+
+    def __init__(self, readings, high: float = 1.0):
+        self.readings, self.theta, self.high = iter(readings), np.zeros(2, np.float32), high
+        self.opened = 0
+
+    def instrument(self):
+        return from_callables(
+            set_parameters=lambda theta: setattr(self, "theta", theta),
+            measure_cost=self.cost,
+            limits=Limits.uniform(2, -1.0, self.high),
+            identify=lambda: Identity("house", "toy", "S1"),
+            address="toy",
+        )
+
+    def cost(self) -> float:
+        told = next(self.readings, None)
+        return float(((self.theta - 0.5) ** 2).sum()) if told is None else told
+
+
+def steps_of(toy: Toy, n: int, **options) -> tuple[np.ndarray, Instrumented]:
+    algorithm = mgd.discrete(perturbation=mgd.perturbations.Rademacher(0.1), optimizer=optax.sgd(0.1))
+    with opened(toy.instrument()) as guarded:
+        loop = Instrumented(
+            guarded, algorithm, np.zeros(2, np.float32), cost=mgd.chips.MeanSquaredError(), options=Options(**options)
+        )
+        progress = loop.advance(Data.of(TASK.train), loop.init(1, key=KEY), n)
+        return np.asarray(progress.state.theta[0]), loop
+
+
+@pytest.mark.parametrize("no_number", [9.9e37, -9.9e37, np.inf, np.nan, 1e30])
+def test_what_is_no_reading_is_asked_again_then_skipped_and_counted(no_number):
+    clean, _ = steps_of(Toy([]), 50)
+    once, loop = steps_of(Toy([None] * 20 + [no_number]), 50)
+    assert once.tobytes() == clean.tobytes()
+    assert (loop.skipped, loop.bench.recoveries) == (0, 0)
+    found, loop = steps_of(Toy([None] * 20 + [no_number] * 12), 50)
+    assert loop.skipped > 0
+    assert np.abs(found - clean).max() < 0.1
+    assert np.isfinite(found).all()
+
+
+def test_a_chip_without_any_reading_is_given_up():
+    with pytest.raises(HardwareError, match="gave no reading: check the detector"):
+        steps_of(Toy([None] * 20 + [9.9e37] * 10**6), 100_000, give_up_seconds=0.5)
+    with pytest.raises(HardwareError, match=r"toy: measure_cost gave nan, which is no reading"):
+        steps_of(Toy(itertools.repeat(np.nan)), 10)
