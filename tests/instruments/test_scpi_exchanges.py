@@ -24,11 +24,25 @@ def data(*values: float) -> bytes:
     return block(floats(*values))
 
 
-def set_to(*values: float, before: bytes = b"", found: tuple = (), cost: bytes = b"0.125") -> tuple[bytes, bytes]:
-    """Parameters set, read back, a cost measured, and no error."""
+def set_to(
+    *values: float,
+    before: bytes = b"",
+    found: tuple = (),
+    cost: bytes = b"0.125",
+    held: tuple = tuple(NEAR_ZERO),
+    answered: tuple = (),
+) -> tuple[bytes, bytes]:
+    """What was held is read; then parameters are set and read back, a cost is measured, and there is no error."""
+    first = b"PAR:DATA?;:" if held else b""
     return (
-        before + b"PAR:DATA " + data(*values) + b";:PAR:DATA?;:MEAS:COST?;:SYST:ERR?",
-        data(*(found or values)) + b";" + cost + b";" + OK + b"\n",
+        first + before + b"PAR:DATA " + data(*values) + b";:PAR:DATA?;:MEAS:COST?;:SYST:ERR?",
+        (data(*(answered or held)) + b";" if held else b"")
+        + data(*(found or values))
+        + b";"
+        + cost
+        + b";"
+        + OK
+        + b"\n",
     )
 
 
@@ -56,7 +70,7 @@ def test_a_measurement_with_its_perturbation_is_one_message(scripted):
         set_to(1.0, -1.0),
         (b"PERT:DATA " + data(0.25, -0.25) + b";:MEAS:COST?;:SYST:ERR?", b"0.125;" + OK + b"\n"),
         (b"MEAS:COST?", b"0.25\n"),
-        set_to(2.0, 0.0, before=b"PERT:DATA " + data(0, 0) + b";:", cost=b"+1.5E-1"),
+        set_to(2.0, 0.0, before=b"PERT:DATA " + data(0, 0) + b";:", cost=b"+1.5E-1", held=(1, -1)),
     )
     driver.set_parameters(floats(9, 9))  # never sent, like the perturbation below
     driver.set_parameters(floats(1, -1))
@@ -105,8 +119,8 @@ def test_as_text(scripted):
     probed = (b"PAR:DATA " + near_zero + b";:PAR:DATA?;:SYST:ERR?", near_zero + b";" + OK + b"\n")
     driver = scripted(
         (
-            b"PAR:DATA 0.100000001,-2;:PERT:DATA 0.5,0.5;:PAR:DATA?;:MEAS:COST?;:SYST:ERR?",
-            b"0.100000001,-2.0;3;" + OK + b"\n",
+            b"PAR:DATA?;:PAR:DATA 0.100000001,-2;:PERT:DATA 0.5,0.5;:PAR:DATA?;:MEAS:COST?;:SYST:ERR?",
+            near_zero + b";0.100000001,-2.0;3;" + OK + b"\n",
         ),
         binary=False,
         opening=opening,
@@ -198,7 +212,7 @@ def test_a_broken_reply_gives_up_the_line(replies, what, scripted):
 
 def test_a_read_back_of_the_wrong_length(scripted):
     query, _ = set_to(1, 2)
-    driver = scripted((query, data(1) + b";0.125;" + OK + b"\n"))
+    driver = scripted((query, data(*NEAR_ZERO) + b";" + data(1) + b";0.125;" + OK + b"\n"))
     driver.set_parameters(floats(1, 2))
     with pytest.raises(HardwareError, match="1 numbers where 2 are due"):
         driver.measure_cost()
@@ -278,6 +292,7 @@ def test_sure_is_what_answers_as_before(scripted):
         ([(b"*IDN?", b"0.125\n")], "'Maker,Model 3,A7,1.0' is due"),
         ([WHO, (b"PAR:DATA?", b"0.125\n")], "1 numbers where 2 are due"),
         ([WHO, (b"PAR:DATA?", data(0, 0) + b"\n")], "0 for parameter 0, set to 1: it was reset"),
+        ([WHO, (b"PAR:DATA?", b"1,2\n")], "as text, and as a block before: it was reset"),
     ):
         driver = scripted(set_to(1.0, 2.0), *answers)
         driver.set_parameters(floats(1, 2))
@@ -287,9 +302,19 @@ def test_sure_is_what_answers_as_before(scripted):
         assert raised.value.passing
 
 
+def test_a_chip_that_was_reset_is_found_when_it_is_next_set(scripted):
+    driver = scripted(set_to(1.0, 2.0), set_to(3.0, 4.0, held=(1, 2), answered=(0, 0)))
+    driver.set_parameters(floats(1, 2))
+    driver.measure_cost()
+    driver.set_parameters(floats(3, 4))
+    with pytest.raises(HardwareError, match="0 for parameter 0, set to 1: it was reset") as raised:
+        driver.measure_cost()
+    assert raised.value.passing
+
+
 def test_parameters_that_read_back_wrong_are_set_again(scripted):
-    (query, right), (_, wrong) = set_to(1, 2), set_to(1, 2, found=(1, 2.5), cost=b"9")
-    driver = scripted((query, wrong), (query, right), retries=1)
+    (query, _), (_, wrong) = set_to(1, 2), set_to(1, 2, found=(1, 2.5), cost=b"9")
+    driver = scripted((query, wrong), set_to(1, 2, held=()), retries=1)
     driver.set_parameters(floats(1, 2))
     assert driver.measure_cost() == 0.125
     driver = scripted((query, wrong), retries=0)
@@ -303,11 +328,13 @@ def test_parameters_that_read_back_wrong_are_set_again(scripted):
 
 def test_a_chip_that_settles_or_takes_one_command_a_message_is_read_back_at_once(scripted):
     written, query = b"PAR:DATA " + data(1, 2), b";:PAR:DATA?;:SYST:ERR?"
-    driver = scripted((written + query, data(1, 2) + b";" + OK + b"\n"), settle_seconds=0.001)
+    held = b"PAR:DATA?;:", data(*NEAR_ZERO) + b";"
+    driver = scripted((held[0] + written + query, held[1] + data(1, 2) + b";" + OK + b"\n"), settle_seconds=0.001)
     driver.set_parameters(floats(1, 2))
     found = ((b"PAR:DATA?", data(1, 2.5) + b"\n"), (b"SYST:ERR?", OK + b"\n"))
     probed = (b"PAR:DATA " + block(NEAR_ZERO), None), (b"PAR:DATA?", block(NEAR_ZERO) + b"\n"), (b"SYST:ERR?", OK + b"\n")
-    driver = scripted((written, None), *found, probed=probed, compound=False, retries=0)
+    asked = (b"PAR:DATA?", data(*NEAR_ZERO) + b"\n")
+    driver = scripted(asked, (written, None), *found, probed=probed, compound=False, retries=0)
     with pytest.raises(HardwareError, match=r"answered with 2\.5 for parameter 1, set to 2"):
         driver.set_parameters(floats(1, 2))
 

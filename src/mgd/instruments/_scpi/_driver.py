@@ -80,6 +80,9 @@ class Scpi(AbstractInstrument):
         self._read_together = settings.compound and not settings.settle_seconds
         self._theta = np.zeros(0, np.float32)
         self._identity: bytes | None = None
+        # The parameters that were read back last, and whether they came as a block.
+        self._on_chip: Float[np.ndarray, " p"] | None = None
+        self._in_blocks = False
         self._pending: dict[str, bytes] = {}
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at = 1, 0.0
@@ -104,8 +107,8 @@ class Scpi(AbstractInstrument):
         reply = self._ask(command)
         if self._identity is not None and reply != self._identity:
             self._garbled(command.encode(), reply, f"{shown(self._identity)!r} is due, as before")
-        if self._readback and self._theta.size and "set" not in self._pending:
-            self._check_read_back(self._exchange(self._readback), "it was reset, or a reply was another question's")
+        if self._on_chip is not None:
+            self._check_held(self._exchange(self._readback))
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
@@ -183,8 +186,8 @@ class Scpi(AbstractInstrument):
     def _open_once(self) -> None:
         self.close()
         self._pending.clear()
-        self._perturbed = self._unchecked = False
-        self._theta = np.zeros(0, np.float32)
+        self._perturbed = self._unchecked = self._in_blocks = False
+        self._on_chip = None
         commands, settings = self.settings.commands, self.settings
         self._dialogue.open()
         if commands.reset:
@@ -254,32 +257,45 @@ class Scpi(AbstractInstrument):
         except ValueError as error:
             self._refused(command.encode(), text(values), f"are no limits ({error}): give limits in the chip file")
 
-    def _check_read_back(self, item: Item, lost: str = "") -> None:
-        """Sees whether the parameters that were read back are those that were set.
+    def _check_read_back(self, item: Item) -> None:
+        """Raises: _InStep: if the parameters that were read back are not those that were set."""
+        self._on_chip = None
+        found, wrong = self._differing(item, self._theta)
+        if wrong is not None:
+            raise _InStep(
+                f"{self.address}: {shown(self._readback)} was answered with {found[wrong]:.9g} for parameter {wrong}, "
+                f"set to {self._theta[wrong]:.9g} by {shown(self._pending['set'])}: check the chip's range and "
+                "resolution, and how it reads numbers; or set verify_within (verify = false, if it cannot be read back)"
+            )
+        self._on_chip, self._in_blocks = self._theta, not isinstance(item, bytes)
 
-        Args:
-            item: what was read back.
-            lost: why they may not be any more, if they were before.
+    def _check_held(self, item: Item) -> None:
+        """Raises: HardwareError: if the parameters that were read back are not those that were before."""
+        theta, self._on_chip = self._on_chip, None
+        assert theta is not None
+        found, wrong = self._differing(item, theta)
+        in_blocks = not isinstance(item, bytes)
+        if wrong is not None or in_blocks != self._in_blocks:
+            said = "as text, and as a block before"
+            if wrong is not None:
+                said = f"with {found[wrong]:.9g} for parameter {wrong}, set to {theta[wrong]:.9g}"
+            self._dialogue.close()
+            raise HardwareError(
+                f"{self.address}: {shown(self._readback)} was answered {said}: it was reset, or a reply was that to "
+                "another question; check its supply and its line",
+                passing=True,
+            )
+        self._on_chip = theta
 
-        Raises:
-            HardwareError: if they are not.
-        """
-        theta, found = self._theta, self._numbers(self._readback, item, self.n_params)
+    def _differing(self, item: Item, theta: Float[np.ndarray, " p"]) -> tuple[Float[np.ndarray, " p"], int | None]:
+        """What was read back, and the first parameter of it that is not as it was set."""
+        found = self._numbers(self._readback, item, self.n_params)
         if (found == theta).all():
-            return
+            return found, None
         digits = None if self.settings.binary else decimals(self._largest())
         room = self.settings.verify_within + _ROUNDING * np.abs(theta) + (0.0 if digits is None else 10.0**-digits)
         wrong = ~(np.abs(found - theta) <= room)
-        if not wrong.any():
-            return
-        k = int(np.argmax(wrong))
-        what = f"{self.address}: {shown(self._readback)} was answered with {found[k]:.9g} for parameter {k}, set to "
-        if lost:
-            raise HardwareError(f"{what}{theta[k]:.9g}: {lost}", passing=True)
-        raise _InStep(
-            f"{what}{theta[k]:.9g} by {shown(self._pending['set'])}: check the chip's range and resolution, and how it "
-            "reads numbers; or set verify_within (verify = false, if it cannot be read back)"
-        )
+        return found, int(np.argmax(wrong)) if wrong.any() else None
 
     def _measured(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
         """The numbers a query gives, after all that is to be written; asked again if one cannot be a reading."""
@@ -341,14 +357,19 @@ class Scpi(AbstractInstrument):
         """
         checked = bool(self._error and (self._pending or self._unchecked))
         read_back = bool(self._readback) and "set" in self._pending
+        # Parameters that were held are read before they are overwritten: later a chip that was reset could not tell.
+        held = [self._readback] if read_back and self.own_line and self._on_chip is not None else []
         queries = [one for one in (self._readback if read_back else b"", query, self._error if checked else b"") if one]
         if self.settings.compound:
-            message = b";:".join([*self._pending.values(), *queries])
-            items = self._items(message, len(queries))
+            message = b";:".join([*held, *self._pending.values(), *queries])
+            items = self._items(message, len(held) + len(queries))
         else:
+            items = [self._items(one, 1)[0] for one in held]
             self._flush()
             message = query
-            items = [self._items(one, 1)[0] for one in queries]
+            items += [self._items(one, 1)[0] for one in queries]
+        if held:
+            self._check_held(items.pop(0))
         if checked:
             self._check_error(message, items[-1])
         if read_back:
