@@ -2,10 +2,10 @@
 
     python benchmarks/slips.py [--seeds N] [--source OTHER/src]
 
-Trains a served 2-2-1 chip without noise, for each kind of chip file (with and without read-back, an error queue, a count
-of parameters, lines of their own for the perturbation), while its wire doubles replies, answers too late, or the chip
-resets itself. A run is taught wrongly if a cost that it kept is not that of a run without faults. `--source` takes the
-trainer from another checkout; the chips are always served by this one.
+Trains a served 2-2-1 chip without noise, for each kind of chip file (with and without read-back, an error queue, a
+count of parameters, lines of their own for the perturbation), while its wire doubles replies, answers too late, or the
+chip resets itself. A run is taught wrongly if a cost that it kept is not that of a run without faults. `--source`
+takes the trainer from another checkout; the chips are always served by this one.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class Chips:
         (folder / "chip.toml").write_text(CHIP)
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
-    def serve(self, **faults: float) -> tuple[str, Counter[str]]:
+    def serve(self, **faults: Any) -> tuple[str, Counter[str]]:
         """Serves one more: its resource, and the faults that it will have had."""
         from mgd.instruments._virtual._server import Server
         from mgd.instruments._virtual._settings import ServeSettings
@@ -93,7 +94,7 @@ class Chips:
 
         # The piece is always the same; the seed is that of the faults.
         settings = ServeSettings(**faults)
-        piece = ServeSettings(**(faults | {"seed": 0}))
+        piece = ServeSettings(**{**faults, "seed": 0})
         server = Server(make_speaker(read_chip_file(self._folder / "chip.toml"), piece), settings)
         listening = asyncio.run_coroutine_threadsafe(server.listen("127.0.0.1", 0), self._loop).result(10)
         return f"TCPIP0::127.0.0.1::{listening.sockets[0].getsockname()[1]}::SOCKET", server.faults
@@ -108,7 +109,9 @@ def main() -> None:
     if chosen.jobs:
         train(json.loads(chosen.jobs))
         return
-    print("| read-back | error queue | count | own lines | fault | faults | runs | taught wrongly | costs wrong | ended |")
+    print(
+        "| read-back | error queue | count | own lines | fault | faults | runs | taught wrongly | costs wrong | ended |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     totals: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +120,9 @@ def main() -> None:
         for kind, settings in kinds().items():
             served = [("none", *chips.serve())]
             served += [
-                (name, *chips.serve(seed=seed, **fault)) for name, fault in FAULTS.items() for seed in range(chosen.seeds)
+                (name, *chips.serve(seed=seed, **fault))
+                for name, fault in FAULTS.items()
+                for seed in range(chosen.seeds)
             ]
             jobs = json.dumps([settings | {"resource": resource} for _, resource, _ in served])
             done = subprocess.run(

@@ -133,7 +133,11 @@ REPLIES = {
     "an output that is NaN": ("read_outputs", np.array([[0, np.nan]], np.float32), "read_outputs gave nan"),
     "an output too few": ("read_outputs", np.zeros((1, 1), np.float32), r"shape \(1, 1\) where \(1, 2\) is due"),
     "SCPI's over range": ("measure_cost", 9.9e37, r"measure_cost gave 9\.9e\+37, which is no reading"),
-    "an output beyond all reason": ("read_outputs", np.array([[0, -4.7e35]], np.float32), r"read_outputs gave -4\.7e\+35"),
+    "an output beyond all reason": (
+        "read_outputs",
+        np.array([[0, -4.7e35]], np.float32),
+        r"read_outputs gave -4\.7e\+35",
+    ),
     "a batch cut short": ("measure_batch", np.zeros(1, np.float32), r"shape \(1,\) where \(2,\) is due"),
 }
 

@@ -291,8 +291,8 @@ def test_sure_is_what_answers_as_before(scripted):
     for answers, said in (
         ([(b"*IDN?", b"0.125\n")], "'Maker,Model 3,A7,1.0' is due"),
         ([WHO, (b"PAR:DATA?", b"0.125\n")], "1 numbers where 2 are due"),
-        ([WHO, (b"PAR:DATA?", data(0, 0) + b"\n")], "0 for parameter 0, set to 1: it was reset"),
-        ([WHO, (b"PAR:DATA?", b"1,2\n")], "as text, and as a block before: it was reset"),
+        ([WHO, (b"PAR:DATA?", data(0, 0) + b"\n")], "it says 0 for parameter 0, and said 1; it was reset"),
+        ([WHO, (b"PAR:DATA?", b"1,2\n")], "in another format than before; it was reset"),
     ):
         driver = scripted(set_to(1.0, 2.0), *answers)
         driver.set_parameters(floats(1, 2))
@@ -307,7 +307,7 @@ def test_a_chip_that_was_reset_is_found_when_it_is_next_set(scripted):
     driver.set_parameters(floats(1, 2))
     driver.measure_cost()
     driver.set_parameters(floats(3, 4))
-    with pytest.raises(HardwareError, match="0 for parameter 0, set to 1: it was reset") as raised:
+    with pytest.raises(HardwareError, match="it says 0 for parameter 0, and said 1; it was reset") as raised:
         driver.measure_cost()
     assert raised.value.passing
 
@@ -332,7 +332,11 @@ def test_a_chip_that_settles_or_takes_one_command_a_message_is_read_back_at_once
     driver = scripted((held[0] + written + query, held[1] + data(1, 2) + b";" + OK + b"\n"), settle_seconds=0.001)
     driver.set_parameters(floats(1, 2))
     found = ((b"PAR:DATA?", data(1, 2.5) + b"\n"), (b"SYST:ERR?", OK + b"\n"))
-    probed = (b"PAR:DATA " + block(NEAR_ZERO), None), (b"PAR:DATA?", block(NEAR_ZERO) + b"\n"), (b"SYST:ERR?", OK + b"\n")
+    probed = (
+        (b"PAR:DATA " + block(NEAR_ZERO), None),
+        (b"PAR:DATA?", block(NEAR_ZERO) + b"\n"),
+        (b"SYST:ERR?", OK + b"\n"),
+    )
     asked = (b"PAR:DATA?", data(*NEAR_ZERO) + b"\n")
     driver = scripted(asked, (written, None), *found, probed=probed, compound=False, retries=0)
     with pytest.raises(HardwareError, match=r"answered with 2\.5 for parameter 1, set to 2"):

@@ -1,4 +1,4 @@
-"""Replies that slip and chips that reset themselves: no cost of another question is kept, whatever the chip can tell."""
+"""Replies that slip and chips that reset themselves: no cost of another question is kept."""
 
 import itertools
 
@@ -95,14 +95,18 @@ def test_a_run_with_slips_is_replayed_to_the_bit(due, serve_here, tmp_path):
 
 
 def test_a_chip_whose_replies_are_always_doubled_is_given_up(serve_here, tmp_path):
+    def train(resource: str) -> None:
+        with opened(scpi(resource, tmp_path, retries=0), patience_seconds=2.0) as guarded:
+            options = Options(give_up_seconds=2.0)
+            start, cost = np.zeros(9, np.float32), mgd.chips.MeanSquaredError()
+            loop = Instrumented(guarded, ALGORITHM, start, cost=cost, options=options)
+            loop.advance(Data.of(TASK.train), loop.init(1, key=KEY), STEPS)
+
     with (
         serve_here(latency_seconds=0.003, double=1.0) as resource,
         pytest.raises(HardwareError, match=r"no reply could be told|gave no good answer|was answered"),
-        opened(scpi(resource, tmp_path, retries=0), patience_seconds=2.0) as guarded,
     ):
-        options = Options(give_up_seconds=2.0)
-        loop = Instrumented(guarded, ALGORITHM, np.zeros(9, np.float32), cost=mgd.chips.MeanSquaredError(), options=options)
-        loop.advance(Data.of(TASK.train), loop.init(1, key=KEY), STEPS)
+        train(resource)
 
 
 def test_costs_that_were_replayed_are_given_back_when_what_followed_is_void():

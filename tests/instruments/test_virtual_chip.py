@@ -11,6 +11,7 @@ import mgd.cli
 from mgd._errors import HardwareError
 from mgd.instruments import Limits, Simulated, load_instrument, opened
 from mgd.instruments._scpi import Scpi
+from mgd.instruments._scpi._opening import harmless
 from mgd.instruments._scpi._settings import ScpiSettings
 from mgd.instruments._scpi._transports import Visa
 from mgd.runs._build import build_served_chip
@@ -200,7 +201,7 @@ def test_a_server_that_ends_and_comes_back_computes_what_the_simulated_chip_does
     driver.close()
     piece = piece_of(served.file, seed=3)
     piece.safe_state()  # as at *RST
-    piece.set_parameters(driver.harmless())  # as at the opening
+    piece.set_parameters(harmless(driver.limits))  # as at the opening
     for mine, due in zip(found, measure_all(piece), strict=True):
         np.testing.assert_array_equal(mine, due)
     assert again.stop() == 0

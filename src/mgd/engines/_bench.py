@@ -109,7 +109,12 @@ class Bench:
         self._most_unsure = min(2 * self._most_unsure, _MOST_UNSURE)
 
     def _void(self, cause: Exception) -> None:
-        """Raises: Slipped: if anything was measured since the last sure point; HardwareError: if it goes on too long."""
+        """Gives up what was measured since the last sure point.
+
+        Raises:
+            Slipped: if anything was.
+            HardwareError: if that has gone on for too long.
+        """
         if self._unsure == 0:
             return
         self.voided += self._unsure
@@ -301,6 +306,6 @@ class Bench:
         if limits.low.shape != before.low.shape or (limits.low > before.low).any() or (limits.high < before.high).any():
             raise HardwareError(
                 f"{self.instrument.address}: its limits are {limits.low.min():g} … {limits.high.max():g} {limits.unit} "
-                f"after it was opened anew, and were {before.low.min():g} … {before.high.max():g}: set it back to these, "
-                "or start a run of its own within the new ones"
+                f"after it was opened anew, and were {before.low.min():g} … {before.high.max():g}: set it back to "
+                "these, or start a run of its own within the new ones"
             )

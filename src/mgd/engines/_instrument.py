@@ -79,9 +79,9 @@ class Instrumented:
     taken as measured before anything is asked of the chip, so a run goes on from the last cost that was kept, in the
     middle of a window or of a hold.
 
-    Where replies can slip, costs are sure when the chip has answered a question whose answer is known, at the end of each
-    `advance` and between holds after trouble. If it answers otherwise, or if its line was lost meanwhile, the run goes back
-    to the last sure point and measures again.
+    Where replies can slip, costs are sure when the chip has answered a question whose answer is known, at the end of
+    each `advance` and, after trouble, between holds. If it answers otherwise, or if its line was lost meanwhile, the
+    run goes back to the last sure point and measures again.
 
     Args:
         instrument: open, and guarded.

@@ -154,7 +154,7 @@ class AbstractInstrument(ABC):
         """
         work()
 
-    def make_sure(self) -> None:
+    def make_sure(self) -> None:  # noqa: B027 (most have nothing to ask)
         """Asks what has a known answer: for instruments with `may_slip`.
 
         Raises:

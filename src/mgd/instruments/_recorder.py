@@ -13,8 +13,8 @@ The format, all numbers little-endian:
         4 bytes   CRC-32 of the exchange up to here
 
 What follows the last whole exchange is the tail of one that was being written when the program died, and is no part of
-the recording. The first opening is not an exchange; those after it, when the line was lost, are. Where replies can slip,
-exchanges that turned out not to be sure are taken out again, and the first of them stands there as having failed.
+the recording. The first opening is not an exchange; those after it, when the line was lost, are. Where replies can
+slip, exchanges that turned out not to be sure are taken out again, and the first of them stands there as having failed.
 """
 
 import json

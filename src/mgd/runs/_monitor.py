@@ -25,8 +25,8 @@ _MOST_WAITING, _MOST_NUMBERS = 512, 50_000
 _MANY = 8
 # Windows, or constants of a low-pass, over which means forget.
 _MEMORY = 256
-# Timesteps in a row whose C̃ is exactly zero, openings anew, and the part of measurements without a reading, from which on
-# they are warned of.
+# What is warned of: timesteps in a row whose C̃ is exactly zero, openings anew, and the part of measurements without a
+# reading.
 _STILL, _OPENED_ANEW, _UNREAD = 64, 10, 0.05
 # Timesteps of a sample after which the blanking of a high-pass no longer counts.
 _LONGEST_FILTER = 100_000
@@ -117,8 +117,8 @@ class Monitor:
         found: dict[str, str] = {}
         if self._still >= _STILL:
             found["still"] = (
-                f"the cost did not change at all in the last {self._still:,} timesteps (C̃ is exactly 0): see whether the "
-                "detector is connected and its range shows so small a change; nothing is learnt meanwhile"
+                f"the cost did not change at all in the last {self._still:,} timesteps (C̃ is exactly 0): see whether "
+                "the detector is connected and its range shows so small a change; nothing is learnt meanwhile"
             )
         if tally["recoveries"] >= _OPENED_ANEW:
             found["line"] = (
@@ -128,7 +128,8 @@ class Monitor:
         measured = self.diagnostics.summary()["measurements"]
         if tally["skipped"] > max(_STILL, _UNREAD * measured):
             found["unread"] = (
-                f"{tally['skipped']:,} measurements gave no reading (of about {measured:,.0f}): check the readout's range"
+                f"{tally['skipped']:,} measurements gave no reading (of about {measured:,.0f}): check the readout's "
+                "range"
             )
         return found
 

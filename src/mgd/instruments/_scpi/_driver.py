@@ -15,6 +15,8 @@ from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
 from .._limits import Limits
 from .._wire import Item, WireError, block, decimals, is_swapped, numbers, shown, text
 from ._dialogue import Dialogue
+from ._opening import declared_limits, harmless, told_limits
+from ._readback import InStep, ReadBack
 from ._settings import ScpiSettings
 from ._transports import Socket, Transport, Visa, check_visa, socket_address
 
@@ -22,15 +24,7 @@ from ._transports import Socket, Transport, Visa, check_visa, socket_address
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
 # Errors that an instrument can have queued, at most; one that never empties its queue is broken.
 _MOST_ERRORS = 100
-# Text has nine digits of a float32, and instruments with fewer are told apart by verify_within.
-_ROUNDING = 2e-7
-# What is written and read back at opening lies this near to the harmless value, in parts of the way to the limits.
-_PROBED = (0.02, -0.013, 1e-7)
 T = TypeVar("T")
-
-
-class _InStep(HardwareError):
-    """A wrong answer, but a whole one: the line is in step, and it can be asked again."""
 
 
 class Scpi(AbstractInstrument):
@@ -44,13 +38,13 @@ class Scpi(AbstractInstrument):
     A reply that is late, cut short, no number, of the wrong length or followed by something closes the line and
     raises `HardwareError` with `passing=True`: replies to come could be those to earlier questions. Parameters and
     inputs are then to be given again after `open`, as training does. Asked again on the spot (`retries`) is only
-    what leaves the line in step: readings that are no numbers (NaN, SCPI's 9.9E37), parameters that read back wrong, and
-    all that `open` asks. A reading that stays no number cannot be made (`skip=True`, or NaN in a batch).
+    what leaves the line in step: readings that are no numbers (NaN, SCPI's 9.9E37), parameters that read back wrong,
+    and all that `open` asks. A reading that stays no number cannot be made (`skip=True`, or NaN in a batch).
 
     A reply that is doubled, or late by less than `timeout_seconds`, can be taken for the answer to the next question.
-    `make_sure` finds that out, since who answers, and which parameters are set, is known; it finds a chip that was reset
-    likewise. What no check can find is a digit that changed into another: use a line with checksums, as TCP, USB and
-    HiSLIP have.
+    `make_sure` finds that out, since who answers, and which parameters are set, is known; it finds a chip that was
+    reset likewise. What no check can find is a digit that changed into another: use a line with checksums, as TCP, USB
+    and HiSLIP have.
 
     At opening a harmless value (as near to zero as the limits allow) is written and read back, before anything else is
     set, where the chip can be read: a board that reads numbers otherwise than they are sent is found then.
@@ -72,17 +66,17 @@ class Scpi(AbstractInstrument):
         self.most_together = settings.most_together if commands.batch else 0
         self.settle_seconds = settings.settle_seconds
         self.n_params = settings.n_params or 0
-        self.limits = self._declared_limits() or Limits.uniform(max(self.n_params, 1), -1.0, 1.0)
+        self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
+            max(self.n_params, 1), -1.0, 1.0
+        )
         self._set, self._perturb = (_halves(one, "") for one in (commands.set, commands.perturb))
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
-        self._readback = commands.readback.encode() if settings.verify else b""
+        command = commands.readback.encode() if settings.verify else b""
+        self._readback = ReadBack(self.address, command, settings.verify_within)
         # What is set is read back in the message of the next question, where all may go in one and none must wait.
         self._read_together = settings.compound and not settings.settle_seconds
         self._theta = np.zeros(0, np.float32)
         self._identity: bytes | None = None
-        # The parameters that were read back last, and whether they came as a block.
-        self._on_chip: Float[np.ndarray, " p"] | None = None
-        self._in_blocks = False
         self._pending: dict[str, bytes] = {}
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at = 1, 0.0
@@ -107,8 +101,8 @@ class Scpi(AbstractInstrument):
         reply = self._ask(command)
         if self._identity is not None and reply != self._identity:
             self._garbled(command.encode(), reply, f"{shown(self._identity)!r} is due, as before")
-        if self._on_chip is not None:
-            self._check_held(self._exchange(self._readback))
+        if self._readback.held is not None:
+            self._check_held(self._exchange(self._readback.command))
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
@@ -186,8 +180,8 @@ class Scpi(AbstractInstrument):
     def _open_once(self) -> None:
         self.close()
         self._pending.clear()
-        self._perturbed = self._unchecked = self._in_blocks = False
-        self._on_chip = None
+        self._perturbed = self._unchecked = False
+        self._readback.held = None
         commands, settings = self.settings.commands, self.settings
         self._dialogue.open()
         if commands.reset:
@@ -198,23 +192,13 @@ class Scpi(AbstractInstrument):
         self.identify()
         if settings.n_params is None:
             self.n_params = self._count(commands.count)
-        self.limits = self._declared_limits() or self._asked_limits(commands.limits)
+        self.limits = declared_limits(settings.limits, self.n_params) or self._asked_limits(commands.limits)
         if self._readback and self.limits.low.size == self.n_params:
             self._probe()
 
-    def harmless(self) -> Float[np.ndarray, " p"]:
-        """The value that is written at opening: as near to zero as the limits allow, with both signs and many digits."""
-        low, high = self.limits.low, self.limits.high
-        nearest = np.clip(np.float32(0), low, high)
-        parts = np.resize(np.array(_PROBED, np.float32), self.n_params)
-        # Away from a limit that it lies at.
-        parts = np.where(np.where(parts > 0, high, low) == nearest, -parts, parts)
-        theta = nearest + np.where(parts > 0, high - nearest, nearest - low) * parts
-        return np.clip(theta, low, high).astype(np.float32)
-
     def _probe(self) -> None:
         """Writes the harmless value and reads it back, before any other."""
-        self.set_parameters(self.harmless())
+        self.set_parameters(harmless(self.limits))
         if self._read_together:
             self._exchange(b"")
         self._pending.clear()
@@ -234,84 +218,44 @@ class Scpi(AbstractInstrument):
             self._refused(command.encode(), text(values), "is no number of parameters: give n_params")
         return int(values[0])
 
-    def _declared_limits(self) -> Limits | None:
-        """Those of the settings; None if they are the chip's to say, or the number of parameters is."""
-        given = self.settings.limits
-        if given.low is None or given.high is None:
-            return None
-        low, high = (np.atleast_1d(np.array(side, np.float32)) for side in (given.low, given.high))
-        n = max(self.n_params, low.size, high.size)
-        low, high = (np.full(n, side[0]) if side.size == 1 else side for side in (low, high))
-        return Limits(low, high, given.unit)
-
     def _asked_limits(self, command: str) -> Limits:
-        """What the chip says: low and high, of all or of each in turn."""
+        """What the chip says."""
         values = self._numbers(command.encode(), self._exchange(command.encode()), None)
-        n, unit = self.n_params, self.settings.limits.unit
-        if values.size not in (2, 2 * n):
-            what = f"are {values.size} numbers, where low and high for all or each of {n} parameters are due"
-            self._refused(command.encode(), text(values), f"{what}: give limits in the chip file")
-        low, high = np.broadcast_to(values.reshape(-1, 2), (n, 2)).T
         try:
-            return Limits(low, high, unit)
+            return told_limits(values, self.n_params, self.settings.limits.unit)
         except ValueError as error:
-            self._refused(command.encode(), text(values), f"are no limits ({error}): give limits in the chip file")
+            self._refused(command.encode(), text(values), f"{error}: give limits in the chip file")
 
-    def _check_read_back(self, item: Item) -> None:
-        """Raises: _InStep: if the parameters that were read back are not those that were set."""
-        self._on_chip = None
-        found, wrong = self._differing(item, self._theta)
-        if wrong is not None:
-            raise _InStep(
-                f"{self.address}: {shown(self._readback)} was answered with {found[wrong]:.9g} for parameter {wrong}, "
-                f"set to {self._theta[wrong]:.9g} by {shown(self._pending['set'])}: check the chip's range and "
-                "resolution, and how it reads numbers; or set verify_within (verify = false, if it cannot be read back)"
-            )
-        self._on_chip, self._in_blocks = self._theta, not isinstance(item, bytes)
+    def _check_set(self, item: Item) -> None:
+        """Raises: InStep: if the parameters that were read back are not those that were set."""
+        found = self._numbers(self._readback.command, item, self.n_params)
+        digits = None if self.settings.binary else decimals(self._largest())
+        self._readback.check_set(item, found, self._theta, self._pending["set"], digits)
 
     def _check_held(self, item: Item) -> None:
         """Raises: HardwareError: if the parameters that were read back are not those that were before."""
-        theta, self._on_chip = self._on_chip, None
-        assert theta is not None
-        found, wrong = self._differing(item, theta)
-        in_blocks = not isinstance(item, bytes)
-        if wrong is not None or in_blocks != self._in_blocks:
-            said = "as text, and as a block before"
-            if wrong is not None:
-                said = f"with {found[wrong]:.9g} for parameter {wrong}, set to {theta[wrong]:.9g}"
-            self._dialogue.close()
+        said = self._readback.check_held(item, self._numbers(self._readback.command, item, self.n_params))
+        if said:
+            self.close()
             raise HardwareError(
-                f"{self.address}: {shown(self._readback)} was answered {said}: it was reset, or a reply was that to "
-                "another question; check its supply and its line",
+                f"{self.address}: {shown(self._readback.command)} does not give what was held: {said}; it was reset, "
+                "or a reply was that to another question: check its supply and its line",
                 passing=True,
             )
-        self._on_chip = theta
-
-    def _differing(self, item: Item, theta: Float[np.ndarray, " p"]) -> tuple[Float[np.ndarray, " p"], int | None]:
-        """What was read back, and the first parameter of it that is not as it was set."""
-        found = self._numbers(self._readback, item, self.n_params)
-        if (found == theta).all():
-            return found, None
-        digits = None if self.settings.binary else decimals(self._largest())
-        room = self.settings.verify_within + _ROUNDING * np.abs(theta) + (0.0 if digits is None else 10.0**-digits)
-        wrong = ~(np.abs(found - theta) <= room)
-        return found, int(np.argmax(wrong)) if wrong.any() else None
 
     def _measured(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
         """The numbers a query gives, after all that is to be written; asked again if one cannot be a reading."""
-        wait = _FIRST_WAIT_SECONDS
-        for left in reversed(range(self.settings.retries + 1)):
+        left, wait = self.settings.retries, _FIRST_WAIT_SECONDS
+        while True:
             values = self._again(lambda: self._numbers(query, self._exchange(query), n))
             self._pending.clear()
-            if not left or (self._is_reading(values[0].item()) if values.size == 1 else is_believed(values).all()):
-                break
+            # The common case first: this is asked at every measurement.
+            if abs(values[0]) < MOST_BELIEVED if values.size == 1 else is_believed(values).all():
+                return values
+            if not left:
+                return values
             time.sleep(wait)
-            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
-        return values
-
-    @staticmethod
-    def _is_reading(value: float) -> bool:
-        return abs(value) < MOST_BELIEVED
+            left, wait = left - 1, min(2 * wait, _LONGEST_WAIT_SECONDS)
 
     def _believed(self, query: bytes, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Numbers that can all be readings.
@@ -335,7 +279,7 @@ class Scpi(AbstractInstrument):
             try:
                 return action()
             except HardwareError as error:
-                may_help = error.passing if anew else isinstance(error, _InStep)
+                may_help = error.passing if anew else isinstance(error, InStep)
                 if not may_help or not left:
                     if anew:
                         self.close()
@@ -358,8 +302,9 @@ class Scpi(AbstractInstrument):
         checked = bool(self._error and (self._pending or self._unchecked))
         read_back = bool(self._readback) and "set" in self._pending
         # Parameters that were held are read before they are overwritten: later a chip that was reset could not tell.
-        held = [self._readback] if read_back and self.own_line and self._on_chip is not None else []
-        queries = [one for one in (self._readback if read_back else b"", query, self._error if checked else b"") if one]
+        command, known = self._readback.command, self._readback.held is not None
+        held = [command] if read_back and self.own_line and known else []
+        queries = [one for one in (command if read_back else b"", query, self._error if checked else b"") if one]
         if self.settings.compound:
             message = b";:".join([*held, *self._pending.values(), *queries])
             items = self._items(message, len(held) + len(queries))
@@ -373,7 +318,7 @@ class Scpi(AbstractInstrument):
         if checked:
             self._check_error(message, items[-1])
         if read_back:
-            self._check_read_back(items[0])
+            self._check_set(items[0])
         return items[int(read_back) if query else -1]
 
     def _items(self, message: bytes, n: int) -> list[Item]:
@@ -446,8 +391,9 @@ class Scpi(AbstractInstrument):
         if not isinstance(reply, bytes) and is_swapped(reply):
             other = {"<": "big", ">": "little"}[self._order]
             raise HardwareError(
-                f"{self.address}: {shown(query)!r} was answered with a block of {reply[0]:g} …, which is no reading, and "
-                f'{reply.byteswap()[0]:g} with its bytes in the other order: set byte_order = "{other}" in the chip file'
+                f"{self.address}: {shown(query)!r} was answered with a block of {reply[0]:g} …, which is no reading, "
+                f"and {reply.byteswap()[0]:g} with its bytes in the other order: set "
+                f'byte_order = "{other}" in the chip file'
             )
         if n is not None and values.size != n:
             what = f"{values.size} numbers where {n} are due"

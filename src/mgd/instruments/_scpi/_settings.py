@@ -110,8 +110,8 @@ class ScpiSettings(BaseModel):
         retries: how often again what can be asked again safely, waiting longer each time.
         verify: whether parameters are read back after they are set.
         verify_within: how far what is read back may be off, beyond rounding; for chips that tell what they round to.
-        binary: whether numbers go as blocks of float32 (IEEE 488.2) rather than as text. Text is in fixed point, as far as
-            the limits allow it, because many boards read no exponents.
+        binary: whether numbers go as blocks of float32 (IEEE 488.2) rather than as text. Text is in fixed point, as far
+            as the limits allow it, because many boards read no exponents.
         byte_order: of each number in a block, least significant byte first ("little") or last ("big", NORM in SCPI).
         compound: whether several commands may go in one message, with ;: between them.
         own_line: whether the perturbation has lines of its own; by default, if there is a command for them.

@@ -8,6 +8,8 @@ import socket
 import time
 from typing import Any, Protocol, runtime_checkable
 
+from .._wire import WireError, block_end
+
 _SOCKET = re.compile(r"TCPIP\d*::(?P<host>[^:\[\]]+|\[[^\]]+\])::(?P<port>\d+)::SOCKET", re.IGNORECASE)
 _RECEIVED = 1 << 18
 # A reply that comes sooner than this is watched for: a processor that was put to sleep takes long to wake, and what it
@@ -92,6 +94,23 @@ class Socket:
         self._socket.close()
 
 
+def with_newline(reply: bytes) -> bytes:
+    r"""A whole reply that ended by END, with a newline at its end if there was none; a block may end in that byte.
+
+    >>> with_newline(b"0.5"), with_newline(b"0.5\n"), with_newline(b"#11\n")
+    (b'0.5\n', b'0.5\n', b'#11\n\n')
+    """
+    ended = reply.endswith(b"\n")
+    block_at = reply.find(b"#")
+    if ended and block_at >= 0:
+        try:
+            span = block_end(reply, block_at)
+        except WireError:
+            return reply
+        ended = span is None or len(reply) > span[1]
+    return reply if ended else reply + b"\n"
+
+
 class Visa:
     """A PyVISA resource: serial, USB, VXI-11, HiSLIP, GPIB.
 
@@ -107,9 +126,16 @@ class Visa:
 
         self._visa: Any = pyvisa
         self._manager = pyvisa.ResourceManager(backend)
+        # Where a reply ends by END, a newline need not come, and may be within a block.
+        self._ends_by_itself = resource.upper().endswith("::INSTR") and not resource.upper().startswith("ASRL")
+        termination = None if self._ends_by_itself else "\n"
         try:
             self._resource: Any = self._manager.open_resource(
-                resource, read_termination="\n", write_termination="", timeout=1000 * timeout_seconds, **attributes
+                resource,
+                read_termination=termination,
+                write_termination="",
+                timeout=1000 * timeout_seconds,
+                **attributes,
             )
         except Exception as error:  # PyVISA and what is below it raise all kinds
             self._manager.close()
@@ -123,7 +149,8 @@ class Visa:
 
     def receive(self) -> bytes:
         try:
-            return self._resource.read_raw()
+            reply = self._resource.read_raw()
+            return with_newline(reply) if self._ends_by_itself else reply
         except self._visa.errors.Error as error:
             raise self._as_os_error(error) from error
 

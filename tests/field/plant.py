@@ -1,0 +1,131 @@
+"""A bench as labs have it: nine voltages into tanh neurons, behind a socket, that behaves as one reported instrument."""
+
+import re
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+CHIP = """name = "bench"
+[chip]
+inputs = [2]
+outputs = 1
+[instrument]
+kind = "scpi"
+resource = "{resource}"
+n_params = 9
+binary = false
+timeout_seconds = 2.0
+retries = 1
+give_up_seconds = 4.0
+at_limit = "saturate"
+{settings}
+[instrument.limits]
+low = {low}
+high = {high}
+unit = "V"
+[instrument.commands]
+format = ""
+count = ""
+limits = ""
+set = "VOLT {{data}}"
+readback = "VOLT?"
+perturb = ""
+input = "INP {{data}}"
+target = "TARG {{data}}"
+cost = "{cost}"
+outputs = "{outputs}"
+safe = "SAFE"
+"""
+
+
+class Plant:
+    """What the instrument has at its terminals.
+
+    Attributes:
+        worst: the largest voltage that it ever saw.
+        readings: how many were taken.
+    """
+
+    def __init__(self, mode: str):
+        self.mode, self.v, self.x, self.y = mode, np.zeros(9), np.zeros((1, 2)), np.zeros((1, 1))
+        self.rng, self.worst, self.readings = np.random.default_rng(0), 0.0, 0
+
+    def answer(self, command: str) -> bytes | None:
+        """What a command is answered with; None for nothing."""
+        word, _, data = command.partition(" ")
+        if word == "*IDN?":
+            return b"ACME,BENCH-9,A1,1.0"
+        if word == "SYST:ERR?":
+            return b'+0,"No error"'
+        if word == "VOLT":
+            self.set(np.array([*self.numbers(data), *np.zeros(9)][:9]))
+        if word == "SAFE":
+            self.v = np.zeros(9)
+        if word == "INP":
+            self.x = np.array(self.numbers(data)).reshape(-1, 2)
+        if word == "TARG":
+            self.y = np.array(self.numbers(data)).reshape(-1, 1)
+        if word == "VOLT?":
+            return self.text(self.v)
+        if word == "OUT?":
+            return self.reading(self.outputs())
+        if word == "COST?":
+            return self.reading(np.mean((self.outputs() - self.y[:, 0]) ** 2, keepdims=True))
+        return None
+
+    def set(self, v: np.ndarray) -> None:
+        self.v, self.worst = v, max(self.worst, float(np.abs(v).max()))
+
+    def numbers(self, text: str) -> list[float]:
+        if self.mode == "no exponents":  # a microcontroller's parser: the exponent ends the number and begins the next
+            return [float(each) for each in re.findall(r"-?\d+\.?\d*", re.sub("[eE]", " ", text))]
+        if self.mode == "no sign":
+            text = text.replace("-", "")
+        return [float(each) for each in text.split(",")]
+
+    def text(self, values: np.ndarray) -> bytes:
+        return ",".join(f"{value:+.8E}" for value in values).encode()
+
+    def reading(self, values: np.ndarray) -> bytes:
+        """What the readout makes of it."""
+        self.readings += 1
+        if self.mode == "unplugged":
+            values = np.full_like(values, 0.123)
+        if self.mode in ("over range", "under range") and self.readings % 50 == 0:
+            values = np.full_like(values, 9.9e37 if self.mode == "over range" else -9.9e37)
+        if self.mode == "always over range" and self.readings > 40:
+            values = np.full_like(values, 9.9e37)
+        if self.mode == "big-endian":
+            content = np.asarray(values, ">f4").tobytes()
+            return f"#{len(str(len(content)))}{len(content)}".encode() + content
+        return self.text(values)
+
+    def outputs(self) -> np.ndarray:
+        w, u = self.v[:6].reshape(2, 3), self.v[6:]
+        hidden = np.tanh((2 * self.x - 1) @ w[:, :2].T + w[:, 2])
+        outputs = 0.5 + 0.5 * np.tanh(hidden @ u[:2] + u[2])
+        return outputs + self.rng.normal(0, 1e-3, len(outputs))
+
+
+@contextmanager
+def served(mode: str) -> Iterator[tuple[Plant, str]]:
+    """The plant, and the resource that it is reached at."""
+    plant = Plant(mode)
+
+    class Line(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                replies = [plant.answer(each.strip().lstrip(":")) for each in line.decode().split(";")]
+                if found := [reply for reply in replies if reply is not None]:
+                    self.wfile.write(b";".join(found) + b"\n")
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = allow_reuse_address = True
+
+    with Server(("127.0.0.1", 0), Line) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield plant, f"TCPIP0::127.0.0.1::{server.server_address[1]}::SOCKET"
+        server.shutdown()

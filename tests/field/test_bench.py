@@ -1,0 +1,107 @@
+"""Situations that people reported of instruments on a bench, each with what is right."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+import mgd.cli
+
+_SPEC = importlib.util.spec_from_file_location("field_plant", Path(__file__).with_name("plant.py"))
+assert _SPEC is not None
+assert _SPEC.loader is not None
+plant = importlib.util.module_from_spec(_SPEC)
+sys.modules["field_plant"] = plant
+_SPEC.loader.exec_module(plant)
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+STEPS = 400
+TRAIN = ("--tau-theta=8", "--batch=4", "--amplitude=0.05", "--weight-decay=0", "--schedule=constant")
+ADAM = ("--optimizer=adam", "--learning-rate=0.05")
+SGD = ("--optimizer=sgd", "--learning-rate=0.5")
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, capsys):
+    """Calls mgd on a plant of some mode: exit code, what was said, and the plant."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(mode: str, *command: str, reads: str = "outputs", low=-5.0, high=5.0, settings: str = ""):
+        asked = {"cost": "COST?" if reads == "cost" else "", "outputs": "OUT?" if reads == "outputs" else ""}
+        with plant.served(mode) as (found, resource):
+            text = plant.CHIP.format(resource=resource, low=low, high=high, settings=settings, **asked)
+            Path("chip.toml").write_text(text)
+            whole = [part if part != "CHIP" else "chip.toml" for part in command]
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as exit_, jax.numpy_dtype_promotion("standard"):
+                mgd.cli.main(list(whole))
+        said = capsys.readouterr()
+        return exit_.value.code or 0, said.out, said.err, found
+
+    return call
+
+
+def train(*more: str, steps: int = STEPS) -> tuple[str, ...]:
+    return ("train", "parity", "--chip", "CHIP", *TRAIN, f"--steps={steps}", "--out", "run", *more)
+
+
+def summary() -> dict:
+    return json.loads(Path("run/summary.json").read_text())
+
+
+def test_control(bench):
+    code, _, err, _ = bench("clean", *train(*ADAM))
+    assert (code, summary()["skipped"], summary()["warnings"]) == (0, 0, [])
+
+
+@pytest.mark.parametrize("mode", ["over range", "under range"])
+@pytest.mark.parametrize("reads", ["cost", "outputs"])
+def test_overload(bench, mode, reads):
+    """SCPI's 9.9E37 is no number: it is asked again, and the chip learns as if nothing had been."""
+    code, _, err, found = bench(mode, *train(*SGD), reads=reads)
+    assert code == 0
+    assert found.readings > 400
+    assert found.worst < 4.9  # nothing was driven to the limit
+    assert summary()["cost"] < 0.3
+
+
+def test_a_readout_that_stays_over_range_is_given_up(bench):
+    code, _, err, found = bench("always over range", *train(*ADAM, steps=100_000), settings="", reads="cost")
+    assert code == 4
+    assert "gave no reading: check the detector" in err
+    assert found.worst < 4.9
+
+
+def test_a_board_that_reads_no_exponents(bench):
+    settings = "start = 0.0\nverify = false"
+    code, _, _, found = bench("no exponents", *train(*ADAM), low=-1.0, high=1.0, settings=settings)
+    assert code == 0
+    assert 0 < found.worst <= 1
+
+
+def test_a_board_that_reads_numbers_otherwise_is_found_before_anything_is_set(bench):
+    code, _, err, found = bench("no sign", *train(*ADAM))
+    assert code == 4
+    assert "check the chip's range and resolution, and how it reads numbers" in err
+    assert found.worst < 0.11  # a fiftieth of the way to the limits
+    assert not Path("run").exists()
+
+
+def test_a_detector_that_is_unplugged(bench):
+    code, out, err, _ = bench("unplugged", *train(*ADAM, steps=2000))
+    assert code == 0
+    assert "the cost did not change at all in the last" in out + err
+    assert any("see whether the detector is connected" in each for each in summary()["warnings"])
+
+
+def test_a_big_endian_block(bench):
+    code, _, err, _ = bench("big-endian", "chip", "check", "CHIP")
+    assert code == 4
+    assert 'set byte_order = "big" in the chip file' in err
+    code, out, _, _ = bench("big-endian", "chip", "check", "CHIP", settings='byte_order = "big"')
+    assert code == 0
+    assert "e+" not in out
