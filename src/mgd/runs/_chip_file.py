@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _Text = Annotated[str, Field(min_length=1, strict=True)]
 _NOT_OF_A_RUN = {"inputs", "outputs"}
 # What is put into an instrument's table beside what its file says there.
-_ADDED = ("folder", "chip_inputs", "chip_outputs")
+_ADDED = ("folder", "chip_inputs", "chip_outputs", "chip_network")
 
 
 class _Network(BaseModel):
@@ -196,7 +196,7 @@ def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any
     # What is imperfect about a real chip is the chip's own affair.
     network = {name: value for name, value in first.chip.items() if name != "imperfect"}
     described = "hidden" in network or "channels" in network
-    start = {"start": "network"} if described else {}
+    start = {"chip_network": True} if described else {}
     tables = tuple(start | (file.instrument or {}) | file.shapes for file in files)
     return network | {"instrument": tables[0] if len(files) == 1 else tables}
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
 
 from .._errors import MgdWarning, RunError
 from .._train import Session
 from ..algorithm import Algorithm
 from ..chips import AbstractChip
 from ..datasets import Task
-from ..engines import Fleet, Instrumented, Options, start_within
+from ..engines import Fleet, Instrumented, Options
+from ..engines._start import parameters_at_start
 from ..instruments import Guarded, Identity, Limits, Recorder, load_instrument, opened
 from ..instruments._absent import Absent
 from ..instruments._watchdog import watchdog
@@ -65,6 +65,8 @@ class Member:
             "high": instrument.limits.high.tolist(),
             "unit": instrument.limits.unit,
             "own_line": instrument.own_line,
+            "start": None if instrument.start is None else np.asarray(instrument.start, np.float32).tolist(),
+            "groups": {name: [piece.start, piece.stop] for name, piece in instrument.groups.items()},
         }
 
 
@@ -85,7 +87,7 @@ class Hardware:
         instruments: Sequence[Guarded],
         dropped: Mapping[int, int] | None = None,
     ):
-        self._model = _model(config, task)
+        self._model = network_of(config, task)
         algorithm = build_algorithm(config)
         if not isinstance(algorithm, Algorithm):
             raise ValueError("backprop needs a model of the chip, which an instrument is not: train it with --simulate")
@@ -189,7 +191,9 @@ class Hardware:
             settle=journal.flush,
             watch=monitor.watch,
         )
-        start = parameters_at_start(common["start"], config.seed or 0, chip, self._model, instrument)
+        start = parameters_at_start(
+            instrument, key=jax.random.key(config.seed or 0), chip=chip, given=common["start"], network=self._model
+        )
         engine = Instrumented(
             instrument, algorithm, start, cost=build_cost(config), batch=config.batch or 1, options=options
         )
@@ -294,7 +298,15 @@ def _read_dropped(folder: Path) -> dict[int, int]:
 def _absent(folder: Path, chip: int) -> Absent:
     told = json.loads((folder / INSTRUMENT).read_text(encoding="utf-8"))[chip]
     limits = Limits(np.asarray(told["low"], np.float32), np.asarray(told["high"], np.float32), told["unit"])
-    return Absent(Identity(*told["identity"]), told["address"], limits, own_line=told["own_line"])
+    start, groups = told.get("start"), told.get("groups") or {}  # not in runs of before they were kept
+    return Absent(
+        Identity(*told["identity"]),
+        told["address"],
+        limits,
+        own_line=told["own_line"],
+        start=None if start is None else np.asarray(start, np.float32),
+        groups={name: slice(*ends) for name, ends in groups.items()},
+    )
 
 
 def recordings(config: RunConfig, chip: int) -> list[Path]:
@@ -312,27 +324,8 @@ def _names(config: RunConfig, chip: int) -> Iterator[Path]:
     return (Path(of_chip + (f".again-{again}" if again else "")) for again in count())
 
 
-def _model(config: RunConfig, task: Task) -> AbstractChip | None:
-    """The network that the chip file describes, if a chip starts as it would."""
-    if any(table.get("start") == "network" for table in config.instruments):
+def network_of(config: RunConfig, task: Task) -> AbstractChip | None:
+    """The network that a chip file describes, if there is one; or that a chip is to start as."""
+    if any(table.get("chip_network") or table.get("start") == "network" for table in config.instruments):
         return build_chip(config, task)
     return None
-
-
-def parameters_at_start(
-    given: str | float | None, seed: int, chip: int, model: AbstractChip | None, instrument: Guarded
-) -> Float[np.ndarray, " p"]:
-    """The parameters at the start: the network's own, the instrument's own, or uniform about the middle."""
-    chip_key, _ = jax.random.split(jax.random.fold_in(jax.random.key(seed), chip))
-    if given == "network" and model is not None:
-        if model.n_params != instrument.n_params:
-            raise ValueError(
-                f"the network of the chip file has {model.n_params} parameters and the chip {instrument.n_params}: "
-                "mend [chip], or give start a number"
-            )
-        return np.asarray(model.init(key=chip_key))
-    own = getattr(instrument.inner, "start", None)
-    if given is None and own is not None:
-        return np.asarray(own, np.float32)
-    spread = None if given is None or isinstance(given, str) else given
-    return start_within(instrument.limits, key=chip_key, spread=spread)

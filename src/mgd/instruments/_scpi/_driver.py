@@ -201,14 +201,18 @@ class Scpi(AbstractInstrument):
         given = self.settings.limits
         if given.low is None or given.high is None:
             return None
-        low, high = (np.atleast_1d(np.array(side, np.float32)) for side in (given.low, given.high))
+        low, high = (np.atleast_1d(np.array(side, np.float64)) for side in (given.low, given.high))
         n = max(self.n_params, low.size, high.size)
         low, high = (np.full(n, side[0]) if side.size == 1 else side for side in (low, high))
         return Limits(low, high, given.unit)
 
     def _asked_limits(self, command: str) -> Limits:
         """What the chip says: low and high, of all or of each in turn."""
-        values = self._numbers(command.encode(), self._exchange(command.encode()), None)
+        reply = self._exchange(command.encode())
+        values = self._numbers(command.encode(), reply, None)
+        if isinstance(reply, bytes):  # all its digits, which are rounded inwards
+            exact = np.array([float(part) for part in reply.split(b",")])
+            values = np.where(np.isnan(values), np.nan, exact)
         n, unit = self.n_params, self.settings.limits.unit
         if values.size not in (2, 2 * n):
             what = f"are {values.size} numbers, where low and high for all or each of {n} parameters are due"
