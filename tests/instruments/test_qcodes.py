@@ -159,8 +159,9 @@ def test_with_no_parameters_it_is_refused():
 
 def source(low: float, high: float, unit: str = "V", **more) -> Parameter:
     """A source, and the values that it was set to."""
-    made = Parameter("source", set_cmd=lambda value: made.sent.append(value), unit=unit, vals=Numbers(low, high), **more)
-    made.sent = []
+    sent: list[float] = []
+    made = Parameter("source", set_cmd=sent.append, unit=unit, vals=Numbers(low, high), **more)
+    made.sent = sent
     return made
 
 
@@ -221,19 +222,23 @@ def test_the_safe_state_of_a_view_is_within_its_source():
 
 
 def test_a_group_sets_all_that_are_in_it():
-    one, other = source(-1, 1, initial_cache_value=0.0), source(-400, 4000, "mV", initial_cache_value=0.0)
-    members = [
-        DelegateGroupParameter("one", source=one),
-        DelegateGroupParameter("other", source=other, scale=1e3),
-    ]
+    one, other = source(-1, 1, initial_cache_value=0.0), source(-0.5, 4, initial_cache_value=0.0)
+    members = [DelegateGroupParameter("one", source=one), DelegateGroupParameter("other", source=other)]
     gates = GroupedParameter("gates", group=DelegateGroup("both", parameters=members))
     chip = from_qcodes([gates], lambda: 0.0)
-    assert (chip.limits.low[0], chip.limits.high[0]) == pytest.approx((-0.4, 1.0))
+    assert (chip.limits.low[0], chip.limits.high[0]) == (-0.5, 1.0)
     with opened(chip) as guarded:
-        guarded.set_parameters(np.array([0.5]))
-    assert (one.sent[0], other.sent[0]) == (0.5, 500.0)
+        guarded.set_parameters(np.array([0.75]))
+    assert one.sent == other.sent == [0.75, 0.25]
+
+
+def test_a_group_whose_range_cannot_be_known_needs_limits():
+    members = [DelegateGroupParameter("one", source=source(-1, 1, initial_cache_value=0.0), scale=10.0)]
+    gates = GroupedParameter("gates", group=DelegateGroup("both", parameters=members))
+    with pytest.raises(ValueError, match="qcodes does not say which range gates has"):
+        from_qcodes([gates], lambda: 0.0)
 
 
 def test_one_that_cannot_be_set_is_refused():
-    with pytest.raises(ValueError, match="qcodes meter does not take .*it cannot be set"):
+    with pytest.raises(ValueError, match=r"qcodes meter does not take .*it cannot be set"):
         from_qcodes([Parameter("meter", get_cmd=lambda: 0.0, vals=Numbers(0, 1))], lambda: 0.0)

@@ -1,6 +1,6 @@
 """Chips whose parameters are set one by one by the objects of a control system. Nothing here imports JAX."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -239,9 +239,9 @@ class _Bank:
                     if not goes_on:
                         going.remove(k)
         if why:
-            first = next(iter(why))
-            more = f", and {len(why) - 1} more" if len(why) > 1 else ""
-            raise HardwareError(f"{self._address}: {self._lines[first].name} is not in its safe state{more}: {why[first]}")
+            first = self._lines[next(iter(why))].name
+            more = f", nor are {len(why) - 1} others" if len(why) > 1 else ""
+            raise HardwareError(f"{self._address}: {first} is not in its safe state{more}: {next(iter(why.values()))}")
 
     def not_safe(self) -> list[str]:
         """The lines that may not be in the safe state, and the value that each has."""

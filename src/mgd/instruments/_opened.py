@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +149,7 @@ class Guarded(AbstractInstrument):
         self.identify()  # what a driver holds back until something is asked goes out, and was taken if that answers
 
     def left_with_parameters(self) -> bool:
-        """Closes the chip with the parameters of `leave_with` on it; False if there are none, or it did not take them."""
+        """Closes the chip with the parameters of `leave_with` on it; False if there are none, or it refused them."""
         if self._kept is None:
             return False
         try:
@@ -234,14 +234,16 @@ def opened(
         with _sigterm_as_ctrl_c():
             _open(guarded, serial, patience_seconds, leave_seconds)
             seconds = guarded.leave_seconds if leave_seconds is None else leave_seconds
+            fails, told = True, False
             try:
                 yield guarded
-            except BaseException as error:
-                # A failure of the chip tells already that it does not do what it must.
-                leave(guarded, seconds, fails=True, told=isinstance(error, HardwareError))
+                fails = False
+            except HardwareError:  # which tells already that the chip does not do what it must
+                told = True
                 raise
-            if not guarded.left_with_parameters():
-                leave(guarded, seconds, fails=False, told=False)
+            finally:
+                if fails or not guarded.left_with_parameters():
+                    leave(guarded, seconds, fails=fails, told=told)
 
 
 def _open(instrument: Guarded, serial: str | None, patience_seconds: float, leave_seconds: float | None) -> None:

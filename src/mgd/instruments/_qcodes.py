@@ -76,9 +76,10 @@ def _below(parameter: Any) -> Iterator[tuple[Any, Scale | None]]:
     elif hasattr(parameter, "wrapped_parameter"):
         yield parameter.wrapped_parameter, (float(parameter.division), 0.0)
     elif hasattr(group, "parameters"):
-        own = getattr(group, "_set_fn", True) is None  # it sets all to the same, unless by a function of its own
+        # It sets all to the same, unless by a function of its own; scales of those in it QCoDeS applies twice.
+        same = getattr(group, "_set_fn", True) is None
         for each in group.parameters.values():
-            yield each, _scaled(parameter) if own else None
+            yield each, _scaled(parameter) if same and _scaled(each) == (1.0, 0.0) else None
 
 
 def _scaled(parameter: Any) -> Scale | None:
@@ -157,9 +158,8 @@ def _steps(parameter: Any, value: float) -> int:
     step, start = getattr(parameter, "step", None), _cached(parameter)
     known = bool(step) and isinstance(start, Real) and math.isfinite(start)
     own = math.ceil(abs(value - start) / step * (1 + _SHORTER)) if known else 1
-    return max(
-        [own, *(_steps(each, value * scaled[0] + scaled[1]) for each, scaled in _below(parameter) if scaled is not None)]
-    )
+    known_below = [(each, scaled) for each, scaled in _below(parameter) if scaled is not None]
+    return max([own, *(_steps(each, value * scale + offset) for each, (scale, offset) in known_below)])
 
 
 def _cached(parameter: Any) -> Any:

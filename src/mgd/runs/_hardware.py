@@ -19,12 +19,12 @@ from ..chips import AbstractChip
 from ..datasets import Task
 from ..engines import Fleet, Instrumented, Options
 from ..engines._start import parameters_at_start
-from ..instruments import Guarded, Identity, Limits, Recorder, load_instrument, opened
+from ..instruments import Guarded, Identity, Limits, Recorder, opened
 from ..instruments._absent import Absent
 from ..instruments._watchdog import watchdog
 from ._build import build_algorithm, build_chip, build_cost
 from ._calibrated import calibration_file, check_calibration, noise_of_cost
-from ._chip_file import check_fits, instrument_settings
+from ._chip_file import check_fits, instrument_settings, load_table
 from ._config import RunConfig
 from ._journal import Journal
 from ._monitor import Monitor, all_warnings
@@ -45,6 +45,7 @@ class Member:
         journal: its costs since the last checkpoint.
         monitor: its diagnostics.
         calibration: the id and the file of the one that is used; None if none is.
+        keeps: whether the chip is left with what it learnt.
     """
 
     engine: Instrumented
@@ -52,6 +53,7 @@ class Member:
     journal: Journal
     monitor: Monitor
     calibration: dict[str, str] | None
+    keeps: bool
 
     def as_dict(self) -> dict[str, Any]:
         """What instrument.json says of it."""
@@ -160,9 +162,13 @@ class Hardware:
             self.fleet.halt(2 * max(member.engine.options.give_up_seconds for member in self.members))
 
     def finished(self) -> None:
-        """Takes away what only an unfinished run needs."""
+        """Takes away what only an unfinished run needs; chips that are to keep what they learnt are given it."""
         for member in self.members:
             member.journal.remove()
+        snapshot = self.session.snapshot
+        for chip in range(len(self.members)) if self.fleet is None else self.fleet.living(snapshot.step):
+            if self.members[chip].keeps:
+                self.members[chip].engine.bench.leave_with(np.asarray(snapshot.progress.state.theta[chip]))
 
     def summary(self) -> dict[str, Any]:
         """What a summary says of the chips."""
@@ -198,7 +204,7 @@ class Hardware:
             instrument, algorithm, start, cost=build_cost(config), batch=config.batch or 1, options=options
         )
         used = None if calibration is None else {"id": calibration.id, "file": str(calibration_file(common))}
-        return Member(engine, instrument.known(), journal, monitor, used)
+        return Member(engine, instrument.known(), journal, monitor, used, common["at_end"] == "keep")
 
     def _check_same(self, folder: Path) -> None:
         path = folder / INSTRUMENT
@@ -261,9 +267,9 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
             if folder is not None and chip in dropped:
                 instruments.append(Guarded(_absent(folder, chip)))
                 continue
-            common, own = instrument_settings(table)
+            common, _ = instrument_settings(table)
             check_fits(table, config.task, task.input_shape, task.n_outputs)
-            instrument = load_instrument(common["kind"], own, Path(common["folder"]))
+            instrument = load_table(table)
             if config.record is not None:
                 _check_fresh(config, chip, folder)
                 instrument = Recorder(instrument, next(path for path in _names(config, chip) if not path.exists()))

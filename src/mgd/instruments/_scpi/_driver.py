@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._base import AbstractInstrument, Identity
+from .._factory import check_one
 from .._limits import Limits
 from .._wire import Item, WireError, block, numbers, shown, split_reply, text
 from ._settings import ScpiSettings
@@ -438,8 +439,9 @@ def load(settings: dict[str, Any], folder: Path) -> Scpi:
     Raises:
         ValueError: if one is wrong, or PyVISA is needed and not installed.
     """
+    check_one(settings)
     checked = ScpiSettings.of(settings)
-    check_visa(checked.resource)
+    check_visa(checked.resource, checked.backend, checked.visa)
     try:
         return Scpi(checked)
     except ValueError as error:
