@@ -48,6 +48,8 @@ class Guarded(AbstractInstrument):
         self.inner.open()
         # What only the open chip knows (a count, limits it reports) may have come.
         self.describe_as(self.inner)
+        if self._theta.size != self.n_params:
+            self._theta = np.zeros(self.n_params, np.float32)
         if self.limits.low.size != self.n_params:
             self.inner.close()
             raise HardwareError(
