@@ -196,9 +196,12 @@ def resume(run: Path, run_code: bool, as_json: bool) -> None:
         click.echo(f"{run} is finished", err=True)
     else:
         from ..runs import resume as go_on
+        from ..runs._code import said_to_run
 
+        if run_code:
+            said_to_run(config.instruments)
         with _progress(config.steps) as on_progress:
-            go_on(run, run_code=run_code, on_progress=on_progress)
+            go_on(run, on_progress=on_progress)
     _report(run, as_json)
 
 

@@ -16,7 +16,7 @@ from ..instruments import Guarded, opened
 from ._build import build_chip, build_cost, build_task
 from ._chip_file import ChipFile, check_fits, chip_settings, read_chip_file
 from ._config import RunConfig
-from ._hardware import network_of
+from ._hardware import model_of
 from ._presets import resolve
 from ._served import simulated_piece
 from ._stop import stop_requested
@@ -106,7 +106,7 @@ def _config(file: ChipFile, task: str, *, simulate: bool, **given: Any) -> RunCo
 def _start(config: RunConfig, task: Task, guarded: Guarded) -> np.ndarray:
     """Where a run starts."""
     given = config.instruments[0].get("start") if config.instruments else None
-    key, network = jax.random.key(config.seed or 0), network_of(config, task)
+    key, network = jax.random.key(config.seed or 0), model_of(config, task)
     return parameters_at_start(guarded, key=key, given=given, network=network)
 
 

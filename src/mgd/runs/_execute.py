@@ -19,7 +19,6 @@ from ..datasets import Task
 from ._build import build_algorithm, build_chip, build_task
 from ._calibrated import with_calibration
 from ._checkpoint import read_checkpoint, write_checkpoint
-from ._code import check_said, said_to_run
 from ._config import RunConfig
 from ._curve import draw_curve
 from ._directory import (
@@ -65,7 +64,6 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         Interrupted: if the run was asked to stop.
     """
     config = resolve(with_calibration(config))
-    said_to_run(config.instruments)
     check_out(out)
     task = build_task(config)
     with _ready(config, task) as (session, hardware):
@@ -76,26 +74,20 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
     return folder
 
 
-def resume(folder: Path, *, run_code: bool = False, on_progress: OnProgress = lambda session: None) -> Path:
+def resume(folder: Path, *, on_progress: OnProgress = lambda session: None) -> Path:
     """Goes on with a run from its last checkpoint; it ends as if it had never stopped, to the bit.
 
     Args:
         folder: the run directory.
-        run_code: whether code that its settings name (of the kinds `callables` and `torch`) may be run though this user
-            never ran it here.
         on_progress: called about twice a second.
 
     Raises:
         RunError: if it is not a run directory, or its checkpoint cannot be used.
-        ValueError: if it names code that was never run here, and `run_code` does not say that it may.
         DataError, DivergedError, Interrupted: as `start`.
     """
     config = resolve(read_config(folder))
     with only_writer(folder):
         if not is_finished(folder):
-            if run_code:
-                said_to_run(config.instruments)
-            check_said(config.instruments, folder)
             with _ready(config, build_task(config), folder) as (session, hardware):
                 session.snapshot = read_checkpoint(folder, session.snapshot, config.identity()) or session.snapshot
                 _run(session, hardware, config, folder, on_progress)

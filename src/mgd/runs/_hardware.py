@@ -25,6 +25,7 @@ from ..instruments._watchdog import watchdog
 from ._build import build_algorithm, build_chip, build_cost
 from ._calibrated import calibration_file, check_calibration, noise_of_cost
 from ._chip_file import check_fits, instrument_settings, load_table
+from ._code import check_said, said_to_run
 from ._config import RunConfig
 from ._journal import Journal
 from ._monitor import Monitor, all_warnings
@@ -89,7 +90,7 @@ class Hardware:
         instruments: Sequence[Guarded],
         dropped: Mapping[int, int] | None = None,
     ):
-        self._model = network_of(config, task)
+        self._model = model_of(config, task)
         algorithm = build_algorithm(config)
         if not isinstance(algorithm, Algorithm):
             raise ValueError("backprop needs a model of the chip, which an instrument is not: train it with --simulate")
@@ -258,8 +259,12 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
 
     Raises:
         HardwareError: if one cannot be opened, is another chip, or is in use.
-        ValueError: if settings are wrong.
+        ValueError: if settings are wrong, or those of a run that goes on name code that was never run here.
     """
+    if folder is None:
+        said_to_run(config.instruments)
+    else:
+        check_said(config.instruments, folder)
     dropped = {} if folder is None else _read_dropped(folder)
     with ExitStack() as stack:
         instruments = []
@@ -330,7 +335,7 @@ def _names(config: RunConfig, chip: int) -> Iterator[Path]:
     return (Path(of_chip + (f".again-{again}" if again else "")) for again in count())
 
 
-def network_of(config: RunConfig, task: Task) -> AbstractChip | None:
+def model_of(config: RunConfig, task: Task) -> AbstractChip | None:
     """The network that a chip file describes, if there is one; or that a chip is to start as."""
     if any(table.get("chip_network") or table.get("start") == "network" for table in config.instruments):
         return build_chip(config, task)
