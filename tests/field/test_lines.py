@@ -343,9 +343,9 @@ def calibrated_at(lab: str) -> np.ndarray:
         raise Enough
 
     made = from_torch(importlib.import_module(lab).module())
-    task = mgd.datasets.parity(bits=2)
-    with pytest.raises(Enough), opened(made) as guarded:
-        mgd.calibration.calibrate(guarded, task, batch=4, key=jax.random.key(0), budget=2000, on_progress=stop)
+    task, key = mgd.datasets.parity(bits=2), jax.random.key(0)
+    with opened(made) as guarded, pytest.raises(Enough):
+        mgd.calibration.calibrate(guarded, task, batch=4, key=key, on_progress=stop)
     return made.parameters()[None]
 
 

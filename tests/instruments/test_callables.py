@@ -1,6 +1,8 @@
 """A lab's own functions as an instrument."""
 
+import collections
 import time
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +19,9 @@ LIMITS = Limits(np.array([0.0, -1.0]), np.array([1.0, 3.0]), "V")
 def _volts(**more):
     volts = np.zeros(2, np.float32)
     chip = from_callables(
-        set_parameters=lambda theta: np.copyto(volts, theta), limits=LIMITS, **({"measure_cost": volts.sum} | more)
+        set_parameters=lambda theta: np.copyto(volts, theta),
+        limits=LIMITS,
+        **dict[str, Any](measure_cost=volts.sum) | more,
     )
     return volts, chip
 
@@ -153,8 +157,8 @@ def test_what_a_function_raises_may_pass_unless_it_is_a_wrong_call(verb, error):
     def fail(*arguments):
         raise error
 
-    every = {"set_parameters": lambda theta: None, "measure_cost": lambda: 0.0, "read_outputs": lambda: 0.0}
-    chip = from_callables(limits=LIMITS, address="rack 3", **(every | {verb: fail}))
+    verbs: dict[str, Any] = {"set_parameters": print, "measure_cost": float, "read_outputs": float, verb: fail}
+    chip = from_callables(limits=LIMITS, address="rack 3", **verbs)
     with pytest.raises(HardwareError, match=f"rack 3: its {verb} raised {type(error).__name__}: ") as told:
         ASKED[verb](Guarded(chip))
     assert told.value.passing is (error in PASSES)
@@ -166,7 +170,7 @@ def test_a_time_out_in_a_training_is_asked_again_and_a_wrong_call_ends_it_at_onc
     task, calls = mgd.datasets.parity(bits=2), []
 
     def train(**fails: dict[int, Exception]) -> np.ndarray:
-        done, shown = dict.fromkeys(("present", "set_parameters", "read_outputs", "open"), 0), {}
+        done, shown = collections.Counter[str](), {}
         calls.append(done)
 
         def counted(name: str) -> None:
@@ -225,7 +229,7 @@ def test_a_reply_is_taken_for_a_number_or_refused_in_one_line(reply, verb):
 
 
 def test_outputs_may_lack_axes_of_length_one():
-    shape = {"reply": np.arange(3.0)}
+    shape: dict[str, Any] = {"reply": np.arange(3.0)}
     chip = from_callables(set_parameters=lambda theta: None, limits=LIMITS, read_outputs=lambda: shape["reply"])
     guarded = Guarded(chip)
     guarded.present(np.zeros((3, 2), np.float32), np.zeros((3, 1), np.float32))
@@ -239,6 +243,6 @@ def test_outputs_may_lack_axes_of_length_one():
 
 def test_it_may_say_where_a_training_starts():
     start = [0.25, 1.5]
-    assert _volts(start=np.array(start))[1].start.tolist() == start
+    np.testing.assert_array_equal(_volts(start=np.array(start))[1].start, start)
     with pytest.raises(ValueError, match=r"limits of 2 parameters, and start has shape \(3,\)"):
         _volts(start=np.zeros(3))

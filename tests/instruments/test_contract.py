@@ -39,8 +39,10 @@ def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
 def is_same(one: object, other: object) -> bool:
     if isinstance(one, Limits) and isinstance(other, Limits):
         return (one.low == other.low).all() and (one.high == other.high).all() and one.unit == other.unit
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return one is not None and other is not None and np.array_equal(one, other)
+        return False
     return one == other
 
 

@@ -157,12 +157,12 @@ def test_with_no_parameters_it_is_refused():
         from_qcodes([], lambda: 0.0)
 
 
-def source(low: float, high: float, unit: str = "V", **more) -> Parameter:
-    """A source, and the values that it was set to."""
-    sent: list[float] = []
-    made = Parameter("source", set_cmd=sent.append, unit=unit, vals=Numbers(low, high), **more)
-    made.sent = sent
-    return made
+class Source(Parameter):
+    """A source that keeps the values it was set to."""
+
+    def __init__(self, low: float, high: float, unit: str = "V", **more):
+        self.sent: list[float] = []
+        super().__init__("source", set_cmd=self.sent.append, unit=unit, vals=Numbers(low, high), **more)
 
 
 def scaled(of: Parameter, name: str = "gate", **how) -> DelegateParameter:
@@ -170,18 +170,18 @@ def scaled(of: Parameter, name: str = "gate", **how) -> DelegateParameter:
 
 
 VIEWS = {
-    "mV of V": (lambda: scaled(source(-1, 1), scale=1e-3), -1000, 1000),
-    "V of mV": (lambda: scaled(source(-800, 400, "mV"), scale=1e3), -0.8, 0.4),
-    "turned round": (lambda: scaled(source(-0.25, 1), scale=-0.5), -2, 0.5),
-    "with an offset": (lambda: scaled(source(-1, 1), scale=2.0, offset=0.5), -0.75, 0.25),
-    "an offset alone": (lambda: scaled(source(-1, 1), offset=-0.5), -0.5, 1.5),
-    "neither": (lambda: scaled(source(-1, 1)), -1, 1),
-    "a view of a view": (lambda: scaled(scaled(source(-1, 1), "inner", scale=1e-3), scale=0.1), -1e4, 1e4),
-    "a tighter validator of its own": (lambda: scaled(source(-1, 1), scale=1e-3, vals=Numbers(-50, 2000)), -50, 1000),
-    "a source with a scale of its own": (lambda: scaled(source(-4, 4, scale=10.0), scale=2.0), -2, 2),
-    "scale and validator of a plain one": (lambda: source(-4, 4, scale=10.0, offset=1.0), -4, 4),
-    "a divider": (lambda: ScaledParameter(source(-1, 1, get_cmd=lambda: 0.0), division=10), -0.1, 0.1),
-    "an amplifier": (lambda: ScaledParameter(source(-1, 1, get_cmd=lambda: 0.0), gain=10), -10, 10),
+    "mV of V": (lambda: scaled(Source(-1, 1), scale=1e-3), -1000, 1000),
+    "V of mV": (lambda: scaled(Source(-800, 400, "mV"), scale=1e3), -0.8, 0.4),
+    "turned round": (lambda: scaled(Source(-0.25, 1), scale=-0.5), -2, 0.5),
+    "with an offset": (lambda: scaled(Source(-1, 1), scale=2.0, offset=0.5), -0.75, 0.25),
+    "an offset alone": (lambda: scaled(Source(-1, 1), offset=-0.5), -0.5, 1.5),
+    "neither": (lambda: scaled(Source(-1, 1)), -1, 1),
+    "a view of a view": (lambda: scaled(scaled(Source(-1, 1), "inner", scale=1e-3), scale=0.1), -1e4, 1e4),
+    "a tighter validator of its own": (lambda: scaled(Source(-1, 1), scale=1e-3, vals=Numbers(-50, 2000)), -50, 1000),
+    "a source with a scale of its own": (lambda: scaled(Source(-4, 4, scale=10.0), scale=2.0), -2, 2),
+    "scale and validator of a plain one": (lambda: Source(-4, 4, scale=10.0, offset=1.0), -4, 4),
+    "a divider": (lambda: ScaledParameter(Source(-1, 1, get_cmd=lambda: 0.0), division=10), -0.1, 0.1),
+    "an amplifier": (lambda: ScaledParameter(Source(-1, 1, get_cmd=lambda: 0.0), gain=10), -10, 10),
     "both of two validators": (
         lambda: ManualParameter("gate", vals=MultiType(Numbers(-3, 1), Numbers(-2, 5), combiner="AND")),
         -2,
@@ -209,20 +209,20 @@ def test_of_several_validators_the_tightest_counts():
 
 
 def test_limits_wider_than_a_validator_are_refused_before_anything_is_opened():
-    gate = scaled(source(-1, 1), scale=1e-3, unit="mV")
+    gate = scaled(Source(-1, 1), scale=1e-3, unit="mV")
     with pytest.raises(ValueError, match=r"qcodes gate takes -1000 … 1000 mV, and its limits are -5000 … 5000: narrow"):
         from_qcodes([gate], lambda: 0.0, limits=Limits.uniform(1, -5000.0, 5000.0))
 
 
 def test_the_safe_state_of_a_view_is_within_its_source():
-    below = source(-800, 400, "mV")
+    below = Source(-800, 400, "mV")
     with opened(from_qcodes([scaled(below, scale=1e3, unit="V")], lambda: 0.0)) as guarded:
         guarded.set_parameters(np.array([0.3]))
     assert below.sent == pytest.approx([300, -200], rel=1e-6)
 
 
 def test_a_group_sets_all_that_are_in_it():
-    one, other = source(-1, 1, initial_cache_value=0.0), source(-0.5, 4, initial_cache_value=0.0)
+    one, other = Source(-1, 1, initial_cache_value=0.0), Source(-0.5, 4, initial_cache_value=0.0)
     members = [DelegateGroupParameter("one", source=one), DelegateGroupParameter("other", source=other)]
     gates = GroupedParameter("gates", group=DelegateGroup("both", parameters=members))
     chip = from_qcodes([gates], lambda: 0.0)
@@ -233,7 +233,7 @@ def test_a_group_sets_all_that_are_in_it():
 
 
 def test_a_group_whose_range_cannot_be_known_needs_limits():
-    members = [DelegateGroupParameter("one", source=source(-1, 1, initial_cache_value=0.0), scale=10.0)]
+    members = [DelegateGroupParameter("one", source=Source(-1, 1, initial_cache_value=0.0), scale=10.0)]
     gates = GroupedParameter("gates", group=DelegateGroup("both", parameters=members))
     with pytest.raises(ValueError, match="qcodes does not say which range gates has"):
         from_qcodes([gates], lambda: 0.0)

@@ -94,9 +94,14 @@ def _range(signal: Any, timeout_seconds: float) -> Range:
             raise HardwareError(
                 f"ophyd {signal.name} is not connected after {timeout_seconds:g} s: check its server", passing=True
             ) from error
-    ranges = [known_range(*_limits(each)) for each in (signal, getattr(signal, "setpoint", None)) if each is not None]
+    ranges = [known_range(*_limits(each)) for each in _of_it(signal)]
     lows, highs = ([end for end in ends if end is not None] for ends in zip(*ranges, strict=True))
     return max(lows, default=None), min(highs, default=None)
+
+
+def _of_it(signal: Any) -> list[Any]:
+    """A signal; of a positioner, the one that it sets as well."""
+    return [each for each in (signal, getattr(signal, "setpoint", None)) if each is not None]
 
 
 def _limits(signal: Any) -> tuple[Any, Any]:
@@ -108,7 +113,7 @@ def _limits(signal: Any) -> tuple[Any, Any]:
 
 def _check(signal: Any, value: float) -> None:
     """Raises: if a signal does not take a value, or would cut it to a whole number."""
-    for each in (signal, getattr(signal, "setpoint", None)):
+    for each in _of_it(signal):
         variable = getattr(each, "_write_pv", None)
         if variable is not None:
             check_holds_numbers(variable)

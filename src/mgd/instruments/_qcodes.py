@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from numbers import Real
 from typing import Any, Literal
+
+import numpy as np
 
 from ._base import AbstractInstrument, Identity
 from ._limits import Limits
@@ -70,7 +71,7 @@ def _line(parameter: Any) -> Line:
 def _below(parameter: Any) -> Iterator[tuple[Any, Scale | None]]:
     """The parameters that a parameter sets, each with the scale and offset of what it sets them to; None if there are
     no such two numbers."""
-    group = getattr(parameter, "group", None)
+    group: Any = getattr(parameter, "group", None)
     if getattr(parameter, "source", None) is not None:
         yield parameter.source, _scaled(parameter)
     elif hasattr(parameter, "wrapped_parameter"):
@@ -132,7 +133,13 @@ def _ends(validator: Any) -> Range:
 
 
 def _bound(value: Any) -> float | None:
-    return float(value) if isinstance(value, Real) and abs(value) < _NO_BOUND else None
+    number = _number(value)
+    return number if number is not None and abs(number) < _NO_BOUND else None
+
+
+def _number(value: Any) -> float | None:
+    """A real number as Python's; None if it is something else."""
+    return float(value) if isinstance(value, int | float | np.integer | np.floating) else None
 
 
 def _check(parameter: Any, value: float) -> None:
@@ -148,16 +155,16 @@ def _check(parameter: Any, value: float) -> None:
 
 def _stages(parameter: Any, value: float) -> list[float]:
     """The values by which it is set, none farther from the one before than the step of it or of one that it sets."""
-    start, n = _cached(parameter), _steps(parameter, value)
-    if n <= 1 or not isinstance(start, Real):
+    start, n = _number(_cached(parameter)), _steps(parameter, value)
+    if n <= 1 or start is None:
         return [value]
     return [*(start + (value - start) * k / n for k in range(1, n)), value]
 
 
 def _steps(parameter: Any, value: float) -> int:
-    step, start = getattr(parameter, "step", None), _cached(parameter)
-    known = bool(step) and isinstance(start, Real) and math.isfinite(start)
-    own = math.ceil(abs(value - start) / step * (1 + _SHORTER)) if known else 1
+    step, start, own = _number(getattr(parameter, "step", None)), _number(_cached(parameter)), 1
+    if step and start is not None and math.isfinite(start):
+        own = math.ceil(abs(value - start) / step * (1 + _SHORTER))
     known_below = [(each, scaled) for each, scaled in _below(parameter) if scaled is not None]
     return max([own, *(_steps(each, value * scale + offset) for each, (scale, offset) in known_below)])
 

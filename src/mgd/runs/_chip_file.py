@@ -164,8 +164,8 @@ def with_at_end(config: RunConfig, at_end: AtEnd | None) -> RunConfig:
             f"at_end = {at_end!r} is how a chip on a bench is left, and this run has none: leave --at-end out, or give "
             "--chip with a file that has an [instrument] table"
         )
-    tables = tuple(table | {"at_end": at_end} for table in config.instruments)
-    return config.model_copy(update={"instrument": tables if len(tables) > 1 else tables[0]})
+    first, *more = (table | {"at_end": at_end} for table in config.instruments)
+    return config.model_copy(update={"instrument": (first, *more) if more else first})
 
 
 def check_fits(table: dict[str, Any], task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:

@@ -82,6 +82,7 @@ def check_visa(resource: str, backend: str, options: Mapping[str, Any]) -> None:
 def _check_options(resource: str, options: Mapping[str, Any]) -> None:
     import pyvisa
     from pyvisa.attributes import Attribute
+    from pyvisa.resources import Resource
     from pyvisa.rname import InvalidResourceName, ResourceName
 
     try:
@@ -89,7 +90,7 @@ def _check_options(resource: str, options: Mapping[str, Any]) -> None:
     except InvalidResourceName as error:
         raise ValueError(f"instrument.resource: {error}") from None
     kinds: dict[Any, type] = pyvisa.ResourceManager._resource_classes
-    kind = kinds.get((name.interface_type_const, name.resource_class), pyvisa.Resource)
+    kind = kinds.get((name.interface_type_const, name.resource_class), Resource)
     there = {each: inspect.getattr_static(kind, each) for each in dir(kind) if not each.startswith("_")}
     ours = (*_OURS, "CR", "LF", "session")
     known = [each for each, found in there.items() if _is_option(found, Attribute) and each not in ours]
