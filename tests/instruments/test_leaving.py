@@ -10,7 +10,8 @@ import pytest
 
 from mgd import HardwareError, MgdWarning
 from mgd.instruments import Limits, Recorder, Scpi, from_callables, from_epics, from_ophyd, opened
-from mgd.instruments._lines import Line, Reading, from_lines
+from mgd.instruments._line import Line, Reading
+from mgd.instruments._lines import from_lines
 from mgd.instruments._scpi._settings import ScpiSettings
 
 LIMITS = Limits.uniform(4, -5.0, 5.0, "V")

@@ -103,7 +103,10 @@ def test_of_a_positioner_the_tighter_limits_count(own, due):
 def test_limits_wider_than_a_signal_takes_are_refused_when_it_opens():
     stage = Stage("stage", name="stage", limits=(-0.5, 0.5))
     chip = from_ophyd([stage], lambda: 0.0, limits=Limits.uniform(1, -2.0, 2.0))
-    with pytest.raises(HardwareError, match=r"stage takes -0\.5 … 0\.5, and its limits are -2 … 2: narrow"), opened(chip):
+    with (
+        pytest.raises(HardwareError, match=r"stage takes -0\.5 … 0\.5, and its limits are -2 … 2: narrow"),
+        opened(chip),
+    ):
         pytest.fail("it was opened")
 
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from .._errors import HardwareError
 from ._base import AbstractInstrument
 from ._limits import Limits
-from ._lines import Line, Range, Reach, Reading, from_lines, known_range
+from ._line import Line, Range, Reach, Reading, known_range
+from ._lines import from_lines
 
 # Channel access's own number for it, ECA_DISCONN.
 _DISCONNECTED = 192

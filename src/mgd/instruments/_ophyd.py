@@ -7,7 +7,8 @@ from .._errors import HardwareError
 from ._base import AbstractInstrument
 from ._epics import check_holds_numbers
 from ._limits import Limits
-from ._lines import Line, Range, Reach, Reading, from_lines, known_range
+from ._line import Line, Range, Reach, Reading, known_range
+from ._lines import from_lines
 
 
 def from_ophyd(

@@ -8,7 +8,8 @@ import numpy as np
 
 from ._base import AbstractInstrument, Identity
 from ._limits import Limits
-from ._lines import Line, Range, Reading, from_lines
+from ._line import Line, Range, Reading
+from ._lines import from_lines
 
 Scale = tuple[float, float]
 # Validators without bounds have them there.
