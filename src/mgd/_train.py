@@ -18,12 +18,13 @@ from .algorithm import AbstractAlgorithm, Algorithm, Counts
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
 from .datasets import Task
-from .engines import Data, Fleet, Fused, Instrumented, Measured, Options, Progress, start_within
+from .engines import Data, Fleet, Fused, Instrumented, Measured, Options, Progress
 from .engines._amplitude import check_amplitude
 from .engines._choice import choose
 from .engines._in_place import InPlace
 from .engines._memory import check_memory
 from .engines._spread import Spread
+from .engines._start import parameters_at_start
 from .instruments import Guarded
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def train(
             logarithm of the step.
         devices: JAX devices that share the replicas, or, of one chip, the perturbations within a hold; measured engine
             only. The run is that of one device, to rounding.
-        start: of a chip behind I/O, the parameters at the start; by default drawn about the middle of its limits.
+        start: of a chip behind I/O, the parameters at the start; by default the chip's own, if it has some, or else
+            drawn about the middle of its limits.
         cost: of such a chip's outputs, "mse" or "cross-entropy".
         options: how such a chip is trained, beyond the algorithm.
 
@@ -145,9 +147,7 @@ def _instrumented(
     """The engine of a chip behind I/O."""
     if not isinstance(algorithm, Algorithm):
         raise ValueError(f"a chip behind I/O is trained by an Algorithm, got {type(algorithm).__name__}")
-    if start is None:
-        start_key, _ = jax.random.split(jax.random.fold_in(key, 0))
-        start = start_within(chip.limits, key=start_key)
+    start = parameters_at_start(chip, key=key, given=start)
     return Instrumented(chip, algorithm, start, cost=cost_named(cost), batch=batch, options=options)
 
 
@@ -230,7 +230,8 @@ class Session:
         elif devices > 1:
             raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
         else:
-            self.groups = {"theta": slice(0, engine.n_params)} if chip is None else chip.groups
+            own = engine.groups or (chip.groups if chip is not None else {})
+            self.groups = own or {"theta": slice(0, engine.n_params)}
             self._engine, self._stride = engine, engine.stride
         self.engine = self._engine.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)

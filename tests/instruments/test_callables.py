@@ -1,12 +1,17 @@
 """A lab's own functions as an instrument."""
 
+import collections
 import time
+from typing import Any
 
+import jax
 import numpy as np
+import optax
 import pytest
 
+import mgd
 from mgd import HardwareError
-from mgd.instruments import Identity, Limits, from_callables, opened
+from mgd.instruments import Guarded, Identity, Limits, from_callables, opened
 
 LIMITS = Limits(np.array([0.0, -1.0]), np.array([1.0, 3.0]), "V")
 
@@ -14,7 +19,9 @@ LIMITS = Limits(np.array([0.0, -1.0]), np.array([1.0, 3.0]), "V")
 def _volts(**more):
     volts = np.zeros(2, np.float32)
     chip = from_callables(
-        set_parameters=lambda theta: np.copyto(volts, theta), limits=LIMITS, **({"measure_cost": volts.sum} | more)
+        set_parameters=lambda theta: np.copyto(volts, theta),
+        limits=LIMITS,
+        **dict[str, Any](measure_cost=volts.sum) | more,
     )
     return volts, chip
 
@@ -114,3 +121,128 @@ def test_it_waits_for_what_is_left_of_the_settling():
     asked_at = time.monotonic()
     chip.measure_cost()
     assert time.monotonic() - asked_at < 0.049
+
+
+class Visa(Exception):
+    """As PyVISA's errors, of no kind that Python has."""
+
+
+PASSES = [
+    *(TimeoutError("late"), ConnectionResetError("reset"), OSError("no such device"), EOFError(), Visa("VI_ERROR_TMO")),
+    *(RuntimeError("no reply"), ValueError("could not convert string to float: '+1.2E-'")),
+    UnicodeDecodeError("ascii", b"\xff", 0, 1, "ordinal not in range"),
+]
+ENDS = [
+    *(TypeError("wrong"), AttributeError("wrong"), KeyError("wrong"), IndexError("wrong"), NameError("wrong")),
+    *(ZeroDivisionError("wrong"), AssertionError("wrong"), ValueError("wrong"), NotImplementedError("wrong")),
+    *(ImportError("wrong"), RecursionError("wrong")),
+]
+ASKED = {
+    "present": lambda chip: chip.present(np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32)),
+    "set_parameters": lambda chip: chip.set_parameters(np.zeros(2)),
+    "perturb": lambda chip: chip.perturb(np.zeros(2)),
+    "measure_cost": lambda chip: chip.measure_cost(),
+    "read_outputs": lambda chip: chip.read_outputs(),
+    "measure_batch": lambda chip: chip.measure_batch(np.zeros((1, 2))),
+    "read_batch": lambda chip: chip.read_batch(np.zeros((1, 2))),
+    "identify": lambda chip: chip.identify(),
+    "open": lambda chip: chip.open(),
+    "safe_state": lambda chip: chip.safe_state(),
+}
+
+
+@pytest.mark.parametrize("verb", ASKED)
+@pytest.mark.parametrize("error", [*PASSES, *ENDS], ids=lambda error: f"{type(error).__name__}: {error}"[:30])
+def test_what_a_function_raises_may_pass_unless_it_is_a_wrong_call(verb, error):
+    def fail(*arguments):
+        raise error
+
+    verbs: dict[str, Any] = {"set_parameters": print, "measure_cost": float, "read_outputs": float, verb: fail}
+    chip = from_callables(limits=LIMITS, address="rack 3", **verbs)
+    with pytest.raises(HardwareError, match=f"rack 3: its {verb} raised {type(error).__name__}: ") as told:
+        ASKED[verb](Guarded(chip))
+    assert told.value.passing is (error in PASSES)
+    assert "\n" not in str(told.value)
+
+
+def test_a_time_out_in_a_training_is_asked_again_and_a_wrong_call_ends_it_at_once():
+    """At any measurement, in any function: opened anew, the chip learns as if nothing had been."""
+    task, calls = mgd.datasets.parity(bits=2), []
+
+    def train(**fails: dict[int, Exception]) -> np.ndarray:
+        done, shown = collections.Counter[str](), {}
+        calls.append(done)
+
+        def counted(name: str) -> None:
+            done[name] += 1
+            if done[name] in fails.get(name, {}):
+                raise fails[name][done[name]]
+
+        chip = from_callables(
+            open=lambda: counted("open"),
+            set_parameters=lambda theta: (counted("set_parameters"), shown.update(theta=theta)),
+            present=lambda x, target: (counted("present"), shown.update(x=x)),
+            read_outputs=lambda: (counted("read_outputs"), shown["x"] @ shown["theta"][:, None] / 4)[1],
+            limits=Limits.uniform(2, -5.0, 5.0),
+        )
+        with opened(chip) as guarded:
+            options = mgd.engines.Options(saturate=True, give_up_seconds=20.0)
+            algorithm = mgd.discrete(optimizer=optax.sgd(0.1))
+            return np.asarray(
+                mgd.train(guarded, task, algorithm, n_steps=40, batch=4, key=jax.random.key(0), options=options).theta
+            )
+
+    whole = train()
+    late = {
+        "present": {3: TimeoutError()},
+        "set_parameters": {9: Visa("VI_ERROR_TMO")},
+        "read_outputs": {20: OSError()},
+    }
+    np.testing.assert_array_equal(train(**late), whole)
+    assert calls[1]["open"] == 4
+    with pytest.raises(HardwareError, match="its read_outputs raised TypeError: wrong: mend that function"):
+        train(read_outputs={20: TypeError("wrong")})
+    assert calls[2]["open"] == 1
+
+
+REPLIES = [0.5, "0.5", " +5.0E-01\n", b"0.5", [0.5], (0.5,), np.float64(0.5), np.float16(0.5), np.array(0.5), [[0.5]]]
+NO_REPLIES = [None, "", "half", 0.5 + 0j, [0.5 + 0j], [None], {"cost": 0.5}, "0_5", np.datetime64(0, "s"), object()]
+
+
+@pytest.mark.parametrize("reply", [*REPLIES, *NO_REPLIES], ids=repr)
+@pytest.mark.parametrize("verb", ["measure_cost", "read_outputs", "measure_batch", "read_batch"])
+@pytest.mark.usefixtures("as_users_call")
+def test_a_reply_is_taken_for_a_number_or_refused_in_one_line(reply, verb):
+    chip = from_callables(
+        set_parameters=lambda theta: None, limits=LIMITS, **{"measure_cost": lambda: 0.0, verb: lambda *given: reply}
+    )
+    guarded = Guarded(chip)
+    guarded.present(np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32))
+    if any(reply is each for each in REPLIES):
+        assert np.asarray(ASKED[verb](guarded)).ravel().tolist() == [0.5]
+        return
+    with pytest.raises(
+        HardwareError, match=f"{verb} gave (None|a .*) where numbers of shape .* mend its driver"
+    ) as told:
+        ASKED[verb](guarded)
+    assert not told.value.passing
+
+
+def test_outputs_may_lack_axes_of_length_one():
+    shape: dict[str, Any] = {"reply": np.arange(3.0)}
+    chip = from_callables(set_parameters=lambda theta: None, limits=LIMITS, read_outputs=lambda: shape["reply"])
+    guarded = Guarded(chip)
+    guarded.present(np.zeros((3, 2), np.float32), np.zeros((3, 1), np.float32))
+    assert guarded.read_outputs().tolist() == [[0], [1], [2]]
+    guarded.present(np.zeros((1, 2), np.float32), np.zeros((1, 3), np.float32))
+    assert guarded.read_outputs().tolist() == [[0, 1, 2]]
+    shape["reply"] = np.zeros((3, 2))
+    with pytest.raises(HardwareError, match=r"read_outputs gave shape \(3, 2\) where \(1, 3\) is due"):
+        guarded.read_outputs()
+
+
+def test_it_may_say_where_a_training_starts():
+    start = [0.25, 1.5]
+    np.testing.assert_array_equal(_volts(start=np.array(start))[1].start, start)
+    with pytest.raises(ValueError, match=r"limits of 2 parameters, and start has shape \(3,\)"):
+        _volts(start=np.zeros(3))

@@ -16,12 +16,17 @@ epics = pytest.importorskip("epics", reason="pyepics is not installed")
 pytest.importorskip("caproto", reason="caproto is not installed")
 
 IOC = """
+from caproto import ChannelType
 from caproto.server import PVGroup, pvproperty, run
 
 class Chip(PVGroup):
     left = pvproperty(value=0.0, lower_ctrl_limit=-2.0, upper_ctrl_limit=2.0, units="V")
     right = pvproperty(value=0.0, lower_ctrl_limit=-2.0, upper_ctrl_limit=2.0, units="V")
     bare = pvproperty(value=0.0)
+    shown = pvproperty(value=0.0, lower_disp_limit=-9.0, upper_disp_limit=9.0, precision=1)
+    rounded = pvproperty(value=0.0, lower_ctrl_limit=-0.3, upper_ctrl_limit=0.3, precision=1)
+    steps = pvproperty(value=0, lower_ctrl_limit=0, upper_ctrl_limit=255)
+    one_of = pvproperty(value="a", enum_strings=["a", "b"], record="mbbi", dtype=ChannelType.ENUM)
     cost = pvproperty(value=0.0, read_only=True)
     outputs = pvproperty(value=[0.0, 0.0], read_only=True)
 
@@ -67,7 +72,7 @@ def server(start):
 
 @pytest.fixture(scope="module")
 def pvs(server):
-    names = ("left", "right", "bare", "cost", "outputs")
+    names = ("left", "right", "bare", "shown", "rounded", "steps", "one_of", "cost", "outputs")
     found = {name: epics.PV(f"mgd:{name}") for name in names}
     for pv in found.values():
         assert pv.wait_for_connection(timeout=20), pv.pvname
@@ -93,6 +98,39 @@ def test_without_control_limits_they_must_be_given(pvs):
     with pytest.raises(ValueError, match="epics does not say which range mgd:bare has: give limits="):
         from_epics([pvs["bare"]], pvs["cost"])
     assert from_epics([pvs["bare"]], pvs["cost"], limits=Limits.uniform(1, -1.0, 1.0)).n_params == 1
+
+
+def test_limits_of_a_display_are_no_limits_of_what_it_takes(pvs):
+    with pytest.raises(ValueError, match="epics does not say which range mgd:shown has: give limits="):
+        from_epics([pvs["shown"]], pvs["cost"])
+
+
+def test_a_precision_is_of_what_is_shown_and_not_of_what_is_set_or_read(pvs):
+    chip = from_epics([pvs["rounded"]], pvs["rounded"])
+    assert -0.3 <= float(chip.limits.low[0]) < float(chip.limits.high[0]) <= 0.3
+    with opened(chip) as guarded:
+        guarded.set_parameters(np.array([0.123456]))
+        assert guarded.measure_cost() == pytest.approx(0.123456, rel=1e-6)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("steps", "(long|int)"), ("one_of", "enum")])
+def test_one_of_whole_numbers_is_refused(pvs, name, kind):
+    cost, limits = pvs["cost"], Limits.uniform(1, 0.0, 1.0)
+    words = f"mgd:{name} does not take 0, which is within its limits .*TypeError: it is of type {kind}"
+    if name == "steps":
+        with pytest.raises(ValueError, match=words):
+            from_epics([pvs[name]], cost)
+    with pytest.raises(HardwareError, match=words), opened(from_epics([pvs[name]], cost, limits=limits)):
+        pytest.fail("it was opened")
+
+
+def test_limits_wider_than_the_control_limits_are_refused_when_it_opens(pvs):
+    """A record would cut off what is beyond them, without a word."""
+    chip = from_epics([pvs["bare"], pvs["left"]], pvs["cost"], limits=Limits.uniform(2, -5.0, 5.0, "V"))
+    words = "mgd:left takes -2 … 2 V, and its limits are -5 … 5: narrow the limits"
+    with pytest.raises(HardwareError, match=words) as wide, opened(chip):
+        pytest.fail("it was opened")
+    assert not wide.value.passing
 
 
 def test_a_waveform_is_the_outputs(pvs):

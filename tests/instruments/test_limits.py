@@ -53,3 +53,42 @@ def test_of_many_rows_the_first_value_outside_is_named():
     rows[1, 1], rows[2, 0] = 7, 8
     with pytest.raises(ValueError, match=r"in a batch, parameter 1 would be set to 7, outside its limits of -1 … 1:"):
         Limits.uniform(2, -1.0, 1.0).check(rows, "in a batch, parameter")
+
+
+SHORT = (1, 3, 0.7, 1.1, 4.9, 9.99, 0.123456789)
+DECIMALS = [
+    *(float(f"{sign * digits}e{power}") for sign in (-1, 1) for digits in SHORT for power in range(-9, 10)),
+    *np.round(np.random.default_rng(0).uniform(-10, 10, 2000), 3).tolist(),
+    *np.round(np.random.default_rng(1).uniform(-1, 1, 2000), 6).tolist(),
+]
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_no_value_within_decimal_limits_is_outside_them_as_it_is_sent(up):
+    """As float32, and as text with nine digits that is read with all of a float64; and no float32 is nearer to them."""
+    given = np.array(DECIMALS)
+    width = np.abs(given) + 1.0
+    sent = Limits(given, given + width).low if up else Limits(given - width, given).high
+    assert sent.dtype == np.float32
+    read = np.array([float(f"{value:.9g}") for value in sent.tolist()])
+    outside = np.nextafter(sent, np.float32(-np.inf if up else np.inf)).astype(float)
+    ends = (sent.astype(float), read, outside) if up else (-sent.astype(float), -read, -outside)
+    given = given if up else -given
+    assert (ends[0] >= given).all()
+    assert (ends[1] >= given).all()
+    assert (ends[2] < given).all()
+
+
+def test_limits_that_float32_holds_stay_as_they_are():
+    once = Limits(np.array([-0.3, 0.1]), np.array([0.3, 1e38]))
+    again = Limits(once.low, once.high)
+    assert again.low.tolist() == once.low.tolist()
+    assert again.high.tolist() == once.high.tolist()
+
+
+def test_the_middle_is_within_and_does_not_overflow():
+    limits = Limits(np.array([-0.3, 1e38, 0.1]), np.array([0.3, 3e38, np.nextafter(np.float32(0.1), 1)]))
+    assert limits.middle[0] == 0
+    assert limits.middle[1] == np.float32(2e38)
+    assert (limits.middle >= limits.low).all()
+    assert (limits.middle <= limits.high).all()

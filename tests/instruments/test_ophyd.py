@@ -72,6 +72,44 @@ def test_without_limits_they_must_be_given():
         from_ophyd([ophyd.Signal(name="bare", value=0.0)], lambda: 0.0)
 
 
+@pytest.mark.parametrize("ends", [(0, 0), (1.0, 1.0), (2.0, -2.0), (None, None), (0.0, np.nan), (-np.inf, np.inf)])
+def test_the_same_limit_twice_and_the_like_are_no_limits(ends):
+    class Limited(ophyd.Signal):
+        limits = ends
+
+    with pytest.raises(ValueError, match="ophyd does not say which range bias has"):
+        from_ophyd([Limited(name="bias", value=0.0)], lambda: 0.0)
+
+
+class Setpoint(ophyd.Signal):
+    limits = (-1.0, 2.0)
+
+
+class Stage(ophyd.PVPositioner):
+    setpoint = ophyd.Component(Setpoint, value=0.0)
+    done = ophyd.Component(ophyd.Signal, value=1)
+
+
+@pytest.mark.parametrize(
+    ("own", "due"),
+    [(None, (-1, 2)), ((-0.5, 8.0), (-0.5, 2)), ((0, 0), (-1, 2)), ((-0.25, 0.75), (-0.25, 0.75))],
+)
+def test_of_a_positioner_the_tighter_limits_count(own, due):
+    stage = Stage("stage", name="stage", limits=own, egu="mm")
+    limits = from_ophyd([stage], lambda: 0.0).limits
+    assert (limits.low[0], limits.high[0], limits.unit) == (*due, "mm")
+
+
+def test_limits_wider_than_a_signal_takes_are_refused_when_it_opens():
+    stage = Stage("stage", name="stage", limits=(-0.5, 0.5))
+    chip = from_ophyd([stage], lambda: 0.0, limits=Limits.uniform(1, -2.0, 2.0))
+    with (
+        pytest.raises(HardwareError, match=r"stage takes -0\.5 … 0\.5, and its limits are -2 … 2: narrow"),
+        opened(chip),
+    ):
+        pytest.fail("it was opened")
+
+
 def test_a_plain_signal_is_set_and_read():
     bias = ophyd.Signal(name="bias", value=0.0)
     chip = from_ophyd([bias], bias, limits=Limits.uniform(1, -2.0, 2.0))

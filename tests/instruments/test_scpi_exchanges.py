@@ -60,6 +60,14 @@ def test_what_is_not_declared_is_asked_at_opening(scripted):
     assert (driver.limits.low.tolist(), driver.limits.high.tolist()) == ([-1, -2], [1, 2])
 
 
+def test_limits_are_rounded_inwards_whoever_says_them(scripted):
+    asked = scripted((b"PAR:LIM?", b"-0.3,0.3\n"), limits={"unit": "mA"})
+    for limits in (asked.limits, scripted(limits={"low": -0.3, "high": 0.3}).limits):
+        assert (limits.low.astype(float) >= -0.3).all()
+        assert (limits.high.astype(float) <= 0.3).all()
+        assert limits.high.tolist() == pytest.approx([0.3, 0.3], rel=1e-7)
+
+
 def test_identity(scripted):
     driver = scripted((b"*IDN?", b"Maker, Model 3,A7,1.0,b\r\n"))
     assert str(driver.identify()) == "Maker,Model 3,A7,1.0,b"

@@ -58,7 +58,7 @@ def calibrate(
         key: what codes, samples and parameters are drawn from.
         budget: measurements, about; by default 20,000 and 60 for each of a code's period.
         cost: of outputs, for chips that give these.
-        start: where training starts; by default drawn from the middle tenth of the limits.
+        start: where training starts; by default where the chip says, or else drawn from the middle tenth of the limits.
         give_up_seconds: how long it may fail to answer; called in the main thread, it is taken out of a wait of twice
             that.
         on_progress: called with the measurements made, and the budget.

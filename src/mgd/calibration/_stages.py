@@ -75,6 +75,7 @@ class Bench:
 def bench_of(prober: Prober, task: Task, batch: int, key: PRNGKeyArray, budget: int, start: np.ndarray | None) -> Bench:
     rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,), jnp.uint32)))
     limits, n = prober.instrument.limits, prober.n_params
+    start = prober.instrument.start if start is None else start
     if start is not None and np.shape(start) != (n,):
         raise ValueError(f"the chip has {n} parameters, and its start has shape {np.shape(start)}")
 

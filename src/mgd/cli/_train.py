@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -125,6 +125,11 @@ def _with_settings(command: Callable) -> Callable:
     help="What mgd calibrate wrote of the chip: gives defaults. By default that of the chip file, if it names one.",
 )
 @click.option("--record", type=click.Path(path_type=Path), help="Record all exchanges with the chip in this file.")
+@click.option(
+    "--at-end",
+    type=_choice(("safe", "keep")),
+    help="How a chip on a bench is left after a run that came to its end: in its safe state, or with what it learnt.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
 def train(
@@ -133,6 +138,7 @@ def train(
     simulate: bool,
     calibration: Path | None,
     record: Path | None,
+    at_end: Literal["safe", "keep"] | None,
     out: Path | None,
     as_json: bool,
     **settings: Any,
@@ -143,7 +149,7 @@ def train(
     learns; mgd list names the choices. Options override the settings in files.
     """
     from ..runs._calibrated import use_calibration, with_calibration
-    from ..runs._chip_file import chip_settings, read_chip_file
+    from ..runs._chip_file import chip_settings, read_chip_file, with_at_end
     from ..runs._config import RunConfig, merged
 
     described = chip_settings([read_chip_file(chip) for chip in chips], simulate=simulate) if chips else None
@@ -159,7 +165,7 @@ def train(
         config = RunConfig.of(merged({"task": task}, given, described))
     from ..runs._presets import resolve
 
-    config = resolve(with_calibration(config))
+    config = resolve(with_calibration(with_at_end(config, at_end)))
     if config.instruments:
         answer_at_once()
     have_devices(config.devices or 1)
@@ -172,9 +178,14 @@ def train(
 
 @click.command(epilog="Example: mgd resume runs/parity-1")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option("--run-code", is_flag=True, help="Run the code that RUN names, though it was never run here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
-def resume(run: Path, as_json: bool) -> None:
-    """Go on with RUN from its last checkpoint, to the bit as if it had never stopped."""
+def resume(run: Path, run_code: bool, as_json: bool) -> None:
+    """Go on with RUN from its last checkpoint, to the bit as if it had never stopped.
+
+    A run on a chip of the kind callables or torch names code of yours. In a run directory of another's, have a look at
+    it before you say --run-code.
+    """
     from ..runs._directory import is_finished, read_config
 
     config = read_config(run)
@@ -185,7 +196,10 @@ def resume(run: Path, as_json: bool) -> None:
         click.echo(f"{run} is finished", err=True)
     else:
         from ..runs import resume as go_on
+        from ..runs._code import said_to_run
 
+        if run_code:
+            said_to_run(config.instruments)
         with _progress(config.steps) as on_progress:
             go_on(run, on_progress=on_progress)
     _report(run, as_json)

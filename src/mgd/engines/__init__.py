@@ -9,7 +9,7 @@ from ._fleet import Fleet as Fleet
 from ._fused import Fused as Fused
 from ._instrument import Instrumented as Instrumented
 from ._instrument import Options as Options
-from ._instrument import start_within as start_within
 from ._measured import Measured as Measured
 from ._replicas import Progress as Progress
 from ._sampled import Sampled as Sampled
+from ._start import start_within as start_within

@@ -202,6 +202,11 @@ class Bench:
         """The cost without perturbation, for other samples than those of the training."""
         return self._insist(lambda: (self._visit(theta, x, target), self.instrument.measure_cost())[1], len(x))
 
+    def leave_with(self, theta: Float[np.ndarray, " p"]) -> None:
+        """Sets the parameters that the chip is to be left with, and has it left so."""
+        self._forget()
+        self._insist(lambda: self.instrument.leave_with(theta))
+
     def _visit(self, theta: Float[np.ndarray, " p"], x: np.ndarray, target: np.ndarray) -> None:
         self._forget()
         self.instrument.present(x, target)

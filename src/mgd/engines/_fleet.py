@@ -3,7 +3,7 @@
 import math
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -92,6 +92,11 @@ class Fleet:
         if self.trained == "shared":
             return self.algorithm.interval
         return math.lcm(*(member.stride for member in self.members))
+
+    @property
+    def groups(self) -> Mapping[str, slice]:
+        """The first chip's names of slices of θ; empty if it has none."""
+        return self.members[0].groups
 
     def living(self, step: int) -> list[int]:
         """The chips that are not dropped by then."""

@@ -1,7 +1,7 @@
 """The instrument engine: ask → a chip behind I/O → tell, turned by the host."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -15,7 +15,7 @@ from .._counter import Counter
 from .._errors import HardwareError
 from ..algorithm import Algorithm, State
 from ..chips import AbstractCost
-from ..instruments import Guarded, Limits
+from ..instruments import Guarded
 from ..perturbations import Block, Gaussian
 from ._bench import Bench
 from ._chunk import AbstractChunk, Applied, Chunk, Layout, Told
@@ -24,13 +24,12 @@ from ._evaluate import correct
 from ._host_chunk import HostChunk
 from ._replicas import Progress
 from ._skips import Skips
+from ._start import check_room, room_within
 from ._sure import Pending, Slipped
 
 # Numbers that a chunk holds at most, and timesteps.
 _MOST_NUMBERS, _LONGEST_CHUNK = 2_000_000, 4096
 _EVALUATED_TOGETHER = 256
-# Where nothing is said, parameters start within this part of their range, about its middle.
-_START = 0.1
 # Gaussian perturbations are never larger than this, in units of the amplitude.
 _LARGEST_NORMAL = 5.4
 
@@ -93,7 +92,7 @@ class Instrumented:
 
     Attributes:
         bench: the chip as it is measured.
-        start: the parameters at the start.
+        start: the parameters at the start; where parameters saturate, with room for a perturbation.
         room: lowest and highest value of each parameter that leave place for a perturbation.
         told: what the last chunk told.
         stride: the number of timesteps at whose multiples it is to be stopped, so that batches are always the same.
@@ -115,9 +114,14 @@ class Instrumented:
         self.algorithm, self.batch, self.cost = algorithm, batch, cost
         self.n_params = instrument.n_params
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
-        self.start = np.asarray(start, np.float32)
-        limits, room = instrument.limits, np.float32(_largest(algorithm))
-        self._limits, self.room = (limits.low, limits.high), (limits.low + room, limits.high - room)
+        self.start, limits = np.asarray(start, np.float32), instrument.limits
+        largest = float(np.float32(_largest(algorithm)))
+        self._limits, self.room = (limits.low, limits.high), room_within(limits, largest)
+        if self.options.saturate:
+            check_room(limits, largest)
+            if self.start.shape == (self.n_params,):
+                limits.check(self.start, "at the start, parameter")
+                self.start = np.clip(self.start, *self.room)
         self._hold, self._interval, self._tau_x = algorithm.hold, algorithm.interval, algorithm.time_constants.tau_x
         longest = max(1, min(_LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
         self._size, self.stride = _chunks(self._hold, longest, instrument.most_together)
@@ -140,6 +144,11 @@ class Instrumented:
     def skipped(self) -> int:
         """Measurements that could not be made, of which nothing was learnt."""
         return self._skips.count
+
+    @property
+    def groups(self) -> Mapping[str, slice]:
+        """The chip's names of slices of θ; empty if it has none."""
+        return self.bench.instrument.groups
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray, replica: int = 0) -> Progress:
         """The start of the run; there is one replica, the chip.
@@ -350,19 +359,6 @@ class Instrumented:
     def _write(self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
         changed = theta + delta
         return jnp.clip(changed, *self.room) if self.options.saturate else changed
-
-
-def start_within(limits: Limits, *, key: PRNGKeyArray, spread: float | None = None) -> Float[np.ndarray, " p"]:
-    """Parameters drawn uniformly about the middle of their limits.
-
-    Args:
-        limits: of a chip.
-        key: what they are drawn with.
-        spread: the farthest from the middle; by default a tenth of the way to the limits.
-    """
-    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
-    farthest = half * _START if spread is None else np.full_like(half, spread)
-    return middle + farthest * np.asarray(jax.random.uniform(key, middle.shape, minval=-1.0, maxval=1.0))
 
 
 def _chunks(hold: int, longest: int, together: int) -> tuple[int, int]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from ._kinds import available as available
     from ._kinds import kinds as kinds
     from ._kinds import load_instrument as load_instrument
+    from ._leaving import leave_safely as leave_safely
     from ._limits import Limits as Limits
     from ._opened import Guarded as Guarded
-    from ._opened import leave_safely as leave_safely
     from ._opened import opened as opened
     from ._ophyd import from_ophyd as from_ophyd
     from ._qcodes import from_qcodes as from_qcodes
@@ -45,7 +45,7 @@ _HOMES = {
     "from_qcodes": "_qcodes",
     "from_torch": "_torch",
     "kinds": "_kinds",
-    "leave_safely": "_opened",
+    "leave_safely": "_leaving",
     "load_instrument": "_kinds",
     "opened": "_opened",
 }

@@ -1,5 +1,6 @@
 """A chip that is not there any more. Nothing here imports JAX."""
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 import numpy as np
@@ -18,11 +19,22 @@ class Absent(AbstractInstrument):
         address: where that was.
         limits: that it had.
         own_line: whether its perturbation had lines of its own.
+        start: the parameters that it started from, if it had some of its own.
+        groups: its names of slices of θ.
     """
 
-    def __init__(self, identity: Identity, address: str, limits: Limits, *, own_line: bool):
+    def __init__(
+        self,
+        identity: Identity,
+        address: str,
+        limits: Limits,
+        *,
+        own_line: bool,
+        start: Float[np.ndarray, " p"] | None = None,
+        groups: Mapping[str, slice] | None = None,
+    ):
         self._identity, self.address, self.limits, self.own_line = identity, address, limits, own_line
-        self.n_params = limits.low.size
+        self.n_params, self.start, self.groups = limits.low.size, start, groups or {}
 
     def open(self) -> None:
         self._gone()

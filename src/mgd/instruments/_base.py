@@ -1,8 +1,9 @@
 """What an instrument is: a chip behind I/O. Nothing here imports JAX."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, NoReturn, TypeVar
 
 import numpy as np
@@ -46,22 +47,47 @@ def is_believed(values: np.ndarray) -> np.ndarray:
 
 
 def numbers_of(reply: object, shape: tuple[int, ...], address: str, verb: str) -> np.ndarray:
-    """What a verb gave, as float32.
+    """What a verb gave, as float32: lists, tuples, NumPy's scalars and whatever else NumPy takes.
+
+    Axes of length one count for nothing: (1,) may stand for (), and (4,) for (4, 1).
 
     Raises:
-        HardwareError: if it is no array of numbers of that shape; with `passing=True` if it is one of another.
+        HardwareError: if it is no array of real numbers; with `passing=True` if it is one of another shape.
     """
-    try:
-        values = np.asarray(reply, np.float32)
-    except (TypeError, ValueError):
-        raise HardwareError(
-            f"{address}: {verb} gave a {type(reply).__name__} where numbers of shape {shape} are due: mend its driver"
-        ) from None
+    values = real_numbers(reply)
+    if values is None:
+        given = "None" if reply is None else f"a {type(reply).__name__}"
+        raise HardwareError(f"{address}: {verb} gave {given} where numbers of shape {shape} are due: mend its driver")
+    if values.shape != shape and _longer_than_one(values.shape) == _longer_than_one(shape):
+        values = values.reshape(shape)
     if values.shape != shape:
         raise HardwareError(
             f"{address}: {verb} gave shape {values.shape} where {shape} is due: check the reply's format", passing=True
         )
     return values
+
+
+def real_numbers(reply: object) -> np.ndarray | None:
+    """A reply as float32; None if there are none, or others than real numbers."""
+    if isinstance(reply, np.ndarray) and reply.dtype == np.float32:  # the common case: it is asked at every measurement
+        return reply
+    try:
+        found = np.asarray(reply)
+        if found.dtype.kind in "cmMV" or (found.dtype.kind in "OSU" and _has_no_numbers(found)):
+            return None
+        with np.errstate(over="ignore"):  # what float32 does not hold is infinite, and found to be so
+            return found.astype(np.float32)
+    except Exception:  # whatever an object of others raises when NumPy asks it for numbers
+        return None
+
+
+def _has_no_numbers(found: np.ndarray) -> bool:
+    """Whether some of these are None, or text that is a number for Python alone."""
+    return any(each is None or (isinstance(each, str | bytes) and "_" in str(each)) for each in found.ravel().tolist())
+
+
+def _longer_than_one(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(length for length in shape if length != 1)
 
 
 class AbstractInstrument(ABC):
@@ -88,6 +114,9 @@ class AbstractInstrument(ABC):
             left of it in `measure_cost` and `read_outputs`, so that the host can work meanwhile.
         may_slip: whether a reply may be taken for the answer to another question than its own, as on a line where
             one can be late or doubled. Training then keeps no cost before `make_sure` has returned.
+        start: the parameters that a training starts from, where the chip has some of its own; None if it has none.
+        groups: names of slices of θ, such as layers or banks; empty if there are none.
+        leave_seconds: that the safe state may take, for chips that are ramped.
     """
 
     address: str
@@ -99,6 +128,9 @@ class AbstractInstrument(ABC):
     reads_together: Literal["cost", "outputs"] = "cost"
     settle_seconds: float = 0.0
     may_slip: bool = False
+    start: Float[np.ndarray, " p"] | None = None
+    groups: Mapping[str, slice] = MappingProxyType({})
+    leave_seconds: float = 120.0
 
     @abstractmethod
     def open(self) -> None:
@@ -161,6 +193,17 @@ class AbstractInstrument(ABC):
             HardwareError: with `passing=True`, if the answer is another: what was measured since the last time that it
                 was right is not to be believed.
         """
+    def not_safe(self) -> list[str]:
+        """What may not be in its safe state, by name and with its present value, where that can be told.
+
+        It is asked when `safe_state` has failed or was given up, so it must not wait for long.
+        """
+        return []
+
+    def describe_as(self, inner: "AbstractInstrument") -> None:
+        """Takes every attribute of another instrument: for those that stand for one."""
+        for name in AbstractInstrument.__annotations__:
+            setattr(self, name, getattr(inner, name))
 
     def _lacks(self, verb: str) -> NoReturn:
         raise HardwareError(f"{self.address}: a {type(self).__name__} has no {verb}; see its reads and most_together")

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .._errors import HardwareError, MgdError
 from ._base import AbstractInstrument, Identity
+from ._failures import failing
 from ._limits import Limits
 
-_MAY_LACK = ("open", "close", "identify", "present")
+_MAY_LACK = ("open", "close", "identify", "present", "not_safe")
 _NUMBERS = itertools.count(1)
 Vector = Float[np.ndarray, " p"]
 
@@ -22,13 +22,23 @@ class Callables(AbstractInstrument):
     """An instrument made of functions; made by `from_callables`."""
 
     def __init__(
-        self, *, address: str | None, limits: Limits, settle_seconds: float, verbs: dict[str, Callable | None]
+        self,
+        *,
+        address: str | None,
+        limits: Limits,
+        settle_seconds: float,
+        leave_seconds: float,
+        start: Vector | None,
+        verbs: dict[str, Callable | None],
     ):
         self._name = address or "callables"
         # Without an address nothing tells one program's chip from another's.
         self.address = address or f"callables {next(_NUMBERS)} of process {os.getpid()}"
         self.limits, self.n_params = limits, limits.low.size
-        self.settle_seconds = settle_seconds
+        self.settle_seconds, self.leave_seconds = settle_seconds, leave_seconds
+        self.start = None if start is None else np.array(start, np.float32, ndmin=1)
+        if self.start is not None and self.start.shape != (self.n_params,):
+            raise ValueError(f"there are limits of {self.n_params} parameters, and start has shape {self.start.shape}")
         cost, outputs = verbs["measure_cost"] is not None, verbs["read_outputs"] is not None
         self.reads = "both" if cost and outputs else "cost" if cost else "outputs"
         self.own_line = verbs["perturb"] is not None
@@ -79,20 +89,17 @@ class Callables(AbstractInstrument):
         if self._verbs["safe_state"] is not None:
             self._call("safe_state")
         else:
-            self.set_parameters((self.limits.low + self.limits.high) / 2)
+            self.set_parameters(self.limits.middle)
+
+    def not_safe(self) -> list[str]:
+        return self._call("not_safe") or []
 
     def _call(self, name: str, *arguments: Any) -> Any:
         verb = self._verbs[name]
         if verb is None:
             return None if name in _MAY_LACK else self._lacks(name)
-        try:
+        with failing(self.address, f"its {name}", "mend that function"):
             return verb(*arguments)
-        except (MgdError, OSError):  # of the operating system: the line, which may come back
-            raise
-        except Exception as error:
-            raise HardwareError(
-                f"{self.address}: its {name} raised {type(error).__name__}: {error}; mend that function, or the chip"
-            ) from error
 
     def _settle(self) -> None:
         left = self._settled_at - time.monotonic()
@@ -114,10 +121,17 @@ def from_callables(
     open: Callable[[], object] | None = None,
     close: Callable[[], object] | None = None,
     safe_state: Callable[[], object] | None = None,
+    not_safe: Callable[[], list[str]] | None = None,
     settle_seconds: float = 0.0,
+    leave_seconds: float = 120.0,
+    start: Vector | None = None,
     address: str | None = None,
 ) -> AbstractInstrument:
     """An instrument made of the functions that a lab has: the smallest way to bring a chip.
+
+    What a function raises is a failure of the chip. A time-out, a lost connection and whatever else a driver's library
+    raises may pass: the chip is closed, opened and asked again. A wrong call (`TypeError`, `KeyError`, `ValueError`, …)
+    ends the training at once, except where a broken reply is no number.
 
     Args:
         set_parameters: sets all P parameters, a float32 array in the unit of `limits`.
@@ -132,12 +146,17 @@ def from_callables(
         open: connects.
         close: disconnects.
         safe_state: makes the chip safe; by default every parameter goes to the middle of its range.
+        not_safe: what is not in its safe state, by name and with its present value, if `safe_state` failed or did not
+            end in time; it must not wait for long.
         settle_seconds: from a set parameter to a cost that can be read.
+        leave_seconds: that `safe_state` may take, for chips that are ramped.
+        start: the parameters that a training starts from, for chips that have some; by default they are drawn about the
+            middle of the limits.
         address: what it is called in messages; two programs cannot use one address at the same time, so give one to a
             chip that is real.
 
     Raises:
-        ValueError: if there is nothing to measure with.
+        ValueError: if there is nothing to measure with, or `start` is of another number of parameters.
 
     >>> import numpy as np
     >>> volts = np.zeros(2, np.float32)
@@ -165,5 +184,13 @@ def from_callables(
         "measure_batch": measure_batch,
         "read_batch": read_batch,
         "safe_state": safe_state,
+        "not_safe": not_safe,
     }
-    return Callables(address=address, limits=limits, settle_seconds=settle_seconds, verbs=verbs)
+    return Callables(
+        address=address,
+        limits=limits,
+        settle_seconds=settle_seconds,
+        leave_seconds=leave_seconds,
+        start=start,
+        verbs=verbs,
+    )

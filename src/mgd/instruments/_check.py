@@ -54,7 +54,7 @@ def noise(
     if inputs is None or outputs is None:
         return None
     x = np.random.default_rng(0).random((samples, *inputs), np.float32)
-    instrument.set_parameters((instrument.limits.low + instrument.limits.high) / 2)
+    instrument.set_parameters(instrument.limits.middle)
     instrument.present(x, np.zeros((samples, outputs), np.float32))
     of_cost = instrument.reads != "outputs"
     found: list[float] = []

@@ -26,14 +26,12 @@ class Circuits(AbstractInstrument):
         ValueError: as from `Spice`.
     """
 
-    reads = reads_together = "outputs"
-    most_together = 10_000
-
     def __init__(self, settings: SpiceSettings, folder: Path):
         self.settings = settings
         # Checked as far as it can be while it is not open; every process gets a copy, with the text as it was read.
         self._circuit = Spice(settings, folder.resolve())
-        self.address, self.n_params, self.limits = self._circuit.address, self._circuit.n_params, self._circuit.limits
+        self.describe_as(self._circuit)
+        self.most_together, self.reads_together = 10_000, "outputs"
         self._processes: list[Process] = []
         self._work: Callable[[], None] | None = None
 

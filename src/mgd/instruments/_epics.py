@@ -7,7 +7,8 @@ from typing import Any, Literal
 from .._errors import HardwareError
 from ._base import AbstractInstrument
 from ._limits import Limits
-from ._lines import Line, Reach, Reading, from_lines
+from ._line import Line, Range, Reach, Reading, known_range
+from ._lines import from_lines
 
 # Channel access's own number for it, ECA_DISCONN.
 _DISCONNECTED = 192
@@ -29,13 +30,14 @@ def from_epics(
         read: one that is read by `get`, from the server and not from what was last heard of it; or a function
             without arguments.
         reads: whether that is the cost or the outputs.
-        limits: of the parameters; by default their control limits, for which they must be connected.
-        timeout_seconds: for each of them.
-        **others: `present`, `identify`, `safe_state`, `settle_seconds`, `address` and all else that
+        limits: of the parameters; by default their control limits (DRVL and DRVH of an output), for which they must be
+            connected. Those that are given must be within these, since a record cuts off what is not, without a word.
+        timeout_seconds: for each of them; for the safe state it is `leave_seconds`.
+        **others: `present`, `identify`, `safe_state`, `leave_seconds`, `settle_seconds`, `address` and all else that
             `from_callables` takes.
 
     Raises:
-        ValueError: if one has no control limits and none are given.
+        ValueError: if one has no control limits and none are given, or is of whole numbers.
         HardwareError: if one is not connected when its limits are asked for.
     """
 
@@ -46,7 +48,7 @@ def from_epics(
             return read.get(timeout=timeout_seconds, use_monitor=False)
 
     name = str(getattr(read, "pvname", getattr(read, "__name__", "read")))
-    lines = [_line(pv, timeout_seconds, limits is None) for pv in pvs]
+    lines = [_line(pv, timeout_seconds) for pv in pvs]
     return from_lines(lines, Reading(name, get), system="epics", reads=reads, limits=limits, others=others)
 
 
@@ -62,19 +64,25 @@ def _connected() -> Iterator[None]:
         raise
 
 
-def _line(pv: Any, timeout_seconds: float, with_limits: bool) -> Line:
+def _line(pv: Any, timeout_seconds: float) -> Line:
     variable = _Variable(pv, timeout_seconds)
-    if not with_limits:
-        return Line(variable.name, variable.put, lost=variable.reach.is_lost)
-    if hasattr(pv, "wait_for_connection") and not pv.wait_for_connection(timeout=timeout_seconds):
-        raise HardwareError(
-            f"epics {variable.name} is not connected after {timeout_seconds:g} s: check its server", passing=True
-        )
-    low, high, unit = pv.lower_ctrl_limit, pv.upper_ctrl_limit, getattr(pv, "units", "") or ""
-    # Without control limits, a server says 0 and 0.
-    ends = (None, None) if low is None or high is None or not low < high else (float(low), float(high))
-    unit = unit.decode() if isinstance(unit, bytes) else str(unit)
-    return Line(variable.name, variable.put, *ends, unit, lost=variable.reach.is_lost)
+    unit = getattr(pv, "units", "") or ""
+    return Line(
+        name=variable.name,
+        put=variable.put,
+        unit=unit.decode() if isinstance(unit, bytes) else str(unit),
+        range=variable.range,
+        takes=lambda value: check_holds_numbers(pv),
+        lost=variable.reach.is_lost,
+        present=lambda: pv.get(timeout=1.0, use_monitor=False),
+    )
+
+
+def check_holds_numbers(pv: Any) -> None:
+    """Raises: TypeError: if a process variable is known to hold other numbers than float32 or float64."""
+    kind = str(getattr(pv, "type", None) or "double").rpartition("_")[2]
+    if kind not in ("double", "float"):
+        raise TypeError(f"it is of type {kind}, which cuts off what comes after the point")
 
 
 class _Variable:
@@ -91,13 +99,25 @@ class _Variable:
     def _on_connection(self, *, conn: bool, **_: object) -> None:
         self.reach.heard(conn)
 
-    def put(self, value: float) -> None:
+    def range(self) -> Range:
+        """The control limits."""
+        pv = self._pv
+        if hasattr(pv, "wait_for_connection") and not pv.wait_for_connection(timeout=self._timeout):
+            raise HardwareError(
+                f"epics {self.name} is not connected after {self._timeout:g} s: check its server", passing=True
+            )
+        if hasattr(pv, "get_ctrlvars"):  # as they are now: they may have been changed since they were last heard of
+            pv.get_ctrlvars(timeout=self._timeout)
+        return known_range(pv.lower_ctrl_limit, pv.upper_ctrl_limit)
+
+    def put(self, value: float, seconds: float | None) -> None:
+        seconds = self._timeout if seconds is None else seconds
         self.reach.begin()
         with _connected():
-            done = self._pv.put(value, wait=True, timeout=self._timeout)
+            done = self._pv.put(value, wait=True, timeout=seconds)
         # A PV says of failures, and does not raise them: nothing if it is not connected, below 0 after the time-out;
         # of one whose connection was lost meanwhile it says that it is done, before it says that this was lost.
         if isinstance(done, int) and done < 0:
-            raise HardwareError(f"no answer in {self._timeout:g} s: check its server", passing=True)
+            raise HardwareError(f"no answer in {seconds:g} s: check its server", passing=True)
         if self.reach.is_lost():
             raise HardwareError("it is not connected: check its server", passing=True)

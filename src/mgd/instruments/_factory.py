@@ -21,6 +21,19 @@ def check_names(settings: Mapping[str, Any], needed: Iterable[str], known: Itera
             raise ValueError(f"an instrument of kind {kind!r} needs the setting {name!r}, which was not given")
 
 
+def check_one(settings: Mapping[str, Any]) -> None:
+    """Raises: ValueError: if the settings of one instrument have another within them."""
+    for name, value in settings.items():
+        several = value if isinstance(value, list) else [value]
+        has_another = any(isinstance(one, Mapping) and {"resource", "kind"} & one.keys() for one in several)
+        if has_another or (name == "resource" and isinstance(value, list)):
+            raise ValueError(
+                f"{name!r} makes several instruments, and several in one chip file are not yet supported: take "
+                'kind = "callables" with build = "module:function", a function of yours that speaks to all of them and '
+                "returns from_callables(…)"
+            )
+
+
 def build(reference: Any, arguments: Any, folder: Path, setting: str) -> Any:
     """What the function that a setting names returns.
 

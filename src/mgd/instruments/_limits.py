@@ -3,14 +3,30 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 from .._errors import LimitError
+
+
+def inwards(ends: Num[np.ndarray, " p"], *, up: bool) -> Float[np.ndarray, " p"]:
+    """The nearest float32 that are not below these numbers, or with `up=False` not above them.
+
+    >>> float(inwards(np.array([-0.3]), up=True)[0]), float(np.float32(-0.3))
+    (-0.29999998211860657, -0.30000001192092896)
+    """
+    exact = np.array(ends, np.float64, ndmin=1)
+    with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite, and is refused as such
+        nearest = exact.astype(np.float32)
+        further_in = np.nextafter(nearest, np.float32(np.inf if up else -np.inf))
+    return np.where(nearest < exact if up else nearest > exact, further_in, nearest)
 
 
 @dataclass(frozen=True, eq=False)
 class Limits:
     """The range of each parameter.
+
+    They are kept as float32, which is what parameters are sent as, and rounded inwards: -0.3 becomes the smallest
+    float32 that is not below it, so that no value within them is outside of what was given.
 
     Args:
         low: smallest value of each.
@@ -26,12 +42,12 @@ class Limits:
     mgd._errors.LimitError: parameter 1 would be set to 5.5 V, outside its limits of -5 … 5 V: nothing was sent; ...
     """
 
-    low: Float[np.ndarray, " p"]
-    high: Float[np.ndarray, " p"]
+    low: Num[np.ndarray, " p"]
+    high: Num[np.ndarray, " p"]
     unit: str = ""
 
     def __post_init__(self):
-        low, high = (np.array(side, np.float32, ndmin=1) for side in (self.low, self.high))
+        low, high = inwards(self.low, up=True), inwards(self.high, up=False)
         if low.shape != high.shape or low.ndim != 1 or not low.size:
             raise ValueError(f"limits need a low and a high for each parameter, got {low.shape} and {high.shape}")
         wrong = ~(low < high) | ~np.isfinite(low) | ~np.isfinite(high)
@@ -46,7 +62,16 @@ class Limits:
     @staticmethod
     def uniform(n_params: int, low: float, high: float, unit: str = "") -> "Limits":
         """The same range for every parameter."""
-        return Limits(np.full(n_params, low, np.float32), np.full(n_params, high, np.float32), unit)
+        return Limits(np.full(n_params, low, np.float64), np.full(n_params, high, np.float64), unit)
+
+    @property
+    def middle(self) -> Float[np.ndarray, " p"]:
+        """The middle of each range."""
+        return ((self.low.astype(np.float64) + self.high) / 2).astype(np.float32)
+
+    def beyond(self, low: float, high: float, k: int) -> bool:
+        """Whether the range of parameter k has values that are not between these."""
+        return float(self.low[k]) < low or float(self.high[k]) > high
 
     def check(self, values: Float[np.ndarray, "*many p"], what: str) -> None:
         """Raises: LimitError: if one of these is outside, or NaN; the last axis is that of parameters."""

@@ -1,77 +1,15 @@
 """Chips whose parameters are set one by one by the objects of a control system. Nothing here imports JAX."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from .._errors import HardwareError, MgdError
+from ._bank import Bank
 from ._base import AbstractInstrument
 from ._callables import from_callables
-from ._limits import Limits
-
-# What a wrong call raises, also in others' libraries; asking again does not help.
-_WRONG_CALL = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError)
-
-
-class Reach:
-    """Whether something was within reach at all times since it was last set.
-
-    Args:
-        connected: whether it is within reach now.
-    """
-
-    def __init__(self, connected: Callable[[], bool]):
-        self._connected, self._was_lost = connected, False
-
-    def begin(self) -> None:
-        """It is being set."""
-        self._was_lost = False
-
-    def heard(self, connected: bool) -> None:
-        """The control system says that it came within reach, or went out of it."""
-        self._was_lost |= not connected
-
-    def is_lost(self) -> bool:
-        return self._was_lost or not self._connected()
-
-
-@dataclass(frozen=True)
-class Line:
-    """One settable thing of a control system.
-
-    Attributes:
-        name: how the control system calls it.
-        put: sets it, or starts to.
-        low: smallest value it takes, None if that is not known.
-        high: largest value it takes.
-        unit: of the value.
-        finish: waits until it is set, given what `put` returned.
-        lost: whether it was out of reach at any time since it was last put, and so may have another value.
-    """
-
-    name: str
-    put: Callable[[float], Any]
-    low: float | None = None
-    high: float | None = None
-    unit: str = ""
-    finish: Callable[[Any], object] = lambda under_way: None
-    lost: Callable[[], bool] = lambda: False
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One readable thing of a control system.
-
-    Attributes:
-        name: how the control system calls it.
-        get: its value.
-    """
-
-    name: str
-    get: Callable[[], Any]
+from ._limits import Limits, inwards
+from ._line import Line, Reading
 
 
 def from_lines(
@@ -82,107 +20,52 @@ def from_lines(
     reads: Literal["cost", "outputs"],
     limits: Limits | None,
     others: dict[str, Any],
+    ask_now: bool = False,
 ) -> AbstractInstrument:
-    """An instrument that sets lines one after the other, and takes a reading.
+    """An instrument that sets lines, and takes a reading.
+
+    Lines that are ramped go together, a stage of each in turn. Where no other safe state is given, every line goes to
+    the middle of its limits, whatever becomes of the others.
 
     Args:
         lines: of the parameters.
         reading: of the cost or the outputs.
         system: name of the control system.
         reads: what the reading is.
-        limits: of the parameters; None for what the lines say.
+        limits: of the parameters; None for what the lines say. Those that are given must be within what the lines say,
+            at every opening.
         others: arguments of `from_callables`.
+        ask_now: whether lines can be asked what they take before they are opened.
 
     Raises:
-        ValueError: if there are no lines, or limits are neither given nor known.
+        ValueError: if there are no lines, limits are neither given nor known, or a line does not take all of them.
     """
     if not lines:
         raise ValueError(f"a chip needs parameters, got no {system} objects")
     if reads not in ("cost", "outputs"):
         raise ValueError(f'reads must be "cost" or "outputs", got {reads!r}')
     address = others.pop("address", None) or _address(system, [line.name for line in lines])
-    bank = _Bank(address, lines, reading, others.pop("present", None))
+    limits = limits or _limits(lines, system)
+    if limits.low.size != len(lines):
+        raise ValueError(f"there are {len(lines)} {system} objects, and limits for {limits.low.size}")
+    if ask_now:
+        for line, low, high in zip(lines, limits.low.tolist(), limits.high.tolist(), strict=True):
+            if why := line.refuses(low, high):
+                raise ValueError(f"{system} {why}")
+    bank = Bank(address, lines, reading, limits, others.pop("present", None), others.pop("open", None))
     verb = {"cost": "measure_cost", "outputs": "read_outputs"}[reads]
-    return from_callables(
+    made = from_callables(
         set_parameters=bank.set,
-        limits=limits or _limits(lines, system),
+        limits=limits,
+        open=bank.open,
         present=bank.present,
+        safe_state=others.pop("safe_state", None) or (lambda: bank.make_safe(made.leave_seconds)),
+        not_safe=others.pop("not_safe", None) or bank.not_safe,
         address=address,
         **{verb: getattr(bank, reads)},
         **others,
     )
-
-
-class _Bank:
-    def __init__(self, address: str, lines: Sequence[Line], reading: Reading, present: Callable | None):
-        self._address, self._lines, self._reading, self._present = address, lines, reading, present
-        self._shown: tuple[int, ...] = ()
-
-    def set(self, theta: np.ndarray) -> None:
-        started = []
-        for line, value in zip(self._lines, theta.tolist(), strict=True):
-            with self._failing(f"setting {line.name} to {value:.6g} {line.unit}".rstrip()):
-                started.append(line.put(value))
-        for line, value, under_way in zip(self._lines, theta.tolist(), started, strict=True):
-            with self._failing(f"setting {line.name} to {value:.6g} {line.unit}".rstrip()):
-                line.finish(under_way)
-
-    def present(self, x: np.ndarray, target: np.ndarray) -> None:
-        self._shown = target.shape
-        if self._present is not None:
-            with self._failing(f"presenting {len(x)} inputs"):
-                self._present(x, target)
-
-    def cost(self) -> float:
-        values = self._read()
-        if values.size != 1:
-            raise HardwareError(
-                f"{self._address}: {self._reading.name} gave {values.size} numbers where one cost is due: "
-                'read a scalar, or say reads="outputs"'
-            )
-        return float(values.reshape(()))
-
-    def outputs(self) -> np.ndarray:
-        values = self._read()
-        # A waveform is the outputs for one sample, or those for each sample one after the other.
-        return values.reshape(self._shown) if values.size == np.prod(self._shown) else values
-
-    def _read(self) -> np.ndarray:
-        with self._failing(f"reading {self._reading.name}"):
-            reply = self._reading.get()
-        if reply is None:
-            raise HardwareError(
-                f"{self._address}: reading {self._reading.name} gave nothing: check that it is connected", passing=True
-            )
-        for line in self._lines:
-            if line.lost():
-                raise HardwareError(
-                    f"{self._address}: {line.name} was out of reach after it was set: check its connection",
-                    passing=True,
-                )
-        try:
-            return np.asarray(reply, np.float32)
-        except (TypeError, ValueError):
-            raise HardwareError(
-                f"{self._address}: {self._reading.name} gave {str(reply)[:80]!r}, which is no number: read another"
-            ) from None
-
-    @contextmanager
-    def _failing(self, doing: str) -> Iterator[None]:
-        """What the control system raises is a failure of the chip, with its name and the value."""
-        try:
-            yield
-        except MgdError as error:
-            if str(error).startswith(self._address) or not isinstance(error, HardwareError):
-                raise
-            raise HardwareError(f"{self._address}: {doing}: {error}", passing=error.passing) from error
-        except Exception as error:
-            wrong = isinstance(error, _WRONG_CALL)
-            remedy = "narrow the limits to what it takes, or mend the function" if wrong else "check that it is there"
-            said = " ".join(str(error).split()) or "no more is known"
-            raise HardwareError(
-                f"{self._address}: {doing} raised {type(error).__name__}: {said}: {remedy}", passing=not wrong
-            ) from error
+    return made
 
 
 def _address(system: str, names: Sequence[str]) -> str:
@@ -190,18 +73,25 @@ def _address(system: str, names: Sequence[str]) -> str:
 
 
 def _limits(lines: Sequence[Line], system: str) -> Limits:
-    """The limits that the lines say, as float32 numbers that are within them."""
-    ends = []
-    for line in lines:
-        if line.low is None or line.high is None or not np.isfinite([line.low, line.high]).all():
-            raise ValueError(f"{system} does not say which range {line.name} has: give limits=Limits(…)")
-        low, high = np.float32(line.low), np.float32(line.high)
-        ends.append(
-            (
-                np.nextafter(low, np.float32(np.inf)) if float(low) < line.low else low,
-                np.nextafter(high, np.float32(-np.inf)) if float(high) > line.high else high,
-            )
-        )
-    low, high = np.array(ends, np.float32).T
+    """The limits that the lines say."""
+    ends = [_taken(line, *line.range(), system) for line in lines]
+    low, high = np.array(ends).T
     units = {line.unit for line in lines}
     return Limits(low, high, units.pop() if len(units) == 1 else "")
+
+
+def _taken(line: Line, least: float | None, most: float | None, system: str) -> tuple[float, float]:
+    """The range of a line as float32 numbers that it takes.
+
+    Raises:
+        ValueError: if it says none, or does not take all of it.
+    """
+    if least is None or most is None or not np.isfinite([least, most]).all() or not least < most:
+        raise ValueError(f"{system} does not say which range {line.name} has: give limits=Limits(…)")
+    low, high = inwards(np.array([least]), up=True), inwards(np.array([most]), up=False)
+    why = line.refuses(float(low[0]), float(high[0]))
+    if why:  # the last digit may be lost where the line scales what it is set to
+        low, high = np.nextafter(low, np.float32(np.inf)), np.nextafter(high, np.float32(-np.inf))
+        if line.refuses(float(low[0]), float(high[0])):
+            raise ValueError(f"{system} {why}")
+    return float(low[0]), float(high[0])

@@ -6,19 +6,17 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from .._alarm import alarm
 from .._errors import HardwareError, MgdError, MgdWarning
 from ._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed, numbers_of
+from ._leaving import leave
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
-# That a chip may take to be put in its safe state.
-_LONGEST_LEAVING = 30.0
 
 
 class Guarded(AbstractInstrument):
@@ -40,18 +38,18 @@ class Guarded(AbstractInstrument):
 
     def __init__(self, inner: AbstractInstrument):
         self.inner = inner
-        self.address, self.n_params, self.limits = inner.address, inner.n_params, inner.limits
-        self.reads, self.own_line, self.most_together = inner.reads, inner.own_line, inner.most_together
-        self.settle_seconds, self.reads_together = inner.settle_seconds, inner.reads_together
-        self.may_slip = inner.may_slip
+        self.describe_as(inner)
         self._theta = np.zeros(self.n_params, np.float32)
+        self._kept: np.ndarray | None = None
         self.identity: Identity | None = None
         self.target = np.zeros((0, 0), np.float32)
 
     def open(self) -> None:
         self.inner.open()
         # What only the open chip knows (a count, limits it reports) may have come.
-        self.n_params, self.limits = self.inner.n_params, self.inner.limits
+        self.describe_as(self.inner)
+        if self._theta.size != self.n_params:
+            self._theta = np.zeros(self.n_params, np.float32)
         if self.limits.low.size != self.n_params:
             self.inner.close()
             raise HardwareError(
@@ -146,9 +144,36 @@ class Guarded(AbstractInstrument):
 
     def make_sure(self) -> None:
         self.inner.make_sure()
+    def leave_with(self, theta: Float[np.ndarray, " p"]) -> None:
+        """Sets these parameters, without a perturbation, and has `opened` leave the chip with them.
+
+        It does so if its body ends without an error; otherwise the chip is put in its safe state as ever.
+        """
+        self.set_parameters(theta)
+        self._kept = self._theta
+        self.identify()  # what a driver holds back until something is asked goes out, and was taken if that answers
+
+    def left_with_parameters(self) -> bool:
+        """Closes the chip with the parameters of `leave_with` on it; False if there are none, or it refused them."""
+        if self._kept is None:
+            return False
+        try:
+            self.leave_with(self._kept)
+        except (MgdError, OSError) as error:
+            warnings.warn(
+                f"{self.address} did not keep its parameters, and is put in its safe state: {error}",
+                MgdWarning,
+                stacklevel=4,
+            )
+            return False
+        self.close()
+        return True
 
     def safe_state(self) -> None:
         self.inner.safe_state()
+
+    def not_safe(self) -> list[str]:
+        return self.inner.not_safe()
 
     def _vector(self, values: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         values = np.asarray(values, np.float32)
@@ -171,9 +196,18 @@ class Guarded(AbstractInstrument):
 
 @contextmanager
 def opened(
-    instrument: AbstractInstrument, *, serial: str | None = None, alone: bool = True, patience_seconds: float = 0.0
+    instrument: AbstractInstrument,
+    *,
+    serial: str | None = None,
+    alone: bool = True,
+    patience_seconds: float = 0.0,
+    leave_seconds: float | None = None,
 ) -> Iterator[Guarded]:
     """Opens an instrument behind a guard; however the body is left, the chip is put in its safe state.
+
+    It has `leave_seconds` for that, and what is not safe after that is told, by name where names are known. The first
+    Ctrl-C meanwhile is held back, the second gives up. Only a chip that was told to keep its parameters
+    (`Guarded.leave_with`) is left with them, if the body ends without an error.
 
     Ctrl-C and SIGTERM arrive as `KeyboardInterrupt` in the body, unless the program has handlers of its own; a
     trainer asks between pieces whether they came.
@@ -183,6 +217,7 @@ def opened(
         serial: that it must have; None for any.
         alone: whether no other program may use the same address meanwhile.
         patience_seconds: how long to try again, if it does not open and that may pass.
+        leave_seconds: that the safe state may take; None for what the instrument says.
 
     Raises:
         HardwareError: if it cannot be opened, another program uses it, or it is another piece.
@@ -205,51 +240,21 @@ def opened(
     with _alone(instrument.address) if alone else _anyone():
         guarded = Guarded(instrument)
         with _sigterm_as_ctrl_c():
-            _open(guarded, serial, patience_seconds)
-            says_so = True
+            _open(guarded, serial, patience_seconds, leave_seconds)
+            seconds = guarded.leave_seconds if leave_seconds is None else leave_seconds
+            fails, told = True, False
             try:
                 yield guarded
+                fails = False
             except HardwareError:  # which tells already that the chip does not do what it must
-                says_so = False
+                told = True
                 raise
             finally:
-                _leave(guarded, says_so)
+                if fails or not guarded.left_with_parameters():
+                    leave(guarded, seconds, fails=fails, told=told)
 
 
-def _leave(instrument: AbstractInstrument, says_so: bool) -> None:
-    """Leaves a chip, and may say so if it could not be made safe; a driver that waits for ever does not hold it up."""
-    with alarm(_LONGEST_LEAVING, _LONGEST_LEAVING, _too_long):
-        safe = leave_safely(instrument)
-    if says_so and not safe:
-        warnings.warn(
-            f"{instrument.address} could not be put in its safe state, and may hold its last parameters: see to it",
-            MgdWarning,
-            stacklevel=4,
-        )
-
-
-def _too_long() -> None:
-    raise HardwareError(f"no answer within {_LONGEST_LEAVING:g} s")
-
-
-def leave_safely(instrument: AbstractInstrument) -> bool:
-    """Puts a chip in its safe state and closes it; whether it took the safe state (the line may be gone)."""
-    try:
-        instrument.safe_state()
-        return True
-    except (MgdError, OSError):
-        # Once more on a fresh line: what broke may have been the line alone.
-        with suppress(MgdError, OSError):
-            instrument.close()
-            instrument.open()
-            instrument.safe_state()
-            return True
-        return False
-    finally:
-        instrument.close()
-
-
-def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: float) -> None:
+def _open(instrument: Guarded, serial: str | None, patience_seconds: float, leave_seconds: float | None) -> None:
     """Opens it and sees who is there; it is left again if that fails."""
     give_up, wait = time.monotonic() + patience_seconds, _FIRST_WAIT
     while True:
@@ -263,7 +268,8 @@ def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: 
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or time.monotonic() + wait > give_up:
                 if is_open:
-                    _leave(instrument, isinstance(error, KeyboardInterrupt))
+                    seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
+                    leave(instrument, seconds, fails=True, told=not isinstance(error, KeyboardInterrupt))
                 if isinstance(error, OSError):
                     raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from .._errors import HardwareError
 from ._base import AbstractInstrument
+from ._epics import check_holds_numbers
 from ._limits import Limits
-from ._lines import Line, Reach, Reading, from_lines
+from ._line import Line, Range, Reach, Reading, known_range
+from ._lines import from_lines
 
 
 def from_ophyd(
@@ -19,7 +22,9 @@ def from_ophyd(
 ) -> AbstractInstrument:
     """A chip whose parameters are ophyd signals or positioners.
 
-    All are told their values first, and then waited for. One whose server went away after that, as that of an
+    All are told their values first, and then waited for. An `EpicsSignal` that is read back counts as set when it is
+    within its `tolerance`, which by itself is one digit of its PREC: where that is not far below the amplitude, set a
+    smaller one. One whose server went away after that, as that of an
     `EpicsSignal` may, is a failure that passes when the cost is read, for it may have come back with other values.
 
     Args:
@@ -27,13 +32,15 @@ def from_ophyd(
             no `set`.
         read: a signal, triggered if it can be and then read by `get`; or a function without arguments.
         reads: whether that is the cost or the outputs.
-        limits: of the parameters; by default those that the signals have.
-        timeout_seconds: for setting and triggering.
-        **others: `present`, `identify`, `safe_state`, `settle_seconds`, `address` and all else that
+        limits: of the parameters; by default those that the signals have: of a positioner, the tighter of its own and
+            its setpoint's.
+        timeout_seconds: for setting and triggering; for the safe state it is `leave_seconds`.
+        **others: `present`, `identify`, `safe_state`, `leave_seconds`, `settle_seconds`, `address` and all else that
             `from_callables` takes.
 
     Raises:
-        ValueError: if a signal has no limits and none are given.
+        ValueError: if a signal has no limits and none are given, or does not take all numbers within them.
+        HardwareError: if one is not connected when its limits are asked for.
     """
 
     def get() -> Any:
@@ -49,9 +56,6 @@ def from_ophyd(
 
 
 def _line(signal: Any, timeout_seconds: float) -> Line:
-    low, high = getattr(signal, "limits", None) or (0.0, 0.0)
-    # Signals without limits have 0 and 0, or None.
-    ends = (None, None) if low is None or high is None or not low < high else (float(low), float(high))
     unit = getattr(signal, "egu", None) or (getattr(signal, "metadata", None) or {}).get("units") or ""
     name, reach = str(getattr(signal, "name", signal)), Reach(lambda: getattr(signal, "connected", True))
     if hasattr(signal, "SUB_META"):
@@ -62,12 +66,57 @@ def _line(signal: Any, timeout_seconds: float) -> Line:
         signal.subscribe(heard, event_type=signal.SUB_META, run=False)
     is_waited_for = hasattr(signal, "set")
 
-    def put(value: float) -> Any:
+    def put(value: float, seconds: float | None) -> Any:
         reach.begin()
         return signal.set(value) if is_waited_for else signal.put(value)
 
-    def finish(status: Any) -> None:
+    def finish(status: Any, seconds: float | None) -> None:
         if is_waited_for:
-            status.wait(timeout=timeout_seconds)
+            status.wait(timeout=timeout_seconds if seconds is None else seconds)
 
-    return Line(name, put, *ends, str(unit), finish, reach.is_lost)
+    return Line(
+        name=name,
+        put=put,
+        unit=str(unit),
+        range=lambda: _range(signal, timeout_seconds),
+        takes=lambda value: _check(signal, value),
+        finish=finish,
+        lost=reach.is_lost,
+        present=lambda: signal.position if hasattr(signal, "position") else signal.get(),
+    )
+
+
+def _range(signal: Any, timeout_seconds: float) -> Range:
+    """The tighter of the limits of a positioner and those of the signal that it sets."""
+    if not getattr(signal, "connected", True) and hasattr(signal, "wait_for_connection"):
+        try:
+            signal.wait_for_connection(timeout=timeout_seconds)
+        except TimeoutError as error:
+            raise HardwareError(
+                f"ophyd {signal.name} is not connected after {timeout_seconds:g} s: check its server", passing=True
+            ) from error
+    ranges = [known_range(*_limits(each)) for each in _of_it(signal)]
+    lows, highs = ([end for end in ends if end is not None] for ends in zip(*ranges, strict=True))
+    return max(lows, default=None), min(highs, default=None)
+
+
+def _of_it(signal: Any) -> list[Any]:
+    """A signal; of a positioner, the one that it sets as well."""
+    return [each for each in (signal, getattr(signal, "setpoint", None)) if each is not None]
+
+
+def _limits(signal: Any) -> tuple[Any, Any]:
+    try:
+        return getattr(signal, "limits", None) or (None, None)
+    except TypeError:  # of a signal derived from one that has none
+        return None, None
+
+
+def _check(signal: Any, value: float) -> None:
+    """Raises: if a signal does not take a value, or would cut it to a whole number."""
+    for each in _of_it(signal):
+        variable = getattr(each, "_write_pv", None)
+        if variable is not None:
+            check_holds_numbers(variable)
+        if hasattr(each, "check_value"):
+            each.check_value(value)

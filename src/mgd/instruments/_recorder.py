@@ -84,17 +84,17 @@ class Recorder(AbstractInstrument):
         self._target: tuple[int, ...] = ()
         # Where the last sure exchange ends, and the first that is not: its verb, and the digest of what was sent.
         self._sure_length, self._first_unsure = 0, ("", 0)
-        self._describe()
+        self.describe_as(self.inner)
 
     def open(self) -> None:
         if self._length:
             self._start("ab")
             self._exchange("open", 0, self.inner.open, _nothing)
-            self._describe()
+            self.describe_as(self.inner)
             return
         self.inner.open()
         try:
-            self._describe()
+            self.describe_as(self.inner)
             identity = self.inner.identify()
             self._start("xb")
             self._buffer += MAGIC + json.dumps(self._header(identity), ensure_ascii=False).encode() + b"\n"
@@ -150,6 +150,8 @@ class Recorder(AbstractInstrument):
             self._failed("make_sure", 0, error)
             raise
         self._mark_sure()
+    def not_safe(self) -> list[str]:
+        return self.inner.not_safe()
 
     def safe_state(self) -> None:
         self._mark_sure()
@@ -163,18 +165,12 @@ class Recorder(AbstractInstrument):
         self._append("safe_state", 0, 0, b"")
         self._flush_at_last()
 
-    def _describe(self) -> None:
-        """What only the open instrument knows may have come."""
-        inner = self.inner
-        self.address, self.n_params, self.limits = inner.address, inner.n_params, inner.limits
-        self.reads, self.own_line, self.most_together = inner.reads, inner.own_line, inner.most_together
-        self.settle_seconds, self.reads_together = inner.settle_seconds, inner.reads_together
-        self.may_slip = inner.may_slip
-
     def _header(self, identity: Identity) -> dict[str, Any]:
         limits = {"low": self.limits.low.tolist(), "high": self.limits.high.tolist(), "unit": self.limits.unit}
         kind = {"reads": self.reads, "own_line": self.own_line, "most_together": self.most_together}
         kind |= {"reads_together": self.reads_together}
+        kind |= {"start": None if self.start is None else np.asarray(self.start, np.float32).tolist()}
+        kind |= {"groups": {name: [piece.start, piece.stop] for name, piece in self.groups.items()}}
         return {"identity": astuple(identity), "address": self.address, "n_params": self.n_params, **limits, **kind}
 
     def _numbers(self, verb: str, sent: int, ask: Callable[[], Any], shape: tuple[int, ...]) -> np.ndarray:

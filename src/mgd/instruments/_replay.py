@@ -54,8 +54,12 @@ class Replay(AbstractInstrument):
             self.limits = Limits(np.array(header["low"]), np.array(header["high"]), header["unit"])
             self.reads, self.own_line = header["reads"], bool(header["own_line"])
             self.most_together = int(header["most_together"])
-            self.reads_together = header.get("reads_together", "cost")  # recordings of before there were others
-        except (KeyError, TypeError, ValueError) as error:
+            # Not in recordings of before there were others, and of before they were kept.
+            self.reads_together = header.get("reads_together", "cost")
+            start, groups = header.get("start"), header.get("groups") or {}
+            self.start = None if start is None else np.array(start, np.float32)
+            self.groups = {str(name): slice(*map(int, ends)) for name, ends in groups.items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"the recording {self.path} has a damaged header: {error!r}: record it again") from error
         self.address = f"replay of {self.path} in process {os.getpid()}"
         self._position, self._rows = 0, 1

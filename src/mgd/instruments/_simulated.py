@@ -53,7 +53,7 @@ class Simulated(AbstractInstrument):
         self._serial = "-".join(map(str, jax.random.key_data(key).tolist()))
         # It is in this process: another with the same key is another chip.
         self.address = f"simulated {self._serial}, {next(_NUMBERS)} of process {os.getpid()}"
-        self.start = np.asarray(start)
+        self.start, self.groups = np.asarray(start), chip.groups
         self._keys, self._asked = jax.random.fold_in(chip_key, 2), 0
         self._theta = self._zero = jnp.zeros(chip.n_params)
         self._perturbation = self._zero

@@ -338,7 +338,7 @@ def _resists(name: str) -> bool:
 def _limits_of(settings: SpiceSettings) -> Limits:
     sides: list[np.ndarray] = []
     for name in ("low", "high"):
-        side = np.asarray(getattr(settings.limits, name), np.float32)
+        side = np.asarray(getattr(settings.limits, name), np.float64)
         if side.ndim and len(side) != len(settings.parameters):
             raise ValueError(f"limits.{name} has {len(side)} values for {len(settings.parameters)} parameters")
         sides.append(np.broadcast_to(side, len(settings.parameters)))

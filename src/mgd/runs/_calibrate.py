@@ -10,11 +10,13 @@ import numpy as np
 from .._errors import Interrupted
 from ..calibration import Calibration
 from ..calibration import calibrate as measure
-from ..instruments import AbstractInstrument, Guarded, Simulated, opened
+from ..datasets import Task
+from ..engines._start import parameters_at_start
+from ..instruments import Guarded, opened
 from ._build import build_chip, build_cost, build_task
 from ._chip_file import ChipFile, check_fits, chip_settings, read_chip_file
 from ._config import RunConfig
-from ._hardware import parameters_at_start
+from ._hardware import model_of
 from ._presets import resolve
 from ._served import simulated_piece
 from ._stop import stop_requested
@@ -85,7 +87,7 @@ def calibrate(
             key=jax.random.key(seed),
             budget=budget,
             cost=build_cost(config),
-            start=_start(config, loaded, guarded, instrument),
+            start=_start(config, loaded, guarded),
             give_up_seconds=(file.instrument or {}).get("give_up_seconds", 30.0),
             on_progress=counted,
         )
@@ -101,13 +103,11 @@ def _config(file: ChipFile, task: str, *, simulate: bool, **given: Any) -> RunCo
     return resolve(RunConfig.of({"task": task, **{k: v for k, v in given.items() if v is not None}} | chip))
 
 
-def _start(config: RunConfig, task: Any, guarded: Guarded, inner: AbstractInstrument) -> np.ndarray:
+def _start(config: RunConfig, task: Task, guarded: Guarded) -> np.ndarray:
     """Where a run starts."""
-    if isinstance(inner, Simulated):
-        return inner.start
-    given = config.instruments[0].get("start")
-    model = build_chip(config, task) if given == "network" else None
-    return parameters_at_start(given, config.seed or 0, 0, model, guarded)
+    given = config.instruments[0].get("start") if config.instruments else None
+    key, network = jax.random.key(config.seed or 0), model_of(config, task)
+    return parameters_at_start(guarded, key=key, given=given, network=network)
 
 
 def _place(path: Path, out: Path | None) -> Path:

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._input import read_toml
+from ..instruments._factory import check_one
 from ..instruments._virtual._settings import ServeSettings
-from ._config import Activation, Cost, Init, Positive, Sizes, Smoothing, one_line
+from ._config import Activation, Cost, Init, Positive, RunConfig, Sizes, Smoothing, one_line
 from ._imperfect import Above0, Imperfections
 
 if TYPE_CHECKING:
     from ..instruments import AbstractInstrument
 
 _Text = Annotated[str, Field(min_length=1, strict=True)]
+AtEnd = Literal["safe", "keep"]
 _NOT_OF_A_RUN = {"inputs", "outputs"}
 # What is put into an instrument's table beside what its file says there.
-_ADDED = ("folder", "chip_inputs", "chip_outputs")
+_ADDED = ("folder", "chip_inputs", "chip_outputs", "chip_network")
 
 
 class _Network(BaseModel):
@@ -44,7 +46,9 @@ class _Instrument(BaseModel):
         serial: that the chip must have.
         start: parameters at the start: "network", those of the network of [chip], or how far from the middle.
         at_limit: whether a parameter that would leave its limits ends the run or stops short of them.
+        at_end: how it is left after a run that came to its end: in its safe state, or with what it learnt.
         give_up_seconds: how long it may fail to answer.
+        leave_seconds: that its safe state may take; by default what the kind says.
         test_samples: how many samples of a test set it is shown.
         calibration: path of what `mgd calibrate` wrote.
     """
@@ -55,7 +59,9 @@ class _Instrument(BaseModel):
     serial: _Text | None = None
     start: Literal["network"] | Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)] | None = None
     at_limit: Literal["stop", "saturate"] = "stop"
+    at_end: AtEnd = "safe"
     give_up_seconds: Above0 = 30.0
+    leave_seconds: Above0 | None = None
     test_samples: Positive = 500
     calibration: _Text | None = None
 
@@ -105,16 +111,13 @@ class ChipFile:
         Raises:
             ValueError: if it tells of none, or a setting is wrong.
         """
-        from ..instruments import load_instrument
-
         if self.instrument is None:
             raise ValueError(
                 f'{self.path}: there is no [instrument] table: give its kind and where it is, such as kind = "scpi", '
                 'resource = "TCPIP0::127.0.0.1::5025::SOCKET"'
             )
-        common, own = instrument_settings(self.instrument)
         try:
-            return load_instrument(common["kind"], own, Path(common["folder"]))
+            return load_table(self.instrument)
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from None
 
@@ -131,6 +134,38 @@ def instrument_settings(table: dict[str, Any]) -> tuple[dict[str, Any], dict[str
         raise ValueError(f"instrument: {one_line(error, list(_Instrument.model_fields))}") from None
     common = {name: getattr(read, name) for name in _Instrument.model_fields}
     return common | {"folder": table.get("folder", ".")}, dict(read.model_extra or {})
+
+
+def load_table(table: dict[str, Any]) -> "AbstractInstrument":
+    """The instrument of a table, not yet open.
+
+    Raises:
+        ValueError: if a setting is wrong.
+    """
+    from ..instruments import load_instrument
+
+    common, own = instrument_settings(table)
+    instrument = load_instrument(common["kind"], own, Path(common["folder"]))
+    if common["leave_seconds"] is not None:
+        instrument.leave_seconds = common["leave_seconds"]
+    return instrument
+
+
+def with_at_end(config: RunConfig, at_end: AtEnd | None) -> RunConfig:
+    """The settings of a run whose chips are left so at its end; None for what the settings say.
+
+    Raises:
+        ValueError: if there is no chip on a bench.
+    """
+    if at_end is None:
+        return config
+    if not config.instruments:
+        raise ValueError(
+            f"at_end = {at_end!r} is how a chip on a bench is left, and this run has none: leave --at-end out, or give "
+            "--chip with a file that has an [instrument] table"
+        )
+    first, *more = (table | {"at_end": at_end} for table in config.instruments)
+    return config.model_copy(update={"instrument": (first, *more) if more else first})
 
 
 def check_fits(table: dict[str, Any], task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
@@ -153,6 +188,12 @@ def read_chip_file(path: Path) -> ChipFile:
             instrument's own is checked when it is loaded.
     """
     contents = read_toml(path)
+    given = contents.get("instrument")
+    others = {name: value for name, value in contents.items() if name not in ("instrument", "serve")}
+    try:
+        check_one(others | (_without_arguments(given) if isinstance(given, dict) else {"instrument": given}))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     try:
         file = _ChipFile(**contents)
     except ValidationError as error:
@@ -176,6 +217,11 @@ def read_chip_file(path: Path) -> ChipFile:
     )
 
 
+def _without_arguments(table: dict[str, Any]) -> dict[str, Any]:
+    """An instrument's table without what a function of a lab is given, in which anything may be."""
+    return {name: value for name, value in table.items() if name != "arguments"}
+
+
 def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any]:
     """The settings of a run on the chips of some files: the real ones if the files say where they are, or simulated.
 
@@ -196,7 +242,7 @@ def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any
     # What is imperfect about a real chip is the chip's own affair.
     network = {name: value for name, value in first.chip.items() if name != "imperfect"}
     described = "hidden" in network or "channels" in network
-    start = {"start": "network"} if described else {}
+    start = {"chip_network": True} if described else {}
     tables = tuple(start | (file.instrument or {}) | file.shapes for file in files)
     return network | {"instrument": tables[0] if len(files) == 1 else tables}
 

@@ -11,20 +11,21 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
 
 from .._errors import MgdWarning, RunError
 from .._train import Session
 from ..algorithm import Algorithm
 from ..chips import AbstractChip
 from ..datasets import Task
-from ..engines import Fleet, Instrumented, Options, start_within
-from ..instruments import Guarded, Identity, Limits, Recorder, load_instrument, opened
+from ..engines import Fleet, Instrumented, Options
+from ..engines._start import parameters_at_start
+from ..instruments import Guarded, Identity, Limits, Recorder, opened
 from ..instruments._absent import Absent
 from ..instruments._watchdog import watchdog
 from ._build import build_algorithm, build_chip, build_cost
 from ._calibrated import calibration_file, check_calibration, noise_of_cost
-from ._chip_file import check_fits, instrument_settings
+from ._chip_file import check_fits, instrument_settings, load_table
+from ._code import check_said, said_to_run
 from ._config import RunConfig
 from ._journal import Journal
 from ._monitor import Monitor, all_warnings
@@ -45,6 +46,7 @@ class Member:
         journal: its costs since the last checkpoint.
         monitor: its diagnostics.
         calibration: the id and the file of the one that is used; None if none is.
+        keeps: whether the chip is left with what it learnt.
     """
 
     engine: Instrumented
@@ -52,6 +54,7 @@ class Member:
     journal: Journal
     monitor: Monitor
     calibration: dict[str, str] | None
+    keeps: bool
 
     def as_dict(self) -> dict[str, Any]:
         """What instrument.json says of it."""
@@ -65,6 +68,8 @@ class Member:
             "high": instrument.limits.high.tolist(),
             "unit": instrument.limits.unit,
             "own_line": instrument.own_line,
+            "start": None if instrument.start is None else np.asarray(instrument.start, np.float32).tolist(),
+            "groups": {name: [piece.start, piece.stop] for name, piece in instrument.groups.items()},
         }
 
 
@@ -85,7 +90,7 @@ class Hardware:
         instruments: Sequence[Guarded],
         dropped: Mapping[int, int] | None = None,
     ):
-        self._model = _model(config, task)
+        self._model = model_of(config, task)
         algorithm = build_algorithm(config)
         if not isinstance(algorithm, Algorithm):
             raise ValueError("backprop needs a model of the chip, which an instrument is not: train it with --simulate")
@@ -158,9 +163,13 @@ class Hardware:
             self.fleet.halt(2 * max(member.engine.options.give_up_seconds for member in self.members))
 
     def finished(self) -> None:
-        """Takes away what only an unfinished run needs."""
+        """Takes away what only an unfinished run needs; chips that are to keep what they learnt are given it."""
         for member in self.members:
             member.journal.remove()
+        snapshot = self.session.snapshot
+        for chip in range(len(self.members)) if self.fleet is None else self.fleet.living(snapshot.step):
+            if self.members[chip].keeps:
+                self.members[chip].engine.bench.leave_with(np.asarray(snapshot.progress.state.theta[chip]))
 
     def summary(self) -> dict[str, Any]:
         """What a summary says of the chips."""
@@ -189,12 +198,14 @@ class Hardware:
             settle=journal.flush,
             watch=monitor.watch,
         )
-        start = parameters_at_start(common["start"], config.seed or 0, chip, self._model, instrument)
+        start = parameters_at_start(
+            instrument, key=jax.random.key(config.seed or 0), chip=chip, given=common["start"], network=self._model
+        )
         engine = Instrumented(
             instrument, algorithm, start, cost=build_cost(config), batch=config.batch or 1, options=options
         )
         used = None if calibration is None else {"id": calibration.id, "file": str(calibration_file(common))}
-        return Member(engine, instrument.known(), journal, monitor, used)
+        return Member(engine, instrument.known(), journal, monitor, used, common["at_end"] == "keep")
 
     def _check_same(self, folder: Path) -> None:
         path = folder / INSTRUMENT
@@ -249,8 +260,12 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
 
     Raises:
         HardwareError: if one cannot be opened, is another chip, or is in use.
-        ValueError: if settings are wrong.
+        ValueError: if settings are wrong, or those of a run that goes on name code that was never run here.
     """
+    if folder is None:
+        said_to_run(config.instruments)
+    else:
+        check_said(config.instruments, folder)
     dropped = {} if folder is None else _read_dropped(folder)
     with ExitStack() as stack:
         instruments = []
@@ -258,9 +273,9 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
             if folder is not None and chip in dropped:
                 instruments.append(Guarded(_absent(folder, chip)))
                 continue
-            common, own = instrument_settings(table)
+            common, _ = instrument_settings(table)
             check_fits(table, config.task, task.input_shape, task.n_outputs)
-            instrument = load_instrument(common["kind"], own, Path(common["folder"]))
+            instrument = load_table(table)
             if config.record is not None:
                 _check_fresh(config, chip, folder)
                 instrument = Recorder(instrument, next(path for path in _names(config, chip) if not path.exists()))
@@ -295,7 +310,15 @@ def _read_dropped(folder: Path) -> dict[int, int]:
 def _absent(folder: Path, chip: int) -> Absent:
     told = json.loads((folder / INSTRUMENT).read_text(encoding="utf-8"))[chip]
     limits = Limits(np.asarray(told["low"], np.float32), np.asarray(told["high"], np.float32), told["unit"])
-    return Absent(Identity(*told["identity"]), told["address"], limits, own_line=told["own_line"])
+    start, groups = told.get("start"), told.get("groups") or {}  # not in runs of before they were kept
+    return Absent(
+        Identity(*told["identity"]),
+        told["address"],
+        limits,
+        own_line=told["own_line"],
+        start=None if start is None else np.asarray(start, np.float32),
+        groups={name: slice(*ends) for name, ends in groups.items()},
+    )
 
 
 def recordings(config: RunConfig, chip: int) -> list[Path]:
@@ -313,27 +336,8 @@ def _names(config: RunConfig, chip: int) -> Iterator[Path]:
     return (Path(of_chip + (f".again-{again}" if again else "")) for again in count())
 
 
-def _model(config: RunConfig, task: Task) -> AbstractChip | None:
-    """The network that the chip file describes, if a chip starts as it would."""
-    if any(table.get("start") == "network" for table in config.instruments):
+def model_of(config: RunConfig, task: Task) -> AbstractChip | None:
+    """The network that a chip file describes, if there is one; or that a chip is to start as."""
+    if any(table.get("chip_network") or table.get("start") == "network" for table in config.instruments):
         return build_chip(config, task)
     return None
-
-
-def parameters_at_start(
-    given: str | float | None, seed: int, chip: int, model: AbstractChip | None, instrument: Guarded
-) -> Float[np.ndarray, " p"]:
-    """The parameters at the start: the network's own, the instrument's own, or uniform about the middle."""
-    chip_key, _ = jax.random.split(jax.random.fold_in(jax.random.key(seed), chip))
-    if given == "network" and model is not None:
-        if model.n_params != instrument.n_params:
-            raise ValueError(
-                f"the network of the chip file has {model.n_params} parameters and the chip {instrument.n_params}: "
-                "mend [chip], or give start a number"
-            )
-        return np.asarray(model.init(key=chip_key))
-    own = getattr(instrument.inner, "start", None)
-    if given is None and own is not None:
-        return np.asarray(own, np.float32)
-    spread = None if given is None or isinstance(given, str) else given
-    return start_within(instrument.limits, key=chip_key, spread=spread)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
+from .._factory import check_one
 from .._limits import Limits
 from .._wire import Item, WireError, block, decimals, is_swapped, numbers, shown, text
 from ._dialogue import Dialogue
@@ -220,7 +221,11 @@ class Scpi(AbstractInstrument):
 
     def _asked_limits(self, command: str) -> Limits:
         """What the chip says."""
-        values = self._numbers(command.encode(), self._exchange(command.encode()), None)
+        reply = self._exchange(command.encode())
+        values = self._numbers(command.encode(), reply, None)
+        if isinstance(reply, bytes):  # all its digits, which are rounded inwards
+            exact = np.array([float(part) for part in reply.split(b",")])
+            values = np.where(np.isnan(values), np.nan, exact)
         try:
             return told_limits(values, self.n_params, self.settings.limits.unit)
         except ValueError as error:
@@ -450,8 +455,9 @@ def load(settings: dict[str, Any], folder: Path) -> Scpi:
     Raises:
         ValueError: if one is wrong, or PyVISA is needed and not installed.
     """
+    check_one(settings)
     checked = ScpiSettings.of(settings)
-    check_visa(checked.resource)
+    check_visa(checked.resource, checked.backend, checked.visa)
     try:
         return Scpi(checked)
     except ValueError as error:

@@ -1,15 +1,26 @@
 """Lines to an instrument: a bare socket, or whatever PyVISA reaches. Nothing here imports JAX."""
 
 import importlib.util
+import inspect
 import os
 import re
 import select
 import socket
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from ..._input import nearest
 from .._wire import WireError, block_end
 
+# That of PyVISA which is taken where nothing is said.
+BACKEND = "@py"
+# Options that this driver sets by itself.
+_OURS = {
+    "timeout": "give timeout_seconds in [instrument]",
+    "read_termination": "messages end with a newline, which the driver sees to",
+    "write_termination": "messages end with a newline, which the driver sees to",
+}
 _SOCKET = re.compile(r"TCPIP\d*::(?P<host>[^:\[\]]+|\[[^\]]+\])::(?P<port>\d+)::SOCKET", re.IGNORECASE)
 _RECEIVED = 1 << 18
 # A reply that comes sooner than this is watched for: a processor that was put to sleep takes long to wake, and what it
@@ -48,10 +59,64 @@ def socket_address(resource: str) -> tuple[str, int] | None:
     return (found["host"].strip("[]"), int(found["port"])) if found else None
 
 
-def check_visa(resource: str) -> None:
-    """Raises: ValueError: if PyVISA is needed and not there."""
-    if socket_address(resource) is None and importlib.util.find_spec("pyvisa") is None:
+def check_visa(resource: str, backend: str, options: Mapping[str, Any]) -> None:
+    """Checks what only PyVISA makes use of, before anything is opened.
+
+    Raises:
+        ValueError: if PyVISA is needed and not there; if it is not and there are options for it; or if an option is
+            unknown for such a resource, is the driver's own, or has a wrong value.
+    """
+    if socket_address(resource) is not None:
+        unused = [f"visa.{name}" for name in options] or (["backend"] if backend != BACKEND else [])
+        if unused:
+            raise ValueError(
+                f"instrument.{unused[0]}: {resource} is reached by a bare socket, without PyVISA: leave "
+                f"{', '.join(unused)} out"
+            )
+        return
+    if importlib.util.find_spec("pyvisa") is None:
         raise ValueError(f'instrument.resource: {resource} is reached by PyVISA: pip install "mgd[lab]"')
+    if options:
+        _check_options(resource, options)
+
+
+def _check_options(resource: str, options: Mapping[str, Any]) -> None:
+    import pyvisa
+    from pyvisa.attributes import Attribute
+    from pyvisa.resources import Resource
+    from pyvisa.rname import InvalidResourceName, ResourceName
+
+    try:
+        name = ResourceName.from_string(resource)
+    except InvalidResourceName as error:
+        raise ValueError(f"instrument.resource: {error}") from None
+    kinds: dict[Any, type] = pyvisa.ResourceManager._resource_classes
+    kind = kinds.get((name.interface_type_const, name.resource_class), Resource)
+    there = {each: inspect.getattr_static(kind, each) for each in dir(kind) if not each.startswith("_")}
+    ours = (*_OURS, "CR", "LF", "session")
+    known = [each for each, found in there.items() if _is_option(found, Attribute) and each not in ours]
+    for option, value in options.items():
+        if option in _OURS:
+            raise ValueError(f"instrument.visa.{option}: {_OURS[option]}, got {value!r}")
+        if option not in known:
+            raise ValueError(
+                f"instrument.visa: {resource} has no option {option!r}{nearest(option, known)} (it has "
+                f"{', '.join(known)})"
+            )
+        if isinstance(there[option], Attribute):
+            try:
+                there[option].pre_set(value)
+            except (TypeError, ValueError) as error:
+                choices = getattr(there[option], "enum_type", ())
+                why = ", ".join(f"{int(each)} is {each.name}" for each in choices) or error
+                raise ValueError(f"instrument.visa.{option} cannot be {value!r}: {why}") from None
+
+
+def _is_option(found: Any, attribute: type) -> bool:
+    """Whether something of a class of PyVISA's resources is there to be set."""
+    if isinstance(found, attribute):
+        return bool(getattr(found, "write", False))
+    return found.fset is not None if isinstance(found, property) else isinstance(found, int | float | str)
 
 
 class Socket:

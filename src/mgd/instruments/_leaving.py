@@ -1,0 +1,155 @@
+"""How a chip is left: in its safe state, in the time that takes, whatever else happens. Nothing here imports JAX."""
+
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from .._alarm import alarm
+from .._errors import MgdError, MgdWarning
+from ._base import AbstractInstrument
+from ._failures import TimeIsUp, said_by
+
+# A chip that takes longer than that to be left is told of.
+_NOT_AT_ONCE = 1.0
+# That a driver may take to say where the chip is, and to disconnect.
+_SAYING, _CLOSING = 3.0, 10.0
+# After the time is up, what still waits is taken out of it that often, until nothing does.
+_AGAIN = 1.0
+
+
+@dataclass(frozen=True)
+class Left:
+    """How a chip was left.
+
+    Attributes:
+        safe: whether it took its safe state.
+        why: why not.
+        names: what is not safe, as far as that is known.
+        given_up: whether it was given up by Ctrl-C.
+    """
+
+    safe: bool
+    why: str = ""
+    names: list[str] = field(default_factory=list)
+    given_up: bool = False
+
+
+def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, told: bool) -> None:
+    """Puts a chip in its safe state and closes it, within so many seconds; warns of what is not safe.
+
+    Ctrl-C and SIGTERM are held back meanwhile: at the first a line says so, the second gives up. What was held back
+    arrives afterwards.
+
+    Args:
+        instrument: open.
+        seconds: that it may take.
+        fails: whether an error is on its way, which is then what ends the program.
+        told: whether that error tells already that the chip does not do what it must.
+    """
+    with _signals_held(instrument.address) as came, _told_of(instrument.address, seconds):
+        left = _left(instrument, seconds)
+    if not left.safe and (left.names or left.given_up or not told):
+        where = f": see to {', '.join(left.names)}" if left.names else ": see to it"
+        warnings.warn(
+            f"{instrument.address} could not be put in its safe state, and may hold its last parameters{where} "
+            f"({left.why})",
+            MgdWarning,
+            stacklevel=5,
+        )
+    if not fails and left.given_up:
+        raise KeyboardInterrupt
+    if not fails and came:
+        signal.raise_signal(came[0])
+
+
+def leave_safely(instrument: AbstractInstrument) -> bool:
+    """Puts a chip in its safe state and closes it; whether it took the safe state (the line may be gone)."""
+    return _left(instrument, instrument.leave_seconds).safe
+
+
+def _left(instrument: AbstractInstrument, seconds: float) -> Left:
+    try:
+        try:
+            with alarm(seconds, _AGAIN, lambda: _ring(seconds)):
+                _make_safe(instrument)
+            return Left(True)
+        except (MgdError, OSError) as error:
+            why, given_up = said_by(error), False
+        except KeyboardInterrupt:
+            why, given_up = "given up by Ctrl-C", True
+        names = []
+        with suppress(MgdError, OSError), alarm(_SAYING, _AGAIN, lambda: _ring(_SAYING)):
+            names = instrument.not_safe()
+        return Left(False, why, names, given_up)
+    finally:
+        with suppress(TimeIsUp), alarm(_CLOSING, _AGAIN, lambda: _ring(_CLOSING)):
+            instrument.close()
+
+
+def _make_safe(instrument: AbstractInstrument) -> None:
+    try:
+        instrument.safe_state()
+    except TimeIsUp:
+        raise
+    except (MgdError, OSError) as first:
+        # Once more on a fresh line: what broke may have been the line alone.
+        try:
+            instrument.close()
+            instrument.open()
+            instrument.safe_state()
+        except TimeIsUp:
+            raise
+        except (MgdError, OSError):
+            raise first from None
+
+
+def _ring(seconds: float) -> None:
+    raise TimeIsUp(f"it did not end within {seconds:g} s; leave_seconds gives it more")
+
+
+@contextmanager
+def _told_of(address: str, seconds: float) -> Iterator[None]:
+    """Says so, if the body takes long."""
+    line = f"mgd: {address}: being put in its safe state, which may take up to {seconds:g} s"
+    timer = threading.Timer(_NOT_AT_ONCE, _say, [line])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _signals_held(address: str) -> Iterator[list[int]]:
+    """Holds back what would end the program in the body, but for a second Ctrl-C or SIGTERM; gives what came."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def hold(number: int, frame: object) -> None:
+        came.append(number)
+        if number == signal.SIGHUP:  # the terminal is gone, and nobody can want to give up
+            return
+        if len(came) - came.count(signal.SIGHUP) > 1:
+            raise KeyboardInterrupt
+        _say(f"mgd: {address} is being put in its safe state: once more to give up, and leave it as it is")
+
+    held = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]
+    before = {number: signal.signal(number, hold) for number in held}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    """On the terminal, if there is one."""
+    with suppress(OSError, ValueError, AttributeError):
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,45 @@
+"""Code that settings name, which is run only after someone has said that it is to be.
+
+Whoever gives a chip file to a command says so by that. A run directory names code as well, and may be another's: there
+it must be said, unless this user has run that code before. Nothing here imports JAX.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+# The kinds of this package whose settings name a function, and where.
+_NAMED_BY = {"callables": "build", "torch": "module"}
+
+
+def code_named(table: dict[str, Any]) -> str | None:
+    """The function that an instrument's table names, as "module:function"; None if it names none."""
+    setting = _NAMED_BY.get(table.get("kind", ""))
+    return None if setting is None else str(table.get(setting, ""))
+
+
+def said_to_run(tables: tuple[dict[str, Any], ...]) -> None:
+    """Remembers, for this user and on this machine, that the code which these name is meant to be run."""
+    for table in tables:
+        if code_named(table) is not None:
+            mark = _mark(table)
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+
+def check_said(tables: tuple[dict[str, Any], ...], folder: Path) -> None:
+    """Raises: ValueError: if tables of a run directory name code that was never said to be meant to run."""
+    for table in tables:
+        named = code_named(table)
+        if named is not None and not _mark(table).exists():
+            raise ValueError(
+                f"{folder} names code that was not run here before: {named!r}, from {table.get('folder', '.')}: if you "
+                f"trust it as you would a program, mgd resume {folder} --run-code"
+            )
+
+
+def _mark(table: dict[str, Any]) -> Path:
+    what = "\0".join((str(table["kind"]), str(code_named(table)), str(Path(table.get("folder", ".")).resolve())))
+    return Path(platformdirs.user_state_dir("mgd")) / "code" / hashlib.sha256(what.encode()).hexdigest()[:32]

@@ -1,0 +1,136 @@
+"""What stands for an instrument passes on all that the contract names, and nothing of it by hand."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import mgd.instruments
+from mgd.instruments import AbstractInstrument, Guarded, Identity, Limits, Recorder, Replay, Simulated, Spice
+from mgd.instruments._absent import Absent
+from mgd.instruments._circuits import Circuits
+
+ATTRIBUTES = tuple(AbstractInstrument.__annotations__)
+# Those of a recorded chip that a replay has no use for: it is another file, and neither waits nor is left with care.
+NOT_OF_A_REPLAY = {"address", "settle_seconds", "leave_seconds", "may_slip"}
+WRAPPERS = {"Guarded", "Recorder", "Replay", "Circuits", "Absent"}
+DRIVERS = {"Callables", "Scpi", "Simulated", "Spice", "TorchModule"}
+
+
+def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
+    """The same chip, with another value of each attribute than the contract's own."""
+    chip.start = np.array([0.25, -0.5, 1.0], np.float32)
+    chip.groups = {"bank 1": slice(0, 2), "bank 2": slice(2, 3)}
+    chip.settle_seconds, chip.leave_seconds = 0.125, 7.0
+    chip.reads, chip.reads_together, chip.most_together = "both", "outputs", 5
+    chip.limits = Limits(np.array([-1.0, -0.3, 0.1]), np.array([2.0, 0.3, 1.1]), "mA")
+    for name in ATTRIBUTES:
+        default = getattr(AbstractInstrument, name, None)
+        if isinstance(default, bool):
+            setattr(chip, name, not default)
+        elif hasattr(AbstractInstrument, name):
+            assert not is_same(getattr(chip, name), default), f"give {name} another value here"
+    return chip
+
+
+def is_same(one: object, other: object) -> bool:
+    if isinstance(one, Limits) and isinstance(other, Limits):
+        return (one.low == other.low).all() and (one.high == other.high).all() and one.unit == other.unit
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return False
+    return one == other
+
+
+def different(wrapper: AbstractInstrument, inner: AbstractInstrument) -> set[str]:
+    return {name for name in ATTRIBUTES if not is_same(getattr(wrapper, name), getattr(inner, name))}
+
+
+def of_this_package(kind: type = AbstractInstrument) -> Iterator[type]:
+    for each in kind.__subclasses__():
+        if each.__module__.startswith("mgd."):
+            yield each
+        yield from of_this_package(each)
+
+
+def test_every_instrument_of_this_package_is_in_these_tests():
+    for module in pkgutil.walk_packages(mgd.instruments.__path__, "mgd.instruments."):
+        importlib.import_module(module.name)
+    assert {each.__name__ for each in of_this_package()} == WRAPPERS | DRIVERS
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_guard_and_a_recorder_are_as_what_they_stand_for(make_chip, tmp_path, is_open):
+    chip = unlike_any_default(make_chip())
+    recorder = Recorder(chip, tmp_path / "recording")
+    guarded = Guarded(recorder)
+    if is_open:
+        chip.start, chip.leave_seconds = np.array([1.0, 2.0, 3.0], np.float32), 9.0  # known when it opens
+        guarded.open()
+    assert different(recorder, chip) == different(guarded, chip) == set()
+    guarded.close()
+
+
+def test_a_replay_is_as_what_was_recorded(make_chip, tmp_path):
+    chip = unlike_any_default(make_chip())
+    with Recorder(chip, tmp_path / "recording"):
+        pass
+    assert different(Replay(tmp_path / "recording"), chip) <= NOT_OF_A_REPLAY
+
+
+def test_a_recording_of_before_starts_were_kept_is_read(make_chip, tmp_path):
+    path = tmp_path / "recording"
+    with Recorder(make_chip(), path):
+        pass
+    told = path.read_bytes()
+    assert b', "start": null, "groups": {}' in told
+    path.write_bytes(told.replace(b', "start": null, "groups": {}', b""))
+    replay = Replay(path)
+    assert (replay.start, dict(replay.groups)) == (None, {})
+
+
+def test_circuits_are_as_the_circuit_in_them(monkeypatch, tmp_path):
+    unlike = {"start": np.array([200.0], np.float32), "groups": {"r": slice(0, 1)}}
+    unlike |= {"settle_seconds": 0.5, "leave_seconds": 3.0}
+    for name, value in unlike.items():
+        monkeypatch.setattr(Spice, name, value)
+    (tmp_path / "divider.cir").write_text("divider\nv1 in 0 0\nr1 in out 1k\nr2 out 0 1k\n.end\n")
+    settings = {"netlist": "divider.cir", "parameters": ["r2"], "inputs": ["v1"], "outputs": ["v(out)"], "processes": 2}
+    circuits = mgd.instruments.load_instrument("spice", settings | {"limits": {"low": 0.1, "high": 1e9}}, tmp_path)
+    assert isinstance(circuits, Circuits)
+    assert different(circuits, circuits._circuit) <= {"most_together", "reads_together"}
+
+
+def test_a_chip_that_is_gone_is_as_it_was(make_chip):
+    chip = unlike_any_default(make_chip())
+    gone = Absent(
+        *(Identity("", "", "S1"), chip.address, chip.limits),
+        own_line=chip.own_line,
+        start=chip.start,
+        groups=chip.groups,
+    )
+    for name in ("address", "n_params", "limits", "own_line", "start", "groups"):
+        assert is_same(getattr(gone, name), getattr(chip, name)), name
+
+
+@pytest.mark.parametrize("wrapper", [Guarded, Recorder])
+def test_every_verb_is_passed_on(wrapper):
+    verbs = {
+        name
+        for name, found in vars(AbstractInstrument).items()
+        if inspect.isfunction(found) and not name.startswith("_") and name != "describe_as"
+    }
+    assert verbs - vars(wrapper).keys() == set()
+
+
+def test_what_starts_from_parameters_of_its_own_says_so():
+    import jax
+
+    chip = mgd.chips.mlp((2, 2, 1))
+    piece = Simulated(chip, key=jax.random.key(0))
+    assert piece.start is not None
+    assert piece.groups == chip.groups
