@@ -1,4 +1,4 @@
-"""A bench as labs have it: nine voltages into tanh neurons, behind a socket, that behaves as one reported instrument."""
+"""A bench as labs have it: nine voltages into tanh neurons, behind a socket, that behaves as a reported instrument."""
 
 import re
 import socketserver

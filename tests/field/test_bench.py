@@ -54,7 +54,7 @@ def summary() -> dict:
 
 
 def test_control(bench):
-    code, _, err, _ = bench("clean", *train(*ADAM))
+    code, _, _, _ = bench("clean", *train(*ADAM))
     assert (code, summary()["skipped"], summary()["warnings"]) == (0, 0, [])
 
 
@@ -62,7 +62,7 @@ def test_control(bench):
 @pytest.mark.parametrize("reads", ["cost", "outputs"])
 def test_overload(bench, mode, reads):
     """SCPI's 9.9E37 is no number: it is asked again, and the chip learns as if nothing had been."""
-    code, _, err, found = bench(mode, *train(*SGD), reads=reads)
+    code, _, _, found = bench(mode, *train(*SGD), reads=reads)
     assert code == 0
     assert found.readings > 400
     assert found.worst < 4.9  # nothing was driven to the limit
