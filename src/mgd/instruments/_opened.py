@@ -2,8 +2,6 @@
 
 import hashlib
 import math
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from jaxtyping import Float
 
 from .._alarm import alarm
 from .._errors import HardwareError, MgdError, MgdWarning
+from .._stops import Interrupter, interruptible
 from ._base import AbstractInstrument, Identity, numbers_of
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
@@ -167,8 +166,8 @@ def opened(
 ) -> Iterator[Guarded]:
     """Opens an instrument behind a guard; however the body is left, the chip is put in its safe state.
 
-    Ctrl-C and SIGTERM arrive as `KeyboardInterrupt` in the body, unless the program has handlers of its own; a
-    trainer asks between pieces whether they came.
+    Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) arrive as `KeyboardInterrupt` in the body, unless the program has
+    handlers of its own; a trainer asks between pieces whether they came. While the chip is being left they wait.
 
     Args:
         instrument: not open.
@@ -196,15 +195,17 @@ def opened(
     """
     with _alone(instrument.address) if alone else _anyone():
         guarded = Guarded(instrument)
-        with _sigterm_as_ctrl_c():
-            _open(guarded, serial, patience_seconds)
+        with interruptible() as signals:
+            _open(guarded, serial, patience_seconds, signals)
             says_so = True
             try:
+                signals.on = True
                 yield guarded
             except HardwareError:  # which tells already that the chip does not do what it must
                 says_so = False
                 raise
             finally:
+                signals.on = False  # first of all: no call is before it, within which an exception could come
                 _leave(guarded, says_so)
 
 
@@ -241,17 +242,20 @@ def leave_safely(instrument: AbstractInstrument) -> bool:
         instrument.close()
 
 
-def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: float) -> None:
+def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: float, signals: Interrupter) -> None:
     """Opens it and sees who is there; it is left again if that fails."""
     give_up, wait = time.monotonic() + patience_seconds, _FIRST_WAIT
     while True:
         is_open = False
         try:
+            signals.on = True
             instrument.open()
             is_open = True
             _check_identity(instrument, serial)
+            signals.on = False
             return
         except BaseException as error:
+            signals.on = False
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or time.monotonic() + wait > give_up:
                 if is_open:
@@ -260,7 +264,9 @@ def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: 
                     raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise
         instrument.close()
+        signals.on = True
         time.sleep(wait)
+        signals.on = False
         wait = min(2 * wait, _LONGEST_WAIT)
 
 
@@ -271,20 +277,6 @@ def _check_identity(instrument: AbstractInstrument, serial: str | None) -> None:
             f"{instrument.address}: serial {identity.serial!r} answers ({identity}), {serial!r} is meant: "
             "connect that chip, or change its serial in the chip file"
         )
-
-
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Left alone, SIGTERM would end the program at once, and leave the chip as it is."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

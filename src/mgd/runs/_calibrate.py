@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from .._errors import Interrupted
+from .._stops import stop_requested
 from ..calibration import Calibration
 from ..calibration import calibrate as measure
 from ..instruments import AbstractInstrument, Guarded, Simulated, opened
@@ -17,7 +18,6 @@ from ._config import RunConfig
 from ._hardware import parameters_at_start
 from ._presets import resolve
 from ._served import simulated_piece
-from ._stop import stop_requested
 
 
 def calibrate(
@@ -67,7 +67,7 @@ def calibrate(
         raise ValueError(f"{path}: {error}") from None
     instrument = simulated_piece(file, build_chip(config, loaded)) if simulate else file.load_instrument()
     serial = None if simulate else (file.instrument or {}).get("serial")
-    with stop_requested() as stop, opened(instrument, serial=serial) as guarded:
+    with opened(instrument, serial=serial) as guarded, stop_requested() as stop:
 
         def counted(done: int, total: int) -> None:
             if stop():

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import random
-import signal
 from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
 from ..._errors import HardwareError
+from ..._stops import stop_requested
 from ._messages import take_message
 from ._settings import ServeSettings
 from ._speaker import Speaker
@@ -70,7 +70,7 @@ class Server:
         self._connections: set[asyncio.Task] = set()
 
     async def run(self, host: str, port: int, announce: Callable[[int], None]) -> None:
-        """Serves until SIGTERM or Ctrl-C.
+        """Serves until Ctrl-C, SIGTERM or SIGHUP.
 
         Args:
             host: whose address is listened at.
@@ -81,12 +81,12 @@ class Server:
             HardwareError: if it cannot be listened there.
         """
         server = await self.listen(host, port)
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        announce(server.sockets[0].getsockname()[1])
-        await stop.wait()
-        await self.close(server)
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        with stop_requested(told=lambda: loop.call_soon_threadsafe(stop.set)) as asked:
+            announce(server.sockets[0].getsockname()[1])
+            while not asked():
+                await stop.wait()
+            await self.close(server)
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         """Takes connections from now on."""
@@ -152,7 +152,7 @@ class Server:
 def serve(
     speaker: Speaker, settings: ServeSettings, host: str, port: int, announce: Callable[[int], None]
 ) -> tuple[int, dict[str, int]]:
-    """Serves a chip until SIGTERM or Ctrl-C; see `Server.run`.
+    """Serves a chip until Ctrl-C, SIGTERM or SIGHUP; see `Server.run`.
 
     Returns:
         How many messages came, and how many faults of each kind there were.
