@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from .._awake import awake
 from .._errors import HardwareError, MgdError
 from ..chips import AbstractCost
 from ..chips._costs import averaged
@@ -39,7 +40,7 @@ class Bench:
     def __init__(self, instrument: Guarded, cost: AbstractCost, *, give_up_seconds: float):
         self.instrument, self.give_up_seconds = instrument, give_up_seconds
         self.recoveries, self.halted = 0, False
-        self._alive, self._waiting = time.monotonic(), False
+        self._alive, self._waiting = awake(), False
         # Samples or perturbations that are asked for at once, and the longest that one took until now.
         self._asked, self._slowest = 1, 0.0
         self._cost_of, self._costs_of = averaged(cost)
@@ -65,7 +66,7 @@ class Bench:
         """Seconds since the chip last answered, less what so many answers take it; 0 if no answer is due."""
         if not self._waiting:
             return 0.0
-        return time.monotonic() - self._alive - self._asked * self._slowest
+        return awake() - self._alive - self._asked * self._slowest
 
     def _ready(self) -> None:
         if not self._is_shown:
@@ -143,26 +144,26 @@ class Bench:
     def _insist(self, once: Callable[[], T], asked: int = 1) -> T:
         """Does it; where it fails and that may pass, opens anew and does it again."""
         give_up, self._asked = None, asked
-        self._alive, self._waiting = time.monotonic(), True
+        self._alive, self._waiting = awake(), True
         while True:
             self._check_halted()
             try:
-                began = time.monotonic()
+                began = awake()
                 found = once()
                 self._waiting = False
-                self._slowest = max(self._slowest, (time.monotonic() - began) / asked)
+                self._slowest = max(self._slowest, (awake() - began) / asked)
                 return found
             except (HardwareError, OSError) as error:
                 if isinstance(error, HardwareError) and not error.passing:
                     raise
                 if give_up is None:
-                    give_up = time.monotonic() + self.give_up_seconds
+                    give_up = awake() + self.give_up_seconds
                 self._reopen(error, give_up)
 
     def _reopen(self, cause: Exception, give_up: float) -> None:
         """Opens the instrument anew, with back-off, until it is there."""
         wait, last = _FIRST_WAIT, cause
-        while time.monotonic() < give_up:
+        while awake() < give_up:
             self._check_halted()
             self._forget()
             self.instrument.close()

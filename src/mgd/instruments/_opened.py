@@ -1,20 +1,20 @@
 """An instrument in use: one program at a time, checked before anything is sent, safe when it is left."""
 
-import hashlib
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager, nullcontext, suppress
 
 import numpy as np
 from jaxtyping import Float
 
 from .._alarm import alarm
+from .._awake import awake
 from .._errors import HardwareError, MgdError, MgdWarning
 from .._stops import Interrupter, interruptible
 from ._base import AbstractInstrument, Identity, numbers_of
+from ._locks import alone as _alone
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 # That a chip may take to be put in its safe state.
@@ -176,7 +176,7 @@ def opened(
         patience_seconds: how long to try again, if it does not open and that may pass.
 
     Raises:
-        HardwareError: if it cannot be opened, another program uses it, or it is another piece.
+        HardwareError: if it cannot be opened, another program uses it (by whatever address), or it is another piece.
 
     >>> import numpy as np
     >>> from mgd.instruments import Limits, from_callables
@@ -193,7 +193,7 @@ def opened(
     >>> state["theta"].tolist()  # the safe state: the middle of the range
     [0.0, 0.0, 0.0]
     """
-    with _alone(instrument.address) if alone else _anyone():
+    with _alone(instrument.address) if alone else nullcontext():
         guarded = Guarded(instrument)
         with interruptible() as signals:
             _open(guarded, serial, patience_seconds, signals)
@@ -244,7 +244,7 @@ def leave_safely(instrument: AbstractInstrument) -> bool:
 
 def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: float, signals: Interrupter) -> None:
     """Opens it and sees who is there; it is left again if that fails."""
-    give_up, wait = time.monotonic() + patience_seconds, _FIRST_WAIT
+    give_up, wait = awake() + patience_seconds, _FIRST_WAIT
     while True:
         is_open = False
         try:
@@ -257,7 +257,7 @@ def _open(instrument: AbstractInstrument, serial: str | None, patience_seconds: 
         except BaseException as error:
             signals.on = False
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
-            if not passes or time.monotonic() + wait > give_up:
+            if not passes or awake() + wait > give_up:
                 if is_open:
                     _leave(instrument, isinstance(error, KeyboardInterrupt))
                 if isinstance(error, OSError):
@@ -277,41 +277,3 @@ def _check_identity(instrument: AbstractInstrument, serial: str | None) -> None:
             f"{instrument.address}: serial {identity.serial!r} answers ({identity}), {serial!r} is meant: "
             "connect that chip, or change its serial in the chip file"
         )
-
-
-@contextmanager
-def _anyone() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _alone(address: str) -> Iterator[None]:
-    """Keeps other programs of this machine from the same chip.
-
-    Raises:
-        HardwareError: if one has it.
-    """
-    import fcntl
-    import os
-
-    import platformdirs
-
-    folder = Path(platformdirs.user_state_dir("mgd")) / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.lock"
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            if holder == str(os.getpid()):
-                raise HardwareError(f"{address} is open already: give each instrument an address of its own") from None
-            raise HardwareError(
-                f"{address} is in use by process {holder}: two trainers on one chip would undo each other's writes; "
-                "stop that one first"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
