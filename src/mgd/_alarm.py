@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 from ._stops import in_callback
 
+# Three years; a timer cannot be set for what any float says.
+_LONGEST = 1e8
+
 
 @contextmanager
 def alarm(seconds: float, every: float, ring: Callable[[], None]) -> Iterator[None]:
@@ -19,7 +22,7 @@ def alarm(seconds: float, every: float, ring: Callable[[], None]) -> Iterator[No
         return
     # It rings again: in a callback, what is raised would be lost.
     before = signal.signal(signal.SIGALRM, lambda number, frame: None if in_callback(frame) else ring())
-    signal.setitimer(signal.ITIMER_REAL, seconds, every)
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST), min(every, _LONGEST))
     try:
         yield
     finally:

@@ -92,6 +92,8 @@ def _outcome(arguments: list[str] | None) -> tuple[int, str | None]:
         return BAD_INPUT, error.format_message()
     except (MgdError, ValueError) as error:
         return _exit_code(error), str(error)
+    except MemoryError as error:
+        return BAD_INPUT, f"this does not fit in memory ({str(error) or 'no more can be had'}): ask for less"
     except BrokenPipeError:
         sys.stderr.close()
         return UNREAD, None

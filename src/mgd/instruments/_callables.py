@@ -166,4 +166,6 @@ def from_callables(
         "read_batch": read_batch,
         "safe_state": safe_state,
     }
+    if not 0 <= settle_seconds <= 1e6:
+        raise ValueError(f"settle_seconds must be from 0 to 1e6, got {settle_seconds!r}")
     return Callables(address=address, limits=limits, settle_seconds=settle_seconds, verbs=verbs)

@@ -56,6 +56,10 @@ class Block(AbstractPerturbation):
         """The size of each block of a chip with that many parameters."""
         if self.n_blocks is None:
             return self.sizes or ()
+        if self.n_blocks > n_params:
+            raise ValueError(
+                f"{n_params} parameters cannot be split into {self.n_blocks} blocks: give fewer, at most {n_params}"
+            )
         return tuple(b - a for a, b in pairwise(n_params * k // self.n_blocks for k in range(self.n_blocks + 1)))
 
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .._input import read_toml
 from ..instruments._virtual._settings import ServeSettings
 from ._config import Activation, Cost, Init, Positive, Sizes, Smoothing, one_line
-from ._imperfect import Above0, Imperfections
+from ._imperfect import Imperfections
 
 if TYPE_CHECKING:
     from ..instruments import AbstractInstrument
@@ -55,7 +55,7 @@ class _Instrument(BaseModel):
     serial: _Text | None = None
     start: Literal["network"] | Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)] | None = None
     at_limit: Literal["stop", "saturate"] = "stop"
-    give_up_seconds: Above0 = 30.0
+    give_up_seconds: Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False, strict=True)] = 30.0
     test_samples: Positive = 500
     calibration: _Text | None = None
 

@@ -9,13 +9,13 @@ from typing import Literal
 
 from ..._errors import HardwareError
 from ..._stops import stop_requested
-from ._messages import take_message
+from ._messages import Messages, Refused
 from ._settings import ServeSettings
 from ._speaker import Speaker
 
 _CHUNK = 1 << 18
-# Bytes of a message, at most: 100,000 perturbations of 600 parameters.
-_LONGEST_MESSAGE = 1 << 28
+# Bytes of a message, at most (10,000 images of CIFAR-10 fit), and of what all connections have sent that is not yet a message.
+_LONGEST_MESSAGE, _MOST_KEPT = 1 << 27, 1 << 28
 
 Fault = Literal["drop", "late", "disconnect before", "disconnect after", "garble"]
 
@@ -66,6 +66,7 @@ class Server:
         self._late_seconds = settings.late_seconds
         self.faults: Counter[str] = Counter()
         self.messages = 0
+        self._kept = 0
         self._one_at_a_time = asyncio.Lock()
         self._connections: set[asyncio.Task] = set()
 
@@ -111,20 +112,36 @@ class Server:
         if task is not None:
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
-        buffer, binary = bytearray(), False
+        messages, binary, kept = Messages(), False, 0
         try:
-            while len(buffer) < _LONGEST_MESSAGE and (chunk := await reader.read(_CHUNK)):
-                buffer += chunk
-                while (units := take_message(buffer)) is not None:
+            while chunk := await reader.read(_CHUNK):
+                messages.feed(chunk)
+                while (units := self._take(messages)) is not None:
                     go_on, binary = await self._deal_with(units, binary, writer)
                     if not go_on:
                         return
+                    await asyncio.sleep(0)  # it is the others' turn
+                self._kept += messages.size - kept
+                kept = messages.size
+                if kept > _LONGEST_MESSAGE or self._kept > _MOST_KEPT:
+                    # Where it ends cannot be told without reading on: the connection is closed.
+                    self._speaker.refuse(Refused(-363, f"{kept} bytes without an end"))
+                    return
         except (ConnectionError, asyncio.CancelledError):
             return
         finally:
+            self._kept -= kept
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
+
+    def _take(self, messages: Messages) -> list[bytes] | None:
+        """The next message; nothing of one that is refused as a whole."""
+        try:
+            return messages.take()
+        except Refused as error:
+            self._speaker.refuse(error)
+            return []
 
     async def _deal_with(self, units: list[bytes], binary: bool, writer: asyncio.StreamWriter) -> tuple[bool, bool]:
         """One message; whether the connection is still there, and whether its numbers are blocks."""
