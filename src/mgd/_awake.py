@@ -7,7 +7,7 @@ import threading
 import time
 
 _BEAT_SECONDS = 0.1
-# A thread that sleeps for a beat comes this late only if the whole process stood still, or the machine is drowned in work.
+# A thread that sleeps for a beat comes this late only if the whole process stood still, or hardly got any time.
 _LONGEST_BEAT = 0.5
 
 
@@ -15,8 +15,8 @@ class _Clock:
     """Looks at the time at every beat; a beat that lasted too long was none."""
 
     def __init__(self):
-        # The time of the last look, and how long the process has stood still; replaced as one, so that no lock is needed,
-        # which a signal's handler could wait for in vain.
+        # The time of the last look, and how long the process has stood still. They are replaced as one, so that no lock
+        # is needed, for which a signal's handler could wait in vain.
         self._seen = time.monotonic(), 0.0
         self._lock = threading.RLock()
         self._beats = False

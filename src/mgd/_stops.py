@@ -4,8 +4,8 @@ Python's own way is to raise `KeyboardInterrupt` wherever the main thread happen
 the garbage collector or half way out of a `with` this is lost, or it ends in a traceback or a crash. There are three
 ways here instead:
 
-- `end_at_once`, of the command line: one line and exit code 130. What is on disk is whole at every moment, so nothing has
-  to be unwound.
+- `end_at_once`, of the command line: one line and exit code 130. What is on disk is whole at every moment, so nothing
+  has to be unwound.
 - `stop_requested`, of a run: a question that is asked between pieces. A second signal goes to whoever was there before.
 - `interruptible`, of an open chip, which must be left with care: `KeyboardInterrupt`, but only where it comes out.
 
@@ -64,9 +64,7 @@ def end_at_once() -> EndAtOnce:
 
 
 @contextlib.contextmanager
-def stop_requested(
-    hint: str = GO_ON, *, told: Callable[[], object] = lambda: None
-) -> Iterator[Callable[[], bool]]:
+def stop_requested(hint: str = GO_ON, *, told: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
     """Turns signals into a question that is asked between pieces; a second one is not held back.
 
     Args:
@@ -145,7 +143,7 @@ class Interrupter:
         os.kill(os.getpid(), number)
 
     def _comes_out(self, frame: FrameType | None) -> bool:
-        """Whether what is raised in a frame reaches the body: not from an import, a callback, or a `with` being left."""
+        """Whether what is raised in a frame reaches the body: not from an import, a callback, a `with` being left."""
         if frame is not None and frame.f_code.co_filename == contextlib.__file__:
             return False
         if in_callback(frame):
@@ -156,7 +154,7 @@ class Interrupter:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interrupter]:
-    """Has signals arrive as `KeyboardInterrupt` while what it gives is on, unless the program has handlers of its own."""
+    """Has signals arrive as `KeyboardInterrupt` while what it gives is on; a program's own handlers stay."""
     before = {number: signal.getsignal(number) for number in _signals()}
     outer = next((handler for handler in before.values() if isinstance(handler, Interrupter)), None)
     handler = outer or Interrupter()
@@ -191,14 +189,14 @@ def interruptible() -> Iterator[Interrupter]:
 
 
 def in_callback(frame: FrameType | None) -> bool:
-    """Whether a frame is within a callback of the garbage collector or a finaliser, where exceptions are lost, or worse."""
+    """Whether a frame is within a finaliser or a callback of the garbage collector, where exceptions are lost."""
     callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     return any(each.f_code in callbacks or each.f_code.co_name == "__del__" for each in _frames(frame))
 
 
 @contextlib.contextmanager
 def not_for_children() -> Iterator[None]:
-    """Processes that are started in the body never see Ctrl-C or SIGHUP, which a terminal sends to all; this one does."""
+    """Processes that are started in the body never see Ctrl-C or SIGHUP, which a terminal sends to all."""
     kept = {signal.SIGINT, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, kept)
     try:

@@ -376,10 +376,10 @@ def _check_whole(*, most: int, **numbers: Any) -> None:
 def _check_log(n_steps: int, every: int | None, n_replicas: int) -> None:
     """Raises: ValueError: if there would be more evaluations than can be kept and written at each checkpoint."""
     most = min(_MOST_LOGGED, _MOST_LOGGED_BYTES // (8 * n_replicas))
-    if every is not None and n_steps // every > most:
+    if every is not None and 0 < most < n_steps // every:
         raise ValueError(
             f"log_every = {every:,} makes {n_steps // every:,} evaluations of {n_replicas:,} replicas, and at most "
-            f"{most:,} are kept: give log_every = {-(-n_steps // max(1, most)):,} or more"
+            f"{most:,} are kept: give log_every = {-(-n_steps // most):,} or more"
         )
 
 

@@ -71,9 +71,9 @@ def _in_use(address: str, file: IO[str]) -> str:
 def places(address: str) -> set[str]:
     """What an address is of: two addresses of one chip have one in common.
 
-    A VISA resource is read as VISA reads it: capitals do not count, nor what may be left out. A host is all its numbers,
-    and this machine is one by whatever name. A serial port is the file at the end of its links. Any other address is
-    what it says.
+    A VISA resource is read as VISA reads it: capitals do not count, nor what may be left out. A host is all its
+    numbers, and this machine is one by whatever name. A serial port is the file at the end of its links. Any other
+    address is what it says.
 
     >>> sorted(places("TCPIP::127.0.0.1::5025::SOCKET")) == sorted(places("tcpip0::127.0.0.1::5025::socket"))
     True

@@ -166,8 +166,8 @@ def opened(
 ) -> Iterator[Guarded]:
     """Opens an instrument behind a guard; however the body is left, the chip is put in its safe state.
 
-    Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) arrive as `KeyboardInterrupt` in the body, unless the program has
-    handlers of its own; a trainer asks between pieces whether they came. While the chip is being left they wait.
+    Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) arrive as `KeyboardInterrupt` in the body, unless the program
+    has handlers of its own; a trainer asks between pieces whether they came. While the chip is being left they wait.
 
     Args:
         instrument: not open.

@@ -19,6 +19,8 @@ from ._limits import Limits
 
 _NUMBERS = itertools.count(1)
 _ALWAYS = np.bool_(True)
+# Sizes of batches whose programs are kept.
+_MOST_SHAPES = 64
 
 
 class Simulated(AbstractInstrument):
@@ -58,6 +60,7 @@ class Simulated(AbstractInstrument):
         self._theta = self._zero = jnp.zeros(chip.n_params)
         self._perturbation = self._zero
         self._x = self._target = jnp.zeros((1, 0))
+        self._shapes: set[tuple[int, ...]] = set()
 
     def open(self) -> None:
         """Nothing: it is here."""
@@ -76,6 +79,10 @@ class Simulated(AbstractInstrument):
         self._perturbation = perturbation
 
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        self._shapes.add(x.shape)
+        if len(self._shapes) > _MOST_SHAPES:  # each has programs of its own, which whoever asks must not pile up
+            jax.clear_caches()
+            self._shapes = {x.shape}
         self._x, self._target = jnp.asarray(x), jnp.asarray(target)
 
     def measure_cost(self) -> float:
@@ -95,7 +102,16 @@ class Simulated(AbstractInstrument):
         rows = np.zeros((1 << (n - 1).bit_length(), self.n_params), np.float32)
         rows[:n] = signals
         costs, self._device = _measure_rows(
-            self.chip, theta, rows, np.int32(n), self._x, self._target, self._device, *self._key(), _ALWAYS, self.own_line
+            self.chip,
+            theta,
+            rows,
+            np.int32(n),
+            self._x,
+            self._target,
+            self._device,
+            *self._key(),
+            _ALWAYS,
+            self.own_line,
         )
         return np.asarray(costs)[:n]
 

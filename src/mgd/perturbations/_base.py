@@ -68,6 +68,4 @@ def white_gain(pole: float, tau_p: int) -> float:
     Within a hold the filter sees one step, at the hold's start, and forgets it: k timesteps later pole^k of
     it is left. The mean over a hold is (pole + pole² + … + pole^τ_p) / τ_p.
     """
-    if pole == 1:  # so slow a filter, to float64, that it takes nothing
-        return 1.0
     return pole * (1 - pole**tau_p) / ((1 - pole) * tau_p)

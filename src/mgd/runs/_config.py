@@ -13,7 +13,7 @@ from ._imperfect import Imperfections
 from ._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
 # Beyond this nothing can be counted or kept, and 32-bit numbers end.
-Positive = Annotated[int, Field(ge=1, le=2**31, strict=True)]
+Positive = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
 Steps = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
 Tau = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 # What float32 holds.
@@ -114,7 +114,7 @@ class RunConfig(BaseModel):
     tau_p: Tau | None = None
     tau_x: Tau | None = None
     tau_theta: Tau | None = None
-    tau_hp: Amount | None = None
+    tau_hp: Annotated[float, Field(gt=0, le=2**31, allow_inf_nan=False, strict=True)] | None = None
     batch: Positive | None = None
     steps: Steps | None = None
     replicas: Positive | None = None

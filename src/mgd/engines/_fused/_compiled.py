@@ -1,7 +1,7 @@
 """The kernels, compiled once on a machine: kept by what their sources are, so that no other version's is ever taken.
 
-Numba loads machine code as it lies there, and a flipped bit would end the process or compute something else. So each file
-has its digest beside it, and is removed before it is loaded if that is not its own.
+Numba loads machine code as it lies there, and a flipped bit would end the process or compute something else. So each
+file has its digest beside it, and is removed before it is loaded if that is not its own.
 """
 
 import functools

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from .._wire import WireError, block_end
 
-_MARKS, _STRING_ENDS = re.compile(rb'[#;\n"]'), re.compile(rb'["\n]')
+_MARKS, _STRING_ENDS = re.compile(rb'[#\n"]|;[; \t\r]*'), re.compile(rb'["\n]')
 # Of a message, so that one client does not hold up the others; and of the numbers of a command that are text.
 _MOST_COMMANDS, _LONGEST_TEXT = 10_000, 1 << 25
 _WORD = re.compile(r"([A-Z]+)([a-z]*)")

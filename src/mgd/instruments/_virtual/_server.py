@@ -14,7 +14,7 @@ from ._settings import ServeSettings
 from ._speaker import Speaker
 
 _CHUNK = 1 << 18
-# Bytes of a message, at most (10,000 images of CIFAR-10 fit), and of what all connections have sent that is not yet a message.
+# Bytes of a message, at most (10,000 images of CIFAR-10 fit), and of all connections' messages that are not yet whole.
 _LONGEST_MESSAGE, _MOST_KEPT = 1 << 27, 1 << 28
 
 Fault = Literal["drop", "late", "disconnect before", "disconnect after", "garble"]
@@ -115,12 +115,13 @@ class Server:
         messages, binary, kept = Messages(), False, 0
         try:
             while chunk := await reader.read(_CHUNK):
+                await asyncio.sleep(0)  # it is the others' turn, also if more is here already
                 messages.feed(chunk)
                 while (units := self._take(messages)) is not None:
                     go_on, binary = await self._deal_with(units, binary, writer)
                     if not go_on:
                         return
-                    await asyncio.sleep(0)  # it is the others' turn
+                    await asyncio.sleep(0)
                 self._kept += messages.size - kept
                 kept = messages.size
                 if kept > _LONGEST_MESSAGE or self._kept > _MOST_KEPT:
