@@ -40,7 +40,8 @@ class EndAtOnce:
     """
 
     def __init__(self):
-        self.hint, self.code = GO_ON, None
+        self.hint = GO_ON
+        self.code: int | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         _let_terminal_go(number)
@@ -92,7 +93,7 @@ def stop_requested(hint: str = GO_ON, *, told: Callable[[], object] = lambda: No
             answered.append(True)
         return bool(asked)
 
-    before = {number: signal.getsignal(number) for number in _signals()}
+    before: dict[int, Callable[..., object] | int | None] = {number: signal.getsignal(number) for number in _signals()}
     try:
         for number in before:
             signal.signal(number, ask)
