@@ -4,10 +4,10 @@ Names load on first use, so that importing the package (and the command line's h
 """
 
 import importlib
-from typing import TYPE_CHECKING
 
 from ._version import __version__ as __version__
 
+TYPE_CHECKING = False  # that of `typing`, which takes longer to load than all else here
 if TYPE_CHECKING:
     from . import algorithm as algorithm
     from . import calibration as calibration

@@ -5,6 +5,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ._stops import in_callback
+
+# Three years; a timer cannot be set for what any float says.
+_LONGEST = 1e8
+
 
 @contextmanager
 def alarm(seconds: float, every: float, ring: Callable[[], None]) -> Iterator[None]:
@@ -15,8 +20,9 @@ def alarm(seconds: float, every: float, ring: Callable[[], None]) -> Iterator[No
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGALRM, lambda number, frame: ring())
-    signal.setitimer(signal.ITIMER_REAL, seconds, every)
+    # It rings again: in a callback, what is raised would be lost.
+    before = signal.signal(signal.SIGALRM, lambda number, frame: None if in_callback(frame) else ring())
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST), min(every, _LONGEST))
     try:
         yield
     finally:

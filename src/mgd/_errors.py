@@ -61,7 +61,7 @@ class LimitError(ValueError):
 
 
 class Interrupted(Exception):
-    """A run was asked to stop (Ctrl-C, SIGTERM); its checkpoint is written.
+    """A run was asked to stop (Ctrl-C, SIGTERM, SIGHUP); its checkpoint is written.
 
     Attributes:
         step: timesteps made.

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+# Letters of a wrong value that are shown.
+_LONGEST_SHOWN = 200
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The contents of a TOML file.
@@ -20,7 +23,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ValueError(f"{path} is not TOML that anyone writes: it is nested too deep") from None
+    except ValueError as error:  # one of TOML's, or a number of thousands of digits
         raise ValueError(f"{path} is not TOML: {error}") from error
 
 
@@ -52,4 +57,5 @@ def first_error(error: "ValidationError", fields: Iterable[str], table: str = ""
     if first["type"] == "value_error":
         return f"{name}: {first.get('ctx', {}).get('error')}"
     message = first["msg"][:1].lower() + first["msg"][1:]
-    return f"{name}: {message}, got {first['input']!r}"
+    given = repr(first["input"])
+    return f"{name}: {message}, got {given if len(given) <= _LONGEST_SHOWN else given[:_LONGEST_SHOWN] + '…'}"

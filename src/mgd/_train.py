@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 _CHUNK_SECONDS = 0.5
 _LONGEST_CHUNK = 1_000_000_000
+# What 64-bit steps and 32-bit indices hold.
+_MOST_STEPS, _MOST = 2**63 - 1, 2**31 - 1
+# Evaluations of a run: a checkpoint writes them all.
+_MOST_LOGGED, _MOST_LOGGED_BYTES = 1_000_000, 2**30
 
 
 @dataclass(frozen=True)
@@ -205,23 +209,16 @@ class Session:
         log_every: int | None = None,
         devices: int = 1,
     ):
-        for name, value in (
-            ("n_steps", n_steps),
-            ("n_replicas", n_replicas),
-            ("batch", batch),
-            ("log_every", log_every),
-            ("devices", devices),
-        ):
-            if name == "log_every" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        _check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=_MOST_STEPS)
+        _check_whole(n_replicas=n_replicas, batch=batch, devices=devices, most=_MOST)
+        _check_log(n_steps, log_every, n_replicas)
         self.task, self.algorithm = task, algorithm
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
         self.figures: Callable[[], dict[str, float]] = dict
         if isinstance(engine, str):
             assert chip is not None, "an engine that is named needs a chip"
+            _check_whole(**{"the number of parameters": chip.n_params}, most=_MOST)
             _check_fit(chip, task)
             self.groups = chip.groups
             self._engine, self._stride = choose(
@@ -366,6 +363,25 @@ def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8, mu
         decades = math.log10(n_steps)
         inner = (round(10 ** (k / per_decade)) for k in range(math.ceil(decades * per_decade)))
     return sorted({0, *(min(n_steps, -(-step // multiple) * multiple) for step in inner), n_steps})
+
+
+def _check_whole(*, most: int, **numbers: Any) -> None:
+    """Raises: ValueError: if one is no whole number from 1 to the most."""
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if value > most:
+            raise ValueError(f"{name} must be at most {most:,}, got {value:,}")
+
+
+def _check_log(n_steps: int, every: int | None, n_replicas: int) -> None:
+    """Raises: ValueError: if there would be more evaluations than can be kept and written at each checkpoint."""
+    most = min(_MOST_LOGGED, _MOST_LOGGED_BYTES // (8 * n_replicas))
+    if every is not None and 0 < most < n_steps // every:
+        raise ValueError(
+            f"log_every = {every:,} makes {n_steps // every:,} evaluations of {n_replicas:,} replicas, and at most "
+            f"{most:,} are kept: give log_every = {-(-n_steps // most):,} or more"
+        )
 
 
 def _check_fit(chip: AbstractChip, task: Task) -> None:

@@ -16,7 +16,8 @@ class TimeConstants:
         tau_hp: the constant of the high-pass baseline, where there is one.
 
     Raises:
-        ValueError: if one of the first three is not a whole number from 1 to 2³¹, or tau_hp not above 0.
+        ValueError: if one of the first three is not a whole number from 1 to 2³¹, or tau_hp not above 0 and up
+            to that.
 
     >>> TimeConstants(tau_theta=4).tau_theta
     4
@@ -38,3 +39,5 @@ class TimeConstants:
             or not 0 < self.tau_hp < float("inf")
         ):
             raise ValueError(f"tau_hp must be a finite number of timesteps above 0, got {self.tau_hp!r}")
+        if self.tau_hp > _LONGEST:  # to float64 the filter would take nothing
+            raise ValueError(f"tau_hp must be at most 2**31, got {self.tau_hp!r}")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from .._awake import awake
 from .._errors import HardwareError
 from ..chips import AbstractCost
 from ..chips._costs import averaged
@@ -117,11 +118,11 @@ class Prober:
         if self._waits is None:
             return 0.0
         since, size = self._waits
-        return time.monotonic() - since - (_SLOWER * size * self.each_seconds if self.exchanges else 0.0)
+        return awake() - since - (_SLOWER * size * self.each_seconds if self.exchanges else 0.0)
 
     @contextmanager
     def _waiting(self, size: int) -> Iterator[None]:
-        self._waits = time.monotonic(), size
+        self._waits = awake(), size
         try:
             yield
         finally:

@@ -6,6 +6,7 @@ import warnings
 import click
 
 from .._errors import DivergedError, HardwareError, Interrupted, MgdError, MgdWarning
+from .._stops import GO_ON, STOPPED, EndAtOnce
 from .._version import __version__
 from ._calibrate import calibrate
 from ._chip import chip
@@ -19,7 +20,7 @@ from ._show import show
 from ._time import time
 from ._train import resume, train
 
-BAD_INPUT, DIVERGED, HARDWARE, INTERRUPTED = 2, 3, 4, 130
+UNREAD, BAD_INPUT, DIVERGED, HARDWARE = 1, 2, 3, 4
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -33,9 +34,8 @@ class _Commands(click.Group):
         """As click does, but a Ctrl-C outside a run gets the same one line as all else that ends a command."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            message = "stopped at once; a run goes on from its last checkpoint with mgd resume RUN"
-            raise Interrupted(message, step=0) from None
+        except KeyboardInterrupt as error:
+            raise Interrupted(str(error) or GO_ON, step=0) from None
 
 
 @click.group(
@@ -55,27 +55,48 @@ for _command in (*commands.commands.values(), *chip.commands.values(), *data.com
     _command.context_settings.update(_HELP)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def run(arguments: list[str] | None, handler: EndAtOnce | None) -> None:
     """Runs one command. Bad input is one line on stderr and exit code 2; a run that diverged, 3; an instrument that
-    does not do what it must, 4; stopped, 130."""
+    does not do what it must, 4; stopped, 130.
+
+    Args:
+        arguments: of the command.
+        handler: of signals, which is told when the command has said all there is to say.
+    """
     warnings.simplefilter("default", MgdWarning)
     warnings.showwarning = _show_warning
     keep_compiled()
+    code, said = _outcome(arguments)
+    if handler is not None and code == STOPPED:
+        handler.code = code  # one line is enough
+    try:
+        if said is not None:
+            _say(said)
+        sys.stdout.flush()
+    except OSError:  # nobody reads it
+        code = code or UNREAD
+        sys.stderr.close()
+    if handler is not None:
+        handler.code = code
+    sys.exit(code)
+
+
+def _outcome(arguments: list[str] | None) -> tuple[int, str | None]:
+    """The exit code of a command, and what is to be said of how it ended."""
     try:
         # click answers --help and the like with an exit code; commands return nothing.
-        sys.exit(commands.main(arguments, standalone_mode=False) or 0)
+        return commands.main(arguments, standalone_mode=False) or 0, None
     except Interrupted as error:
-        _say(str(error))
-        sys.exit(INTERRUPTED)
+        return STOPPED, str(error)
     except click.ClickException as error:
-        _say(error.format_message())
-        sys.exit(BAD_INPUT)
+        return BAD_INPUT, error.format_message()
     except (MgdError, ValueError) as error:
-        _say(str(error))
-        sys.exit(_exit_code(error))
+        return _exit_code(error), str(error)
+    except MemoryError as error:
+        return BAD_INPUT, f"this does not fit in memory ({str(error) or 'no more can be had'}): ask for less"
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(1)
+        return UNREAD, None
 
 
 def _exit_code(error: Exception) -> int:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from .._awake import awake
 from .._errors import HardwareError, MgdError
 from ..chips import AbstractCost
 from ..chips._costs import averaged
@@ -55,9 +56,9 @@ class Bench:
         # Measurements since the last sure point, how many there may be, and since when none was sure.
         self._unsure, self._most_unsure, self._in_trouble_since = 0, _MOST_UNSURE, None
         # Measurements in a row that gave no reading, and when there last was one.
-        self._skipped, self._read_at = 0, time.monotonic()
+        self._skipped, self._read_at = 0, awake()
         self._limits = instrument.limits
-        self._alive, self._waiting = time.monotonic(), False
+        self._alive, self._waiting = awake(), False
         # Samples or perturbations that are asked for at once, and the longest that one took until now.
         self._asked, self._slowest = 1, 0.0
         self._cost_of, self._costs_of = averaged(cost)
@@ -83,7 +84,7 @@ class Bench:
         """Seconds since the chip last answered, less what so many answers take it; 0 if no answer is due."""
         if not self._waiting:
             return 0.0
-        return time.monotonic() - self._alive - self._asked * self._slowest
+        return awake() - self._alive - self._asked * self._slowest
 
     @property
     def is_sure(self) -> bool:
@@ -119,7 +120,7 @@ class Bench:
             return
         self.voided += self._unsure
         self._most_unsure = max(_FEWEST_UNSURE, min(self._most_unsure, self._unsure) // 2)
-        self._unsure, now = 0, time.monotonic()
+        self._unsure, now = 0, awake()
         if self._in_trouble_since is None:
             self._in_trouble_since = now
         elif now - self._in_trouble_since > self.give_up_seconds:
@@ -219,15 +220,15 @@ class Bench:
             Slipped: if it was opened anew, and what was measured before is not sure.
         """
         give_up, self._asked, tries, refused = None, max(1, asked), 0, False
-        self._alive, self._waiting = time.monotonic(), True
+        self._alive, self._waiting = awake(), True
         while True:
             self._check_halted()
             try:
-                began = time.monotonic()
+                began = awake()
                 found = once()
                 self._waiting = False
                 if asked:
-                    self._slowest = max(self._slowest, (time.monotonic() - began) / asked)
+                    self._slowest = max(self._slowest, (awake() - began) / asked)
                     self._skipped = 0
                     self._unsure += asked * self.instrument.may_slip
                 return found
@@ -246,7 +247,7 @@ class Bench:
                         raise
                     refused = True
                 if give_up is None:
-                    give_up = time.monotonic() + self.give_up_seconds
+                    give_up = awake() + self.give_up_seconds
                 self._reopen(error, give_up)
                 self._void(error)
 
@@ -256,7 +257,7 @@ class Bench:
         Raises:
             HardwareError: if there was none that could for `give_up_seconds`.
         """
-        now = time.monotonic()
+        now = awake()
         if self._skipped == 0:
             self._read_at = now
         self._skipped += 1
@@ -269,7 +270,7 @@ class Bench:
     def _reopen(self, cause: Exception, give_up: float) -> None:
         """Opens the instrument anew, with back-off, until it is there."""
         wait, last = _FIRST_WAIT, cause
-        while time.monotonic() < give_up:
+        while awake() < give_up:
             self._check_halted()
             self._forget()
             self.instrument.close()

@@ -50,6 +50,9 @@ class Options:
         replay: costs that `keep` was called with before, by a run of the same settings from the same start.
         settle: called when what was kept must not be lost any more: several chips' costs go into one θ.
         watch: called with what each chunk told, its number of timesteps, and the cost of its baseline if it had one.
+
+    Raises:
+        ValueError: if a number is out of range.
     """
 
     saturate: bool = False
@@ -59,6 +62,12 @@ class Options:
     replay: Iterator[float] = field(default_factory=lambda: iter(()))
     settle: Callable[[], None] = lambda: None
     watch: Watch = lambda told, n, baseline: None
+
+    def __post_init__(self):
+        if not 0 < self.give_up_seconds <= 1e7:
+            raise ValueError(f"give_up_seconds must be above 0 and at most 1e7, got {self.give_up_seconds!r}")
+        if not 1 <= self.test_samples <= 2**31:
+            raise ValueError(f"test_samples must be from 1 to {2**31}, got {self.test_samples!r}")
 
 
 class _Point(NamedTuple):

@@ -193,6 +193,7 @@ class AbstractInstrument(ABC):
             HardwareError: with `passing=True`, if the answer is another: what was measured since the last time that it
                 was right is not to be believed.
         """
+
     def not_safe(self) -> list[str]:
         """What may not be in its safe state, by name and with its present value, where that can be told.
 

@@ -186,6 +186,8 @@ def from_callables(
         "safe_state": safe_state,
         "not_safe": not_safe,
     }
+    if not 0 <= settle_seconds <= 1e6:
+        raise ValueError(f"settle_seconds must be from 0 to 1e6, got {settle_seconds!r}")
     return Callables(
         address=address,
         limits=limits,

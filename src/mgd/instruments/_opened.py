@@ -1,20 +1,19 @@
 """An instrument in use: one program at a time, checked before anything is sent, safe when it is left."""
 
-import hashlib
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 from jaxtyping import Float
 
+from .._awake import awake
 from .._errors import HardwareError, MgdError, MgdWarning
+from .._stops import Interrupter, interruptible
 from ._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed, numbers_of
 from ._leaving import leave
+from ._locks import alone as _alone
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 
@@ -144,6 +143,7 @@ class Guarded(AbstractInstrument):
 
     def make_sure(self) -> None:
         self.inner.make_sure()
+
     def leave_with(self, theta: Float[np.ndarray, " p"]) -> None:
         """Sets these parameters, without a perturbation, and has `opened` leave the chip with them.
 
@@ -209,8 +209,8 @@ def opened(
     Ctrl-C meanwhile is held back, the second gives up. Only a chip that was told to keep its parameters
     (`Guarded.leave_with`) is left with them, if the body ends without an error.
 
-    Ctrl-C and SIGTERM arrive as `KeyboardInterrupt` in the body, unless the program has handlers of its own; a
-    trainer asks between pieces whether they came.
+    Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) arrive as `KeyboardInterrupt` in the body, unless the program
+    has handlers of its own; a trainer asks between pieces whether they came.
 
     Args:
         instrument: not open.
@@ -220,7 +220,7 @@ def opened(
         leave_seconds: that the safe state may take; None for what the instrument says.
 
     Raises:
-        HardwareError: if it cannot be opened, another program uses it, or it is another piece.
+        HardwareError: if it cannot be opened, another program uses it (by whatever address), or it is another piece.
 
     >>> import numpy as np
     >>> from mgd.instruments import Limits, from_callables
@@ -237,36 +237,47 @@ def opened(
     >>> state["theta"].tolist()  # the safe state: the middle of the range
     [0.0, 0.0, 0.0]
     """
-    with _alone(instrument.address) if alone else _anyone():
+    with _alone(instrument.address) if alone else nullcontext():
         guarded = Guarded(instrument)
-        with _sigterm_as_ctrl_c():
-            _open(guarded, serial, patience_seconds, leave_seconds)
+        with interruptible() as signals:
+            _open(guarded, serial, patience_seconds, leave_seconds, signals)
             seconds = guarded.leave_seconds if leave_seconds is None else leave_seconds
             fails, told = True, False
             try:
+                signals.on = True
                 yield guarded
                 fails = False
             except HardwareError:  # which tells already that the chip does not do what it must
                 told = True
                 raise
             finally:
+                signals.on = False  # first of all: no call is before it, within which an exception could come
                 if fails or not guarded.left_with_parameters():
                     leave(guarded, seconds, fails=fails, told=told)
 
 
-def _open(instrument: Guarded, serial: str | None, patience_seconds: float, leave_seconds: float | None) -> None:
+def _open(
+    instrument: Guarded,
+    serial: str | None,
+    patience_seconds: float,
+    leave_seconds: float | None,
+    signals: Interrupter,
+) -> None:
     """Opens it and sees who is there; it is left again if that fails."""
-    give_up, wait = time.monotonic() + patience_seconds, _FIRST_WAIT
+    give_up, wait = awake() + patience_seconds, _FIRST_WAIT
     while True:
         is_open = False
         try:
+            signals.on = True
             instrument.open()
             is_open = True
             _check_identity(instrument, serial)
+            signals.on = False
             return
         except BaseException as error:
+            signals.on = False
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
-            if not passes or time.monotonic() + wait > give_up:
+            if not passes or awake() + wait > give_up:
                 if is_open:
                     seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
                     leave(instrument, seconds, fails=True, told=not isinstance(error, KeyboardInterrupt))
@@ -274,7 +285,9 @@ def _open(instrument: Guarded, serial: str | None, patience_seconds: float, leav
                     raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise
         instrument.close()
+        signals.on = True
         time.sleep(wait)
+        signals.on = False
         wait = min(2 * wait, _LONGEST_WAIT)
 
 
@@ -285,55 +298,3 @@ def _check_identity(instrument: AbstractInstrument, serial: str | None) -> None:
             f"{instrument.address}: serial {identity.serial!r} answers ({identity}), {serial!r} is meant: "
             "connect that chip, or change its serial in the chip file"
         )
-
-
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Left alone, SIGTERM would end the program at once, and leave the chip as it is."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@contextmanager
-def _anyone() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _alone(address: str) -> Iterator[None]:
-    """Keeps other programs of this machine from the same chip.
-
-    Raises:
-        HardwareError: if one has it.
-    """
-    import fcntl
-    import os
-
-    import platformdirs
-
-    folder = Path(platformdirs.user_state_dir("mgd")) / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.lock"
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            if holder == str(os.getpid()):
-                raise HardwareError(f"{address} is open already: give each instrument an address of its own") from None
-            raise HardwareError(
-                f"{address} is in use by process {holder}: two trainers on one chip would undo each other's writes; "
-                "stop that one first"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield

@@ -150,6 +150,7 @@ class Recorder(AbstractInstrument):
             self._failed("make_sure", 0, error)
             raise
         self._mark_sure()
+
     def not_safe(self) -> list[str]:
         return self.inner.not_safe()
 

@@ -19,6 +19,8 @@ from ._limits import Limits
 
 _NUMBERS = itertools.count(1)
 _ALWAYS = np.bool_(True)
+# Sizes of batches whose programs are kept.
+_MOST_SHAPES = 64
 
 
 class Simulated(AbstractInstrument):
@@ -58,6 +60,7 @@ class Simulated(AbstractInstrument):
         self._theta = self._zero = jnp.zeros(chip.n_params)
         self._perturbation = self._zero
         self._x = self._target = jnp.zeros((1, 0))
+        self._shapes: set[tuple[int, ...]] = set()
 
     def open(self) -> None:
         """Nothing: it is here."""
@@ -76,6 +79,10 @@ class Simulated(AbstractInstrument):
         self._perturbation = perturbation
 
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        self._shapes.add(x.shape)
+        if len(self._shapes) > _MOST_SHAPES:  # each has programs of its own, which whoever asks must not pile up
+            jax.clear_caches()
+            self._shapes = {x.shape}
         self._x, self._target = jnp.asarray(x), jnp.asarray(target)
 
     def measure_cost(self) -> float:
@@ -90,10 +97,23 @@ class Simulated(AbstractInstrument):
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         # What is added to a row is one array of zeros, which a compiled program does not know of.
         theta = self._theta if self.own_line else self._zero
+        n = len(signals)
+        # One program for all sizes up to a power of two; rows beyond the last are not measured.
+        rows = np.zeros((1 << (n - 1).bit_length(), self.n_params), np.float32)
+        rows[:n] = signals
         costs, self._device = _measure_rows(
-            self.chip, theta, signals, self._x, self._target, self._device, *self._key(), _ALWAYS, self.own_line
+            self.chip,
+            theta,
+            rows,
+            np.int32(n),
+            self._x,
+            self._target,
+            self._device,
+            *self._key(),
+            _ALWAYS,
+            self.own_line,
         )
-        return np.asarray(costs)
+        return np.asarray(costs)[:n]
 
     def safe_state(self) -> None:
         self.set_parameters(np.clip(np.zeros(self.n_params, np.float32), self.limits.low, self.limits.high))
@@ -135,16 +155,17 @@ def _respond(chip: AbstractChip, theta, perturbation, x, device: Any, keys: PRNG
 
 @eqx.filter_jit
 def _measure_rows(
-    chip: AbstractChip, other, rows, x, target, device: Any, keys: PRNGKeyArray, number, always, own_line: bool
+    chip: AbstractChip, other, rows, n, x, target, device: Any, keys: PRNGKeyArray, number, always, own_line: bool
 ) -> tuple:
-    """One after the other, as a chip with a memory has to; `other` is θ, or zero where rows are θ + θ̃."""
+    """The first n, one after the other, as a chip with a memory has to; `other` is θ, or zero where rows are θ + θ̃."""
     key = jax.random.fold_in(keys, number)
 
-    def one(device: Any, each: tuple[Array, Array]) -> tuple[Any, Array]:
-        row, place = each
+    def one(place: Array, so_far: tuple[Any, Array]) -> tuple[Any, Array]:
+        device, costs = so_far
+        row = rows[place]
         pair = (other, row) if own_line else (row, other)
         cost, device = _cost(always, chip, jax.random.fold_in(key, place), device, *pair, x, target)
-        return device, cost
+        return device, costs.at[place].set(cost)
 
-    device, costs = lax.scan(one, device, (rows, jnp.arange(len(rows))))
+    device, costs = lax.fori_loop(0, n, one, (device, jnp.zeros(len(rows), jnp.float32)))
     return costs, device

@@ -90,7 +90,7 @@ def mlp(
     >>> network(jnp.ones((3, 2))).shape
     (3, 1)
     """
-    if len(sizes) < 2 or min(sizes) < 1:
+    if len(sizes) < 2 or not all(isinstance(size, int) and size >= 1 for size in sizes):
         raise ValueError(f"a perceptron needs at least two layer sizes, each 1 or more, got {tuple(sizes)}")
     for name in (activation, output):
         if name not in ACTIVATIONS:

@@ -45,6 +45,8 @@ class Block(AbstractPerturbation):
     def __init__(self, inner: AbstractPerturbation, *, n_blocks: int | None = None, sizes: Sequence[int] | None = None):
         if (n_blocks is None) == (sizes is None):
             raise ValueError(f"Block takes n_blocks or sizes, got n_blocks={n_blocks} and sizes={sizes}")
+        if not all(isinstance(size, int) for size in ([n_blocks] if n_blocks is not None else sizes or [])):
+            raise ValueError(f"blocks are whole numbers, got n_blocks={n_blocks}, sizes={sizes}")
         if min([n_blocks] if n_blocks is not None else sizes or [], default=0) < 1:
             raise ValueError(f"blocks must not be empty, got n_blocks={n_blocks}, sizes={sizes}")
         self.inner = inner
@@ -56,6 +58,10 @@ class Block(AbstractPerturbation):
         """The size of each block of a chip with that many parameters."""
         if self.n_blocks is None:
             return self.sizes or ()
+        if self.n_blocks > n_params:
+            raise ValueError(
+                f"{n_params} parameters cannot be split into {self.n_blocks} blocks: give fewer, at most {n_params}"
+            )
         return tuple(b - a for a, b in pairwise(n_params * k // self.n_blocks for k in range(self.n_blocks + 1)))
 
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:

@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,10 +17,10 @@ from pathlib import Path
 import xarray as xr
 
 from .._errors import Interrupted, RunError
+from .._stops import not_for_children, stop_requested
 from .._version import __version__
 from ..runs._directory import only_writer
 from ..runs._replace import replace_file
-from ..runs._stop import stop_requested
 from ._cell import compute_cell, fraction_done, is_done, read_result, write_zarr
 from ._study import Row, Run, Study, Work, study_named
 
@@ -127,9 +126,10 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
     pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(cores, workers, os.getpid()))
     try:
         with stop_requested() as stop:
-            waiting: set[Future] = {
-                pool.submit(compute_cell, cell, str(folder / "cells" / name)) for name, cell in todo.items()
-            }
+            with not_for_children():  # which start here; this process is asked, and asks them
+                waiting: set[Future] = {
+                    pool.submit(compute_cell, cell, str(folder / "cells" / name)) for name, cell in todo.items()
+                }
             while waiting and not stop():
                 done, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -154,7 +154,6 @@ def _settle(cores: list[int], workers: int, parent: int) -> None:
     """Gives a worker its cores, before JAX counts them, and lets it end if its parent does."""
     number = int(multiprocessing.current_process().name.rpartition("-")[2])  # they are numbered as they start
     os.sched_setaffinity(0, cores[number % workers :: workers])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked, and asks its workers
 
     def watch() -> None:
         while os.getppid() == parent:

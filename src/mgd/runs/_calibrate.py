@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from .._errors import Interrupted
+from .._stops import stop_requested
 from ..calibration import Calibration
 from ..calibration import calibrate as measure
 from ..datasets import Task
@@ -19,7 +20,6 @@ from ._config import RunConfig
 from ._hardware import model_of
 from ._presets import resolve
 from ._served import simulated_piece
-from ._stop import stop_requested
 
 
 def calibrate(
@@ -69,7 +69,7 @@ def calibrate(
         raise ValueError(f"{path}: {error}") from None
     instrument = simulated_piece(file, build_chip(config, loaded)) if simulate else file.load_instrument()
     serial = None if simulate else (file.instrument or {}).get("serial")
-    with stop_requested() as stop, opened(instrument, serial=serial) as guarded:
+    with opened(instrument, serial=serial) as guarded, stop_requested() as stop:
 
         def counted(done: int, total: int) -> None:
             if stop():

@@ -11,7 +11,7 @@ from .._input import read_toml
 from ..instruments._factory import check_one
 from ..instruments._virtual._settings import ServeSettings
 from ._config import Activation, Cost, Init, Positive, RunConfig, Sizes, Smoothing, one_line
-from ._imperfect import Above0, Imperfections
+from ._imperfect import Imperfections
 
 if TYPE_CHECKING:
     from ..instruments import AbstractInstrument
@@ -38,6 +38,9 @@ class _Network(BaseModel):
     label_smoothing: Smoothing | None = None
 
 
+_Patience = Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False, strict=True)]
+
+
 class _Instrument(BaseModel):
     """What instruments of every kind have; all else is the kind's own.
 
@@ -60,8 +63,8 @@ class _Instrument(BaseModel):
     start: Literal["network"] | Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)] | None = None
     at_limit: Literal["stop", "saturate"] = "stop"
     at_end: AtEnd = "safe"
-    give_up_seconds: Above0 = 30.0
-    leave_seconds: Above0 | None = None
+    give_up_seconds: _Patience = 30.0
+    leave_seconds: _Patience | None = None
     test_samples: Positive = 500
     calibration: _Text | None = None
 

@@ -12,7 +12,9 @@ from ..datasets._catalogue import check_name
 from ._imperfect import Imperfections
 from ._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
-Positive = Annotated[int, Field(ge=1, strict=True)]
+# Beyond this nothing can be counted or kept, and 32-bit numbers end.
+Positive = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
+Steps = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
 Tau = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 # What float32 holds.
 Amount = Annotated[float, Field(gt=0, le=3e38, allow_inf_nan=False, strict=True)]
@@ -112,15 +114,15 @@ class RunConfig(BaseModel):
     tau_p: Tau | None = None
     tau_x: Tau | None = None
     tau_theta: Tau | None = None
-    tau_hp: Amount | None = None
+    tau_hp: Annotated[float, Field(gt=0, le=2**31, allow_inf_nan=False, strict=True)] | None = None
     batch: Positive | None = None
-    steps: Annotated[int, Field(ge=1, lt=2**63, strict=True)] | None = None
+    steps: Steps | None = None
     replicas: Positive | None = None
     devices: Positive | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
     engine: str | None = None
     bitwise: Annotated[bool, Field(strict=True)] | None = None
-    log_every: Positive | None = None
+    log_every: Steps | None = None
     holdout: Positive | None = None
     data: str | None = None
     fleet: Literal["shared", "own"] | None = None

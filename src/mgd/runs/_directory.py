@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import RunError
+from .._locks import lock_file
 from ._config import RunConfig
 from ._replace import replace_file
 
@@ -171,18 +172,22 @@ def only_writer(folder: Path) -> Iterator[None]:
     """Keeps a second process from writing to the same run.
 
     Raises:
-        RunError: if another process is writing.
+        RunError: if another process is writing, or the file system has no locks.
     """
-    import fcntl
-
     try:
         directory = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise RunError(f"cannot open {folder}: {error.strerror}") from error
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            taken = lock_file(directory)
+        except OSError as error:
+            raise RunError(
+                f"{folder} is on a file system without locks ({error.strerror or error}), so two processes could write "
+                "to one run unnoticed: keep it on a local disk, by another --out"
+            ) from error
+        if not taken:
+            raise RunError(f"{folder} is being written by another process: wait for it or stop it")
         yield
-    except BlockingIOError as error:
-        raise RunError(f"{folder} is being written by another process: wait for it or stop it") from error
     finally:
         os.close(directory)

@@ -13,6 +13,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from .._errors import Interrupted, RunError
+from .._stops import stop_requested
 from .._train import Session
 from .._version import __version__
 from ..datasets import Task
@@ -36,7 +37,6 @@ from ._directory import (
 from ._hardware import Hardware, opened_hardware
 from ._presets import resolve
 from ._replace import replace_file
-from ._stop import stop_requested
 
 CHECKPOINT_SECONDS = 15.0
 # At most one part in this of the time goes into writing checkpoints.
@@ -124,7 +124,8 @@ def make_session(config: RunConfig, task: Task) -> Session:
 def _run(session: Session, hardware: Hardware | None, config: RunConfig, folder: Path, on_progress: OnProgress) -> None:
     try:
         keeping = nullcontext(lambda: None) if hardware is None else hardware.recorded(folder)
-        with stop_requested() as stop, keeping as checkpointed:
+        hint = f"stopped at once; it goes on from its last checkpoint with: mgd resume {folder}"
+        with stop_requested(hint) as stop, keeping as checkpointed:
             _checkpoint(session, config, folder)
             checkpointed()
             due = time.monotonic() + CHECKPOINT_SECONDS

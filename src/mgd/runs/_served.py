@@ -18,7 +18,7 @@ _RANGE = 10.0
 
 
 def serve_chip(file: ChipFile, host: str, port: int, seed: int | None, announce: Callable[[str], None]) -> None:
-    """Serves the chip of a file until SIGTERM or Ctrl-C.
+    """Serves the chip of a file until Ctrl-C, SIGTERM or SIGHUP.
 
     Args:
         file: with inputs and outputs.

@@ -3,19 +3,19 @@
 import asyncio
 import contextlib
 import random
-import signal
 from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
 from ..._errors import HardwareError
-from ._messages import take_message
+from ..._stops import stop_requested
+from ._messages import Messages, Refused
 from ._settings import ServeSettings
 from ._speaker import Speaker
 
 _CHUNK = 1 << 18
-# Bytes of a message, at most: 100,000 perturbations of 600 parameters.
-_LONGEST_MESSAGE = 1 << 28
+# Bytes of a message, at most (10,000 images of CIFAR-10 fit), and of all connections' messages that are not yet whole.
+_LONGEST_MESSAGE, _MOST_KEPT = 1 << 27, 1 << 28
 
 Fault = Literal["drop", "late", "disconnect before", "disconnect after", "garble", "double", "reset"]
 
@@ -66,11 +66,12 @@ class Server:
         self._late_seconds, self._double_seconds = settings.late_seconds, settings.double_seconds
         self.faults: Counter[str] = Counter()
         self.messages = 0
+        self._kept = 0
         self._one_at_a_time = asyncio.Lock()
         self._connections: set[asyncio.Task] = set()
 
     async def run(self, host: str, port: int, announce: Callable[[int], None]) -> None:
-        """Serves until SIGTERM or Ctrl-C.
+        """Serves until Ctrl-C, SIGTERM or SIGHUP.
 
         Args:
             host: whose address is listened at.
@@ -81,12 +82,12 @@ class Server:
             HardwareError: if it cannot be listened there.
         """
         server = await self.listen(host, port)
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        announce(server.sockets[0].getsockname()[1])
-        await stop.wait()
-        await self.close(server)
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        with stop_requested(told=lambda: loop.call_soon_threadsafe(stop.set)) as asked:
+            announce(server.sockets[0].getsockname()[1])
+            while not asked():
+                await stop.wait()
+            await self.close(server)
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         """Takes connections from now on."""
@@ -109,21 +110,38 @@ class Server:
         """One connection."""
         task = asyncio.current_task()
         if task is not None:
-            self._keep(task)
-        buffer, binary = bytearray(), False
+            self._ends_with_us(task)
+        messages, binary, kept = Messages(), False, 0
         try:
-            while len(buffer) < _LONGEST_MESSAGE and (chunk := await reader.read(_CHUNK)):
-                buffer += chunk
-                while (units := take_message(buffer)) is not None:
+            while chunk := await reader.read(_CHUNK):
+                await asyncio.sleep(0)  # it is the others' turn, also if more is here already
+                messages.feed(chunk)
+                while (units := self._take(messages)) is not None:
                     go_on, binary = await self._deal_with(units, binary, writer)
                     if not go_on:
                         return
+                    await asyncio.sleep(0)
+                self._kept += messages.size - kept
+                kept = messages.size
+                if kept > _LONGEST_MESSAGE or self._kept > _MOST_KEPT:
+                    # Where it ends cannot be told without reading on: the connection is closed.
+                    self._speaker.refuse(Refused(-363, f"{kept} bytes without an end"))
+                    return
         except (ConnectionError, asyncio.CancelledError):
             return
         finally:
+            self._kept -= kept
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
+
+    def _take(self, messages: Messages) -> list[bytes] | None:
+        """The next message; nothing of one that is refused as a whole."""
+        try:
+            return messages.take()
+        except Refused as error:
+            self._speaker.refuse(error)
+            return []
 
     async def _deal_with(self, units: list[bytes], binary: bool, writer: asyncio.StreamWriter) -> tuple[bool, bool]:
         """One message; whether the connection is still there, and whether its numbers are blocks."""
@@ -149,7 +167,7 @@ class Server:
             writer.write(self._faults.garbled(reply) if fault == "garble" else reply)
             await writer.drain()
             if fault == "double":
-                self._keep(asyncio.create_task(self._again(reply, writer)))
+                self._ends_with_us(asyncio.create_task(self._again(reply, writer)))
         return True, binary
 
     async def _again(self, reply: bytes, writer: asyncio.StreamWriter) -> None:
@@ -159,7 +177,7 @@ class Server:
             writer.write(reply)
             await writer.drain()
 
-    def _keep(self, task: asyncio.Task) -> None:
+    def _ends_with_us(self, task: asyncio.Task) -> None:
         """Has a task ended when the server is."""
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
@@ -168,7 +186,7 @@ class Server:
 def serve(
     speaker: Speaker, settings: ServeSettings, host: str, port: int, announce: Callable[[int], None]
 ) -> tuple[int, dict[str, int]]:
-    """Serves a chip until SIGTERM or Ctrl-C; see `Server.run`.
+    """Serves a chip until Ctrl-C, SIGTERM or SIGHUP; see `Server.run`.
 
     Returns:
         How many messages came, and how many faults of each kind there were.

@@ -21,8 +21,10 @@ _ERRORS = {
     -200: "Execution error",
     -221: "Settings conflict",
     -222: "Data out of range",
+    -223: "Too much data",
     -224: "Illegal parameter value",
     -350: "Queue overflow",
+    -363: "Input buffer overrun",
 }
 _QUEUE = 20
 Vector = Float[np.ndarray, " n"]
@@ -102,8 +104,7 @@ class Speaker:
             try:
                 reply = self._carry_out(header, data)
             except Refused as error:
-                self.refused += 1
-                self._queue(error, header)
+                self.refuse(error, header)
             else:
                 if reply is not None:
                     replies.append(reply)
@@ -118,7 +119,9 @@ class Speaker:
             raise Refused(-108)
         return self._asked[header]()
 
-    def _queue(self, error: Refused, header: str) -> None:
+    def refuse(self, error: Refused, header: str = "") -> None:
+        """Puts what was refused into the error queue."""
+        self.refused += 1
         if len(self._errors) == _QUEUE:
             self._errors[-1] = (-350, _ERRORS[-350])
             return

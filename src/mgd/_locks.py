@@ -1,0 +1,16 @@
+"""A lock on a file that is open, which ends with the process."""
+
+
+def lock_file(descriptor: int) -> bool:
+    """Takes the lock of an open file or folder; whether no other had it.
+
+    Raises:
+        OSError: if the file system has no locks, as a network's may.
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
