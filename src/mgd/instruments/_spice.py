@@ -3,7 +3,7 @@
 import itertools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from .._errors import HardwareError
 from .._input import first_error
 from ._base import AbstractInstrument, Identity
 from ._limits import Limits
-from ._netlist import SWEEP, Netlist, terms
+from ._netlist import SWEEP, Netlist, spelt, terms
 from ._ngspice import Ngspice, ngspice
 
 Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=True)]
@@ -24,7 +24,16 @@ Name = Annotated[str, Field(min_length=1, strict=True)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 # What `alter` sets of an element that is named alone, and how it is asked for.
 _MAIN = {"r": "resistance", "c": "capacitance", "l": "inductance", "v": "dc", "i": "dc", "e": "gain", "g": "gain"}
-_ELEMENT = re.compile(r"[a-z][^\s\[\]=;]*(\[[a-z]\w*\])?")
+# Of what names may be of, nothing has a meaning in ngspice's commands, which could be those of a shell.
+_ELEMENT = re.compile(r"[a-z][\w.:#%@+/-]*(\[[a-z]\w*\])?", re.ASCII)
+# The current of an element by its kind: what `i(name)` is in ngspice, and what asks for it before an analysis.
+_BRANCH = "{0}#branch", "@{0}[i]"
+_CURRENTS = (
+    dict.fromkeys("vle", _BRANCH)
+    | dict.fromkeys("rcfghbsw", ("@{0}[i]",) * 2)
+    | dict.fromkeys("dmj", ("@{0}[id]",) * 2)
+    | {"i": ("@{0}[current]",) * 2, "q": ("@{0}[ic]",) * 2, "z": ("@{0}[cd]",) * 2}
+)
 _NUMBERS = itertools.count(1)
 # Iterations that a retry multiplies, and how many ngspice allows where a netlist does not say: at an operating point,
 # along a sweep; and at a time point, of which operating points know too where all else fails, at length.
@@ -53,6 +62,10 @@ class SpiceSettings(BaseModel):
         middle: of pairs, in the unit of θ.
         analysis: "op", an operating point for each sample; or "tran", where the circuit starts at rest (inputs at
             x = 0) and each sample is applied in turn for `stop_seconds`, at whose end outputs are read.
+        uic: whether transients begin with the initial states that elements are given (IC=) instead of an operating
+            point; if None, as the transients of the netlist do.
+        spiceinit: path of a file of commands that ngspice carries out before it reads the netlist. No other
+            .spiceinit is read.
         stop_seconds: how long a sample is applied.
         step_seconds: the rise time of inputs, and the longest time step.
         input_scale: an input is at input_scale · x + input_offset.
@@ -73,6 +86,8 @@ class SpiceSettings(BaseModel):
     conductance_unit: Above0 | None = None
     middle: Number | None = None
     analysis: Literal["op", "tran"] = "op"
+    uic: Annotated[bool, Field(strict=True)] | None = None
+    spiceinit: Name | None = None
     stop_seconds: Above0 | None = None
     step_seconds: Above0 | None = None
     input_scale: Number = 1.0
@@ -89,14 +104,16 @@ class SpiceSettings(BaseModel):
                 if not _ELEMENT.fullmatch(name) or ("[" not in name and name[0] not in _MAIN):
                     raise ValueError(
                         f'parameters: {each!r} must be an element ("r1"), one of its parameters ("m1[w]"), '
-                        'or a pair ("rp1 - rm1")'
+                        'or a pair ("rp1 - rm1"), of letters, digits and _.:#%@+/-'
                     )
         names = [name for each in self.parameters for name in _pair(each)]
-        for what, given in (("parameters", names), ("inputs", [name.lower() for name in self.inputs])):
+        for what, given in (("parameters", names), ("inputs", [spelt(name) for name in self.inputs])):
             if len(set(given)) < len(given):
                 raise ValueError(f"{what}: {next(name for name in given if given.count(name) > 1)!r} is named twice")
         for output in self.outputs:
-            terms(output)
+            for kind, name, _ in terms(output):
+                if kind == "i" and name[0] not in _CURRENTS:
+                    raise ValueError(_no_current(name))
         pairs = any(len(_pair(each)) == 2 for each in self.parameters)
         if pairs != (self.middle is not None):
             raise ValueError("middle is needed for pairs of elements, and for them alone")
@@ -105,6 +122,8 @@ class SpiceSettings(BaseModel):
             raise ValueError(f'analysis = "tran" needs step_seconds below stop_seconds, got {times[1]} and {times[0]}')
         if self.analysis == "op" and times != (None, None):
             raise ValueError('stop_seconds and step_seconds are of analysis = "tran"')
+        if self.analysis == "op" and self.uic:
+            raise ValueError('uic is of analysis = "tran": an operating point has no initial states')
         return self
 
 
@@ -130,35 +149,33 @@ class Spice(AbstractInstrument):
     def __init__(self, settings: SpiceSettings, folder: Path):
         self.settings = settings
         self.netlist = Netlist(folder / settings.netlist)
+        self._start = _commands(folder / settings.spiceinit) if settings.spiceinit else b""
         self.address = f"spice {self.netlist.path}, {next(_NUMBERS)} of process {os.getpid()}"
         self.n_params, self.not_converged = len(settings.parameters), 0
-        self._inputs = [name.lower() for name in settings.inputs]
+        self._inputs = [spelt(name) for name in settings.inputs]
         self._targets = [_pair(each) for each in settings.parameters]
         self.limits = _limits_of(settings)
         self._check_written()
         self.netlist.check(
             [name.partition("[")[0] for pair in self._targets for name in pair], settings.outputs, self._inputs
         )
-        self._terms = [[_vectors(term) for term in terms(output)] for output in settings.outputs]
-        self._kept = sorted({name for output in self._terms for term in output for name in term if name})
+        self._uic = self._initial_states()
+        self._name_vectors(set())
         self._rows = np.zeros((1, len(self._inputs)))
         self._spread()
         self._spice: Ngspice | None = None
 
     def open(self) -> None:
         spice = ngspice()
-        spice.claim(self.address)
+        spice.claim(self.address, self._start)
         self._spice = spice
         self._written = np.full(len(self._alters), np.nan)
-        rest = repr(self.settings.input_offset)
-        waveform = "external" if self.settings.analysis == "op" else f"pwl(0 {rest} 1 {rest})"
         try:
-            spice.circuit(self.netlist.driven(self._inputs, waveform, self._kept))
-            for pair in self._targets:
-                for name in pair:
-                    self._check_there(spice, name)
-        except HardwareError as error:
+            self._load(spice)
+        except BaseException as error:
             self.close()
+            if not isinstance(error, HardwareError):
+                raise
             raise HardwareError(f"{self.address}: {error}") from None
 
     def close(self) -> None:
@@ -168,7 +185,7 @@ class Spice(AbstractInstrument):
 
     def identify(self) -> Identity:
         """The serial is the netlist's digest: a calibration belongs to one circuit."""
-        return Identity("ngspice", self.netlist.path.stem, self.netlist.digest(), self._open().version)
+        return Identity("ngspice", self.netlist.path.stem, self.netlist.digest(self._start), self._open().version)
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         spice = self._open()
@@ -222,6 +239,56 @@ class Spice(AbstractInstrument):
     def safe_state(self) -> None:
         """Nothing: what is simulated may be left as it is."""
 
+    def _load(self, spice: Ngspice) -> None:
+        """Loads the circuit, and sees whether it has what is named in it."""
+        rest = self.settings.input_offset
+        waveform = "external" if self.settings.analysis == "op" else f"pwl(0 {rest!r} 1 {rest!r})"
+        currents = {name for output in self.settings.outputs for kind, name, _ in terms(output) if kind == "i"}
+        named = [name for pair in self._targets for name in pair]
+        behavioural: set[str] = set()
+        if currents or any("[" in name for name in named):
+            # Before an analysis ngspice crashes when it is asked for some of these, and in one that is to keep a
+            # current which is not there.
+            spice.circuit(self.netlist.driven(self._inputs, waveform, [f"v({SWEEP})"]))
+            spice.analyse("op", {name: [rest] for name in self._inputs})
+            behavioural |= {name for name in currents if name[0] == "r" and spice.vector(f"@{name}[i]") is None}
+            for name in sorted(currents):
+                if spice.vector(_current(name, behavioural)[1]) is None:
+                    raise HardwareError(_no_current(name))
+            self._check_there(spice, named)
+            spice.command("remcirc")
+        self._name_vectors(behavioural)
+        spice.circuit(self.netlist.driven(self._inputs, waveform, self._kept))
+        self._check_there(spice, [name for name in named if "[" not in name])
+
+    def _name_vectors(self, behavioural: Set[str]) -> None:
+        """Says of which vectors outputs are the differences, where these resistors are behavioural sources."""
+        self._terms = [[_vectors(term, behavioural) for term in terms(each)] for each in self.settings.outputs]
+        self._kept = sorted({name for output in self._terms for term in output for name in term if name})
+
+    def _initial_states(self) -> bool:
+        """Whether transients begin with initial states.
+
+        Raises:
+            ValueError: if that is not clear, or states are said that nothing would begin with.
+        """
+        states = [name for pair in self._targets for name in pair if re.search(r"^[^q].*\[ic", name)]
+        said = self.settings.uic
+        if said is None and len(self.netlist.uic) == 2:
+            raise ValueError(f"{self.netlist.path} has transients with uic and without: set uic to true or false")
+        wanted = True in self.netlist.uic if said is None else said
+        if self.settings.analysis == "op" and (states or (wanted and self.netlist.has_states)):
+            raise ValueError(
+                f"{states[0] if states else self.netlist.path} sets initial states, from which a transient with uic "
+                'begins and an operating point does not: set analysis = "tran"'
+                + ("" if states else ", or uic = false for operating points that leave them out")
+            )
+        if states and not wanted:
+            raise ValueError(
+                f"parameters: {states[0]!r} is an initial state, from which a transient begins only with uic = true"
+            )
+        return wanted
+
     def _points(self, spice: Ngspice) -> tuple[Float[np.ndarray, "batch outputs"] | None, str]:
         """Operating points for the batch, or what ngspice says instead."""
         columns = dict(zip(self._inputs, self._rows.T.tolist(), strict=True))
@@ -237,7 +304,8 @@ class Spice(AbstractInstrument):
             levels = np.repeat([self.settings.input_offset, *values], 2)[1:-1]
             points = " ".join(f"{time:.9g} {level:.9g}" for time, level in zip(times, levels, strict=True))
             spice.command(f"alter @{name}[pwl] = [ {points} ]")
-        trouble = spice.analyse(f"tran {step:.9g} {ends[-1]:.12g} 0 {step:.9g}", {})
+        begin = " uic" if self._uic else ""
+        trouble = spice.analyse(f"tran {step:.9g} {ends[-1]:.12g} 0 {step:.9g}{begin}", {})
         time = spice.vector("time")
         if time is None or time[-1] < ends[-1] * (1 - 1e-6):
             return None, trouble
@@ -290,10 +358,11 @@ class Spice(AbstractInstrument):
             if smallest <= 0 and any(map(_resists, pair)):
                 raise ValueError(f"limits: conductances must be above 0, and {' - '.join(pair)} could be {smallest:g}")
 
-    def _check_there(self, spice: Ngspice, name: str) -> None:
-        device, _, parameter = name.partition("[")
-        if spice.vector(f"@{device}[{parameter.rstrip(']') or _MAIN[name[0]]}]") is None:
-            raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): mend parameters")
+    def _check_there(self, spice: Ngspice, names: Sequence[str]) -> None:
+        for name in names:
+            device, _, parameter = name.partition("[")
+            if spice.vector(f"@{device}[{parameter.rstrip(']') or _MAIN[name[0]]}]") is None:
+                raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): mend parameters")
 
     def _allow(self, times: int) -> None:
         for option, iterations in _ITERATIONS[self.settings.analysis].items():
@@ -327,7 +396,7 @@ def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
 
 def _pair(parameter: str) -> tuple[str, ...]:
     """The elements that a parameter sets, as ngspice writes them."""
-    return tuple(part.strip().lower() for part in re.split(r"\s+-\s+", parameter))
+    return tuple(spelt(part.strip()) for part in re.split(r"\s+-\s+", parameter))
 
 
 def _resists(name: str) -> bool:
@@ -346,10 +415,35 @@ def _limits_of(settings: SpiceSettings) -> Limits:
     return Limits(low, high, settings.limits.unit)
 
 
-def _vectors(term: tuple[str, str, str]) -> tuple[str, str]:
+def _current(name: str, behavioural: Set[str]) -> tuple[str, str]:
+    """The vector that is the current of an element, and what there is of it before an analysis."""
+    if name in behavioural:  # ngspice makes a source of it, of this name
+        before, dot, last = name.rpartition(".")
+        name = f"b{before[1:]}{dot}b{last}"
+    vector, there = _CURRENTS[name[0]]
+    return vector.format(name), there.format(name)
+
+
+def _no_current(name: str) -> str:
+    return (
+        f"outputs: ngspice gives no current i({name}): it does of R, C, L, V, I, E, F, G, H, B, S, W and D, of the drain "
+        'of M, J and Z, and of the collector of Q (in subcircuits "i(m.x1.m1)"), of most models; for others put a '
+        "source of 0 V in series and name that"
+    )
+
+
+def _vectors(term: tuple[str, str, str], behavioural: Set[str]) -> tuple[str, str]:
     """The names of the vectors whose difference a term is; "" for ground."""
     kind, first, second = term
     if kind == "i":
-        return f"{first}#branch" if first[0] in "vle" else f"@{first}[i]", ""
+        return _current(first, behavioural)[0], ""
     plus, minus = ("" if name in ("", "0", "gnd") else f"v({name})" for name in (first, second))
     return plus, minus
+
+
+def _commands(path: Path) -> bytes:
+    """What a file of ngspice's commands says."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"spiceinit: cannot read {path}: {error.strerror}") from None
