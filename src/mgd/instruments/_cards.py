@@ -79,11 +79,23 @@ class Reader:
             raise ValueError(f"{self.path}: {name!r} begins with a variable that is not set in the environment")
         # ngspice looks in the folder that it is started in first, which of a netlist is mostly its own.
         there = [path for path in dict.fromkeys((folder / written, self.path.parent / written)) if path.is_file()]
-        if len(there) == 2 and there[0].resolve() != there[1].resolve() and self._read(there[0]) != self._read(there[1]):
+        if (
+            len(there) == 2
+            and there[0].resolve() != there[1].resolve()
+            and self._read(there[0]) != self._read(there[1])
+        ):
             raise ValueError(
                 f"{self.path}: {name!r} could be {there[0]} or {there[1]}, which differ: write its whole path"
             )
         return there[0] if there else None
+
+    def data(self, name: str) -> Path | None:
+        """The file of data of this name, which counts as read; None if there is none."""
+        found = self.found(name, self.path.parent)
+        if found is not None:
+            found = found.resolve()
+            self.files.setdefault(found, self._read(found))
+        return found
 
     def _read(self, path: Path) -> bytes:
         try:
@@ -114,12 +126,10 @@ class Reader:
 
     def _included(self, line: _Line) -> tuple[Path | None, str]:
         """The file that an `.include` names, or what is wrong with it."""
-        rest = (line.text.split(None, 1)[1:] or [""])[0].strip()
-        if quoted := _NAMED.match(rest):
-            names = [quoted[1] or quoted[2] or ""]
-        else:  # one word, or all of it: a path with a space is not otherwise found
-            words = _uncommented(" " + rest).strip()
-            names = [*words.split()[:1], words, *rest.split()[:1]]
+        rest = _after_word(line.text)
+        quoted = _NAMED.match(rest)
+        # Without quotes it is one word, to ngspice; or all of it, which ngspice would not find.
+        names = [quoted[1] or quoted[2] or ""] if quoted else [*rest.split()[:1], rest, *line.text.split()[1:2]]
         for name in filter(None, names):
             if file := self.found(name, line.path.parent):
                 return file, ""
@@ -154,13 +164,18 @@ class Reader:
         yield from self._with_sections(lines[start + 1 : end], (*within, place))
 
 
+def _after_word(text: str) -> str:
+    """What follows the first word, without comments; "$" is none where it begins a variable."""
+    rest = (text.split(None, 1)[1:] or [""])[0]
+    return _uncommented("x" + rest)[1:] if re.match(r"\$\w", rest) else _uncommented(" " + rest).strip()
+
+
 def _reference(text: str) -> list[str]:
     """What a `.lib` names: a file and a section of it, or the section that begins."""
-    rest = (text.split(None, 1)[1:] or [""])[0]
+    rest = _after_word(text)
     if quoted := _NAMED.match(rest):
-        after = _uncommented(" " + quoted[3])
-        return [quoted[1] or quoted[2] or "", *(word.strip("\"'") for word in after.split())]
-    words = [word.strip("\"'") for word in (rest if rest.startswith("$") else _uncommented(" " + rest)).split()]
+        return [quoted[1] or quoted[2] or "", *(word.strip("\"'") for word in quoted[3].split())]
+    words = [word.strip("\"'") for word in rest.split()]
     return [" ".join(words[:-1]), words[-1]] if len(words) > 2 else words
 
 

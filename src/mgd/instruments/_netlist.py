@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .._input import nearest
@@ -16,6 +17,9 @@ _OUTPUT = re.compile(r"(v|i)\(\s*([^\s,()]+)\s*(?:,\s*([^\s,()]+)\s*)?\)")
 _SOURCE = re.compile(r"(\S+?)[\s(,]+([^\s(),]+)[\s,]+([^\s(),]+)[\s),]*(.*)")
 # Of a source these hold for whatever it is driven with, and the way that we drive it has no place for them.
 _OF_SOURCE = re.compile(r"\b(m\s*=|portnum\b)", re.IGNORECASE)
+# Models that read a file while they run, and that run a program.
+_DATA = re.compile(r'(\w*file\s*=\s*)"([^"]*)"', re.IGNORECASE)
+_RUNS = re.compile(r"\b(d_process|d_cosim)\b", re.IGNORECASE)
 _INITIAL = re.compile(r"\bic[\w-]*\s*=", re.IGNORECASE)
 _OPENS, _CLOSES = (".subckt", ".macro"), (".ends", ".eom")
 _SUFFIXES = {"": 1.0, "k": 1e3, "meg": 1e6}
@@ -41,6 +45,7 @@ class Netlist:
         self.path = path
         reader = Reader(path)
         kept, left_out = _circuit_of(reader.cards())
+        kept = [_with_data(card, reader) for card in kept]
         self._cards = [(card, depth) for card, depth in zip(kept, _depths(kept), strict=True)]
         self._read = b"".join(reader.files.values())
         self.uic = {bool(re.search(r"\suic\b", card.text, re.IGNORECASE)) for card in left_out if _transient(card)}
@@ -146,6 +151,30 @@ def _circuit_of(cards: list[Card]) -> tuple[list[Card], list[Card]]:
         else:
             kept.append(card)
     return kept, left_out
+
+
+def _with_data(card: Card, reader: Reader) -> Card:
+    """A card with the whole paths of files that its model reads, which count as read.
+
+    Raises:
+        ValueError: if one is not there, ngspice would look for it under another name, or the model runs a program.
+    """
+
+    def whole(found: re.Match[str]) -> str:
+        path = reader.data(found[2])
+        if path is None or str(path) != str(path).lower():
+            raise ValueError(
+                f"{card.where}: the model reads {found[2]!r}, which must be a file whose whole path is in lower case, "
+                f"as ngspice has it; it is {path or 'not there'}"
+            )
+        return f'{found[1]}"{path}"'
+
+    if card.word != ".model":
+        return card
+    if runs := _RUNS.search(card.text):
+        raise ValueError(f"{card.where}: a model of the kind {runs[0]} runs a program of its own: leave it out")
+    text = _DATA.sub(whole, card.text)
+    return card if text == card.text else replace(card, text=text, lines=(text,))
 
 
 def _depths(cards: list[Card]) -> list[int]:

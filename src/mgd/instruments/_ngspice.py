@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -113,14 +113,19 @@ class Ngspice:
             self.command("remcirc")
         self._sources, self._user = {}, ""
 
-    def circuit(self, lines: Iterable[str]) -> None:
+    def circuit(self, lines: Iterable[str], seed: int) -> None:
         """Loads a netlist, title first, `.end` last.
+
+        Args:
+            lines: of it.
+            seed: of what it draws at random, such as `agauss`, so that it is the same circuit at every load.
 
         Raises:
             HardwareError: if it is not one; with what ngspice says.
         """
         encoded = [line.encode(errors="surrogateescape") for line in lines]
         array = (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
+        self.command(f"setseed {seed}")
         self._said.clear()
         failed = self._library.ngSpice_Circ(array)
         self._raise()
@@ -246,9 +251,15 @@ class Ngspice:
 def _nothing_to_start_with() -> Iterator[None]:
     """Keeps ngspice from the commands of a .spiceinit, which may be anyone's, in this folder or at home.
 
-    It takes the first that it finds, beginning with this folder: that is one with an empty one meanwhile, where need is.
+    It takes the first that it finds, beginning with the folder that it is loaded in. Where there is one, that is for
+    this long a folder with an empty one.
     """
-    if not any((folder / _SPICEINIT).exists() for folder in (Path(), Path.home())):
+    folders = [".", os.path.expanduser("~")]
+    with suppress(ImportError, KeyError):
+        import pwd  # not on Windows
+
+        folders.append(pwd.getpwuid(os.getuid()).pw_dir)
+    if not any(Path(folder, name).exists() for folder in folders for name in (_SPICEINIT, "spice.rc")):
         yield
         return
     with tempfile.TemporaryDirectory() as folder:

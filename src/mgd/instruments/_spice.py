@@ -2,129 +2,28 @@
 
 import itertools
 import os
-import re
+import random
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from .._errors import HardwareError
 from .._input import first_error
 from ._base import AbstractInstrument, Identity
+from ._currents import current, no_current, vectors
 from ._limits import Limits
 from ._netlist import SWEEP, Netlist, spelt, terms
 from ._ngspice import Ngspice, ngspice
+from ._spice_settings import MAIN, SpiceLimits, SpiceSettings, pair
 
-Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=True)]
-Above0 = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True)]
-Name = Annotated[str, Field(min_length=1, strict=True)]
-Names = Annotated[tuple[Name, ...], Field(min_length=1)]
-# What `alter` sets of an element that is named alone, and how it is asked for.
-_MAIN = {"r": "resistance", "c": "capacitance", "l": "inductance", "v": "dc", "i": "dc", "e": "gain", "g": "gain"}
-# Of what names may be of, nothing has a meaning in ngspice's commands, which could be those of a shell.
-_ELEMENT = re.compile(r"[a-z][\w.:#%@+/-]*(\[[a-z]\w*\])?", re.ASCII)
-# The current of an element by its kind: what `i(name)` is in ngspice, and what asks for it before an analysis.
-_BRANCH = "{0}#branch", "@{0}[i]"
-_CURRENTS = (
-    dict.fromkeys("vle", _BRANCH)
-    | dict.fromkeys("rcfghbsw", ("@{0}[i]",) * 2)
-    | dict.fromkeys("dmj", ("@{0}[id]",) * 2)
-    | {"i": ("@{0}[current]",) * 2, "q": ("@{0}[ic]",) * 2, "z": ("@{0}[cd]",) * 2}
-)
 _NUMBERS = itertools.count(1)
 # Iterations that a retry multiplies, and how many ngspice allows where a netlist does not say: at an operating point,
 # along a sweep; and at a time point, of which operating points know too where all else fails, at length.
 _ITERATIONS = {"op": {"itl1": 100, "itl2": 50}, "tran": {"itl1": 100, "itl4": 10}}
-
-
-class _Limits(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    low: Number | tuple[Number, ...]
-    high: Number | tuple[Number, ...]
-    unit: Annotated[str, Field(strict=True)] = ""
-
-
-class SpiceSettings(BaseModel):
-    """A circuit, as it stands in the `[instrument]` table of a chip file. Names are as in the netlist, in any case.
-
-    Attributes:
-        netlist: path of the file.
-        parameters: what θ sets: an element ("r1", "vb2": its resistance, its voltage); one of its parameters, as
-            SPICE writes it ("m1[w]"); or a pair of elements ("rp1 - rm1") set to `middle` ± θ/2.
-        inputs: voltage or current sources, one for each feature.
-        outputs: one for each output: "v(out)", "v(a,b)", "v(a) - v(b)", "i(vload)".
-        limits: of θ: low and high, of each or of all, and their unit.
-        conductance_unit: θ of a resistor is then a conductance, in so many siemens: 1e-3 for millisiemens.
-        middle: of pairs, in the unit of θ.
-        analysis: "op", an operating point for each sample; or "tran", where the circuit starts at rest (inputs at
-            x = 0) and each sample is applied in turn for `stop_seconds`, at whose end outputs are read.
-        uic: whether transients begin with the initial states that elements are given (IC=) instead of an operating
-            point; if None, as the transients of the netlist do.
-        spiceinit: path of a file of commands that ngspice carries out before it reads the netlist. No other
-            .spiceinit is read.
-        stop_seconds: how long a sample is applied.
-        step_seconds: the rise time of inputs, and the longest time step.
-        input_scale: an input is at input_scale · x + input_offset.
-        input_offset: the same.
-        output_scale: an output is output_scale · (volts or amperes) + output_offset.
-        output_offset: the same.
-        retries: of an analysis that does not converge, each with five times the iterations.
-        processes: each with the circuit in it, among which measurements are shared out; if None, it is in this one.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    netlist: Name
-    parameters: Names
-    inputs: Names
-    outputs: Names
-    limits: _Limits
-    conductance_unit: Above0 | None = None
-    middle: Number | None = None
-    analysis: Literal["op", "tran"] = "op"
-    uic: Annotated[bool, Field(strict=True)] | None = None
-    spiceinit: Name | None = None
-    stop_seconds: Above0 | None = None
-    step_seconds: Above0 | None = None
-    input_scale: Number = 1.0
-    input_offset: Number = 0.0
-    output_scale: Number = 1.0
-    output_offset: Number = 0.0
-    retries: Annotated[int, Field(ge=0, le=10, strict=True)] = 2
-    processes: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> "SpiceSettings":
-        for each in self.parameters:
-            for name in _pair(each):
-                if not _ELEMENT.fullmatch(name) or ("[" not in name and name[0] not in _MAIN):
-                    raise ValueError(
-                        f'parameters: {each!r} must be an element ("r1"), one of its parameters ("m1[w]"), '
-                        'or a pair ("rp1 - rm1"), of letters, digits and _.:#%@+/-'
-                    )
-        names = [name for each in self.parameters for name in _pair(each)]
-        for what, given in (("parameters", names), ("inputs", [spelt(name) for name in self.inputs])):
-            if len(set(given)) < len(given):
-                raise ValueError(f"{what}: {next(name for name in given if given.count(name) > 1)!r} is named twice")
-        for output in self.outputs:
-            for kind, name, _ in terms(output):
-                if kind == "i" and name[0] not in _CURRENTS:
-                    raise ValueError(_no_current(name))
-        pairs = any(len(_pair(each)) == 2 for each in self.parameters)
-        if pairs != (self.middle is not None):
-            raise ValueError("middle is needed for pairs of elements, and for them alone")
-        times = self.stop_seconds, self.step_seconds
-        if self.analysis == "tran" and not (times[0] and times[1] and times[1] < times[0]):
-            raise ValueError(f'analysis = "tran" needs step_seconds below stop_seconds, got {times[1]} and {times[0]}')
-        if self.analysis == "op" and times != (None, None):
-            raise ValueError('stop_seconds and step_seconds are of analysis = "tran"')
-        if self.analysis == "op" and self.uic:
-            raise ValueError('uic is of analysis = "tran": an operating point has no initial states')
-        return self
 
 
 class Spice(AbstractInstrument):
@@ -153,11 +52,11 @@ class Spice(AbstractInstrument):
         self.address = f"spice {self.netlist.path}, {next(_NUMBERS)} of process {os.getpid()}"
         self.n_params, self.not_converged = len(settings.parameters), 0
         self._inputs = [spelt(name) for name in settings.inputs]
-        self._targets = [_pair(each) for each in settings.parameters]
+        self._targets = [pair(each) for each in settings.parameters]
         self.limits = _limits_of(settings)
         self._check_written()
         self.netlist.check(
-            [name.partition("[")[0] for pair in self._targets for name in pair], settings.outputs, self._inputs
+            [name.partition("[")[0] for names in self._targets for name in names], settings.outputs, self._inputs
         )
         self._uic = self._initial_states()
         self._name_vectors(set())
@@ -244,26 +143,29 @@ class Spice(AbstractInstrument):
         rest = self.settings.input_offset
         waveform = "external" if self.settings.analysis == "op" else f"pwl(0 {rest!r} 1 {rest!r})"
         currents = {name for output in self.settings.outputs for kind, name, _ in terms(output) if kind == "i"}
-        named = [name for pair in self._targets for name in pair]
+        seed = int(self.netlist.digest(self._start)[:7], 16) + 1
+        named = [name for names in self._targets for name in names]
         behavioural: set[str] = set()
         if currents or any("[" in name for name in named):
             # Before an analysis ngspice crashes when it is asked for some of these, and in one that is to keep a
             # current which is not there.
-            spice.circuit(self.netlist.driven(self._inputs, waveform, [f"v({SWEEP})"]))
+            spice.circuit(self.netlist.driven(self._inputs, waveform, [f"v({SWEEP})"]), seed)
             spice.analyse("op", {name: [rest] for name in self._inputs})
             behavioural |= {name for name in currents if name[0] == "r" and spice.vector(f"@{name}[i]") is None}
             for name in sorted(currents):
-                if spice.vector(_current(name, behavioural)[1]) is None:
-                    raise HardwareError(_no_current(name))
+                if spice.vector(current(name, behavioural)[1]) is None:
+                    raise HardwareError(no_current(name))
             self._check_there(spice, named)
             spice.command("remcirc")
         self._name_vectors(behavioural)
-        spice.circuit(self.netlist.driven(self._inputs, waveform, self._kept))
+        spice.circuit(self.netlist.driven(self._inputs, waveform, self._kept), seed)
+        if self.netlist.option("seed") is None:  # what is drawn in a transient, its noise, is not that of the last
+            spice.command(f"setseed {random.SystemRandom().randrange(1, 2**31)}")
         self._check_there(spice, [name for name in named if "[" not in name])
 
     def _name_vectors(self, behavioural: Set[str]) -> None:
         """Says of which vectors outputs are the differences, where these resistors are behavioural sources."""
-        self._terms = [[_vectors(term, behavioural) for term in terms(each)] for each in self.settings.outputs]
+        self._terms = [[vectors(term, behavioural) for term in terms(each)] for each in self.settings.outputs]
         self._kept = sorted({name for output in self._terms for term in output for name in term if name})
 
     def _initial_states(self) -> bool:
@@ -272,17 +174,17 @@ class Spice(AbstractInstrument):
         Raises:
             ValueError: if that is not clear, or states are said that nothing would begin with.
         """
-        states = [name for pair in self._targets for name in pair if re.search(r"^[^q].*\[ic", name)]
-        said = self.settings.uic
-        if said is None and len(self.netlist.uic) == 2:
-            raise ValueError(f"{self.netlist.path} has transients with uic and without: set uic to true or false")
-        wanted = True in self.netlist.uic if said is None else said
+        states = [name for names in self._targets for name in names if "[ic" in name]
+        of_netlist, said = self.netlist.uic, self.settings.uic
+        wanted = of_netlist == {True} if said is None else said
         if self.settings.analysis == "op" and (states or (wanted and self.netlist.has_states)):
             raise ValueError(
                 f"{states[0] if states else self.netlist.path} sets initial states, from which a transient with uic "
                 'begins and an operating point does not: set analysis = "tran"'
                 + ("" if states else ", or uic = false for operating points that leave them out")
             )
+        if self.settings.analysis == "tran" and said is None and len(of_netlist) == 2:
+            raise ValueError(f"{self.netlist.path} has transients with uic and without: set uic to true or false")
         if states and not wanted:
             raise ValueError(
                 f"parameters: {states[0]!r} is an initial state, from which a transient begins only with uic = true"
@@ -336,8 +238,8 @@ class Spice(AbstractInstrument):
 
     def _spread(self) -> None:
         """Says of each element which of θ sets it, and how."""
-        names = [name for pair in self._targets for name in pair]
-        sizes = [len(pair) for pair in self._targets]
+        names = [name for names in self._targets for name in names]
+        sizes = [len(names) for names in self._targets]
         signs = [sign for size in sizes for sign in ((1.0,) if size == 1 else (0.5, -0.5))]
         self._owners = np.repeat(np.arange(len(sizes)), sizes)
         self._shares = np.array(signs)
@@ -353,15 +255,18 @@ class Spice(AbstractInstrument):
         if self.settings.conductance_unit is None:
             return
         middle = self.settings.middle or 0.0
-        for pair, low, high in zip(self._targets, self.limits.low, self.limits.high, strict=True):
-            smallest = low if len(pair) == 1 else middle - max(abs(low), abs(high)) / 2
-            if smallest <= 0 and any(map(_resists, pair)):
-                raise ValueError(f"limits: conductances must be above 0, and {' - '.join(pair)} could be {smallest:g}")
+        for names, low, high in zip(self._targets, self.limits.low, self.limits.high, strict=True):
+            smallest = low if len(names) == 1 else middle - max(abs(low), abs(high)) / 2
+            if smallest <= 0 and any(map(_resists, names)):
+                raise ValueError(f"limits: conductances must be above 0, and {' - '.join(names)} could be {smallest:g}")
 
     def _check_there(self, spice: Ngspice, names: Sequence[str]) -> None:
         for name in names:
             device, _, parameter = name.partition("[")
-            if spice.vector(f"@{device}[{parameter.rstrip(']') or _MAIN[name[0]]}]") is None:
+            value = spice.vector(f"@{device}[{parameter.rstrip(']') or MAIN[name[0]]}]")
+            if value is not None and parameter:  # which may be one that is only told, such as a current
+                spice.command(f"alter @{name}={value[0]:.9g}")
+            if value is None or (parameter and spice.trouble()):
                 raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): mend parameters")
 
     def _allow(self, times: int) -> None:
@@ -385,18 +290,13 @@ def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
         read = SpiceSettings(**settings)
     except ValidationError as error:
         first = error.errors()[0]
-        known = _Limits if first["loc"][:1] == ("limits",) else SpiceSettings
+        known = SpiceLimits if first["loc"][:1] == ("limits",) else SpiceSettings
         raise ValueError(first_error(error, known.model_fields, "instrument")) from None
     if read.processes is None:
         return Spice(read, folder)
     from ._circuits import Circuits
 
     return Circuits(read, folder)
-
-
-def _pair(parameter: str) -> tuple[str, ...]:
-    """The elements that a parameter sets, as ngspice writes them."""
-    return tuple(spelt(part.strip()) for part in re.split(r"\s+-\s+", parameter))
 
 
 def _resists(name: str) -> bool:
@@ -413,32 +313,6 @@ def _limits_of(settings: SpiceSettings) -> Limits:
         sides.append(np.broadcast_to(side, len(settings.parameters)))
     low, high = sides
     return Limits(low, high, settings.limits.unit)
-
-
-def _current(name: str, behavioural: Set[str]) -> tuple[str, str]:
-    """The vector that is the current of an element, and what there is of it before an analysis."""
-    if name in behavioural:  # ngspice makes a source of it, of this name
-        before, dot, last = name.rpartition(".")
-        name = f"b{before[1:]}{dot}b{last}"
-    vector, there = _CURRENTS[name[0]]
-    return vector.format(name), there.format(name)
-
-
-def _no_current(name: str) -> str:
-    return (
-        f"outputs: ngspice gives no current i({name}): it does of R, C, L, V, I, E, F, G, H, B, S, W and D, of the drain "
-        'of M, J and Z, and of the collector of Q (in subcircuits "i(m.x1.m1)"), of most models; for others put a '
-        "source of 0 V in series and name that"
-    )
-
-
-def _vectors(term: tuple[str, str, str], behavioural: Set[str]) -> tuple[str, str]:
-    """The names of the vectors whose difference a term is; "" for ground."""
-    kind, first, second = term
-    if kind == "i":
-        return _current(first, behavioural)[0], ""
-    plus, minus = ("" if name in ("", "0", "gnd") else f"v({name})" for name in (first, second))
-    return plus, minus
 
 
 def _commands(path: Path) -> bytes:
