@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import pytest
 from mgd.instruments._spice import Spice
 from mgd.instruments._spice_settings import SpiceSettings
 
-pytestmark = pytest.mark.usefixtures("needs_ngspice")
+pytestmark = [
+    pytest.mark.usefixtures("needs_ngspice"),
+    pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not there, only its library"),
+]
 
 IN = "Vin in 0 DC 1\n"
 TOP = IN + "R1 in out 1k\n"
