@@ -233,6 +233,13 @@ TRANSIENTS: dict[str, str | dict[str, str | bytes]] = {
 }
 
 
+def test_a_library_that_is_a_link_includes_what_is_beside_the_file_itself(tmp_path):
+    text = "t\n" + TOP + ".lib a.lib tt\n" + OP
+    path = written(tmp_path, {"m.cir": text, "kit/b.lib": ".lib tt\n.inc c.inc\n.endl\n", "kit/c.inc": LOW})
+    (tmp_path / "a.lib").symlink_to(tmp_path / "kit/b.lib")
+    assert of_mgd(path, ["v(out)"]).item() == pytest.approx(of_ngspice(path)["v(out)"], rel=1e-6)
+
+
 def written(folder: Path, files: str | dict[str, str | bytes]) -> Path:
     """The netlist of a folder in which these files are."""
     for name, content in ({"m.cir": files} if isinstance(files, str) else files).items():

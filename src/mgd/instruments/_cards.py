@@ -5,8 +5,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 _NAMED = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)')\s*(.*)""")
+_MARKS = re.compile(r"[\"';$]|/(?=/)")  # of quotes, and of comments
 _TAIL = "\\\\"
 # A line that begins so is a comment to ngspice, which says so; but what continues it would be lost with it.
 _ODD = "=[]?()&%\"'!:,;\f"
@@ -34,8 +36,7 @@ class Card:
         return self.text.split(None, 1)[0].lower()
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     text: str
     path: Path
     number: int
@@ -59,6 +60,7 @@ class Reader:
     def __init__(self, path: Path):
         self.path = path
         self.files: dict[Path, bytes] = {}
+        self._libraries: dict[Path, list[_Line]] = {}
 
     def cards(self) -> list[Card]:
         """The netlist's cards after its title, those of included files and library sections in their places.
@@ -68,30 +70,27 @@ class Reader:
         """
         return list(_joined(self._with_sections(self._lines(self.path, titled=True), ())))
 
-    def found(self, name: str, folder: Path) -> Path | None:
-        """The file of this name, as written in a file of this folder; None if there is none.
+    def found(self, name: str, file: Path) -> Path | None:
+        """The file of this name, as it is written in this file; None if there is none.
 
         Raises:
-            ValueError: if it could be two, or it begins with a variable that is not set.
+            ValueError: if it could be two that differ, or it begins with a variable that is not set.
         """
         written = os.path.expandvars(name) if name.startswith("$") else os.path.expanduser(name)
         if written.startswith("$"):
-            raise ValueError(f"{self.path}: {name!r} begins with a variable that is not set in the environment")
-        # ngspice looks in the folder that it is started in first, which of a netlist is mostly its own.
-        there = [path for path in dict.fromkeys((folder / written, self.path.parent / written)) if path.is_file()]
-        if (
-            len(there) == 2
-            and there[0].resolve() != there[1].resolve()
-            and self._read(there[0]) != self._read(there[1])
-        ):
-            raise ValueError(
-                f"{self.path}: {name!r} could be {there[0]} or {there[1]}, which differ: write its whole path"
-            )
+            raise ValueError(f"{file}: {name!r} begins with a variable that is not set in the environment")
+        # ngspice looks in the folder that it is started in first, which of a netlist is mostly its own; and beside a
+        # file, or for a library beside what that is a link to.
+        folders = dict.fromkeys((file.parent, file.resolve().parent, self.path.parent))
+        there = [path for path in (folder / written for folder in folders) if path.is_file()]
+        for other in there[1:]:
+            if other.resolve() != there[0].resolve() and self._read(other) != self._read(there[0]):
+                raise ValueError(f"{file}: {name!r} could be {there[0]} or {other}, which differ: write its whole path")
         return there[0] if there else None
 
     def data(self, name: str) -> Path | None:
         """The file of data of this name, which counts as read; None if there is none."""
-        found = self.found(name, self.path.parent)
+        found = self.found(name, self.path)
         if found is not None:
             found = found.resolve()
             self.files.setdefault(found, self._read(found))
@@ -114,12 +113,12 @@ class Reader:
             text = text.replace("\r", "")
             line = _Line(text.lstrip(" \t"), path, number)
             if titled and number == 1 and not _taken(text):
-                line = _title(replace(line, text=text))
+                line = _title(line._replace(text=text))
             if line.text.startswith("@"):
                 break  # where ngspice ends the file
             if line.text.lower().startswith(".inc"):
                 file, missing = self._included(line)
-                lines += self._lines(file, within) if file else [replace(line, missing=missing)]
+                lines += self._lines(file, within) if file else [line._replace(missing=missing)]
             elif line.text:
                 lines.append(line)
         return lines
@@ -131,7 +130,7 @@ class Reader:
         # Without quotes it is one word, to ngspice; or all of it, which ngspice would not find.
         names = [quoted[1] or quoted[2] or ""] if quoted else [*rest.split()[:1], rest, *line.text.split()[1:2]]
         for name in filter(None, names):
-            if file := self.found(name, line.path.parent):
+            if file := self.found(name, line.path):
                 return file, ""
         return None, f"{line.where}: Could not find include file {(names or [''])[0]!r} in {line.path.parent}"
 
@@ -147,13 +146,15 @@ class Reader:
         words = _reference(line.text)
         if len(words) != 2:
             raise ValueError(f"{line.where}: {line.text!r} must name a file, in quotes if it has spaces, and a section")
-        file = self.found(words[0], line.path.parent)
+        file = self.found(words[0], line.path)
         if file is None:
             raise ValueError(f"{line.where}: Could not find library file {words[0]!r} in {line.path.parent}")
         place = file.resolve(), words[1].lower()
         if place in within:
             raise ValueError(f"{line.where}: section {words[1]!r} of {file} includes itself")
-        lines = self._lines(file)
+        if file not in self._libraries:
+            self._libraries[file] = self._lines(file)
+        lines = self._libraries[file]
         names = [_reference(each.text) if each.text.lower().startswith(".lib") else [] for each in lines]
         start = next((n for n, found in enumerate(names) if [name.lower() for name in found] == [place[1]]), None)
         if start is None:
@@ -191,22 +192,21 @@ def _title(line: _Line) -> _Line:
     if line.text.lower().startswith("*ng_script"):
         raise ValueError(f"{line.path}: this is a script of ngspice's, no circuit")
     goes_on = line.text.rstrip().endswith(_TAIL) and not line.text.startswith(("*", "$"))
-    return replace(line, text="+" + _TAIL if goes_on else "@" if line.text.startswith("@") else "")
+    return line._replace(text="+" + _TAIL if goes_on else "@" if line.text.startswith("@") else "")
 
 
 def _uncommented(line: str) -> str:
     """A line without what is a comment to ngspice."""
     if line[:1] in ("*", "#", "$") or line.startswith("//"):
         return ""
-    if not any(mark in line for mark in ";$/"):
-        return line.rstrip()
     quote = ""
-    for n, each in enumerate(line):
+    for found in _MARKS.finditer(line):
+        n, each = found.start(), found[0]
         if quote:
             quote = "" if each == quote and line[n - 1] != "\\" else quote
         elif each in "\"'":
             quote = each
-        elif n and (each == ";" or (each == "$" and line[n - 1] in " ,\t") or line.startswith("//", n)):
+        elif n and (each in ";/" or line[n - 1] in " ,\t"):
             return line[:n].rstrip()
     return line.rstrip()
 

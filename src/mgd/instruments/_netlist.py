@@ -145,7 +145,7 @@ def _circuit_of(cards: list[Card]) -> tuple[list[Card], list[Card]]:
             script = card.word.startswith(".control")
         elif script or _NOT_OURS.fullmatch(card.word):
             left_out.append(card)
-        elif any("\ud800" <= each <= "\udfff" for each in card.text):
+        elif not card.text.isascii() and any("\ud800" <= each <= "\udfff" for each in card.text):
             shown = card.text.encode(errors="surrogateescape").decode(errors="replace")
             raise ValueError(f"cannot read netlist {card.where}: {shown!r} is no UTF-8: save the file as UTF-8")
         else:

@@ -34,7 +34,8 @@ class SpiceSettings(BaseModel):
         parameters: what θ sets: an element ("r1", "vb2": its resistance, its voltage); one of its parameters, as
             SPICE writes it ("m1[w]"); or a pair of elements ("rp1 - rm1") set to `middle` ± θ/2.
         inputs: voltage or current sources, one for each feature.
-        outputs: one for each output: "v(out)", "v(a,b)", "v(a) - v(b)", "i(vload)".
+        outputs: one for each output: "v(out)", "v(a,b)", "v(a) - v(b)", "i(vload)", "i(m.x1.m1)" (of a
+            transistor the current of the drain or collector, else into the first node).
         limits: of θ: low and high, of each or of all, and their unit.
         conductance_unit: θ of a resistor is then a conductance, in so many siemens: 1e-3 for millisiemens.
         middle: of pairs, in the unit of θ.
