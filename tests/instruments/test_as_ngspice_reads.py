@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mgd.instruments._netlist import Netlist
 from mgd.instruments._spice import Spice
 from mgd.instruments._spice_settings import SpiceSettings
 
@@ -264,8 +265,9 @@ def of_ngspice(path: Path) -> dict[str, float]:
 
 
 def of_mgd(path: Path, outputs: list[str], **settings) -> np.ndarray:
-    """Outputs of the circuit whose input is 1, by mgd, from a folder that is not the netlist's."""
-    given = {"netlist": path.name, "parameters": ["vin"], "inputs": ["vin"], "outputs": outputs}
+    """Outputs of the circuit whose input is 1, its parameter as it is, by mgd."""
+    parameter = [name for name in Netlist(path).elements if name.startswith("r")][-1]
+    given = {"netlist": path.name, "parameters": [parameter], "inputs": ["vin"], "outputs": outputs}
     read = SpiceSettings(**given, limits={"low": 0.0, "high": 1.0}, **settings)  # pyright: ignore
     with Spice(read, path.parent) as chip:
         chip.present(np.ones((1, 1), np.float32), np.zeros((1, len(outputs)), np.float32))

@@ -16,6 +16,7 @@ R1 in out
 * a comment
 r2 out 0 1k
 c1 out 0 1n
+vwave out b SIN(0 1 1k)
 .control
 run
 print all
@@ -47,7 +48,7 @@ def load(tmp_path):
 
 def test_only_the_circuit_is_kept_with_its_inputs_driven(load):
     netlist = load().netlist
-    assert netlist.elements == ["v1", "r1", "r2", "c1"]
+    assert netlist.elements == ["v1", "r1", "r2", "c1", "vwave"]
     assert netlist.driven(["v1"], "external", ["v(out)"]) == [
         "* circuit",
         "V1 in 0 external",
@@ -55,6 +56,7 @@ def test_only_the_circuit_is_kept_with_its_inputs_driven(load):
         "+ 1k",
         "r2 out 0 1k",
         "c1 out 0 1n",
+        "vwave out b SIN(0 1 1k)",
         ".options reltol=1e-4 ITL1 = 200",
         "vmgdsweep vmgdsweep 0 0",
         ".save v(out)",
@@ -225,6 +227,7 @@ WRONG = {
     "no element": ({"parameters": ["r1=5"]}, r"parameters: 'r1=5' must be an element \(\"r1\"\), one of its"),
     "injection": ({"parameters": ["r1;quit"]}, "parameters: 'r1;quit' must be an element"),
     "injection by quotes": ({"parameters": ["r.x1.`shell touch pwned`"]}, "must be an element .* of letters, digits"),
+    "injection by an input": ({"inputs": ["v`pwned`"]}, "inputs: 'v`pwned`' must be the name of a source, of letters"),
     "injection into a file": ({"parameters": ["r.x1.r2>pwned"]}, "must be an element"),
     "initial state without a transient": (
         {"parameters": ["c1[ic]"]},
@@ -236,6 +239,11 @@ WRONG = {
     ),
     "uic of an operating point": ({"uic": True}, 'uic is of analysis = "tran"'),
     "uic that is no truth": ({"uic": "yes"}, "instrument.uic"),
+    "parameter and input": ({"parameters": ["v1"]}, "parameters: 'v1' is an input too, which sets it"),
+    "parameter with a waveform": (
+        {"parameters": ["vwave"], "analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9},
+        "parameters: 'vwave' has a waveform in .*chip.cir, which a transient follows whatever its value is",
+    ),
     "no such start": ({"spiceinit": "no.such"}, "spiceinit: cannot read .*no.such: No such file"),
     "a transistor whole": ({"parameters": ["m1"]}, r"parameters: 'm1' must be an element .* \(\"m1\[w\]\"\)"),
     "pair without middle": ({"parameters": ["r1 - r2"]}, "middle is needed for pairs of elements, and for them alone"),

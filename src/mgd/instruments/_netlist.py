@@ -15,6 +15,7 @@ _NOT_OURS = re.compile(
 )
 _OUTPUT = re.compile(r"(v|i)\(\s*([^\s,()]+)\s*(?:,\s*([^\s,()]+)\s*)?\)")
 _SOURCE = re.compile(r"(\S+?)[\s(,]+([^\s(),]+)[\s,]+([^\s(),]+)[\s),]*(.*)")
+_WAVEFORM = re.compile(r"\s(pulse|sin|exp|pwl|sffm|am|trnoise|trrandom)\b", re.IGNORECASE)
 # Of a source these hold for whatever it is driven with, and the way that we drive it has no place for them.
 _OF_SOURCE = re.compile(r"\b(m\s*=|portnum\b)", re.IGNORECASE)
 # Models that read a file while they run, and that run a program.
@@ -36,6 +37,7 @@ class Netlist:
         elements: the names of those that are in no subcircuit.
         uic: of its transients: whether they begin with the initial states of the elements.
         has_states: whether it says an initial state.
+        waveforms: the sources of any subcircuit or none that follow one in a transient.
 
     Raises:
         ValueError: if it cannot be read as ngspice would read it.
@@ -50,6 +52,7 @@ class Netlist:
         self._read = b"".join(reader.files.values())
         self.uic = {bool(re.search(r"\suic\b", card.text, re.IGNORECASE)) for card in left_out if _transient(card)}
         self.has_states = any(_INITIAL.search(card.text) or card.word == ".ic" for card in kept)
+        self.waveforms = {spelt(card.word) for card in kept if card.text[0] in "vViI" and _WAVEFORM.search(card.text)}
         self.elements = [spelt(card.word) for card in self._top() if card.text[0].isalpha()]
 
     def digest(self, more: bytes = b"") -> str:

@@ -58,6 +58,7 @@ class Spice(AbstractInstrument):
         self.netlist.check(
             [name.partition("[")[0] for names in self._targets for name in names], settings.outputs, self._inputs
         )
+        self._check_sources()
         self._uic = self._initial_states()
         self._name_vectors(set())
         self._rows = np.zeros((1, len(self._inputs)))
@@ -259,6 +260,17 @@ class Spice(AbstractInstrument):
             smallest = low if len(names) == 1 else middle - max(abs(low), abs(high)) / 2
             if smallest <= 0 and any(map(_resists, names)):
                 raise ValueError(f"limits: conductances must be above 0, and {' - '.join(names)} could be {smallest:g}")
+
+    def _check_sources(self) -> None:
+        """Raises: ValueError: if a source is to be set to a value that it would not have."""
+        for name in (name for names in self._targets for name in names if name[0] in "vi" and "[" not in name):
+            if name in self._inputs:
+                raise ValueError(f"parameters: {name!r} is an input too, which sets it")
+            if self.settings.analysis == "tran" and name.rpartition(".")[2] in self.netlist.waveforms:
+                raise ValueError(
+                    f"parameters: {name!r} has a waveform in {self.netlist.path}, which a transient follows whatever "
+                    "its value is: give it a value alone"
+                )
 
     def _check_there(self, spice: Ngspice, names: Sequence[str]) -> None:
         for name in names:

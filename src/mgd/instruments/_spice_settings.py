@@ -85,6 +85,9 @@ class SpiceSettings(BaseModel):
                         f'parameters: {each!r} must be an element ("r1"), one of its parameters ("m1[w]"), '
                         'or a pair ("rp1 - rm1"), of letters, digits and _.:#%@+/-'
                     )
+        for name in self.inputs:
+            if not _ELEMENT.fullmatch(spelt(name)) or "[" in name:
+                raise ValueError(f"inputs: {name!r} must be the name of a source, of letters, digits and _.:#%@+/-")
         names = [name for each in self.parameters for name in pair(each)]
         for what, given in (("parameters", names), ("inputs", [spelt(name) for name in self.inputs])):
             if len(set(given)) < len(given):
