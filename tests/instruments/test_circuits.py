@@ -156,10 +156,25 @@ def test_a_file_that_is_included_is_of_the_circuit_as_it_was(circuit, tmp_path):
         with pytest.raises(HardwareError, match="ended with code -9"):
             chip.read_batch(np.array([[1e3], [3e3]], np.float32))
         chip.open()
+        assert chip.identify() == before
+        chip.present(X, TARGET)
+        assert chip.read_batch(np.array([[1e3]], np.float32)) == pytest.approx(X[None] / 2, rel=1e-6)
+    with circuit("divider\nv1 in 0 0\n.include parts.inc\nr2 out 0 1k\n") as chip:
         assert chip.identify().serial != before.serial  # so a run refuses it
-        (tmp_path / "inner.inc").unlink()
-        with pytest.raises(HardwareError, match="Could not find include file"):
-            chip.open()
+
+
+def test_what_is_drawn_at_random_is_the_same_in_every_process_and_at_every_load(circuit):
+    text = "divider\n.param drawn=agauss(1k,300,1)\nv1 in 0 0\nr1 in out {drawn}\nr2 out 0 1k\n"
+    signals, found = np.full((2, 1), 1e3, np.float32), []
+    for processes in (2, 1, None):
+        with circuit(text, processes=processes) as chip:
+            chip.present(X, TARGET)
+            found += list(chip.read_batch(signals))
+    assert np.ptp(found, axis=0).max() == 0
+    assert abs(found[0][0, 0] - 0.5) > 1e-3
+    with circuit(text.replace("300", "301")) as other:
+        other.present(X, TARGET)
+        assert abs(other.read_batch(signals)[0, 0, 0] - found[0][0, 0]) > 1e-3  # another circuit is drawn anew
 
 
 HOLD = """

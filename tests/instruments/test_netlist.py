@@ -15,6 +15,8 @@ R1 in out
 + 1k
 * a comment
 r2 out 0 1k
+c1 out 0 1n
+vwave out b SIN(0 1 1k)
 .control
 run
 print all
@@ -46,12 +48,15 @@ def load(tmp_path):
 
 def test_only_the_circuit_is_kept_with_its_inputs_driven(load):
     netlist = load().netlist
-    assert netlist.elements == ["v1", "r1", "r2"]
+    assert netlist.elements == ["v1", "r1", "r2", "c1", "vwave"]
     assert netlist.driven(["v1"], "external", ["v(out)"]) == [
-        "* chip.cir",
+        "* circuit",
         "V1 in 0 external",
-        "R1 in out 1k",
+        "R1 in out",
+        "+ 1k",
         "r2 out 0 1k",
+        "c1 out 0 1n",
+        "vwave out b SIN(0 1 1k)",
         ".options reltol=1e-4 ITL1 = 200",
         "vmgdsweep vmgdsweep 0 0",
         ".save v(out)",
@@ -64,10 +69,121 @@ def test_options_are_read(load):
     assert (netlist.option("itl1"), netlist.option("reltol"), netlist.option("itl2")) == (200, 1e-4, None)
 
 
-def test_included_files_are_found_beside_the_netlist(load, tmp_path):
-    (tmp_path / "models.lib").write_text(".model dm d\n")
-    netlist = load(CIRCUIT.replace("* a comment", ".include 'models.lib'")).netlist
-    assert f'.include "{tmp_path / "models.lib"}"' in netlist.lines
+def test_included_files_are_in_the_place_of_the_card_and_in_the_digest(tmp_path):
+    for name in ("my models.inc", "deep/b.inc", "deep/data.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("* as it was\n")
+    (tmp_path / "deep/a.lib").write_text('.lib tt\n.inc b.inc\n.model m d_source(input_file="deep/data.txt")\n.endl\n')
+    path = tmp_path / "chip.cir"
+    path.write_text(CIRCUIT.replace("* a comment", ".include 'my models.inc'\n.LIB deep/a.lib TT"))
+    first = Netlist(path).digest()
+    digests = {first}
+    for name in ("my models.inc", "deep/b.inc", "deep/data.txt", "deep/a.lib"):
+        text = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(text + "* changed\n")
+        digests.add(Netlist(path).digest())
+        (tmp_path / name).write_text(text)
+    assert len(digests) == 5
+    assert Netlist(path).digest() == first
+
+
+UNREADABLE = {
+    "not there": ({"m.cir": "t\n.include no.inc\n"}, r"m.cir, line 2: Could not find include file 'no.inc' in "),
+    "not there, with a space": ({"m.cir": "t\n.include 'no such.inc'\n"}, "Could not find include file 'no such.inc'"),
+    "nested, not there": ({"m.cir": "t\n.inc a.inc\n", "a.inc": "* c\n.inc b.inc"}, "a.inc, line 2: Could not find"),
+    "no name": ({"m.cir": "t\n.include\n"}, "m.cir, line 2: Could not find include file ''"),
+    "a folder": ({"m.cir": "t\n.include d\n", "d/x": ""}, "Could not find include file 'd'"),
+    "no library": ({"m.cir": "t\n.lib a.lib tt\n"}, "m.cir, line 2: Could not find library file 'a.lib'"),
+    "no section": (
+        {"m.cir": "t\n.lib a.lib\n", "a.lib": ""},
+        "line 2: '.lib a.lib' must name a file, .* and a section",
+    ),
+    "section here": ({"m.cir": "t\n.lib tt\nr1 a 0 1\n.endl\n"}, "line 2: '.lib tt' must name a file"),
+    "other section": ({"m.cir": "t\n.lib a.lib ff\n", "a.lib": ".lib tt\n.endl"}, "a.lib has no section 'ff'"),
+    "section without end": (
+        {"m.cir": "t\n.lib a.lib tt\n", "a.lib": ".lib tt\n"},
+        "section 'tt' of .*a.lib has no .endl",
+    ),
+    "in a circle": ({"m.cir": "t\n.inc a.inc\n", "a.inc": ".inc b.inc\n", "b.inc": ".inc a.inc\n"}, "itself included"),
+    "of itself": ({"m.cir": "t\n.inc m.cir\n"}, "m.cir includes .*m.cir, which it is itself included by"),
+    "section of itself": (
+        {"m.cir": "t\n.lib a.lib tt\n", "a.lib": ".lib tt\n.lib a.lib tt\n.endl\n"},
+        "section 'tt' of .*a.lib includes itself",
+    ),
+    "one of two": (
+        {"m.cir": "t\n.inc d/a.inc\n", "d/a.inc": ".inc b.inc\n", "d/b.inc": "r1 a 0 1\n", "b.inc": "r1 a 0 2\n"},
+        "'b.inc' could be .*d/b.inc or .*/b.inc, which differ: write its whole path",
+    ),
+    "unset variable": (
+        {"m.cir": "t\n.inc $NOT_SET_AT_ALL/a\n"},
+        "'.NOT_SET_AT_ALL/a' begins with a variable that is not",
+    ),
+    "title that is a card": ({"m.cir": ".param x=1\nr1 a 0 1\n"}, "m.cir: the first line is the title, and .* add one"),
+    "title of a subcircuit": ({"m.cir": ".SUBCKT s a\n.ends\n"}, "ngspice takes '.SUBCKT s a' for none: add one"),
+    "script": ({"m.cir": "*ng_script\necho hi\n"}, "m.cir: this is a script of ngspice's, no circuit"),
+    "lost with a comment": (
+        {"m.cir": "t\nr1 a 0\n; c\n+ 1k\n"},
+        r"line 4: '\+ 1k' continues '; c', a comment to ngspice",
+    ),
+    "no utf-8": (
+        {"m.cir": b"t\nr1 \xe9 0 1k\n"},
+        "m.cir, line 2: 'r1 \ufffd 0 1k' is no UTF-8: save the file as UTF-8",
+    ),
+    "program": ({"m.cir": 't\n.model x d_process(process_file="p")\n'}, "line 2: a model of the kind d_process runs"),
+    "data not there": (
+        {"m.cir": 't\n.model x filesource(file="p.txt")\n'},
+        "the model reads 'p.txt', .* it is not there",
+    ),
+    "data in capitals": (
+        {"m.cir": 't\n.model x filesource(file="D/p.txt")\n', "D/p.txt": "1"},
+        "the model reads 'D/p.txt', which must be a file whose whole path is in lower case",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), UNREADABLE.values(), ids=UNREADABLE)
+def test_what_cannot_be_read_as_ngspice_reads_it_is_refused_in_one_line(files, message, tmp_path):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=message) as raised:
+        Netlist(tmp_path / "m.cir")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_path_may_begin_with_a_variable_and_have_spaces_without_quotes(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_KIT", str(tmp_path / "my kit"))
+    (tmp_path / "my kit").mkdir()
+    (tmp_path / "my kit/a.lib").write_text(".lib tt\nr1 a 0 1\n.endl\n")
+    (tmp_path / "my kit/b.inc").write_text("r2 a 0 1\n")
+    cards = ".lib $MY_KIT/a.lib tt ; c\n.include my kit/b.inc $ c\n.lib my kit/a.lib tt\n.inc '$MY_KIT/b.inc'\n"
+    (tmp_path / "m.cir").write_text("t\n" + cards)
+    assert Netlist(tmp_path / "m.cir").elements == ["r1", "r2", "r1", "r2"]
+
+
+TIMES = {"analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9}
+
+
+@pytest.mark.parametrize(
+    ("cards", "settings", "message"),
+    [
+        (".tran 1n 1u\n+ UIC\nc2 out 0 1n IC=1\n", {}, "chip.cir sets initial states, .* or uic = false for operating"),
+        (".tran 1n 1u uic\n.ic v(out)=1\n", {}, "chip.cir sets initial states"),
+        (".tran 1n 1u uic\n.tran 1n 2u\n", TIMES, "has transients with uic and without: set uic to true or false"),
+    ],
+)
+def test_initial_states_that_nothing_would_begin_with_are_refused(load, cards, settings, message):
+    text = CIRCUIT.replace(".tran 1n 1u\n", cards)
+    with pytest.raises(ValueError, match=message):
+        load(text, **settings)
+    load(text, **settings, uic=False)
+
+
+@pytest.mark.parametrize("source", ["I1 in 0 1m m=2", "V1 in 0 DC 1 portnum 1 z0 50", "V1 in"])
+def test_a_source_that_cannot_be_driven_as_it_is_is_refused(load, source):
+    text = CIRCUIT.replace("V1 in 0 DC 0 AC 1", source)
+    with pytest.raises(ValueError, match=re.escape(f"inputs: {source!r}") + ".* must be a name, two nodes and a value"):
+        load(text, inputs=[source.split()[0]])
 
 
 def test_what_subcircuits_hold_is_theirs(tmp_path):
@@ -110,6 +226,25 @@ WRONG = {
     "input twice": ({"inputs": ["v1", "V1"]}, "inputs: 'v1' is named twice"),
     "no element": ({"parameters": ["r1=5"]}, r"parameters: 'r1=5' must be an element \(\"r1\"\), one of its"),
     "injection": ({"parameters": ["r1;quit"]}, "parameters: 'r1;quit' must be an element"),
+    "injection by quotes": ({"parameters": ["r.x1.`shell touch pwned`"]}, "must be an element .* of letters, digits"),
+    "injection by an input": ({"inputs": ["v`pwned`"]}, "inputs: 'v`pwned`' must be the name of a source, of letters"),
+    "injection into a file": ({"parameters": ["r.x1.r2>pwned"]}, "must be an element"),
+    "initial state without a transient": (
+        {"parameters": ["c1[ic]"]},
+        r'c1\[ic\] sets initial states, from which a transient with uic begins .*: set analysis = "tran"$',
+    ),
+    "initial state without uic": (
+        {"parameters": ["c1[ic]"], "analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9},
+        r"parameters: 'c1\[ic\]' is an initial state, from which a transient begins only with uic = true",
+    ),
+    "uic of an operating point": ({"uic": True}, 'uic is of analysis = "tran"'),
+    "uic that is no truth": ({"uic": "yes"}, "instrument.uic"),
+    "parameter and input": ({"parameters": ["v1"]}, "parameters: 'v1' is an input too, which sets it"),
+    "parameter with a waveform": (
+        {"parameters": ["vwave"], "analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9},
+        "parameters: 'vwave' has a waveform in .*chip.cir, which a transient follows whatever its value is",
+    ),
+    "no such start": ({"spiceinit": "no.such"}, "spiceinit: cannot read .*no.such: No such file"),
     "a transistor whole": ({"parameters": ["m1"]}, r"parameters: 'm1' must be an element .* \(\"m1\[w\]\"\)"),
     "pair without middle": ({"parameters": ["r1 - r2"]}, "middle is needed for pairs of elements, and for them alone"),
     "middle without pair": ({"middle": 1.0}, "middle is needed for pairs of elements, and for them alone"),

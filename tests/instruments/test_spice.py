@@ -301,7 +301,6 @@ WRONG = {
     "no such card": (".modle dm d\n", "'.modle dm d': unimplemented control card"),
     "undefined": ("r3 out 0 {load}\n", r"Undefined parameter \[load\]"),
     "no such subcircuit": ("x1 out 0 amplifier\n", "unknown subckt: x1 out 0 amplifier"),
-    "no such file": ('.include "models.lib"\n', "Could not find include file models.lib"),
     "no number": ("r3 out 0 many\n", "'r3 out 0 many': unknown parameter"),
 }
 

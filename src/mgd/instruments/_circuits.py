@@ -10,7 +10,8 @@ from jaxtyping import Float
 from .._errors import HardwareError
 from ._base import AbstractInstrument, Identity
 from ._process import Process
-from ._spice import Spice, SpiceSettings
+from ._spice import Spice
+from ._spice_settings import SpiceSettings
 
 
 class Circuits(AbstractInstrument):

@@ -10,7 +10,10 @@ import ctypes.util
 import functools
 import os
 import re
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import chdir, contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +23,7 @@ from .._errors import HardwareError
 VARIABLE = "MGD_NGSPICE"
 _NAMES = ("libngspice.so.0", "libngspice.so", "libngspice.dylib", "ngspice.dll")
 _FOLDERS = ("/opt/homebrew/lib", "/usr/local/lib")
+_SPICEINIT = ".spiceinit"
 _TROUBLE = re.compile(
     r"error|fatal|singular|too small|converge|iteration limit|unknown|undefined|illegal|can'?t |could not|"
     r"cannot|aborted|no such|unable|not found",
@@ -69,16 +73,20 @@ class Ngspice:
         self._user = ""
         self._said: list[str] = []
         self._raised: BaseException | None = None
-        self._ended = False
+        self._ended = self._started = False
         self._load()
         self.command("version -s")
         self.version = "".join(re.findall(r"ngspice-(\S+)", " ".join(self._said))[:1])
 
-    def claim(self, user: str) -> None:
+    def claim(self, user: str, start: bytes = b"") -> None:
         """Takes the simulator for one circuit.
 
+        Args:
+            user: who takes it.
+            start: commands that it carries out first, which hold until it is given up: what would be a .spiceinit.
+
         Raises:
-            HardwareError: if another has it.
+            HardwareError: if another has it, or ngspice complains of the commands.
         """
         if self._user:
             raise HardwareError(
@@ -86,24 +94,38 @@ class Ngspice:
                 "close that one first, or open this one in another process"
             )
         self._user = user
+        if start:
+            self._started = True
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, _SPICEINIT)
+                path.write_bytes(start)
+                self.command(f"source {path}")
+            if trouble := self.trouble():
+                self.release()
+                raise HardwareError(f"{user}: spiceinit: {trouble}")
 
     def release(self) -> None:
         """Gives the circuit up."""
-        if self._ended:
+        if self._ended or self._started:
             self._renew()
         else:
             self.command("destroy all")
             self.command("remcirc")
         self._sources, self._user = {}, ""
 
-    def circuit(self, lines: Iterable[str]) -> None:
+    def circuit(self, lines: Iterable[str], seed: int) -> None:
         """Loads a netlist, title first, `.end` last.
+
+        Args:
+            lines: of it.
+            seed: of what it draws at random, such as `agauss`, so that it is the same circuit at every load.
 
         Raises:
             HardwareError: if it is not one; with what ngspice says.
         """
-        encoded = [line.encode() for line in lines]
+        encoded = [line.encode(errors="surrogateescape") for line in lines]
         array = (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
+        self.command(f"setseed {seed}")
         self._said.clear()
         failed = self._library.ngSpice_Circ(array)
         self._raise()
@@ -178,7 +200,7 @@ class Ngspice:
     def _renew(self) -> None:
         """Unloads the library and loads it again: after it has "ended", it takes no circuit any more."""
         _ctypes.dlclose(self._library._handle)
-        self._ended = False
+        self._ended = self._started = False
         self._load()
 
     def _listen(self) -> tuple:
@@ -219,9 +241,31 @@ class Ngspice:
 
         callbacks = _SEND_TEXT(text), _EXIT(exit_asked), _SEND_DATA(point_done), _SEND_INIT(begin), _SOURCE(source)
         send, leave, done, start, ask = callbacks
-        self._library.ngSpice_Init(send, None, leave, done, start, None, None)
+        with _nothing_to_start_with():
+            self._library.ngSpice_Init(send, None, leave, done, start, None, None)
         self._library.ngSpice_Init_Sync(ask, ask, None, None, None)
         return callbacks
+
+
+@contextmanager
+def _nothing_to_start_with() -> Iterator[None]:
+    """Keeps ngspice from the commands of a .spiceinit, which may be anyone's, in this folder or at home.
+
+    It takes the first that it finds, beginning with the folder that it is loaded in. Where there is one, that is for
+    this long a folder with an empty one.
+    """
+    folders = [".", os.path.expanduser("~")]
+    with suppress(ImportError, KeyError):
+        import pwd  # not on Windows
+
+        folders.append(pwd.getpwuid(os.getuid()).pw_dir)
+    if not any(Path(folder, name).exists() for folder in folders for name in (_SPICEINIT, "spice.rc")):
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, _SPICEINIT).touch()
+        with chdir(folder):
+            yield
 
 
 def _places(said: list[str]) -> list[int]:

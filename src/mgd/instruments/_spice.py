@@ -2,110 +2,28 @@
 
 import itertools
 import os
-import re
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from .._errors import HardwareError
 from .._input import first_error
 from ._base import AbstractInstrument, Identity
+from ._currents import current, no_current, vectors
 from ._limits import Limits
-from ._netlist import SWEEP, Netlist, terms
+from ._netlist import SWEEP, Netlist, spelt, terms
 from ._ngspice import Ngspice, ngspice
+from ._spice_settings import MAIN, SpiceLimits, SpiceSettings, pair
 
-Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=True)]
-Above0 = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True)]
-Name = Annotated[str, Field(min_length=1, strict=True)]
-Names = Annotated[tuple[Name, ...], Field(min_length=1)]
-# What `alter` sets of an element that is named alone, and how it is asked for.
-_MAIN = {"r": "resistance", "c": "capacitance", "l": "inductance", "v": "dc", "i": "dc", "e": "gain", "g": "gain"}
-_ELEMENT = re.compile(r"[a-z][^\s\[\]=;]*(\[[a-z]\w*\])?")
 _NUMBERS = itertools.count(1)
 # Iterations that a retry multiplies, and how many ngspice allows where a netlist does not say: at an operating point,
 # along a sweep; and at a time point, of which operating points know too where all else fails, at length.
 _ITERATIONS = {"op": {"itl1": 100, "itl2": 50}, "tran": {"itl1": 100, "itl4": 10}}
-
-
-class _Limits(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    low: Number | tuple[Number, ...]
-    high: Number | tuple[Number, ...]
-    unit: Annotated[str, Field(strict=True)] = ""
-
-
-class SpiceSettings(BaseModel):
-    """A circuit, as it stands in the `[instrument]` table of a chip file. Names are as in the netlist, in any case.
-
-    Attributes:
-        netlist: path of the file.
-        parameters: what θ sets: an element ("r1", "vb2": its resistance, its voltage); one of its parameters, as
-            SPICE writes it ("m1[w]"); or a pair of elements ("rp1 - rm1") set to `middle` ± θ/2.
-        inputs: voltage or current sources, one for each feature.
-        outputs: one for each output: "v(out)", "v(a,b)", "v(a) - v(b)", "i(vload)".
-        limits: of θ: low and high, of each or of all, and their unit.
-        conductance_unit: θ of a resistor is then a conductance, in so many siemens: 1e-3 for millisiemens.
-        middle: of pairs, in the unit of θ.
-        analysis: "op", an operating point for each sample; or "tran", where the circuit starts at rest (inputs at
-            x = 0) and each sample is applied in turn for `stop_seconds`, at whose end outputs are read.
-        stop_seconds: how long a sample is applied.
-        step_seconds: the rise time of inputs, and the longest time step.
-        input_scale: an input is at input_scale · x + input_offset.
-        input_offset: the same.
-        output_scale: an output is output_scale · (volts or amperes) + output_offset.
-        output_offset: the same.
-        retries: of an analysis that does not converge, each with five times the iterations.
-        processes: each with the circuit in it, among which measurements are shared out; if None, it is in this one.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    netlist: Name
-    parameters: Names
-    inputs: Names
-    outputs: Names
-    limits: _Limits
-    conductance_unit: Above0 | None = None
-    middle: Number | None = None
-    analysis: Literal["op", "tran"] = "op"
-    stop_seconds: Above0 | None = None
-    step_seconds: Above0 | None = None
-    input_scale: Number = 1.0
-    input_offset: Number = 0.0
-    output_scale: Number = 1.0
-    output_offset: Number = 0.0
-    retries: Annotated[int, Field(ge=0, le=10, strict=True)] = 2
-    processes: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> "SpiceSettings":
-        for each in self.parameters:
-            for name in _pair(each):
-                if not _ELEMENT.fullmatch(name) or ("[" not in name and name[0] not in _MAIN):
-                    raise ValueError(
-                        f'parameters: {each!r} must be an element ("r1"), one of its parameters ("m1[w]"), '
-                        'or a pair ("rp1 - rm1")'
-                    )
-        names = [name for each in self.parameters for name in _pair(each)]
-        for what, given in (("parameters", names), ("inputs", [name.lower() for name in self.inputs])):
-            if len(set(given)) < len(given):
-                raise ValueError(f"{what}: {next(name for name in given if given.count(name) > 1)!r} is named twice")
-        for output in self.outputs:
-            terms(output)
-        pairs = any(len(_pair(each)) == 2 for each in self.parameters)
-        if pairs != (self.middle is not None):
-            raise ValueError("middle is needed for pairs of elements, and for them alone")
-        times = self.stop_seconds, self.step_seconds
-        if self.analysis == "tran" and not (times[0] and times[1] and times[1] < times[0]):
-            raise ValueError(f'analysis = "tran" needs step_seconds below stop_seconds, got {times[1]} and {times[0]}')
-        if self.analysis == "op" and times != (None, None):
-            raise ValueError('stop_seconds and step_seconds are of analysis = "tran"')
-        return self
 
 
 class Spice(AbstractInstrument):
@@ -130,35 +48,34 @@ class Spice(AbstractInstrument):
     def __init__(self, settings: SpiceSettings, folder: Path):
         self.settings = settings
         self.netlist = Netlist(folder / settings.netlist)
+        self._start = _commands(folder / settings.spiceinit) if settings.spiceinit else b""
         self.address = f"spice {self.netlist.path}, {next(_NUMBERS)} of process {os.getpid()}"
         self.n_params, self.not_converged = len(settings.parameters), 0
-        self._inputs = [name.lower() for name in settings.inputs]
-        self._targets = [_pair(each) for each in settings.parameters]
+        self._inputs = [spelt(name) for name in settings.inputs]
+        self._targets = [pair(each) for each in settings.parameters]
         self.limits = _limits_of(settings)
         self._check_written()
         self.netlist.check(
-            [name.partition("[")[0] for pair in self._targets for name in pair], settings.outputs, self._inputs
+            [name.partition("[")[0] for names in self._targets for name in names], settings.outputs, self._inputs
         )
-        self._terms = [[_vectors(term) for term in terms(output)] for output in settings.outputs]
-        self._kept = sorted({name for output in self._terms for term in output for name in term if name})
+        self._check_sources()
+        self._uic = self._initial_states()
+        self._name_vectors(set())
         self._rows = np.zeros((1, len(self._inputs)))
         self._spread()
         self._spice: Ngspice | None = None
 
     def open(self) -> None:
         spice = ngspice()
-        spice.claim(self.address)
+        spice.claim(self.address, self._start)
         self._spice = spice
         self._written = np.full(len(self._alters), np.nan)
-        rest = repr(self.settings.input_offset)
-        waveform = "external" if self.settings.analysis == "op" else f"pwl(0 {rest} 1 {rest})"
         try:
-            spice.circuit(self.netlist.driven(self._inputs, waveform, self._kept))
-            for pair in self._targets:
-                for name in pair:
-                    self._check_there(spice, name)
-        except HardwareError as error:
+            self._load(spice)
+        except BaseException as error:
             self.close()
+            if not isinstance(error, HardwareError):
+                raise
             raise HardwareError(f"{self.address}: {error}") from None
 
     def close(self) -> None:
@@ -168,7 +85,7 @@ class Spice(AbstractInstrument):
 
     def identify(self) -> Identity:
         """The serial is the netlist's digest: a calibration belongs to one circuit."""
-        return Identity("ngspice", self.netlist.path.stem, self.netlist.digest(), self._open().version)
+        return Identity("ngspice", self.netlist.path.stem, self.netlist.digest(self._start), self._open().version)
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         spice = self._open()
@@ -222,6 +139,59 @@ class Spice(AbstractInstrument):
     def safe_state(self) -> None:
         """Nothing: what is simulated may be left as it is."""
 
+    def _load(self, spice: Ngspice) -> None:
+        """Loads the circuit, and sees whether it has what is named in it."""
+        rest = self.settings.input_offset
+        waveform = "external" if self.settings.analysis == "op" else f"pwl(0 {rest!r} 1 {rest!r})"
+        currents = {name for output in self.settings.outputs for kind, name, _ in terms(output) if kind == "i"}
+        seed = int(self.netlist.digest(self._start)[:7], 16) + 1
+        named = [name for names in self._targets for name in names]
+        behavioural: set[str] = set()
+        if currents or any("[" in name for name in named):
+            # Before an analysis ngspice crashes when it is asked for some of these, and in one that is to keep a
+            # current which is not there.
+            spice.circuit(self.netlist.driven(self._inputs, waveform, [f"v({SWEEP})"]), seed)
+            spice.analyse("op", {name: [rest] for name in self._inputs})
+            behavioural |= {name for name in currents if name[0] == "r" and spice.vector(f"@{name}[i]") is None}
+            for name in sorted(currents):
+                if spice.vector(current(name, behavioural)[1]) is None:
+                    raise HardwareError(no_current(name))
+            self._check_there(spice, named)
+            spice.command("remcirc")
+        self._name_vectors(behavioural)
+        spice.circuit(self.netlist.driven(self._inputs, waveform, self._kept), seed)
+        if self.netlist.option("seed") is None:  # what is drawn in a transient, its noise, is not that of the last
+            spice.command(f"setseed {random.SystemRandom().randrange(1, 2**31)}")
+        self._check_there(spice, [name for name in named if "[" not in name])
+
+    def _name_vectors(self, behavioural: Set[str]) -> None:
+        """Says of which vectors outputs are the differences, where these resistors are behavioural sources."""
+        self._terms = [[vectors(term, behavioural) for term in terms(each)] for each in self.settings.outputs]
+        self._kept = sorted({name for output in self._terms for term in output for name in term if name})
+
+    def _initial_states(self) -> bool:
+        """Whether transients begin with initial states.
+
+        Raises:
+            ValueError: if that is not clear, or states are said that nothing would begin with.
+        """
+        states = [name for names in self._targets for name in names if "[ic" in name]
+        of_netlist, said = self.netlist.uic, self.settings.uic
+        wanted = of_netlist == {True} if said is None else said
+        if self.settings.analysis == "op" and (states or (wanted and self.netlist.has_states)):
+            raise ValueError(
+                f"{states[0] if states else self.netlist.path} sets initial states, from which a transient with uic "
+                'begins and an operating point does not: set analysis = "tran"'
+                + ("" if states else ", or uic = false for operating points that leave them out")
+            )
+        if self.settings.analysis == "tran" and said is None and len(of_netlist) == 2:
+            raise ValueError(f"{self.netlist.path} has transients with uic and without: set uic to true or false")
+        if states and not wanted:
+            raise ValueError(
+                f"parameters: {states[0]!r} is an initial state, from which a transient begins only with uic = true"
+            )
+        return wanted
+
     def _points(self, spice: Ngspice) -> tuple[Float[np.ndarray, "batch outputs"] | None, str]:
         """Operating points for the batch, or what ngspice says instead."""
         columns = dict(zip(self._inputs, self._rows.T.tolist(), strict=True))
@@ -237,7 +207,8 @@ class Spice(AbstractInstrument):
             levels = np.repeat([self.settings.input_offset, *values], 2)[1:-1]
             points = " ".join(f"{time:.9g} {level:.9g}" for time, level in zip(times, levels, strict=True))
             spice.command(f"alter @{name}[pwl] = [ {points} ]")
-        trouble = spice.analyse(f"tran {step:.9g} {ends[-1]:.12g} 0 {step:.9g}", {})
+        begin = " uic" if self._uic else ""
+        trouble = spice.analyse(f"tran {step:.9g} {ends[-1]:.12g} 0 {step:.9g}{begin}", {})
         time = spice.vector("time")
         if time is None or time[-1] < ends[-1] * (1 - 1e-6):
             return None, trouble
@@ -268,8 +239,8 @@ class Spice(AbstractInstrument):
 
     def _spread(self) -> None:
         """Says of each element which of θ sets it, and how."""
-        names = [name for pair in self._targets for name in pair]
-        sizes = [len(pair) for pair in self._targets]
+        names = [name for names in self._targets for name in names]
+        sizes = [len(names) for names in self._targets]
         signs = [sign for size in sizes for sign in ((1.0,) if size == 1 else (0.5, -0.5))]
         self._owners = np.repeat(np.arange(len(sizes)), sizes)
         self._shares = np.array(signs)
@@ -285,15 +256,30 @@ class Spice(AbstractInstrument):
         if self.settings.conductance_unit is None:
             return
         middle = self.settings.middle or 0.0
-        for pair, low, high in zip(self._targets, self.limits.low, self.limits.high, strict=True):
-            smallest = low if len(pair) == 1 else middle - max(abs(low), abs(high)) / 2
-            if smallest <= 0 and any(map(_resists, pair)):
-                raise ValueError(f"limits: conductances must be above 0, and {' - '.join(pair)} could be {smallest:g}")
+        for names, low, high in zip(self._targets, self.limits.low, self.limits.high, strict=True):
+            smallest = low if len(names) == 1 else middle - max(abs(low), abs(high)) / 2
+            if smallest <= 0 and any(map(_resists, names)):
+                raise ValueError(f"limits: conductances must be above 0, and {' - '.join(names)} could be {smallest:g}")
 
-    def _check_there(self, spice: Ngspice, name: str) -> None:
-        device, _, parameter = name.partition("[")
-        if spice.vector(f"@{device}[{parameter.rstrip(']') or _MAIN[name[0]]}]") is None:
-            raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): mend parameters")
+    def _check_sources(self) -> None:
+        """Raises: ValueError: if a source is to be set to a value that it would not have."""
+        for name in (name for names in self._targets for name in names if name[0] in "vi" and "[" not in name):
+            if name in self._inputs:
+                raise ValueError(f"parameters: {name!r} is an input too, which sets it")
+            if self.settings.analysis == "tran" and name.rpartition(".")[2] in self.netlist.waveforms:
+                raise ValueError(
+                    f"parameters: {name!r} has a waveform in {self.netlist.path}, which a transient follows whatever "
+                    "its value is: give it a value alone"
+                )
+
+    def _check_there(self, spice: Ngspice, names: Sequence[str]) -> None:
+        for name in names:
+            device, _, parameter = name.partition("[")
+            value = spice.vector(f"@{device}[{parameter.rstrip(']') or MAIN[name[0]]}]")
+            if value is not None and parameter:  # which may be one that is only told, such as a current
+                spice.command(f"alter @{name}={value[0]:.9g}")
+            if value is None or (parameter and spice.trouble()):
+                raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): mend parameters")
 
     def _allow(self, times: int) -> None:
         for option, iterations in _ITERATIONS[self.settings.analysis].items():
@@ -316,18 +302,13 @@ def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
         read = SpiceSettings(**settings)
     except ValidationError as error:
         first = error.errors()[0]
-        known = _Limits if first["loc"][:1] == ("limits",) else SpiceSettings
+        known = SpiceLimits if first["loc"][:1] == ("limits",) else SpiceSettings
         raise ValueError(first_error(error, known.model_fields, "instrument")) from None
     if read.processes is None:
         return Spice(read, folder)
     from ._circuits import Circuits
 
     return Circuits(read, folder)
-
-
-def _pair(parameter: str) -> tuple[str, ...]:
-    """The elements that a parameter sets, as ngspice writes them."""
-    return tuple(part.strip().lower() for part in re.split(r"\s+-\s+", parameter))
 
 
 def _resists(name: str) -> bool:
@@ -346,10 +327,9 @@ def _limits_of(settings: SpiceSettings) -> Limits:
     return Limits(low, high, settings.limits.unit)
 
 
-def _vectors(term: tuple[str, str, str]) -> tuple[str, str]:
-    """The names of the vectors whose difference a term is; "" for ground."""
-    kind, first, second = term
-    if kind == "i":
-        return f"{first}#branch" if first[0] in "vle" else f"@{first}[i]", ""
-    plus, minus = ("" if name in ("", "0", "gnd") else f"v({name})" for name in (first, second))
-    return plus, minus
+def _commands(path: Path) -> bytes:
+    """What a file of ngspice's commands says."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"spiceinit: cannot read {path}: {error.strerror}") from None
