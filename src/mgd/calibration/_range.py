@@ -90,8 +90,8 @@ def range_of(
 
 def _window(amplitudes: np.ndarray, odd: np.ndarray, error: float) -> tuple[int, int]:
     """The widest range of rungs over which the odd part shows and is a u + a³ w; of equally wide ones the highest."""
-    rungs = len(amplitudes)
-    for width in range(rungs, _FEWEST - 1, -1):
+    rungs, least = len(amplitudes), (math.inf, 0, min(_FEWEST, len(amplitudes)))
+    for width in range(rungs, min(_FEWEST, rungs) - 1, -1):
         for low in range(rungs - width, -1, -1):
             a = amplitudes[low : low + width]
             part = odd[:, low : low + width]
@@ -103,8 +103,9 @@ def _window(amplitudes: np.ndarray, odd: np.ndarray, error: float) -> tuple[int,
             allowed = np.hypot(noise, _LEFT * np.sqrt(np.mean(part**2, axis=0)))
             if np.all(np.sqrt(np.mean(rest**2, axis=0)) <= allowed):
                 return low, low + width
-    # No range fits: the smallest amplitudes, where a curve is straightest.
-    return 0, _FEWEST
+            least = min(least, (float(np.mean(rest**2) / np.mean(part**2)), low, low + width))
+    # No range fits: that of which least is left.
+    return least[1:]
 
 
 def fit(x: np.ndarray, y: np.ndarray, values: np.ndarray, error: float) -> tuple[np.ndarray, np.ndarray, float, float]:
