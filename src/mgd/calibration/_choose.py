@@ -13,6 +13,8 @@ TARGET_ANGLE = 60.0
 _SAFETY = 0.5
 # Of the amplitude up to which the cost is linear along codes, what Adam moves every parameter by at an update.
 _SHARE_OF_LINEAR = 1 / 3
+# Of a whole number of levels, a little more is taken, for their width is known to about that.
+_MARGIN = 1.02
 # Steps of the cost's readout that a perturbation is to move it by.
 _READOUT_STEPS = 2.0
 # Perturbations of a window at the most: of a chip of 1,210 parameters, 64 gave 91 % where 403, for 60°, gave 77 %.
@@ -115,12 +117,12 @@ def best_amplitude(
     >>> best_amplitude(
     ...     noise=0.02, gradient=1.0, quadratic=4.0, cubic=0.0, lowest=1e-3, highest=1.0, level=0.25, even=True
     ... )
-    0.25
+    0.255
     """
     highest = max(highest, level)
     if even and level:
         most = int(highest / level * (1 + 1e-6))
-        grid = level * np.arange(min(2, max(1, most // 2)), most + 1)
+        grid = _MARGIN * level * np.arange(min(2, max(1, most // 2)), most + 1)
     else:
         least = max(lowest, min(2 * level, highest))
         grid = np.geomspace(least, max(least, highest), 2000)
@@ -176,7 +178,7 @@ def choose(facts: Facts) -> Choice:
         even=facts.even,
     )
     if facts.even and amplitude < seen_at:
-        amplitude = facts.level * math.ceil(seen_at / facts.level - 1e-9)
+        amplitude = _MARGIN * facts.level * math.ceil(seen_at / facts.level - 1e-9)
     measured = noise**2 + (late * amplitude * g) ** 2
     extra = (measured / amplitude**2 + (amplitude * facts.quadratic) ** 2 / 4) / g**2
     one = ((p - 1) + p * extra) / seen**2
@@ -190,11 +192,13 @@ def choose(facts: Facts) -> Choice:
     # Noise makes G longer, which Adam does not see: what noise alone moves parameters by is kept as it was.
     rate = _SHARE_OF_LINEAR * facts.linear / math.sqrt(1 + extra)
     # A constant share of windows for each sample.
-    window = held * math.ceil(window / held)
+    shown = math.ceil(window / held)
+    held = math.ceil(window / shown)
+    window = held * shown
     angle = math.degrees(math.acos(1 / math.sqrt(1 + one / window)))
     signal, lost = (seen * amplitude * g) ** 2, measured
     bare = Choice(
-        _short(amplitude) if not facts.even else amplitude,
+        _short(amplitude),
         tau_p,
         held * tau_p,
         window * tau_p,
@@ -254,15 +258,19 @@ def _reasons(
             f"{facts.load:.2g} measurements and its baseline one more; and at most a window"
         ),
         f"learning_rate {choice.learning_rate:g}{unit} of Adam, falling to zero as a cosine: each update moves every "
-        f"parameter by about that, a third of the {facts.linear:.3g}{unit} up to which the cost is linear along codes, over "
-        f"√(1 + {extra:.2g}) for noise",
+        f"parameter by about that, a third of the {facts.linear:.3g}{unit} up to which the cost is linear along codes, "
+        f"over √(1 + {extra:.2g}) for noise",
         f"plain descent would have {choice.descent_rate:g}: half of 1/(curvature {_curvature(facts)[0]:.3g} × "
         f"(1 + {v:.2g})), {how}",
     ]
     if facts.level:
         how_many = f"{choice.amplitude / facts.level:.3g} levels of {facts.level:.3g}{unit}"
-        which = "a whole number is moved exactly" if facts.even else "they are uneven, and this is the widest"
-        lines.insert(1, f"parameters are set in levels: the amplitude is {how_many}; {which}")
+        which = (
+            "all alike, so that a whole number is moved exactly; a fiftieth more, as their width is known to about that"
+            if facts.even
+            else "uneven, and this is the widest that was seen"
+        )
+        lines.insert(1, f"the amplitude is {how_many}, {which}")
     if facts.readout_step:
         lines.insert(
             1,

@@ -11,16 +11,19 @@ from .._errors import HardwareError
 from ._common import Common
 from ._staircase import Look, Steps, look
 
-# Points of a look, those of the least budget, and looks for which the measurements of each are planned.
-_POINTS, _FEWEST_LOOKS, _LOOKS = 48, 6, 12
+# Points of a look; looks of the least budget, at perturbations and at writes; looks that there is to be enough for,
+# each of so many repeats at most.
+_POINTS, _FEWEST_LOOKS, _FEWEST_WRITES, _LOOKS, _MOST_REPEATS = 48, 8, 3, 6, 16
 # Parameters, and random codes, of which those that answer most are looked at first.
-_CANDIDATES, _CODES = 16, 4
+_CANDIDATES, _CODES = 12, 3
 # How much nearer the next look is; the finest of all, of the farthest that parameters are moved together.
 _NEARER, _FINEST = 4.0, 1 / 512
 # Steps that a look is to have when their width is known.
 _STEPS = 6.0
 # Widths of the same steps agree to this.
 _AGREE = 0.15
+# Steps of a code that must be seen whole, and as wide as each other.
+_WHOLE = 3
 # Even levels of several parameters are the same to this.
 _SAME = 0.1
 Measure = Callable[[np.ndarray], np.ndarray]
@@ -159,39 +162,61 @@ def _most_answering(common: Common) -> list[_Line]:
 
 def _levels_along(common: Common, lines: list[_Line], measure: Measure, *, end: int, write: bool) -> Levels | None:
     """The levels by as many of these lines as can be looked along; a code tells if no parameter by itself does."""
-    found, alone, start = [], [], math.inf
-    each = common.prober.price(_POINTS, write=write)
-    repeats = int(np.clip((end - common.prober.budget.spent) // (_LOOKS * each), 1, 16))
+    alone, along_code = [], []
+    search = _Search(common, measure, end, write)
     for line in lines:
-        steps = _steps_along(common, line, start, repeats, measure, end=end, write=write)
-        if steps is not None:
-            found.append(steps)
-            alone += [steps] if np.count_nonzero(line.along) == 1 else []
-            start = _STEPS * steps.mean
-    return Levels.of(alone or found)
+        steps = search.along(line)
+        is_code = np.count_nonzero(line.along) > 1
+        # Of parameters whose levels differ, a code has steps of any width.
+        if steps is not None and (not is_code or (steps.even and steps.whole >= _WHOLE)):
+            (along_code if is_code else alone).append(steps)
+            search.start = _STEPS * steps.mean
+    return Levels.of(alone or along_code)
 
 
-def _steps_along(
-    common: Common, line: _Line, start: float, repeats: int, measure: Measure, *, end: int, write: bool
-) -> Steps | None:
-    """The steps along a line, seen at two distances or where another line's were, from far to near."""
-    prober, widest = common.prober, 2 * line.farthest
-    width, seen, outward = min(start, widest), None, False
-    expected = start / _STEPS  # not finite, if nothing is
-    while prober.budget.spent + prober.price(_POINTS * repeats, write=write) <= end:
-        told = _look(common, line, width, repeats, measure)
-        if told.steps is not None:
-            if abs(told.steps.mean - expected) <= _AGREE * expected < math.inf:
-                return told.steps
-            seen, expected = told.steps, told.steps.mean
-            width = min(_STEPS * expected, widest, 0.9 * width if width <= _STEPS * expected else math.inf)
-        elif told.flat and width < widest and not outward:
-            outward, width = True, min(_NEARER * width, widest)
-        elif told.flat or seen or outward or told.hidden or width < common.highest * _FINEST:
-            return None
-        else:
-            width /= _NEARER
-    return None
+class _Search:
+    """Looks for steps along lines, from far to near.
+
+    Args:
+        common: the chip.
+        measure: costs of changes, perturbed or written.
+        end: measurements of the calibration at which it must be done.
+        write: whether they are written.
+
+    Attributes:
+        start: how far is looked at first; where steps were found last, so far that some are seen.
+    """
+
+    def __init__(self, common: Common, measure: Measure, end: int, write: bool):
+        self._common, self._measure, self._end, self._write = common, measure, end, write
+        self._most = int(np.clip((end - common.prober.budget.spent) // (_LOOKS * self._price(1)), 1, _MOST_REPEATS))
+        self.start, self._repeats = math.inf, 1
+
+    def _price(self, repeats: int) -> int:
+        return self._common.prober.price(_POINTS * repeats, write=self._write)
+
+    def along(self, line: _Line) -> Steps | None:
+        """Those along a line, seen at two distances, or the same as another line's; None if there are none."""
+        widest, finest = 2 * line.farthest, self._common.highest * _FINEST
+        width, expected = min(self.start, widest), self.start / _STEPS
+        nearer = outward = confirming = False
+        while self._common.prober.budget.spent + self._price(self._repeats) <= self._end:
+            told = _look(self._common, line, width, self._repeats, self._measure)
+            if told.steps is not None:
+                if abs(told.steps.mean - expected) <= _AGREE * expected < math.inf:
+                    return told.steps
+                confirming, expected = True, told.steps.mean
+                other = min(_STEPS * expected, widest)
+                width = 0.8 * width if abs(other - width) < 0.1 * width else other
+            elif told.hidden and self._repeats < self._most:
+                self._repeats = min(4 * self._repeats, self._most)
+            elif told.flat and width < widest and not nearer:
+                outward, width = True, min(_NEARER * width, widest)
+            elif told.flat or told.hidden or outward or confirming or width < finest:
+                return None
+            else:
+                nearer, width = True, width / _NEARER
+        return None
 
 
 def _look(common: Common, line: _Line, width: float, repeats: int, measure: Measure) -> Look:

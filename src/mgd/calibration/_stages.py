@@ -15,7 +15,7 @@ from ._parameters import Response
 from ._range import Range, fit, range_of
 from ._timing import LAGS, Timing, timing_of
 
-_RUNGS, _BATCHES = 14, 16
+_RUNGS, _FEWEST_RUNGS, _BATCHES = 14, 7, 16
 # The least record of noise; amplitudes at which a response is looked for, of codes at least so long; random codes.
 _LEAST_NOISE, _TRIES, _LEAST_CODE, _LEAST_CODES, _MOST_CODES = 256, 6, 4 * LAGS, 8, 32
 # Points of the curvature, and the measurements of a look at it.
@@ -31,7 +31,7 @@ def least_of_stages(hold: int, delay: int) -> dict[str, int]:
         "noise": LAGS + _LEAST_NOISE + late,
         "timing": (_TRIES + 1) * (_LEAST_CODE + LAGS),
         "spread": 2 * _BATCHES * (late + 1),
-        "range": _LEAST_CODES * (3 * _RUNGS * hold + delay) + POINTS * late,
+        "range": _LEAST_CODES * (3 * _FEWEST_RUNGS * hold + delay) + POINTS * late,
         "curvature": _CURVED * (2 * _CURVE * hold + delay + late),
         "again": LAGS,
     }
@@ -64,7 +64,7 @@ def measure_timing(common: Common) -> Timing:
     raise HardwareError(
         f"{prober.instrument.address}: no perturbation of up to {highest:g} {prober.instrument.limits.unit}".rstrip()
         + f" shows in the cost within {LAGS} measurements above its noise: check that parameters and cost are "
-        "connected, or give a larger budget"
+        "connected and that levels are finer than that, or give a larger budget"
     )
 
 
@@ -94,6 +94,8 @@ def measure_spread(common: Common) -> float:
 def measure_range(common: Common, levels: Levels | None) -> Range:
     prober, allotted = common.prober, common.prober.budget.allot("range")
     amplitudes = _rungs(common.highest, levels)
+    if _LEAST_CODES * prober.price(3 * len(amplitudes)) + POINTS * prober.late > allotted:
+        amplitudes = amplitudes[(len(amplitudes) - 1) % 2 :: 2]
     rungs = len(amplitudes)
     each = prober.price(3 * rungs)
     n_codes = int(np.clip((allotted - POINTS * prober.late) // each, _LEAST_CODES, _MOST_CODES))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +16,8 @@ _CERTAIN, _CHARGE = 30.0, 4.5
 _WORST = 4.0
 # Even levels are looked for of so many widths and places, and charged for it.
 _WIDTHS, _PLACES, _CHARGE_EVEN = 96, 16, 15.0
+# Steps so much wider are taken if χ² is larger by no more.
+_WIDER, _AS_GOOD = 1.5, 15.0
 # Of the largest change from one even level to the next, the smallest, where there are few.
 _LEAST_CHANGE, _FEW = 0.2, 4
 # The least points of a step: shorter ones are a matter for a finer look.
@@ -30,12 +33,14 @@ class Steps:
         widest: the width of the widest.
         even: whether all are as wide, to the distance of points.
         jump: the median change in cost from one to the next.
+        whole: how many are seen whole.
     """
 
     mean: float
     widest: float
     even: bool
     jump: float
+    whole: int
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def look(at: Float[np.ndarray, " k"], costs: Float[np.ndarray, " k"], error: flo
         return Look(None, flat=rise < 6 * error and chi_smooth <= fits, hidden=hidden)
     if even < uneven:
         wide = width * (k - 1) / 2 * apart
-        return Look(Steps(wide, wide, True, jump * error), flat=False, hidden=hidden)
+        return Look(Steps(wide, wide, True, jump * error, int(2 / width) - 1), flat=False, hidden=hidden)
     widths = np.diff(ends[n])
     if n <= 1:
         return Look(None, flat=True, hidden=hidden)
@@ -104,20 +109,17 @@ def look(at: Float[np.ndarray, " k"], costs: Float[np.ndarray, " k"], error: flo
     jump = float(np.median(np.abs(np.diff(levels))))
     alike = bool(widths.max() - widths.min() <= 2 + 0.1 * widths.mean())
     return Look(
-        Steps(float(widths.mean()) * apart, float(widths.max()) * apart, alike, jump), flat=False, hidden=hidden
+        Steps(float(widths.mean()) * apart, float(widths.max()) * apart, alike, jump, len(widths)),
+        flat=False,
+        hidden=hidden,
     )
 
 
 def _even(position: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"]) -> tuple[float, float, float]:
     """The least sum of squares of a cubic of the position rounded to even levels; their width, and a change of y."""
-    k = len(y)
-    widths = np.geomspace(_SHORTEST, k / 2.4, _WIDTHS) * 2 / (k - 1)
-    width, place = np.repeat(widths, _PLACES), np.tile(np.arange(_PLACES) / _PLACES, _WIDTHS)
-    rounded = (np.floor(position / width[:, None] + place[:, None]) - place[:, None] + 0.5) * width[:, None]
-    design = rounded[..., None] ** np.arange(4)
-    normal = np.einsum("mki,mkj->mij", design, design) + 1e-9 * k * np.eye(4)
-    weights = np.linalg.solve(normal, np.einsum("mki,k->mi", design, y)[..., None])[..., 0]
-    fitted = np.einsum("mki,mi->mk", design, weights)
+    width, place, basis = _staircases(len(y))
+    weights = np.einsum("mki,k->mi", basis, y)
+    fitted = np.einsum("mki,mi->mk", basis, weights)
     chi = np.sum((y - fitted) ** 2, axis=1)
     # A staircase goes up or down at every step: one of few that does not would describe any change at one place.
     changes = np.abs(np.diff(fitted, axis=1))
@@ -127,7 +129,23 @@ def _even(position: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"]) -> tupl
     regular = np.nanmin(at_steps, axis=1) >= _LEAST_CHANGE * np.nanmax(at_steps, axis=1)
     chi = np.where(many | regular, chi, np.inf)
     best = int(np.argmin(chi))
+    # Half as wide steps describe the same, two by two.
+    wider = np.where((width > _WIDER * width[best]) & (chi <= chi[best] + _AS_GOOD), chi, np.inf)
+    if np.isfinite(wider).any():
+        best = int(np.argmin(wider))
     return float(chi[best]), float(width[best]), float(np.nanmedian(at_steps[best]))
+
+
+@lru_cache(maxsize=4)
+def _staircases(k: int) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"], Float[np.ndarray, "m k four"]]:
+    """Widths and places of even levels, and orthonormal columns that span the cubics of each."""
+    position = np.linspace(-1, 1, k)
+    widths = np.geomspace(_SHORTEST, k / 2.4, _WIDTHS) * 2 / (k - 1)
+    width, place = np.repeat(widths, _PLACES), np.tile(np.arange(_PLACES) / _PLACES, _WIDTHS)
+    rounded = (np.floor(position / width[:, None] + place[:, None]) - place[:, None] + 0.5) * width[:, None]
+    columns, values, _ = np.linalg.svd(rounded[..., None] ** np.arange(4), full_matrices=False)
+    # Three levels span no cubic.
+    return width, place, columns * (values > 1e-9 * values[:, :1])[:, None]
 
 
 def _segments(y: Float[np.ndarray, " k"], most: int) -> tuple[Float[np.ndarray, " n"], list[list[int]]]:
