@@ -287,13 +287,13 @@ def test_steps_are_found_where_they_are_and_nowhere_else(noise):
 
 def test_uneven_steps_are_told_from_even_ones_and_the_widest_counts():
     rng, at = np.random.default_rng(8), np.linspace(-1.0, 1.0, 48)
-    levels = np.array([-0.9, -0.65, -0.1, 0.15, 0.8])
+    levels = np.array([-0.9, -0.6, -0.5, 0.5, 0.7])
     costs = 0.3 + 0.1 * levels[np.argmin(np.abs(at[:, None] - levels), axis=1)] + 1e-4 * rng.standard_normal(48)
     found = look(at, costs, 1e-4).steps
     assert found is not None
     assert not found.even
-    # Where a level ends is half way to the next.
-    assert abs(found.widest - (0.475 + 0.0)) < 0.1 or abs(found.widest - 0.45) < 0.1
+    # A level ends half way to the next: at −0.75, −0.55, 0 and 0.6.
+    assert abs(found.widest - 0.6) < 0.05
 
 
 def test_one_step_or_none_is_flat_and_noise_hides_small_ones():

@@ -136,12 +136,13 @@ def answers_of(common: Common, wiggled: list[Response], written: list[Response],
         answers.detectable = max(answers.detectable, found.seen)
         return set(found.none), set(found.untold)
 
-    quiet, untold = alone(silent, silent, False, allotted // (2 if written else 1))
+    quiet, untold = alone(silent, silent, False, int((0.45 if written else 0.9) * allotted))
     loud = [index for index in silent if index not in quiet | untold]
     answers.levels = coarser(common, loud, levels, end=min(end, prober.budget.spent + allotted // 4))
     if written:
         # Also the quiet ones: a broken line for perturbations does not make a parameter dead.
-        deaf, more = alone(sorted(quiet | set(unwritten)), unwritten, True, allotted)
+        ahead = end - prober.budget.spent
+        deaf, more = alone(sorted(quiet | set(unwritten)), unwritten, True, int(0.65 * ahead))
         answers.dead = sorted(quiet & deaf)
         answers.no_perturbation = sorted(quiet - deaf - more)
         # Codes may show one that by itself matters too little to be seen: its line must be seen to work where and as

@@ -29,7 +29,8 @@ class Budget:
     Args:
         total: how many.
         least: of each stage, as far as is known.
-        who: has that many parameters, for messages.
+        who: takes that many, for messages.
+        may_grow: whether it becomes larger if what is found of the chip asks for more.
 
     Attributes:
         spent: measurements made.
@@ -39,16 +40,16 @@ class Budget:
 
     >>> budget = Budget(1000, dict.fromkeys(SHARES, 10), "a chip of 9 parameters")
     >>> budget.allot("noise")
-    137
-    >>> budget.spend(137)
+    119
+    >>> budget.spend(119)
     >>> budget.left
-    863
+    881
     """
 
-    def __init__(self, total: int, least: Mapping[str, int], who: str):
+    def __init__(self, total: int, least: Mapping[str, int], who: str, *, may_grow: bool = False):
         if isinstance(total, bool) or not isinstance(total, int):
             raise ValueError(f"the budget must be a whole number of measurements, got {total!r}")
-        self.total, self.spent, self._who = total, 0, who
+        self.total, self.spent, self._who, self._may_grow = total, 0, who, may_grow
         self._least = dict(least)
         self._check(sum(least.values()))
 
@@ -86,6 +87,8 @@ class Budget:
         before, self._least = self._least, dict(least)
         ahead = [name for name in SHARES if name not in begun]
         needed = sum(least[name] for name in ahead)
+        if self._may_grow:
+            self.total = max(self.total, self.spent + 2 * needed)
         if needed <= self.left:
             return
         # Of a larger budget, the stages that are behind had taken their share too.

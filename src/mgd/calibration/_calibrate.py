@@ -59,7 +59,7 @@ def calibrate(
         task: whose samples are presented.
         batch: samples a measurement is averaged over.
         key: what codes, samples and parameters are drawn from.
-        budget: measurements, at most; by default 20,000 and 60 for each of a code's period.
+        budget: measurements, at most; by default 20,000 and 60 for each of a code's period, or more if costs come late.
         cost: of outputs, for chips that give these.
         start: where training starts; by default drawn from the middle tenth of the limits.
         give_up_seconds: how long it may fail to answer, while it is asked again and opened anew; called in the main
@@ -77,10 +77,14 @@ def calibrate(
         noise and curvature ask of the amplitude.
     """
     period = 1 << instrument.n_params.bit_length()
-    budget = 20_000 + 60 * period if budget is None else budget
-    spending = Budget(budget, _least(instrument, 0, 1), f"a calibration of {instrument.n_params} parameters")
+    spending = Budget(
+        20_000 + 60 * period if budget is None else budget,
+        _least(instrument, 0, 1),
+        f"a calibration of {instrument.n_params} parameters",
+        may_grow=budget is None,
+    )
     prober = Prober(
-        instrument, cost_named(cost), spending, give_up_seconds, lambda done: on_progress(min(done, budget), budget)
+        instrument, cost_named(cost), spending, give_up_seconds, lambda done: on_progress(done, spending.total)
     )
     with watchdog(instrument.address, give_up_seconds, prober.silence):
         return _measured(common_of(prober, task, batch, key, start), task, batch)

@@ -13,7 +13,7 @@ from ._staircase import Look, Steps, look
 
 # Points of a look; looks of the least budget, at perturbations and at writes; looks that there is to be enough for,
 # each of so many repeats at most.
-_POINTS, _FEWEST_LOOKS, _FEWEST_WRITES, _LOOKS, _MOST_REPEATS = 48, 8, 3, 6, 16
+_POINTS, _FEWEST_LOOKS, _FEWEST_WRITES, _LOOKS, _MOST_REPEATS = 48, 8, 2, 6, 16
 # Parameters, and random codes, of which those that answer most are looked at first.
 _CANDIDATES, _CODES = 12, 3
 # How much nearer the next look is; the finest of all, of the farthest that parameters are moved together.
@@ -78,13 +78,9 @@ def least_of_levels(hold: int, delay: int, own_line: bool) -> int:
     """The measurements without which nothing is told."""
     late, one = delay + hold - 1, _POINTS * hold + delay
     writes = _POINTS * (hold + delay) + late
-    return (
-        late
-        + 3 * (_CANDIDATES + _CODES) * hold
-        + delay
-        + _FEWEST_LOOKS * one
-        + (_FEWEST_LOOKS * writes if own_line else 0)
-    )
+    first = late + 3 * (_CANDIDATES + _CODES) * hold + delay
+    looks = _FEWEST_LOOKS // (2 if late else 1)  # they are dear then
+    return first + looks * one + (_FEWEST_WRITES * writes if own_line else 0)
 
 
 def measure_levels(common: Common) -> tuple[Levels | None, Levels | None]:

@@ -34,7 +34,11 @@ _TASKS = {
 )
 @click.option("--bits", type=int, help="Bits of parity; by default as many as the chip of the file has inputs.")
 @click.option("--batch", type=int, help="Samples a measurement is averaged over; by default the task's.")
-@click.option("--budget", type=int, help="Measurements, at most; by default 20,000 and 60 for each of a code's period.")
+@click.option(
+    "--budget",
+    type=int,
+    help="Measurements, at most; by default 20,000 and 60 for each of a code's period, or more if costs come late.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of codes, samples and parameters.")
 @click.option("--data", type=click.Path(path_type=str), help="Folder of the images.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; by default calibration-SERIAL.toml.")
