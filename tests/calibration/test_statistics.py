@@ -11,6 +11,7 @@ with install_import_hook("mgd.calibration", "beartype.beartype"):
     from mgd.calibration._moments import Ratio
     from mgd.calibration._noise import allan_deviation, noise_of, resolution
     from mgd.calibration._range import range_of
+    from mgd.calibration._staircase import look
     from mgd.calibration._timing import best_hold, share_seen, timing_of
 
 
@@ -198,19 +199,48 @@ def _choice(**changes):
 
 
 def test_a_clean_chip_gets_the_window_of_the_theory():
-    """cos² = ¼ at v = (P − 1)/T = 3; the rate is half of 1/(c(1 + v))."""
-    clean = _choice(n_params=301)
-    assert (clean.tau_p, clean.tau_x, clean.tau_theta, clean.amplitude) == (1, 1, 100, 0.5)
-    assert abs(clean.angle - 60) < 1e-6
-    assert abs(clean.learning_rate - 0.5 / (0.5 * 4)) < 1e-3
+    """cos² = ¼ at v = (P − 1)/T = 3; descent takes half of 1/(c(1 + v)), Adam a third of the range."""
+    clean = _choice(n_params=151)
+    assert (clean.tau_p, clean.tau_x, clean.tau_theta, clean.amplitude) == (1, 13, 52, 0.5)
+    assert abs(clean.angle - math.degrees(math.acos(1 / math.sqrt(1 + 150 / 52)))) < 1e-6
+    assert abs(clean.descent_rate - 0.5 / (0.5 * 4)) < 1e-3
+    assert clean.learning_rate == 0.167
 
 
-def test_noise_lengthens_the_window_by_as_much_as_it_adds():
+def test_the_window_of_a_large_chip_ends_where_more_updates_are_worth_more():
+    large = _choice(n_params=1210)
+    assert (large.tau_x, large.tau_theta) == (32, 64)
+    assert abs(large.angle - math.degrees(math.acos(1 / math.sqrt(1 + 1209 / 64)))) < 1e-6
+    assert "more updates" in " ".join(large.why)
+
+
+def test_noise_lengthens_the_window_by_as_much_as_it_adds_and_shortens_adams_steps():
     """2σ²/(a²g²) = 0.64·P beside P − 1."""
-    noisy = _choice(noise=0.02, linear=0.05 / math.sqrt(0.02), n_params=301)
+    noisy = _choice(noise=0.02, linear=0.05 / math.sqrt(0.02), n_params=76, batch=64)
     extra = 2 * 0.02**2 / (noisy.amplitude * 0.1) ** 2
-    assert noisy.tau_theta == math.ceil((300 + 301 * extra) / 3)
+    assert noisy.tau_theta == math.ceil((75 + 76 * extra) / 3)
     assert abs(noisy.snr - 1 / extra) < 0.01 * noisy.snr
+    assert abs(noisy.learning_rate / (0.05 / math.sqrt(0.02) / 3 / math.sqrt(1 + extra)) - 1) < 0.01
+
+
+def test_even_levels_are_moved_by_whole_numbers_and_uneven_ones_by_two_or_more():
+    even = _choice(noise=1e-4, quadratic=4.0, cubic=1.0, level=0.06, even=True, lowest=0.06)
+    assert min(abs(even.amplitude / 0.06 / 1.02 - n) for n in (2, 3, 4)) < 0.01
+    uneven = _choice(noise=1e-4, quadratic=4.0, cubic=1.0, level=0.06, lowest=0.06)
+    assert uneven.amplitude > 0.119
+    coarse = _choice(noise=1e-4, quadratic=4.0, level=0.6, even=True, lowest=0.6, linear=0.2)
+    assert coarse.amplitude == 0.612  # one level, though it is beyond the linear range
+    for one, word in ((even, "a whole number"), (uneven, "uneven"), (coarse, "1.02 levels of 0.6 V")):
+        assert word in " ".join(one.why)
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_the_amplitude_moves_the_cost_by_more_than_a_step_of_its_readout_or_it_is_refused(even):
+    level = 0.03 if even else 0.0
+    found = _choice(noise=1e-9, quadratic=9.0, cubic=9.0, readout_step=0.01, level=level, even=even)
+    assert found.amplitude * 0.1 >= 0.0199
+    with pytest.raises(ValueError, match=r"read in steps of 0\.06, and perturbations of 0\.5 V move it by 0\.05: take"):
+        _choice(readout_step=0.06)
 
 
 def test_late_costs_hold_the_sample_for_a_window():
@@ -220,15 +250,70 @@ def test_late_costs_hold_the_sample_for_a_window():
     assert "walsh" in late.why[-1]
 
 
-def test_slow_presentations_hold_the_sample_longer():
-    assert _choice(n_params=301, load=9.0).tau_x == 10
+def test_slow_presentations_and_large_batches_hold_the_sample_longer():
+    """√(P · batch · (1 + load)), in whole shares of a window of 51."""
+    assert [_choice(n_params=151, load=load, batch=batch).tau_x for load, batch in ((0.0, 1), (3.0, 1), (0.0, 64))] == [
+        13,
+        25,
+        50,
+    ]
 
 
 def test_without_a_curvature_the_rate_is_what_the_cost_allows():
     flat = _choice(curvature=-0.1, curvature_error=1e-6)
     v = 1 / math.cos(math.radians(flat.angle)) ** 2
-    assert abs(flat.learning_rate / (0.5 * 2 * 0.25 / 0.1**2 / v) - 1) < 0.01
+    assert abs(flat.descent_rate / (0.5 * 2 * 0.25 / 0.1**2 / v) - 1) < 0.01
     assert "no curvature" in " ".join(flat.why)
+
+
+def _costs(at, width, noise, rng) -> np.ndarray:
+    """Along a parameter of levels so far apart, 0 for none, of a chip that bends."""
+    rounded = np.round((at + 0.3 * width) / width) * width if width else at
+    return 0.3 + 0.1 * np.tanh(1.5 * rounded) + 0.02 * rounded**2 + noise * rng.standard_normal(len(at))
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-4, 3e-3])
+def test_steps_are_found_where_they_are_and_nowhere_else(noise):
+    """Of those with four points and more: finer ones are for a nearer look. 0.003 is a fifth to a half of a step."""
+    rng, at = np.random.default_rng(7), np.linspace(-1.0, 1.0, 48)
+    for width in (0.2, 0.25, 0.4, 0.6, 0.9):
+        found = look(at, _costs(at, width, noise, rng), max(noise, 3e-8)).steps
+        assert found is not None
+        assert abs(found.mean / width - 1) < 0.08
+        assert found.even
+    for width in (0.0, 0.01, 0.03):
+        assert all(look(at, _costs(at, width, noise, rng), max(noise, 3e-8)).steps is None for _ in range(20))
+
+
+def test_uneven_steps_are_told_from_even_ones_and_the_widest_counts():
+    rng, at = np.random.default_rng(8), np.linspace(-1.0, 1.0, 48)
+    levels = np.array([-0.9, -0.6, -0.5, 0.5, 0.7])
+    costs = 0.3 + 0.1 * levels[np.argmin(np.abs(at[:, None] - levels), axis=1)] + 1e-4 * rng.standard_normal(48)
+    found = look(at, costs, 1e-4).steps
+    assert found is not None
+    assert not found.even
+    # A level ends half way to the next: at −0.75, −0.55, 0 and 0.6.
+    assert abs(found.widest - 0.6) < 0.05
+
+
+def test_one_step_or_none_is_flat_and_noise_hides_small_ones():
+    rng, at = np.random.default_rng(9), np.linspace(-1.0, 1.0, 48)
+    for costs in (0.3 + 1e-4 * rng.standard_normal(48), np.where(at > 0.2, 0.4, 0.3) + 1e-4 * rng.standard_normal(48)):
+        told = look(at, costs, 1e-4)
+        assert told.flat
+        assert told.steps is None
+    assert look(at, 0.3 + 0.01 * at + 0.01 * rng.standard_normal(48), 0.01).hidden
+
+
+def test_a_range_is_none_where_the_next_amplitude_shows_far_more_than_its_slope_promises():
+    """Below half a level, codes show a few parameters that are about to change, and nothing of the others."""
+    rng, amplitudes = np.random.default_rng(10), 0.5 ** np.arange(14)[::-1]
+    slopes = rng.standard_normal(16)
+    steps = np.round(amplitudes / 0.06) * 0.06 * slopes[:, None] + 1e-4 * rng.standard_normal((16, 14))
+    hidden = 0.01 * amplitudes * slopes[:, None]
+    found = range_of(amplitudes, steps + hidden, 0 * steps, odd_error=1e-4, even_error=1e-4)
+    assert found.smallest > 0.06 / 2
+    assert abs(found.slope.value / math.sqrt(np.mean(slopes**2)) - 1) < 0.1
 
 
 def test_a_ratio_forgets():

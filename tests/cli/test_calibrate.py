@@ -33,7 +33,7 @@ class Bench:
         self.instrument = f"[instrument]\nkind = 'scpi'\nresource = '{resource}'\nat_limit = 'saturate'\n"
         self.file = folder / "chip.toml"
         self.file.write_text(CHIP + self.instrument)
-        command = [sys.executable, "-m", "mgd", "calibrate", str(self.file), "--task", "parity", "--budget", "6000"]
+        command = [sys.executable, "-m", "mgd", "calibrate", str(self.file), "--task", "parity", "--budget", "9000"]
         self.said = subprocess.run([*command, "--batch=4"], capture_output=True, text=True, check=False)
         self.written = folder / "calibration-A7.toml"
 
@@ -66,8 +66,10 @@ def test_it_says_what_it_found_and_writes_it_beside_the_chip_file(bench):
     assert said.startswith(f"mgd virtual chip, serial A7, at {found.address}\n  9 parameters, parity, batch 4; ")
     assert f"noise     {found.cost_noise} of one measurement" in said
     assert "delay     1 ± 0 measurements" in said
+    assert (found.measurements <= 9000, found.level) == (True, None)
+    assert "levels    none seen" in said
     for name, value in found.settings().items():
-        assert f"{name} {value:g}" in said
+        assert f"{name} {value}" in said
     for line in found.why:
         assert line in said
     *_, written, use, always = said.splitlines()
@@ -83,6 +85,7 @@ def test_a_run_takes_its_settings_and_says_which_it_used(bench, mgd_cli):
     assert said.code == 0, said.err
     found, config = Calibration.read(bench.written), read_config(Path("run"))
     assert config.tau_theta == 60  # given, so it goes before the calibration's
+    assert (config.optimizer, config.schedule) == ("adam", "cosine")
     for name in ("amplitude", "tau_p", "tau_x", "learning_rate", "batch"):
         assert getattr(config, name) == {**found.settings(), "batch": found.batch}[name]
     used = {"id": found.id, "file": str(bench.written)}
@@ -99,6 +102,20 @@ def test_a_run_takes_its_settings_and_says_which_it_used(bench, mgd_cli):
     assert said.code == 0, said.err
     assert json.loads(Path("two/instrument.json").read_text())[0]["calibration"] == used
     assert read_config(Path("two")).tau_theta == found.tau_theta
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+def test_another_optimizer_has_another_learning_rate(bench, mgd_cli, optimizer):
+    """Plain descent that of the calibration for it; others the task's, for none was measured for them."""
+    said = mgd_cli(
+        *("train", "parity", "--chip", bench.file, "--calibration", bench.written),
+        *(f"--optimizer={optimizer}", "--steps=20", "--out=run"),
+    )
+    assert said.code == 0, said.err
+    found, config = Calibration.read(bench.written), read_config(Path("run"))
+    assert (config.optimizer, config.schedule) == (optimizer, "constant")
+    assert (config.learning_rate == found.descent_rate) == (optimizer == "sgd")
+    assert config.learning_rate != found.learning_rate
 
 
 def test_an_amplitude_below_the_noise_is_warned_of_in_the_run_and_its_summary(bench, mgd_cli):
@@ -179,7 +196,7 @@ def test_resume_wants_the_calibration_the_run_began_with(bench, mgd_cli, tmp_pat
 
 def test_simulated_it_needs_no_chip(bench, mgd_cli):
     # Its shape, 2-2-1, says the task.
-    said = mgd_cli("calibrate", bench.file, "--simulate", "--budget=5000", "--out=found.toml")
+    said = mgd_cli("calibrate", bench.file, "--simulate", "--budget=9000", "--out=found.toml")
     assert said.code == 0, said.err
     found = Calibration.read(Path("found.toml"))
     assert (found.model, found.serial, found.delay.value) == ("simulated", "0-0", 1)
@@ -191,7 +208,11 @@ def test_simulated_it_needs_no_chip(bench, mgd_cli):
     [
         (("--task=pairity",), 2, "parity"),
         (("--task=nist7x7",), 2, r"chip\.toml: chip.inputs is \[2\], and nist7x7 has \[49\]"),
-        (("--task=parity", "--budget=100"), 2, "9 parameters take 4512 measurements or more, got 100"),
+        (
+            ("--task=parity", "--budget=100"),
+            2,
+            "a calibration of 9 parameters takes 3641 measurements or more, got 100",
+        ),
         (("--task=parity", "--batch=0"), 2, "batch: .*got 0"),
         (("--task=parity", "--out=no/where.toml"), 2, "there is no folder no to write the calibration to"),
     ],

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from ._common import Common
+from ._levels import Levels, coarser
 from ._noise import Sigma
-from ._parameters import STANDS_OUT, Codes, Point, Response, response, suspects
+from ._parameters import STANDS_OUT, Codes, Point, Response, codes_together, response, suspects
 from ._prober import Prober
-from ._stages import Bench
 
 # Of the answer of other parameters, what must be excluded before one is said not to answer.
 _ENOUGH = 0.1
@@ -51,6 +52,7 @@ class Answers:
         unresolved: not told within the budget.
         tries: of a parameter, at most.
         detectable: change in cost that would have been seen.
+        levels: of parameters, with those of which codes show nothing.
     """
 
     dead: list[int] = field(default_factory=list)
@@ -59,6 +61,7 @@ class Answers:
     unresolved: list[int] = field(default_factory=list)
     tries: int = 0
     detectable: float = 0.0
+    levels: Levels | None = None
 
     @property
     def false_alive(self) -> float:
@@ -66,70 +69,100 @@ class Answers:
         return 1 - (1 - math.erfc(STANDS_OUT / math.sqrt(2))) ** self.tries
 
 
-def measure_parameters(bench: Bench, amplitude: float, period: int) -> tuple[list[Response], list[Response], Answers]:
-    prober = bench.prober
+def least_of_parameters(n_params: int, hold: int, delay: int, own_line: bool) -> int:
+    """The measurements of two periods of codes at each point."""
+    return POINTS_OF_CODES * (2 * _of_a_period(n_params, hold, delay, own_line) + 2 * (delay + hold - 1))
+
+
+def _of_a_period(n_params: int, hold: int, delay: int, own_line: bool) -> int:
+    """The measurements of both signs of every code, perturbed and written."""
+    codes = 2 * (1 << n_params.bit_length())
+    pieces = math.ceil(codes / 2 / codes_together(n_params))
+    writes = codes * (hold + delay) + pieces * (delay + hold - 1)
+    return codes * hold + pieces * delay + (writes if own_line else 0)
+
+
+def measure_parameters(
+    common: Common, amplitude: float, levels: Levels | None
+) -> tuple[list[Response], list[Response], Answers]:
+    prober = common.prober
     own_line = prober.instrument.own_line
-    codes = Codes(prober.n_params, bench.rng.integers(0, 2**32, 2, np.uint32))
-    each = 2 * period * POINTS_OF_CODES * (prober.hold + (prober.hold + prober.delay if own_line else 0))
-    repeats = max(2, bench.share("parameters") // each)
+    codes = Codes(prober.n_params, common.rng.integers(0, 2**32, 2, np.uint32))
+    each = _of_a_period(prober.n_params, prober.hold, prober.delay, own_line)
+    allotted = prober.budget.allot("parameters") - 2 * POINTS_OF_CODES * prober.late
+    repeats = max(2, allotted // (POINTS_OF_CODES * each))
     wiggled, written = [], []
-    for k, point in enumerate(bench.points[:POINTS_OF_CODES]):
+    for k, point in enumerate(common.points[:POINTS_OF_CODES]):
         periods = range(k * repeats, (k + 1) * repeats)
         prober.place(point.theta, point.batch)
-        wiggled.append(response(prober.settled, codes, amplitude, periods, cost_error=bench.sigma.one))
+        wiggled.append(response(prober.settled, codes, amplitude, periods, cost_error=common.sigma.one))
         if own_line:
             write = lambda changes, point=point: prober.written(point.theta + changes)  # noqa: E731
-            written.append(response(write, codes, amplitude, periods, cost_error=bench.sigma.one))
-    return wiggled, written, answers_of(bench, wiggled, written)
+            written.append(response(write, codes, amplitude, periods, cost_error=common.sigma.one))
+    return wiggled, written, answers_of(common, wiggled, written, levels)
 
 
-def answers_of(bench: Bench, wiggled: list[Response], written: list[Response]) -> Answers:
+def answers_of(common: Common, wiggled: list[Response], written: list[Response], levels: Levels | None) -> Answers:
     """Each parameter that did not answer clearly in codes is tried alone."""
-    prober, answers = bench.prober, Answers()
-    amplitude = 0.5 * float(bench.room().min())
+    prober, answers = common.prober, Answers(levels=levels)
+    amplitude = 0.5 * float(common.room().min())
     silent, unwritten = suspects(wiggled), suspects(written) if written else []
+    allotted = prober.budget.allot("alone")
+    end = prober.budget.spent + allotted
 
-    def alone(indices: list[int], others: list[int], write: bool) -> tuple[set[int], set[int]]:
+    def alone(indices: list[int], others: list[int], write: bool, most: int) -> tuple[set[int], set[int]]:
         if not indices:
             return set(), set()
         clear = np.setdiff1d(np.arange(prober.n_params), others)
-        clear = bench.rng.permutation(clear)[:_USUAL].tolist()
+        clear = common.rng.permutation(clear)[:_USUAL].tolist()
+        sigma = common.sigma
+        until = min(end, prober.budget.spent + most)
+        if write:
+            if prober.budget.spent + prober.late + prober.price(_WRITES, write=True) > until:
+                return set(), set(indices)
+            sigma = written_sigma(common)
         found = check_alone(
             prober,
-            bench.points,
-            [bench.elsewhere() for _ in range(_ELSEWHERE)],
+            common.points,
+            [common.elsewhere() for _ in range(_ELSEWHERE)],
             indices,
             clear,
             amplitude=amplitude,
-            sigma=written_sigma(bench) if write else bench.sigma,
-            budget=bench.share("alone"),
+            sigma=sigma,
+            end=until,
             write=write,
         )
         answers.tries += found.tries
         answers.detectable = max(answers.detectable, found.seen)
         return set(found.none), set(found.untold)
 
-    quiet, untold = alone(silent, silent, False)
+    quiet, untold = alone(silent, silent, False, int((0.45 if written else 0.9) * allotted))
+    loud = [index for index in silent if index not in quiet | untold]
+    answers.levels = coarser(common, loud, levels, end=min(end, prober.budget.spent + allotted // 4))
     if written:
         # Also the quiet ones: a broken line for perturbations does not make a parameter dead.
-        deaf, more = alone(sorted(quiet | set(unwritten)), unwritten, True)
+        ahead = end - prober.budget.spent
+        deaf, more = alone(sorted(quiet | set(unwritten)), unwritten, True, int(0.65 * ahead))
         answers.dead = sorted(quiet & deaf)
         answers.no_perturbation = sorted(quiet - deaf - more)
-        answers.no_write = sorted(deaf - quiet - untold)
-        untold = untold | more
+        # Codes may show one that by itself matters too little to be seen: its line must be seen to work where and as
+        # far as its writes were tried.
+        still, unseen = alone(sorted(deaf - quiet - untold), silent, False, allotted)
+        answers.no_write = sorted(deaf - quiet - untold - still - unseen)
+        untold = untold | more | still | unseen
     else:
         answers.dead = sorted(quiet)
     answers.unresolved = sorted(untold)
     return answers
 
 
-def written_sigma(bench: Bench) -> Sigma:
+def written_sigma(common: Common) -> Sigma:
     """The noise of a cost after a write: converters that dither, and writes that scatter, add to it."""
-    point = bench.points[0]
-    bench.prober.place(point.theta, point.batch)
-    costs = bench.prober.written(np.tile(point.theta, (_WRITES, 1)))
+    point = common.points[0]
+    common.prober.place(point.theta, point.batch)
+    costs = common.prober.written(np.tile(point.theta, (_WRITES, 1)))
     # A tenth more, as a standard deviation of so many is known to a tenth.
-    return Sigma(max(bench.sigma.white, 1.1 * float(np.std(costs, ddof=1))), bench.sigma.fixed)
+    return Sigma(max(common.sigma.white, 1.1 * float(np.std(costs, ddof=1))), common.sigma.fixed)
 
 
 def check_alone(
@@ -141,7 +174,7 @@ def check_alone(
     *,
     amplitude: float,
     sigma: Sigma,
-    budget: int,
+    end: int,
     write: bool,
 ) -> Alone:
     """Which of these parameters do not answer to large changes of each alone, at any point.
@@ -158,13 +191,19 @@ def check_alone(
         clear: of some that do answer.
         amplitude: of the change.
         sigma: noise of a cost.
-        budget: measurements.
+        end: measurements of the calibration at which it must be done.
         write: whether changes are written, instead of put on as perturbations.
     """
-    end = prober.count + budget
+    budget = prober.budget
+    first = _price_of_sums(prober, len(points), 1, 4, write)
+    least = _price_of_sums(prober, len(points), len(clear), 4, write)
+    affordable = max(0, end - budget.spent - least) // first
+    if not affordable:
+        return Alone([], indices, 0, 0.0)
+    left, untold = list(indices)[:affordable], list(indices)[affordable:]
     usual = _sums(prober, points, clear, amplitude, 4, write)[..., 0] / 4
     enough = _ENOUGH * float(np.median(np.abs(usual).max(axis=0))) if clear else 0.0
-    left, repeats, tries, n = list(indices), 4, 0, 0
+    repeats, tries, n = 4, 0, 0
     sums = np.zeros((len(points), len(left), 2))
     while True:
         sums = sums + _sums(prober, points, left, amplitude, repeats, write)
@@ -177,19 +216,27 @@ def check_alone(
         if not left or seen <= enough:
             break
         repeats = n
-        if prober.count + prober.price(4 * repeats * len(left) * len(points)) > end:
-            return Alone([], left, tries, seen)
+        if budget.spent + _price_of_sums(prober, len(points), len(left), repeats, write) > end:
+            return Alone([], left + untold, tries, seen)
     for k, point in enumerate(elsewhere):
-        affordable = (end - prober.count) // prober.price(4 * max(1, len(left)))
+        most = end - budget.spent
+        affordable = max(0, most - _price_of_sums(prober, 1, len(left), 0, write)) // (
+            4 * max(1, len(left)) * (prober.price(1, write=True) if write else prober.hold)
+        )
         if not left or (k >= _LEAST_ELSEWHERE and affordable < n):
             break
         if affordable < n:
-            return Alone([], left, tries, seen)
+            return Alone([], left + untold, tries, seen)
         n, tries = max(n, affordable // (len(elsewhere) - k)), tries + 2
         answers = np.abs(_sums(prober, [point], left, amplitude, n, write)[0]) / n
         silent = np.all(answers <= STANDS_OUT * sigma.of_mean(n) * np.array([math.sqrt(2), 2.0]), axis=1)
         left = [i for i, quiet in zip(left, silent, strict=True) if quiet]
-    return Alone(left, [], tries, seen)
+    return Alone(left, untold, tries, seen)
+
+
+def _price_of_sums(prober: Prober, points: int, indices: int, repeats: int, write: bool) -> int:
+    """The measurements of `_sums` of so many."""
+    return points * (prober.late + indices * prober.price(4 * repeats, write=write))
 
 
 def _sums(

@@ -1,29 +1,32 @@
 """The measurement of a chip, from its noise to the settings it is to be trained with."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
+from .._errors import HardwareError
 from .._version import __version__
 from ..chips import AbstractCost
 from ..chips._costs import cost_named
 from ..datasets import Task
 from ..instruments import Guarded
 from ..instruments._watchdog import watchdog
-from ._answers import POINTS_OF_CODES, Answers, measure_parameters
+from ._answers import Answers, least_of_parameters, measure_parameters
+from ._budget import Budget
 from ._calibration import Calibration, Quantity
 from ._choose import Facts, choose
-from ._noise import Noise, float_floor, resolution
+from ._common import Common, common_of
+from ._levels import Levels, least_of_levels, measure_levels
+from ._noise import Noise, float_floor
 from ._parameters import Response, gains
 from ._prober import Prober
 from ._range import Range
 from ._stages import (
-    LAGS,
-    Bench,
-    bench_of,
     code_amplitude,
+    least_of_stages,
     measure_curvature,
     measure_noise,
     measure_range,
@@ -56,83 +59,117 @@ def calibrate(
         task: whose samples are presented.
         batch: samples a measurement is averaged over.
         key: what codes, samples and parameters are drawn from.
-        budget: measurements, about; by default 20,000 and 60 for each of a code's period.
+        budget: measurements, at most; by default 20,000 and 60 for each of a code's period, or more if costs come late.
         cost: of outputs, for chips that give these.
         start: where training starts; by default where the chip says, or else drawn from the middle tenth of the limits.
-        give_up_seconds: how long it may fail to answer; called in the main thread, it is taken out of a wait of twice
-            that.
+        give_up_seconds: how long it may fail to answer, while it is asked again and opened anew; called in the main
+            thread, it is taken out of a wait of twice that.
         on_progress: called with the measurements made, and the budget.
 
     Raises:
-        ValueError: if the budget is too small for that many parameters, or the start has the wrong shape.
-        HardwareError: if it does not answer, or no perturbation within the limits shows in the cost.
+        ValueError: if the budget is too small for that many parameters and for costs as late as they come, or the
+            start has the wrong shape.
+        HardwareError: if it does not answer, or if no perturbation within the limits shows in the cost, or none that
+            is as large as two levels of the parameters' converters.
 
     References:
         McCaughan et al., APL Mach. Learn. 1, 026118 (2023); Spall, IEEE Trans. Automat. Contr. 37, 332 (1992), on what
         noise and curvature ask of the amplitude.
     """
     period = 1 << instrument.n_params.bit_length()
-    least = 4000 + 8 * POINTS_OF_CODES * period * (2 if instrument.own_line else 1)
-    budget = 20_000 + 60 * period if budget is None else budget
-    if isinstance(budget, bool) or budget < least:
-        raise ValueError(f"{instrument.n_params} parameters take {least} measurements or more, got {budget}")
-    prober = Prober(instrument, cost_named(cost), lambda done: on_progress(min(done, budget), budget))
+    spending = Budget(
+        20_000 + 60 * period if budget is None else budget,
+        _least(instrument, 0, 1),
+        f"a calibration of {instrument.n_params} parameters",
+        may_grow=budget is None,
+    )
+    prober = Prober(
+        instrument, cost_named(cost), spending, give_up_seconds, lambda done: on_progress(done, spending.total)
+    )
     with watchdog(instrument.address, give_up_seconds, prober.silence):
-        return _measured(bench_of(prober, task, batch, key, budget, start), task, batch, period)
+        return _measured(common_of(prober, task, batch, key, start), task, batch)
 
 
-def _measured(bench: Bench, task: Task, batch: int, period: int) -> Calibration:
+def _least(instrument: Guarded, delay: int, hold: int) -> dict[str, int]:
+    """The measurements that each stage takes at least, of costs that come and settle so late."""
+    n, own_line = instrument.n_params, instrument.own_line
+    return least_of_stages(hold, delay) | {
+        "levels": least_of_levels(hold, delay, own_line),
+        "parameters": least_of_parameters(n, hold, delay, own_line),
+        "alone": 0,
+    }
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the stages found."""
+
+    noise: Noise
+    timing: Timing
+    spread: float
+    levels: tuple[Levels | None, Levels | None]
+    linear: Range
+    wiggled: list[Response]
+    written: list[Response]
+    answers: Answers
+    gradient: Quantity
+    curvature: Quantity
+    code_amplitude: float
+
+
+def _measured(common: Common, task: Task, batch: int) -> Calibration:
     """What the stages find, in turn: each knows what those before it found."""
-    prober = bench.prober
-    bench.noise = noise = measure_noise(bench)
-    timing = measure_timing(bench)
-    prober.delay, prober.hold = int(timing.delay.value), hold_for(int(timing.delay.value), timing.settling.value)
-    spread = measure_spread(bench)
-    linear = measure_range(bench)
-    amplitude = code_amplitude(bench, linear)
-    wiggled, written, answers = measure_parameters(bench, amplitude, period)
+    prober = common.prober
+    noise = measure_noise(common)
+    timing = measure_timing(common)
+    prober.settle(int(timing.delay.value), hold_for(int(timing.delay.value), timing.settling.value))
+    prober.budget.reprice(_least(prober.instrument, prober.delay, prober.hold), ("noise", "timing"))
+    spread = measure_spread(common)
+    perturbed, stored = measure_levels(common)
+    both = Levels.both(perturbed, stored)
+    linear = measure_range(common, perturbed)
+    amplitude = code_amplitude(common, linear, both)
+    wiggled, written, answers = measure_parameters(common, amplitude, perturbed)
+    curvature = measure_curvature(common, wiggled, amplitude)
+    levels = answers.levels, stored
     gradient = norm_of(wiggled)
-    curvature = measure_curvature(bench, wiggled, amplitude)
-    return _conclude(bench, task, batch, noise, timing, spread, linear, wiggled, written, answers, gradient, curvature)
+    found = _Found(noise, timing, spread, levels, linear, wiggled, written, answers, gradient, curvature, amplitude)
+    return _conclude(common, task, batch, found)
 
 
-def _conclude(
-    bench: Bench,
-    task: Task,
-    batch: int,
-    noise: Noise,
-    timing: Timing,
-    spread: float,
-    linear: Range,
-    wiggled: list[Response],
-    written: list[Response],
-    answers: Answers,
-    gradient: Quantity,
-    curvature: Quantity,
-) -> Calibration:
-    prober, instrument = bench.prober, bench.prober.instrument
-    each, load = prober.each_seconds, float(np.median(prober.present_seconds))
+def _conclude(common: Common, task: Task, batch: int, found: _Found) -> Calibration:
+    prober, instrument = common.prober, common.prober.instrument
+    noise, timing, linear, answers = found.noise, found.timing, found.linear, found.answers
+    levels, stored = found.levels
+    each, load, step = prober.each_seconds, common.load_seconds, common.readout_step
     facts = Facts(
         n_params=prober.n_params,
         cost=noise.cost.value,
-        noise=bench.sigma.one,
-        gradient=gradient.value,
+        noise=common.sigma.one,
+        gradient=found.gradient.value,
         quadratic=linear.quadratic.value,
         cubic=linear.cubic.value,
-        curvature=curvature.value,
-        curvature_error=curvature.error,
+        curvature=found.curvature.value,
+        curvature_error=found.curvature.error,
         lowest=linear.smallest,
         linear=linear.linear.value,
-        allowed=bench.highest,
+        allowed=common.highest,
         delay=int(timing.delay.value),
         settling=timing.settling.value,
-        spread=spread,
+        spread=found.spread,
         load=load / each if each else 0.0,
         unit=instrument.limits.unit,
+        level=levels.width if levels else 0.0,
+        even=levels is not None and levels.even,
+        batch=batch,
+        readout_step=step if noise.white.value <= step / 2 else 0.0,
     )
-    choice = choose(facts)
-    mixed = linear.cubic.value * code_amplitude(bench, linear) ** 2
-    gain, gain_error = gains(wiggled, written, mixed=mixed) if written else np.full((2, prober.n_params), np.nan)
+    try:
+        choice = choose(facts)
+    except ValueError as error:
+        raise HardwareError(f"{instrument.address}: {error}") from None
+    mixed, nothing = linear.cubic.value * found.code_amplitude**2, np.full((2, prober.n_params), np.nan)
+    gain, gain_error = gains(found.wiggled, found.written, mixed=mixed) if found.written else nothing
     identity = instrument.known()
     return Calibration(
         **vars(identity),
@@ -143,15 +180,18 @@ def _conclude(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         mgd_version=__version__,
         n_params=prober.n_params,
-        measurements=prober.count,
+        measurements=prober.budget.spent,
         seconds_per_measurement=each,
         seconds_per_presentation=load,
-        noise_measurements=bench.share("noise") - LAGS,
+        noise_measurements=common.noise_measurements,
         allan_lengths=noise.lengths,
         allan_deviations=noise.deviations,
-        sample_spread=spread,
+        sample_spread=found.spread,
         float_floor=float_floor(noise.cost.value),
-        readout_step=resolution(prober.distinct),
+        readout_step=step or None,
+        level=levels.width if levels else None,
+        written_level=stored.width if stored else None,
+        levels_even=levels.even if levels else None,
         smallest_amplitude=linear.smallest,
         dead=tuple(answers.dead),
         no_perturbation=tuple(answers.no_perturbation),
@@ -166,6 +206,7 @@ def _conclude(
         tau_x=choice.tau_x,
         tau_theta=choice.tau_theta,
         learning_rate=choice.learning_rate,
+        descent_rate=choice.descent_rate,
         expected_angle=choice.angle,
         expected_snr=choice.snr,
         why=choice.why,
@@ -176,9 +217,9 @@ def _conclude(
         delay=timing.delay,
         settling=timing.settling,
         settling_seconds=Quantity.of(timing.settling.value * each, timing.settling.error * each),
-        gradient_norm=gradient,
+        gradient_norm=found.gradient,
         quadratic=linear.quadratic,
         cubic=linear.cubic,
         linear_range=linear.linear,
-        curvature=curvature,
+        curvature=found.curvature,
     )

@@ -77,7 +77,10 @@ class Calibration(BaseModel):
         quadratic: root mean square of sᵀHs over codes s of ±1, H the Hessian.
         cubic: relative error of the slope along a code at amplitude 1, over its square.
         linear_range: largest amplitude at which the slope along a code is within a tenth of that at zero.
-        smallest_amplitude: smallest amplitude that the fit of these holds at; above it if parameters have steps.
+        level: from one level of perturbed parameters to the next, the widest that was seen; None if none was.
+        levels_even: whether all levels that were seen are the same.
+        written_level: the same of written parameters, where perturbations have lines of their own.
+        smallest_amplitude: smallest amplitude that the fit of these holds at; no less than a level.
         curvature: of the cost along the gradient, the largest of the operating points.
         dead: parameters that answer neither to a perturbation nor to a write.
         no_perturbation: parameters that answer to a write, but not to a perturbation.
@@ -91,7 +94,8 @@ class Calibration(BaseModel):
         tau_p: timesteps to hold a perturbation, chosen.
         tau_x: timesteps to hold a sample, chosen.
         tau_theta: timesteps between updates, chosen.
-        learning_rate: η, chosen.
+        learning_rate: η of Adam at the start, chosen; it falls to zero over the run, as half a cosine.
+        descent_rate: η that plain gradient descent would have.
         expected_angle: between G and the gradient with these, in degrees.
         expected_snr: power of the signal over that of the noise, in C̃.
         why: the reasons, one line each.
@@ -119,6 +123,9 @@ class Calibration(BaseModel):
     sample_spread: Least0
     float_floor: Least0
     readout_step: Above0 | None = None
+    level: Above0 | None = None
+    levels_even: bool | None = None
+    written_level: Above0 | None = None
     smallest_amplitude: Above0
     dead: tuple[int, ...]
     no_perturbation: tuple[int, ...]
@@ -133,6 +140,7 @@ class Calibration(BaseModel):
     tau_x: Positive
     tau_theta: Positive
     learning_rate: Above0
+    descent_rate: Above0
     expected_angle: Least0
     expected_snr: Least0
     why: tuple[str, ...]
@@ -160,15 +168,22 @@ class Calibration(BaseModel):
         """After the serial number."""
         return f"calibration-{re.sub(r'[^A-Za-z0-9._-]+', '_', self.serial) or 'unnamed'}.toml"
 
-    def settings(self) -> dict[str, float | int]:
-        """The settings of a run that follow."""
-        return {
+    def settings(self, optimizer: str | None = None) -> dict[str, float | int | str]:
+        """The settings of a run that follow.
+
+        Args:
+            optimizer: which is used all the same: of plain gradient descent the learning rate is another; None for
+                that which is chosen. Of any other there is no learning rate.
+        """
+        measured: dict[str, float | int | str] = {
             "amplitude": self.amplitude,
             "tau_p": self.tau_p,
             "tau_x": self.tau_x,
             "tau_theta": self.tau_theta,
-            "learning_rate": self.learning_rate,
         }
+        if optimizer in (None, "adam"):
+            return measured | {"optimizer": "adam", "learning_rate": self.learning_rate, "schedule": "cosine"}
+        return measured | ({"learning_rate": self.descent_rate} if optimizer == "sgd" else {})
 
     def check(self, identity: Identity) -> None:
         """Raises: ValueError: if this calibration is not of that chip."""

@@ -42,6 +42,11 @@ class Response:
     error: float
 
 
+def codes_together(n_params: int) -> int:
+    """Codes that are made, and measured, at a time."""
+    return max(1, _MOST_NUMBERS // n_params)
+
+
 class Codes:
     """Walsh codes of ±1: exactly orthogonal over a period, so that no first order of another parameter mixes in.
 
@@ -54,7 +59,7 @@ class Codes:
         walsh, self.n_params = Walsh(amplitude=1.0), n_params
         words = jnp.asarray(seed, jnp.uint32)
         self.period = walsh.period(n_params)
-        self.size = max(1, min(self.period, _MOST_NUMBERS // n_params))
+        self.size = min(self.period, codes_together(n_params))
         self._rows = jax.jit(
             lambda period, start: jax.vmap(
                 lambda k: walsh(

@@ -13,6 +13,8 @@ from ._calibration import Quantity
 TOLERANCE = 0.1
 # The least amplitudes in a fit, and what of the odd part it may leave unexplained.
 _FEWEST, _LEFT = 4, 0.03
+# Times what the slope promises by which the next response may be larger; the cubic of a range that fits adds half.
+_LEAP = 2.5
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def range_of(
     $$\tfrac12 [C(a) - C(-a)] = a\,u + a^3 w, \qquad \tfrac12 [C(a) + C(-a)] - C(0) = \tfrac12 a^2 h + a^4 z$$
 
     for each code, over the widest range of amplitudes that this fits within the noise and 3 %; beyond it higher orders
-    count, below it steps of the parameters may. Squares are freed of the noise's share; errors are from leaving out
+    count, below it steps of the parameters may: a range is none if the next larger amplitude shows far more than its
+    slope promises. Squares are freed of the noise's share; errors are from leaving out
     one code at a time.
 
     Args:
@@ -90,21 +93,30 @@ def range_of(
 
 def _window(amplitudes: np.ndarray, odd: np.ndarray, error: float) -> tuple[int, int]:
     """The widest range of rungs over which the odd part shows and is a u + a³ w; of equally wide ones the highest."""
-    rungs = len(amplitudes)
-    for width in range(rungs, _FEWEST - 1, -1):
+    rungs, least = len(amplitudes), (math.inf, 0, min(_FEWEST, len(amplitudes)))
+    for width in range(rungs, min(_FEWEST, rungs) - 1, -1):
         for low in range(rungs - width, -1, -1):
             a = amplitudes[low : low + width]
             part = odd[:, low : low + width]
             u, w, variance, _ = fit(a, a**3, part, error)
             if np.mean(u**2) < variance * (1 + 4 * math.sqrt(2 / len(u))):
                 continue  # nothing shows there
+            if low + width < rungs and _leaps(u * amplitudes[low + width], odd[:, low + width], error):
+                continue  # what shows is less than a step
             rest = part - np.outer(u, a) - np.outer(w, a**3)
             noise = error * (1 + 3 / math.sqrt(2 * len(u)))
             allowed = np.hypot(noise, _LEFT * np.sqrt(np.mean(part**2, axis=0)))
             if np.all(np.sqrt(np.mean(rest**2, axis=0)) <= allowed):
                 return low, low + width
-    # No range fits: the smallest amplitudes, where a curve is straightest.
-    return 0, _FEWEST
+            least = min(least, (float(np.mean(rest**2) / np.mean(part**2)), low, low + width))
+    # No range fits: that of which least is left.
+    return least[1:]
+
+
+def _leaps(expected: np.ndarray, found: np.ndarray, error: float) -> bool:
+    """Whether a response is far larger than the slope at smaller amplitudes promises: there, levels hid it."""
+    noise = 4 * error**2 * math.sqrt(2 / len(found))
+    return float(np.mean(found**2)) - error**2 - noise > _LEAP**2 * float(np.mean(expected**2))
 
 
 def fit(x: np.ndarray, y: np.ndarray, values: np.ndarray, error: float) -> tuple[np.ndarray, np.ndarray, float, float]:

@@ -8,6 +8,8 @@ from jaxtyping import Float
 
 from ._calibration import Quantity
 
+# Largest delay looked for, in measurements.
+LAGS = 64
 _SIGNIFICANT = 2.0
 
 

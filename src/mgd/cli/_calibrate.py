@@ -37,7 +37,7 @@ _TASKS = {
 @click.option(
     "--budget",
     type=click.IntRange(1, 2**31),
-    help="Measurements, about; by default 20,000 and 60 for each of a code's period.",
+    help="Measurements, at most; by default 20,000 and 60 for each of a code's period, or more if costs come late.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of codes, samples and parameters.")
 @click.option("--data", type=click.Path(path_type=str), help="Folder of the images.")
@@ -118,6 +118,7 @@ def report(found: "Calibration") -> list[str]:
         ("settling", f"{found.settling} measurements, {_milliseconds(found)}"),
         ("gradient", f"{found.gradient_norm}, curvature along it {found.curvature}"),
         ("linear", f"to {found.linear_range}{unit}, smallest that shows {found.smallest_amplitude:.2g}{unit}"),
+        ("levels", _levels(found, unit)),
         ("gain", _gain(found)),
         *_answers(found),
     ]
@@ -128,7 +129,7 @@ def report(found: "Calibration") -> list[str]:
         f"  {found.n_params:,} parameters, {found.task}, batch {found.batch}; "
         f"{found.measurements:,} measurements of {each} each",
         *(f"  {name:<{width}}  {text}" for name, text in rows),
-        "chosen: " + ", ".join(f"{name} {value:g}" for name, value in chosen.items()),
+        "chosen: " + ", ".join(f"{name} {_of(value)}" for name, value in chosen.items()),
         f"  expected: angle {found.expected_angle:.0f}°, SNR of C̃ {found.expected_snr:.3g}",
         *(f"  {line}" for line in found.why),
     ]
@@ -137,6 +138,18 @@ def report(found: "Calibration") -> list[str]:
 def _milliseconds(found: "Calibration") -> str:
     seconds = found.settling_seconds
     return f"{1e3 * seconds.value:.3g} ± {1e3 * seconds.error:.1g} ms"
+
+
+def _of(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def _levels(found: "Calibration", unit: str) -> str:
+    """The levels of parameters, in one line."""
+    even = "" if found.levels_even is None or found.levels_even else ", uneven; this is the widest seen"
+    perturbed = "none seen" if found.level is None else f"{found.level:.3g}{unit} apart{even}"
+    written = "" if found.written_level is None else f"; of writes {found.written_level:.3g}{unit} apart"
+    return perturbed + written
 
 
 def _gain(found: "Calibration") -> str:

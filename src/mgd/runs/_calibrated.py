@@ -57,7 +57,7 @@ def with_calibration(config: RunConfig) -> RunConfig:
     if path is None or config.algorithm not in (None, "discrete"):
         return config
     found = Calibration.read(path)
-    chosen = found.settings() | {"batch": found.batch}
+    chosen = found.settings(config.optimizer) | {"batch": found.batch}
     missing = {name: value for name, value in chosen.items() if getattr(config, name) is None}
     if not missing:
         return config
