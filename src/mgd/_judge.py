@@ -45,8 +45,8 @@ class Judge:
         y = task.train.y
         if len(y) > 1 and (y == y[0]).all():
             raise ValueError(
-                f"all {len(y)} training targets of {task.name} are the same, {y[0].tolist()}: there is nothing to learn "
-                "from them"
+                f"all {len(y)} training targets of {task.name} are the same, {y[0].tolist()}: "
+                "there is nothing to learn from them"
             )
         if isinstance(cost, CrossEntropy) and (task.kind != "classes" or y.min() < 0 or y.max() > 1):
             raise ValueError(
@@ -69,7 +69,7 @@ class Judge:
         return np.asarray(1 - marks / variance if variance else np.full_like(marks, np.nan), np.float32)
 
     def solved(self, scores: Float[np.ndarray, " replica"]) -> Bool[np.ndarray, " replica"]:
-        """Which chips have solved the task: none, if they were shown a part of the test set or there is no threshold."""
+        """Which chips have solved the task: none if a part of the test set was shown, or there is no threshold."""
         threshold = self.task.threshold
         if self.metric is None or self.partial or threshold is None:
             return np.zeros(len(scores), bool)
@@ -100,6 +100,6 @@ class Judge:
         value = f"{known[0, 0]:g}" if (known == known[0, 0]).all() else "the same, for each chip its own,"
         return [
             f"the cost on the test set was exactly {value} at all {costs.shape[1]} evaluations, after "
-            f"{writes:,} writes: either it does not depend on the parameters, or no write changed any; look at the cost, "
-            "the network and the learning rate"
+            f"{writes:,} writes: either it does not depend on the parameters, or no write changed any; "
+            "look at the cost, the network and the learning rate"
         ]

@@ -19,9 +19,9 @@ from ._judge import Judge
 from .algorithm import AbstractAlgorithm, Algorithm, Counts
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
+from .chips.imperfections._imperfect import inputs_of, loss_of
 from .datasets import Task
 from .datasets._task import check_batch
-from .chips.imperfections._imperfect import inputs_of, loss_of
 from .engines import Data, Fleet, Fused, Instrumented, Measured, Options, Progress, start_within
 from .engines._amplitude import check_amplitude
 from .engines._choice import choose
@@ -48,14 +48,15 @@ class Result:
             None if the chip gives no outputs.
         score: of each replica on the test samples; NaN if the chip gives no outputs.
         cost: of each replica on the test samples, unperturbed and without noise.
-        solved: whether each replica's score is at least the task's threshold. None has solved a task without one (values,
-            if no R² is given), or whose test samples were not all evaluated (an instrument's `test_samples`).
+        solved: whether each replica's score is at least the task's threshold. None has solved a task without one
+            (values, if no R² is given), or whose test samples were not all evaluated (an instrument's `test_samples`).
         counts: what each chip went through, exact integers.
-        history: score (by its name; R² with the RMSE) and cost over (replica, step), with the counts at each logged step.
+        history: score (by its name; R² with the RMSE) and cost over (replica, step), with the counts at each logged
+            step.
         n_steps: timesteps made.
         seconds: wall time, compilation and evaluation included.
-        device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None for
-            perfect chips, and for those behind I/O.
+        device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None
+            for perfect chips, and for those behind I/O.
     """
 
     theta: Float[Array, "replica p"]

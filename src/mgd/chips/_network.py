@@ -145,7 +145,8 @@ def mlp(
         init: how parameters start: "uniform" or "glorot".
 
     Raises:
-        ValueError: if a size is not positive, a name is unknown, or one output that is never negative has cross-entropy.
+        ValueError: if a size is not positive, a name is unknown, or cross-entropy is of one output that is never
+            negative.
 
     >>> mlp((49, 4, 4)).n_params
     220

@@ -25,7 +25,7 @@ def progress(steps: int) -> Iterator[Callable[["Session"], None]]:
             figures = f"{_short(session.steps_per_second)} steps/s"
             if snapshot.steps:
                 if metric := session.judge.metric:
-                    figures = f"{METRICS[metric]} {written(metric, np.mean(session.scores))}  {figures}"
+                    figures = f"{METRICS[metric]} {written(metric, float(np.mean(session.scores)))}  {figures}"
                 figures = f"cost {np.mean(snapshot.cost[-1]):.3g}  {figures}"
             if told := figures_of(session.figures()):
                 figures = f"{told}  {figures}"

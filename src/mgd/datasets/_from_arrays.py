@@ -126,7 +126,7 @@ def _float32(values: np.ndarray, what: str) -> Float[np.ndarray, "..."]:
 
 def _as_rows(
     y: np.ndarray, test: np.ndarray | None, kind: str | None, classes: tuple[str, ...] | None
-) -> tuple[Float[np.ndarray, "n outputs"], Float[np.ndarray, "m outputs"] | None, tuple[str, ...] | None]:
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."] | None, tuple[str, ...] | None]:
     """Targets of training and test as rows, and names of the classes where they were numbered."""
     whole = y.dtype.kind in "iu"
     signs = whole and y.ndim == 1 and set(np.unique(y)) <= {-1, 1} and (y < 0).any()

@@ -18,7 +18,7 @@ class Samples:
 
     Args:
         x: stored inputs, one row a sample, float32 or uint8.
-        y: targets in float32, one row a sample and one column an output.
+        y: targets in float32 of shape (n, outputs), one row a sample and one column an output.
         offset: subtracted from a stored input.
         scale: multiplied after.
 
@@ -28,7 +28,7 @@ class Samples:
     """
 
     x: Shaped[np.ndarray, "n *features"]
-    y: Float[np.ndarray, "n outputs"]
+    y: Float[np.ndarray, "..."]
     offset: float = 0.0
     scale: float = 1.0
 
