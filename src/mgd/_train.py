@@ -435,9 +435,9 @@ def _check_fit(chip: AbstractChip, task: Task) -> bool:
         return chip.measure(theta, theta, x, y, device=chip.fabricate(key=key), key=key)[0]
 
     inputs, given = inputs_of(chip), math.prod(task.input_shape)
-    if inputs not in (None, given):
-        raise ValueError(f"the chip has {inputs} inputs, and {task.name} gives {given}, of shape {task.input_shape}")
     try:
+        if inputs not in (None, given):
+            raise ValueError(f"it has {inputs} inputs, and {given} are given")
         outputs = n_outputs(chip, data)
         cost = eqx.filter_eval_shape(measure) if outputs in (0, task.n_outputs) else None
     except Exception as error:

@@ -493,7 +493,7 @@ class OneNumber(eqx.Module):
 @pytest.mark.parametrize(
     ("chip", "message"),
     [
-        (mgd.chips.mlp((2, 2, 1)), r"the chip has 2 inputs, and arrays gives 3, of shape \(3,\)"),
+        (mgd.chips.mlp((2, 2, 1)), r"whose inputs have shape \(3,\) and .*: it has 2 inputs, and 3 are given"),
         (mgd.chips.mlp((3, 2)), "the chip has 2 outputs, and arrays needs 1"),
         (mgd.chips.from_module(lambda key: eqx.nn.Linear(2, 1, key=key)), "whose inputs have shape"),
         (

@@ -11,7 +11,7 @@ from ._network import NetworkChip as NetworkChip
 from ._network import cnn as cnn
 from ._network import from_module as from_module
 from ._network import mlp as mlp
-from .imperfections import applied_parameters as applied_parameters
-from .imperfections import device_arrays as device_arrays
-from .imperfections import device_from_arrays as device_from_arrays
 from .imperfections import imperfect as imperfect
+from .imperfections._export import applied_parameters as applied_parameters
+from .imperfections._export import device_arrays as device_arrays
+from .imperfections._export import device_from_arrays as device_from_arrays

@@ -7,9 +7,6 @@ from ._cross_talk import CrossTalk as CrossTalk
 from ._dac import DAC as DAC
 from ._delay import Delay as Delay
 from ._drift import Drift as Drift
-from ._export import applied_parameters as applied_parameters
-from ._export import device_arrays as device_arrays
-from ._export import device_from_arrays as device_from_arrays
 from ._flicker_noise import FlickerNoise as FlickerNoise
 from ._imperfect import Imperfect as Imperfect
 from ._imperfect import imperfect as imperfect
