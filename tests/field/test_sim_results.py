@@ -200,6 +200,7 @@ def test_parity_learns_with_the_cross_entropy_of_one_output(command, tmp_path):
 def test_every_engine_has_the_same_cross_entropy_of_one_output():
     task, algorithm = mgd.datasets.parity(bits=2), mgd.discrete(optimizer=optax.sgd(0.1))
     chip = mgd.chips.mlp((2, 2, 1), cost="cross-entropy")
+    assert not mgd.engines.Fused.applies(chip, algorithm)
     with pytest.raises(ValueError, match="the fused engine does not cover the cross-entropy of one output"):
         mgd.train(chip, task, algorithm, n_steps=10, n_replicas=8, engine="fused", key=KEY)
     measured = mgd.train(chip, task, algorithm, n_steps=300, key=KEY)
@@ -449,8 +450,19 @@ def with_at(array, place, value):
         (X, [1, 1, 1, 1], None, "all 4 targets are of the class 1: give samples of two classes or more"),
         (X, [0, 1, 2, 1], (X[:1], [3]), "class 3 of the test targets is none of the classes 0, 1, 2"),
         (X, [0, 1, 2, 1], (X[:1], [[1.0]]), "test targets must be class numbers"),
-        (np.tile(X, (3, 1)), np.tile([0.0, 1, 2, 1], 3), None, r"whole numbers 0 … 2: give classes as y.ravel"),
-        (np.tile(X, (3, 1)), np.tile([0, 1, 2, 1], 3)[:, None], None, r"whole numbers 0 … 2: give classes as y.ravel"),
+        (
+            np.tile(X, (3, 1)),
+            np.tile([0.0, 1, 2, 1], 3),
+            None,
+            r"whole numbers 0 … 2: give classes as whole numbers of shape",
+        ),
+        (
+            np.tile(X, (3, 1)),
+            np.tile([0, 1, 2, 1], 3)[:, None],
+            None,
+            r"whole numbers 0 … 2: give classes as whole numbers of shape",
+        ),
+        (X, np.array([[0, 1], [2, 1], [0, 0], [1, 2]]), None, r"shape \(4, 2\) and type int64 are the whole numbers"),
         (np.zeros((60, 1)), np.arange(60), None, "60 different whole numbers: say kind"),
     ],
 )

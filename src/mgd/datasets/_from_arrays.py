@@ -52,6 +52,8 @@ def from_arrays(
     """
     if kind == "values" and solved_accuracy is not None:
         raise ValueError("values have no accuracy: give solved_r2 in place of solved_accuracy")
+    if test is not None and len(test) != 2:
+        raise ValueError(f"test must be inputs and targets, (x, y), got {len(test)} of them")
     targets, test_targets = _numbers(y, "targets"), None if test is None else _numbers(test[1], "test targets")
     targets, test_targets, names = _as_rows(targets, test_targets, kind, classes)
     train = Samples(_inputs(x, "inputs"), targets)
@@ -88,7 +90,8 @@ def _numbers(given: ArrayLike, what: str) -> np.ndarray:
     if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
         raise ValueError(f"{what} have masked entries: leave out their rows, or fill them")
     if values.dtype.kind not in "biuf":
-        raise ValueError(f"{what} must be real numbers, got {_kind_of_type(values)}")
+        found = f"a {type(given).__name__}" if values.ndim == 0 and values.dtype.kind == "O" else _kind_of_type(values)
+        raise ValueError(f"{what} must be real numbers, got {found}")
     if values.ndim == 0:
         raise ValueError(f"{what} must be an array with one row a sample, got the single number {values}")
     if len(values) == 0:
@@ -133,9 +136,12 @@ def _as_rows(
     if whole and y.ndim == 1 and kind in (None, "classes") and not signs:
         return _numbered(y, test, kind, classes)
     if kind is None and _maybe_classes(y):
+        due = "classes as whole numbers of shape (n,), such as y.ravel().astype(int)"
+        if y.size != len(y):
+            due = "one class a sample, of shape (n,), or what each output should be, 0 or 1"
         raise ValueError(
-            f"targets of shape {y.shape} and type {y.dtype} are the whole numbers {y.min():g} … {y.max():g}: give "
-            'classes as y.ravel().astype(int), or say kind="values"'
+            f"targets of shape {y.shape} and type {y.dtype} are the whole numbers {y.min():g} … {y.max():g}: give {due}; "
+            'or say kind="values" if they are amounts'
         )
     rows = _float32(y, "targets")
     tested = None if test is None else _float32(test, "test targets")
@@ -147,10 +153,12 @@ def _as_rows(
 
 
 def _maybe_classes(y: np.ndarray) -> bool:
-    """Whether one column of targets may have been meant as the numbers of three classes or more."""
-    if y.dtype.kind == "b" or y.size != len(y) or not np.isfinite(y).all() or (y % 1 != 0).any():
+    """Whether targets may have been meant as the numbers of three classes or more."""
+    if y.dtype.kind == "b" or not np.isfinite(y).all() or (y % 1 != 0).any():
         return False
     values = np.unique(y)
+    if y.size != len(y):  # several columns: whole by their type, such as a class for each time of a sequence
+        return y.dtype.kind in "iu" and not (set(values) <= {0, 1} or set(values) <= {-1, 1})
     in_a_row = values[0] in (0, 1) and values[-1] - values[0] == len(values) - 1
     return in_a_row and len(values) >= 3 and len(y) >= 2 * len(values)
 

@@ -75,6 +75,7 @@ def n_outputs(chip: AbstractChip, data: Data, device: Any = None) -> int:
     return shape[1]
 
 
+@eqx.filter_jit
 def marks(
     outputs: Float[Array, "batch outputs"], target: Float[Array, "batch outputs"], kind: str, loss: AbstractCost | None
 ) -> Float[Array, " batch"]:
