@@ -35,7 +35,8 @@ NAMES = {
     "mgd.calibration": ("Calibration", "Diagnostics", "Quantity", "calibrate"),
     "mgd.chips": (
         *("AbstractChip", "AbstractCost", "CrossEntropy", "FunctionChip", "MeanSquaredError", "NetworkChip"),
-        *("Traits", "cnn", "from_function", "from_module", "imperfect", "mlp"),
+        *("Traits", "applied_parameters", "cnn", "device_arrays", "device_from_arrays", "from_function"),
+        *("from_module", "imperfect", "mlp"),
     ),
     "mgd.chips.imperfections": (
         *("ADC", "AbstractDrive", "AbstractImperfection", "AbstractMemory", "AbstractReadout"),

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,18 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ._counter import Counter
-from ._errors import DivergedError
+from ._errors import DivergedError, MgdWarning
+from ._judge import Judge
 from .algorithm import AbstractAlgorithm, Algorithm, Counts
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
+from .chips.imperfections._imperfect import inputs_of, loss_of
 from .datasets import Task
+from .datasets._task import check_batch
 from .engines import Data, Fleet, Fused, Instrumented, Measured, Options, Progress
 from .engines._amplitude import check_amplitude
 from .engines._choice import choose
+from .engines._evaluate import n_outputs
 from .engines._in_place import InPlace
 from .engines._memory import check_memory
 from .engines._spread import Spread
@@ -44,23 +49,50 @@ class Result:
 
     Attributes:
         theta: final parameters of each replica.
-        accuracy: of each replica on the task's test samples, 0 … 1.
+        metric: what `score` is, by the kind of the task's targets: "accuracy" or "label_accuracy", 0 … 1, or "r2";
+            None if the chip gives no outputs.
+        score: of each replica on the test samples; NaN if the chip gives no outputs.
         cost: of each replica on the test samples, unperturbed and without noise.
-        solved: whether each replica's accuracy is at least the task's `solved_accuracy`.
+        solved: whether each replica's score is at least the task's threshold. None has solved a task without one
+            (values, if no R² is given), or whose test samples were not all evaluated (an instrument's `test_samples`).
         counts: what each chip went through, exact integers.
-        history: accuracy and cost over (replica, step), with the counts at each logged step.
+        history: score (by its name; R² with the RMSE) and cost over (replica, step), with the counts at each logged
+            step.
         n_steps: timesteps made.
         seconds: wall time, compilation and evaluation included.
+        device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None
+            for perfect chips, and for those behind I/O.
     """
 
     theta: Float[Array, "replica p"]
-    accuracy: Float[Array, " replica"]
+    metric: str | None
+    score: Float[Array, " replica"]
     cost: Float[Array, " replica"]
     solved: Bool[Array, " replica"]
     counts: Counts
     history: "xr.Dataset"
     n_steps: int
     seconds: float
+    device: Any = None
+
+    @property
+    def accuracy(self) -> Float[Array, " replica"]:
+        """The score where it is an accuracy, or one by label; otherwise NaN."""
+        return self.score if self.metric in ("accuracy", "label_accuracy") else jnp.full_like(self.score, jnp.nan)
+
+    def piece(self, replica: int) -> tuple[Float[Array, " p"], Any]:
+        """Parameters and device of one chip, with which it responds as it did at the end of the run.
+
+        >>> import mgd
+        >>> task = mgd.datasets.parity(bits=2)
+        >>> chip = mgd.chips.imperfect(mgd.chips.mlp((2, 2, 1)), mgd.chips.imperfections.ActivationVariation(0.2))
+        >>> result = mgd.train(chip, task, mgd.discrete(), n_steps=100, n_replicas=2, key=jax.random.key(0))
+        >>> theta, device = result.piece(1)
+        >>> outputs = chip.respond(theta, task.test.x, device=device, key=jax.random.key(0))
+        >>> bool(jnp.allclose(jnp.mean((outputs - task.test.y) ** 2), result.cost[1]))
+        True
+        """
+        return self.theta[replica], jax.tree.map(lambda leaf: leaf[replica], self.device)
 
 
 def train(
@@ -102,7 +134,10 @@ def train(
         options: how such a chip is trained, beyond the algorithm.
 
     Returns:
-        Final parameters, accuracy, counts and history.
+        Final parameters, score, counts and history.
+
+    Warns:
+        MgdWarning: if the cost on the test set never changed.
 
     Raises:
         ValueError: if chip and task do not fit, a number is out of range, or replicas do not fit in memory.
@@ -136,6 +171,8 @@ def train(
     )
     while not session.finished:
         session.advance()
+    for doubt in session.doubts():
+        warnings.warn(doubt, MgdWarning, stacklevel=2)
     return session.result()
 
 
@@ -162,14 +199,14 @@ class Snapshot:
     Attributes:
         progress: the engine's, between two timesteps.
         steps: the logged steps.
-        accuracy: at each logged step, of each replica.
+        marks: at each logged step, of each replica, as the engine's `evaluate` gives them.
         cost: likewise.
         seconds: wall time so far.
     """
 
     progress: Progress
     steps: list[int] = field(default_factory=list)
-    accuracy: list[np.ndarray] = field(default_factory=list)
+    marks: list[np.ndarray] = field(default_factory=list)
     cost: list[np.ndarray] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -189,6 +226,7 @@ class Session:
         snapshot: where the run is. It may be replaced by one of an earlier run with the same settings.
         engine: the name of the engine that runs it.
         groups: names of slices of θ (layers, banks).
+        judge: by what it is judged.
         steps_per_second: timesteps a second in the last piece, each of all replicas.
         figures: what is known of the run beside cost and accuracy, by name: diagnostics of a real chip.
     """
@@ -212,14 +250,15 @@ class Session:
         _check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=_MOST_STEPS)
         _check_whole(n_replicas=n_replicas, batch=batch, devices=devices, most=_MOST)
         _check_log(n_steps, log_every, n_replicas)
-        self.task, self.algorithm = task, algorithm
+        check_batch(batch, task)
+        self.chip, self.task, self.algorithm = chip, task, algorithm
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
         self.figures: Callable[[], dict[str, float]] = dict
         if isinstance(engine, str):
             assert chip is not None, "an engine that is named needs a chip"
             _check_whole(**{"the number of parameters": chip.n_params}, most=_MOST)
-            _check_fit(chip, task)
+            outputs, shown, cost = _check_fit(chip, task), len(task.test), loss_of(chip)
             self.groups = chip.groups
             self._engine, self._stride = choose(
                 engine, chip, algorithm, n_replicas=n_replicas, batch=batch, n_steps=n_steps, devices=devices
@@ -230,9 +269,11 @@ class Session:
             own = engine.groups or (chip.groups if chip is not None else {})
             self.groups = own or {"theta": slice(0, engine.n_params)}
             self._engine, self._stride = engine, engine.stride
+            outputs, shown, cost = engine.gives_outputs, engine.shown_of(len(task.test)), engine.cost
+        self.judge = Judge.of(task, outputs=outputs, shown=shown, cost=cost)
         self.engine = self._engine.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
-        self._train, self._test = Data.of(task.train), Data.of(task.test)
+        self._train, self._test = Data.of(task.train, task.kind), Data.of(task.test, task.kind)
         measures = self._engine.engine if isinstance(self._engine, Spread) else self._engine
         if isinstance(engine, str) and chip is not None:
             check_memory(measures, n_replicas, self._train, key)
@@ -262,9 +303,9 @@ class Session:
             self._check_finite()
             self._pace(n, time.perf_counter() - started)
         if goal == self.snapshot.step:
-            accuracy, cost = self._engine.evaluate(self.snapshot.progress, self._test)
+            marks, cost = self._engine.evaluate(self.snapshot.progress, self._test)
             self.snapshot.steps.append(goal)
-            self.snapshot.accuracy.append(np.asarray(accuracy))
+            self.snapshot.marks.append(np.asarray(marks))
             self.snapshot.cost.append(np.asarray(cost))
         now = time.perf_counter()
         self.snapshot.seconds += now - self._clock
@@ -275,11 +316,23 @@ class Session:
         """Parameters of each chip."""
         return self.snapshot.progress.state.theta.shape[1]
 
-    def held_out(self) -> Float[Array, " replica"] | None:
-        """The accuracy of each replica on the samples held out of training, if there are any."""
-        if self.task.held_out is None:
+    @property
+    def scores(self) -> Float[np.ndarray, " replica"]:
+        """The score of each replica at the last evaluation."""
+        return self.judge.scores(self.snapshot.marks[-1])
+
+    def held_out(self) -> Float[np.ndarray, " replica"] | None:
+        """The score of each replica on the samples held out of training, if there are any."""
+        held_out = self.task.held_out
+        if held_out is None or self.judge.metric is None:
             return None
-        return self._engine.evaluate(self.snapshot.progress, Data.of(self.task.held_out))[0]
+        marks, _ = self._engine.evaluate(self.snapshot.progress, Data.of(held_out, self.task.kind))
+        return self.judge.scores(np.asarray(marks), held_out)
+
+    def doubts(self) -> list[str]:
+        """What is to be doubted about a finished run, in sentences."""
+        writes = self.algorithm.counts(self.snapshot.step, batch=self.batch).parameter_writes
+        return self.judge.doubts(np.array(self.snapshot.cost).T, self.judge.solved(self.scores), writes)
 
     def history(self) -> "xr.Dataset":
         """What has been logged so far, over (replica, step)."""
@@ -293,25 +346,25 @@ class Session:
         }
         for name in Counts.__dataclass_fields__:
             coordinates[name] = ("step", np.array([getattr(c, name) for c in counts], np.int64))
-        variables = {
-            "accuracy": (("replica", "step"), np.array(self.snapshot.accuracy, np.float32).T.reshape(shape)),
-            "cost": (("replica", "step"), np.array(self.snapshot.cost, np.float32).T.reshape(shape)),
-        }
+        values = self.judge.variables(np.array(self.snapshot.marks, np.float32).T.reshape(shape))
+        values["cost"] = np.array(self.snapshot.cost, np.float32).T.reshape(shape)
+        variables = {name: (("replica", "step"), of) for name, of in values.items()}
         return xr.Dataset(variables, coordinates, {"task": self.task.name, "batch": self.batch})
 
     def result(self) -> Result:
         """What the run has given; meant for a finished one."""
-        theta = self.snapshot.progress.state.theta
-        accuracy, cost = jnp.asarray(self.snapshot.accuracy[-1]), jnp.asarray(self.snapshot.cost[-1])
+        progress, scores = self.snapshot.progress, self.scores
         return Result(
-            theta=theta,
-            accuracy=accuracy,
-            cost=cost,
-            solved=accuracy >= self.task.solved_accuracy,
+            theta=progress.state.theta,
+            metric=self.judge.metric,
+            score=jnp.asarray(scores),
+            cost=jnp.asarray(self.snapshot.cost[-1]),
+            solved=jnp.asarray(self.judge.solved(scores)),
             counts=self.algorithm.counts(self.snapshot.step, batch=self.batch),
             history=self.history(),
             n_steps=self.snapshot.step,
             seconds=self.snapshot.seconds,
+            device=progress.device,
         )
 
     def _pace(self, n: int, seconds: float) -> None:
@@ -333,10 +386,11 @@ class Session:
         at = progress.diverged_at
         steps = [int(Counter(at.high[r], at.low[r])) for r in np.flatnonzero(diverged)]
         whose = "" if self.n_replicas == 1 else f" of {len(steps)} of {self.n_replicas} replicas"
+        advice = "lower the learning rate or the amplitude, or clamp the modulation"
+        if max(steps) == 0:
+            advice = "no parameter had been changed yet, so look at the chip's cost, its start and the amplitude"
         raise DivergedError(
-            f"the measured cost{whose} was NaN or infinite, first at step {min(steps)}: "
-            "lower the learning rate or the amplitude, or clamp the modulation",
-            step=min(steps),
+            f"the measured cost{whose} was NaN or infinite, first at step {min(steps)}: {advice}", step=min(steps)
         )
 
 
@@ -384,24 +438,33 @@ def _check_log(n_steps: int, every: int | None, n_replicas: int) -> None:
         )
 
 
-def _check_fit(chip: AbstractChip, task: Task) -> None:
-    """Raises: ValueError: if the chip cannot be measured on the task's samples."""
+def _check_fit(chip: AbstractChip, task: Task) -> bool:
+    """Whether the chip gives outputs.
 
-    def measure() -> tuple:
-        x, y = Data.of(task.test.subset(slice(0, 1))).show(jnp.zeros(1, jnp.int32))
+    Raises:
+        ValueError: if it cannot be measured on the task's samples, or gives other outputs than these need.
+    """
+    data = Data.of(task.test.subset(slice(0, 1)))
+
+    def measure() -> Array:
+        x, y = data.show(jnp.zeros(1, jnp.int32))
         theta, key = jnp.zeros(chip.n_params), jax.random.key(0)
-        device = chip.fabricate(key=key)
-        measured, _ = chip.measure(theta, theta, x, y, device=device, key=key)
-        return measured, chip.respond(theta, x, device=device, key=key)
+        return chip.measure(theta, theta, x, y, device=chip.fabricate(key=key), key=key)[0]
 
+    inputs, given = inputs_of(chip), math.prod(task.input_shape)
     try:
-        cost, outputs = eqx.filter_eval_shape(measure)
+        if inputs not in (None, given):
+            raise ValueError(f"it has {inputs} inputs, and {given} are given")
+        outputs = n_outputs(chip, data)
+        cost = eqx.filter_eval_shape(measure) if outputs in (0, task.n_outputs) else None
     except Exception as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"the chip cannot be measured on {task.name}, whose inputs have shape {task.input_shape} and whose "
-            f"targets have {task.n_outputs} outputs: {str(error).splitlines()[0]}"
+            f"targets have {task.n_outputs} outputs: {why}"
         ) from error
+    if cost is None:
+        raise ValueError(f"the chip has {outputs} outputs, and {task.name} needs {task.n_outputs}")
     if cost.shape != ():
         raise ValueError(f"a chip's cost must be one scalar, got shape {cost.shape} on {task.name}")
-    if outputs.shape[-1] not in (0, task.n_outputs):
-        raise ValueError(f"the chip has {outputs.shape[-1]} outputs, and {task.name} needs {task.n_outputs}")
+    return outputs > 0

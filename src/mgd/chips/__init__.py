@@ -12,3 +12,6 @@ from ._network import cnn as cnn
 from ._network import from_module as from_module
 from ._network import mlp as mlp
 from .imperfections import imperfect as imperfect
+from .imperfections._export import applied_parameters as applied_parameters
+from .imperfections._export import device_arrays as device_arrays
+from .imperfections._export import device_from_arrays as device_from_arrays

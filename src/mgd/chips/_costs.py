@@ -6,7 +6,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.nn import log_softmax
+from jax.nn import log_softmax, softplus
 from jaxtyping import Array, Float
 
 
@@ -28,9 +28,13 @@ class MeanSquaredError(AbstractCost):
 
 
 class CrossEntropy(AbstractCost):
-    r"""Softmax cross-entropy of logits, with label smoothing.
+    r"""Cross-entropy of logits, with label smoothing: of several outputs by softmax, of one by the logistic function.
 
-    $$C = -\sum_k \big((1 - s)\,\hat y_k + s/K\big) \log \text{softmax}(y)_k$$
+    $$C = -\sum_k \big((1 - s)\,\hat y_k + s/K\big) \log \text{softmax}(y)_k, \qquad
+      C = -\hat z \log \sigma(y) - (1 - \hat z) \log\big(1 - \sigma(y)\big), \quad
+      \hat z = (1 - s)\, \hat y + s/2$$
+
+    One output is the logit of the second of two classes: above 0 it says 1, below 0 it says 0.
 
     Args:
         smoothing: s, 0 … 1.
@@ -40,6 +44,8 @@ class CrossEntropy(AbstractCost):
 
     >>> float(CrossEntropy()(jnp.zeros((1, 4)), jnp.eye(4)[:1])[0]).__round__(3)
     1.386
+    >>> CrossEntropy()(jnp.array([[0.0], [2.0]]), jnp.ones((2, 1))).round(3).tolist()
+    [0.693, 0.127]
     """
 
     smoothing: float = eqx.field(default=0.0, static=True)
@@ -49,6 +55,9 @@ class CrossEntropy(AbstractCost):
             raise ValueError(f"label smoothing must be from 0 to 1, got {self.smoothing}")
 
     def __call__(self, outputs, target):
+        if outputs.shape[-1] == 1:
+            softened = (1 - self.smoothing) * target + self.smoothing / 2
+            return jnp.sum(softplus(outputs) - softened * outputs, axis=-1)
         softened = (1 - self.smoothing) * target + self.smoothing / outputs.shape[-1]
         return -jnp.sum(softened * log_softmax(outputs), axis=-1)
 

@@ -61,7 +61,8 @@ def from_function(
     Args:
         function: the cost (theta, x, target) → scalar, of a batch of inputs and targets.
         init: from a key, fresh parameters.
-        respond: the outputs (theta, x) → y for a batch, for accuracy; without it accuracy is NaN.
+        respond: the outputs (theta, x) → y for a batch, for accuracy; without it there is none, and the cost on the
+            test set is `function` itself.
         cost: of those outputs, for the cost on the test set.
 
     Raises:

@@ -145,15 +145,20 @@ def mlp(
         init: how parameters start: "uniform" or "glorot".
 
     Raises:
-        ValueError: if a size is not positive or a name is unknown.
+        ValueError: if a size is not positive, a name is unknown, or cross-entropy is of one output that is never
+            negative.
 
     >>> mlp((49, 4, 4)).n_params
     220
     """
-    loss = cost_named(cost)
+    loss, sizes = cost_named(cost), tuple(sizes)
     if output is None:
         output = "linear" if isinstance(loss, CrossEntropy) else "logistic"
-    sizes = tuple(sizes)
+    if isinstance(loss, CrossEntropy) and sizes[-1] == 1 and output in ("logistic", "relu"):
+        raise ValueError(
+            f"cross-entropy takes one output for a logit, which must be able to be negative: leave output out, got "
+            f"{output!r}"
+        )
     return NetworkChip(Perceptron(sizes, activation, output, init), loss)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from .._metric import METRICS, written
+
 if TYPE_CHECKING:
     from .._train import Session
 
@@ -22,8 +24,9 @@ def progress(steps: int) -> Iterator[Callable[["Session"], None]]:
             snapshot = session.snapshot
             figures = f"{_short(session.steps_per_second)} steps/s"
             if snapshot.steps:
-                cost, accuracy = np.mean(snapshot.cost[-1]), np.mean(snapshot.accuracy[-1])
-                figures = f"cost {cost:.3g}  accuracy {accuracy:.1%}  {figures}"
+                if metric := session.judge.metric:
+                    figures = f"{METRICS[metric]} {written(metric, float(np.mean(session.scores)))}  {figures}"
+                figures = f"cost {np.mean(snapshot.cost[-1]):.3g}  {figures}"
             if told := figures_of(session.figures()):
                 figures = f"{told}  {figures}"
             bar.update(task, description="training", completed=snapshot.step, figures=figures)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .._metric import METRICS, metric_in, written
+
 if TYPE_CHECKING:
     import xarray as xr
     from rich.console import Console
@@ -18,7 +20,7 @@ _MOST_ROWS = 12
 @click.command("time", epilog="Example: mgd time runs/parity-1 --profile hw1 --profile hw2")
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--profile", "profiles", multiple=True, metavar="NAME|FILE.toml", help="Of the chip; may be given again.")
-@click.option("--figure", type=click.Path(path_type=Path), help="Draw accuracy against time: a .png or .svg file.")
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw the score against time: a .png or .svg file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every logged step, and nothing else.")
 @click.option("--list", "listed", is_flag=True, help="List the profiles that come with the package.")
 def time(run: Path | None, profiles: tuple[str, ...], figure: Path | None, as_json: bool, listed: bool) -> None:
@@ -46,11 +48,11 @@ def time(run: Path | None, profiles: tuple[str, ...], figure: Path | None, as_js
     history = read_metrics(run)
     timed = {profile.name: time_history(history, profile) for profile in loaded}
     if figure is not None:
-        from ..timing._figure import draw_accuracy
+        from ..timing._figure import draw_score
 
         chips = history.sizes["replica"]
         whose = "one chip" if chips == 1 else f"mean of {chips} chips"
-        draw_accuracy(timed, figure, title=f"{history.attrs['task']} ({whose}), to step {int(history.step[-1]):,}")
+        draw_score(timed, figure, title=f"{history.attrs['task']} ({whose}), to step {int(history.step[-1]):,}")
     if as_json:
         click.echo(json.dumps({"run": str(run), "profiles": [_as_json(p, timed[p.name]) for p in loaded]}))
         return
@@ -112,14 +114,14 @@ def _print_steps(console: "Console", profile: "Profile", timed: "xr.Dataset") ->
     console.print(f"{profile.name}: {profile.description}", markup=False)
     console.print(f"source: {profile.source}", markup=False)
     table = Table(box=None)
-    for title in ("step", "measurements", "accuracy", "time", *(["energy"] if energies else [])):
+    for title in ("step", "measurements", _measure(timed), "time", *(["energy"] if energies else [])):
         table.add_column(title, justify="right")
     for place in thin(timed.step.values.tolist()):
         row = timed.isel(step=place)
         cells = [
             f"{int(row.step):,}",
             f"{int(row.cost_measurements):,}",
-            _percent(row),
+            _score(row) or "",
             format_seconds(float(row.seconds)),
         ]
         table.add_row(*cells, *([format_joules(float(row.joules))] if energies else []))
@@ -147,8 +149,8 @@ def _print_summary(console: "Console", timed: "dict[str, xr.Dataset]") -> None:
     from ..timing import format_joules, format_seconds
 
     any_of = next(iter(timed.values())).isel(step=-1)
-    measurements, accuracy = f"{int(any_of.cost_measurements):,}", _percent(any_of)
-    console.print(f"step {int(any_of.step):,}: {measurements} measurements, accuracy {accuracy or 'unknown'}")
+    measurements, score = f"{int(any_of.cost_measurements):,}", _score(any_of)
+    console.print(f"step {int(any_of.step):,}: {measurements} measurements, {_measure(any_of)} {score or 'unknown'}")
     table = Table("profile", "time", "energy", "most of it", "published formula", box=None)
     for name, history in timed.items():
         last = history.isel(step=-1)
@@ -163,9 +165,16 @@ def _print_summary(console: "Console", timed: "dict[str, xr.Dataset]") -> None:
     console.print(table)
 
 
-def _percent(row: "xr.Dataset") -> str:
-    accuracy = _number(row.accuracy.mean("replica"))
-    return "" if accuracy is None else f"{accuracy:.1%}"
+def _measure(history: "xr.Dataset") -> str:
+    """What a history's chips are judged by, for people; the cost where it has nothing else."""
+    return METRICS.get(metric_in(history) or "", "cost")
+
+
+def _score(row: "xr.Dataset") -> str | None:
+    """The mean of it over the chips."""
+    metric = metric_in(row)
+    value = _number(row[metric or "cost"].mean("replica"))
+    return None if value is None else written(metric, value) if metric else f"{value:.4g}"
 
 
 def _number(value: Any) -> float | None:
@@ -180,7 +189,7 @@ def _as_json(profile: "Profile", timed: "xr.Dataset") -> dict[str, Any]:
         {
             "step": int(row.step),
             "cost_measurements": int(row.cost_measurements),
-            "accuracy": _number(row.accuracy.mean("replica")),
+            **{name: _number(row[name].mean("replica")) for name in (metric_in(timed) or "cost",)},
             "seconds": float(row.seconds),
             "joules": float(row.joules) if "joules" in row else None,
         }

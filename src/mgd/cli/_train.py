@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from .._metric import METRICS, written
 from ..datasets._catalogue import DESCRIPTIONS
 from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 from ._at_once import answer_at_once, have_devices
@@ -228,15 +229,8 @@ def _report(folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary))
         return
-    accuracies = [a for a in summary["accuracy_per_replica"] if a is not None]
-    n, solved = summary["replicas"], round(summary["solved_fraction"] * summary["replicas"])
-    if accuracies:
-        whose = "" if n == 1 else f" (mean of {n} chips; worst {min(accuracies):.1%}, best {max(accuracies):.1%})"
-        click.echo(f"{summary['task']}: test accuracy {summary['accuracy']:.1%}{whose}")
-        click.echo(f"  solved (accuracy of {summary['solved_accuracy']:.0%} or more) by {solved} of {n} chips")
-    held_out = [a for a in summary.get("held_out_accuracy_per_replica") or () if a is not None]
-    if held_out:
-        click.echo(f"  accuracy on the samples held out: {sum(held_out) / len(held_out):.1%}")
+    for line in _score_lines(summary):
+        click.echo(line)
     counts = summary["counts"]
     click.echo(
         f"  {summary['n_params']:,} parameters, {summary['steps']:,} steps, "
@@ -244,4 +238,30 @@ def _report(folder: Path, as_json: bool) -> None:
     )
     if told := _diagnostics(folder):
         click.echo(f"  {told}")
+    for text in summary.get("warnings", ()):
+        click.echo(f"  warning: {text}")
     click.echo(f"  {summary['seconds']:.1f} s; picture: {folder / CURVE}")
+
+
+def _score_lines(summary: dict[str, Any]) -> list[str]:
+    """How good the chips of a run are, by the measure that it names; those of before there were others had accuracy."""
+    metric, task, n = summary.get("metric", "accuracy"), summary["task"], summary["replicas"]
+    scores = [a for a in summary[f"{metric}_per_replica"] if a is not None] if metric else []
+    if not scores:
+        whose = "" if n == 1 else f" (mean of {n} chips)"
+        return [] if summary["cost"] is None else [f"{task}: test cost {summary['cost']:.4g}{whose}"]
+    worst, best = written(metric, min(scores)), written(metric, max(scores))
+    whose = "" if n == 1 else f" (mean of {n} chips; worst {worst}, best {best})"
+    lines = [f"{task}: test {METRICS[metric]} {written(metric, summary[metric])}{whose}"]
+    shown, total = (summary.get(name) for name in ("test_samples", "test_samples_of"))
+    if shown != total:
+        lines.append(f"  measured on {shown:,} of {total:,} test samples, so no chip is called solved")
+    elif (threshold := summary["solved_accuracy"]) is not None:
+        solved = round(summary["solved_fraction"] * n)
+        least = f"{threshold:g}" if metric == "r2" else f"{threshold:.0%}"
+        lines.append(f"  solved ({METRICS[metric]} of {least} or more) by {solved} of {n} chips")
+    held_out = [a for a in summary.get(f"held_out_{metric}_per_replica") or () if a is not None]
+    if held_out:
+        mean = written(metric, sum(held_out) / len(held_out))
+        lines.append(f"  {METRICS[metric]} on the samples held out: {mean}")
+    return lines

@@ -1,44 +1,190 @@
 """A task of one's own."""
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
-from ._task import Samples, Task
+from ._one_hot import one_hot
+from ._task import Samples, Task, check_finite
+
+# So many different whole numbers are likely classes, however few samples each has; of more, each has several.
+_FEW_CLASSES, _SAMPLES_OF_EACH = 20, 5
 
 
 def from_arrays(
-    x: Shaped[np.ndarray, "n *features"],
-    y: Float[np.ndarray, "n outputs"],
+    x: ArrayLike,
+    y: ArrayLike,
     *,
-    test: tuple[Shaped[np.ndarray, "m *test_features"], Float[np.ndarray, "m test_outputs"]] | None = None,
+    test: tuple[ArrayLike, ArrayLike] | None = None,
     name: str = "arrays",
     classes: tuple[str, ...] | None = None,
-    solved_accuracy: float = 1.0,
+    solved_accuracy: float | None = None,
+    kind: str | None = None,
+    solved_r2: float | None = None,
 ) -> Task:
     """A task from arrays.
 
     Args:
-        x: training inputs, one row a sample.
-        y: their targets: one output in {0, 1}, or one-hot over classes.
-        test: inputs and targets that accuracy is measured on; the training set itself by default.
+        x: training inputs of shape (n, ...), one row a sample: whole numbers, floating-point numbers or truth values.
+        y: their targets. Whole numbers of shape (n,) are classes, and become one-hot rows with a column for each class
+            that occurs (of -1 and 1 alone, signs). Anything else is what the outputs should be, of shape
+            (n, outputs), or (n,) for one output.
+        test: inputs and targets, in the same form, that a chip is judged by; the training set itself by default.
         name: of the task.
-        classes: a name for each class; their numbers by default.
-        solved_accuracy: a chip has solved the task when its test accuracy is at least this.
+        classes: a name for each class; their numbers by default. Given with classes of shape (n,), these are
+            0 … len(classes) - 1, and those that do not occur have columns too.
+        solved_accuracy: a chip has solved the task when its test accuracy is at least this; 1 by default.
+        kind: what the targets are: "classes", "signs", "labels" or "values"; see `Task`. By default it is inferred.
+        solved_r2: where targets are values, the R² at which a chip has solved the task; without it none has.
+
+    Returns:
+        The task. `task.kind` says what the targets were taken for, `task.n_outputs` how many outputs a chip needs.
 
     Raises:
-        ValueError: if there are no samples, or not as many inputs as targets.
+        ValueError: if there are no samples, not as many inputs as targets, a number is missing or no number, test and
+            training samples differ in their shape, targets are not of their kind, or it is not clear of which they are.
 
-    >>> task = from_arrays(np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32))
-    >>> task.classes
-    ('0', '1', '2')
+    >>> task = from_arrays(np.eye(3, dtype=np.float32), np.array([2, 0, 1]))
+    >>> task.kind, task.classes, task.train.y.tolist()[0]
+    ('classes', ('0', '1', '2'), [0.0, 0.0, 1.0])
+    >>> from_arrays([[0.0], [1.0]], [0.25, 0.75]).kind
+    'values'
     """
-    train = Samples(np.asarray(x), np.asarray(y, np.float32))
-    held_out = train if test is None else Samples(np.asarray(test[0]), np.asarray(test[1], np.float32))
-    if held_out.x.shape[1:] != train.x.shape[1:] or held_out.y.shape[1:] != train.y.shape[1:]:
+    if kind == "values" and solved_accuracy is not None:
+        raise ValueError("values have no accuracy: give solved_r2 in place of solved_accuracy")
+    if test is not None and len(test) != 2:
+        raise ValueError(f"test must be inputs and targets, (x, y), got {len(test)} of them")
+    targets, test_targets = _numbers(y, "targets"), None if test is None else _numbers(test[1], "test targets")
+    targets, test_targets, names = _as_rows(targets, test_targets, kind, classes)
+    train = Samples(_inputs(x, "inputs"), targets)
+    judged_by = train
+    if test is not None and test_targets is not None:
+        judged_by = Samples(_inputs(test[0], "test inputs"), test_targets)
+    if judged_by.x.shape[1:] != train.x.shape[1:] or judged_by.y.shape[1:] != train.y.shape[1:]:
         raise ValueError(
-            f"test samples must look like training samples, got inputs of shape {held_out.x.shape[1:]} with "
-            f"{held_out.y.shape[1:]} outputs, and {train.x.shape[1:]} with {train.y.shape[1:]}"
+            f"test samples must look like training samples, got inputs of shape {judged_by.x.shape[1:]} with "
+            f"{judged_by.y.shape[1:]} outputs, and {train.x.shape[1:]} with {train.y.shape[1:]}"
         )
-    n_classes = max(2, train.y.shape[1])
-    names = classes or tuple(str(k) for k in range(n_classes))
-    return Task(name, train, held_out, names, solved_accuracy, "arrays given by the caller")
+    names = classes or names or tuple(str(k) for k in range(max(2, targets.shape[1])))
+    accuracy = 1.0 if solved_accuracy is None else solved_accuracy
+    task = Task(
+        name, train, judged_by, names, accuracy, "arrays given by the caller", kind=kind or "", solved_r2=solved_r2
+    )
+    if solved_r2 is not None and task.kind != "values":
+        raise ValueError(f'the targets are {task.kind}: give solved_accuracy in place of solved_r2, or kind="values"')
+    if solved_accuracy is not None and task.kind == "values":
+        raise ValueError("the targets are values, which have no accuracy: give solved_r2 in place of solved_accuracy")
+    return task
+
+
+def _numbers(given: ArrayLike, what: str) -> np.ndarray:
+    """What was given as an array of real numbers, in its own type.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        values = np.asarray(given)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} must be one array of numbers, got rows that differ in length or are none") from None
+    if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
+        raise ValueError(f"{what} have masked entries: leave out their rows, or fill them")
+    if values.dtype.kind not in "biuf":
+        found = f"a {type(given).__name__}" if values.ndim == 0 and values.dtype.kind == "O" else _kind_of_type(values)
+        raise ValueError(f"{what} must be real numbers, got {found}")
+    if values.ndim == 0:
+        raise ValueError(f"{what} must be an array with one row a sample, got the single number {values}")
+    if len(values) == 0:
+        raise ValueError(f"a set of samples needs at least one row, got none in {what}")
+    return values
+
+
+def _kind_of_type(values: np.ndarray) -> str:
+    names = {"U": "text", "S": "text", "T": "text", "c": "complex numbers", "M": "dates", "m": "durations"}
+    if values.dtype.kind == "U" and values.ndim == 1:
+        return "text: number the classes, as in np.unique(y, return_inverse=True)[1]"
+    if values.dtype.kind == "c":
+        return "complex numbers: put real and imaginary parts side by side"
+    if values.dtype.kind == "O":
+        return "objects of mixed types: convert them, as in np.asarray(values, np.float32)"
+    return names.get(values.dtype.kind, str(values.dtype))
+
+
+def _inputs(given: ArrayLike, what: str) -> np.ndarray:
+    """Inputs as they are stored: bytes stay bytes, all else is float32."""
+    values = _numbers(given, what)
+    if values.dtype == np.uint8:
+        return values
+    return _float32(values, what)
+
+
+def _float32(values: np.ndarray, what: str) -> Float[np.ndarray, "..."]:
+    check_finite(values, what)
+    with np.errstate(over="ignore"):
+        small = values.astype(np.float32, copy=False)
+    if not np.isfinite(small).all():
+        raise ValueError(f"{what} go up to {np.abs(values).max():g}, beyond what float32 holds: scale them")
+    return small
+
+
+def _as_rows(
+    y: np.ndarray, test: np.ndarray | None, kind: str | None, classes: tuple[str, ...] | None
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."] | None, tuple[str, ...] | None]:
+    """Targets of training and test as rows, and names of the classes where they were numbered."""
+    whole = y.dtype.kind in "iu"
+    signs = whole and y.ndim == 1 and set(np.unique(y)) <= {-1, 1} and (y < 0).any()
+    if whole and y.ndim == 1 and kind in (None, "classes") and not signs:
+        return _numbered(y, test, kind, classes)
+    if kind is None and _maybe_classes(y):
+        due = "classes as whole numbers of shape (n,), such as y.ravel().astype(int)"
+        if y.size != len(y):
+            due = "one class a sample, of shape (n,), or what each output should be, 0 or 1"
+        raise ValueError(
+            f"targets of shape {y.shape} and type {y.dtype} are the whole numbers {y.min():g} … {y.max():g}: give {due}; "
+            'or say kind="values" if they are amounts'
+        )
+    rows = _float32(y, "targets")
+    tested = None if test is None else _float32(test, "test targets")
+    return (
+        rows[:, None] if rows.ndim == 1 else rows,
+        tested[:, None] if tested is not None and tested.ndim == 1 else tested,
+        None,
+    )
+
+
+def _maybe_classes(y: np.ndarray) -> bool:
+    """Whether targets may have been meant as the numbers of three classes or more."""
+    if y.dtype.kind == "b" or not np.isfinite(y).all() or (y % 1 != 0).any():
+        return False
+    values = np.unique(y)
+    if y.size != len(y):  # several columns: whole by their type, such as a class for each time of a sequence
+        return y.dtype.kind in "iu" and not (set(values) <= {0, 1} or set(values) <= {-1, 1})
+    in_a_row = values[0] in (0, 1) and values[-1] - values[0] == len(values) - 1
+    return in_a_row and len(values) >= 3 and len(y) >= 2 * len(values)
+
+
+def _numbered(
+    y: np.ndarray, test: np.ndarray | None, kind: str | None, classes: tuple[str, ...] | None
+) -> tuple[Float[np.ndarray, "n outputs"], Float[np.ndarray, "m outputs"] | None, tuple[str, ...]]:
+    """One-hot rows of class numbers, and the names of the classes."""
+    if test is not None and (test.ndim != 1 or test.dtype.kind not in "iu"):
+        raise ValueError(
+            f"test targets must be class numbers of shape (m,), as those of training are, got shape {test.shape} and "
+            f"type {test.dtype}"
+        )
+    numbers = np.unique(y) if classes is None else np.arange(len(classes))
+    for whose, labels in (("training", y), ("test", test)):
+        unknown = [] if labels is None else np.setdiff1d(labels, numbers)
+        if len(unknown):
+            known = f"{numbers[0]} … {numbers[-1]}" if len(numbers) > 5 else ", ".join(map(str, numbers))
+            raise ValueError(f"class {unknown[0]} of the {whose} targets is none of the classes {known}")
+    if len(numbers) < 2:
+        raise ValueError(f"all {len(y)} targets are of the class {numbers[0]}: give samples of two classes or more")
+    if kind is None and len(numbers) > max(_FEW_CLASSES, len(y) // _SAMPLES_OF_EACH):
+        raise ValueError(
+            f'the {len(y)} targets are {len(numbers)} different whole numbers: say kind="values" if they are amounts, '
+            'or kind="classes"'
+        )
+    names = classes or tuple(str(number) for number in numbers)
+    rows = one_hot(np.searchsorted(numbers, y), len(numbers))
+    return rows, None if test is None else one_hot(np.searchsorted(numbers, test), len(numbers)), names

@@ -41,7 +41,7 @@ class Backpropagated(eqx.Module):
         return advance_windows(self, data, progress, n_steps)
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Accuracy and mean cost of each replica on these samples."""
+        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
         return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def estimate(

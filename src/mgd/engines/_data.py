@@ -27,16 +27,18 @@ class Data(eqx.Module):
         y: targets.
         offset: subtracted from a stored input.
         scale: multiplied after.
+        kind: of the targets, as in `mgd.datasets.Task`.
     """
 
     x: Shaped[Array, "n *features"]
     y: Float[Array, "n outputs"]
     offset: float = eqx.field(static=True)
     scale: float = eqx.field(static=True)
+    kind: str = eqx.field(static=True, default="classes")
 
     @staticmethod
-    def of(samples: Samples) -> "Data":
-        return Data(jnp.asarray(samples.x), jnp.asarray(samples.y), samples.offset, samples.scale)
+    def of(samples: Samples, kind: str = "classes") -> "Data":
+        return Data(jnp.asarray(samples.x), jnp.asarray(samples.y), samples.offset, samples.scale, kind)
 
     def show(self, rows: Int[Array, " batch"]) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
         """Inputs and targets of these rows."""

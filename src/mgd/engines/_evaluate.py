@@ -1,28 +1,32 @@
 """How good replicas are, on a set of samples."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float, Int
 
-from ..chips import AbstractChip
+from ..chips import AbstractChip, AbstractCost, CrossEntropy
+from ..chips.imperfections._imperfect import inside, loss_of
 from ._data import Data
 
 # Samples in flight over all replicas: enough to fill the machine, few enough for memory.
 _IN_FLIGHT = 4096
+Marks = Float[Array, " replica"]
 
 
 @eqx.filter_jit
 def evaluate(
     chip: AbstractChip, theta: Float[Array, "replica p"], data: Data, device: Any = None
-) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-    """Accuracy and mean cost of each replica over all samples, without perturbation.
+) -> tuple[Marks, Float[Array, " replica"]]:
+    """The mark and the cost of each replica, means over all samples, without perturbation.
 
-    A sample is right if its one output is on the target's side of 0.5, or its largest output is the target's.
-    Accuracy is NaN where outputs are, or if there are none.
+    A sample's mark is 1 if it is right and 0 if it is not; for labels, the share of them that are right; for values,
+    the squared error, a mean over outputs. It is NaN where outputs are, or if there are none. The cost of a chip that
+    has no outputs is the one that it measures, without what is imperfect about its readout.
 
     Args:
         chip: what responds.
@@ -30,33 +34,93 @@ def evaluate(
         data: the samples.
         device: what each replica's chip is made of and remembers.
     """
-    n = len(data.y)
-    block = max(1, min(n, 1000, _IN_FLIGHT // theta.shape[0]))
+    if n_outputs(chip, data, device) == 0:
+        return jnp.full(theta.shape[0], jnp.nan), _measured_costs(chip, theta, data, device)
+    n, loss = len(data.y), loss_of(chip)
+    block = _block(n, theta)
     n_blocks = -(-n // block)
     rows = jnp.arange(n_blocks * block, dtype=jnp.int32).reshape(n_blocks, block)
 
     def of_block(rows: Array) -> tuple[Array, Array]:
         x, y = data.show(jnp.minimum(rows, n - 1))
 
-        def one(args: tuple[Array, Any]) -> tuple[Array, Array]:
-            theta, device = args
+        def one(theta: Array, device: Any) -> tuple[Array, Array]:
             outputs = chip.respond(theta, x, device=device, key=jax.random.key(0))
-            if outputs.shape[-1] == 0:
-                return jnp.float32(jnp.nan), jnp.float32(jnp.nan)
-            right = jnp.where(jnp.isnan(outputs).any(-1), jnp.nan, correct(outputs, y).astype(jnp.float32))
-            inside = rows < n
-            return jnp.sum(jnp.where(inside, right, 0.0)), jnp.sum(jnp.where(inside, chip.cost(outputs, y), 0.0))
+            present = rows < n
+            marked = marks(outputs, y, data.kind, loss)
+            cost = chip.cost(outputs, y)
+            return jnp.sum(jnp.where(present, marked, 0.0)), jnp.sum(jnp.where(present, cost, 0.0))
 
-        if theta.shape[0] == 1:
-            return jax.tree.map(lambda x: x[None], one(jax.tree.map(lambda x: x[0], (theta, device))))
-        return lax.map(one, (theta, device), batch_size=max(1, _IN_FLIGHT // block))
+        return _each(one, theta, device, block)
 
-    right, cost = lax.map(of_block, rows)
-    return right.sum(0) / n, cost.sum(0) / n
+    marked, cost = lax.map(of_block, rows)
+    return marked.sum(0) / n, cost.sum(0) / n
 
 
-def correct(outputs: Float[Array, "batch outputs"], target: Float[Array, "batch outputs"]) -> Bool[Array, " batch"]:
-    """Which samples are right."""
-    if target.shape[-1] == 1:
-        return (outputs[:, 0] > 0.5) == (target[:, 0] > 0.5)
-    return jnp.argmax(outputs, -1) == jnp.argmax(target, -1)
+def n_outputs(chip: AbstractChip, data: Data, device: Any = None) -> int:
+    """How many outputs a chip gives for these samples; `device` is that of many replicas, or None for a fresh one.
+
+    Raises:
+        ValueError: if it does not give a row of them for each sample.
+    """
+
+    def respond() -> Array:
+        x, _ = data.show(jnp.zeros(2, jnp.int32))
+        one = chip.fabricate(key=jax.random.key(0)) if device is None else jax.tree.map(lambda leaf: leaf[0], device)
+        return chip.respond(jnp.zeros(chip.n_params), x, device=one, key=jax.random.key(0))
+
+    shape = eqx.filter_eval_shape(respond).shape
+    if len(shape) != 2 or shape[0] != 2:
+        raise ValueError(f"for two samples a chip must give outputs of shape (2, outputs), and it gives {shape}")
+    return shape[1]
+
+
+@eqx.filter_jit
+def marks(
+    outputs: Float[Array, "batch outputs"], target: Float[Array, "batch outputs"], kind: str, loss: AbstractCost | None
+) -> Float[Array, " batch"]:
+    """The mark of each sample, as in `evaluate`; the cost says whether one output is a logit."""
+    if kind == "values":
+        return jnp.mean((outputs - target) ** 2, axis=-1)
+    if kind == "classes" and target.shape[-1] > 1:
+        right = jnp.argmax(outputs, -1) == jnp.argmax(target, -1)
+    else:
+        middle = 0.0 if kind == "signs" else 0.5
+        between = 0.0 if isinstance(loss, CrossEntropy) else middle
+        right = jnp.mean((outputs > between) == (target > middle), axis=-1)
+    return jnp.where(jnp.isnan(outputs).any(-1), jnp.nan, right.astype(jnp.float32))
+
+
+def _measured_costs(
+    chip: AbstractChip, theta: Float[Array, "replica p"], data: Data, device: Any
+) -> Float[Array, " replica"]:
+    """The mean cost of each replica of a chip that only measures it; a cost is a batch's, so none is filled up."""
+    n, key = len(data.y), jax.random.key(0)
+    block = _block(n, theta)
+    many, left = divmod(n, block)
+
+    def of_block(rows: Int[Array, " batch"]) -> Array:
+        x, y = data.show(rows)
+
+        def one(theta: Array, device: Any) -> Array:
+            within, applied, device = inside(chip, theta, device, key=key)
+            return within.measure(applied, jnp.zeros_like(applied), x, y, device=device, key=key)[0]
+
+        return _each(one, theta, device, block)
+
+    total = lax.map(of_block, jnp.arange(many * block).reshape(many, block)).sum(0) * block
+    if left:
+        total = total + of_block(jnp.arange(many * block, n)) * left
+    return total / n
+
+
+def _block(n: int, theta: Float[Array, "replica p"]) -> int:
+    """Samples that are worked on at a time."""
+    return max(1, min(n, 1000, _IN_FLIGHT // theta.shape[0]))
+
+
+def _each(one: Callable, theta: Float[Array, "replica p"], device: Any, block: int) -> Any:
+    """A function of one replica's parameters and device, for all of them."""
+    if theta.shape[0] == 1:
+        return jax.tree.map(lambda x: x[None], one(*jax.tree.map(lambda x: x[0], (theta, device))))
+    return lax.map(lambda args: one(*args), (theta, device), batch_size=max(1, _IN_FLIGHT // block))

@@ -67,7 +67,7 @@ class Fleet:
         on_drop: OnDrop = lambda chip, step, why: None,
     ):
         first = members[0]
-        self.members, self.trained, self.algorithm = list(members), trained, first.algorithm
+        self.members, self.trained, self.algorithm, self.cost = list(members), trained, first.algorithm, first.cost
         self.n_params, self.n_chips = first.n_params, len(members)
         self.dropped: dict[int, int] = {}
         self._on_drop = on_drop
@@ -97,6 +97,15 @@ class Fleet:
     def groups(self) -> Mapping[str, slice]:
         """The first chip's names of slices of θ; empty if it has none."""
         return self.members[0].groups
+
+    @property
+    def gives_outputs(self) -> bool:
+        """Whether there is more to judge a chip by than its cost."""
+        return any(member.gives_outputs for member in self.members)
+
+    def shown_of(self, n_samples: int) -> int:
+        """How many of so many test samples are shown to each chip at an evaluation."""
+        return min(member.shown_of(n_samples) for member in self.members)
 
     def living(self, step: int) -> list[int]:
         """The chips that are not dropped by then."""
@@ -140,12 +149,12 @@ class Fleet:
         return _together(states)
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " chip"], Float[Array, " chip"]]:
-        """Accuracy and mean cost of each chip; NaN for those that are dropped."""
+        """Mark and mean cost of each chip, as `mgd.engines.evaluate` has them; NaN for those that are dropped."""
         states = _apart(progress, self.n_chips)
         found = self._all(lambda chip: self.members[chip].evaluate(one_progress(states[chip]), data), states)
         values = np.full((2, self.n_chips), np.nan, np.float32)
-        for chip, (accuracy, cost) in found.items():
-            values[:, chip] = accuracy[0], cost[0]
+        for chip, (mark, cost) in found.items():
+            values[:, chip] = mark[0], cost[0]
         return jnp.asarray(values[0]), jnp.asarray(values[1])
 
     def _each(self, data: Data, states: list[State], n_steps: int) -> list[State]:

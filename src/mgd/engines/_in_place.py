@@ -49,7 +49,7 @@ class InPlace(eqx.Module):
         return _advance((self, data), progress, jnp.int32(n_steps))
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
-        """Accuracy and mean cost of the chip on these samples."""
+        """Mark and mean cost of the chip on these samples, as `mgd.engines.evaluate` has them."""
         return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     @property

@@ -20,7 +20,7 @@ from ..perturbations import Block, Gaussian
 from ._bench import Bench
 from ._chunk import AbstractChunk, Applied, Chunk, Layout, Told
 from ._data import Data, HostData, coming_rows
-from ._evaluate import correct
+from ._evaluate import marks
 from ._host_chunk import HostChunk
 from ._replicas import Progress
 from ._skips import Skips
@@ -150,6 +150,15 @@ class Instrumented:
         self._foreseen: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
 
     @property
+    def gives_outputs(self) -> bool:
+        """Whether there is more to judge the chip by than its cost."""
+        return self.bench.instrument.reads != "cost"
+
+    def shown_of(self, n_samples: int) -> int:
+        """How many of so many test samples are shown to the chip at an evaluation."""
+        return min(n_samples, self.options.test_samples)
+
+    @property
     def skipped(self) -> int:
         """Measurements that could not be made, of which nothing was learnt."""
         return self._skips.count
@@ -226,9 +235,9 @@ class Instrumented:
         return after
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
-        """Accuracy and mean cost of the chip on the first `test_samples` samples.
+        """Mark and mean cost of the chip on the first `test_samples` samples, as `mgd.engines.evaluate` has them.
 
-        Without outputs, accuracy is NaN; where the chip cannot be measured (a circuit that does not converge), both.
+        Without outputs, the mark is NaN; where the chip cannot be measured (a circuit that does not converge), both.
         """
         theta, skips = np.asarray(one_state(progress).theta), self._skips.mark()
         while True:
@@ -240,7 +249,7 @@ class Instrumented:
                 self._skips.go_back(skips)
 
     def _evaluated(self, theta: Float[np.ndarray, " p"], data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
-        n = min(len(data.y), self.options.test_samples)
+        n = self.shown_of(len(data.y))
         right, total = 0.0, 0.0
         for start in range(0, n, _EVALUATED_TOGETHER):
             rows = jnp.arange(start, min(n, start + _EVALUATED_TOGETHER))
@@ -256,7 +265,7 @@ class Instrumented:
                 self._skips.count += 1
                 right = total = math.nan
                 break
-            right += float(correct(outputs, jnp.asarray(y)).sum())
+            right += float(marks(outputs, jnp.asarray(y), data.kind, self.cost).sum())
             total += float(self.cost(outputs, jnp.asarray(y)).sum())
         return jnp.asarray([right / n], jnp.float32), jnp.asarray([total / n], jnp.float32)
 

@@ -52,7 +52,7 @@ class Measured(eqx.Module):
         return _advance((self, data), progress, jnp.int32(n_steps))
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Accuracy and mean cost of each replica on these samples."""
+        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
         return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def _turn(self, data: Data, together: int, carry: tuple) -> tuple:

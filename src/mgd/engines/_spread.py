@@ -62,7 +62,7 @@ class Spread(eqx.Module):
         return _advance((self, data), progress, jnp.int32(n_steps))
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Accuracy and mean cost of each replica on these samples."""
+        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
         return _evaluate((self, data), progress)
 
     def _specs(self, progress: Progress) -> Any:

@@ -56,11 +56,11 @@ def backprop(task: str, goal: float, data: str | None) -> xr.Dataset:
         session.advance()
         if session.snapshot.step > before:
             rates.append(session.steps_per_second)
-        if session.snapshot.accuracy and np.max(session.snapshot.accuracy[-1]) >= goal:
+        if session.snapshot.marks and np.max(session.scores) >= goal:
             reached = session.snapshot.steps[-1]
     rate = float(np.median(rates[1:] or rates or [np.inf]))  # the first piece has the compilation in it
     updates = np.nan if reached is None else float(reached)
-    best = float(np.max(session.snapshot.accuracy))
+    best = float(np.max(session.snapshot.marks))
     values = {"updates": updates, "seconds": updates / rate, "best": best, "batch": float(config.batch or 1)}
     return xr.Dataset({name: ((), value) for name, value in values.items()})
 

@@ -21,6 +21,7 @@ from ..algorithm import (
 from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError, imperfections
 from ..chips.imperfections import AbstractImperfection
 from ..datasets import Task
+from ..datasets._task import check_batch
 from ..perturbations import AbstractPerturbation, Block
 from ._chip_file import ChipFile
 from ._config import RunConfig
@@ -45,17 +46,18 @@ def build_task(config: RunConfig) -> Task:
     """The task of resolved settings.
 
     Raises:
-        ValueError: if the task does not take what was given.
+        ValueError: if the task does not take what was given, or has fewer samples than a batch.
         DataError: if its files cannot be found, fetched or read.
     """
     task = datasets.load(config.task, bits=config.bits, data=config.data)
-    if config.holdout is None:
-        return task
-    n = len(task.train.y)
-    if config.holdout >= n:
-        raise ValueError(f"holdout must leave samples to train on: {task.name} has {n}, got {config.holdout}")
-    kept, out = slice(0, n - config.holdout), slice(n - config.holdout, n)
-    return replace(task, train=task.train.subset(kept), held_out=task.train.subset(out))
+    if config.holdout is not None:
+        n = len(task.train.y)
+        if config.holdout >= n:
+            raise ValueError(f"holdout must leave samples to train on: {task.name} has {n}, got {config.holdout}")
+        kept, out = slice(0, n - config.holdout), slice(n - config.holdout, n)
+        task = replace(task, train=task.train.subset(kept), held_out=task.train.subset(out))
+    check_batch(config.batch or 1, task)
+    return task
 
 
 class Shapes(NamedTuple):

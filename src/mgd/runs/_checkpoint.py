@@ -52,7 +52,7 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, settings: str) -> None:
     """
     arrays = _named_leaves(snapshot)
     arrays["history.steps"] = np.array(snapshot.steps, np.int64)
-    arrays["history.accuracy"] = np.array(snapshot.accuracy, np.float32)
+    arrays["history.accuracy"] = np.array(snapshot.marks, np.float32)
     arrays["history.cost"] = np.array(snapshot.cost, np.float32)
     header = Header(__version__, snapshot.step, snapshot.seconds, settings, _digest(arrays))
     replace_file(folder / FILE, save(arrays, {"mgd": json.dumps(asdict(header))}))
@@ -106,7 +106,7 @@ def read_checkpoint(folder: Path, like: Snapshot, settings: str) -> Snapshot | N
     return Snapshot(
         progress=progress,
         steps=arrays["history.steps"].tolist(),
-        accuracy=list(arrays["history.accuracy"]),
+        marks=list(arrays["history.accuracy"]),
         cost=list(arrays["history.cost"]),
         seconds=header.seconds,
     )

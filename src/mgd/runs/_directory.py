@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DIAGNOSTICS = "diagnostics.jsonl"
 CONFIG, SUMMARY, METRICS, THETA, CURVE = "config.toml", "summary.json", "metrics.zarr", "theta.safetensors", "curve.png"
+DEVICE = "device.safetensors"
 
 
 def check_out(out: Path | None) -> None:

@@ -16,6 +16,8 @@ from .._errors import Interrupted, RunError
 from .._stops import stop_requested
 from .._train import Session
 from .._version import __version__
+from ..chips import applied_parameters, device_arrays
+from ..chips.imperfections import Imperfect
 from ..datasets import Task
 from ._build import build_algorithm, build_chip, build_task
 from ._calibrated import with_calibration
@@ -24,6 +26,7 @@ from ._config import RunConfig
 from ._curve import draw_curve
 from ._directory import (
     CURVE,
+    DEVICE,
     SUMMARY,
     THETA,
     check_out,
@@ -169,21 +172,39 @@ def _finish(session: Session, config: RunConfig, folder: Path, more: dict[str, A
     theta = np.asarray(session.snapshot.progress.state.theta)
     groups = {name: [piece.start, piece.stop] for name, piece in session.groups.items()}
     replace_file(folder / THETA, save({"theta": theta}, {"groups": json.dumps(groups)}))
+    if arrays := _pieces(session):
+        replace_file(folder / DEVICE, save(arrays))
     summary = summarise(session, config) | more
     chips = "1 chip" if session.n_replicas == 1 else f"{session.n_replicas} chips"
     draw_curve(
         session.history(),
         folder / CURVE,
         title=f"{config.task}: {chips} of {session.n_params:,} parameters, {config.method}",
-        chance=_chance(session.task),
+        guess=_guess(session.task),
     )
     replace_file(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
 
 
+def _pieces(session: Session) -> dict[str, np.ndarray]:
+    """What simulated chips that are not perfect are made of, by name, and the parameters that they compute with."""
+    chip, progress = session.chip, session.snapshot.progress
+    if not isinstance(chip, Imperfect) or progress.device is None:
+        return {}
+    applied = jax.vmap(lambda theta, device: applied_parameters(chip, theta, device=device))
+    theta = np.asarray(applied(progress.state.theta, progress.device))
+    return {"theta_applied": theta} | device_arrays(chip, progress.device)
+
+
 def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
     """The summary of a finished session, of plain JSON types."""
-    result = session.result()
-    accuracy = [_number(a) for a in np.asarray(result.accuracy)]
+    result, judge = session.result(), session.judge
+    measure = judge.metric or "accuracy"
+    # Every summary has these, whatever it is judged by.
+    scores = {"accuracy": None, "accuracy_per_replica": [None] * session.n_replicas}
+    scores |= {"held_out_accuracy_per_replica": None}
+    scores[measure] = _mean(result.score)
+    scores[f"{measure}_per_replica"] = [_number(a) for a in np.asarray(result.score)]
+    scores[f"held_out_{measure}_per_replica"] = _held_out(session)
     return {
         "task": config.task,
         "engine": session.engine,
@@ -194,22 +215,24 @@ def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
         "replicas": session.n_replicas,
         "batch": session.batch,
         "seed": config.seed,
-        "accuracy": _mean(result.accuracy),
-        "accuracy_per_replica": accuracy,
+        "metric": judge.metric,
+        **scores,
         "cost": _mean(result.cost),
-        "held_out_accuracy_per_replica": _held_out(session),
-        "solved_accuracy": session.task.solved_accuracy,
+        "test_samples": judge.shown,
+        "test_samples_of": len(session.task.test),
+        "solved_accuracy": session.task.threshold,
         "solved_fraction": _number(np.mean(np.asarray(result.solved))),
         "counts": result.counts.as_dict(),
         "seconds": round(result.seconds, 3),
+        "warnings": session.doubts(),
         "version": __version__,
     }
 
 
 def _held_out(session: Session) -> list[float | None] | None:
-    """The accuracy of each replica on the samples held out of training, if there are any."""
-    accuracy = session.held_out()
-    return None if accuracy is None else [_number(a) for a in np.asarray(accuracy)]
+    """The score of each replica on the samples held out of training, if there are any."""
+    scores = session.held_out()
+    return None if scores is None else [_number(a) for a in np.asarray(scores)]
 
 
 def _mean(values: Any) -> float | None:
@@ -223,8 +246,12 @@ def _number(value: Any) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _chance(task: Task) -> float:
-    """The accuracy of always naming the commonest class."""
+def _guess(task: Task) -> float:
+    """The score of the best answer that does not look at the inputs."""
     y = task.test.y
-    shares = [y.mean(), 1 - y.mean()] if y.shape[1] == 1 else y.mean(0)
-    return float(max(shares))
+    if task.kind == "values":
+        return 0.0  # of the mean of the targets, R² is 0
+    if task.kind == "classes" and y.shape[1] > 1:
+        return float(np.bincount(y.argmax(1)).max() / len(y))
+    yes = (y > (0.0 if task.kind == "signs" else 0.5)).mean(0)
+    return float(np.maximum(yes, 1 - yes).mean())

@@ -1,4 +1,4 @@
-"""Accuracy against hardware time, drawn."""
+"""The score against hardware time, drawn."""
 
 import io
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._metric import METRICS, metric_in
 from ._format import format_seconds
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ def check_figure(path: Path) -> None:
         raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
 
 
-def draw_accuracy(histories: "dict[str, xr.Dataset]", path: Path, *, title: str) -> None:
-    """Draws the accuracy of one chip, the mean over replicas, against hardware time, a line for each profile.
+def draw_score(histories: "dict[str, xr.Dataset]", path: Path, *, title: str) -> None:
+    """Draws the score of one chip, the mean over replicas, against hardware time, a line for each profile.
+
+    Of chips that only tell their cost it is that.
 
     Args:
         histories: by the profile's name, of `time_history`.
@@ -50,16 +53,22 @@ def draw_accuracy(histories: "dict[str, xr.Dataset]", path: Path, *, title: str)
     check_figure(path)
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
+    metric = metric_in(next(iter(histories.values())))
+    percent = metric not in (None, "r2")
     low, high = np.inf, 0.0
     for name, history in histories.items():
-        seconds, accuracy = history.seconds.values, 100 * history.accuracy.mean("replica").values
+        seconds = history.seconds.values
+        score = (100 if percent else 1) * history[metric or "cost"].mean("replica").values
         timed = seconds > 0  # the start has no place on a logarithmic axis
         if not timed.any():
             raise ValueError(f"nothing to draw for {name}: no logged step takes any time on it yet")
         low, high = min(low, seconds[timed][0]), max(high, seconds[-1])
         label = f"{name}: {format_seconds(seconds[-1])}"
-        axes.plot(seconds[timed], accuracy[timed], marker="o", markersize=3, linewidth=1.6, label=label)
-    axes.set(xscale="log", xlabel="hardware time of one chip", ylabel="test accuracy (%)", ylim=(0, 102))
+        axes.plot(seconds[timed], score[timed], marker="o", markersize=3, linewidth=1.6, label=label)
+    named = METRICS.get(metric or "", "cost") + (" (%)" if percent else "")
+    axes.set(xscale="log", xlabel="hardware time of one chip", ylabel=f"test {named}")
+    if percent:
+        axes.set_ylim(0, 102)
     axes.set_xlim(low / 1.5, high * 1.5)
     marks = _marks(low / 1.5, high * 1.5)
     axes.set_xticks(marks, [format_seconds(mark) for mark in marks])

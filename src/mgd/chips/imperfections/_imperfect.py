@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ...networks._pieces import Perceptron
 from .._base import AbstractChip, Traits
+from .._costs import AbstractCost
 from ._kinds import AbstractImperfection
 
 
@@ -78,10 +81,8 @@ class Imperfect(AbstractChip):
         return cost, (own, inner)
 
     def respond(self, theta, x, *, device=None, key):
-        own, inner = _parts(device)
-        enter_key, inner_key = jax.random.split(key)
-        applied, _ = self.imperfection.enter(own, theta, jax.numpy.zeros_like(theta), key=enter_key)
-        return self.chip.respond(applied, x, device=inner, key=inner_key)
+        chip, applied, device = inside(self, theta, device, key=key)
+        return chip.respond(applied, x, device=device, key=key)
 
     def cost(self, outputs, target):
         return self.chip.cost(outputs, target)
@@ -93,7 +94,10 @@ class Imperfect(AbstractChip):
 
 def _parts(device: tuple | None) -> tuple:
     if device is None:
-        raise ValueError("an imperfect chip is measured with a device: give device=chip.fabricate(key=...)")
+        raise ValueError(
+            "an imperfect chip responds with a device: for a trained one give that of its run (result.device, of which "
+            "result.piece(0) is the first chip's); chip.fabricate(key=...) makes another piece"
+        )
     return device
 
 
@@ -111,4 +115,33 @@ def imperfect(chip: AbstractChip, *imperfections: AbstractImperfection) -> Abstr
     """
     for imperfection in imperfections:
         chip = Imperfect(chip, imperfection)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return chip
+
+
+def inside(
+    chip: AbstractChip, theta: Float[Array, " p"], device: Any, *, key: PRNGKeyArray
+) -> tuple[AbstractChip, Float[Array, " p"], Any]:
+    """The chip within all imperfections, the parameters as they arrive there, and its own device."""
+    while isinstance(chip, Imperfect):
+        own, inner = _parts(device)
+        enter_key, key = jax.random.split(key)
+        theta, _ = chip.imperfection.enter(own, theta, jax.numpy.zeros_like(theta), key=enter_key)
+        chip, device = chip.chip, inner
+    return chip, theta, device
+
+
+def loss_of(chip: AbstractChip) -> AbstractCost | None:
+    """The cost of a chip's outputs; None if that is not known."""
+    return getattr(_innermost(chip), "loss", None)
+
+
+def inputs_of(chip: AbstractChip) -> int | None:
+    """How many inputs a perceptron has; None of other chips."""
+    make = getattr(_innermost(chip), "make", None)
+    return make.sizes[0] if isinstance(make, Perceptron) else None
+
+
+def _innermost(chip: AbstractChip) -> AbstractChip:
+    while isinstance(chip, Imperfect):
+        chip = chip.chip
     return chip

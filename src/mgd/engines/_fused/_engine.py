@@ -96,7 +96,7 @@ class Fused:
         return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Accuracy and mean cost of each replica on these samples."""
+        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
         return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:

@@ -131,6 +131,8 @@ def _network(chip: NetworkChip, *, varied: bool) -> Network:
     if type(chip.loss) not in (MeanSquaredError, CrossEntropy):
         raise _refuse(f"a {type(chip.loss).__name__} cost")
     layers = network.layers
+    if isinstance(chip.loss, CrossEntropy) and layers[-1].bias.size == 1:
+        raise _refuse("the cross-entropy of one output")
     sizes = np.array([layers[0].weight.shape[1], *(layer.bias.size for layer in layers)], np.int64)
     lengths = [layer.weight.size + layer.bias.size for layer in layers]
     return Network(
