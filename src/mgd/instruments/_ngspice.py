@@ -113,7 +113,7 @@ class Ngspice:
             self.command("remcirc")
         self._sources, self._user = {}, ""
 
-    def circuit(self, lines: Iterable[str], seed: int) -> None:
+    def circuit(self, lines: Iterable[str], seed: int = 1) -> None:
         """Loads a netlist, title first, `.end` last.
 
         Args:
