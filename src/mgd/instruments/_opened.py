@@ -215,6 +215,7 @@ def opened(
 
     Raises:
         HardwareError: if it cannot be opened, another program uses it, or it is another piece.
+        ValueError: if `leave_seconds` is not above 0.
 
     >>> import numpy as np
     >>> from mgd.instruments import Limits, from_callables
@@ -231,12 +232,14 @@ def opened(
     >>> state["theta"].tolist()  # the safe state: the middle of the range
     [0.0, 0.0, 0.0]
     """
+    seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
+    if not seconds > 0:
+        raise ValueError(f"leave_seconds must be above 0, got {seconds}: it is what the safe state may take")
     with _alone(instrument.address) if alone else _anyone():
         guarded = Guarded(instrument)
         with _sigterm_as_ctrl_c():
-            _open(guarded, serial, patience_seconds, leave_seconds)
-            seconds = guarded.leave_seconds if leave_seconds is None else leave_seconds
-            fails, told = True, False
+            _open(guarded, serial, patience_seconds, seconds)
+            fails, told, kept = True, False, False
             try:
                 yield guarded
                 fails = False
@@ -244,11 +247,14 @@ def opened(
                 told = True
                 raise
             finally:
-                if fails or not guarded.left_with_parameters():
-                    leave(guarded, seconds, fails=fails, told=told)
+                try:
+                    kept = not fails and guarded.left_with_parameters()
+                finally:
+                    if not kept:
+                        leave(guarded, seconds, fails=fails, told=told)
 
 
-def _open(instrument: Guarded, serial: str | None, patience_seconds: float, leave_seconds: float | None) -> None:
+def _open(instrument: Guarded, serial: str | None, patience_seconds: float, leave_seconds: float) -> None:
     """Opens it and sees who is there; it is left again if that fails."""
     give_up, wait = time.monotonic() + patience_seconds, _FIRST_WAIT
     while True:
@@ -262,8 +268,7 @@ def _open(instrument: Guarded, serial: str | None, patience_seconds: float, leav
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or time.monotonic() + wait > give_up:
                 if is_open:
-                    seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
-                    leave(instrument, seconds, fails=True, told=not isinstance(error, KeyboardInterrupt))
+                    leave(instrument, leave_seconds, fails=True, told=not isinstance(error, KeyboardInterrupt))
                 if isinstance(error, OSError):
                     raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise
