@@ -34,8 +34,8 @@ def said_to_run(tables: tuple[dict[str, Any], ...]) -> None:
             mark.touch()
         except OSError as error:
             raise RunError(
-                f"cannot keep in {mark.parent} which code is to be run: {error.strerror}: make that folder writable, or "
-                "set XDG_STATE_HOME to one that is"
+                f"cannot keep in {mark.parent} which code is to be run: {error.strerror}: make it writable, or "
+                "set XDG_STATE_HOME to a folder that is"
             ) from error
 
 
