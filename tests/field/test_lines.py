@@ -375,3 +375,15 @@ def test_a_run_that_fails_leaves_its_chip_safe_though_it_is_to_keep(lab, train):
 def test_the_option_at_end_is_of_a_chip_on_a_bench(capsys):
     assert command("train", "parity", "--at-end", "keep", "--steps", "4") == 2
     assert "this run has none: leave --at-end out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("chips", [1, 2])
+def test_the_option_at_end_goes_before_what_chip_files_say(chips):
+    from mgd.runs._chip_file import with_at_end
+
+    tables = tuple({"kind": "scpi", "at_end": "safe", "resource": f"chip {k}"} for k in range(chips))
+    config = RunConfig.of({"task": "parity", "instrument": tables[0] if chips == 1 else tables})
+    assert with_at_end(config, None) is config
+    kept = with_at_end(config, "keep")
+    assert [table["at_end"] for table in kept.instruments] == ["keep"] * chips
+    assert isinstance(kept.instrument, dict) is (chips == 1)

@@ -87,8 +87,8 @@ def test_one_that_fails_does_not_keep_the_others_from_being_made_safe(broken):
 def test_one_that_waits_for_ever_neither(capfd):
     gates = Gates()
     gates.at[1] = wait_for_ever
-    words = r"see to gate 1 \(at 4 V\) \(.*it did not end within 0.2 s; leave_seconds gives it more"
-    with pytest.warns(MgdWarning, match=words), opened(gates.chip, leave_seconds=0.2):
+    words = r"see to gate 1 \(at 4 V\) \(.*it did not end within 1 s; leave_seconds gives it more"
+    with pytest.warns(MgdWarning, match=words), opened(gates.chip, leave_seconds=1.0):
         pass
     assert gates.volts == [0, 4, 0, 0]
 
@@ -110,12 +110,36 @@ def test_the_time_it_has_is_the_instruments_if_nothing_is_said(capfd):
         pass
 
 
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_no_time_at_all_is_refused_before_it_is_opened(chip, seconds):
+    with pytest.raises(ValueError, match="leave_seconds must be above 0, got"), opened(chip, leave_seconds=seconds):
+        pytest.fail("it was opened")
+    assert chip.asked == []
+
+
+def test_all_the_time_that_there_is_may_be_given():
+    gates = Gates(stages=2)
+    with opened(gates.chip, leave_seconds=float("inf")):
+        pass
+    assert gates.volts == [0, 0, 0, 0]
+
+
 def test_what_takes_long_is_told_in_one_line(capfd):
     gates = Gates()
-    gates.at[0] = lambda: time.sleep(1.3)
+    said = []
+
+    def wait_until_said() -> None:
+        while not said:
+            time.sleep(0.01)
+            said.extend(capfd.readouterr().err.splitlines(keepends=True))
+
+    gates.at[0] = wait_until_said
     with opened(gates.chip):
         pass
-    assert capfd.readouterr().err == "mgd: gates: being put in its safe state, which may take up to 60 s\n"
+    assert (
+        "".join([*said, capfd.readouterr().err])
+        == "mgd: gates: being put in its safe state, which may take up to 60 s\n"
+    )
 
 
 def send(number: int, times: int = 1) -> None:
@@ -233,6 +257,19 @@ def test_it_is_not_after_an_error(chip):
             _ = 1 / 0
 
     with pytest.raises(ZeroDivisionError):
+        use()
+    assert chip.asked[-2:] == ["safe_state", "close"]
+
+
+def test_nor_after_a_ctrl_c_at_the_very_end(chip):
+    """When the parameters are being set once more, and the chip would then be closed."""
+
+    def use() -> None:
+        with opened(chip) as guarded:
+            guarded.leave_with(np.ones(3))
+            chip.fails["set_parameters"] = [KeyboardInterrupt()]
+
+    with pytest.raises(KeyboardInterrupt):
         use()
     assert chip.asked[-2:] == ["safe_state", "close"]
 

@@ -17,6 +17,8 @@ from ._failures import TimeIsUp, said_by
 _NOT_AT_ONCE = 1.0
 # That a driver may take to say where the chip is, and to disconnect.
 _SAYING, _CLOSING = 3.0, 10.0
+# An alarm is for three years at most.
+_LONGEST = 1e8
 # After the time is up, what still waits is taken out of it that often, until nothing does.
 _AGAIN = 1.0
 
@@ -74,7 +76,7 @@ def leave_safely(instrument: AbstractInstrument) -> bool:
 def _left(instrument: AbstractInstrument, seconds: float) -> Left:
     try:
         try:
-            with alarm(seconds, _AGAIN, lambda: _ring(seconds)):
+            with alarm(min(seconds, _LONGEST), _AGAIN, lambda: _ring(seconds)):
                 _make_safe(instrument)
             return Left(True)
         except (MgdError, OSError) as error:

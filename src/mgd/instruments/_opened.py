@@ -221,6 +221,7 @@ def opened(
 
     Raises:
         HardwareError: if it cannot be opened, another program uses it (by whatever address), or it is another piece.
+        ValueError: if `leave_seconds` is not above 0.
 
     >>> import numpy as np
     >>> from mgd.instruments import Limits, from_callables
@@ -237,12 +238,14 @@ def opened(
     >>> state["theta"].tolist()  # the safe state: the middle of the range
     [0.0, 0.0, 0.0]
     """
+    seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
+    if not seconds > 0:
+        raise ValueError(f"leave_seconds must be above 0, got {seconds}: it is what the safe state may take")
     with _alone(instrument.address) if alone else nullcontext():
         guarded = Guarded(instrument)
         with interruptible() as signals:
-            _open(guarded, serial, patience_seconds, leave_seconds, signals)
-            seconds = guarded.leave_seconds if leave_seconds is None else leave_seconds
-            fails, told = True, False
+            _open(guarded, serial, patience_seconds, seconds, signals)
+            fails, told, kept = True, False, False
             try:
                 signals.on = True
                 yield guarded
@@ -252,16 +255,15 @@ def opened(
                 raise
             finally:
                 signals.on = False  # first of all: no call is before it, within which an exception could come
-                if fails or not guarded.left_with_parameters():
-                    leave(guarded, seconds, fails=fails, told=told)
+                try:
+                    kept = not fails and guarded.left_with_parameters()
+                finally:
+                    if not kept:
+                        leave(guarded, seconds, fails=fails, told=told)
 
 
 def _open(
-    instrument: Guarded,
-    serial: str | None,
-    patience_seconds: float,
-    leave_seconds: float | None,
-    signals: Interrupter,
+    instrument: Guarded, serial: str | None, patience_seconds: float, leave_seconds: float, signals: Interrupter
 ) -> None:
     """Opens it and sees who is there; it is left again if that fails."""
     give_up, wait = awake() + patience_seconds, _FIRST_WAIT
@@ -279,8 +281,7 @@ def _open(
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or awake() + wait > give_up:
                 if is_open:
-                    seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
-                    leave(instrument, seconds, fails=True, told=not isinstance(error, KeyboardInterrupt))
+                    leave(instrument, leave_seconds, fails=True, told=not isinstance(error, KeyboardInterrupt))
                 if isinstance(error, OSError):
                     raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise

@@ -10,23 +10,33 @@ from typing import Any
 
 import platformdirs
 
+from .._errors import RunError
+
 # The kinds of this package whose settings name a function, and where.
 _NAMED_BY = {"callables": "build", "torch": "module"}
 
 
 def code_named(table: dict[str, Any]) -> str | None:
     """The function that an instrument's table names, as "module:function"; None if it names none."""
-    setting = _NAMED_BY.get(table.get("kind", ""))
+    setting = _NAMED_BY.get(str(table.get("kind")))
     return None if setting is None else str(table.get(setting, ""))
 
 
 def said_to_run(tables: tuple[dict[str, Any], ...]) -> None:
-    """Remembers, for this user and on this machine, that the code which these name is meant to be run."""
-    for table in tables:
-        if code_named(table) is not None:
-            mark = _mark(table)
+    """Remembers, for this user and on this machine, that the code which these name is meant to be run.
+
+    Raises:
+        RunError: if that cannot be kept.
+    """
+    for mark in [_mark(table) for table in tables if code_named(table) is not None]:
+        try:
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
+        except OSError as error:
+            raise RunError(
+                f"cannot keep in {mark.parent} which code is to be run: {error.strerror}: make it writable, or "
+                "set XDG_STATE_HOME to a folder that is"
+            ) from error
 
 
 def check_said(tables: tuple[dict[str, Any], ...], folder: Path) -> None:
