@@ -210,7 +210,8 @@ class Session:
         devices: int = 1,
     ):
         _check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=_MOST_STEPS)
-        _check_whole(n_replicas=n_replicas, batch=batch, devices=devices, most=_MOST)
+        _check_whole(n_replicas=n_replicas, most=_MOST_STEPS)  # how many fit in memory is told below
+        _check_whole(batch=batch, devices=devices, most=_MOST)
         _check_log(n_steps, log_every, n_replicas)
         self.task, self.algorithm = task, algorithm
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
