@@ -248,7 +248,8 @@ class Session:
         devices: int = 1,
     ):
         _check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=_MOST_STEPS)
-        _check_whole(n_replicas=n_replicas, batch=batch, devices=devices, most=_MOST)
+        _check_whole(n_replicas=n_replicas, most=_MOST_STEPS)  # how many fit in memory is told below
+        _check_whole(batch=batch, devices=devices, most=_MOST)
         _check_log(n_steps, log_every, n_replicas)
         check_batch(batch, task)
         self.chip, self.task, self.algorithm = chip, task, algorithm

@@ -1,5 +1,7 @@
 """The command line: one command, one library call."""
 
+__all__ = ["main"]
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs one command, and exits.

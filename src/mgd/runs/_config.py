@@ -117,7 +117,7 @@ class RunConfig(BaseModel):
     tau_hp: Annotated[float, Field(gt=0, le=2**31, allow_inf_nan=False, strict=True)] | None = None
     batch: Positive | None = None
     steps: Steps | None = None
-    replicas: Positive | None = None
+    replicas: Steps | None = None  # how many fit in memory is told later
     devices: Positive | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
     engine: str | None = None
