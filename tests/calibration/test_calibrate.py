@@ -145,7 +145,7 @@ def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
 
     setattr(piece, verb, silent)
     with pytest.raises(
-        HardwareError, match=r"simulated .* has not answered for \d s, and its driver still waits: check"
+        HardwareError, match=r"simulated .* has not answered for \d+ s, and its driver still waits: check"
     ):
         measure(piece, XOR, budget=8000, give_up_seconds=0.3)
     assert time.monotonic() - asked[19] < 25
@@ -276,24 +276,21 @@ def test_no_more_is_spent_than_the_budget(budget, kind):
     "imperfections",
     [
         (StuckCells(stuck=0.4), CostNoise(0.002)),
-        (Delay(1), CostNoise(0.002)),
-        (Settling(3.0), Delay(2), ADC(8, 0.0, 1.0)),
+        (CostNoise(0.002), Delay(1)),
+        (Settling(3.0), ADC(8, 0.0, 1.0), Delay(2)),
     ],
     ids=["stuck", "delay", "settling"],
 )
 def test_a_budget_that_is_too_small_is_told_the_least_that_suffices(imperfections):
     """What costs that come late take is known only after their delay is, and is told then."""
-    piece, told, budget = piece_of(LARGER, *imperfections), [], 100
+    piece, told, budget = piece_of(SMALL, *imperfections), [], 100
     while len(told) < 4:
-        before = piece._asked
         try:
-            found = measure(piece, PARITY, batch=16, budget=budget)
+            found = measure(piece, XOR, budget=budget)
         except ValueError as error:
             (least,) = re.findall(r"takes (\d+) measurements or more, got (\d+)", str(error))
             told.append(int(least[0]))
             assert int(least[1]) == budget < told[-1]
-            if len(told) == 1:
-                assert piece._asked == before
             budget = told[-1]
         else:
             assert found.measurements <= budget
