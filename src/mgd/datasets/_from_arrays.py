@@ -140,8 +140,8 @@ def _as_rows(
         if y.size != len(y):
             due = "one class a sample, of shape (n,), or what each output should be, 0 or 1"
         raise ValueError(
-            f"targets of shape {y.shape} and type {y.dtype} are the whole numbers {y.min():g} … {y.max():g}: give {due}; "
-            'or say kind="values" if they are amounts'
+            f"targets of shape {y.shape} and type {y.dtype} are the whole numbers {y.min():g} … {y.max():g}: give "
+            f'{due}; or say kind="values" if they are amounts'
         )
     rows = _float32(y, "targets")
     tested = None if test is None else _float32(test, "test targets")
