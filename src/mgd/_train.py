@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,16 +14,29 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ._counter import Counter
-from ._errors import DivergedError
+from ._errors import DivergedError, MgdWarning
 from .algorithm import AbstractAlgorithm, Algorithm, Counts
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
+from .chips.imperfections import Imperfect
 from .datasets import Task
-from .engines import Data, Fleet, Fused, Instrumented, Measured, Options, Progress, start_within
+from .engines import (
+    Backpropagated,
+    Data,
+    Fleet,
+    Fused,
+    Instrumented,
+    Measured,
+    Options,
+    Progress,
+    Sampled,
+    start_within,
+)
 from .engines._amplitude import check_amplitude
-from .engines._choice import choose
+from .engines._choice import ENGINES, choose
 from .engines._in_place import InPlace
 from .engines._memory import check_memory
+from .engines._slope import check_slope
 from .engines._spread import Spread
 from .instruments import Guarded
 
@@ -71,7 +85,7 @@ def train(
     log_every: int | None = None,
     devices: int = 1,
     start: Float[np.ndarray, " p"] | None = None,
-    cost: str | AbstractCost = "mse",
+    cost: str | AbstractCost | None = None,
     options: Options | None = None,
 ) -> Result:
     """Trains replicas of a simulated chip, or a chip behind I/O.
@@ -85,21 +99,23 @@ def train(
         key: everything random is drawn from it: same key, same run, to the bit.
         n_replicas: chips trained side by side.
         batch: samples a measurement is averaged over.
-        engine: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or "auto": fused where
-            it covers chip and algorithm, there are enough of them and it is installed, otherwise measured.
+        engine: of simulated chips: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or
+            "auto": fused where it covers chip and algorithm, there are enough of them and it is installed, otherwise
+            measured.
         log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
             logarithm of the step.
         devices: JAX devices that share the replicas, or, of one chip, the perturbations within a hold; measured engine
             only. The run is that of one device, to rounding.
         start: of a chip behind I/O, the parameters at the start; by default drawn about the middle of its limits.
-        cost: of such a chip's outputs, "mse" or "cross-entropy".
+        cost: of such a chip's outputs, "mse" (the default) or "cross-entropy"; a simulated chip is made with its own.
         options: how such a chip is trained, beyond the algorithm.
 
     Returns:
         Final parameters, accuracy, counts and history.
 
     Raises:
-        ValueError: if chip and task do not fit, a number is out of range, or replicas do not fit in memory.
+        ValueError: if chip and task do not fit, a number is out of range, an argument is not for such a chip, replicas
+            do not fit in memory, or the sampled engine finds that `jax.grad` is not the slope of the chip.
         DivergedError: if a measured cost was NaN or infinite.
         HardwareError, LimitError: of a chip behind I/O, as `mgd.engines.Instrumented.advance`.
 
@@ -111,11 +127,10 @@ def train(
     >>> result.theta.shape, result.counts.cost_measurements
     ((3, 9), 2000)
     """
-    of_instrument: Instrumented | None = None
+    _check_arguments(chip, engine, n_replicas, devices, {"start": start, "cost": cost, "options": options})
+    of_instrument = None
     if isinstance(chip, Guarded):
-        of_instrument = _instrumented(chip, algorithm, batch, start, cost, options, key)
-    elif not (start is None and options is None):
-        raise ValueError("start and options are for a chip behind I/O: a simulated one starts as its key says")
+        of_instrument = _instrumented(chip, algorithm, batch, start, "mse" if cost is None else cost, options, key)
     session = Session(
         None if isinstance(chip, Guarded) else chip,
         task,
@@ -131,6 +146,28 @@ def train(
     while not session.finished:
         session.advance()
     return session.result()
+
+
+def _check_arguments(chip: Any, engine: Any, n_replicas: int, devices: int, of_instruments: dict[str, Any]) -> None:
+    """Raises: ValueError: if an argument is not for such a chip, and would be left out in silence."""
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(ENGINES)}")
+    if isinstance(chip, AbstractChip):
+        given = [name for name, value in of_instruments.items() if value is not None]
+        if given:
+            raise ValueError(
+                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for a chip behind I/O: a simulated one "
+                "starts as its key says, and has the cost that it was made with"
+            )
+        return
+    if not isinstance(chip, Guarded):
+        raise ValueError(
+            f"a chip is needed, got a {type(chip).__name__}: make one by mgd.chips (from_module, from_function), or "
+            "give what mgd.instruments.opened gives"
+        )
+    for name, value, usual in (("engine", engine, "auto"), ("n_replicas", n_replicas, 1), ("devices", devices, 1)):
+        if value != usual:
+            raise ValueError(f"a chip behind I/O is one, measured by itself: leave {name} out, got {value!r}")
 
 
 def _instrumented(
@@ -223,6 +260,7 @@ class Session:
         if isinstance(engine, str):
             assert chip is not None, "an engine that is named needs a chip"
             _check_fit(chip, task)
+            _warn_of_order(chip, task)
             self.groups = chip.groups
             self._engine, self._stride = choose(
                 engine, chip, algorithm, n_replicas=n_replicas, batch=batch, n_steps=n_steps, devices=devices
@@ -232,6 +270,12 @@ class Session:
         else:
             self.groups = {"theta": slice(0, engine.n_params)} if chip is None else chip.groups
             self._engine, self._stride = engine, engine.stride
+            own = engine.members[0] if isinstance(engine, Fleet) else engine
+            if own.batch != batch or own.algorithm is not algorithm:
+                raise ValueError(
+                    "the engine has an algorithm and a batch of its own: give the session the same, got batch = "
+                    f"{batch} where the engine's is {own.batch}"
+                )
         self.engine = self._engine.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train), Data.of(task.test)
@@ -243,6 +287,8 @@ class Session:
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
         if isinstance(measures, Measured | Fused | InPlace):  # the others round no costs
             check_amplitude(measures, self.snapshot.progress, self._train)
+        elif isinstance(measures, Sampled | Backpropagated):  # the others need no gradient
+            check_slope(measures, self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
@@ -388,3 +434,21 @@ def _check_fit(chip: AbstractChip, task: Task) -> None:
         raise ValueError(f"a chip's cost must be one scalar, got shape {cost.shape} on {task.name}")
     if outputs.shape[-1] not in (0, task.n_outputs):
         raise ValueError(f"the chip has {outputs.shape[-1]} outputs, and {task.name} needs {task.n_outputs}")
+
+
+def _warn_of_order(chip: AbstractChip, task: Task) -> None:
+    """Warns if a chip of one's own remembers: samples come in no order that it could know.
+
+    Imperfections of this package remember costs and parameters, by their settings, and are trained so on purpose.
+    """
+    inside = chip
+    while isinstance(inside, Imperfect):
+        inside = inside.chip
+    if inside.traits.remembers and len(task.train.y) > 1:
+        warnings.warn(
+            f"the chip remembers earlier measurements ({', '.join(inside.traits.remembers)}), and the samples of "
+            f"{task.name} are shown in shuffled order: what it answers depends on the order; put what belongs together "
+            "into one sample",
+            MgdWarning,
+            stacklevel=4,
+        )
