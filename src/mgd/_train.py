@@ -127,7 +127,7 @@ def train(
     >>> result.theta.shape, result.counts.cost_measurements
     ((3, 9), 2000)
     """
-    _check_arguments(chip, engine, n_replicas, devices, {"start": start, "cost": cost, "options": options})
+    _check_arguments(chip, engine, {"start": start, "cost": cost, "options": options})
     of_instrument = None
     if isinstance(chip, Guarded):
         of_instrument = _instrumented(chip, algorithm, batch, start, "mse" if cost is None else cost, options, key)
@@ -148,7 +148,7 @@ def train(
     return session.result()
 
 
-def _check_arguments(chip: Any, engine: Any, n_replicas: int, devices: int, of_instruments: dict[str, Any]) -> None:
+def _check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any]) -> None:
     """Raises: ValueError: if an argument is not for such a chip, and would be left out in silence."""
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(ENGINES)}")
@@ -165,9 +165,8 @@ def _check_arguments(chip: Any, engine: Any, n_replicas: int, devices: int, of_i
             f"a chip is needed, got a {type(chip).__name__}: make one by mgd.chips (from_module, from_function), or "
             "give what mgd.instruments.opened gives"
         )
-    for name, value, usual in (("engine", engine, "auto"), ("n_replicas", n_replicas, 1), ("devices", devices, 1)):
-        if value != usual:
-            raise ValueError(f"a chip behind I/O is one, measured by itself: leave {name} out, got {value!r}")
+    if engine != "auto":
+        raise ValueError(f"a chip behind I/O is measured by an engine of its own: leave engine out, got {engine!r}")
 
 
 def _instrumented(

@@ -75,10 +75,13 @@ class NetworkChip(AbstractChip):
             raise ValueError(_nothing_to_train(network, frozen))
         self.leaves = Leaves.of(parameters)
         self.n_params = self.leaves.n_params
-        rest = only(network, lambda name: name not in self.leaves.names)
-        if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(rest)):
-            rest = only(make(jax.random.key(0)), lambda name: name not in self.leaves.names)
-        self._skeleton = rest
+        if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(only(network, self._is_rest))):
+            network = make(jax.random.key(0))  # of one piece with what is kept of it: functions of two are not equal
+            self._structure = jax.tree.structure(only(network, self.leaves.names.__contains__))
+        self._skeleton = only(network, self._is_rest)
+
+    def _is_rest(self, name: str) -> bool:
+        return name not in self.leaves.names
 
     @property
     def groups(self) -> Mapping[str, slice]:

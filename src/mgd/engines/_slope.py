@@ -30,6 +30,7 @@ from ._backpropagated import Backpropagated
 from ._data import Data
 from ._replicas import Progress
 from ._sampled import Sampled
+from ._windows import gradient_of
 
 _PACKAGE = __name__.partition(".")[0]
 # Points, each with a few samples of its own; and places along a line through each.
@@ -75,23 +76,27 @@ def check_slope(engine: Sampled | Backpropagated, progress: Progress, data: Data
     if _is_known(chip):
         return
     amplitude = float(engine.algorithm.perturbation.amplitude) if isinstance(engine, Sampled) else _USUAL
-    groups = {"all parameters": slice(0, chip.n_params), **chip.groups}
+    groups = {"all parameters": slice(0, chip.n_params), **(chip.groups if len(chip.groups) > 1 else {})}
     ends = jnp.array([(place.start, place.stop) for place in groups.values()], jnp.int32)
     n_at_work = len(groups) if chip.n_params <= _LARGE else 1
+    theta, device = jax.tree.map(lambda leaf: leaf[0], (progress.state.theta, progress.device))
+    shown = data.show(jnp.zeros(_SAMPLES, jnp.int32))
     try:
-        small, working = _slopes(chip, progress, data, jnp.float32(amplitude), ends, n_at_work)
+        eqx.filter_eval_shape(gradient_of, chip, theta, device, *shown, key=jax.random.key(0))
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ValueError(
             f"the {engine.name} engine needs jax.grad of the chip, which JAX does not give: "
             f"{str(error).splitlines()[0]}; use the measured engine"
         ) from error
-    for k, name in enumerate(groups):
+    small, working = _slopes(chip, progress, data, jnp.float32(amplitude), ends, n_at_work)
+    names = list(groups)
+    for k in (*range(1, len(names)), 0):  # an array by its name rather than all
         for slopes, how, most in ((small, np.median, _APART), (working, _rms, _APART_AT_WORK)):
             if k >= slopes.measured.shape[1]:
                 continue
             measured, told, unsure = (np.asarray(values[:, k], np.float64) for values in slopes)
             if _disagree(measured, told, unsure, how, most):
-                _tell(engine, name, _rms(measured), _rms(told))
+                _tell(engine, names[k], _rms(measured), _rms(told))
                 return
 
 
@@ -175,7 +180,7 @@ def _slopes(
 
         def working(ends: Array) -> Slopes:
             along = jnp.where((places >= ends[0]) & (places < ends[1]), signs, 0.0)
-            strata = (jnp.arange(_NODES) + jax.random.uniform(node_key, (_NODES,))) * (2 / _NODES) - 1
+            strata = (jnp.arange(float(_NODES)) + jax.random.uniform(node_key, (_NODES,))) * (2 / _NODES) - 1
             told = lax.map(lambda t: jnp.sum(gradient_at(t * amplitude * along) * along), strata)
             return Slopes(rate(along, amplitude), jnp.mean(told), rounding / (2 * amplitude))
 
