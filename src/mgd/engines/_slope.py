@@ -35,8 +35,9 @@ from ._windows import gradient_of
 _PACKAGE = __name__.partition(".")[0]
 # Points, each with a few samples of its own; and places along a line through each.
 _POINTS, _SAMPLES, _REPLICAS, _NODES = 12, 4, 4, 8
-# A small step changes the cost, and the largest parameter, by this many of their roundings.
-_ROUNDINGS = 1000
+# A small step changes the cost, and the largest parameter, by this many of their roundings; where that is no small part
+# of the amplitude, over which points are scattered, kinks are as close as the step, and only the amplitude is tried.
+_ROUNDINGS, _SMALL = 300, 0.05
 # The rounding of a difference of costs, in units of the last place of one: networks sum many numbers.
 _MARGIN = 32
 _EPS = float(np.finfo(np.float32).eps)
@@ -157,7 +158,7 @@ def _slopes(
             jax.random.fold_in(jax.random.key(0), point), 5
         )
         x, y = data.show(jax.random.randint(row_key, (_SAMPLES,), 0, len(data.y)))
-        theta = start + amplitude * jax.random.normal(place_key, start.shape)
+        theta = start + amplitude * jax.random.normal(place_key, start.shape, jnp.float32)
 
         def cost_at(perturbation: Array) -> Array:
             return chip.measure(theta, perturbation, x, y, device=device, key=cost_key)[0]
@@ -175,12 +176,14 @@ def _slopes(
             along, largest = jnp.where(inside, signs, 0.0), jnp.max(jnp.where(inside, jnp.abs(theta), 0.0))
             slope = jnp.sqrt(jnp.sum(jnp.where(inside, gradient, 0.0) ** 2))
             step = _ROUNDINGS * jnp.maximum(rounding / (_MARGIN * slope), _EPS * largest)
-            unsure = jnp.where(step < amplitude, rounding / (2 * step), jnp.inf)
+            unsure = jnp.where(step < _SMALL * amplitude, rounding / (2 * step), jnp.inf)
             return Slopes(rate(along, jnp.minimum(step, amplitude)), jnp.sum(gradient * along), unsure)
 
         def working(ends: Array) -> Slopes:
             along = jnp.where((places >= ends[0]) & (places < ends[1]), signs, 0.0)
-            strata = (jnp.arange(float(_NODES)) + jax.random.uniform(node_key, (_NODES,))) * (2 / _NODES) - 1
+            strata = (jnp.arange(_NODES, dtype=jnp.float32) + jax.random.uniform(node_key, (_NODES,), jnp.float32)) * (
+                2 / _NODES
+            ) - 1
             told = lax.map(lambda t: jnp.sum(gradient_at(t * amplitude * along) * along), strata)
             return Slopes(rate(along, amplitude), jnp.mean(told), rounding / (2 * amplitude))
 
@@ -191,5 +194,5 @@ def _slopes(
 
 def _rounding(cost_at: Any, least: Float[Array, " p"]) -> Float[Array, ""]:
     """By how much rounding may change a difference of costs: by their size, and by what the least changes make."""
-    costs = lax.map(lambda k: cost_at(k * least), jnp.arange(-2.0, 3.0))
+    costs = lax.map(lambda k: cost_at(k * least), jnp.arange(-2, 3, dtype=jnp.float32))
     return jnp.maximum(_MARGIN * _EPS * jnp.max(jnp.abs(costs)), 4 * (jnp.max(costs) - jnp.min(costs)))
