@@ -125,7 +125,7 @@ BAD = {
     "of 8 bits": net(eight_bits, eight_bits),
     "signs of neurons": net(activation=through(jnp.sign)),
     "spikes": net(activation=spike),
-    "a gradient of twice the slope": net(first=lambda w: w + (w - lax.stop_gradient(w))),
+    "a gradient of three times the slope": net(first=lambda w: w + 2 * (w - lax.stop_gradient(w))),
     "a part without a gradient": from_function(
         lambda theta, x, y: jnp.sum(theta[:2]) + jnp.sum(lax.stop_gradient(theta[2:]) ** 2), init=lambda k: jnp.ones(4)
     ),
