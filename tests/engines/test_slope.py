@@ -4,17 +4,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from jax import lax
 
 import mgd
 from mgd.chips import NetworkChip, from_function, from_module, imperfect
 from mgd.chips.imperfections import CostNoise, CrossTalk, PerturbationGain
-from mgd.engines import Backpropagated, Data, Sampled
+from mgd.engines import Data, Sampled
 from mgd.engines._slope import check_slope
 
-KEY = jax.random.key(0)
 XOR = mgd.datasets.from_arrays(
     np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]
 )
@@ -98,7 +96,12 @@ HEALTHY = {
 }
 
 
-@pytest.mark.parametrize("name", HEALTHY)
+def sorted_out(table: dict, quick: tuple[str, ...]) -> list:
+    """The names of a table, of which those that are not quick are left to the slow tests: each is compiled anew."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in table]
+
+
+@pytest.mark.parametrize("name", sorted_out(HEALTHY, ("relu", "saturated", "zeros", "convolutions")))
 def test_healthy_chips_pass_at_every_amplitude_from_every_start(name):
     chip, task = HEALTHY[name]
     for amplitude in ALGORITHMS:
@@ -132,7 +135,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", sorted_out(BAD, ("in the last layer", "of 8 bits", "a part without a gradient")))
 def test_chips_that_do_not_follow_their_gradient_are_refused(name):
     for amplitude in ALGORITHMS:
         for seed in range(3):
@@ -140,17 +143,15 @@ def test_chips_that_do_not_follow_their_gradient_are_refused(name):
                 check(BAD[name], amplitude, seed)
 
 
-@pytest.mark.parametrize("chip", [net(jnp.round, jnp.round), net(activation=jnp.sign)], ids=["weights", "neurons"])
+@pytest.mark.parametrize(
+    "chip",
+    [pytest.param(net(jnp.round, jnp.round), marks=pytest.mark.slow), net(activation=jnp.sign)],
+    ids=["weights", "neurons"],
+)
 def test_rounding_without_a_gradient_is_refused_at_the_amplitude_where_it_moves_the_cost(chip):
     for seed in range(3):
         with pytest.raises(ValueError, match=r"^jax\.grad is not the slope of this chip's cost in "):
             check(chip, 0.3, seed)
-
-
-def test_backprop_warns_and_goes_on():
-    engine = Backpropagated(BAD["straight-through"], mgd.Backprop(optax.sgd(0.1)), 4)
-    with pytest.warns(mgd.MgdWarning, match=r"backprop follows jax\.grad, and tells nothing of what measuring"):
-        check_slope(engine, engine.init(1, key=KEY), Data.of(XOR.train))
 
 
 def test_a_chip_that_jax_cannot_differentiate_is_refused_in_one_line():
@@ -164,9 +165,3 @@ def test_a_chip_that_jax_cannot_differentiate_is_refused_in_one_line():
     ) as e:
         check(chip, 0.01, 0)
     assert "\n" not in str(e.value)
-
-
-def test_a_run_is_checked_before_its_first_step_and_measured_ones_are_not():
-    with pytest.raises(ValueError, match=r"^jax\.grad is not the slope"):
-        mgd.train(BAD["spikes"], XOR, mgd.discrete(), n_steps=4, engine="sampled", key=KEY)
-    assert mgd.train(BAD["spikes"], XOR, mgd.discrete(), n_steps=4, key=KEY).n_steps == 4
