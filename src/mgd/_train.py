@@ -259,11 +259,11 @@ class Session:
         if isinstance(engine, str):
             assert chip is not None, "an engine that is named needs a chip"
             _check_fit(chip, task)
-            _warn_of_order(chip, task)
             self.groups = chip.groups
             self._engine, self._stride = choose(
                 engine, chip, algorithm, n_replicas=n_replicas, batch=batch, n_steps=n_steps, devices=devices
             )
+            _warn_of_order(chip, task)
         elif devices > 1:
             raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
         else:
