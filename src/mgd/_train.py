@@ -19,15 +19,27 @@ from ._judge import Judge
 from .algorithm import AbstractAlgorithm, Algorithm, Counts
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
+from .chips.imperfections import Imperfect
 from .chips.imperfections._imperfect import inputs_of, loss_of
 from .datasets import Task
 from .datasets._task import check_batch
-from .engines import Data, Fleet, Fused, Instrumented, Measured, Options, Progress
+from .engines import (
+    Backpropagated,
+    Data,
+    Fleet,
+    Fused,
+    Instrumented,
+    Measured,
+    Options,
+    Progress,
+    Sampled,
+)
 from .engines._amplitude import check_amplitude
-from .engines._choice import choose
+from .engines._choice import ENGINES, choose
 from .engines._evaluate import n_outputs
 from .engines._in_place import InPlace
 from .engines._memory import check_memory
+from .engines._slope import check_slope
 from .engines._spread import Spread
 from .engines._start import parameters_at_start
 from .instruments import Guarded
@@ -108,7 +120,7 @@ def train(
     log_every: int | None = None,
     devices: int = 1,
     start: Float[np.ndarray, " p"] | None = None,
-    cost: str | AbstractCost = "mse",
+    cost: str | AbstractCost | None = None,
     options: Options | None = None,
 ) -> Result:
     """Trains replicas of a simulated chip, or a chip behind I/O.
@@ -122,8 +134,9 @@ def train(
         key: everything random is drawn from it: same key, same run, to the bit.
         n_replicas: chips trained side by side.
         batch: samples a measurement is averaged over.
-        engine: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or "auto": fused where
-            it covers chip and algorithm, there are enough of them and it is installed, otherwise measured.
+        engine: of simulated chips: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or
+            "auto": fused where it covers chip and algorithm, there are enough of them and it is installed, otherwise
+            measured.
         log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
             logarithm of the step.
         devices: JAX devices that share the replicas, or, of one chip, the perturbations within a hold; measured engine
@@ -140,7 +153,8 @@ def train(
         MgdWarning: if the cost on the test set never changed.
 
     Raises:
-        ValueError: if chip and task do not fit, a number is out of range, or replicas do not fit in memory.
+        ValueError: if chip and task do not fit, a number is out of range, an argument is not for such a chip, replicas
+            do not fit in memory, or the sampled engine finds that `jax.grad` is not the slope of the chip.
         DivergedError: if a measured cost was NaN or infinite.
         HardwareError, LimitError: of a chip behind I/O, as `mgd.engines.Instrumented.advance`.
 
@@ -152,11 +166,10 @@ def train(
     >>> result.theta.shape, result.counts.cost_measurements
     ((3, 9), 2000)
     """
-    of_instrument: Instrumented | None = None
+    _check_arguments(chip, engine, {"start": start, "cost": cost, "options": options})
+    of_instrument = None
     if isinstance(chip, Guarded):
-        of_instrument = _instrumented(chip, algorithm, batch, start, cost, options, key)
-    elif not (start is None and options is None):
-        raise ValueError("start and options are for a chip behind I/O: a simulated one starts as its key says")
+        of_instrument = _instrumented(chip, algorithm, batch, start, "mse" if cost is None else cost, options, key)
     session = Session(
         None if isinstance(chip, Guarded) else chip,
         task,
@@ -174,6 +187,27 @@ def train(
     for doubt in session.doubts():
         warnings.warn(doubt, MgdWarning, stacklevel=2)
     return session.result()
+
+
+def _check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any]) -> None:
+    """Raises: ValueError: if an argument is not for such a chip, and would be left out in silence."""
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(ENGINES)}")
+    if isinstance(chip, AbstractChip):
+        given = [name for name, value in of_instruments.items() if value is not None]
+        if given:
+            raise ValueError(
+                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for a chip behind I/O: a simulated one "
+                "starts as its key says, and has the cost that it was made with"
+            )
+        return
+    if not isinstance(chip, Guarded):
+        raise ValueError(
+            f"a chip is needed, got a {type(chip).__name__}: make one by mgd.chips (from_module, from_function), or "
+            "give what mgd.instruments.opened gives"
+        )
+    if engine != "auto":
+        raise ValueError(f"a chip behind I/O is measured by an engine of its own: leave engine out, got {engine!r}")
 
 
 def _instrumented(
@@ -264,9 +298,16 @@ class Session:
             self._engine, self._stride = choose(
                 engine, chip, algorithm, n_replicas=n_replicas, batch=batch, n_steps=n_steps, devices=devices
             )
+            _warn_of_order(chip, task)
         elif devices > 1:
             raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
         else:
+            one = engine.members[0] if isinstance(engine, Fleet) else engine
+            if one.batch != batch or one.algorithm is not algorithm:
+                raise ValueError(
+                    "the engine has an algorithm and a batch of its own: give the session the same, got batch = "
+                    f"{batch} where the engine's is {one.batch}"
+                )
             own = engine.groups or (chip.groups if chip is not None else {})
             self.groups = own or {"theta": slice(0, engine.n_params)}
             self._engine, self._stride = engine, engine.stride
@@ -283,6 +324,8 @@ class Session:
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
         if isinstance(measures, Measured | Fused | InPlace):  # the others round no costs
             check_amplitude(measures, self.snapshot.progress, self._train)
+        elif isinstance(measures, Sampled | Backpropagated):  # the others need no gradient
+            check_slope(measures, self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
@@ -469,3 +512,21 @@ def _check_fit(chip: AbstractChip, task: Task) -> bool:
     if cost.shape != ():
         raise ValueError(f"a chip's cost must be one scalar, got shape {cost.shape} on {task.name}")
     return outputs > 0
+
+
+def _warn_of_order(chip: AbstractChip, task: Task) -> None:
+    """Warns if a chip of one's own remembers: samples come in no order that it could know.
+
+    Imperfections of this package remember costs and parameters, by their settings, and are trained so on purpose.
+    """
+    inside = chip
+    while isinstance(inside, Imperfect):
+        inside = inside.chip
+    if inside.traits.remembers and len(task.train.y) > 1:
+        warnings.warn(
+            f"the chip remembers earlier measurements ({', '.join(inside.traits.remembers)}), and the samples of "
+            f"{task.name} are shown in shuffled order: what it answers depends on the order; put what belongs together "
+            "into one sample",
+            MgdWarning,
+            stacklevel=4,
+        )

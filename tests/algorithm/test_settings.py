@@ -12,6 +12,7 @@ from mgd import MgdWarning
 from mgd.algorithm import (
     Accumulate,
     Algorithm,
+    Backprop,
     Counts,
     HighPass,
     LowPass,
@@ -25,6 +26,7 @@ from mgd.algorithm import (
     from_published,
     to_published,
 )
+from mgd.algorithm._base import check_optimizer
 from mgd.perturbations import LFSR, Block, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
 
 
@@ -214,3 +216,18 @@ def test_presets_are_what_they_say():
     assert isinstance(analog().baseline, HighPass)
     assert isinstance(analog().integrator, LowPass)
     assert analog().time_constants == TimeConstants(1, 100, 100, 100.0)
+
+
+def test_a_high_passes_constant_is_not_left_out_in_silence():
+    with pytest.raises(
+        ValueError, match=r"^tau_hp is of a high-pass baseline, and Remeasured is none: leave tau_hp out"
+    ):
+        discrete(time_constants=TimeConstants(tau_hp=20.0))
+    with pytest.raises(ValueError, match=r"^backprop has no perturbation and no high-pass: leave tau_p and tau_hp out"):
+        Backprop(optax.sgd(0.1), TimeConstants(tau_p=4))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", optax.sgd, 0.1])
+def test_what_is_no_optimizer_is_refused(optimizer):
+    with pytest.raises(ValueError, match=r"^optimizer must be an optax transformation, as optax.sgd\(0.1\), got "):
+        check_optimizer(optimizer)

@@ -135,3 +135,57 @@ def test_a_session_goes_on_from_a_snapshot():
         second.advance()
     assert eqx.tree_equal(whole.result().theta, second.result().theta)
     assert whole.history().equals(second.history())
+
+
+# No argument is left out in silence.
+
+OWN_ENGINE = "^a chip behind I/O is measured by an engine of its own: leave engine out, got '{}'$"
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"cost": "no such"}, "cost is"),
+        ({"cost": "mse"}, "cost is"),
+        ({"start": np.zeros(9, np.float32)}, "start is"),
+        ({"options": mgd.engines.Options()}, "options is"),
+        ({"cost": "mse", "start": np.zeros(9, np.float32)}, "start and cost are"),
+    ],
+)
+def test_what_is_for_chips_behind_io_is_refused_with_a_simulated_one(given, names):
+    with pytest.raises(ValueError, match=f"^{names} for a chip behind I/O: a simulated one starts as its key says"):
+        mgd.train(CHIP, TASK, ALGORITHM, n_steps=4, key=KEY, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"engine": "no such"}, r"^unknown engine 'no such': choose one of auto, measured, fused, sampled$"),
+        ({"engine": "sampled"}, OWN_ENGINE.format("sampled")),
+        ({"engine": "measured"}, OWN_ENGINE.format("measured")),
+        ({"n_replicas": 2}, r"^an instrument is one chip: replicas must be 1, got 2$"),
+        ({"devices": 2}, r"^a chip behind I/O is one, and computed by itself: leave devices out, got 2$"),
+        ({"cost": "no such"}, r"^unknown cost 'no such'"),
+    ],
+)
+def test_what_is_for_simulated_chips_is_refused_with_one_behind_io(given, message):
+    piece = mgd.instruments.Simulated(CHIP, key=KEY)
+    with mgd.instruments.opened(piece) as guarded, pytest.raises(ValueError, match=message):
+        mgd.train(guarded, TASK, ALGORITHM, n_steps=4, key=KEY, **given)
+
+
+def test_what_is_no_chip_is_refused():
+    piece = mgd.instruments.Simulated(CHIP, key=KEY)
+    for thing, name in ((piece, "Simulated"), (eqx.nn.Linear(2, 1, key=KEY), "Linear"), (None, "NoneType")):
+        with pytest.raises(ValueError, match=f"^a chip is needed, got a {name}: make one by mgd.chips"):
+            mgd.train(thing, TASK, ALGORITHM, n_steps=4, key=KEY)
+
+
+def test_a_session_has_the_batch_and_the_algorithm_of_its_engine():
+    with mgd.instruments.opened(mgd.instruments.Simulated(CHIP, key=KEY)) as guarded:
+        engine = mgd.engines.Instrumented(guarded, ALGORITHM, np.zeros(9), cost=mgd.chips.MeanSquaredError(), batch=2)
+        for algorithm, batch in ((ALGORITHM, 1), (discrete(), 2)):
+            with pytest.raises(
+                ValueError, match=r"^the engine has an algorithm and a batch of its own: give the session"
+            ):
+                Session(None, TASK, algorithm, n_steps=4, key=KEY, batch=batch, engine=engine)

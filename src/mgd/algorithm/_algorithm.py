@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, ScalarLike
 
 from .._alone import alone
 from .._counter import Counter
 from .._hash import Row
 from ..perturbations import AbstractPerturbation
-from ._base import AbstractAlgorithm
+from ._base import AbstractAlgorithm, check_optimizer
 from ._baselines import AbstractBaseline
+from ._compiled import as_cost, compiled
 from ._counts import Counts, count
 from ._integrators import AbstractIntegrator
 from ._state import Clock, Info, Probe, Seeds, State
@@ -44,16 +45,16 @@ class Algorithm(AbstractAlgorithm):
     so that E[G] is the ordinary gradient of the samples seen, for every family; learning rates mean what they
     mean elsewhere.
 
-    The algorithm never calls a chip. It is asked what to apply and told what was measured, both pure:
+    The algorithm never calls a chip. It is asked what to apply and told what was measured, both pure, and compiled
+    once:
 
-    >>> import equinox, jax, mgd, optax
+    >>> import jax, mgd, optax
     >>> algorithm = mgd.discrete(optimizer=optax.sgd(0.1))
-    >>> ask, tell = equinox.filter_jit(algorithm.ask), equinox.filter_jit(algorithm.tell)
     >>> state = algorithm.init(jax.numpy.array([1.0, -1.0]), key=jax.random.key(0))
     >>> for _ in range(400):
-    ...     probe, state = ask(state)
-    ...     cost = jax.numpy.sum((probe.theta + probe.perturbation - 3.0) ** 2)
-    ...     state, info = tell(state, cost)
+    ...     probe, state = algorithm.ask(state)
+    ...     cost = float(((probe.theta + probe.perturbation - 3.0) ** 2).sum())
+    ...     state, info = algorithm.tell(state, cost)
     >>> [round(float(x), 1) for x in state.theta]
     [3.0, 3.0]
 
@@ -81,6 +82,12 @@ class Algorithm(AbstractAlgorithm):
     bitwise: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
+        check_optimizer(self.optimizer)
+        if self.baseline.pointwise and self.time_constants.tau_hp != TimeConstants().tau_hp:
+            raise ValueError(
+                f"tau_hp is of a high-pass baseline, and {type(self.baseline).__name__} is none: leave tau_hp out, got "
+                f"{self.time_constants.tau_hp}"
+            )
         if self.modulation_limit is not None and not self.modulation_limit > 0:
             raise ValueError(f"modulation_limit must be above 0, or None for no clamp, got {self.modulation_limit}")
         self.baseline.gain(self.perturbation, self.time_constants, 1)
@@ -121,6 +128,7 @@ class Algorithm(AbstractAlgorithm):
         counter = Counter.of(step)
         return Clock(counter, self._first_slot(counter))
 
+    @compiled
     def ask(self, state: State, *, slot: int | None = None) -> tuple[Probe, State]:
         """What to apply to the chip next.
 
@@ -144,18 +152,22 @@ class Algorithm(AbstractAlgorithm):
         )
         return probe, state
 
+    @compiled
     def tell(
-        self, state: State, cost: Float[Array, ""] | float, *, write: Write = write_exactly, slot: int | None = None
+        self, state: State, cost: ScalarLike, *, write: Write = write_exactly, slot: int | None = None
     ) -> tuple[State, Info]:
         """Takes the cost that was measured with the last probe on the chip.
 
         Args:
             state: as returned by `ask`.
-            cost: the measured scalar.
+            cost: the measured scalar: a number of Python's or NumPy's, or an array.
             write: how the chip's memory takes a change of its parameters.
             slot: as for `ask`.
+
+        Raises:
+            ValueError: if the cost is not one real number.
         """
-        cost = jnp.asarray(cost, jnp.float32)
+        cost = jnp.asarray(as_cost(cost), jnp.float32)  # a weak type would go on in the state
         if slot is None:
             branches = [lambda s, c, k=k: self._tell(s, c, k, write) for k in range(self.n_slots)]
             return lax.switch(state.clock.slot, branches, state, cost)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._counter import Counter
 from .._hash import Row
-from ._base import AbstractAlgorithm
+from ._base import AbstractAlgorithm, check_optimizer
 from ._counts import Counts
 from ._state import Clock, Seeds, State
 from ._time_constants import TimeConstants
@@ -35,8 +35,13 @@ class Backprop(AbstractAlgorithm):
     time_constants: TimeConstants = eqx.field(static=True, default=TimeConstants())
 
     def __check_init__(self):
+        check_optimizer(self.optimizer)
         if (self.time_constants.tau_x, self.time_constants.tau_theta) != (1, 1):
             raise ValueError("backprop takes one mini-batch an update: leave tau_x and tau_theta at 1")
+        if self.time_constants != TimeConstants():
+            raise ValueError(
+                f"backprop has no perturbation and no high-pass: leave tau_p and tau_hp out, got {self.time_constants}"
+            )
 
     @property
     def interval(self) -> int:

@@ -48,3 +48,9 @@ class AbstractAlgorithm(eqx.Module):
     @abstractmethod
     def counts(self, n_steps: int, *, batch: int = 1) -> Counts:
         """What a chip goes through in that many timesteps."""
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Raises: ValueError: if it is no optax transformation."""
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise ValueError(f"optimizer must be an optax transformation, as optax.sgd(0.1), got {optimizer!r}")

@@ -18,11 +18,25 @@ class Traits:
         cost_noise: standard deviation of white noise on every measured cost, in the cost's unit.
         remembers: names of what makes a measurement depend on earlier ones.
         coarse: names of what makes the cost other than a smooth function of the perturbation.
+
+    Raises:
+        ValueError: if the noise is negative or not finite, or names are not a tuple of strings.
+
+    >>> Traits(coarse=("ternary weights",)).coarse
+    ('ternary weights',)
     """
 
     cost_noise: float = 0.0
     remembers: tuple[str, ...] = ()
     coarse: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not 0 <= self.cost_noise < float("inf"):
+            raise ValueError(f"cost_noise must be a finite standard deviation of 0 or more, got {self.cost_noise!r}")
+        for name in ("remembers", "coarse"):
+            value = getattr(self, name)
+            if not (isinstance(value, tuple) and all(isinstance(one, str) for one in value)):
+                raise ValueError(f"{name} must be a tuple of names, as ('ternary weights',), got {value!r}")
 
 
 class AbstractChip(eqx.Module):

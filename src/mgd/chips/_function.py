@@ -5,19 +5,22 @@ from collections.abc import Callable, Mapping
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
 from ._base import AbstractChip, Traits
 from ._costs import AbstractCost, cost_named
+from ._leaves import Leaves, is_parameter, real
 
 
 class FunctionChip(AbstractChip):
-    """A perfect chip that computes a function of its parameters; made by `from_function`."""
+    """A chip that computes a function of its parameters; made by `from_function`."""
 
     function: Callable = eqx.field(static=True)
     start: Callable = eqx.field(static=True)
     response: Callable | None = eqx.field(static=True)
     loss: AbstractCost
+    leaves: Leaves = eqx.field(static=True)
+    declared: Traits = eqx.field(static=True)
     n_params: int = eqx.field(static=True)
 
     @property
@@ -25,22 +28,24 @@ class FunctionChip(AbstractChip):
         return {"theta": slice(0, self.n_params)}
 
     def init(self, *, key: PRNGKeyArray) -> Float[Array, " p"]:
-        return jnp.asarray(self.start(key), jnp.float32)
+        return self.leaves.flatten([jnp.asarray(self.start(key))])
 
     @property
     def traits(self) -> Traits:
-        return Traits()
+        return self.declared
 
     def fabricate(self, *, key: PRNGKeyArray) -> None:
         return None
 
     def measure(self, theta, perturbation, x, target, *, device=None, key):
-        return self.function(theta + perturbation, x, target), device
+        (vector,) = self.leaves.unflatten(theta + perturbation)
+        return real(self.function(vector, x, target), "a chip's cost"), device
 
     def respond(self, theta, x, *, device=None, key):
         if self.response is None:
             return jnp.zeros((x.shape[0], 0))
-        return self.response(theta, x)
+        (vector,) = self.leaves.unflatten(theta)
+        return real(self.response(vector, x), "a chip's outputs")
 
     def cost(self, outputs, target):
         return self.loss(outputs, target)
@@ -50,29 +55,50 @@ class FunctionChip(AbstractChip):
 
 
 def from_function(
-    function: Callable[[Float[Array, " p"], Array, Array], Float[Array, ""]],
+    function: Callable[[Inexact[Array, " n"], Array, Array], Float[Array, ""]],
     *,
-    init: Callable[[PRNGKeyArray], Float[Array, " p"]],
-    respond: Callable[[Float[Array, " p"], Array], Float[Array, "batch outputs"]] | None = None,
-    cost: str | AbstractCost = "mse",
+    init: Callable[[PRNGKeyArray], Inexact[Array, " n"]],
+    respond: Callable[[Inexact[Array, " n"], Array], Float[Array, "batch outputs"]] | None = None,
+    cost: str | AbstractCost | None = None,
+    traits: Traits | None = None,
 ) -> FunctionChip:
     """A chip from any cost that JAX can trace.
 
+    All numbers of the vector are trained, complex ones as two reals each: θ is float32, and the function sees the
+    vector in the type that `init` gives. To freeze numbers, leave them out of the vector.
+
     Args:
-        function: the cost (theta, x, target) → scalar, of a batch of inputs and targets.
+        function: the cost (vector, x, target) → scalar, of a batch of inputs and targets.
         init: from a key, fresh parameters.
-        respond: the outputs (theta, x) → y for a batch, for accuracy; without it there is none, and the cost on the
+        respond: the outputs (vector, x) → y for a batch, for accuracy; without it there is none, and the cost on the
             test set is `function` itself.
-        cost: of those outputs, for the cost on the test set.
+        cost: of those outputs, for the cost on the test set; by default "mse".
+        traits: what engines must know of the chip: noise, memory, steps.
 
     Raises:
-        ValueError: if `init` does not give a vector.
+        ValueError: if `init` does not give a vector of floating-point numbers, or there is a cost of outputs and none
+            that respond.
 
     >>> chip = from_function(lambda theta, x, y: jnp.sum((theta - 3) ** 2), init=lambda key: jnp.zeros(5))
     >>> chip.n_params
     5
     """
-    shape = eqx.filter_eval_shape(init, jax.random.key(0)).shape
-    if len(shape) != 1 or shape[0] == 0:
-        raise ValueError(f"init must give a vector of at least one parameter, got shape {shape}")
-    return FunctionChip(function=function, start=init, response=respond, loss=cost_named(cost), n_params=shape[0])
+    start = eqx.filter_eval_shape(init, jax.random.key(0))
+    if not isinstance(start, jax.ShapeDtypeStruct):
+        raise ValueError(f"init must give a vector of at least one parameter, got a {type(start).__name__}")
+    if len(start.shape) != 1 or start.shape[0] == 0:
+        raise ValueError(f"init must give a vector of at least one parameter, got shape {start.shape}")
+    if not is_parameter(start):
+        raise ValueError(f"init must give floating-point numbers, which can be trained, got {start.dtype}")
+    if respond is None and cost is not None:
+        raise ValueError(f"cost is of the outputs of respond: give respond, or leave cost out, got {cost!r}")
+    leaves = Leaves.of(start)
+    return FunctionChip(
+        function=function,
+        start=init,
+        response=respond,
+        loss=cost_named("mse" if cost is None else cost),
+        leaves=leaves,
+        declared=traits or Traits(),
+        n_params=leaves.n_params,
+    )

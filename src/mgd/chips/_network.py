@@ -1,22 +1,22 @@
 """A chip that is a network: an equinox module with its parameters laid out as one vector."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate, pairwise
+from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..networks import Initialisation, Neurons
+from ..networks import CNN, MLP, Initialisation, Neurons
 from ..networks import cnn as _cnn
 from ..networks._pieces import Perceptron, Read
 from ._base import AbstractChip, Traits
+from ._buffers import buffers, likely_inputs
 from ._costs import AbstractCost, CrossEntropy, cost_named
+from ._leaves import FilterSpec, Leaves, chosen, is_parameter, named, only, real
 
 # Perceptrons of so many parameters or more are computed a piece at a time where that can be. There it is about as
 # fast (0.9 to 1.3 times, by batch), and a copy of θ is 8 MB.
@@ -26,36 +26,66 @@ _HUGE = 2_000_000
 class NetworkChip(AbstractChip):
     """A perfect chip that computes a network.
 
+    θ is made of its floating-point arrays, but for those that `trainable` leaves out, those that reach the outputs
+    only through `jax.lax.stop_gradient`, and those of an `eqx.nn.State`. These are frozen: all replicas have them as
+    `make(jax.random.key(0))` does, and no engine changes them.
+
     Args:
         make: from a key, a fresh network: an equinox module that maps a batch of inputs to a batch of outputs.
         cost: of its outputs.
+        trainable: which arrays may be trained: a predicate of a leaf, or a tree of booleans and predicates, as
+            `eqx.partition` takes it; by default all.
+        traits: what engines must know of the chip.
+        input_shape: of one input, where frozen arrays are not found without it: then training says so.
+
+    Raises:
+        ValueError: if there is nothing to train, `trainable` is not of this network, or the network has a state that
+            it must be handed.
     """
 
-    make: Callable[[PRNGKeyArray], eqx.Module] = eqx.field(static=True)
+    make: Callable[[PRNGKeyArray], Any] = eqx.field(static=True)
     loss: AbstractCost
     n_params: int = eqx.field(static=True)
-    _skeleton: eqx.Module
+    _skeleton: Any
     _structure: Any = eqx.field(static=True)
-    _shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    leaves: Leaves = eqx.field(static=True)
+    _traits: Traits = eqx.field(static=True)
+    _stopped: frozenset[str] | None = eqx.field(static=True)
 
-    def __init__(self, make: Callable[[PRNGKeyArray], eqx.Module], cost: str | AbstractCost = "mse"):
-        self.make = make
-        self.loss = cost_named(cost)
-        parameters, rest = eqx.partition(eqx.filter_eval_shape(make, jax.random.key(0)), _is_parameter)
-        if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(rest)):
-            rest = eqx.filter(make(jax.random.key(0)), _is_parameter, inverse=True)  # integer buffers, and such
-        self._skeleton = rest
+    def __init__(
+        self,
+        make: Callable[[PRNGKeyArray], Any],
+        cost: str | AbstractCost = "mse",
+        *,
+        trainable: FilterSpec | None = None,
+        traits: Traits | None = None,
+        input_shape: Sequence[int] | None = None,
+    ):
+        self.make, self.loss, self._traits = make, cost_named(cost), traits or Traits()
+        network = eqx.filter_eval_shape(make, jax.random.key(0))
+        _refuse_unbound_state(network)
+        self._stopped = None if isinstance(network, MLP | CNN) else _stopped(make, network, input_shape)
+        frozen = _in_states(network) | (self._stopped or frozenset())
+        parameters = only(eqx.filter(network, is_parameter), lambda name: name not in frozen)
+        if trainable is not None:
+            taken = chosen(make(jax.random.key(0)), trainable)
+            parameters = only(parameters, named(taken).__contains__)
         leaves, self._structure = jax.tree.flatten(parameters)
-        self._shapes = tuple(leaf.shape for leaf in leaves)
-        self.n_params = sum(math.prod(shape) for shape in self._shapes)
-        if self.n_params == 0:
-            raise ValueError("the network has no floating-point parameters to train")
+        if not leaves:
+            raise ValueError(_nothing_to_train(network, frozen))
+        self.leaves = Leaves.of(parameters)
+        self.n_params = self.leaves.n_params
+        if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(only(network, self._is_rest))):
+            network = make(jax.random.key(0))  # of one piece with what is kept of it: functions of two are not equal
+            self._structure = jax.tree.structure(only(network, self.leaves.names.__contains__))
+        self._skeleton = only(network, self._is_rest)
+
+    def _is_rest(self, name: str) -> bool:
+        return name not in self.leaves.names
 
     @property
     def groups(self) -> Mapping[str, slice]:
-        numbered = jax.tree.unflatten(self._structure, range(len(self._shapes)))
-        names = [jax.tree_util.keystr(path).lstrip(".") for path, _ in jax.tree_util.tree_leaves_with_path(numbered)]
-        return dict(zip(names, self._slices(), strict=True))
+        return self.leaves.groups
 
     @property
     def neuron_counts(self) -> tuple[int, ...]:
@@ -69,38 +99,43 @@ class NetworkChip(AbstractChip):
             raise ValueError(f"the neurons of a {type(network).__name__} are not known: use mlp or cnn")
         return network.neuron_counts
 
-    def _slices(self) -> list[slice]:
-        edges = [0, *accumulate(math.prod(shape) for shape in self._shapes)]
-        return [slice(start, stop) for start, stop in pairwise(edges)]
-
     @property
     def traits(self) -> Traits:
-        return Traits()
+        return self._traits
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the network is one of `mgd.networks`, which hold no `stop_gradient` and no steps."""
+        return self._stopped is None
+
+    @property
+    def whole(self) -> bool:
+        """Whether θ is all of the network: no array of it is frozen, or of another type than float32."""
+        arrays = any(eqx.is_array(leaf) for leaf in jax.tree.leaves(self._skeleton))
+        return self.leaves.plain and not arrays
 
     def network(self, theta: Float[Array, " p"], neurons: Sequence[Neurons] | None = None) -> Callable:
         """The network with these parameters, and with these neurons in its layers where they are not all alike."""
-        # The derivative of a split is one concatenation; that of slices would be a sum of vectors of full length.
-        pieces = jnp.split(theta, [piece.start for piece in self._slices()[1:]])
-        leaves = [piece.reshape(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
-        network: Any = eqx.combine(jax.tree.unflatten(self._structure, leaves), self._skeleton)
+        parameters = jax.tree.unflatten(self._structure, self.leaves.unflatten(theta))
+        network: Any = eqx.combine(parameters, self._skeleton)
         return network if neurons is None else network.with_neurons(tuple(neurons))
 
     def init(self, *, key: PRNGKeyArray) -> Float[Array, " p"]:
         if self.pieces is not None:
             return self.pieces.fresh(key)
-        return ravel_pytree(eqx.filter(self.make(key), _is_parameter))[0].astype(jnp.float32)
+        return self.leaves.flatten(jax.tree.leaves(only(self.make(key), self.leaves.names.__contains__)))
 
     def fabricate(self, *, key: PRNGKeyArray) -> None:
         return None
 
     def measure(self, theta, perturbation, x, target, *, device=None, key):
-        return jnp.mean(self.loss(self.network(theta + perturbation, device)(x), target)), device
+        return jnp.mean(self.loss(self._outputs(theta + perturbation, x, device), target)), device
 
     @property
     def pieces(self) -> Perceptron | None:
         """How the network is computed a piece at a time, if it is so large that no copy of θ should be made."""
         large = _HUGE <= self.n_params < 2**31
-        return self.make if large and isinstance(self.make, Perceptron) else None
+        return self.make if large and isinstance(self.make, Perceptron) and self.whole else None
 
     def measure_pieces(
         self, read: Read, x: Float[Array, "batch *features"], target: Float[Array, "batch outputs"]
@@ -112,7 +147,7 @@ class NetworkChip(AbstractChip):
     def respond(self, theta, x, *, device=None, key):
         if self.pieces is not None and device is None:
             return self.pieces.respond(lambda start, size: lax.dynamic_slice(theta, (start,), (size,)), x)
-        return self.network(theta, device)(x)
+        return self._outputs(theta, x, device)
 
     def cost(self, outputs, target):
         return self.loss(outputs, target)
@@ -120,11 +155,69 @@ class NetworkChip(AbstractChip):
     def write(self, theta, delta, *, device=None, key):
         return theta + delta
 
+    def _outputs(self, theta: Float[Array, " p"], x: Array, device: Any) -> Float[Array, "batch outputs"]:
+        if self._stopped is not None:  # a network of others
+            self._check_stopped(self._stopped, x.shape[1:])
+        return real(self.network(theta, device)(x), "the network's outputs")
 
-def _is_parameter(leaf: object) -> bool:
-    return eqx.is_inexact_array(leaf) or (
-        isinstance(leaf, jax.ShapeDtypeStruct) and jnp.issubdtype(leaf.dtype, jnp.inexact)
-    )
+    def _check_stopped(self, stopped: frozenset[str], shape: tuple[int, ...]) -> None:
+        """Raises: ValueError: if for these inputs other arrays are frozen than those that were found."""
+        found = buffers(self.make, shape)
+        if found is None:
+            return  # the network does not take such inputs, and says so itself
+        wrong = sorted((found & set(self.leaves.names)) | (stopped - found))
+        if wrong:
+            raise ValueError(
+                f"which arrays are behind jax.lax.stop_gradient was not known without the shape of an input "
+                f"({', '.join(wrong)}): give input_shape={shape} where the chip is made"
+            )
+
+
+def _stopped(make: Callable, network: Any, input_shape: Sequence[int] | None) -> frozenset[str]:
+    """The arrays behind stop_gradient; none, where no input is known that the network takes.
+
+    Raises:
+        ValueError: if it does not take inputs of the shape that was given.
+    """
+    if input_shape is not None:
+        shape = tuple(input_shape)
+        found = buffers(make, shape)
+        if found is None:
+            raise ValueError(f"the network takes no inputs of shape {shape}, given as input_shape")
+        return found
+    tried = (buffers(make, shape) for shape in likely_inputs(network))
+    return next((found for found in tried if found is not None), frozenset())
+
+
+def _is_state(node: object) -> bool:
+    return isinstance(node, eqx.nn.State)
+
+
+def _in_states(network: Any) -> frozenset[str]:
+    """Names of the arrays that an `eqx.nn.State` holds."""
+    nodes = jax.tree_util.tree_leaves_with_path(network, is_leaf=_is_state)
+    return frozenset().union(*(named(node, path) for path, node in nodes if _is_state(node)))
+
+
+def _refuse_unbound_state(network: Any) -> None:
+    """Raises: ValueError: if a network has layers with a state that it would have to be handed."""
+    nodes = jax.tree.leaves(network, is_leaf=lambda node: _is_state(node) or isinstance(node, eqx.nn.StateIndex))
+    if isinstance(network, tuple) or (
+        any(isinstance(node, eqx.nn.StateIndex) for node in nodes) and not any(map(_is_state, nodes))
+    ):
+        raise ValueError(
+            "the module has a state of its own (eqx.nn.State, as of BatchNorm), which a chip is not handed: give a "
+            "module that holds the state, calls its layers in inference mode and returns only the outputs"
+        )
+
+
+def _nothing_to_train(network: Any, frozen: frozenset[str]) -> str:
+    there = named(eqx.filter(network, is_parameter))
+    if not there:
+        return "the network has no floating-point parameters to train"
+    if there <= frozen:
+        return f"the network has nothing to train: {', '.join(sorted(there))} are all behind jax.lax.stop_gradient"
+    return f"trainable leaves nothing to train of {', '.join(sorted(there - frozen))}"
 
 
 def mlp(
@@ -189,26 +282,62 @@ def cnn(
     return NetworkChip(lambda key: _cnn(shape, channels, outputs, init=init, key=key), cost)
 
 
-def from_module(make: Callable[[PRNGKeyArray], eqx.Module], *, cost: str | AbstractCost = "mse") -> NetworkChip:
+def from_module(
+    make: Callable[[PRNGKeyArray], Any],
+    *,
+    cost: str | AbstractCost = "mse",
+    trainable: FilterSpec | None = None,
+    traits: Traits | None = None,
+    input_shape: Sequence[int] | None = None,
+) -> NetworkChip:
     """A perfect chip that computes any equinox module of your own.
 
+    What is trained: every array of floating-point numbers, complex ones as two reals each. θ is float32; the module
+    sees each array in its own type. Integers and booleans are no parameters. Frozen in every engine, and not counted,
+    are arrays that `trainable` leaves out, those that reach the outputs only through `jax.lax.stop_gradient`, and
+    those of an `eqx.nn.State` that the module holds.
+
     Args:
-        make: from a key, a fresh module that maps one input to one output, as equinox modules do.
+        make: from a key, a fresh module that maps one input to one output, as equinox modules do. Frozen arrays are
+            those of `make(jax.random.key(0))`, for all replicas.
         cost: "mse", "cross-entropy", or a cost object.
+        trainable: which arrays may be trained: a predicate of a leaf, or a tree of booleans and predicates, as
+            `eqx.partition` takes it; by default all.
+        traits: what engines must know of the chip: noise, memory, steps.
+        input_shape: of one input; needed only where training says so.
 
     Raises:
-        ValueError: if the module has no floating-point parameters.
+        ValueError: if the module has no floating-point parameters to train, `trainable` is not of this module, or the
+            module has a state that it must be handed.
 
     >>> from_module(lambda key: eqx.nn.Linear(3, 2, key=key)).n_params
     8
+    >>> from_module(lambda key: eqx.nn.Linear(3, 2, key=key), trainable=lambda leaf: leaf.ndim == 2).n_params
+    6
     """
-    return NetworkChip(lambda key: _Batched(make(key)), cost)
+    # A tree like the module is a part of one like the module for batches.
+    leaf = trainable is None or jax.tree_util.treedef_is_leaf(jax.tree.structure(trainable))
+    spec = trainable if leaf else _Batched(trainable)
+    return NetworkChip(_OneByOne(make), cost, trainable=spec, traits=traits, input_shape=input_shape)
 
 
 class _Batched(eqx.Module):
     """A module for one input, over a batch."""
 
-    module: eqx.Module
+    module: Any
 
     def __call__(self, x):
-        return jax.vmap(self.module)(x)  # pyright: ignore[reportArgumentType]
+        return jax.vmap(self.module)(x)
+
+
+@dataclass(frozen=True)
+class _OneByOne:
+    """Makes a module for one input into one for batches; two of the same are equal."""
+
+    make: Callable[[PRNGKeyArray], Any]
+
+    def __call__(self, key: PRNGKeyArray) -> Any:
+        module = self.make(key)
+        if isinstance(module, tuple):
+            return module  # with a state, which is refused by name
+        return _Batched(module)

@@ -12,7 +12,8 @@ from jaxtyping import Array
 from .._counter import Counter
 from .._errors import MgdWarning
 from ..algorithm import Algorithm
-from ..chips import AbstractChip
+from ..chips import AbstractChip, FunctionChip, NetworkChip
+from ..chips.imperfections import Imperfect
 from ._data import Data
 from ._fused import Fused
 from ._in_place import InPlace, modulations
@@ -48,6 +49,7 @@ def _expected_modulation(
 def check_amplitude(engine: Measured | Fused | InPlace, progress: Progress, data: Data) -> None:
     """Warns if the perturbation changes the cost by less than float32 resolves."""
     algorithm = engine.algorithm
+    _check_types(engine.chip, np.asarray(progress.state.theta[0]), algorithm.perturbation.amplitude)
     if isinstance(engine, InPlace):
         cost, changes = modulations(engine, progress, data)
         cost, modulation = float(cost), float(jnp.sqrt(jnp.mean(changes**2)))
@@ -64,3 +66,20 @@ def check_amplitude(engine: Measured | Fused | InPlace, progress: Progress, data
             MgdWarning,
             stacklevel=4,
         )
+
+
+def _check_types(chip: AbstractChip, theta: np.ndarray, amplitude: float) -> None:
+    """Warns if the perturbation is below the steps of parameters that are computed with in 16 bits or fewer."""
+    while isinstance(chip, Imperfect):
+        chip = chip.chip
+    if not isinstance(chip, NetworkChip | FunctionChip):
+        return
+    for (name, place), dtype in zip(chip.leaves.groups.items(), chip.leaves.dtypes, strict=True):
+        step = float(jnp.finfo(dtype).eps) * float(np.sqrt(np.mean(theta[place] ** 2)))
+        if dtype.itemsize <= 2 and amplitude < step:
+            warnings.warn(
+                f"an amplitude of {amplitude:.3g} is less than a step of {name}, which is {dtype}: most perturbations "
+                f"are rounded away; use an amplitude of {2 * step:.1g} or more",
+                MgdWarning,
+                stacklevel=5,
+            )

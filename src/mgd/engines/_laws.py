@@ -31,9 +31,9 @@ class Errors(eqx.Module):
         """Modulations as measured, from what they would be without errors."""
         own_key, shared_key = jax.random.split(key)
         if self.own:
-            slopes = slopes + self.own * jax.random.normal(own_key, slopes.shape)
+            slopes = slopes + self.own * jax.random.normal(own_key, slopes.shape, jnp.float32)
         if self.shared:
-            slopes = slopes - self.shared * jax.random.normal(shared_key)
+            slopes = slopes - self.shared * jax.random.normal(shared_key, (), jnp.float32)
         return slopes if self.limit is None else jnp.clip(slopes, -self.limit, self.limit)
 
 
@@ -66,9 +66,9 @@ class IsotropicLaw(AbstractLaw):
         a_key, error_key, rest_key = jax.random.split(key, 3)
         norm = jnp.linalg.norm(gradient)
         direction = gradient / jnp.where(norm > 0, norm, 1)
-        a = jax.random.normal(a_key, (n,))
+        a = jax.random.normal(a_key, (n,), jnp.float32)
         c = errors.add(norm * a, key=error_key)
-        z = jax.random.normal(rest_key, gradient.shape)
+        z = jax.random.normal(rest_key, gradient.shape, jnp.float32)
         return (jnp.dot(c, a) - jnp.linalg.norm(c) * jnp.dot(z, direction)) * direction + jnp.linalg.norm(c) * z
 
 
@@ -96,7 +96,11 @@ class WalshLaw(AbstractLaw):
             # The shared error is of the whole hold: it has the same key in every period.
             now, at = period.plus(k), k * order + jnp.arange(order) - start.astype(jnp.int32)
             c = self.family.spectrum(gradient, now, seed=seed)
-            own = jax.random.normal(jax.random.fold_in(key, k + 1), (order,)) if errors.own else jnp.zeros(order)
+            own = (
+                jax.random.normal(jax.random.fold_in(key, k + 1), (order,), jnp.float32)
+                if errors.own
+                else jnp.float32(0)
+            )
             c = Errors(0.0, errors.shared, errors.limit).add(c + errors.own * own, key=key)
             c = jnp.where((at >= 0) & (at < n), c, 0.0)
             return total + self.family.combine(c, now, seed=seed, n_params=gradient.size)

@@ -152,6 +152,7 @@ def build_algorithm(config: RunConfig) -> AbstractAlgorithm:
     """
     if config.algorithm == "backprop":
         return Backprop(_optimizer(config))
+    high_pass = {"tau_hp": _given(config.tau_hp)} if config.baseline == "high-pass" else {}
     return Algorithm(
         perturbation=_perturbation(config),
         baseline=_BASELINES[_given(config.baseline)](),
@@ -161,7 +162,7 @@ def build_algorithm(config: RunConfig) -> AbstractAlgorithm:
             tau_p=_given(config.tau_p),
             tau_x=_given(config.tau_x),
             tau_theta=_given(config.tau_theta),
-            tau_hp=_given(config.tau_hp),
+            **high_pass,
         ),
         modulation_limit=config.modulation_limit,
         bitwise=bool(config.bitwise),

@@ -128,6 +128,8 @@ def _network(chip: NetworkChip, *, varied: bool) -> Network:
     network: Any = eqx.filter_eval_shape(chip.make, jax.random.key(0))
     if type(network) is not MLP:
         raise _refuse(f"a {type(network).__name__} network, only layered perceptrons")
+    if not chip.whole:
+        raise _refuse("a network with frozen arrays, or with other types than float32")
     if type(chip.loss) not in (MeanSquaredError, CrossEntropy):
         raise _refuse(f"a {type(chip.loss).__name__} cost")
     layers = network.layers
