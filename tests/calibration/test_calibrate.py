@@ -260,7 +260,7 @@ def test_levels_for_which_there_is_no_room_are_refused():
         calibrated(with_levels(2 / 3), 6000)
 
 
-@pytest.mark.parametrize("budget", [3353, 3400, 4001, 5500, 9999, 20_500])
+@pytest.mark.parametrize("budget", [3353, 4001, 9999])
 @pytest.mark.parametrize("kind", ["plain", "levels"])
 def test_no_more_is_spent_than_the_budget(budget, kind):
     asked = []
