@@ -147,7 +147,7 @@ def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
     with pytest.raises(
         HardwareError, match=r"simulated .* has not answered for \d+ s, and its driver still waits: check"
     ):
-        measure(piece, XOR, budget=8000, give_up_seconds=0.3)
+        measure(piece, XOR, budget=8000, give_up_seconds=2.0)  # a first answer is compiled
     assert time.monotonic() - asked[19] < 25
 
 
