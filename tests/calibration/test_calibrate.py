@@ -147,7 +147,7 @@ def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
     with pytest.raises(
         HardwareError, match=r"simulated .* has not answered for \d+ s, and its driver still waits: check"
     ):
-        measure(piece, XOR, budget=8000, give_up_seconds=0.3)
+        measure(piece, XOR, budget=8000, give_up_seconds=2.0)  # a first answer is compiled
     assert time.monotonic() - asked[19] < 25
 
 
@@ -260,7 +260,7 @@ def test_levels_for_which_there_is_no_room_are_refused():
         calibrated(with_levels(2 / 3), 6000)
 
 
-@pytest.mark.parametrize("budget", [3353, 3400, 4001, 5500, 9999, 20_500])
+@pytest.mark.parametrize("budget", [3353, 4001, 9999])
 @pytest.mark.parametrize("kind", ["plain", "levels"])
 def test_no_more_is_spent_than_the_budget(budget, kind):
     asked = []
@@ -333,16 +333,24 @@ def test_what_was_expected_of_a_window_is_what_it_gives(larger):
 
 
 @pytest.mark.slow
-def test_the_settings_train_nist7x7():
-    task, chip = mgd.datasets.nist7x7(), mgd.chips.imperfect(mgd.chips.mlp((49, 4, 4)), CostNoise(0.001))
-    found = measure(Simulated(chip, key=jax.random.key(3)), task, batch=64)
+@pytest.mark.parametrize(
+    ("imperfection", "n_steps", "least"),
+    [(CostNoise(0.001), 300_000, 0.9), (DAC(8, -6.0, 6.0, finer_copy=True), 19_648, 0.75)],
+    ids=["noise", "8 bits"],
+)
+def test_the_settings_train_nist7x7(imperfection, n_steps, least):
+    """Of an 8-bit converter, an amplitude of a seventh of a level and windows of 29,184 came to 22 %."""
+    task, chip = mgd.datasets.nist7x7(), mgd.chips.imperfect(mgd.chips.mlp((49, 4, 4)), imperfection)
+    piece = Simulated(chip, key=jax.random.key(1), limits=Limits.uniform(220, -6.0, 6.0))
+    found = measure(piece, task, batch=64)
+    rate = optax.cosine_decay_schedule(found.learning_rate, n_steps // found.tau_theta)
     algorithm = mgd.discrete(
         perturbation=mgd.perturbations.Rademacher(amplitude=found.amplitude),
         time_constants=mgd.TimeConstants(tau_p=found.tau_p, tau_x=found.tau_x, tau_theta=found.tau_theta),
-        optimizer=optax.sgd(found.learning_rate),
+        optimizer=optax.adam(rate),
     )
-    result = mgd.train(chip, task, algorithm, n_steps=300_000, batch=64, key=jax.random.key(1))
-    assert float(result.accuracy[0]) > 0.9
+    result = mgd.train(chip, task, algorithm, n_steps=n_steps, n_replicas=4, batch=64, key=jax.random.key(1))
+    assert float(jnp.mean(result.accuracy)) > least
 
 
 @pytest.mark.parametrize(
