@@ -3,6 +3,7 @@
 import json
 import tomllib
 from itertools import pairwise
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -240,7 +241,7 @@ def test_a_cost_that_never_changes_is_told_in_the_closing_lines(command):
     code, said = command("train", "parity", *settings)
     assert code == 0
     assert "  warning: the cost on the test set was exactly the same, for each chip its own, at all" in said
-    assert len(read_summary(mgd.runs._directory.Path("run"))["warnings"]) == 1
+    assert len((read_summary(Path("run")) or {})["warnings"]) == 1
 
 
 def test_chips_that_died_among_others_are_not_warned_of():
@@ -297,7 +298,7 @@ def test_the_closing_line_says_of_how_many_samples(command, tmp_path):
     assert "parity: test accuracy 100.0%" in said
     assert "  measured on 1 of 4 test samples, so no chip is called solved" in said
     assert "or more) by" not in said
-    assert read_summary(tmp_path / "run")["solved_fraction"] == 0.0
+    assert (read_summary(tmp_path / "run") or {})["solved_fraction"] == 0.0
 
 
 # --- exported parameters
@@ -343,7 +344,7 @@ def test_exported_parameters_give_the_reported_accuracy(tmp_path, imperfect, nam
     run = mgd.runs.start(RunConfig.of(settings), tmp_path / "run")
     theta, device = load_file(run / "theta.safetensors")["theta"], load_file(run / "device.safetensors")
     assert set(device) == names | {"theta_applied"}
-    task, summary = mgd.datasets.nist7x7(), read_summary(run)
+    task, summary = mgd.datasets.nist7x7(), read_summary(run) or {}
     hidden = tomllib.loads((run / "config.toml").read_text())["hidden"]
     plain = 0
     for replica, reported in enumerate(summary["accuracy_per_replica"]):

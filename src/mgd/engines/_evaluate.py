@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
@@ -75,20 +76,26 @@ def n_outputs(chip: AbstractChip, data: Data, device: Any = None) -> int:
     return shape[1]
 
 
-@eqx.filter_jit
 def marks(
-    outputs: Float[Array, "batch outputs"], target: Float[Array, "batch outputs"], kind: str, loss: AbstractCost | None
-) -> Float[Array, " batch"]:
-    """The mark of each sample, as in `evaluate`; the cost says whether one output is a logit."""
+    outputs: Float[Array | np.ndarray, "batch outputs"],
+    target: Float[Array | np.ndarray, "batch outputs"],
+    kind: str,
+    loss: AbstractCost | None,
+) -> Float[Array | np.ndarray, " batch"]:
+    """The mark of each sample, as in `evaluate`; the cost says whether one output is a logit.
+
+    Of NumPy arrays it is worked out by NumPy: a host that waits for a chip compiles nothing for it.
+    """
+    xp: Any = np if isinstance(outputs, np.ndarray) else jnp
     if kind == "values":
-        return jnp.mean((outputs - target) ** 2, axis=-1)
+        return xp.mean((outputs - target) ** 2, axis=-1)
     if kind == "classes" and target.shape[-1] > 1:
-        right = jnp.argmax(outputs, -1) == jnp.argmax(target, -1)
+        right = xp.argmax(outputs, -1) == xp.argmax(target, -1)
     else:
         middle = 0.0 if kind == "signs" else 0.5
         between = 0.0 if isinstance(loss, CrossEntropy) else middle
-        right = jnp.mean((outputs > between) == (target > middle), axis=-1)
-    return jnp.where(jnp.isnan(outputs).any(-1), jnp.nan, right.astype(jnp.float32))
+        right = xp.mean((outputs > between) == (target > middle), axis=-1)
+    return xp.where(xp.isnan(outputs).any(-1), xp.float32(xp.nan), right.astype(xp.float32))
 
 
 def _measured_costs(

@@ -265,7 +265,7 @@ class Instrumented:
                 self._skips.count += 1
                 right = total = math.nan
                 break
-            right += float(marks(outputs, jnp.asarray(y), data.kind, self.cost).sum())
+            right += float(marks(np.asarray(outputs), y, data.kind, self.cost).sum())
             total += float(self.cost(outputs, jnp.asarray(y)).sum())
         return jnp.asarray([right / n], jnp.float32), jnp.asarray([total / n], jnp.float32)
 
