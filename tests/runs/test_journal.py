@@ -12,8 +12,8 @@ SETTINGS = "0123456789abcdef" * 4
 
 
 def journal(folder, step: int = 0, settings: str = SETTINGS) -> Journal:
-    found = Journal(settings)
-    found.open(folder)
+    found = Journal(lambda steps: 3 * steps)
+    found.open(folder, settings)
     found.begin(step)
     return found
 
@@ -65,9 +65,11 @@ def test_a_record_that_a_kill_cut_short_is_left_out_and_written_over(tmp_path, m
 def test_a_checkpoint_drops_what_came_before_it(tmp_path):
     one = journal(tmp_path)
     one.keep(costs(1, 2, 3))
-    one.begin(7)
-    assert [path.name for path in tmp_path.iterdir()] == ["costs-7.journal"]
+    one.begin(1, oldest=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["costs-0.journal", "costs-1.journal"]
     assert list(one) == []
+    one.begin(7, oldest=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["costs-1.journal", "costs-7.journal"]
     one.remove()
     assert not list(tmp_path.iterdir())
 

@@ -25,8 +25,8 @@ def show(runs: tuple[Path, ...]) -> None:
 def _row(run: Path) -> list[str]:
     from rich.markup import escape
 
-    from ..runs._checkpoint import read_header
-    from ..runs._directory import read_config, read_summary
+    from ..runs._directory import is_finished, read_config, read_summary
+    from ..runs._generations import read_header
 
     config, summary = read_config(run), read_summary(run)
     row = [
@@ -41,4 +41,6 @@ def _row(run: Path) -> list[str]:
         return [*row, f"{step:,} of {config.steps:,}", "", "", "", "unfinished: mgd resume"]
     accuracy = "" if summary["accuracy"] is None else f"{summary['accuracy']:.1%}"
     measurements = f"{summary['counts']['cost_measurements']:,}"
-    return [*row, f"{summary['steps']:,}", accuracy, f"{summary['solved_fraction']:.0%}", measurements, "finished"]
+    solved = "" if summary["solved_fraction"] is None else f"{summary['solved_fraction']:.0%}"
+    state = "finished" if is_finished(run) else "parameters damaged: mgd resume"
+    return [*row, f"{summary['steps']:,}", accuracy, solved, measurements, state]

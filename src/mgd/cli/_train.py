@@ -1,6 +1,7 @@
 """`mgd train` and `mgd resume`."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def train(
     if task.endswith(".toml"):
         config = RunConfig.read(Path(task), given, described)
     else:
-        if task not in DESCRIPTIONS and Path(task).exists():
+        if task not in DESCRIPTIONS and os.path.lexists(task):
             raise ValueError(f"{task!r} is a file but no .toml: give a task ({', '.join(DESCRIPTIONS)}) or CONFIG.toml")
         config = RunConfig.of(merged({"task": task}, given, described))
     from ..runs._presets import resolve
@@ -172,23 +173,43 @@ def train(
 
 @click.command(epilog="Example: mgd resume runs/parity-1")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--before",
+    type=click.IntRange(min=1),
+    metavar="STEP",
+    help="Go back to the newest checkpoint before STEP, and forget what was learnt and measured after it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
-def resume(run: Path, as_json: bool) -> None:
-    """Go on with RUN from its last checkpoint, to the bit as if it had never stopped."""
-    from ..runs._directory import is_finished, read_config
+def resume(run: Path, before: int | None, as_json: bool) -> None:
+    """Go on with RUN from its last checkpoint, to the bit as if it had never stopped.
+
+    If the settings of RUN name Python code, as those of a chip can, it is said which before it is run.
+    """
+    from ..runs._directory import read_config
 
     config = read_config(run)
     if config.instruments:
         answer_at_once()
     have_devices(config.devices or 1)
-    if is_finished(run):
+    from ..runs import resume as go_on
+    from ..runs._execute import is_whole
+
+    if before is None and is_whole(run):
         click.echo(f"{run} is finished", err=True)
     else:
-        from ..runs import resume as go_on
-
+        _say_code(run, config.instruments)
         with _progress(config.steps) as on_progress:
-            go_on(run, on_progress=on_progress)
+            go_on(run, before=before, on_progress=on_progress)
     _report(run, as_json)
+
+
+def _say_code(run: Path, instruments: tuple[dict[str, Any], ...]) -> None:
+    """Says which code the settings of a run have run: they may be another's."""
+    for table in instruments:
+        for setting in ("build", "module"):
+            if setting in table:
+                said = f"{setting} = {table[setting]!r} (looked for in {table.get('folder', '.')!r} first)"
+                click.echo(f"mgd: {run}/config.toml has this code run, as you: {said}", err=True)
 
 
 def _progress(steps: int | None):
@@ -199,7 +220,7 @@ def _progress(steps: int | None):
 
 def _diagnostics(folder: Path) -> str:
     """What a run on a chip told of itself at its end; empty for others."""
-    from ..runs._directory import read_diagnostics
+    from ..runs._told import read_diagnostics
     from ._progress import figures_of
 
     lines = read_diagnostics(folder)
@@ -208,7 +229,8 @@ def _diagnostics(folder: Path) -> str:
 
 def _report(folder: Path, as_json: bool) -> None:
     """What the run came to, for a person or for a program."""
-    from ..runs._directory import CURVE, read_summary
+    from ..runs._contents import CURVE
+    from ..runs._directory import read_summary
 
     summary = read_summary(folder) or {}
     if as_json:

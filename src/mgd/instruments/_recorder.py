@@ -17,6 +17,7 @@ the recording. The first opening is not an exchange; those after it, when the li
 """
 
 import json
+import os
 import struct
 import time
 import warnings
@@ -77,7 +78,7 @@ class Recorder(AbstractInstrument):
 
     def __init__(self, inner: AbstractInstrument, path: Path):
         self.inner, self.path = inner, Path(path)
-        if self.path.exists():
+        if os.path.lexists(self.path):
             raise ValueError(f"{self.path} is there already: record to another file")
         self._buffer, self._file, self._length, self._flushed_at = bytearray(), None, 0, 0.0
         self._target: tuple[int, ...] = ()

@@ -1,23 +1,19 @@
 """The picture of a run."""
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from ._replace import replace_file
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def draw_curve(history: "xr.Dataset", path: Path, *, title: str, chance: float) -> None:
+def draw_curve(history: "xr.Dataset", *, title: str, chance: float) -> bytes:
     """Draws test accuracy and cost against cost measurements, a line a replica and their median, as PNG.
 
     Args:
         history: of a run, over (replica, step).
-        path: the file.
         title: of the picture.
         chance: accuracy of guessing, drawn as a line.
     """
@@ -43,4 +39,4 @@ def draw_curve(history: "xr.Dataset", path: Path, *, title: str, chance: float) 
     figure.suptitle(title, fontsize=10)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130)
-    replace_file(path, content.getvalue())
+    return content.getvalue()
