@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 _NO_FILES = {
-    stat.S_IFDIR: "a folder",
+    stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",

@@ -194,13 +194,14 @@ def resume(run: Path, before: int | None, as_json: bool) -> None:
     from ..runs import resume as go_on
     from ..runs._execute import is_whole
 
-    if before is None and is_whole(run):
+    ran = before is not None or not is_whole(run)
+    if not ran:
         click.echo(f"{run} is finished", err=True)
     else:
         _say_code(run, config.instruments)
         with _progress(config.steps) as on_progress:
             go_on(run, before=before, on_progress=on_progress)
-    _report(run, as_json)
+    _report(run, as_json, ran=ran)
 
 
 def _say_code(run: Path, instruments: tuple[dict[str, Any], ...]) -> None:
@@ -218,16 +219,16 @@ def _progress(steps: int | None):
     return progress(steps or 1)
 
 
-def _diagnostics(folder: Path) -> str:
-    """What a run on a chip told of itself at its end; empty for others."""
+def _diagnostics(folder: Path, *, ran: bool) -> str:
+    """What a run on a chip told of itself at its end; empty for others. One that ran now has warned already."""
     from ..runs._told import read_diagnostics
     from ._progress import figures_of
 
-    lines = read_diagnostics(folder)
+    lines = read_diagnostics(folder, quiet=ran)
     return figures_of(lines[-1]) if lines else ""
 
 
-def _report(folder: Path, as_json: bool) -> None:
+def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
     """What the run came to, for a person or for a program."""
     from ..runs._contents import CURVE
     from ..runs._directory import read_summary
@@ -250,6 +251,6 @@ def _report(folder: Path, as_json: bool) -> None:
         f"  {summary['n_params']:,} parameters, {summary['steps']:,} steps, "
         f"{counts['cost_measurements']:,} cost measurements and {counts['parameter_writes']:,} writes a chip"
     )
-    if told := _diagnostics(folder):
+    if told := _diagnostics(folder, ran=ran):
         click.echo(f"  {told}")
     click.echo(f"  {summary['seconds']:.1f} s; picture: {folder / CURVE}")

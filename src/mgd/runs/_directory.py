@@ -26,7 +26,9 @@ def check_out(out: Path | None) -> None:
     except FileNotFoundError:
         return
     except NotADirectoryError:
-        raise RunError(f"{out} is a file: give a directory as --out") from None
+        if os.path.lexists(out or ""):
+            raise RunError(f"{out} is a file: give a directory as --out") from None
+        return  # what it was to be in is, which making it will tell
     except OSError as error:
         raise RunError(f"cannot make the run directory {out}: {error.strerror}") from error
     if found and CONFIG in found:

@@ -23,7 +23,7 @@ class _Line(BaseModel):
     step: int
     warnings: list[str] = []
     snr: float | None = None
-    noise_is_bound: bool = False
+    noise_is_bound: float = 0.0
     observed_angle: float | None = None
     predicted_angle: float | None = None
 
@@ -48,10 +48,14 @@ def read_told(folder: Path) -> bytes:
         raise RunError(f"cannot read {folder / DIAGNOSTICS}: {error.strerror}; take it away") from error
 
 
-def read_diagnostics(folder: Path) -> list[dict[str, Any]]:
+def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any]]:
     """What a run on a chip told of itself at each checkpoint; empty for others.
 
     A line that a kill cut short is left out; so are damaged ones, with a warning.
+
+    Args:
+        folder: the run directory.
+        quiet: whether the warning was given before.
 
     Raises:
         RunError: if it is no file, or cannot be read.
@@ -63,7 +67,7 @@ def read_diagnostics(folder: Path) -> list[dict[str, Any]]:
             found.append(_read_line(line))
         except (ValueError, RecursionError):
             damaged += 1
-    if damaged:
+    if damaged and not quiet:
         n = "a line is" if damaged == 1 else f"{damaged} lines are"
         warnings.warn(f"{folder / DIAGNOSTICS}: {n} damaged, and left out", MgdWarning, stacklevel=2)
     return found
@@ -79,4 +83,6 @@ def _read_line(line: bytes) -> dict[str, Any]:
         _Line.model_validate_json(text)
     except ValidationError as error:
         raise ValueError("it is no line of diagnostics") from error
-    return json.loads(text)
+    found = json.loads(text)
+    found.pop("crc32", None)
+    return found
