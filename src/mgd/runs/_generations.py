@@ -57,15 +57,22 @@ def oldest_needed(folder: Path) -> int | None:
 def read_header(folder: Path) -> Header | None:
     """What the newest whole checkpoint of a run directory says of itself; None if there is none at all.
 
+    Warns if a newer one is damaged.
+
     Raises:
         RunError: if all are damaged.
     """
     troubles = []
     for path in _newest_first(folder):
         try:
-            return unpack_header(path)
+            header = unpack_header(path)
         except RunError as error:
             troubles.append(error)
+            continue
+        if troubles:
+            said = f"{troubles[0]}; the checkpoint before it is at step {header.step}"
+            warnings.warn(said, MgdWarning, stacklevel=2)
+        return header
     if troubles:
         raise RunError(f"{troubles[0]}; start the run anew") from troubles[0]
     return None
@@ -167,7 +174,10 @@ def _older(folder: Path, step: int) -> Path:
 
 def _steps(folder: Path) -> list[int]:
     """Of the older checkpoints."""
-    found = (_OLDER.fullmatch(path.name) for path in folder.iterdir())
+    try:
+        found = [_OLDER.fullmatch(name) for name in os.listdir(folder)]
+    except OSError as error:
+        raise RunError(f"cannot read {folder}: {error.strerror}") from error
     return [int(match[1]) for match in found if match]
 
 

@@ -38,7 +38,8 @@ def check_sound(snapshot: Snapshot, members: Sequence[Member] = ()) -> None:
     for name, tree in (numbers | {"optimizer": state.optimizer}).items():
         if not all(_finite(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))):
             raise DivergedError(f"the {name} of step {step} are not finite", step=step)
-    if not members:
+    # An optimizer that remembers nothing does nothing where there is no gradient.
+    if not members or not jax.tree.leaves(eqx.filter(state.optimizer, eqx.is_inexact_array)):
         return
     algorithm = members[0].engine.algorithm
     updates = np.asarray(_coast(algorithm, state.with_clock(None)))
