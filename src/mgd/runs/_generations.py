@@ -137,15 +137,18 @@ def go_back(folder: Path, before: int, settings: str) -> int:
     """
     there: list[int] = []
     for path in _newest_first(folder):
-        with suppress(RunError):
+        try:
             header = unpack_header(path)
             unpack_arrays(path, header)
-            if header.settings != settings:
-                continue
-            there.append(header.step)
-            if header.step < before:
-                _forget(folder, path, header.step)
-                return header.step
+        except RunError:
+            continue
+        check_version(header, path)
+        if header.settings != settings:
+            continue
+        there.append(header.step)
+        if header.step < before:
+            _forget(folder, path, header.step)
+            return header.step
     steps = f"there are those at {', '.join(f'{step:,}' for step in sorted(there))}" if there else "none is whole"
     raise RunError(f"{folder} has no checkpoint before step {before:,}: {steps}")
 
