@@ -391,6 +391,8 @@ def campaign(folder: Path, cases: int, seed: int, say: Callable[[str], None] = p
         every = [(kind, *harm) for kind in kinds for harm in harms_of(kind)]
         chance.shuffle(every)
         for number, (kind, name, harm) in enumerate(every[:cases]):
+            if number % 20 == 19:
+                say(f"{number} harmed files, {sum(tally.faults.values())} faults in {tally.answers} answers")
             for command in kind.commands:
                 copy = folder / f"copy-{number}"
                 shutil.copytree(kind.run, copy)
