@@ -359,6 +359,8 @@ def fault_of(kind: Kind, command: str, run: Path, answer: Answer, due: str) -> s
         for line in answer.err.splitlines()
         if not line.startswith(("mgd: warning:", f"mgd: {run}/config.toml has this code"))
     ]
+    if command == "replay" and answer.code == 1 and "parameters that differ" in answer.out:
+        return ""
     if answer.code and (len(said) != 1 or answer.code not in (1, 2, 3, 4, 130)):
         return "several lines"
     if answer.code or "warning:" in answer.err:
