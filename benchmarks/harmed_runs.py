@@ -23,7 +23,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safetensors.numpy import load_file
@@ -165,28 +165,30 @@ def of_plant(folder: Path) -> dict:
 
 def make_kinds(folder: Path) -> list[Kind]:
     """Runs of every kind, and others whose files may take the place of theirs."""
-    of_chip, made = of_plant(folder), {}
+    of_chip, kinds = of_plant(folder), []
     for name, more, half in (
         ("finished", {}, False),
         ("half", {}, True),
         ("chip", of_chip, True),
         ("recorded", of_chip, False),
     ):
+        made: list[Path] = []
         for role, changes in (("run", {}), ("other", {"learning_rate": 0.25, "seed": 6})):
             settings = SETTINGS | more | changes
             if name == "recorded":
                 settings["record"] = str(folder / f"{role}.recording")
-            made[name, role] = make_run(settings, folder / name / role, half=half)
+            made.append(make_run(settings, folder / name / role, half=half))
+        run, other = made
         whole = folder / name / "whole"
-        shutil.copytree(made[name, "run"], whole)
+        shutil.copytree(run, whole)
         resume(whole)
-        made[name, "whole"] = load_file(whole / "theta.safetensors")["theta"].tobytes()
-    kinds = [
-        Kind(name, *(made[name, role] for role in ("run", "other", "whole"))) for name in ("finished", "half", "chip")
-    ]
-    recordings = folder / "run.recording", folder / "other.recording"
-    recorded = (made["recorded", role] for role in ("run", "other", "whole"))
-    return [*kinds, Kind("recorded", *recorded, recordings, ("show", "time", "resume", "replay"))]
+        theta = load_file(whole / "theta.safetensors")["theta"].tobytes()
+        kind = Kind(name, run, other, theta)
+        if name == "recorded":
+            recordings = folder / "run.recording", folder / "other.recording"
+            kind = replace(kind, recording=recordings, commands=(*kind.commands, "replay"))
+        kinds.append(kind)
+    return kinds
 
 
 def make_run(settings: dict, out: Path, *, half: bool) -> Path:
@@ -215,6 +217,10 @@ def _flip(path: Path, chance: random.Random) -> None:
     path.write_bytes(content)
 
 
+def _odd_bytes(path: Path, chance: random.Random) -> None:
+    path.write_bytes(chance.randbytes(max(40, path.stat().st_size)))
+
+
 def _take_away(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -231,7 +237,7 @@ HARMS: dict[str, Callable[[Path, random.Random], None]] = {
     "flip": _flip,
     "cut": _cut,
     "empty": _in_place(Path.touch),
-    "odd bytes": lambda path, chance: path.write_bytes(chance.randbytes(max(40, path.stat().st_size))) and None,
+    "odd bytes": _odd_bytes,
     "missing": _in_place(lambda path: None),
     "folder": _in_place(Path.mkdir),
     "pipe": _in_place(os.mkfifo),
