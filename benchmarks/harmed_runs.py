@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 import mgd.cli
@@ -372,7 +373,10 @@ def fault_of(kind: Kind, command: str, run: Path, answer: Answer, due: str) -> s
     if answer.code or "warning:" in answer.err:
         return ""
     if command == "resume":
-        theta = load_file(run / "theta.safetensors")["theta"].tobytes()
+        try:
+            theta = load_file(run / "theta.safetensors")["theta"].tobytes()
+        except (SafetensorError, OSError, KeyError):
+            return "silently other"
         summaries = [{k: v for k, v in json.loads(text).items() if k != "seconds"} for text in (answer.out, due)]
         return "" if theta == kind.whole and summaries[0] == summaries[1] else "silently other"
     if command == "show":
