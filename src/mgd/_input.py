@@ -1,16 +1,51 @@
-"""What settings from people need: TOML files read and checked with one-line errors, and the name that was meant."""
+"""What comes from outside: files that are files, TOML checked with one-line errors, and the name that was meant."""
 
 import difflib
+import errno
+import os
+import stat
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 # Letters of a wrong value that are shown.
 _LONGEST_SHOWN = 200
+
+
+_NO_FILES = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Opens what is a file for reading. A pipe would be waited for, and a device may never end.
+
+    Raises:
+        OSError: if it cannot be opened, or is no regular file; `strerror` says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    if kind != stat.S_IFREG:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, f"it is {_NO_FILES.get(kind, 'something else')} and must be a file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_file(path: Path) -> bytes:
+    """All that is in a file.
+
+    Raises:
+        OSError: as `open_file`.
+    """
+    with open_file(path) as file:
+        return file.read()
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -20,7 +55,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         ValueError: if it cannot be read or is not TOML; the file is named.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = read_file(path).decode()
+        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     except RecursionError:

@@ -205,9 +205,10 @@ def test_a_directory_that_is_no_run_is_not_offered_for_resuming(train_small):
 
 @pytest.fixture
 def unfinished(finished, mgd_cli) -> Path:
-    """A copy of a run that stopped before its summary."""
+    """A copy of a run that stopped before its summary, with one checkpoint."""
     shutil.copytree(finished[0], "run")
-    Path("run/summary.json").unlink()
+    for path in (Path("run/summary.json"), *Path("run").glob("checkpoint-*")):
+        path.unlink()
     return Path("run")
 
 
@@ -223,9 +224,21 @@ def _edit_header(run: Path, **changes) -> None:
 
 
 def _edit_config(run: Path, old: str, new: str) -> None:
+    """As someone does who means it."""
     path = run / "config.toml"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
+    _unlist(run, "config.toml")
+
+
+def _unlist(run: Path, name: str) -> None:
+    sums = run / "SHA256SUMS"
+    sums.write_text("".join(line for line in sums.read_text().splitlines(True) if not line.endswith(f"  {name}\n")))
+
+
+def _no_toml(run: Path) -> None:
+    (run / "config.toml").write_text("task =")
+    _unlist(run, "config.toml")
 
 
 def _cut(run: Path) -> None:
@@ -270,7 +283,11 @@ CHECKPOINTS = {
         ("does not fit", "config.toml"),
     ),
     "fewer steps": (lambda run: _edit_config(run, "steps = 40", "steps = 20"), ("config.toml",)),
-    "damaged config": (lambda run: (run / "config.toml").write_text("task ="), ("config.toml is not TOML",)),
+    "damaged config": (_no_toml, ("config.toml is not TOML",)),
+    "a config that is another": (
+        lambda run: (run / "config.toml").write_text((run / "config.toml").read_text() + "\n"),
+        ("config.toml is damaged", "put it back as it was", "delete its line in SHA256SUMS"),
+    ),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from mgd.runs import _execute
-from mgd.runs._checkpoint import read_header
+from mgd.runs._generations import read_header
 
 
 @pytest.fixture

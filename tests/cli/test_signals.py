@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from mgd.runs._checkpoint import read_header
+from mgd.runs._generations import read_header
 
 LONG = (
     "--bits=2",

@@ -133,6 +133,7 @@ def test_an_unfinished_run_is_timed_as_far_as_it_is(run, decimal, mgd_cli):
     (run / "summary.json").unlink()
     short = xr.open_zarr(run / "metrics.zarr", consolidated=False).load().isel(step=slice(0, 4))
     shutil.rmtree(run / "metrics.zarr")
+    del short.attrs["sha256"]  # as one of before there were digests
     short.to_zarr(run / "metrics.zarr", zarr_format=3, consolidated=False)
     said = mgd_cli("time", run, "--profile", decimal, "--json")
     assert json.loads(said.out)["profiles"][0]["steps"][-1]["step"] == short.step.values[-1]
@@ -249,7 +250,7 @@ def test_damaged_metrics(run, mgd_cli):
     (run / "metrics.zarr" / "zarr.json").write_text("{", encoding="utf-8")
     said = mgd_cli("time", run, "--profile", "hw1")
     assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("mgd: run/metrics.zarr cannot be read: ")
+    assert said.err.startswith("mgd: run/metrics.zarr is damaged (")
     assert said.err.count("\n") == 1
 
 

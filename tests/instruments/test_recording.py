@@ -242,7 +242,7 @@ def test_a_damaged_exchange_ends_the_recording(path, begins):
         (b"something else\n{}\n", "is no recording of this version"),
         (b"mgd recording 1\n{", "damaged header: it is cut off"),
         (b"mgd recording 1\n{]\n", "damaged header"),
-        (b"mgd recording 1\n{}\n", "damaged header: KeyError"),
+        (b"mgd recording 1\n{}\n", "damaged header: the setting 'identity' is needed"),
         (None, "cannot read the recording .*: No such file or directory"),
     ],
 )

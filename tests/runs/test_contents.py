@@ -19,6 +19,8 @@ def run(small, tmp_path):
 
 def test_the_directory_has_these_files_and_no_other(run):
     assert {p.name for p in run.iterdir()} == {
+        "SHA256SUMS",
+        "checkpoint-0.safetensors",
         "checkpoint.safetensors",
         "config.toml",
         "curve.png",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mgd import RunError
-from mgd.runs import _checkpoint, resume, start
+from mgd.runs import _generations, resume, start
 
 LIMITED = """
 import resource, sys
@@ -39,7 +39,7 @@ def test_a_file_that_does_not_fit(small, tmp_path, cache_env, assert_same_run):
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"mgd: cannot write to {run}: File too large; the last good checkpoint is kept")
     assert f"mgd resume {run}" in last
-    assert 0 < _checkpoint.read_header(run).step < 20
+    assert 0 < _generations.read_header(run).step < 20
     assert not list(run.glob("*.part"))
     resume(run)
     assert_same_run(run, whole)
@@ -77,7 +77,7 @@ def test_a_full_disk(free, small, tiny_disk, tmp_path, assert_same_run):
         start(config, run, on_progress=fill)
     assert "\n" not in str(raised.value)
     assert f"mgd resume {run}" in str(raised.value)
-    assert _checkpoint.read_header(run).step > 0
+    assert _generations.read_header(run).step > 0
     assert not list(run.glob("*.part"))
     with pytest.raises(RunError, match="No space left on device"):
         resume(run)
@@ -109,6 +109,6 @@ def test_a_full_disk_without_a_named_directory(small, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mgd.runs._directory.replace_file", full)
+    monkeypatch.setattr("mgd.runs._contents.replace_file", full)
     with pytest.raises(RunError, match="runs/parity-1: No space left on device"):
         start(small())

@@ -5,15 +5,15 @@ import os
 import numpy as np
 import pytest
 
-from mgd import RunError
+from mgd import MgdWarning, RunError
 from mgd.runs._journal import Journal
 
 SETTINGS = "0123456789abcdef" * 4
 
 
 def journal(folder, step: int = 0, settings: str = SETTINGS) -> Journal:
-    found = Journal(settings)
-    found.open(folder)
+    found = Journal(lambda steps: 3 * steps)
+    found.open(folder, settings)
     found.begin(step)
     return found
 
@@ -65,9 +65,11 @@ def test_a_record_that_a_kill_cut_short_is_left_out_and_written_over(tmp_path, m
 def test_a_checkpoint_drops_what_came_before_it(tmp_path):
     one = journal(tmp_path)
     one.keep(costs(1, 2, 3))
-    one.begin(7)
-    assert [path.name for path in tmp_path.iterdir()] == ["costs-7.journal"]
+    one.begin(1, oldest=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["costs-0.journal", "costs-1.journal"]
     assert list(one) == []
+    one.begin(7, oldest=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["costs-1.journal", "costs-7.journal"]
     one.remove()
     assert not list(tmp_path.iterdir())
 
@@ -104,3 +106,73 @@ def test_that_of_other_settings_is_refused(tmp_path):
     one.close()
     with pytest.raises(RunError, match=r"costs-0\.journal does not belong to this run's settings: delete it"):
         journal(tmp_path, settings="f" * 64)
+
+
+def of_two_checkpoints(folder) -> None:
+    """Three costs a step: those of steps 0 and 1 in one file, those of step 2 and one more in the next."""
+    one = journal(folder)
+    for value in range(6):
+        one.keep(costs(value))
+        one.flush()
+    one.begin(2, oldest=0)
+    for value in range(6, 10):
+        one.keep(costs(value))
+        one.flush()
+    one.close()
+
+
+def test_a_run_that_goes_on_from_the_checkpoint_before_finds_the_costs_of_both(tmp_path):
+    of_two_checkpoints(tmp_path)
+    assert left(tmp_path) == list(range(10))
+    again = journal(tmp_path)
+    assert list(again) == list(range(10))
+    again.keep(costs(10))
+    again.close()
+    assert left(tmp_path) == list(range(11))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["costs-0.journal", "costs-2.journal"]
+
+
+@pytest.mark.parametrize("record", range(6))
+@pytest.mark.parametrize("word", range(3))
+def test_a_flipped_bit_is_said_with_what_is_lost(tmp_path, record, word):
+    of_two_checkpoints(tmp_path)
+    path = tmp_path / "costs-0.journal"
+    content = bytearray(path.read_bytes())
+    content[16 + 12 * record + 4 * word] ^= 8
+    path.write_bytes(content)
+    what = f"costs after the first {record} are lost, with all that were measured later"
+    with pytest.warns(MgdWarning, match=rf"costs-0\.journal is .*{what}; they are measured again"):
+        assert left(tmp_path) == list(range(record))
+    assert [path.name for path in tmp_path.iterdir()] == ["costs-0.journal"]
+    assert left(tmp_path) == list(range(record))
+
+
+def test_the_number_of_lost_costs_is_told(tmp_path):
+    one = journal(tmp_path)
+    for value in range(0, 40, 4):
+        one.keep(costs(value, value, value, value))
+        one.flush()
+    one.close()
+    path = tmp_path / "costs-0.journal"
+    content = bytearray(path.read_bytes())
+    content[16 + 24 * 3 + 10] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(MgdWarning, match="is damaged at byte 88: 28 costs after the first 12 are lost"):
+        assert len(left(tmp_path)) == 12
+
+
+def test_an_older_file_that_is_cut_off_is_said_if_there_are_later_costs(tmp_path):
+    of_two_checkpoints(tmp_path)
+    os.truncate(tmp_path / "costs-0.journal", 16 + 12 * 4)
+    with pytest.warns(MgdWarning, match=r"costs-0\.journal is incomplete: costs after the first 4 are lost"):
+        assert left(tmp_path) == [0, 1, 2, 3]
+
+
+def test_costs_of_which_others_are_lost_are_forgotten(tmp_path):
+    of_two_checkpoints(tmp_path)
+    one = journal(tmp_path)
+    one.forget()
+    assert list(one) == []
+    one.keep(costs(5))
+    one.close()
+    assert left(tmp_path) == [5]

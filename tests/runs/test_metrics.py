@@ -5,7 +5,8 @@ import xarray as xr
 
 from mgd import RunError
 from mgd.runs import RunConfig, read_metrics
-from mgd.runs._directory import write_config, write_metrics
+from mgd.runs._directory import write_config
+from mgd.runs._metrics import write_metrics
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def test_what_was_written_is_read_and_nothing_else_is_left(folder):
     write_metrics(folder, _history(0))
     write_metrics(folder, _history(0, 5))
     assert read_metrics(folder).identical(_history(0, 5))
-    assert sorted(path.name for path in folder.iterdir()) == ["config.toml", "metrics.zarr"]
+    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "config.toml", "metrics.zarr"]
 
 
 def test_metrics_replaced_while_they_are_read_are_read_again(folder, monkeypatch):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mgd import Interrupted, RunError
-from mgd.runs import _checkpoint, _directory, _execute, resume, start
+from mgd.runs import _directory, _execute, _generations, resume, start
 
 ANALOG = {"algorithm": "analog", "tau_theta": 8, "tau_x": 8, "tau_hp": 20.0, "learning_rate": 0.05}
 VARIANTS = {
@@ -65,11 +65,11 @@ def test_killed_in_the_middle_of_windows_and_resumed_is_the_unbroken_run(
 
     with pytest.raises(killed):
         start(config, broken, on_progress=kill_after(8))
-    at.append(_checkpoint.read_header(broken).step)
+    at.append(_generations.read_header(broken).step)
     for step in (22, 39):
         with pytest.raises(killed):
             resume(broken, on_progress=kill_after(step))
-        at.append(_checkpoint.read_header(broken).step)
+        at.append(_generations.read_header(broken).step)
     assert at == sorted(at)
     assert at[-1] > 30
     assert any(step % config.tau_theta for step in at), "no kill fell into an integration window"
@@ -106,7 +106,7 @@ def test_a_run_by_whole_windows_killed_and_resumed_is_the_unbroken_run(
         go_on = partial(resume, broken) if at else partial(start, config, broken)
         with pytest.raises(killed):
             go_on(on_progress=kill_after(step))
-        at.append(_checkpoint.read_header(broken).step)
+        at.append(_generations.read_header(broken).step)
     assert at == sorted(at)
     assert at[-1] > 30
     if config.tau_theta:
@@ -195,7 +195,7 @@ def test_kill_9_at_random_moments_and_resumed_is_the_unbroken_run(small, tmp_pat
 def _step(folder: Path) -> int:
     if not (folder / "config.toml").exists():
         return -1
-    header = _checkpoint.read_header(folder)
+    header = _generations.read_header(folder)
     return header.step if header else -1
 
 
@@ -221,7 +221,7 @@ def test_a_request_to_stop_keeps_the_last_step_and_the_handlers_come_back(small,
     with pytest.raises(Interrupted, match=f"mgd resume {stopped}") as raised:
         start(config, stopped, on_progress=stop)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-    assert raised.value.step == steps[-1] == _checkpoint.read_header(stopped).step
+    assert raised.value.step == steps[-1] == _generations.read_header(stopped).step
     resume(stopped)
     assert_same_run(stopped, whole)
 
@@ -233,7 +233,7 @@ def test_a_second_request_to_stop_stops_at_once(small, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         start(small(), tmp_path / "run", on_progress=stop)
-    assert _checkpoint.read_header(tmp_path / "run").step == 0
+    assert _generations.read_header(tmp_path / "run").step == 0
 
 
 def test_a_run_has_one_writer(small, tmp_path):

@@ -203,7 +203,7 @@ class Calibration(BaseModel):
             The file.
         """
         path = Path(path)
-        path = path / self.file_name if path.is_dir() else path
+        path = path / self.file_name if os.path.isdir(path) else path
         beside = path.with_name(path.name + ".part")
         beside.write_text(f'id = "{self.id}"\n{self._toml()}', encoding="utf-8")
         os.replace(beside, path)

@@ -38,7 +38,7 @@ def figures_of(diagnostics: dict[str, Any]) -> str:
     """Signal over noise, and the angle between G and the gradient, as far as they are known; empty if they are not."""
     parts = []
     if "snr" in diagnostics:
-        least = "≥ " if diagnostics["noise_is_bound"] else ""
+        least = "≥ " if diagnostics.get("noise_is_bound") else ""
         parts.append(f"SNR {least}{diagnostics['snr']:.2g}")
     for name in ("observed", "predicted"):
         if f"{name}_angle" in diagnostics:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._metric import METRICS, written
-from ..runs._directory import DEVICE
+from ..runs._contents import DEVICE
 
 if TYPE_CHECKING:
     from ..runs import RunConfig
@@ -38,7 +38,8 @@ def show(runs: tuple[Path, ...]) -> None:
 def _row(run: Path, config: "RunConfig", summary: dict[str, Any] | None, *, named: bool) -> list[str]:
     from rich.markup import escape
 
-    from ..runs._checkpoint import read_header
+    from ..runs._directory import is_finished
+    from ..runs._generations import read_header
 
     row = [
         escape(str(run)),
@@ -52,7 +53,8 @@ def _row(run: Path, config: "RunConfig", summary: dict[str, Any] | None, *, name
         return [*row, f"{step:,} of {config.steps:,}", "", "", "", "unfinished: mgd resume"]
     measurements = f"{summary['counts']['cost_measurements']:,}"
     solved = "" if summary.get("solved_accuracy") is None else f"{summary['solved_fraction']:.0%}"
-    return [*row, f"{summary['steps']:,}", _score(summary, named=named), solved, measurements, "finished"]
+    state = "finished" if is_finished(run) else "parameters damaged: mgd resume"
+    return [*row, f"{summary['steps']:,}", _score(summary, named=named), solved, measurements, state]
 
 
 def _score(summary: dict[str, Any], *, named: bool) -> str:

@@ -1,6 +1,7 @@
 """`mgd train` and `mgd resume`."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -161,7 +162,7 @@ def train(
     if task.endswith(".toml"):
         config = RunConfig.read(Path(task), given, described)
     else:
-        if task not in DESCRIPTIONS and Path(task).exists():
+        if task not in DESCRIPTIONS and os.path.lexists(task):
             raise ValueError(f"{task!r} is a file but no .toml: give a task ({', '.join(DESCRIPTIONS)}) or CONFIG.toml")
         config = RunConfig.of(merged({"task": task}, given, described))
     from ..runs._presets import resolve
@@ -179,31 +180,40 @@ def train(
 
 @click.command(epilog="Example: mgd resume runs/parity-1")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--before",
+    type=click.IntRange(min=1),
+    metavar="STEP",
+    help="Go back to the newest checkpoint before STEP, and forget what was learnt and measured after it.",
+)
 @click.option("--run-code", is_flag=True, help="Run the code that RUN names, though it was never run here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
-def resume(run: Path, run_code: bool, as_json: bool) -> None:
+def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint, to the bit as if it had never stopped.
 
     A run on a chip of the kind callables or torch names code of yours. In a run directory of another's, have a look at
     it before you say --run-code.
     """
-    from ..runs._directory import is_finished, read_config
+    from ..runs._directory import read_config
 
     config = read_config(run)
     if config.instruments:
         answer_at_once()
     have_devices(config.devices or 1)
-    if is_finished(run):
+    from ..runs import resume as go_on
+    from ..runs._execute import is_whole
+
+    ran = before is not None or not is_whole(run)
+    if not ran:
         click.echo(f"{run} is finished", err=True)
     else:
-        from ..runs import resume as go_on
         from ..runs._code import said_to_run
 
         if run_code:
             said_to_run(config.instruments)
         with _progress(config.steps) as on_progress:
-            go_on(run, on_progress=on_progress)
-    _report(run, as_json)
+            go_on(run, before=before, on_progress=on_progress)
+    _report(run, as_json, ran=ran)
 
 
 def _progress(steps: int | None):
@@ -212,18 +222,19 @@ def _progress(steps: int | None):
     return progress(steps or 1)
 
 
-def _diagnostics(folder: Path) -> str:
-    """What a run on a chip told of itself at its end; empty for others."""
-    from ..runs._directory import read_diagnostics
+def _diagnostics(folder: Path, *, ran: bool) -> str:
+    """What a run on a chip told of itself at its end; empty for others. One that ran now has warned already."""
+    from ..runs._told import read_diagnostics
     from ._progress import figures_of
 
-    lines = read_diagnostics(folder)
+    lines = read_diagnostics(folder, quiet=ran)
     return figures_of(lines[-1]) if lines else ""
 
 
-def _report(folder: Path, as_json: bool) -> None:
+def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
     """What the run came to, for a person or for a program."""
-    from ..runs._directory import CURVE, read_summary
+    from ..runs._contents import CURVE
+    from ..runs._directory import read_summary
 
     summary = read_summary(folder) or {}
     if as_json:
@@ -236,7 +247,7 @@ def _report(folder: Path, as_json: bool) -> None:
         f"  {summary['n_params']:,} parameters, {summary['steps']:,} steps, "
         f"{counts['cost_measurements']:,} cost measurements and {counts['parameter_writes']:,} writes a chip"
     )
-    if told := _diagnostics(folder):
+    if told := _diagnostics(folder, ran=ran):
         click.echo(f"  {told}")
     for text in summary.get("warnings", ()):
         click.echo(f"  warning: {text}")

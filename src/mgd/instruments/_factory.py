@@ -1,6 +1,7 @@
 """Functions that people name in settings, as "package.module:function". Nothing here imports JAX."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -70,7 +71,7 @@ def _parts(reference: str) -> tuple[str, str]:
 
 def _named(module: str, name: str, folder: Path, said: str) -> Callable[..., Any]:
     top = module.partition(".")[0]
-    beside = [path for path in (folder / f"{top}.py", folder / top / "__init__.py") if path.is_file()]
+    beside = [path for path in (folder / f"{top}.py", folder / top / "__init__.py") if os.path.isfile(path)]
     loaded = getattr(sys.modules.get(top), "__file__", None)
     if beside and loaded and Path(loaded).resolve() not in beside:
         raise ValueError(f"{said}: another module called {top} is in use ({loaded}): give {beside[0]} another name")

@@ -18,6 +18,7 @@ slip, exchanges that turned out not to be sure are taken out again, and the firs
 """
 
 import json
+import os
 import struct
 import time
 import warnings
@@ -78,7 +79,7 @@ class Recorder(AbstractInstrument):
 
     def __init__(self, inner: AbstractInstrument, path: Path):
         self.inner, self.path = inner, Path(path)
-        if self.path.exists():
+        if os.path.lexists(self.path):
             raise ValueError(f"{self.path} is there already: record to another file")
         self._buffer, self._file, self._length, self._flushed_at = bytearray(), None, 0, 0.0
         self._target: tuple[int, ...] = ()

@@ -1,19 +1,42 @@
 """An instrument that answers what a recording says. Nothing here imports JAX."""
 
-import json
 import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import Annotated, BinaryIO, Literal, NoReturn
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from .._errors import DataError, HardwareError
+from .._input import first_error, open_file
 from ._base import AbstractInstrument, Identity
 from ._limits import Limits
 from ._recorder import FAILED, HEAD, MAGIC, PASSING, SKIP, TAIL, VERBS, digest
+
+_Identity = Annotated[list[str], Field(min_length=3, max_length=4)]
+
+
+class _Header(BaseModel):
+    """What a recording says of its instrument."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    identity: _Identity
+    address: str
+    n_params: Annotated[int, Field(ge=1)]
+    low: list[float]
+    high: list[float]
+    unit: str
+    reads: Literal["cost", "outputs", "both"]
+    own_line: bool
+    most_together: Annotated[int, Field(ge=0)]
+    # These are not in recordings of before there were others, and of before they were kept.
+    reads_together: Literal["cost", "outputs"] = "cost"
+    start: list[float] | None = None
+    groups: dict[str, tuple[int, int]] = {}
 
 
 @dataclass(frozen=True)
@@ -43,24 +66,29 @@ class Replay(AbstractInstrument):
     def __init__(self, path: Path):
         self.path = Path(path)
         try:
-            with self.path.open("rb") as file:
+            with open_file(self.path) as file:
                 header = _header(file, self.path)
                 self._at = file.tell()
         except OSError as error:
             raise DataError(f"cannot read the recording {self.path}: {error.strerror}") from error
         try:
-            self._identity = Identity(*header["identity"])
-            self.recorded_address, self.n_params = str(header["address"]), int(header["n_params"])
-            self.limits = Limits(np.array(header["low"]), np.array(header["high"]), header["unit"])
-            self.reads, self.own_line = header["reads"], bool(header["own_line"])
-            self.most_together = int(header["most_together"])
-            # Not in recordings of before there were others, and of before they were kept.
-            self.reads_together = header.get("reads_together", "cost")
-            start, groups = header.get("start"), header.get("groups") or {}
-            self.start = None if start is None else np.array(start, np.float32)
-            self.groups = {str(name): slice(*map(int, ends)) for name, ends in groups.items()}
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"the recording {self.path} has a damaged header: {error!r}: record it again") from error
+            told = _Header.model_validate_json(header)
+            self._identity = Identity(*told.identity)
+            self.recorded_address, self.n_params = told.address, told.n_params
+            self.limits = Limits(np.array(told.low), np.array(told.high), told.unit)
+            if told.start is not None and len(told.start) != told.n_params:
+                raise ValueError(f"it has a start of {len(told.start)} parameters, and n_params is {told.n_params}")
+            if self.limits.low.shape != (told.n_params,):
+                raise ValueError(f"it has limits of {self.limits.low.size} parameters, and n_params is {told.n_params}")
+        except ValidationError as error:
+            why = first_error(error, _Header.model_fields)
+            raise DataError(f"the recording {self.path} has a damaged header: {why}: record it again") from None
+        except ValueError as error:
+            raise DataError(f"the recording {self.path} has a damaged header: {error}: record it again") from error
+        self.reads, self.own_line = told.reads, told.own_line
+        self.most_together, self.reads_together = told.most_together, told.reads_together
+        self.start = None if told.start is None else np.array(told.start, np.float32)
+        self.groups = {name: slice(*ends) for name, ends in told.groups.items()}
         self.address = f"replay of {self.path} in process {os.getpid()}"
         self._position, self._rows = 0, 1
         self._file: BinaryIO | None = None
@@ -70,7 +98,7 @@ class Replay(AbstractInstrument):
     def open(self) -> None:
         if self._file is None:
             try:
-                self._file = self.path.open("rb")
+                self._file = open_file(self.path)
             except OSError as error:
                 raise HardwareError(f"cannot read the recording {self.path}: {error.strerror}") from error
             self._file.seek(self._at)
@@ -85,7 +113,12 @@ class Replay(AbstractInstrument):
 
     def identify(self) -> Identity:
         reply = self._take_if_next("identify")
-        return Identity(*json.loads(reply)) if reply else self._identity
+        if not reply:
+            return self._identity
+        try:
+            return Identity(*TypeAdapter(_Identity).validate_json(reply))
+        except ValidationError as error:
+            raise HardwareError(f"{self.path}: exchange {self._position} tells of no identity: {reply!r}") from error
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         self._take("set_parameters", digest(theta))
@@ -98,7 +131,10 @@ class Replay(AbstractInstrument):
         self._rows = len(target)
 
     def measure_cost(self) -> float:
-        return float(_numbers(self._take("measure_cost", 0))[0])
+        numbers = _numbers(self._take("measure_cost", 0))
+        if numbers.size != 1:
+            self._differs("measure_cost", f"{numbers.size} numbers were answered")
+        return float(numbers[0])
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
         numbers = _numbers(self._take("read_outputs", 0))
@@ -121,7 +157,7 @@ class Replay(AbstractInstrument):
             self._pass(found)
             found = self._peek()
         if found is None:
-            self._differs(verb, "the recording ends here: record for longer, or stop earlier")
+            self._differs(verb, self._why_none())
         if found.verb != verb:
             self._differs(verb, f"{found.verb} was asked when it was recorded: replay with the settings of then")
         if found.sent != sent:
@@ -146,6 +182,16 @@ class Replay(AbstractInstrument):
     def _differs(self, verb: str, why: str) -> NoReturn:
         raise HardwareError(f"{self.path}: exchange {self._position} is asked to be {verb}, and {why}")
 
+    def _why_none(self) -> str:
+        """Why there is no exchange where one is due."""
+        assert self._file is not None
+        self._file.seek(self._at)
+        head = self._file.read(HEAD.size)
+        whole = len(head) == HEAD.size and self._at + HEAD.size + HEAD.unpack(head)[3] + TAIL.size <= _size(self._file)
+        if whole:
+            return f"the recording is damaged there, at byte {self._at:,}: take a copy of it, or record it again"
+        return "the recording ends here: record for longer, or stop earlier"
+
     def _peek(self) -> _Exchange | None:
         """The next exchange; None at the end, or where what follows is torn."""
         if self._file is None:
@@ -156,16 +202,17 @@ class Replay(AbstractInstrument):
         return self._next
 
 
-def _header(file: BinaryIO, path: Path) -> dict:
+def _header(file: BinaryIO, path: Path) -> bytes:
     if file.read(len(MAGIC)) != MAGIC:
         raise DataError(f"{path} is no recording of this version: it does not begin with {MAGIC.decode().strip()!r}")
     line = file.readline()
-    try:
-        if not line.endswith(b"\n"):
-            raise ValueError("it is cut off")
-        return json.loads(line)
-    except ValueError as error:
-        raise DataError(f"the recording {path} has a damaged header: {error}: record it again") from error
+    if not line.endswith(b"\n"):
+        raise DataError(f"the recording {path} has a damaged header: it is cut off: record it again")
+    return line
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _exchange(file: BinaryIO) -> _Exchange | None:
@@ -173,7 +220,7 @@ def _exchange(file: BinaryIO) -> _Exchange | None:
     if len(head) < HEAD.size:
         return None
     verb, outcome, sent, length = HEAD.unpack(head)
-    if length > os.fstat(file.fileno()).st_size:  # damaged: not worth its memory
+    if length > _size(file):  # damaged: not worth its memory
         return None
     reply, tail = file.read(length), file.read(TAIL.size)
     if len(tail) < TAIL.size or TAIL.unpack(tail)[0] != zlib.crc32(head + reply) or verb >= len(VERBS):
@@ -182,4 +229,5 @@ def _exchange(file: BinaryIO) -> _Exchange | None:
 
 
 def _numbers(reply: bytes) -> np.ndarray:
-    return np.frombuffer(reply, "<f4").astype(np.float32)
+    # A reply is of whole numbers; its checksum says that it is as it was recorded.
+    return np.frombuffer(reply, "<f4", len(reply) // 4).astype(np.float32)

@@ -8,8 +8,10 @@ from pathlib import Path
 import xarray as xr
 
 from .._errors import DivergedError, Interrupted, RunError
-from ..runs._checkpoint import FILE, read_header
-from ..runs._directory import CONFIG, METRICS, is_finished, read_metrics, read_summary
+from ..runs._contents import CONFIG
+from ..runs._directory import is_finished, read_summary
+from ..runs._generations import FILE, read_header
+from ..runs._metrics import METRICS, read_metrics
 from ..runs._replace import replace_file
 from ._study import Run, Work
 

@@ -7,10 +7,10 @@ if TYPE_CHECKING:
     from ._calibrate import calibrate as calibrate
     from ._config import RunConfig as RunConfig
     from ._directory import read_config as read_config
-    from ._directory import read_metrics as read_metrics
     from ._directory import read_summary as read_summary
     from ._execute import resume as resume
     from ._execute import start as start
+    from ._metrics import read_metrics as read_metrics
     from ._presets import resolve as resolve
     from ._replayed import replay as replay
 
@@ -18,7 +18,7 @@ _HOMES = {
     "RunConfig": "_config",
     "calibrate": "_calibrate",
     "read_config": "_directory",
-    "read_metrics": "_directory",
+    "read_metrics": "_metrics",
     "read_summary": "_directory",
     "replay": "_replayed",
     "resolve": "_presets",

@@ -1,5 +1,6 @@
 """The chip of a file, calibrated: opened, measured for a task, and what was found kept beside the file."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,8 @@ def _start(config: RunConfig, task: Task, guarded: Guarded) -> np.ndarray:
 def _place(path: Path, out: Path | None) -> Path:
     """Where to write, found out before anything is measured."""
     place = path.parent if out is None else out
-    folder = place if place.is_dir() else place.parent
-    if not folder.is_dir():
+    folder = place if os.path.isdir(place) else place.parent
+    if not os.path.isdir(folder):
         raise ValueError(f"there is no folder {folder} to write the calibration to: make it, or give another --out")
     return place
 

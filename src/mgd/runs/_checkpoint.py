@@ -1,9 +1,11 @@
-"""A run's snapshot in one file: written beside, then renamed, so that there is always a whole one."""
+"""One checkpoint: a run's snapshot in one file, with digests of all that is in it."""
 
 import hashlib
 import json
+import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,11 +15,35 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .._errors import RunError
+from .._input import open_file
 from .._train import Snapshot
 from .._version import __version__
-from ._replace import replace_file
 
-FILE = "checkpoint.safetensors"
+# What may come of a file that is damaged.
+_TROUBLES = (SafetensorError, OSError, KeyError, TypeError, ValueError, MemoryError)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a checkpoint or a journal is.
+
+    Attributes:
+        settings: a digest of the run's settings.
+        run: drawn when a run on a chip begins, whose costs no other run could have measured; empty for others, which
+            come to the same bits whenever they are made.
+    """
+
+    settings: str
+    run: str = ""
+
+    @staticmethod
+    def fresh(settings: str, *, measured: bool) -> "Owner":
+        """That of a run that begins, on real chips or not."""
+        return Owner(settings, secrets.token_hex(8) if measured else "")
+
+    def digest(self) -> str:
+        """Of both, in hexadecimal."""
+        return hashlib.sha256((self.settings + self.run).encode()).hexdigest() if self.run else self.settings
 
 
 @dataclass(frozen=True)
@@ -30,6 +56,7 @@ class Header:
         seconds: wall time so far.
         settings: a digest of the run's settings.
         arrays: a digest of all arrays.
+        run: see `Owner`.
     """
 
     version: str
@@ -37,70 +64,92 @@ class Header:
     seconds: float
     settings: str
     arrays: str
+    run: str = ""
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.settings, self.run)
 
 
-def write_checkpoint(folder: Path, snapshot: Snapshot, settings: str) -> None:
-    """Writes a snapshot into a run directory, in place of the last.
-
-    Args:
-        folder: the run directory.
-        snapshot: what the run goes on from.
-        settings: a digest of its settings.
-
-    Raises:
-        OSError: if it cannot be written; the last checkpoint is then untouched.
-    """
+def pack(snapshot: Snapshot, owner: Owner) -> bytes:
+    """A checkpoint of a snapshot."""
     arrays = _named_leaves(snapshot)
     arrays["history.steps"] = np.array(snapshot.steps, np.int64)
     arrays["history.accuracy"] = np.array(snapshot.marks, np.float32)
     arrays["history.cost"] = np.array(snapshot.cost, np.float32)
-    header = Header(__version__, snapshot.step, snapshot.seconds, settings, _digest(arrays))
-    replace_file(folder / FILE, save(arrays, {"mgd": json.dumps(asdict(header))}))
+    header = Header(__version__, snapshot.step, snapshot.seconds, owner.settings, _digest(arrays), owner.run)
+    text = json.dumps(asdict(header))
+    return save(arrays, {"mgd": text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
 
 
-def read_header(folder: Path) -> Header | None:
-    """What the checkpoint of a run directory says of itself; None if there is no checkpoint.
+def unpack_header(path: Path) -> Header:
+    """What a checkpoint says of itself.
 
     Raises:
         RunError: if it is not a whole checkpoint.
     """
-    path = folder / FILE
-    if not path.exists():
-        return None
     try:
+        open_file(path).close()  # it is a file
         with safe_open(path, "np") as file:
-            return Header(**json.loads(file.metadata()["mgd"]))
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} is not a checkpoint, or is damaged ({error}); start the run anew") from error
+            told = file.metadata()
+        text = told["mgd"]
+        if "sha256" in told and told["sha256"] != hashlib.sha256(text.encode()).hexdigest():
+            raise ValueError("its header has not the digest that it was written with")
+        header = Header(**json.loads(text))
+        if not isinstance(header.step, int) or not isinstance(header.seconds, float):
+            raise ValueError("its header has other types")
+        return header
+    except _TROUBLES as error:
+        raise _damaged(path, error) from error
 
 
-def read_checkpoint(folder: Path, like: Snapshot, settings: str) -> Snapshot | None:
-    """The snapshot in a run directory; None if there is none yet.
-
-    Args:
-        folder: the run directory.
-        like: a fresh snapshot of the same settings, for its structure.
-        settings: a digest of them.
+def unpack_arrays(path: Path, header: Header) -> dict[str, np.ndarray]:
+    """The arrays of a checkpoint with this header.
 
     Raises:
-        RunError: if it is damaged, was written by another version, or belongs to other settings.
+        RunError: if they are not as they were written.
     """
-    header = read_header(folder)
-    if header is None:
-        return None
-    path = folder / FILE
+    try:
+        with safe_open(path, "np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        if header.arrays != _digest(arrays):
+            raise ValueError("its arrays have not the digest that they were written with")
+        return arrays
+    except _TROUBLES as error:
+        raise _damaged(path, error) from error
+
+
+def check_version(header: Header, path: Path) -> None:
+    """Raises: RunError: if a checkpoint was written by another version."""
     if header.version != __version__:
         raise RunError(
             f"{path} was written by mgd {header.version} and this is mgd {__version__}: "
             f"resume it with that version (pip install mgd=={header.version})"
         )
-    if header.settings != settings:
-        raise RunError(f"{path} does not fit config.toml, whose settings have changed: put them back, or start anew")
-    with safe_open(path, "np") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    if header.arrays != _digest(arrays):
-        raise RunError(f"{path} is damaged (its arrays do not have the digest they were written with); start anew")
-    leaves = [jnp.asarray(arrays[name]) for name in _named_leaves(like)]
+
+
+def unpack(path: Path, header: Header, like: Snapshot) -> Snapshot:
+    """The snapshot in a checkpoint with this header.
+
+    Args:
+        path: of the checkpoint.
+        header: its header.
+        like: a fresh snapshot of the same settings, for its structure.
+
+    Raises:
+        RunError: if it is damaged, or of a program with another structure.
+    """
+    arrays = unpack_arrays(path, header)
+    due = _named_leaves(like)
+    for name, leaf in due.items():
+        found = arrays.get(name)
+        if found is None or (found.shape, found.dtype) != (leaf.shape, leaf.dtype):
+            what = "nothing" if found is None else f"{found.dtype} of shape {found.shape}"
+            raise RunError(
+                f"{path} was written by another state of this program: it has {what} for {name}, which is "
+                f"{leaf.dtype} of shape {leaf.shape} now; resume it with the program that wrote it, or start anew"
+            )
+    leaves = [jnp.asarray(arrays[name]) for name in due]
     structure = jax.tree.structure(eqx.filter(like.progress, eqx.is_array))
     progress = eqx.combine(jax.tree.unflatten(structure, leaves), like.progress)
     return Snapshot(
@@ -112,9 +161,19 @@ def read_checkpoint(folder: Path, like: Snapshot, settings: str) -> Snapshot | N
     )
 
 
+def theta_of(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """The parameters of each replica, in a checkpoint."""
+    return arrays["progress.state.theta"]
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    why = getattr(error, "strerror", None) or error
+    return RunError(f"{path} is not a checkpoint, or is damaged ({why})")
+
+
 def _named_leaves(snapshot: Snapshot) -> dict[str, np.ndarray]:
     """The engine's arrays by their path."""
-    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(snapshot.progress, eqx.is_array))
+    leaves: list[Any] = jax.tree_util.tree_leaves_with_path(eqx.filter(snapshot.progress, eqx.is_array))
     return {"progress" + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 

@@ -136,7 +136,10 @@ def instrument_settings(table: dict[str, Any]) -> tuple[dict[str, Any], dict[str
     except ValidationError as error:
         raise ValueError(f"instrument: {one_line(error, list(_Instrument.model_fields))}") from None
     common = {name: getattr(read, name) for name in _Instrument.model_fields}
-    return common | {"folder": table.get("folder", ".")}, dict(read.model_extra or {})
+    folder = table.get("folder", ".")
+    if not isinstance(folder, str):
+        raise ValueError(f"instrument: folder must be the path of one, got {folder!r}")
+    return common | {"folder": folder}, dict(read.model_extra or {})
 
 
 def load_table(table: dict[str, Any]) -> "AbstractInstrument":

@@ -1,26 +1,23 @@
 """The picture of a run."""
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._metric import METRICS, metric_in
-from ._replace import replace_file
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def draw_curve(history: "xr.Dataset", path: Path, *, title: str, guess: float) -> None:
+def draw_curve(history: "xr.Dataset", *, title: str, guess: float) -> bytes:
     """Draws score and cost on the test set against cost measurements, a line a replica and their median, as PNG.
 
     A history without a score (of chips that only tell their cost) is drawn without it.
 
     Args:
         history: of a run, over (replica, step).
-        path: the file.
         title: of the picture.
         guess: score of the best answer that does not look at the inputs, drawn as a line.
     """
@@ -52,4 +49,4 @@ def draw_curve(history: "xr.Dataset", path: Path, *, title: str, guess: float) -
     figure.suptitle(title, fontsize=10)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130)
-    replace_file(path, content.getvalue())
+    return content.getvalue()

@@ -1,11 +1,8 @@
 """The run directory: what lies in it, and how it is written."""
 
-import json
 import os
-import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +10,10 @@ from typing import TYPE_CHECKING, Any
 from .._errors import RunError
 from .._locks import lock_file
 from ._config import RunConfig
-from ._replace import replace_file
+from ._contents import CONFIG, SUMMARY, THETA, damaged, put_first, read_bytes, read_json
 
 if TYPE_CHECKING:
-    import xarray as xr
-
-DIAGNOSTICS = "diagnostics.jsonl"
-CONFIG, SUMMARY, METRICS, THETA, CURVE = "config.toml", "summary.json", "metrics.zarr", "theta.safetensors", "curve.png"
-DEVICE = "device.safetensors"
+    import numpy as np
 
 
 def check_out(out: Path | None) -> None:
@@ -29,13 +22,19 @@ def check_out(out: Path | None) -> None:
     Raises:
         RunError: if it is a file, or a directory that is not empty.
     """
-    if out is None or not out.exists():
+    try:
+        found = None if out is None else os.listdir(out)
+    except FileNotFoundError:
         return
-    if not out.is_dir():
-        raise RunError(f"{out} is a file: give a directory as --out")
-    if (out / CONFIG).exists():
+    except NotADirectoryError:
+        if os.path.lexists(out or ""):
+            raise RunError(f"{out} is a file: give a directory as --out") from None
+        return  # what it was to be in is, which making it will tell
+    except OSError as error:
+        raise RunError(f"cannot make the run directory {out}: {error.strerror}") from error
+    if found and CONFIG in found:
         raise RunError(f"{out} is a run already: give another --out, or go on with it: mgd resume {out}")
-    if any(out.iterdir()):
+    if found:
         raise RunError(f"{out} exists and is not empty: give another --out")
 
 
@@ -70,9 +69,11 @@ def write_config(folder: Path, config: RunConfig) -> None:
     """
     check_out(folder)
     try:
-        replace_file(folder / CONFIG, config.toml().encode())
+        put_first(folder, CONFIG, config.toml().encode())
     except OSError as error:
-        folder.rmdir()
+        with suppress(OSError):
+            (folder / CONFIG).unlink(missing_ok=True)
+            folder.rmdir()
         raise RunError(f"cannot write to {folder}: {error.strerror}") from error
 
 
@@ -82,7 +83,7 @@ def read_config(folder: Path) -> RunConfig:
     Raises:
         RunError: if it is none.
     """
-    if not (folder / CONFIG).is_file():
+    if read_bytes(folder, CONFIG) is None:
         raise RunError(f"{folder} is not a run directory: it has no {CONFIG}")
     try:
         return RunConfig.read(folder / CONFIG)
@@ -96,76 +97,33 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
     Raises:
         RunError: if it is damaged.
     """
-    path = folder / SUMMARY
-    if not path.exists():
-        return None
+    return read_json(folder, SUMMARY)
+
+
+def read_theta(folder: Path) -> "np.ndarray":
+    """The parameters that a run came to, over (replica, p).
+
+    Raises:
+        RunError: if they are damaged or missing.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    content = read_bytes(folder, THETA)
+    if content is None:
+        raise damaged(folder, THETA, "it is missing")
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        summary = None
-    if not isinstance(summary, dict) or not {"task", "accuracy", "counts", "solved_fraction"} <= summary.keys():
-        raise RunError(f"{path} is damaged: mgd resume {folder} writes it again")
-    return summary
-
-
-def read_diagnostics(folder: Path) -> list[dict[str, Any]]:
-    """What a run on a chip told of itself at each checkpoint; empty for others. A line cut short is left out."""
-    path, found = folder / DIAGNOSTICS, []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
+        return load(content)["theta"]
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise damaged(folder, THETA, str(error)) from None
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run has a whole summary."""
+    """Whether a run has a whole summary, and the parameters that it tells of."""
     try:
-        return read_summary(folder) is not None
+        return read_summary(folder) is not None and read_theta(folder).size > 0
     except RunError:
         return False
-
-
-def write_metrics(folder: Path, history: "xr.Dataset") -> None:
-    """Puts the metrics of a run in place of the last, as Zarr."""
-    beside, before = folder / (METRICS + ".part"), folder / (METRICS + ".old")
-    for leftover in (beside, before):
-        shutil.rmtree(leftover, ignore_errors=True)
-    try:
-        history.to_zarr(beside, zarr_format=3, consolidated=False)
-    except OSError:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    # Moved away whole, so that what stands at the path never lacks a part: Zarr reads a missing one as zeros.
-    if (folder / METRICS).exists():
-        (folder / METRICS).rename(before)
-    beside.rename(folder / METRICS)
-    shutil.rmtree(before, ignore_errors=True)
-
-
-def read_metrics(folder: Path) -> "xr.Dataset":
-    """The metrics of a run so far, finished or not: accuracy and cost over (replica, step), with the counts.
-
-    Raises:
-        RunError: if it is not a run directory, or has no metrics that can be read.
-    """
-    read_config(folder)
-    import xarray as xr
-
-    path = folder / METRICS
-    for _ in range(10):
-        try:
-            found = path.stat().st_ino
-            history = xr.open_zarr(path, consolidated=False).load()
-            if path.stat().st_ino == found:
-                return history
-        except FileNotFoundError:
-            # Being replaced, or not there; a run just begun has none.
-            time.sleep(0.05)
-        except Exception as error:
-            raise RunError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    raise RunError(f"{folder} has no metrics yet: wait for its first checkpoint, or go on with it: mgd resume {folder}")
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import jax
 import numpy as np
 from safetensors.numpy import save
 
-from .._errors import Interrupted, RunError
+from .._errors import DivergedError, Interrupted, LimitError, RunError
 from .._stops import stop_requested
 from .._train import Session
 from .._version import __version__
@@ -21,25 +22,25 @@ from ..chips.imperfections import Imperfect
 from ..datasets import Task
 from ._build import build_algorithm, build_chip, build_task
 from ._calibrated import with_calibration
-from ._checkpoint import read_checkpoint, write_checkpoint
+from ._checkpoint import Owner, theta_of, unpack_arrays, unpack_header
 from ._config import RunConfig
+from ._contents import CURVE, DEVICE, DROPPED, SUMMARY, THETA, put, read_bytes, read_json
 from ._curve import draw_curve
 from ._directory import (
-    CURVE,
-    DEVICE,
-    SUMMARY,
-    THETA,
     check_out,
     is_finished,
     make_directory,
     only_writer,
     read_config,
+    read_summary,
+    read_theta,
     write_config,
-    write_metrics,
 )
-from ._hardware import Hardware, opened_hardware
+from ._generations import FILE, go_back, read_checkpoint, read_header, write_checkpoint
+from ._hardware import Hardware, model_of, opened_hardware
+from ._metrics import read_metrics, write_metrics
 from ._presets import resolve
-from ._replace import replace_file
+from ._sound import check_sound
 
 CHECKPOINT_SECONDS = 15.0
 # At most one part in this of the time goes into writing checkpoints.
@@ -73,28 +74,110 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         folder = make_directory(out, config.task)
         with only_writer(folder):
             write_config(folder, config)
-            _run(session, hardware, config, folder, on_progress)
+            owner = Owner.fresh(config.identity(), measured=hardware is not None)
+            _run(session, hardware, _Place(config, folder, owner), on_progress)
     return folder
 
 
-def resume(folder: Path, *, on_progress: OnProgress = lambda session: None) -> Path:
+def resume(folder: Path, *, before: int | None = None, on_progress: OnProgress = lambda session: None) -> Path:
     """Goes on with a run from its last checkpoint; it ends as if it had never stopped, to the bit.
+
+    A checkpoint that is damaged is said so, and the one before it taken; the costs of a chip that were kept since are
+    taken up as well, so that the run comes to the same bits.
 
     Args:
         folder: the run directory.
+        before: if given, the run goes back to the newest checkpoint before this step, finished or not. What was
+            learnt and measured after it is forgotten; chips of a fleet that were dropped later stay dropped.
         on_progress: called about twice a second.
 
     Raises:
-        RunError: if it is not a run directory, or its checkpoint cannot be used.
+        RunError: if it is not a run directory, its checkpoints cannot be used, or there is none before that step.
         DataError, DivergedError, Interrupted: as `start`.
     """
-    config = resolve(read_config(folder))
+    given = read_config(folder)
+    # Of what was written: a default that came later is no other setting.
+    config, settings = resolve(given), given.identity()
     with only_writer(folder):
-        if not is_finished(folder):
-            with _ready(config, build_task(config), folder) as (session, hardware):
-                session.snapshot = read_checkpoint(folder, session.snapshot, config.identity()) or session.snapshot
-                _run(session, hardware, config, folder, on_progress)
+        if before is not None:
+            with _writing(folder):
+                _go_back(folder, before, settings)
+        elif is_whole(folder) or _theta_again(config, folder, settings):
+            return folder
+        with _ready(config, build_task(config), folder) as (session, hardware):
+            found = read_checkpoint(folder, session.snapshot, settings)
+            owner = Owner.fresh(settings, measured=hardware is not None)
+            if found is not None:
+                session.snapshot, owner = found
+            _run(session, hardware, _Place(config, folder, owner), on_progress)
     return folder
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a run is finished, and all that it left can be read."""
+    if not is_finished(folder):
+        return False
+    try:
+        read_metrics(folder)
+        read_bytes(folder, DEVICE)
+    except RunError:
+        return False
+    return True
+
+
+def _go_back(folder: Path, before: int, settings: str) -> None:
+    step = go_back(folder, before, settings)
+    try:
+        dropped = read_json(folder, DROPPED)
+    except RunError:  # then nobody is: all are opened again, and measured from there
+        (folder / DROPPED).unlink(missing_ok=True)
+        put(folder, {DROPPED: b"{}\n"})
+        return
+    if dropped:
+        since = {chip: [min(at, step), why] for chip, (at, why) in dropped.items()}
+        put(folder, {DROPPED: (json.dumps(since, indent=2) + "\n").encode()})
+
+
+def _theta_again(config: RunConfig, folder: Path, settings: str) -> bool:
+    """Takes lost parameters of a finished run from its last checkpoint, without its chip; whether that was all."""
+    with suppress(RunError):
+        read_theta(folder)
+        return False  # it is something else that is to be made again
+    try:
+        if read_summary(folder) is None:
+            return False
+        header = unpack_header(folder / FILE)
+        if (header.settings, header.step) != (settings, config.steps):
+            return False
+        theta = theta_of(unpack_arrays(folder / FILE, header))
+    except RunError:
+        return False
+    task = build_task(config)
+    model = model_of(config, task) if config.instruments else build_chip(config, task)
+    with _writing(folder):
+        put(folder, {THETA: _packed(theta, {"theta": slice(0, theta.shape[1])} if model is None else model.groups)})
+    return is_whole(folder)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Raises: RunError: in place of an OSError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        raise RunError(
+            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: mend that, then mgd resume {folder}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a run is kept, and whose it is."""
+
+    config: RunConfig
+    folder: Path
+    owner: Owner
 
 
 @contextmanager
@@ -124,12 +207,13 @@ def make_session(config: RunConfig, task: Task) -> Session:
     )
 
 
-def _run(session: Session, hardware: Hardware | None, config: RunConfig, folder: Path, on_progress: OnProgress) -> None:
-    try:
-        keeping = nullcontext(lambda: None) if hardware is None else hardware.recorded(folder)
+def _run(session: Session, hardware: Hardware | None, place: _Place, on_progress: OnProgress) -> None:
+    folder = place.folder
+    with _writing(folder), _undoable(session, place):
+        keeping = nullcontext(lambda: None) if hardware is None else hardware.recorded(folder, place.owner)
         hint = f"stopped at once; it goes on from its last checkpoint with: mgd resume {folder}"
         with stop_requested(hint) as stop, keeping as checkpointed:
-            _checkpoint(session, config, folder)
+            _checkpoint(session, hardware, place)
             checkpointed()
             due = time.monotonic() + CHECKPOINT_SECONDS
             while not session.finished:
@@ -139,50 +223,73 @@ def _run(session: Session, hardware: Hardware | None, config: RunConfig, folder:
                 behind = hardware is not None and hardware.behind
                 if stop():
                     if not behind:
-                        _checkpoint(session, config, folder)
+                        _checkpoint(session, hardware, place)
                     step = session.snapshot.step
                     raise Interrupted(f"stopped at step {step}; go on with: mgd resume {folder}", step=step)
                 if not behind and (time.monotonic() >= due or (hardware is not None and hardware.full)):
-                    taken = _checkpoint(session, config, folder)
+                    taken = _checkpoint(session, hardware, place)
                     checkpointed()
                     due = time.monotonic() + max(CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * taken)
-            _checkpoint(session, config, folder)
+            _checkpoint(session, hardware, place)
             checkpointed()
-        _finish(session, config, folder, {} if hardware is None else hardware.summary())
+        _finish(session, place, {} if hardware is None else hardware.summary())
         if hardware is not None:
             hardware.finished()
-    except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
-        raise RunError(
-            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: mend that, then mgd resume {folder}"
-        ) from error
 
 
-def _checkpoint(session: Session, config: RunConfig, folder: Path) -> float:
-    """Writes checkpoint and metrics; the seconds it took."""
+@contextmanager
+def _undoable(session: Session, place: _Place) -> Iterator[None]:
+    """Says how a run on chips that was taught wrongly goes on: from its checkpoint it would take up the same costs."""
+    try:
+        yield
+    except (DivergedError, LimitError) as error:
+        header = read_header(place.folder) if place.config.instruments else None
+        if header is None:
+            raise
+        message = (
+            f"{error}; the last good checkpoint is that of step {header.step}: mend what made this of the costs, then "
+            f"go back to it with mgd resume {place.folder} --before {header.step + 1}, or to an earlier one"
+        )
+        if isinstance(error, DivergedError):
+            raise DivergedError(message, step=error.step) from error
+        raise LimitError(message) from error
+
+
+def _checkpoint(session: Session, hardware: Hardware | None, place: _Place) -> float:
+    """Writes checkpoint and metrics; the seconds it took.
+
+    Raises:
+        DivergedError: if the run could not go on from here; nothing is written.
+    """
     started = time.monotonic()
-    write_checkpoint(folder, session.snapshot, config.identity())
+    check_sound(session.snapshot, () if hardware is None else hardware.members)
+    write_checkpoint(place.folder, session.snapshot, place.owner)
     if session.snapshot.steps:
-        write_metrics(folder, session.history())
+        write_metrics(place.folder, session.history(), place.owner.settings)
     return time.monotonic() - started
 
 
-def _finish(session: Session, config: RunConfig, folder: Path, more: dict[str, Any]) -> None:
+def _finish(session: Session, place: _Place, more: dict[str, Any]) -> None:
     """Writes what a finished run leaves; the summary last, as it says that all the rest is there."""
+    config = place.config
     theta = np.asarray(session.snapshot.progress.state.theta)
-    groups = {name: [piece.start, piece.stop] for name, piece in session.groups.items()}
-    replace_file(folder / THETA, save({"theta": theta}, {"groups": json.dumps(groups)}))
-    if arrays := _pieces(session):
-        replace_file(folder / DEVICE, save(arrays))
     summary = summarise(session, config) | more
     chips = "1 chip" if session.n_replicas == 1 else f"{session.n_replicas} chips"
-    draw_curve(
+    curve = draw_curve(
         session.history(),
-        folder / CURVE,
         title=f"{config.task}: {chips} of {session.n_params:,} parameters, {config.method}",
         guess=_guess(session.task),
     )
-    replace_file(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
+    contents = {THETA: _packed(theta, session.groups), CURVE: curve}
+    if arrays := _pieces(session):
+        contents[DEVICE] = save(arrays)
+    put(place.folder, contents | {SUMMARY: (json.dumps(summary, indent=2) + "\n").encode()})
+
+
+def _packed(theta: np.ndarray, groups: Mapping[str, slice]) -> bytes:
+    """A file of parameters, and which of them belong together."""
+    named = {name: [piece.start, piece.stop] for name, piece in groups.items()}
+    return save({"theta": theta}, {"groups": json.dumps(named)})
 
 
 def _pieces(session: Session) -> dict[str, np.ndarray]:

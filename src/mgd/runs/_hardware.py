@@ -1,6 +1,7 @@
 """A run on a real chip: the instrument it opens, the costs and diagnostics it keeps, and a watch on silence."""
 
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -24,16 +25,17 @@ from ..instruments._absent import Absent
 from ..instruments._watchdog import watchdog
 from ._build import build_algorithm, build_chip, build_cost
 from ._calibrated import calibration_file, check_calibration, noise_of_cost
+from ._checkpoint import Owner
 from ._chip_file import check_fits, instrument_settings, load_table
 from ._code import check_said, said_to_run
 from ._config import RunConfig
+from ._contents import DROPPED, INSTRUMENT, put, read_json
+from ._generations import oldest_needed
 from ._journal import Journal
 from ._monitor import Monitor, all_warnings
-from ._replace import replace_file
 
 # Bytes of costs between two checkpoints, about.
 _LONGEST_JOURNAL = 16_000_000
-INSTRUMENT, DROPPED = "instrument.json", "dropped.json"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Member:
             "own_line": instrument.own_line,
             "start": None if instrument.start is None else np.asarray(instrument.start, np.float32).tolist(),
             "groups": {name: [piece.start, piece.stop] for name, piece in instrument.groups.items()},
+            "at_limit": "saturate" if self.engine.options.saturate else "stop",
         }
 
 
@@ -115,22 +118,25 @@ class Hardware:
         self.session.figures = self.members[0].monitor.figures
 
     @contextmanager
-    def recorded(self, folder: Path) -> Iterator[Callable[[], None]]:
+    def recorded(self, folder: Path, owner: Owner) -> Iterator[Callable[[], None]]:
         """Keeps every cost in the run directory while the body runs; call what it gives after each checkpoint.
 
         Raises:
-            RunError: if the run was made on another chip.
+            RunError: if the run was made on another chip, or with other limits.
         """
         self._folder = folder
         self._check_same(folder)
         for member in self.members:
-            member.journal.open(folder)
+            member.journal.open(folder, owner.digest())
             member.monitor.begin(folder, self.session.snapshot.step)
 
         def checkpointed() -> None:
             step = self.session.snapshot.step
             for member in self.members:
-                member.journal.begin(step)
+                member.journal.begin(step, oldest_needed(folder))
+            if self.fleet is not None and self.fleet.trained == "shared":
+                self._keep_together()
+            for member in self.members:
                 member.monitor.write(folder, step, _tally([member]))
 
         try:
@@ -139,6 +145,13 @@ class Hardware:
         finally:
             for member in self.members:
                 member.journal.close()
+
+    def _keep_together(self) -> None:
+        """Where costs of one chip are lost, those of the others belong to parameters that will not come again."""
+        journals = [member.journal for member in self.members]
+        if any(journal.damaged for journal in journals):
+            for journal in journals:
+                journal.forget()
 
     def _watched(self) -> AbstractContextManager[None]:
         if self.fleet is not None:
@@ -185,7 +198,9 @@ class Hardware:
     def _member(self, config: RunConfig, algorithm: Algorithm, instrument: Guarded, chip: int) -> Member:
         common, _ = instrument_settings(config.instruments[chip])
         several = len(config.instruments) > 1
-        journal = Journal(config.identity(), name=f"costs.{chip}" if several else "costs")
+        journal = Journal(
+            lambda step: algorithm.counts(step).cost_measurements, name=f"costs.{chip}" if several else "costs"
+        )
         calibration = check_calibration(common, instrument.known(), instrument.n_params)
         noise = None if calibration is None else noise_of_cost(calibration)
         monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip if several else None)
@@ -208,12 +223,15 @@ class Hardware:
         return Member(engine, instrument.known(), journal, monitor, used, common["at_end"] == "keep")
 
     def _check_same(self, folder: Path) -> None:
-        path = folder / INSTRUMENT
-        mine = [member.as_dict() for member in self.members]
-        if not path.exists():
-            replace_file(path, (json.dumps(mine, indent=2) + "\n").encode())
+        mine, told = [member.as_dict() for member in self.members], read_json(folder, INSTRUMENT)
+        if told is None:
+            put(folder, {INSTRUMENT: (json.dumps(mine, indent=2) + "\n").encode()})
             return
-        for before, now in zip(json.loads(path.read_text(encoding="utf-8")), mine, strict=True):
+        if len(told) != len(mine):
+            raise RunError(
+                f"{folder} was begun on {len(told)} chips, and these are {len(mine)}: start a run of its own"
+            )
+        for before, now in zip(told, mine, strict=True):
             if before["serial"] != now["serial"]:
                 raise RunError(
                     f"{folder} was begun on the chip with serial {before['serial']!r}, and {now['serial']!r} answers "
@@ -225,6 +243,9 @@ class Hardware:
                     f"{folder} was begun with the calibration {used}, and {now['calibration']} is there now: put that "
                     "one back, or start a run of its own"
                 )
+            if why := _other_limits(before, now):
+                # Costs that were kept belong to parameters that would not come again.
+                raise RunError(f"{folder} was begun with {why}: put that back, or start a run of its own")
 
     def _dropped(self, chip: int, step: int, why: str) -> None:
         """Says so, and writes it down before anything is made of it."""
@@ -236,9 +257,23 @@ class Hardware:
         )
         if self._folder is None:  # a replay, which writes nothing
             return
-        path = self._folder / DROPPED
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        replace_file(path, (json.dumps(found | {str(chip): [step, why]}, indent=2) + "\n").encode())
+        found = read_json(self._folder, DROPPED) or {}
+        put(self._folder, {DROPPED: (json.dumps(found | {str(chip): [step, why]}, indent=2) + "\n").encode()})
+
+
+def _other_limits(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What of limits was otherwise when a run was begun; empty if nothing."""
+    for end in ("low", "high"):
+        then, new = (np.asarray(one[end], np.float32) for one in (before, now))
+        if then.shape != new.shape:
+            return f"{then.size} parameters, and there are {new.size}"
+        if different := np.flatnonzero(then != new).tolist():
+            at = different[0]
+            return f"limits of which {end} of parameter {at} was {then[at]:g} {before['unit']}, and is {new[at]:g} now"
+    for name in ("unit", "own_line", "at_limit"):
+        if name in before and before[name] != now[name]:  # a run of before has no at_limit
+            return f"{name} = {before[name]!r}, and it is {now[name]!r} now"
+    return ""
 
 
 def _tally(members: Sequence[Member]) -> dict[str, int]:
@@ -278,7 +313,9 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
             instrument = load_table(table)
             if config.record is not None:
                 _check_fresh(config, chip, folder)
-                instrument = Recorder(instrument, next(path for path in _names(config, chip) if not path.exists()))
+                instrument = Recorder(
+                    instrument, next(path for path in _names(config, chip) if not os.path.lexists(path))
+                )
             # A run that goes on may do so by itself, before the chip is back.
             patience = 0.0 if folder is None else common["give_up_seconds"]
             instruments.append(
@@ -294,21 +331,24 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
 def _check_fresh(config: RunConfig, chip: int, folder: Path | None) -> None:
     """Raises: ValueError: if a run that begins would add to the recording of another."""
     first = recordings(config, chip)[0]
-    if folder is None and first.exists():
+    if folder is None and os.path.lexists(first):
         raise ValueError(f"{first} is there already: record to another file")
-    first.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        first.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot record to {first}: {error.strerror}: give another --record") from error
 
 
 def _read_dropped(folder: Path) -> dict[int, int]:
     """The chips that were dropped from a run, and at which step."""
-    path = folder / DROPPED
-    if not path.exists():
-        return {}
-    return {int(chip): step for chip, (step, _) in json.loads(path.read_text(encoding="utf-8")).items()}
+    return {int(chip): step for chip, (step, _) in (read_json(folder, DROPPED) or {}).items()}
 
 
 def _absent(folder: Path, chip: int) -> Absent:
-    told = json.loads((folder / INSTRUMENT).read_text(encoding="utf-8"))[chip]
+    every = read_json(folder, INSTRUMENT) or []
+    if chip >= len(every):
+        raise RunError(f"{folder / INSTRUMENT} says nothing of chip {chip}, which was dropped: put it back as it was")
+    told = every[chip]
     limits = Limits(np.asarray(told["low"], np.float32), np.asarray(told["high"], np.float32), told["unit"])
     start, groups = told.get("start"), told.get("groups") or {}  # not in runs of before they were kept
     return Absent(
@@ -327,7 +367,7 @@ def recordings(config: RunConfig, chip: int) -> list[Path]:
     If there is none yet, that of the first.
     """
     every = _names(config, chip)
-    return [next(every), *takewhile(Path.exists, every)]
+    return [next(every), *takewhile(os.path.lexists, every)]
 
 
 def _names(config: RunConfig, chip: int) -> Iterator[Path]:

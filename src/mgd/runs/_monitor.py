@@ -1,6 +1,5 @@
 """What a run on a chip tells of itself while it goes on, one line of JSON at each checkpoint."""
 
-import json
 import math
 import os
 import time
@@ -17,7 +16,7 @@ from ..calibration import Diagnostics
 from ..engines import Told
 from ..engines._chunk import turn_of
 from ..perturbations import LFSR, AbstractPerturbation, Block, Gaussian, Rademacher, Walsh
-from ._directory import DIAGNOSTICS, read_diagnostics
+from ._told import DIAGNOSTICS, as_line, read_diagnostics, read_told
 
 # Chunks that wait to be taken in together, and parameters that they have at most: what a processor's cache holds.
 _MOST_WAITING, _MOST_NUMBERS = 512, 50_000
@@ -77,11 +76,9 @@ class Monitor:
         self._at, self._restarted = step, step > 0
         # Of a window that was begun before, the parts are not known.
         self._whole = step % self._interval == 0
-        path = folder / DIAGNOSTICS
-        if path.exists():
-            content = path.read_bytes()
-            if content and not content.endswith(b"\n"):  # a line that a kill cut short
-                os.truncate(path, content.rfind(b"\n") + 1)
+        content = read_told(folder)
+        if content and not content.endswith(b"\n"):  # a line that a kill cut short
+            os.truncate(folder / DIAGNOSTICS, content.rfind(b"\n") + 1)
 
     def watch(self, told: Told, n: int, baseline: Float[np.ndarray, " m"]) -> None:
         """Takes in what a chunk told; most of the work is put off, to be done for many at once."""
@@ -108,7 +105,7 @@ class Monitor:
         if fresh:
             line["warnings"] = fresh
         with (folder / DIAGNOSTICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n")
+            file.write(as_line(line))
         for text in fresh:
             warnings.warn(text if not self._chip else f"chip {self._chip['chip']}: {text}", MgdWarning, stacklevel=2)
 

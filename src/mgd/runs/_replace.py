@@ -1,17 +1,32 @@
 """Files that are whole or as they were."""
 
+import errno
 import os
 from pathlib import Path
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Puts content at a path so that a reader, or a power cut, sees all of it or the file as it was."""
+def replace_file(path: Path, content: bytes, *, before: Path | None = None) -> None:
+    """Puts content at a path so that a reader, or a power cut, sees all of it or the file as it was.
+
+    Args:
+        path: of the file.
+        content: all of it.
+        before: where the file as it was goes to, if it is to be kept. Between the two renames it is only there.
+
+    Raises:
+        OSError: if it cannot be written; the file is then as it was.
+    """
+    if path.is_dir():
+        raise OSError(errno.EISDIR, f"{path.name} is a folder and must be a file (take it away)")
     beside = path.with_name(path.name + ".part")
+    beside.unlink(missing_ok=True)  # whatever it is: what is there is never written into
     try:
-        with beside.open("wb") as file:
+        with beside.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if before is not None:
+            path.replace(before)
         beside.replace(path)
     except OSError:
         beside.unlink(missing_ok=True)

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from .._errors import RunError
 from .._train import Session
 from ..instruments import Replay, opened
 from ._build import build_task
-from ._directory import THETA, is_finished, read_config
+from ._directory import is_finished, read_config, read_theta
 from ._hardware import Hardware, recordings
 from ._presets import resolve
 
@@ -66,7 +65,11 @@ def replay(folder: Path, *, on_progress: Callable[[Session], None] = lambda sess
         while not session.finished:
             session.advance()
             on_progress(session)
-        found, due = np.asarray(session.snapshot.progress.state.theta), load_file(folder / THETA)["theta"]
+        found, due = np.asarray(session.snapshot.progress.state.theta), read_theta(folder)
         counts = session.algorithm.counts(session.snapshot.step)
+    if found.shape != due.shape:
+        raise RunError(
+            f"{folder} has parameters of shape {due.shape}, and its replay {found.shape}: it is another run's"
+        )
     largest = float(np.abs(found - due).max())
     return Replayed(counts.cost_measurements, found.tobytes() == due.tobytes(), largest)

@@ -1,6 +1,7 @@
 """The score against hardware time, drawn."""
 
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ def check_figure(path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"a figure is PNG or SVG: give a name that ends in {' or '.join(SUFFIXES)}, got {path}")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
 
 

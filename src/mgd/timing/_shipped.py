@@ -1,5 +1,6 @@
 """The profiles that come with the package, and finding one by name or path."""
 
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
     names = profile_names()
     if text in names and not isinstance(name_or_path, Path):
         return Profile.read(profile_folder() / f"{text}.toml")
-    if isinstance(name_or_path, Path) or text.endswith(".toml") or Path(text).exists():
+    if isinstance(name_or_path, Path) or text.endswith(".toml") or os.path.lexists(text):
         return Profile.read(Path(name_or_path))
     raise ValueError(
         f"unknown profile {text!r}{nearest(text, names)}; choose {', '.join(names)}, or give the path of a TOML file"

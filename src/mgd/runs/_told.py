@@ -1,0 +1,88 @@
+"""What a run on a chip told of itself at each checkpoint: a file of lines of JSON, each with a checksum of its own."""
+
+import json
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .._errors import MgdWarning, RunError
+from .._input import read_file
+
+DIAGNOSTICS = "diagnostics.jsonl"
+_CHECKSUM = ', "crc32": "'
+
+
+class _Line(BaseModel):
+    """What is read of a line; it has more."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    step: int
+    warnings: list[str] = []
+    snr: float | None = None
+    noise_is_bound: float = 0.0
+    observed_angle: float | None = None
+    predicted_angle: float | None = None
+
+
+def as_line(told: dict[str, Any]) -> str:
+    """A line of the file."""
+    text = json.dumps(told, allow_nan=False, ensure_ascii=False)
+    return f'{text[:-1]}{_CHECKSUM}{zlib.crc32(text.encode()):08x}"}}\n'
+
+
+def read_told(folder: Path) -> bytes:
+    """The file as it is; nothing if there is none.
+
+    Raises:
+        RunError: if it is no file, or cannot be read.
+    """
+    try:
+        return read_file(folder / DIAGNOSTICS)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise RunError(f"cannot read {folder / DIAGNOSTICS}: {error.strerror}; take it away") from error
+
+
+def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any]]:
+    """What a run on a chip told of itself at each checkpoint; empty for others.
+
+    A line that a kill cut short is left out; so are damaged ones, with a warning.
+
+    Args:
+        folder: the run directory.
+        quiet: whether the warning was given before.
+
+    Raises:
+        RunError: if it is no file, or cannot be read.
+    """
+    *lines, _ = read_told(folder).split(b"\n")
+    found, damaged = [], 0
+    for line in lines:
+        try:
+            found.append(_read_line(line))
+        except (ValueError, RecursionError):
+            damaged += 1
+    if damaged and not quiet:
+        n = "a line is" if damaged == 1 else f"{damaged} lines are"
+        warnings.warn(f"{folder / DIAGNOSTICS}: {n} damaged, and left out", MgdWarning, stacklevel=2)
+    return found
+
+
+def _read_line(line: bytes) -> dict[str, Any]:
+    """Raises: ValueError: if it is not as it was written."""
+    text = line.decode()
+    body, checksum, digest = text.rpartition(_CHECKSUM)
+    if checksum and f'{zlib.crc32((body + "}").encode()):08x}"}}' != digest:
+        raise ValueError("it has another checksum")
+    try:
+        _Line.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError("it is no line of diagnostics") from error
+    found = json.loads(text)
+    found.pop("crc32", None)
+    return found
