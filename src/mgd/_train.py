@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ._counter import Counter
 from ._errors import DivergedError
-from .algorithm import AbstractAlgorithm, Algorithm, Counts
+from .algorithm import AbstractAlgorithm, Algorithm, Counts, defaults, discrete, fitted
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
 from .datasets import Task
@@ -22,6 +22,7 @@ from .engines import Data, Fleet, Fused, Instrumented, Measured, Options, Progre
 from .engines._amplitude import check_amplitude
 from .engines._choice import choose
 from .engines._in_place import InPlace
+from .engines._inputs import check_inputs
 from .engines._memory import check_memory
 from .engines._spread import Spread
 from .instruments import Guarded
@@ -61,12 +62,12 @@ class Result:
 def train(
     chip: AbstractChip | Guarded,
     task: Task,
-    algorithm: AbstractAlgorithm,
+    algorithm: AbstractAlgorithm | None = None,
     *,
     n_steps: int,
     key: PRNGKeyArray,
     n_replicas: int = 1,
-    batch: int = 1,
+    batch: int | None = None,
     engine: str = "auto",
     log_every: int | None = None,
     devices: int = 1,
@@ -80,11 +81,12 @@ def train(
         chip: what is trained. Replicas of a simulated chip differ by their keys. A chip behind I/O is one that
             `mgd.instruments.opened` gives; there is one replica, and no run directory: `mgd train --chip` keeps one.
         task: what it is trained on.
-        algorithm: how.
+        algorithm: how; `mgd.discrete()` by default, whose parts that are not given are chosen here for the chip and
+            the number of steps (`mgd.algorithm.fitted`).
         n_steps: timesteps.
         key: everything random is drawn from it: same key, same run, to the bit.
         n_replicas: chips trained side by side.
-        batch: samples a measurement is averaged over.
+        batch: samples a measurement is averaged over; by default 1, or where time constants are chosen here, up to 64.
         engine: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or "auto": fused where
             it covers chip and algorithm, there are enough of them and it is installed, otherwise measured.
         log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
@@ -109,8 +111,10 @@ def train(
     ...     mgd.chips.mlp((2, 2, 1)), task, mgd.discrete(), n_steps=1000, n_replicas=3, key=jax.random.key(0)
     ... )
     >>> result.theta.shape, result.counts.cost_measurements
-    ((3, 9), 2000)
+    ((3, 9), 1334)
     """
+    _check_numbers(n_steps=n_steps, n_replicas=n_replicas, batch=1 if batch is None else batch, devices=devices)
+    algorithm, batch = _chosen(chip, task, algorithm or discrete(), n_steps, batch)
     of_instrument: Instrumented | None = None
     if isinstance(chip, Guarded):
         of_instrument = _instrumented(chip, algorithm, batch, start, cost, options, key)
@@ -131,6 +135,24 @@ def train(
     while not session.finished:
         session.advance()
     return session.result()
+
+
+def _chosen(
+    chip: AbstractChip | Guarded, task: Task, algorithm: AbstractAlgorithm, n_steps: int, batch: int | None
+) -> tuple[AbstractAlgorithm, int]:
+    """The algorithm with what nobody chose, and the batch."""
+    if not (isinstance(algorithm, Algorithm) and algorithm.open):
+        return algorithm, batch or 1
+    chosen = defaults(chip.n_params, n_steps, len(task.train))
+    together = chosen.batch if "time_constants" in algorithm.open else 1
+    return fitted(algorithm, chosen, n_steps), batch or together
+
+
+def _check_numbers(**numbers: int) -> None:
+    """Raises: ValueError: if one is no whole number of at least 1."""
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 def _instrumented(
@@ -205,17 +227,8 @@ class Session:
         log_every: int | None = None,
         devices: int = 1,
     ):
-        for name, value in (
-            ("n_steps", n_steps),
-            ("n_replicas", n_replicas),
-            ("batch", batch),
-            ("log_every", log_every),
-            ("devices", devices),
-        ):
-            if name == "log_every" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        every = {} if log_every is None else {"log_every": log_every}
+        _check_numbers(n_steps=n_steps, n_replicas=n_replicas, batch=batch, **every, devices=devices)
         self.task, self.algorithm = task, algorithm
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
@@ -238,6 +251,7 @@ class Session:
         measures = self._engine.engine if isinstance(self._engine, Spread) else self._engine
         if isinstance(engine, str) and chip is not None:
             check_memory(measures, n_replicas, self._train, key)
+            check_inputs(chip, task)
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))

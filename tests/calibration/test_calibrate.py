@@ -234,7 +234,10 @@ def test_what_was_expected_of_a_window_is_what_it_gives(larger):
 
 @pytest.mark.slow
 def test_the_settings_train_nist7x7():
-    task, chip = mgd.datasets.nist7x7(), mgd.chips.imperfect(mgd.chips.mlp((49, 4, 4)), CostNoise(0.001))
+    task, chip = (
+        mgd.datasets.nist7x7(),
+        mgd.chips.imperfect(mgd.chips.mlp((49, 4, 4), cost="mse", init="uniform"), CostNoise(0.001)),
+    )
     found = measure(Simulated(chip, key=jax.random.key(3)), task, batch=64)
     algorithm = mgd.discrete(
         perturbation=mgd.perturbations.Rademacher(amplitude=found.amplitude),

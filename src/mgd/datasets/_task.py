@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
+from ._scaling import Scaling
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:
@@ -63,6 +65,7 @@ class Task:
         solved_accuracy: a chip has solved the task when its test accuracy is at least this.
         source: where the data come from, or how they are made.
         held_out: training samples that training does not see, to choose settings by.
+        scaling: how inputs were scaled, to be called on new ones; None if they are as they were given.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Task:
     solved_accuracy: float
     source: str
     held_out: Samples | None = None
+    scaling: Scaling | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
