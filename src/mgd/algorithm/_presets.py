@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import NamedTuple
 
+import jax
 import optax
 
 from .._defaults import Defaults
@@ -78,10 +79,19 @@ def fitted(algorithm: Algorithm, chosen: Defaults, n_steps: int) -> Algorithm:
     times = algorithm.time_constants
     if "time_constants" in algorithm.open:
         times = TimeConstants(tau_x=chosen.tau_theta, tau_theta=chosen.tau_theta)
-    n_updates = -(-n_steps // times.tau_theta)
-    adam = optax.adam(optax.cosine_decay_schedule(chosen.learning_rate, n_updates))
-    optimizer = optax.chain(optax.add_decayed_weights(chosen.weight_decay), adam)
+    adam = optax.adam(optax.cosine_decay_schedule(chosen.learning_rate, -(-n_steps // times.tau_theta)))
+    optimizer = _promoting(optax.chain(optax.add_decayed_weights(chosen.weight_decay), adam))
     return replace(algorithm, optimizer=optimizer, time_constants=times, open=())
+
+
+def _promoting(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same rule for those too whose JAX refuses to mix types: Adam and schedules of optax count in integers."""
+
+    def update(updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None) -> tuple:
+        with jax.numpy_dtype_promotion("standard"):
+            return optimizer.update(updates, state, params)
+
+    return optax.GradientTransformation(optimizer.init, update)
 
 
 def analog(

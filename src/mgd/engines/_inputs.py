@@ -15,6 +15,8 @@ from ..datasets import Samples, Task
 _LARGE, _SMALL = 3.0, 0.03
 # Outputs that change by so small a part of what they could are as good as unchanged; so many times are far more.
 _UNCHANGED, _FAR_MORE = 0.25, 5.0
+# What a chip that normalises its inputs makes of their size is rounding, and less than this of its outputs.
+_ROUNDING = 1e-3
 _LOOKED_AT = 256
 # A copy of the parameters of larger chips is not worth it.
 _MOST_PARAMS = 10_000_000
@@ -35,31 +37,34 @@ def check_inputs(chip: AbstractChip, task: Task) -> None:
     typical = float(np.median(np.sqrt(np.mean(x.reshape(len(x), -1) ** 2, axis=1))))
     spread = x.std(0)
     if typical > _LARGE:
-        _check_large(chip, x, typical)
+        _check_large(chip, x, typical, float(np.abs(_shown(task.train, slice(None))).max()))
     elif 0 < spread.max() < _SMALL:
         _check_small(chip, x, spread)
 
 
 def _some(samples: Samples) -> np.ndarray:
     """Inputs as the chip is shown them, of up to so many samples spread over the set."""
-    rows = np.linspace(0, len(samples) - 1, min(len(samples), _LOOKED_AT)).astype(int)
-    return (np.asarray(samples.x[rows], np.float32) - np.float32(samples.offset)) * np.float32(samples.scale)
+    return _shown(samples, np.linspace(0, len(samples) - 1, min(len(samples), _LOOKED_AT)).astype(int))
 
 
-def _check_large(chip: AbstractChip, x: np.ndarray, typical: float) -> None:
+def _shown(samples: Samples, rows: np.ndarray | slice) -> np.ndarray:
+    stored = np.asarray(samples.x[rows], np.float32)
+    return (stored - np.float32(samples.offset)) * np.float32(samples.scale)
+
+
+def _check_large(chip: AbstractChip, x: np.ndarray, typical: float, largest: float) -> None:
     as_given, halved, to_one = _respond(chip, x, x / 2, x / typical)
     if as_given.size == 0:
         return
-    largest = f"{np.abs(x).max():,.4g}"
     change, room = (_distance(halved, other) for other in (as_given, to_one))
-    if change < _UNCHANGED * room:
+    if change < _UNCHANGED * room and room > _ROUNDING * float(np.abs(to_one).max()):
         _warn(
-            f"inputs saturate the chip: they go up to {largest}, and its outputs hardly change when all are halved: "
-            f"{_REMEDY}"
+            f"inputs saturate the chip: they go up to {largest:,.4g}, and its outputs hardly change when all are "
+            f"halved: {_REMEDY}"
         )
     elif np.median(np.abs(as_given)) > _FAR_MORE * max(1.0, float(np.abs(to_one).max())):
         _warn(
-            f"inputs are large for this chip: they go up to {largest}, and its outputs to "
+            f"inputs are large for this chip: they go up to {largest:,.4g}, and its outputs to "
             f"{np.abs(as_given).max():,.4g} at the start: {_REMEDY}"
         )
 

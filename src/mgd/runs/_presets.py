@@ -82,7 +82,7 @@ _TRAINING: dict[str, dict[str, dict[str, Any]]] = {
 }
 _IMAGES = ("fashion-mnist", "cifar10")
 # Inputs and outputs of the tasks whose perceptrons are trained by the one rule, training samples, and timesteps.
-# Parity has rates of its own above: with them, and the fused engine that knows no Adam, many small chips are done sooner.
+# Parity has rates of its own: the fused engine, which knows no Adam, is done with its many small chips sooner.
 _BY_RULE = {
     "nist7x7": (49, 4, 40_000, 300_000),
     "yin-yang": (4, 3, 5_000, 200_000),
