@@ -40,27 +40,33 @@ def row(name: str, arguments: tuple[str, ...], algorithm: str, family: str, *mor
     )
 
 
-def remade(kept: str, wanted: list[str], rows: dict[str, Callable[[], str]]) -> str:
-    """Rows by how they start: those that are wanted (all, if none is named) made anew, others as on the page."""
-    lines = []
-    for start, make in rows.items():
-        if not wanted or any(start.startswith(f"| {one}") for one in wanted):
-            lines.append(make())
-            print(lines[-1], flush=True)
-        else:
-            lines += [line for line in kept.splitlines() if line.startswith(start)]
-    return chr(10).join(lines)
-
-
-def page(kept: str, wanted: list[str]) -> str:
-    """The whole page, with what is not wanted as it was."""
+def makers() -> tuple[dict[str, Callable[[], str]], dict[str, Callable[[], str]]]:
+    """What makes each row of both tables, by how the row starts."""
     of_tasks: dict[str, Callable[[], str]] = {}
     for name, arguments in {**TASKS, **OTHERS}.items():
         for algorithm, families in (("discrete", DISCRETE), ("analog", ANALOG)):
             for family in families if name in TASKS else families[:1]:
                 of_tasks[f"| {name} | {algorithm} | {family} |"] = partial(row, name, arguments, algorithm, family)
-    of_sets = {f"| {name} |": partial(raw_sets.row, name) for name in raw_sets.SETS}
-    rows, sets = remade(kept, wanted, of_tasks), raw_sets.section(remade(kept, wanted, of_sets))
+    return of_tasks, {f"| {name} |": partial(raw_sets.row, name) for name in raw_sets.SETS}
+
+
+def remade(wanted: list[str]) -> dict[str, str]:
+    """The rows that are wanted, made anew, by how they start; all if none is named."""
+    made = {}
+    for start, make in (makers()[0] | makers()[1]).items():
+        if not wanted or any(start.startswith(f"| {one}") for one in wanted):
+            made[start] = make()
+            print(made[start], flush=True)
+    return made
+
+
+def page(kept: str, made: dict[str, str]) -> str:
+    """The whole page, with rows that were not made anew as they were."""
+    tables = []
+    for starts in makers():
+        lines = [[made[s]] if s in made else [k for k in kept.splitlines() if k.startswith(s)] for s in starts]
+        tables.append(chr(10).join(line for one in lines for line in one))
+    rows, sets = tables[0], raw_sets.section(tables[1])
     return f"""# Defaults and what they reach
 
 Written by `make defaults` ({time.strftime("%Y-%m-%d")}, seed 1). Every row of the first table is `mgd train` with the
@@ -71,7 +77,7 @@ chip.
 
 What nobody chose is chosen by one rule, `mgd.algorithm.defaults`, for `mgd.train` in Python and for the perceptrons of
 `mgd train nist7x7 | yin-yang | digits`: Adam whose rate falls to zero over the run, as half a cosine; windows of P/3
-perturbations, up to 64, on one mini-batch; 64 samples in it; cross-entropy and Glorot's start. Parity and the
+perturbations, up to 16, on one mini-batch of 64 samples; cross-entropy and Glorot's start. Parity and the
 convolutional networks keep rates of their own, for plain descent.
 
 ## Tasks
@@ -91,5 +97,6 @@ far in saturation that no perturbation shows in the cost.
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text() if PAGE.exists() else "", sys.argv[1:]))
+    rows_made = remade(sys.argv[1:])
+    PAGE.write_text(page(PAGE.read_text() if PAGE.exists() else "", rows_made))
     print(f"written: {PAGE}")

@@ -70,7 +70,7 @@ def fitted(algorithm: Algorithm, chosen: Defaults, n_steps: int) -> Algorithm:
 
     >>> from mgd.algorithm import defaults
     >>> fitted(discrete(), defaults(220, 20_000, 30_000), 20_000).time_constants
-    TimeConstants(tau_p=1, tau_x=64, tau_theta=64, tau_hp=100.0)
+    TimeConstants(tau_p=1, tau_x=16, tau_theta=16, tau_hp=100.0)
     >>> fitted(discrete(optimizer=optax.sgd(1.0)), defaults(220, 20_000, 30_000), 20_000).interval
     1
     """
