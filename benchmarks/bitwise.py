@@ -27,7 +27,9 @@ def main() -> None:
         task = mgd.datasets.parity(2) if sizes[0] == 2 else mgd.datasets.nist7x7()
         plain = mgd.discrete()
         runs = [
-            engine_seconds(Measured(mgd.chips.mlp(sizes), algorithm, batch), task, replicas, steps)
+            engine_seconds(
+                Measured(mgd.chips.mlp(sizes, cost="mse", init="uniform"), algorithm, batch), task, replicas, steps
+            )
             for algorithm in (plain, dataclasses.replace(plain, bitwise=True))
         ]
         pairs = [[run() / steps for run in runs] for _ in range(ROUNDS)]

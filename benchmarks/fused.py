@@ -70,7 +70,7 @@ def against_yardstick() -> list[str]:
     every = len(os.sched_getaffinity(0))
     for sizes, replicas, steps in NETWORKS:
         for name, (around, optimizer, allowed) in VARIANTS.items():
-            chip = mgd.chips.imperfect(mgd.chips.mlp(sizes), *around)
+            chip = mgd.chips.imperfect(mgd.chips.mlp(sizes, cost="mse", init="uniform"), *around)
             times = {}
             for threads in (1, every):
                 os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -101,7 +101,10 @@ def against_measured() -> list[str]:
         ((784, 32, 10), 64, 60),
     ):
         algorithm, task = mgd.discrete(optimizer=optax.sgd(0.01)), task_of(sizes)
-        fused, measured = (timer(e(mgd.chips.mlp(sizes), algorithm), task, replicas, steps) for e in (Fused, Measured))
+        fused, measured = (
+            timer(e(mgd.chips.mlp(sizes, cost="mse", init="uniform"), algorithm), task, replicas, steps)
+            for e in (Fused, Measured)
+        )
         pairs = [(measured(), fused()) for _ in range(ROUNDS)]
         ratio = statistics.median(a / b for a, b in pairs)
         step = statistics.median(b for _, b in pairs) / steps / replicas * 1e9
@@ -123,7 +126,12 @@ def growth() -> list[str]:
 
     def of(sizes=(49, 4, 4), replicas=256, steps=1000, **times):
         algorithm = mgd.discrete(time_constants=mgd.TimeConstants(**times), optimizer=optax.sgd(0.01))
-        return timer(Fused(mgd.chips.mlp(sizes), algorithm, threads=1), task_of(sizes), replicas, steps)
+        return timer(
+            Fused(mgd.chips.mlp(sizes, cost="mse", init="uniform"), algorithm, threads=1),
+            task_of(sizes),
+            replicas,
+            steps,
+        )
 
     def square(n: int) -> Callable[[], float]:  # the parameters go with its square
         return of((n, n, 4), 32, 400_000 // n**2)

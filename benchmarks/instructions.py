@@ -37,7 +37,7 @@ KINDS = {
 def sampled(sizes: tuple[int, ...], variant: str) -> Counter[int]:
     """How often each address was met in some seconds of training on one thread."""
     around, optimizer, _ = VARIANTS[variant]
-    chip = mgd.chips.imperfect(mgd.chips.mlp(sizes), *around)
+    chip = mgd.chips.imperfect(mgd.chips.mlp(sizes, cost="mse", init="uniform"), *around)
     engine = Fused(chip, mgd.discrete(optimizer=optimizer), threads=1)
     data = Data.of(task_of(sizes).train)
     replicas = REPLICAS if sizes[0] < 100 else 64

@@ -30,7 +30,7 @@ def use_memory(hidden: int, optimizer: str = "sgd", tau_theta: int = 1, batch: i
     task = mgd.datasets.from_arrays(rng.random((64, 784), np.float32), targets)
     update = {"sgd": optax.sgd(1e-9), "momentum": optax.sgd(1e-9, momentum=0.9), "adam": optax.adam(1e-9)}[optimizer]
     algorithm = mgd.discrete(optimizer=update, time_constants=mgd.TimeConstants(tau_theta=tau_theta))
-    chip = mgd.chips.mlp((784, hidden, hidden, 10), init="glorot")
+    chip = mgd.chips.mlp((784, hidden, hidden, 10), cost="mse", init="glorot")
     result = mgd.train(chip, task, algorithm, n_steps=steps, batch=batch, key=jax.random.key(0), log_every=steps)
     assert np.isfinite(result.cost).all(), "a fast wrong answer"
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

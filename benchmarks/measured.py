@@ -49,7 +49,7 @@ def small_networks() -> list[str]:
     program, rows = build_roofline(), []
     for sizes, replicas, steps, allowed in SMALL:
         task = mgd.datasets.parity(2) if sizes[0] == 2 else mgd.datasets.nist7x7()
-        engine = Measured(mgd.chips.mlp(sizes), mgd.discrete(optimizer=optax.sgd(0.1)))
+        engine = Measured(mgd.chips.mlp(sizes, cost="mse", init="uniform"), mgd.discrete(optimizer=optax.sgd(0.1)))
         ours = engine_seconds(engine, task, replicas, steps)
         lanes = max(8, replicas)
         numpy_steps = max(20, steps // (100 if replicas == 1 else 20))
@@ -118,7 +118,7 @@ def holds() -> list[str]:
         task = mgd.datasets.parity(2) if sizes[0] == 2 else mgd.datasets.nist7x7()
         times = mgd.TimeConstants(tau_x=100, tau_theta=100)
         algorithm = mgd.discrete(time_constants=times, optimizer=optax.sgd(0.1))
-        chip = mgd.chips.mlp(sizes)
+        chip = mgd.chips.mlp(sizes, cost="mse", init="uniform")
         alone, together = (engine_seconds(Measured(chip, algorithm, together=k), task, 1, steps) for k in (1, 100))
         pairs = [(alone(), together()) for _ in range(ROUNDS)]
         ratio = statistics.median(a / b for a, b in pairs)

@@ -46,7 +46,7 @@ class Contest:
     ours: float
 
     def __post_init__(self):
-        self.chip = mgd.chips.mlp(self.sizes)
+        self.chip = mgd.chips.mlp(self.sizes, cost="mse", init="uniform")
         self.x, self.y = np.asarray(self.task.train.x, np.float32), np.asarray(self.task.train.y, np.float32)
         self.measurements = 0
         # One object for all runs: with another, even an equal one, programs would be compiled again.

@@ -58,7 +58,7 @@ def small_networks(with_torch: bool) -> tuple[list[str], dict[str, float]]:
             task = mgd.datasets.parity(2)
         else:
             task = mgd.datasets.nist7x7() if sizes[0] == 49 else prototypes((784,))
-        chip = mgd.chips.mlp(sizes, init="glorot" if sizes[0] == 784 else "uniform")
+        chip = mgd.chips.mlp(sizes, cost="mse", init="glorot" if sizes[0] == 784 else "uniform")
         algorithm = mgd.discrete(optimizer=optax.sgd(rate))
         ours = [Ours(engine(chip, algorithm), task, replicas) for engine in (Measured, Fused)]
         problem = Problem(ours[0].parameters(), np.asarray(task.train.x, np.float32), task.train.y, rate, sizes)

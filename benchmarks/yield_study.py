@@ -26,7 +26,7 @@ def accuracies(sigma: float, chips: int, steps: int) -> np.ndarray:
         time_constants=mgd.TimeConstants(tau_theta=16),
         optimizer=optax.sgd(0.3),
     )
-    chip = mgd.chips.imperfect(mgd.chips.mlp((49, 4, 4), init="glorot"), ActivationVariation(sigma))
+    chip = mgd.chips.imperfect(mgd.chips.mlp((49, 4, 4), init="glorot", cost="mse"), ActivationVariation(sigma))
     task = mgd.datasets.nist7x7()
     result = mgd.train(
         chip, task, algorithm, n_steps=steps, n_replicas=chips, engine="fused", key=jax.random.key(0), log_every=steps

@@ -28,9 +28,10 @@ NAMES = {
     ),
     "mgd.algorithm": (
         *("AbstractAlgorithm", "AbstractBaseline", "AbstractIntegrator", "Accumulate", "Algorithm", "Backprop"),
-        *("Clock", "Counts", "HighPass"),
+        *("Clock", "Counts", "Defaults", "HighPass"),
         *("Info", "LowPass", "Ordinary", "Probe", "Published", "Remeasured", "Seeds", "State", "TimeConstants"),
-        *("TwoSided", "Write", "analog", "discrete", "from_published", "rows_of", "to_published"),
+        *("TwoSided", "Write", "analog", "defaults", "discrete", "fitted", "from_published", "rows_of"),
+        "to_published",
     ),
     "mgd.calibration": ("Calibration", "Diagnostics", "Quantity", "calibrate"),
     "mgd.chips": (
@@ -46,8 +47,8 @@ NAMES = {
     ),
     "mgd.cli": ("main",),
     "mgd.datasets": (
-        *("Available", "DESCRIPTIONS", "Samples", "Task", "available", "cifar10", "digits", "fashion_mnist"),
-        *("fetch", "from_arrays", "load", "names", "nist7x7", "parity", "yin_yang"),
+        *("Available", "DESCRIPTIONS", "Samples", "Scaling", "Task", "available", "cifar10", "digits"),
+        *("fashion_mnist", "fetch", "from_arrays", "load", "names", "nist7x7", "parity", "yin_yang"),
     ),
     "mgd.engines": (
         *(

@@ -7,20 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from ._arguments import MOST, MOST_STEPS, check_arguments, check_fit, check_log, check_whole, warn_of_order
 from ._counter import Counter
 from ._errors import DivergedError, MgdWarning
 from ._judge import Judge
-from .algorithm import AbstractAlgorithm, Algorithm, Counts
+from .algorithm import AbstractAlgorithm, Algorithm, Counts, defaults, discrete, fitted
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
-from .chips.imperfections import Imperfect
-from .chips.imperfections._imperfect import inputs_of, loss_of
+from .chips.imperfections._imperfect import loss_of
 from .datasets import Task
 from .datasets._task import check_batch
 from .engines import (
@@ -35,9 +34,9 @@ from .engines import (
     Sampled,
 )
 from .engines._amplitude import check_amplitude
-from .engines._choice import ENGINES, choose
-from .engines._evaluate import n_outputs
+from .engines._choice import choose
 from .engines._in_place import InPlace
+from .engines._inputs import check_inputs
 from .engines._memory import check_memory
 from .engines._slope import check_slope
 from .engines._spread import Spread
@@ -49,10 +48,6 @@ if TYPE_CHECKING:
 
 _CHUNK_SECONDS = 0.5
 _LONGEST_CHUNK = 1_000_000_000
-# What 64-bit steps and 32-bit indices hold.
-_MOST_STEPS, _MOST = 2**63 - 1, 2**31 - 1
-# Evaluations of a run: a checkpoint writes them all.
-_MOST_LOGGED, _MOST_LOGGED_BYTES = 1_000_000, 2**30
 
 
 @dataclass(frozen=True)
@@ -110,12 +105,12 @@ class Result:
 def train(
     chip: AbstractChip | Guarded,
     task: Task,
-    algorithm: AbstractAlgorithm,
+    algorithm: AbstractAlgorithm | None = None,
     *,
     n_steps: int,
     key: PRNGKeyArray,
     n_replicas: int = 1,
-    batch: int = 1,
+    batch: int | None = None,
     engine: str = "auto",
     log_every: int | None = None,
     devices: int = 1,
@@ -129,11 +124,12 @@ def train(
         chip: what is trained. Replicas of a simulated chip differ by their keys. A chip behind I/O is one that
             `mgd.instruments.opened` gives; there is one replica, and no run directory: `mgd train --chip` keeps one.
         task: what it is trained on.
-        algorithm: how.
+        algorithm: how; `mgd.discrete()` by default, whose parts that are not given are chosen here for the chip and
+            the number of steps (`mgd.algorithm.fitted`).
         n_steps: timesteps.
         key: everything random is drawn from it: same key, same run, to the bit.
         n_replicas: chips trained side by side.
-        batch: samples a measurement is averaged over.
+        batch: samples a measurement is averaged over; by default 1, or where time constants are chosen here, up to 64.
         engine: of simulated chips: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or
             "auto": fused where it covers chip and algorithm, there are enough of them and it is installed, otherwise
             measured.
@@ -143,7 +139,7 @@ def train(
             only. The run is that of one device, to rounding.
         start: of a chip behind I/O, the parameters at the start; by default the chip's own, if it has some, or else
             drawn about the middle of its limits.
-        cost: of such a chip's outputs, "mse" or "cross-entropy".
+        cost: of such a chip's outputs, "mse" (the default) or "cross-entropy"; a simulated chip is made with its own.
         options: how such a chip is trained, beyond the algorithm.
 
     Returns:
@@ -164,9 +160,11 @@ def train(
     ...     mgd.chips.mlp((2, 2, 1)), task, mgd.discrete(), n_steps=1000, n_replicas=3, key=jax.random.key(0)
     ... )
     >>> result.theta.shape, result.counts.cost_measurements
-    ((3, 9), 2000)
+    ((3, 9), 1334)
     """
-    _check_arguments(chip, engine, {"start": start, "cost": cost, "options": options})
+    check_arguments(chip, engine, {"start": start, "cost": cost, "options": options})
+    check_whole(n_steps=n_steps, batch=1 if batch is None else batch, most=MOST_STEPS)
+    algorithm, batch = _chosen(chip, task, algorithm or discrete(), n_steps, batch)
     of_instrument = None
     if isinstance(chip, Guarded):
         of_instrument = _instrumented(chip, algorithm, batch, start, "mse" if cost is None else cost, options, key)
@@ -189,25 +187,15 @@ def train(
     return session.result()
 
 
-def _check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any]) -> None:
-    """Raises: ValueError: if an argument is not for such a chip, and would be left out in silence."""
-    if engine not in ENGINES:
-        raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(ENGINES)}")
-    if isinstance(chip, AbstractChip):
-        given = [name for name, value in of_instruments.items() if value is not None]
-        if given:
-            raise ValueError(
-                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for a chip behind I/O: a simulated one "
-                "starts as its key says, and has the cost that it was made with"
-            )
-        return
-    if not isinstance(chip, Guarded):
-        raise ValueError(
-            f"a chip is needed, got a {type(chip).__name__}: make one by mgd.chips (from_module, from_function), or "
-            "give what mgd.instruments.opened gives"
-        )
-    if engine != "auto":
-        raise ValueError(f"a chip behind I/O is measured by an engine of its own: leave engine out, got {engine!r}")
+def _chosen(
+    chip: AbstractChip | Guarded, task: Task, algorithm: AbstractAlgorithm, n_steps: int, batch: int | None
+) -> tuple[AbstractAlgorithm, int]:
+    """The algorithm with what nobody chose, and the batch."""
+    if not (isinstance(algorithm, Algorithm) and algorithm.open):
+        return algorithm, batch or 1
+    chosen = defaults(chip.n_params, n_steps, len(task.train))
+    together = chosen.batch if "time_constants" in algorithm.open else 1
+    return fitted(algorithm, chosen, n_steps), batch or together
 
 
 def _instrumented(
@@ -281,10 +269,10 @@ class Session:
         log_every: int | None = None,
         devices: int = 1,
     ):
-        _check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=_MOST_STEPS)
-        _check_whole(n_replicas=n_replicas, most=_MOST_STEPS)  # how many fit in memory is told below
-        _check_whole(batch=batch, devices=devices, most=_MOST)
-        _check_log(n_steps, log_every, n_replicas)
+        check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=MOST_STEPS)
+        check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # how many fit in memory is told below
+        check_whole(batch=batch, devices=devices, most=MOST)
+        check_log(n_steps, log_every, n_replicas)
         check_batch(batch, task)
         self.chip, self.task, self.algorithm = chip, task, algorithm
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
@@ -292,13 +280,13 @@ class Session:
         self.figures: Callable[[], dict[str, float]] = dict
         if isinstance(engine, str):
             assert chip is not None, "an engine that is named needs a chip"
-            _check_whole(**{"the number of parameters": chip.n_params}, most=_MOST)
-            outputs, shown, cost = _check_fit(chip, task), len(task.test), loss_of(chip)
+            check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
+            outputs, shown, cost = check_fit(chip, task), len(task.test), loss_of(chip)
             self.groups = chip.groups
             self._engine, self._stride = choose(
                 engine, chip, algorithm, n_replicas=n_replicas, batch=batch, n_steps=n_steps, devices=devices
             )
-            _warn_of_order(chip, task)
+            warn_of_order(chip, task)
         elif devices > 1:
             raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
         else:
@@ -319,6 +307,7 @@ class Session:
         measures = self._engine.engine if isinstance(self._engine, Spread) else self._engine
         if isinstance(engine, str) and chip is not None:
             check_memory(measures, n_replicas, self._train, key)
+            check_inputs(chip, task)
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
@@ -461,72 +450,3 @@ def log_steps(n_steps: int, *, every: int | None = None, per_decade: int = 8, mu
         decades = math.log10(n_steps)
         inner = (round(10 ** (k / per_decade)) for k in range(math.ceil(decades * per_decade)))
     return sorted({0, *(min(n_steps, -(-step // multiple) * multiple) for step in inner), n_steps})
-
-
-def _check_whole(*, most: int, **numbers: Any) -> None:
-    """Raises: ValueError: if one is no whole number from 1 to the most."""
-    for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-        if value > most:
-            raise ValueError(f"{name} must be at most {most:,}, got {value:,}")
-
-
-def _check_log(n_steps: int, every: int | None, n_replicas: int) -> None:
-    """Raises: ValueError: if there would be more evaluations than can be kept and written at each checkpoint."""
-    most = min(_MOST_LOGGED, _MOST_LOGGED_BYTES // (8 * n_replicas))
-    if every is not None and 0 < most < n_steps // every:
-        raise ValueError(
-            f"log_every = {every:,} makes {n_steps // every:,} evaluations of {n_replicas:,} replicas, and at most "
-            f"{most:,} are kept: give log_every = {-(-n_steps // most):,} or more"
-        )
-
-
-def _check_fit(chip: AbstractChip, task: Task) -> bool:
-    """Whether the chip gives outputs.
-
-    Raises:
-        ValueError: if it cannot be measured on the task's samples, or gives other outputs than these need.
-    """
-    data = Data.of(task.test.subset(slice(0, 1)))
-
-    def measure() -> Array:
-        x, y = data.show(jnp.zeros(1, jnp.int32))
-        theta, key = jnp.zeros(chip.n_params), jax.random.key(0)
-        return chip.measure(theta, theta, x, y, device=chip.fabricate(key=key), key=key)[0]
-
-    inputs, given = inputs_of(chip), math.prod(task.input_shape)
-    try:
-        if inputs not in (None, given):
-            raise ValueError(f"it has {inputs} inputs, and {given} are given")
-        outputs = n_outputs(chip, data)
-        cost = eqx.filter_eval_shape(measure) if outputs in (0, task.n_outputs) else None
-    except Exception as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"the chip cannot be measured on {task.name}, whose inputs have shape {task.input_shape} and whose "
-            f"targets have {task.n_outputs} outputs: {why}"
-        ) from error
-    if cost is None:
-        raise ValueError(f"the chip has {outputs} outputs, and {task.name} needs {task.n_outputs}")
-    if cost.shape != ():
-        raise ValueError(f"a chip's cost must be one scalar, got shape {cost.shape} on {task.name}")
-    return outputs > 0
-
-
-def _warn_of_order(chip: AbstractChip, task: Task) -> None:
-    """Warns if a chip of one's own remembers: samples come in no order that it could know.
-
-    Imperfections of this package remember costs and parameters, by their settings, and are trained so on purpose.
-    """
-    inside = chip
-    while isinstance(inside, Imperfect):
-        inside = inside.chip
-    if inside.traits.remembers and len(task.train.y) > 1:
-        warnings.warn(
-            f"the chip remembers earlier measurements ({', '.join(inside.traits.remembers)}), and the samples of "
-            f"{task.name} are shown in shuffled order: what it answers depends on the order; put what belongs together "
-            "into one sample",
-            MgdWarning,
-            stacklevel=4,
-        )

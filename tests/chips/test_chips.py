@@ -29,7 +29,7 @@ FUNCTIONS = {"logistic": logistic, "tanh": np.tanh, "relu": lambda a: np.maximum
 @pytest.mark.parametrize("activation", FUNCTIONS)
 @pytest.mark.parametrize("output", [None, "linear", "tanh"])
 def test_a_perceptron_subtracts_its_biases(activation, output):
-    chip = mlp((3, 4, 2), activation=activation, output=output)
+    chip = mlp((3, 4, 2), activation=activation, output=output, cost="mse")
     theta = chip.init(key=KEY)
     part = list(pieces(chip, theta).values())
     x = np.asarray(jax.random.normal(jax.random.key(1), (6, 3)), np.float64)
@@ -95,7 +95,7 @@ def test_a_convolutional_network_is_convolution_bias_relu_and_pooling(image, cha
 
 
 def test_measured_is_the_mean_cost_with_the_perturbation_added():
-    chip = mlp((2, 3, 2))
+    chip = mlp((2, 3, 2), cost="mse")
     theta, x = chip.init(key=KEY), jax.random.normal(jax.random.key(1), (5, 2))
     perturbation, target = 0.1 * jnp.ones_like(theta), jnp.ones((5, 2))
     outputs = np.asarray(chip.respond(theta + perturbation, x, key=KEY), np.float64)
@@ -109,6 +109,15 @@ def last_activation(chip) -> str:
     return chip.network(chip.init(key=KEY)).layers[-1].activation
 
 
+def test_two_outputs_are_classes_by_default_and_one_is_not():
+    classes, one = mlp((49, 4, 4)), mlp((2, 2, 1))
+    assert isinstance(classes.loss, CrossEntropy)
+    assert isinstance(one.loss, MeanSquaredError)
+    assert np.array_equal(classes.init(key=KEY), mlp((49, 4, 4), init="glorot").init(key=KEY))
+    assert np.array_equal(one.init(key=KEY), mlp((2, 2, 1), init="uniform").init(key=KEY))
+    assert last_activation(mlp((2, 2, 2), cost="mse")) == "logistic"
+
+
 def test_outputs_are_logistic_or_logits_by_the_cost():
     assert last_activation(mlp((2, 2, 1))) == "logistic"
     assert last_activation(mlp((2, 2, 2), cost="cross-entropy")) == "linear"
@@ -120,7 +129,7 @@ def test_a_cost_object_is_the_same_as_its_name():
 
 
 def test_initial_parameters_are_uniform_or_glorot():
-    uniform = np.asarray(mlp((49, 40, 4)).init(key=KEY), np.float64)
+    uniform = np.asarray(mlp((49, 40, 4), init="uniform").init(key=KEY), np.float64)
     n = uniform.size
     assert np.abs(uniform).max() <= 1
     assert abs(uniform.mean()) < 5 * np.sqrt(1 / 3 / n)
@@ -130,7 +139,7 @@ def test_initial_parameters_are_uniform_or_glorot():
     assert not part["layers[0].bias"].any()
     limit = np.sqrt(6 / 89)
     assert 0.95 * limit < np.abs(part["layers[0].weight"]).max() <= limit
-    assert not np.array_equal(uniform, mlp((49, 40, 4)).init(key=jax.random.key(4)))
+    assert not np.array_equal(uniform, mlp((49, 40, 4), init="uniform").init(key=jax.random.key(4)))
 
 
 def test_a_module_of_ones_own_computes_what_it_did():

@@ -155,7 +155,7 @@ def test_wide_vectors_are_for_many_small_chips():
 @pytest.mark.parametrize(
     ("chip", "rate"),
     [
-        (mlp((49, 4, 4)), 0.3),
+        (mlp((49, 4, 4), cost="mse", init="uniform"), 0.3),
         (mlp((49, 5, 4), activation="tanh", cost="cross-entropy"), 1e-3),
         (mlp((49, 5, 6, 4), activation="relu", cost=CrossEntropy(0.1)), 1e-3),
         (mlp((49, 4), output="linear"), 1e-3),

@@ -39,7 +39,11 @@ def small_pieces(monkeypatch):
 
 @pytest.mark.parametrize(("name", "batch"), [*((name, 1) for name in ALGORITHMS), ("every step", 8)])
 def test_it_is_the_measured_run(name, batch, monkeypatch, small_pieces):
-    algorithm, data, chip = ALGORITHMS[name], Data.of(TASK.train), mgd.chips.mlp((40, 21, 3))
+    algorithm, data, chip = (
+        ALGORITHMS[name],
+        Data.of(TASK.train),
+        mgd.chips.mlp((40, 21, 3), cost="mse", init="uniform"),
+    )
     assert _in_place.serves(chip, algorithm)
     engine = _in_place.InPlace(chip, algorithm, batch)
     found = engine.init(1, key=KEY)
@@ -48,7 +52,7 @@ def test_it_is_the_measured_run(name, batch, monkeypatch, small_pieces):
         found = engine.advance(data, found, n)
     accuracy, cost = engine.evaluate(found, data)
     monkeypatch.setattr("mgd.chips._network._HUGE", 10**9)
-    whole = Measured(mgd.chips.mlp((40, 21, 3)), algorithm, batch)
+    whole = Measured(mgd.chips.mlp((40, 21, 3), cost="mse", init="uniform"), algorithm, batch)
     expected = whole.init(1, key=KEY)
     assert np.array_equal(start, expected.state.theta)
     expected = whole.advance(data, expected, 30)
@@ -64,19 +68,19 @@ def test_it_is_the_measured_run(name, batch, monkeypatch, small_pieces):
 
 @pytest.mark.parametrize("init", ["uniform", "glorot"])
 def test_fresh_parameters_are_drawn_in_pieces(init, monkeypatch, small_pieces):
-    pieces = mgd.chips.mlp((40, 21, 3), init=init).init(key=KEY)
+    pieces = mgd.chips.mlp((40, 21, 3), cost="mse", init=init).init(key=KEY)
     with jax.threefry_partitionable(False):
-        other = mgd.chips.mlp((40, 21, 3), init=init).init(key=KEY)
+        other = mgd.chips.mlp((40, 21, 3), cost="mse", init=init).init(key=KEY)
     monkeypatch.setattr("mgd.chips._network._HUGE", 10**9)
-    whole = mgd.chips.mlp((40, 21, 3), init=init).init(key=KEY)
+    whole = mgd.chips.mlp((40, 21, 3), cost="mse", init=init).init(key=KEY)
     # From −1 to 1 the arithmetic is exact; otherwise XLA may contract a product and a sum in one of the programs.
     np.testing.assert_allclose(pieces, whole, rtol=0, atol=0 if init == "uniform" else 1e-7)
     with jax.threefry_partitionable(False):
-        assert np.array_equal(other, mgd.chips.mlp((40, 21, 3), init=init).init(key=KEY))
+        assert np.array_equal(other, mgd.chips.mlp((40, 21, 3), cost="mse", init=init).init(key=KEY))
 
 
 def test_a_session_takes_it_for_one_large_chip_and_for_no_other(small_pieces):
-    chip = mgd.chips.mlp((40, 21, 3))
+    chip = mgd.chips.mlp((40, 21, 3), cost="mse", init="uniform")
 
     def engine(algorithm=ALGORITHMS["every step"], **more):
         return type(Session(chip, TASK, algorithm, n_steps=5, key=KEY, **more)._engine)
@@ -92,7 +96,7 @@ def test_a_session_takes_it_for_one_large_chip_and_for_no_other(small_pieces):
 def test_amplitudes_that_float32_cannot_see_are_warned_of(small_pieces):
     algorithm = discrete(perturbation=Rademacher(1e-9))
     with pytest.warns(mgd.MgdWarning, match=r"^an amplitude of 1e-09 changes the cost"):
-        Session(mgd.chips.mlp((40, 21, 3)), TASK, algorithm, n_steps=5, key=KEY)
+        Session(mgd.chips.mlp((40, 21, 3), cost="mse", init="uniform"), TASK, algorithm, n_steps=5, key=KEY)
 
 
 @pytest.mark.parametrize(("settings", "most"), [({}, 1.3), ({"optimizer": "momentum"}, 2.3)])

@@ -93,9 +93,11 @@ def test_bitwise_it_is_the_measured_engine_to_the_bit(name, most):
 IMAGES = mgd.datasets.nist7x7()
 CHIPS = {
     # Of these, products of one image with a layer are sums, whose order is the compiler's choice.
-    "wide": mgd.chips.mlp((49, 32, 4)),
-    "deep": mgd.chips.mlp((49, 100, 50, 4)),
-    "imperfect": mgd.chips.imperfect(mgd.chips.mlp((49, 32, 4)), ActivationVariation(0.2), PerturbationGain(0.1)),
+    "wide": mgd.chips.mlp((49, 32, 4), cost="mse", init="uniform"),
+    "deep": mgd.chips.mlp((49, 100, 50, 4), cost="mse", init="uniform"),
+    "imperfect": mgd.chips.imperfect(
+        mgd.chips.mlp((49, 32, 4), cost="mse", init="uniform"), ActivationVariation(0.2), PerturbationGain(0.1)
+    ),
 }
 
 

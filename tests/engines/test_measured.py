@@ -101,7 +101,7 @@ def test_the_engine_is_the_algorithm_with_the_chip_in_the_middle():
 
 @pytest.mark.parametrize(("n", "n_replicas"), [(2037, 1), (2037, 3), (23, 200)])
 def test_evaluation_is_the_mean_over_all_samples(n, n_replicas):
-    chip = mlp((3, 4))
+    chip = mlp((3, 4), cost="mse")
     x = np.array(jax.random.normal(jax.random.key(1), (n, 3)))
     y = np.eye(4, dtype=np.float32)[np.array(jax.random.randint(jax.random.key(2), (n,), 0, 4))]
     theta = jax.vmap(lambda key: chip.init(key=key))(jax.random.split(KEY, n_replicas))

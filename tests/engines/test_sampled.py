@@ -206,7 +206,7 @@ def test_noise_left_out_or_put_elsewhere_would_be_seen(name, wrong, test, monkey
     assert p_values(one, other, along)[test] < 1e-6
 
 
-NETWORK = mlp((9, 8, 3), activation="tanh", init="glorot")
+NETWORK = mlp((9, 8, 3), activation="tanh", init="glorot", cost="mse")
 PATTERNS = Data.of(
     Samples(
         np.random.default_rng(1).normal(size=(32, 9)).astype(np.float32),

@@ -20,7 +20,7 @@ from mgd.perturbations import Rademacher
 pytest.importorskip("numba")
 
 N_REPLICAS, N_WINDOWS, AMPLITUDE = 192, 150, 0.01
-PERFECT = mlp((49, 4, 4), init="glorot")
+PERFECT = mlp((49, 4, 4), init="glorot", cost="mse")
 # Noise of the cost slows training visibly, and leaves some.
 CHIPS = {
     "perfect": PERFECT,

@@ -1,5 +1,7 @@
 """Multiplexed gradient descent as perturbation × baseline × integrator × update × time constants."""
 
+from .._defaults import Defaults as Defaults
+from .._defaults import defaults as defaults
 from ._algorithm import Algorithm as Algorithm
 from ._backprop import Backprop as Backprop
 from ._base import AbstractAlgorithm as AbstractAlgorithm
@@ -15,6 +17,7 @@ from ._presets import Ordinary as Ordinary
 from ._presets import Published as Published
 from ._presets import analog as analog
 from ._presets import discrete as discrete
+from ._presets import fitted as fitted
 from ._presets import from_published as from_published
 from ._presets import to_published as to_published
 from ._state import Clock as Clock

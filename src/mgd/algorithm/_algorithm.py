@@ -68,6 +68,7 @@ class Algorithm(AbstractAlgorithm):
         bitwise: whether one simulated chip (a single replica) comes to the same bits in the measured engine and behind
             I/O. Perturbations, costs and updates are then each compiled by themselves; small chips take two to three
             times as long.
+        open: names of the parts that nobody chose, which `mgd.train` chooses for its chip and steps (`fitted`).
 
     References:
         McCaughan et al., "Multiplexed gradient descent", APL Mach. Learn. 1, 026118 (2023), arXiv:2303.03986.
@@ -80,6 +81,7 @@ class Algorithm(AbstractAlgorithm):
     time_constants: TimeConstants = eqx.field(static=True)
     modulation_limit: float | None = None
     bitwise: bool = eqx.field(static=True, default=False)
+    open: tuple[str, ...] = eqx.field(static=True, default=())
 
     def __check_init__(self):
         check_optimizer(self.optimizer)

@@ -1,10 +1,13 @@
 """The two named algorithms, and the convention of the published programs."""
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
+import jax
 import optax
 
+from .._defaults import Defaults
 from ..perturbations import AbstractPerturbation, Rademacher, Sinusoid
 from ._algorithm import Algorithm
 from ._baselines import AbstractBaseline, HighPass, Remeasured
@@ -22,6 +25,10 @@ def discrete(
     bitwise: bool = False,
 ) -> Algorithm:
     """The discrete algorithm: baseline re-measured, G accumulated over τ_θ timesteps, used, and reset.
+
+    An optimizer that is not given is chosen by `mgd.train` for its chip and its number of steps, together with time
+    constants and batch where they are not given either: Adam with a falling rate, and windows as long as suits the
+    chip (`fitted`). Who asks and tells without `mgd.train` has the plain defaults below.
 
     Args:
         perturbation: defaults to independent signs of amplitude 0.01.
@@ -42,7 +49,49 @@ def discrete(
         time_constants=time_constants or TimeConstants(),
         modulation_limit=modulation_limit,
         bitwise=bitwise,
+        open=_open(optimizer, time_constants),
     )
+
+
+def _open(optimizer: optax.GradientTransformation | None, time_constants: TimeConstants | None) -> tuple[str, ...]:
+    """What is left to `fitted`. A rate goes with a window: who gives the one has the other's plain default."""
+    if optimizer is not None:
+        return ()
+    return ("optimizer",) if time_constants is not None else ("optimizer", "time_constants")
+
+
+def fitted(algorithm: Algorithm, chosen: Defaults, n_steps: int) -> Algorithm:
+    """An algorithm with what nobody chose.
+
+    Args:
+        algorithm: as `discrete` gives it; one whose parts were all given stays as it is.
+        chosen: what `mgd.algorithm.defaults` gives for the chip and the run.
+        n_steps: timesteps of the run.
+
+    >>> from mgd.algorithm import defaults
+    >>> fitted(discrete(), defaults(220, 20_000, 30_000), 20_000).time_constants
+    TimeConstants(tau_p=1, tau_x=16, tau_theta=16, tau_hp=100.0)
+    >>> fitted(discrete(optimizer=optax.sgd(1.0)), defaults(220, 20_000, 30_000), 20_000).interval
+    1
+    """
+    if not algorithm.open:
+        return algorithm
+    times = algorithm.time_constants
+    if "time_constants" in algorithm.open:
+        times = TimeConstants(tau_x=chosen.tau_theta, tau_theta=chosen.tau_theta)
+    adam = optax.adam(optax.cosine_decay_schedule(chosen.learning_rate, -(-n_steps // times.tau_theta)))
+    optimizer = _promoting(optax.chain(optax.add_decayed_weights(chosen.weight_decay), adam))
+    return replace(algorithm, optimizer=optimizer, time_constants=times, open=())
+
+
+def _promoting(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same rule for those too whose JAX refuses to mix types: Adam and schedules of optax count in integers."""
+
+    def update(updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None) -> tuple:
+        with jax.numpy_dtype_promotion("standard"):
+            return optimizer.update(updates, state, params)
+
+    return optax.GradientTransformation(optimizer.init, update)
 
 
 def analog(

@@ -225,8 +225,8 @@ def mlp(
     *,
     activation: str = "logistic",
     output: str | None = None,
-    cost: str | AbstractCost = "mse",
-    init: Initialisation = "uniform",
+    cost: str | AbstractCost | None = None,
+    init: Initialisation | None = None,
 ) -> NetworkChip:
     """A perfect multi-layer perceptron, y = f(W x − b), as in the published networks.
 
@@ -234,8 +234,10 @@ def mlp(
         sizes: numbers of inputs, of neurons in each hidden layer, and of outputs.
         activation: of hidden neurons: "logistic", "tanh", "relu" or "linear".
         output: of output neurons; logistic by default, or linear where the cost is cross-entropy.
-        cost: "mse", "cross-entropy", or a cost object.
-        init: how parameters start: "uniform" or "glorot".
+        cost: "mse", "cross-entropy", or a cost object. Two outputs or more are by default those of classes, and the
+            cost is cross-entropy; that of one output is mse.
+        init: how parameters start: "uniform" or "glorot"; by default glorot, or uniform where there is one output, as
+            in the published networks.
 
     Raises:
         ValueError: if a size is not positive, a name is unknown, or cross-entropy is of one output that is never
@@ -244,10 +246,14 @@ def mlp(
     >>> mlp((49, 4, 4)).n_params
     220
     """
-    loss, sizes = cost_named(cost), tuple(sizes)
+    sizes = tuple(sizes)
+    outputs = sizes[-1] if sizes else 0
+    classes = outputs > 1
+    loss = cost_named(cost or ("cross-entropy" if classes else "mse"))
+    init = init or ("glorot" if classes else "uniform")
     if output is None:
         output = "linear" if isinstance(loss, CrossEntropy) else "logistic"
-    if isinstance(loss, CrossEntropy) and sizes[-1] == 1 and output in ("logistic", "relu"):
+    if isinstance(loss, CrossEntropy) and outputs == 1 and output in ("logistic", "relu"):
         raise ValueError(
             f"cross-entropy takes one output for a logit, which must be able to be negative: leave output out, got "
             f"{output!r}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._load import load as load
     from ._nist7x7 import nist7x7 as nist7x7
     from ._parity import parity as parity
+    from ._scaling import Scaling as Scaling
     from ._task import Samples as Samples
     from ._task import Task as Task
     from ._yin_yang import yin_yang as yin_yang
@@ -24,6 +25,7 @@ _MODULES = {
     "Available": "_catalogue",
     "DESCRIPTIONS": "_catalogue",
     "Samples": "_task",
+    "Scaling": "_scaling",
     "Task": "_task",
     "available": "_fetch",
     "cifar10": "_cifar10",

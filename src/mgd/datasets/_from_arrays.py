@@ -5,6 +5,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ._one_hot import one_hot
+from ._scaling import scaled
 from ._task import Samples, Task, check_finite
 
 # So many different whole numbers are likely classes, however few samples each has; of more, each has several.
@@ -21,6 +22,7 @@ def from_arrays(
     solved_accuracy: float | None = None,
     kind: str | None = None,
     solved_r2: float | None = None,
+    scaling: str | None = None,
 ) -> Task:
     """A task from arrays.
 
@@ -36,19 +38,26 @@ def from_arrays(
         solved_accuracy: a chip has solved the task when its test accuracy is at least this; 1 by default.
         kind: what the targets are: "classes", "signs", "labels" or "values"; see `Task`. By default it is inferred.
         solved_r2: where targets are values, the R² at which a chip has solved the task; without it none has.
+        scaling: brings inputs to the size that neurons are made for: "standard" gives each input mean 0 and standard
+            deviation 1, "min-max" brings it to 0 … 1; None leaves inputs as they are. It is fitted to the training
+            inputs alone, applied to the test's too, and kept as `task.scaling`, to be called on new inputs.
 
     Returns:
         The task. `task.kind` says what the targets were taken for, `task.n_outputs` how many outputs a chip needs.
 
     Raises:
         ValueError: if there are no samples, not as many inputs as targets, a number is missing or no number, test and
-            training samples differ in their shape, targets are not of their kind, or it is not clear of which they are.
+            training samples differ in their shape, there is no such scaling, targets are not of their kind, or it is
+            not clear of which they are.
 
     >>> task = from_arrays(np.eye(3, dtype=np.float32), np.array([2, 0, 1]))
     >>> task.kind, task.classes, task.train.y.tolist()[0]
     ('classes', ('0', '1', '2'), [0.0, 0.0, 1.0])
     >>> from_arrays([[0.0], [1.0]], [0.25, 0.75]).kind
     'values'
+    >>> task = from_arrays([[2700.0], [6300.0]], [0, 1], scaling="standard")
+    >>> task.train.x.tolist(), task.scaling(np.array([[4500.0]])).tolist()
+    ([[-1.0], [1.0]], [[0.0]])
     """
     if kind == "values" and solved_accuracy is not None:
         raise ValueError("values have no accuracy: give solved_r2 in place of solved_accuracy")
@@ -56,10 +65,10 @@ def from_arrays(
         raise ValueError(f"test must be inputs and targets, (x, y), got {len(test)} of them")
     targets, test_targets = _numbers(y, "targets"), None if test is None else _numbers(test[1], "test targets")
     targets, test_targets, names = _as_rows(targets, test_targets, kind, classes)
-    train = Samples(_inputs(x, "inputs"), targets)
-    judged_by = train
-    if test is not None and test_targets is not None:
-        judged_by = Samples(_inputs(test[0], "test inputs"), test_targets)
+    tests = [] if test is None else [_inputs(test[0], "test inputs")]
+    fitted, (inputs, *tests) = scaled(scaling, _inputs(x, "inputs"), *tests)
+    train = Samples(inputs, targets)
+    judged_by = train if test_targets is None else Samples(tests[0], test_targets)
     if judged_by.x.shape[1:] != train.x.shape[1:] or judged_by.y.shape[1:] != train.y.shape[1:]:
         raise ValueError(
             f"test samples must look like training samples, got inputs of shape {judged_by.x.shape[1:]} with "
@@ -68,7 +77,15 @@ def from_arrays(
     names = classes or names or tuple(str(k) for k in range(max(2, targets.shape[1])))
     accuracy = 1.0 if solved_accuracy is None else solved_accuracy
     task = Task(
-        name, train, judged_by, names, accuracy, "arrays given by the caller", kind=kind or "", solved_r2=solved_r2
+        name,
+        train,
+        judged_by,
+        names,
+        accuracy,
+        "arrays given by the caller",
+        kind=kind or "",
+        solved_r2=solved_r2,
+        scaling=fitted,
     )
     if solved_r2 is not None and task.kind != "values":
         raise ValueError(f'the targets are {task.kind}: give solved_accuracy in place of solved_r2, or kind="values"')

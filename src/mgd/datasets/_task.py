@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from ._kind import check_kind, kind_of
+from ._scaling import Scaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +104,7 @@ class Task:
             otherwise signs; and all else is values. So probabilities and softened classes are values unless they are
             said to be classes.
         solved_r2: where targets are values, the R² at which a chip has solved the task; without it none has.
+        scaling: how inputs were scaled, to be called on new ones; None if they are as they were given.
 
     Raises:
         ValueError: if there is no such kind, or the targets are not of it.
@@ -117,6 +119,7 @@ class Task:
     held_out: Samples | None = None
     kind: str = ""
     solved_r2: float | None = None
+    scaling: Scaling | None = None
 
     def __post_init__(self):
         if not self.kind:

@@ -101,7 +101,7 @@ def sampled(task: str, times: list[int], seeds: int, data: str | None = None) ->
 def _chip(task: str) -> AbstractChip:
     if task == "fashion-mnist":
         return cnn((28, 28, 1), (16, 32, 32))
-    return mlp((4, 4, 1)) if task == "parity" else mlp((49, 4, 4), init="glorot")
+    return mlp((4, 4, 1)) if task == "parity" else mlp((49, 4, 4), init="glorot", cost="mse")
 
 
 def _samples(task: str, data: str | None) -> Data:

@@ -60,7 +60,7 @@ def sweep(
     Returns:
         Accuracy over (rate, chip, step), with measurements and sample loads at each step.
     """
-    chip = chips.mlp(SIZES, init="glorot")
+    chip = chips.mlp(SIZES, cost="mse", init="glorot")
     if imperfection is not None:
         chip = imperfect(chip, _IMPERFECTIONS[imperfection](sigma))
     algorithm = discrete(

@@ -210,6 +210,8 @@ def read_chip_file(path: Path) -> ChipFile:
     if file.chip.hidden is not None and file.chip.channels is not None:
         raise ValueError(f"{path}: chip has hidden (perceptron) or channels (convolutional network), not both")
     chip = file.chip.model_dump(exclude_none=True, exclude=_NOT_OF_A_RUN)
+    if file.chip.hidden is not None:  # simulated, served or real, it is the same chip, whatever a task's default is
+        chip.setdefault("cost", "mse")
     if file.imperfect is not None:
         chip["imperfect"] = file.imperfect.model_dump(exclude_none=True, by_alias=True)
     return ChipFile(

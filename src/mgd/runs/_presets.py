@@ -1,7 +1,9 @@
 """Settings that learn, for every task. Nothing here imports JAX."""
 
+from itertools import pairwise
 from typing import Any
 
+from .._defaults import defaults
 from ._config import RunConfig
 
 _COMMON: dict[str, Any] = {
@@ -79,6 +81,15 @@ _TRAINING: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 _IMAGES = ("fashion-mnist", "cifar10")
+# Inputs and outputs of the tasks whose perceptrons are trained by the one rule, training samples, and timesteps.
+# Parity has rates of its own: the fused engine, which knows no Adam, is done with its many small chips sooner.
+_BY_RULE = {
+    "nist7x7": (49, 4, 40_000, 200_000),
+    "yin-yang": (4, 3, 5_000, 100_000),
+    "digits": (64, 10, 1_437, 200_000),
+}
+# Yin-Yang, whose neurons have few inputs, takes a larger rate than the rule: 96 % after 60,000 measurements, not 89 %.
+_RATES = {"yin-yang": 0.3}
 
 
 def resolve(config: RunConfig) -> RunConfig:
@@ -90,6 +101,8 @@ def resolve(config: RunConfig) -> RunConfig:
     given = config.model_dump(exclude_none=True, by_alias=True)
     task, algorithm = config.task, given.get("algorithm", "discrete")
     settings = _COMMON | {"algorithm": algorithm} | _ALGORITHMS[algorithm] | _CHIPS[task] | _TRAINING[task][algorithm]
+    if task in _BY_RULE and algorithm == "discrete" and "channels" not in given:
+        settings |= _by_rule(task, given)
     if task in _IMAGES:
         settings["cost"] = "cross-entropy"
     if task == "parity":
@@ -109,6 +122,35 @@ def resolve(config: RunConfig) -> RunConfig:
     if resolved.imperfect is None:
         return resolved
     return resolved.model_copy(update={"imperfect": resolved.imperfect.complete(resolved.cost or "mse")})
+
+
+def _by_rule(task: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What `mgd.train` would choose for the task's perceptron; nothing where a rate or another optimizer is given.
+
+    A rate is on the ordinary gradient unless Adam is asked for, and goes with windows of one timestep unless they are
+    given: it means what it means without this rule.
+    """
+    optimizer = given.get("optimizer")
+    if optimizer not in (None, "adam") or (optimizer is None and "learning_rate" in given):
+        return {}
+    inputs, outputs, n_samples, n_steps = _BY_RULE[task]
+    sizes = inputs, *given.get("hidden", _CHIPS[task]["hidden"]), outputs
+    n_params = sum((a + 1) * b for a, b in pairwise(sizes))
+    chosen = defaults(n_params, given.get("steps", n_steps), n_samples - given.get("holdout", 0))
+    window = given.get("tau_theta", chosen.tau_theta)
+    return {
+        "optimizer": "adam",
+        "schedule": "cosine",
+        "learning_rate": _RATES.get(task, chosen.learning_rate),
+        "weight_decay": chosen.weight_decay,
+        "tau_theta": window,
+        "tau_x": window,
+        "batch": chosen.batch,
+        "init": "glorot",
+        # What a chip on a bench gives need not be logits.
+        "cost": "mse" if given.get("instrument") else "cross-entropy",
+        "steps": n_steps,
+    }
 
 
 def _check_instruments(config: RunConfig) -> None:

@@ -1,0 +1,74 @@
+"""Inputs brought to a size that neurons can use: each by itself, by what the training samples say."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from .._input import nearest
+
+SCALINGS = ("standard", "min-max")
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """(x − offset) / spread, of each input by itself.
+
+    Attributes:
+        how: "standard": the training samples get mean 0 and standard deviation 1; "min-max": they go from 0 to 1.
+        offset: subtracted from each input.
+        spread: what is divided by after; 1 where the training samples are all alike.
+
+    >>> scaling = Scaling.fitted("min-max", np.array([[0.0, 100.0], [4.0, 300.0]]))
+    >>> scaling(np.array([[1.0, 400.0]])).tolist()
+    [[0.25, 1.5]]
+    """
+
+    how: str
+    offset: Float[np.ndarray, "*features"]
+    spread: Float[np.ndarray, "*features"]
+
+    @classmethod
+    def fitted(cls, how: str, x: Shaped[np.ndarray, "n *features"]) -> "Scaling":
+        """The scaling that these samples, one a row, ask for.
+
+        Raises:
+            ValueError: if there is no such scaling, there are no samples, or one is no finite number.
+        """
+        if how not in SCALINGS:
+            hint = nearest(how, SCALINGS) if isinstance(how, str) else ""
+            raise ValueError(f"unknown scaling {how!r}{hint}; choose {', '.join(SCALINGS)}, or None")
+        if len(x) == 0:
+            raise ValueError("scaling needs at least one training sample, got none")
+        x = np.asarray(x, np.float64)
+        if not np.isfinite(x).all():
+            row = int(np.argwhere(~np.isfinite(x))[0][0])
+            raise ValueError(f"inputs must be finite numbers to be scaled, got NaN or infinity in row {row}")
+        if how == "standard":
+            offset, spread = x.mean(0), x.std(0)
+        else:
+            offset, spread = x.min(0), x.max(0) - x.min(0)
+        # The mean of equal numbers may be off by rounding, and they would then be called different.
+        alike = x.max(0) == x.min(0)
+        return cls(how, offset, np.where(alike, 1.0, spread))
+
+    def __call__(self, x: Shaped[np.ndarray, "n *given"]) -> Float[np.ndarray, "n *given"]:
+        """Samples, one a row, as the chip is shown them.
+
+        Raises:
+            ValueError: if they do not have as many inputs as those that this was fitted to.
+        """
+        x = np.asarray(x)
+        if x.shape[1:] != self.offset.shape:
+            raise ValueError(
+                f"this scaling is of samples of shape {self.offset.shape}, one a row, got an array of shape {x.shape}"
+            )
+        return ((np.asarray(x, np.float64) - self.offset) / self.spread).astype(np.float32)
+
+
+def scaled(how: str | None, *arrays: np.ndarray) -> tuple[Scaling | None, list[np.ndarray]]:
+    """The scaling that the first array asks for, and all arrays so scaled; as they are if `how` is None."""
+    if how is None:
+        return None, [*arrays]
+    scaling = Scaling.fitted(how, arrays[0])
+    return scaling, [scaling(each) for each in arrays]
