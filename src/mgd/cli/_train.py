@@ -62,7 +62,9 @@ _SETTINGS = (
     click.option("--baseline", type=_choice(BASELINES), help="What the perturbed cost is compared with."),
     click.option("--amplitude", type=float, help="Perturbation of one parameter."),
     click.option("--modulation-limit", type=float, help="Clamp on the change in cost."),
-    click.option("--learning-rate", type=float, help="On the ordinary gradient; without --optimizer that of plain descent."),
+    click.option(
+        "--learning-rate", type=float, help="On the ordinary gradient; without --optimizer that of plain descent."
+    ),
     click.option("--schedule", type=_choice(SCHEDULES), help="How the learning rate changes over the run."),
     click.option("--optimizer", type=_choice(OPTIMIZERS), help="The update rule."),
     click.option("--weight-decay", type=float, help="Leak of the parameters, per update and learning rate."),
