@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow bench reproduction defaults lock lock-bench clean
+.PHONY: demo test test-field test-slow bench reproduction defaults lock lock-bench clean
 
 # Train simulated chips to read the letters N, I, S and T, and draw how they learn.
 demo: $(VENV)/run
@@ -12,6 +12,10 @@ demo: $(VENV)/run
 # Lint, format, types and every test but the slow ones.
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Situations that people reported from the field, each with what is right.
+test-field: $(VENV)/dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/field
 
 test-slow: $(VENV)/dev
 	$(BIN)/python -m pytest -m slow

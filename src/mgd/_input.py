@@ -24,6 +24,15 @@ _NO_FILES = {
 }
 
 
+def printable(text: str) -> str:
+    r"""Text of others as a terminal may be given it: control characters, which it would obey, are spelt out.
+
+    >>> printable("A7\x1b[2J")
+    'A7\\x1b[2J'
+    """
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def open_file(path: Path) -> BinaryIO:
     """Opens what is a file for reading. A pipe would be waited for, and a device may never end.
 

@@ -2,6 +2,7 @@
 
 import re
 import socketserver
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,4 +129,41 @@ def served(mode: str) -> Iterator[tuple[Plant, str]]:
     with Server(("127.0.0.1", 0), Line) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield plant, f"TCPIP0::127.0.0.1::{server.server_address[1]}::SOCKET"
+        server.shutdown()
+
+
+@contextmanager
+def served_over_hislip() -> Iterator[str]:
+    """The plant behind HiSLIP, whose replies end by END alone, without a newline; the resource it is reached at."""
+    plant, head = Plant("clean"), struct.Struct("!2sBBIQ")
+    # What is answered to each kind of message that opens, locks, clears or ends a connection.
+    answers = {0: (1, 0, (0x0100 << 16) | 7, b""), 17: (18, 0, 0x7878, b""), 15: (16, 0, 0, struct.pack("!Q", 1 << 20))}
+    answers |= {21: (22, 0, 0, b""), 19: (23, 0, 0, b""), 8: (9, 0, 0, b""), 24: (25, 0, 0, b""), 4: (5, 1, 0, b"")}
+    answers |= {10: (11, 0, 0, b"")}
+
+    class Line(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            def send(kind: int, code: int, number: int, content: bytes) -> None:
+                self.wfile.write(head.pack(b"HS", kind, code, number, len(content)) + content)
+
+            message = b""
+            while len(opening := self.rfile.read(head.size)) == head.size:
+                _, kind, _, number, length = head.unpack(opening)
+                content = self.rfile.read(length)
+                if kind in answers:
+                    send(*answers[kind])
+                if kind in (6, 7):  # a part of a message, or its end
+                    message += content
+                if kind == 7:
+                    replies = [plant.answer(each.strip().lstrip(":")) for each in message.decode().strip().split(";")]
+                    message = b""
+                    if found := [reply for reply in replies if reply is not None]:
+                        send(7, 0, number, b";".join(found))
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = allow_reuse_address = True
+
+    with Server(("127.0.0.1", 0), Line) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"TCPIP0::127.0.0.1::hislip0,{server.server_address[1]}::INSTR"
         server.shutdown()

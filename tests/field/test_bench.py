@@ -32,7 +32,8 @@ def bench(tmp_path, monkeypatch, capsys):
 
     def call(mode: str, *command: str, reads: str = "outputs", low=-5.0, high=5.0, settings: str = ""):
         asked = {"cost": "COST?" if reads == "cost" else "", "outputs": "OUT?" if reads == "outputs" else ""}
-        with plant.served(mode) as (found, resource):
+        with plant.served_over_hislip() if mode == "hislip" else plant.served(mode) as served:
+            found, resource = (None, served) if isinstance(served, str) else served
             text = plant.CHIP.format(resource=resource, low=low, high=high, settings=settings, **asked)
             Path("chip.toml").write_text(text)
             whole = [part if part != "CHIP" else "chip.toml" for part in command]
@@ -105,3 +106,11 @@ def test_a_big_endian_block(bench):
     code, out, _, _ = bench("big-endian", "chip", "check", "CHIP", settings='byte_order = "big"')
     assert code == 0
     assert "e+" not in out
+
+
+def test_a_reply_that_ends_by_end_alone(bench):
+    pytest.importorskip("pyvisa_py")
+    code, out, err, _ = bench("hislip", "chip", "check", "CHIP")
+    assert (code, err) == (0, "")
+    assert "bench: ACME,BENCH-9,A1,1.0 at TCPIP0::127.0.0.1::hislip0," in out
+    assert "outputs 0." in out

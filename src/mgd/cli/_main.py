@@ -6,6 +6,7 @@ import warnings
 import click
 
 from .._errors import DivergedError, HardwareError, Interrupted, MgdError, MgdWarning
+from .._input import printable
 from .._stops import GO_ON, STOPPED, EndAtOnce
 from .._version import __version__
 from ._calibrate import calibrate
@@ -106,9 +107,9 @@ def _exit_code(error: Exception) -> int:
 
 
 def _say(message: str) -> None:
-    click.echo("mgd: " + " ".join(message.split()), err=True)
+    click.echo("mgd: " + printable(" ".join(message.split())), err=True)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     if not is_trouble(str(message)):
-        click.echo(f"mgd: warning: {message}", err=True)
+        click.echo(f"mgd: warning: {printable(str(message))}", err=True)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._errors import HardwareError
+from .._input import printable
 from ._limits import Limits
 
 # Not typing.Self, which the checks of types in tests do not take outside a dataclass.
@@ -33,7 +34,7 @@ class Identity:
     version: str = ""
 
     def __str__(self) -> str:
-        return ",".join((self.maker, self.model, self.serial, self.version))
+        return printable(",".join((self.maker, self.model, self.serial, self.version)))
 
 
 # No instrument reads more than this in any unit, light's frequency in hertz included; SCPI's signs for "over range" and

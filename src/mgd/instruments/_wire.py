@@ -7,6 +7,8 @@ import re
 import numpy as np
 from jaxtyping import Float
 
+from .._input import printable
+
 _TEXT = re.compile(rb'(?:[^;\n"]|"[^"\n]*")*')
 _DIGITS = b"0123456789"
 # How the reply to nearly every measurement ends, and what a number before it does not have.
@@ -208,5 +210,5 @@ def shown(message: bytes, most: int = 60) -> str:
         parts += [message[at : span[0]], "…".encode()]
         at = span[1]
     line = b"".join([*parts, message[at:]]).decode("utf-8", "backslashreplace").strip()
-    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+    line = printable(line)
     return line if len(line) <= most else line[: most - 20] + "…" + line[-19:]
