@@ -233,6 +233,14 @@ def _diagnostics(folder: Path, *, ran: bool) -> str:
     return figures_of(lines[-1]) if lines else ""
 
 
+# What a chip was asked for in vain, and how often its line was made anew.
+_TROUBLES = {
+    "skipped": "measurements gave no reading and were skipped",
+    "recoveries": "times the chip was opened anew",
+    "measured_again": "measurements were not sure and made again",
+}
+
+
 def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
     """What the run came to, for a person or for a program."""
     from ..runs._contents import CURVE
@@ -251,6 +259,8 @@ def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
     )
     if told := _diagnostics(folder, ran=ran):
         click.echo(f"  {told}")
+    if troubles := [f"{summary[name]:,} {words}" for name, words in _TROUBLES.items() if summary.get(name)]:
+        click.echo(f"  {', '.join(troubles)}")
     for text in summary.get("warnings", ()):
         click.echo(f"  warning: {text}")
     click.echo(f"  {summary['seconds']:.1f} s; picture: {folder / CURVE}")

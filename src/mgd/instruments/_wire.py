@@ -5,7 +5,7 @@ import math
 import re
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from .._input import printable
 
@@ -157,20 +157,29 @@ def _floats(contents: bytes, order: str) -> Float[np.ndarray, " n"]:
     return np.frombuffer(contents, f"{order}f4").astype(np.float32)
 
 
-def is_swapped(values: Float[np.ndarray, " n"]) -> bool:
-    """Whether the numbers of a block make sense only with each one's bytes in the other order.
+def swapped(values: Float[np.ndarray, " n"]) -> tuple[float, float] | None:
+    """One of a block's numbers, as it is and with its bytes in the other order, if only those make sense.
 
     In the wrong order about half of all float32 are farther from 1 than any reading, round numbers always.
 
-    >>> is_swapped(np.array([0.5, 0.25], np.float32)), is_swapped(np.array([0.5, 0.25], np.float32).byteswap())
-    (False, True)
+    >>> swapped(np.array([0.5, 0.25], np.float32)) is None
+    True
+    >>> swapped(np.array([0.5, 0.25], np.float32).byteswap())
+    (8.82818e-44, 0.5)
     """
-    return not _between(values, *_POSSIBLE) and _between(values.byteswap(), *_USUAL)
+    possible = _between(values, *_POSSIBLE)
+    if possible.all():
+        return None
+    turned = values.byteswap()
+    if not _between(turned, *_USUAL).all():
+        return None
+    k = int(np.argmin(possible))
+    return float(values[k]), float(turned[k])
 
 
-def _between(values: Float[np.ndarray, " n"], least: float, most: float) -> bool:
+def _between(values: Float[np.ndarray, " n"], least: float, most: float) -> Bool[np.ndarray, " n"]:
     sizes = np.abs(values)
-    return bool((((sizes >= least) & (sizes <= most)) | (values == 0)).all())
+    return ((sizes >= least) & (sizes <= most)) | (values == 0)
 
 
 def numbers(item: Item) -> Float[np.ndarray, " n"]:

@@ -14,7 +14,7 @@ from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
 from .._factory import check_one
 from .._limits import Limits
-from .._wire import Item, WireError, block, decimals, is_swapped, numbers, shown, text
+from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
 from ._dialogue import Dialogue
 from ._opening import declared_limits, harmless, told_limits
 from ._readback import InStep, ReadBack
@@ -393,12 +393,11 @@ class Scpi(AbstractInstrument):
             values = numbers(reply)
         except WireError as error:
             self._garbled(query, reply if isinstance(reply, bytes) else block(reply), str(error))
-        if not isinstance(reply, bytes) and is_swapped(reply):
+        if not isinstance(reply, bytes) and (found := swapped(reply)):
             other = {"<": "big", ">": "little"}[self._order]
             raise HardwareError(
-                f"{self.address}: {shown(query)!r} was answered with a block of {reply[0]:g} …, which is no reading, "
-                f"and {reply.byteswap()[0]:g} with its bytes in the other order: set "
-                f'byte_order = "{other}" in the chip file'
+                f"{self.address}: {shown(query)!r} was answered with a block that has {found[0]:g} in it, which is no "
+                f'reading, and {found[1]:g} with its bytes in the other order: set byte_order = "{other}" in the chip file'
             )
         if n is not None and values.size != n:
             what = f"{values.size} numbers where {n} are due"
