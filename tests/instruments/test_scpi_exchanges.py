@@ -61,8 +61,9 @@ def test_what_is_not_declared_is_asked_at_opening(scripted):
 
 
 def test_limits_are_rounded_inwards_whoever_says_them(scripted):
-    asked = scripted((b"PAR:LIM?", b"-0.3,0.3\n"), limits={"unit": "mA"})
-    for limits in (asked.limits, scripted(limits={"low": -0.3, "high": 0.3}).limits):
+    asked = scripted((b"PAR:LIM?", b"-0.3,0.3\n"), probed=(), verify=False, limits={"unit": "mA"})
+    declared = scripted(probed=(), verify=False, limits={"low": -0.3, "high": 0.3})
+    for limits in (asked.limits, declared.limits):
         assert (limits.low.astype(float) >= -0.3).all()
         assert (limits.high.astype(float) <= 0.3).all()
         assert limits.high.tolist() == pytest.approx([0.3, 0.3], rel=1e-7)

@@ -397,7 +397,8 @@ class Scpi(AbstractInstrument):
             other = {"<": "big", ">": "little"}[self._order]
             raise HardwareError(
                 f"{self.address}: {shown(query)!r} was answered with a block that has {found[0]:g} in it, which is no "
-                f'reading, and {found[1]:g} with its bytes in the other order: set byte_order = "{other}" in the chip file'
+                f"reading, and {found[1]:g} with its bytes in the other order: set "
+                f'byte_order = "{other}" in the chip file'
             )
         if n is not None and values.size != n:
             what = f"{values.size} numbers where {n} are due"
