@@ -140,14 +140,3 @@ def test_odd_bytes_in_the_diagnostics_are_one_line_and_nothing_is_lost(stopped, 
     assert "test accuracy" in out
     lines = [line for line in err.splitlines() if "warning" in line]
     assert lines == [f"mgd: warning: {path}: a line is damaged, and left out"]
-
-
-def test_code_that_the_settings_of_a_run_name_is_said_before_it_is_run(stopped, said):
-    edit_config(stopped, 'build = "field_plant', 'build = "os:system" #')
-    code, _, err = said("resume", stopped)
-    assert code == 2
-    first, last = err.splitlines()
-    assert first.startswith(
-        f"mgd: {stopped}/config.toml has this code run, as you: build = 'os:system' (looked for in "
-    )
-    assert "os:system" in last
