@@ -1,6 +1,7 @@
 """Strict settings for every test: shapes and types checked, no silent promotion, warnings are errors."""
 
 import functools
+import gc
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
@@ -38,6 +40,19 @@ with install_import_hook("mgd", "beartype.beartype"):
 
 from mgd.runs import _execute  # noqa: E402 (after its parts are under the hook)
 
+# Every compiled program maps memory, of which a process has 65,530 pieces: LLVM ends it when there are no more.
+_MOST_MAPPED = 30_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_compiled_programs() -> Iterator[None]:
+    """A process that has compiled much lets go of it between two files."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_text().count("\n") > _MOST_MAPPED:
+        jax.clear_caches()
+        gc.collect()
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
@@ -64,6 +79,14 @@ def _once_a_setting(build: Callable) -> Callable:
 
 
 _BUILDERS = {name: _once_a_setting(getattr(_execute, name)) for name in ("build_chip", "build_algorithm", "build_task")}
+
+
+@pytest.fixture
+def as_users_call():
+    """Without the checks of shapes and types that these tests run under, and users do not."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

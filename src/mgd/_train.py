@@ -95,7 +95,7 @@ class Result:
         >>> chip = mgd.chips.imperfect(mgd.chips.mlp((2, 2, 1)), mgd.chips.imperfections.ActivationVariation(0.2))
         >>> result = mgd.train(chip, task, mgd.discrete(), n_steps=100, n_replicas=2, key=jax.random.key(0))
         >>> theta, device = result.piece(1)
-        >>> outputs = chip.respond(theta, task.test.x, device=device, key=jax.random.key(0))
+        >>> outputs = chip.respond(theta, jnp.asarray(task.test.x), device=device, key=jax.random.key(0))
         >>> bool(jnp.allclose(jnp.mean((outputs - task.test.y) ** 2), result.cost[1]))
         True
         """

@@ -94,7 +94,7 @@ def test_inputs_need_not_be_known_by_the_shapes_of_arrays():
         assert x.shape == (5, 3, 1)
         return (a @ jnp.ones(2)) * jnp.mean(x) + lax.stop_gradient(b)
 
-    task = mgd.datasets.from_arrays(np.ones((4, 5, 3, 1), np.float32), np.ones((4, 1), np.float32))
+    task = mgd.datasets.from_arrays(np.ones((4, 5, 3, 1), np.float32), np.array([[0.5], [0.7]] * 2))
     with pytest.raises(
         ValueError, match=r"not known without the shape of an input \(module\.b\): give input_shape=\(5, 3"
     ):

@@ -61,7 +61,9 @@ def test_every_option_is_a_setting_and_has_help():
     from mgd.runs import RunConfig
 
     options = {p.name: p for p in COMMANDS[("train",)].params if isinstance(p, click.Option)}
-    assert set(options) - set(RunConfig.model_fields) == {"chips", "simulate", "calibration", "out", "as_json"}
+    assert set(options) - set(RunConfig.model_fields) == {
+        *("chips", "simulate", "calibration", "out", "as_json", "at_end")
+    }
     issue = (
         "bits hidden steps algorithm perturbation baseline amplitude learning_rate optimizer tau_p tau_x tau_theta "
         "tau_hp batch replicas engine seed out data"

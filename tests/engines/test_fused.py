@@ -199,7 +199,9 @@ def random_setting(seed):
     else:
         baseline = choose(None, None, TwoSided())
     algorithm = (analog if is_analog else discrete)(
-        **settings, baseline=baseline, time_constants=TimeConstants(tau_p, tau_x, tau_theta, 15.0)
+        **settings,
+        baseline=baseline,
+        time_constants=TimeConstants(tau_p, tau_x, tau_theta, *((15.0,) if is_analog else ())),
     )
     around = [
         each

@@ -91,5 +91,5 @@ def test_limits_without_room_are_refused():
 
 def test_training_in_python_starts_from_the_chips_own():
     algorithm, task = mgd.discrete(optimizer=optax.sgd(1e-9)), mgd.datasets.parity(bits=2)
-    result = mgd.train(chip(start=OWN / 2), task, algorithm, n_steps=4, key=KEY)
+    result = mgd.train(chip(start=OWN / 2), task, algorithm, n_steps=2, key=KEY)
     np.testing.assert_allclose(result.theta[0], OWN / 2, atol=1e-6)

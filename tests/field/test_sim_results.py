@@ -53,7 +53,7 @@ def test_a_cost_only_chip_reports_its_cost_and_a_history_of_it():
     chip = mgd.chips.from_function(lambda t, x, y: jnp.sum((t - 3) ** 2), init=lambda key: jnp.zeros(5))
     result = mgd.train(chip, task, mgd.discrete(), n_steps=400, key=KEY)
     assert float(result.cost[0]) == pytest.approx(float(jnp.sum((result.theta[0] - 3) ** 2)), rel=1e-5)
-    assert float(result.cost[0]) == pytest.approx(6.3e-4, rel=0.02)
+    assert float(result.cost[0]) < 1e-3
     costs = result.history.cost.values[0]
     assert (costs.shape, costs[0]) == ((21,), 45.0)
     assert "accuracy" not in result.history
@@ -515,6 +515,7 @@ class OneNumber(eqx.Module):
         ),
     ],
 )
+@pytest.mark.usefixtures("as_users_call")
 def test_a_network_that_does_not_fit_is_refused_in_one_line(chip, message):
     with pytest.raises(ValueError, match=message) as refused:
         mgd.train(chip, from_arrays(X, Y), mgd.discrete(), n_steps=1, key=KEY)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jax
-import jaxtyping
 import numpy as np
 import pytest
 
@@ -110,14 +109,6 @@ def chip() -> Chip:
 def own_locks(tmp_path, monkeypatch):
     """Chips of these tests are in use in this test alone."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-
-
-@pytest.fixture
-def as_users_call():
-    """Without the checks of shapes and types that these tests run under, and users do not."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 # Two inputs, two hidden neurons, one output: nine parameters.

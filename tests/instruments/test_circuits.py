@@ -260,7 +260,7 @@ def test_a_training_outlives_its_processes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
-def test_outputs_that_are_not_all_there_are_no_skipped_measurement(circuit, broken, tmp_path):
+def test_of_a_batch_a_measurement_whose_outputs_are_not_all_there_is_none(circuit, broken, tmp_path):
     class Half(Circuits):
         def read_batch(self, signals):
             found = super().read_batch(signals)
@@ -271,5 +271,6 @@ def test_outputs_that_are_not_all_there_are_no_skipped_measurement(circuit, brok
     assert isinstance(chip, Circuits)
     with Guarded(Half(chip.settings, tmp_path)) as guarded:
         guarded.present(X, TARGET)
-        with pytest.raises(HardwareError, match=f"read_batch gave {broken}: check the readout"):
-            guarded.read_batch(np.array([[1e3], [3e3]]))
+        found = guarded.read_batch(np.array([[1e3], [3e3]]))
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).all()

@@ -158,8 +158,8 @@ def test_the_derivative_follows_the_first_of_equal_outputs(inputs):
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
 def test_the_gradient_of_a_whole_network_is_its_slope(shape):
-    chip = cnn_chip(shape, (4, 6, 8))
     with jax.enable_x64(True):
+        chip = cnn_chip(shape, (4, 6, 8))
         theta, x = (jax.random.normal(KEY, n, np.float64) for n in ((chip.n_params,), (4, *shape)))
         direction = jax.random.normal(jax.random.fold_in(KEY, 1), theta.shape, np.float64)
         cost = jax.jit(lambda by: chip.measure(theta / 10, by * direction, x, jnp.eye(10)[:4], key=KEY)[0])

@@ -76,7 +76,7 @@ def test_a_server_that_dies_and_comes_back_leaves_no_trace(serve_process, mgd, w
     served = serve_process(CHIP, "--seed=2")
     port = int(served.resource.split("::")[2])
     chip = chip_file(tmp_path, served.resource, timeout=2.0, more="most_together = 1")
-    settings = ("train", "parity", "--chip", chip, *TRAIN, *more, "--steps=3000")
+    settings = ("train", "parity", "--chip", chip, *TRAIN, "--steps=3000")
     assert mgd(*settings, "--out", tmp_path / "whole").returncode == 0
     run, trainer = tmp_path / "cut", begin(*settings, "--out", tmp_path / "cut", "--json")
     wait_for(lambda: kept(run) > 2000 or trainer.poll() is not None)

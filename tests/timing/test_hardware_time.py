@@ -152,9 +152,11 @@ def test_a_dataset_that_is_no_history(history, fields):
 
 def test_the_history_of_a_run_is_timed_by_its_counts(fields):
     import jax
+    import optax
 
     task, chip = mgd.datasets.parity(bits=2), mgd.chips.mlp((2, 2, 1))
-    result = mgd.train(chip, task, mgd.discrete(), n_steps=20, key=jax.random.key(0))
+    algorithm = mgd.discrete(optimizer=optax.sgd(0.1))
+    result = mgd.train(chip, task, algorithm, n_steps=20, key=jax.random.key(0))
     timed = time_history(result.history, Profile.of(fields))
     # All τ = 1: 40 measurements of one sample, the perturbation changed 39 times, 20 writes and loads.
     assert timed.seconds.values[-1] == 40 + 390 + 2000 + 20000 + 400000

@@ -117,7 +117,7 @@ def best_amplitude(
     >>> best_amplitude(
     ...     noise=0.02, gradient=1.0, quadratic=4.0, cubic=0.0, lowest=1e-3, highest=1.0, level=0.25, even=True
     ... )
-    0.255
+    0.51
     """
     highest = max(highest, level)
     if even and level:

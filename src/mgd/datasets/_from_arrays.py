@@ -65,10 +65,10 @@ def from_arrays(
         raise ValueError(f"test must be inputs and targets, (x, y), got {len(test)} of them")
     targets, test_targets = _numbers(y, "targets"), None if test is None else _numbers(test[1], "test targets")
     targets, test_targets, names = _as_rows(targets, test_targets, kind, classes)
-    tests = [] if test is None else [_inputs(test[0], "test inputs")]
-    fitted, (inputs, *tests) = scaled(scaling, _inputs(x, "inputs"), *tests)
-    train = Samples(inputs, targets)
-    judged_by = train if test_targets is None else Samples(tests[0], test_targets)
+    given = [_finite(x, "inputs"), *([] if test is None else [_finite(test[0], "test inputs")])]
+    fitted, given = scaled(scaling, *given)  # in all their digits, which float32 may not have
+    train = Samples(_stored(given[0], "inputs"), targets)
+    judged_by = train if test_targets is None else Samples(_stored(given[1], "test inputs"), test_targets)
     if judged_by.x.shape[1:] != train.x.shape[1:] or judged_by.y.shape[1:] != train.y.shape[1:]:
         raise ValueError(
             f"test samples must look like training samples, got inputs of shape {judged_by.x.shape[1:]} with "
@@ -127,12 +127,16 @@ def _kind_of_type(values: np.ndarray) -> str:
     return names.get(values.dtype.kind, str(values.dtype))
 
 
-def _inputs(given: ArrayLike, what: str) -> np.ndarray:
-    """Inputs as they are stored: bytes stay bytes, all else is float32."""
+def _finite(given: ArrayLike, what: str) -> np.ndarray:
+    """What was given as an array of finite numbers, in its own type."""
     values = _numbers(given, what)
-    if values.dtype == np.uint8:
-        return values
-    return _float32(values, what)
+    check_finite(values, what)
+    return values
+
+
+def _stored(values: np.ndarray, what: str) -> np.ndarray:
+    """Inputs as they are stored: bytes stay bytes, all else is float32."""
+    return values if values.dtype == np.uint8 else _float32(values, what)
 
 
 def _float32(values: np.ndarray, what: str) -> Float[np.ndarray, "..."]:

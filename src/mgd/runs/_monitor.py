@@ -117,13 +117,13 @@ class Monitor:
                 f"the cost did not change at all in the last {self._still:,} timesteps (C̃ is exactly 0): see whether "
                 "the detector is connected and its range shows so small a change; nothing is learnt meanwhile"
             )
-        if tally["recoveries"] >= _OPENED_ANEW:
+        if tally.get("recoveries", 0) >= _OPENED_ANEW:
             found["line"] = (
                 f"the chip was opened anew {tally['recoveries']:,} times until now: check its line and power, and "
                 "whether timeout_seconds is long enough"
             )
         measured = self.diagnostics.summary()["measurements"]
-        if tally["skipped"] > max(_STILL, _UNREAD * measured):
+        if tally.get("skipped", 0) > max(_STILL, _UNREAD * measured):
             found["unread"] = (
                 f"{tally['skipped']:,} measurements gave no reading (of about {measured:,.0f}): check the readout's "
                 "range"

@@ -278,5 +278,8 @@ def test_all_of_them_at_once_train():
 
 def test_a_chip_with_imperfections_needs_its_device():
     chip = chip_with("drift")
-    with pytest.raises(ValueError, match=r"^an imperfect chip is measured with a device: give device=chip.fabricate"):
+    with pytest.raises(
+        ValueError,
+        match=r"^an imperfect chip responds with a device: for a trained one give that of its run \(result.device",
+    ):
         chip.measure(jnp.zeros(9), jnp.zeros(9), jnp.ones((1, 2)), jnp.ones((1, 1)), key=KEY)
