@@ -340,7 +340,9 @@ NEURON = ("alpha", "beta", "shift", "offset")
     ],
 )
 def test_exported_parameters_give_the_reported_accuracy(tmp_path, imperfect, names):
+    """Of chips whose outputs are logistic."""
     settings = {"task": "nist7x7", "hidden": [4], "replicas": 3, "steps": 300, "batch": 8, "imperfect": imperfect}
+    settings |= {"cost": "mse", "learning_rate": 0.1}
     run = mgd.runs.start(RunConfig.of(settings), tmp_path / "run")
     theta, device = load_file(run / "theta.safetensors")["theta"], load_file(run / "device.safetensors")
     assert set(device) == names | {"theta_applied"}

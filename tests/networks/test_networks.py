@@ -1,5 +1,6 @@
 """What network makers refuse, and derivatives of convolutional layers against a naive reference."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -158,10 +159,16 @@ def test_the_derivative_follows_the_first_of_equal_outputs(inputs):
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
 def test_the_gradient_of_a_whole_network_is_its_slope(shape):
-    with jax.enable_x64(True):
-        chip = cnn_chip(shape, (4, 6, 8))
-        theta, x = (jax.random.normal(KEY, n, np.float64) for n in ((chip.n_params,), (4, *shape)))
-        direction = jax.random.normal(jax.random.fold_in(KEY, 1), theta.shape, np.float64)
-        cost = jax.jit(lambda by: chip.measure(theta / 10, by * direction, x, jnp.eye(10)[:4], key=KEY)[0])
+    chip = cnn_chip(shape, (4, 6, 8))
+    small, rest = eqx.partition(chip.network(jax.random.normal(KEY, (chip.n_params,)) / 10), eqx.is_array)
+    with jax.enable_x64(True):  # of a chip θ is float32, of the network by itself it may be more
+        x = jax.random.normal(KEY, (4, *shape), np.float64)
+        whole = jax.tree.map(lambda leaf: leaf.astype(np.float64), small)
+        direction = jax.tree.map(lambda leaf: jax.random.normal(KEY, leaf.shape, np.float64), whole)
+
+        def outputs(by):
+            return eqx.combine(jax.tree.map(lambda leaf, way: leaf + by * way, whole, direction), rest)(x)
+
+        cost = jax.jit(lambda by: chip.loss(outputs(by), jnp.eye(10)[:4]).mean())
         gradient = jax.jit(jax.grad(cost))(0.0)
         np.testing.assert_allclose(gradient, (cost(1e-7) - cost(-1e-7)) / 2e-7, rtol=1e-5)
