@@ -292,23 +292,39 @@ def test_a_reply_without_end_is_given_up_at_a_few_megabytes(scripted):
 
 
 def test_sure_is_what_answers_as_before(scripted):
-    held = (b"PAR:DATA?", data(1, 2) + b"\n")
-    driver = scripted(set_to(1.0, 2.0), WHO, held)
+    asked, held = b"*IDN?;:PAR:DATA?", data(1, 2)
+    driver = scripted(set_to(1.0, 2.0), (asked, WHO[1][:-1] + b";" + held + b"\n"))
     driver.set_parameters(floats(1, 2))
     driver.measure_cost()
     driver.make_sure()
-    for answers, said in (
-        ([(b"*IDN?", b"0.125\n")], "'Maker,Model 3,A7,1.0' is due"),
-        ([WHO, (b"PAR:DATA?", b"0.125\n")], "1 numbers where 2 are due"),
-        ([WHO, (b"PAR:DATA?", data(0, 0) + b"\n")], "it says 0 for parameter 0, and said 1; it was reset"),
-        ([WHO, (b"PAR:DATA?", b"1,2\n")], "in another format than before; it was reset"),
+    for answer, said in (
+        (b"0.125\n", "1 replies where 2 are due"),
+        (b"0.125;" + held + b"\n", "'Maker,Model 3,A7,1.0' is due"),
+        (WHO[1][:-1] + b";0.125\n", "1 numbers where 2 are due"),
+        (WHO[1][:-1] + b";" + data(0, 0) + b"\n", "it says 0 for parameter 0, and said 1; it was reset"),
+        (WHO[1][:-1] + b";1,2\n", "in another format than before; it was reset"),
     ):
-        driver = scripted(set_to(1.0, 2.0), *answers)
+        driver = scripted(set_to(1.0, 2.0), (asked, answer))
         driver.set_parameters(floats(1, 2))
         driver.measure_cost()
         with pytest.raises(HardwareError, match=said) as raised:
             driver.make_sure()
         assert raised.value.passing
+
+
+def test_of_a_chip_that_takes_one_command_a_message_each_is_asked_by_itself(scripted):
+    driver = scripted(WHO, (b"*IDN?", b"0.125\n"), probed=(), verify=False, compound=False)
+    driver.make_sure()
+    with pytest.raises(HardwareError, match="'Maker,Model 3,A7,1.0' is due"):
+        driver.make_sure()
+
+
+def test_who_is_there_may_be_asked_in_the_message_of_what_is_set(scripted):
+    told = b"PAR:DATA?;:PAR:DATA " + data(1, 2) + b";:PAR:DATA?;*IDN?;:SYST:ERR?"
+    answer = data(*NEAR_ZERO) + b";" + data(1, 2) + b";Maker,Model 3,A7,1.0;" + OK + b"\n"
+    driver = scripted((told, answer))
+    driver.set_parameters(floats(1, 2))
+    assert driver.identify().serial == "A7"
 
 
 def test_a_chip_that_was_reset_is_found_when_it_is_next_set(scripted):

@@ -38,7 +38,7 @@ from ._base import AbstractInstrument, Identity, numbers_of
 MAGIC = b"mgd recording 1\n"
 VERBS = (
     *("open", "identify", "set_parameters", "perturb", "present", "measure_cost", "read_outputs", "measure_batch"),
-    *("safe_state", "read_batch"),
+    *("safe_state", "read_batch", "make_sure"),
 )
 HEAD, TAIL = struct.Struct("<BBII"), struct.Struct("<I")
 FAILED, PASSING, SKIP = 1, 2, 4

@@ -98,12 +98,17 @@ class Scpi(AbstractInstrument):
         return Identity(*parts)
 
     def make_sure(self) -> None:
-        command = self.settings.commands.identify
-        reply = self._ask(command)
-        if self._identity is not None and reply != self._identity:
-            self._garbled(command.encode(), reply, f"{shown(self._identity)!r} is due, as before")
-        if self._readback.held is not None:
-            self._check_held(self._exchange(self._readback.command))
+        identify, held = self.settings.commands.identify.encode(), self._readback.held is not None
+        queries = [identify, self._readback.command] if held else [identify]
+        if self.settings.compound:
+            items = self._items(_joined(queries), len(queries))
+        else:
+            items = [self._items(query, 1)[0] for query in queries]
+        if self._identity is not None and (not isinstance(items[0], bytes) or items[0] != self._identity):
+            reply = items[0] if isinstance(items[0], bytes) else block(items[0])
+            self._garbled(identify, reply, f"{shown(self._identity)!r} is due, as before")
+        if held:
+            self._check_held(items[1])
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
@@ -311,7 +316,7 @@ class Scpi(AbstractInstrument):
         held = [command] if read_back and self.own_line and known else []
         queries = [one for one in (command if read_back else b"", query, self._error if checked else b"") if one]
         if self.settings.compound:
-            message = b";:".join([*held, *self._pending.values(), *queries])
+            message = _joined([*held, *self._pending.values(), *queries])
             items = self._items(message, len(held) + len(queries))
         else:
             items = [self._items(one, 1)[0] for one in held]
@@ -346,7 +351,7 @@ class Scpi(AbstractInstrument):
         """Sends what is to be written without asking for anything."""
         if self._pending:
             messages = list(self._pending.values())
-            for message in [b";:".join(messages)] if self.settings.compound else messages:
+            for message in [_joined(messages)] if self.settings.compound else messages:
                 self._dialogue.send(message)
             self._unchecked = True
 
@@ -443,6 +448,11 @@ def _halves(command: str, shape: str) -> tuple[bytes, bytes]:
     """A command before and after its data."""
     before, _, after = command.format(data="\0", shape=shape).partition("\0")
     return before.encode(), after.encode()
+
+
+def _joined(commands: list[bytes]) -> bytes:
+    """Commands in one message. Each begins at the root of the tree, but common ones (`*IDN?`), which are in no tree."""
+    return b"".join([commands[0], *((b";" if one.startswith(b"*") else b";:") + one for one in commands[1:])])
 
 
 def load(settings: dict[str, Any], folder: Path) -> Scpi:
