@@ -104,8 +104,8 @@ class Scpi(AbstractInstrument):
             items = self._items(_joined(queries), len(queries))
         else:
             items = [self._items(query, 1)[0] for query in queries]
-        if self._identity is not None and (not isinstance(items[0], bytes) or items[0] != self._identity):
-            reply = items[0] if isinstance(items[0], bytes) else block(items[0])
+        reply = items[0] if isinstance(items[0], bytes) else block(items[0])
+        if self._identity is not None and _who(reply) != _who(self._identity):
             self._garbled(identify, reply, f"{shown(self._identity)!r} is due, as before")
         if held:
             self._check_held(items[1])
@@ -448,6 +448,11 @@ def _halves(command: str, shape: str) -> tuple[bytes, bytes]:
     """A command before and after its data."""
     before, _, after = command.format(data="\0", shape=shape).partition("\0")
     return before.encode(), after.encode()
+
+
+def _who(reply: bytes) -> list[bytes]:
+    """Maker, model and serial of an identity; what comes after them may change."""
+    return [part.strip() for part in reply.split(b",")[:3]]
 
 
 def _joined(commands: list[bytes]) -> bytes:
