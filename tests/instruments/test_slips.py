@@ -10,6 +10,7 @@ import pytest
 import mgd
 from mgd._errors import HardwareError
 from mgd.engines import Data, Instrumented, Options
+from mgd.engines._bench import Bench
 from mgd.engines._sure import Pending
 from mgd.instruments import Identity, Limits, Recorder, Replay, from_callables, opened
 from mgd.instruments._scpi import load
@@ -174,3 +175,24 @@ def test_a_chip_without_any_reading_is_given_up():
         steps_of(Toy([None] * 20 + [9.9e37] * 10**6), 100_000, give_up_seconds=0.5)
     with pytest.raises(HardwareError, match=r"toy: measure_cost gave nan, which is no reading"):
         steps_of(Toy(itertools.repeat(np.nan)), 10)
+
+
+def test_narrower_limits_after_an_opening_anew_end_the_run(make_chip):
+    class Narrowed(make_chip().__class__):
+        def open(self) -> None:
+            super().open()
+            if self.asked.count("open") > 1:
+                self.limits = Limits.uniform(3, -0.5, 0.5, "V")
+
+    chip = Narrowed()
+    chip.fails["measure_cost"] = [HardwareError("chip 1: the line was lost", passing=True)]
+    with opened(chip) as guarded:
+        bench = Bench(guarded, mgd.chips.MeanSquaredError(), give_up_seconds=5.0)
+        bench.place_sample(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32), 0)
+        bench.place_parameters(np.ones(3, np.float32), 0)
+        with pytest.raises(
+            HardwareError, match=r"its limits are -0\.5 … 0\.5 V after it was opened anew, and were -2 … 2"
+        ):
+            bench.measure(np.zeros(3, np.float32))
+        since = chip.asked[chip.asked.index("close") :]
+    assert "set_parameters" not in since  # nothing was set after that
