@@ -192,7 +192,8 @@ def numbers(item: Item) -> Float[np.ndarray, " n"]:
     array([1.5, nan, nan], dtype=float32)
     """
     if isinstance(item, np.ndarray):
-        return np.where(np.abs(item) < _NO_NUMBER, item, np.float32(math.nan))
+        fine = np.abs(item) < _NO_NUMBER
+        return item if fine.all() else np.where(fine, item, np.float32(math.nan))
     try:
         if b"_" in item:  # which Python takes within a number
             raise ValueError
