@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -97,7 +98,7 @@ def measure_parameters(
         prober.place(point.theta, point.batch)
         wiggled.append(response(prober.settled, codes, amplitude, periods, cost_error=common.sigma.one))
         if own_line:
-            write = lambda changes, point=point: prober.written(point.theta + changes)  # noqa: E731
+            write = partial(prober.written_around, point.theta)
             written.append(response(write, codes, amplitude, periods, cost_error=common.sigma.one))
     return wiggled, written, answers_of(common, wiggled, written, levels)
 

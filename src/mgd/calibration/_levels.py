@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -101,7 +102,7 @@ def measure_levels(common: Common) -> tuple[Levels | None, Levels | None]:
     wiggled = _levels_along(common, lines, prober.settled, end=half, write=False)
     written = None
     if own_line:
-        write = lambda rows: prober.written(point.theta + rows)  # noqa: E731
+        write = partial(prober.written_around, point.theta)
         written = _levels_along(common, lines, write, end=end, write=True)
     _check_room(common, wiggled)
     return wiggled, written

@@ -117,6 +117,12 @@ class Prober:
         self._flush()
         return np.array(costs)
 
+    def written_around(
+        self, theta: Float[np.ndarray, " p"], changes: Float[np.ndarray, "k p"]
+    ) -> Float[np.ndarray, " k"]:
+        """The settled cost with each of these changes of some parameters written."""
+        return self.written(theta + changes)
+
     def price(self, n: int, *, write: bool = False) -> int:
         """Measurements that so many settled costs take, of perturbations or of writes."""
         return n * (self.hold + self.delay) + self.late if write else n * self.hold + self.delay
