@@ -69,6 +69,14 @@ def test_limits_are_rounded_inwards_whoever_says_them(scripted):
         assert limits.high.tolist() == pytest.approx([0.3, 0.3], rel=1e-7)
 
 
+def test_limits_told_again_in_other_digits_are_the_same(scripted):
+    told = floats(-1.1, 1.1)
+    again = (b"PAR:LIM?", b"-1.1,1.1\n")  # the message with the format was lost
+    driver = scripted((b"PAR:LIM?", block(told) + b"\n"), *OPENING, again, probed=(), verify=False, limits={})
+    driver.open()
+    assert (driver.limits.low.tolist(), driver.limits.high.tolist()) == ([told[0]] * 2, [told[1]] * 2)
+
+
 def test_identity(scripted):
     driver = scripted((b"*IDN?", b"Maker, Model 3,A7,1.0,b\r\n"))
     assert str(driver.identify()) == "Maker,Model 3,A7,1.0,b"

@@ -118,6 +118,15 @@ def test_a_chip_belongs_to_all_connections_and_a_format_to_one(served):
         assert other(b"SYST:SAFE;:PAR:DATA?") == b"0,0,0,0,0,0,0,0,0"
 
 
+def test_limits_are_the_same_in_text_and_in_blocks(serve_here, tmp_path):
+    told = []
+    with serve_here(limits=(-1.1, 1.1)) as resource:
+        for binary in (True, False):
+            with driver_of(resource, tmp_path, binary=binary) as driver:
+                told.append(driver.limits.low.tolist())
+    assert told[0] == told[1]
+
+
 @pytest.mark.parametrize("settings", [{}, {"binary": False}, {"compound": False}, {"verify": False}], ids=str)
 def test_every_way_to_speak_sets_the_same(settings, served, tmp_path):
     with driver_of(served.resource, tmp_path, **settings) as driver, Talk(served.resource) as say:

@@ -46,6 +46,19 @@ def told_limits(values: Float[np.ndarray, " n"], n_params: int, unit: str) -> Li
         raise ValueError(f"are no limits ({error})") from None
 
 
+def as_before(limits: Limits, before: Limits | None) -> Limits:
+    """Those told before, where these are the same in other digits: in text after a block, or rounded once more.
+
+    >>> told = Limits.uniform(1, -1.1, 1.1)
+    >>> as_before(Limits(np.nextafter(told.low, 0), told.high), told) is told
+    True
+    """
+    if before is None or limits.low.shape != before.low.shape:
+        return limits
+    ends, old = np.stack([limits.low, limits.high]), np.stack([before.low, before.high])
+    return before if (np.abs(ends - old) <= 2 * np.spacing(np.abs(old))).all() else limits
+
+
 def harmless(limits: Limits) -> Float[np.ndarray, " p"]:
     """As near to zero as the limits allow, and a little inside of them.
 

@@ -158,7 +158,9 @@ class Speaker:
     def _limits(self) -> bytes:
         """Low and high of all if they are alike, else of each in turn."""
         pairs = np.stack([self.piece.limits.low, self.piece.limits.high], 1)
-        return self._numbers(pairs[:1] if (pairs == pairs[0]).all() else pairs)
+        pairs = pairs[:1] if (pairs == pairs[0]).all() else pairs
+        # All their digits: who rounds them inwards must come to the same numbers from text and from a block.
+        return block(pairs) if self._binary else ",".join(f"{end:.17g}" for end in pairs.ravel().tolist()).encode()
 
     def _set(self, data: bytes) -> None:
         theta = self._vector(data)
