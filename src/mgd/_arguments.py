@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ._errors import MgdWarning
-from .chips import AbstractChip
+from .chips import AbstractChip, Traits
 from .chips.imperfections import Imperfect
 from .chips.imperfections._imperfect import inputs_of
 from .datasets import Task
@@ -98,18 +98,22 @@ def check_fit(chip: AbstractChip, task: Task) -> bool:
 
 
 def warn_of_order(chip: AbstractChip, task: Task) -> None:
-    """Warns if a chip of one's own remembers: samples come in no order that it could know.
+    """Warns if what a chip answers depends on the samples before: they come in no order that it could know.
 
-    Imperfections of this package remember costs and parameters, by their settings, and are trained so on purpose.
+    A chip of one's own that remembers is taken to remember samples. Of the imperfections that remember, drift and
+    flicker noise have nothing to do with the samples.
     """
-    inside = chip
+    inside, names = chip, []
     while isinstance(inside, Imperfect):
+        own = inside.imperfection
+        names += [own.name] if own.mixes_samples and own.traits(Traits()).remembers else []
         inside = inside.chip
-    if inside.traits.remembers and len(task.train.y) > 1:
+    names += inside.traits.remembers
+    if names and len(task.train.y) > 1:
         warnings.warn(
-            f"the chip remembers earlier measurements ({', '.join(inside.traits.remembers)}), and the samples of "
-            f"{task.name} are shown in shuffled order: what it answers depends on the order; put what belongs together "
-            "into one sample",
+            f"the chip remembers earlier measurements ({', '.join(names)}), and the samples of {task.name} are shown in "
+            "shuffled order: what it answers depends on the order; put what belongs together into one sample, or show "
+            "each sample for longer than the chip remembers (tau_x)",
             MgdWarning,
             stacklevel=4,
         )

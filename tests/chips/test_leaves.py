@@ -1,5 +1,7 @@
 """Which arrays of a network are trained, in which type, and which are frozen."""
 
+import warnings
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,7 @@ from jax import lax
 
 import mgd
 from mgd.chips import NetworkChip, from_function, from_module, imperfect
-from mgd.chips.imperfections import CostNoise
+from mgd.chips.imperfections import CostNoise, Delay, Drift, FlickerNoise, Settling
 
 KEY = jax.random.key(3)
 TASK = mgd.datasets.parity(bits=2)
@@ -305,12 +307,22 @@ def test_traits_are_declared_and_obeyed():
             mgd.train(chip, TASK, mgd.discrete(time_constants=times), n_steps=4, engine="sampled", key=KEY)
 
 
-def test_a_chip_that_remembers_is_warned_of_before_it_sees_shuffled_samples():
-    chip = from_module(mlp, traits=mgd.chips.Traits(remembers=("delay line",)))
-    with pytest.warns(
-        mgd.MgdWarning, match=r"^the chip remembers earlier measurements \(delay line\), and the samples of"
-    ):
-        mgd.train(imperfect(chip, CostNoise(0.01)), TASK, mgd.discrete(), n_steps=4, key=KEY)
+@pytest.mark.parametrize(
+    ("chip", "names"),
+    [
+        (imperfect(from_module(mlp, traits=mgd.chips.Traits(remembers=("delay line",))), CostNoise(0.01)), "delay line"),
+        (imperfect(from_module(mlp), Settling(0.5), CostNoise(0.01), Delay(1)), "delay, settling"),
+        (imperfect(from_module(mlp), Settling(0.0), Drift(sigma=0.01), FlickerNoise(0.01), Delay(0)), ""),
+    ],
+    ids=["own", "late cost", "memory that no sample is in"],
+)
+def test_a_chip_that_mixes_samples_is_warned_of_before_it_sees_them_shuffled(chip, names):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        mgd.train(chip, TASK, mgd.discrete(), n_steps=4, key=KEY)
+    said = [str(one.message) for one in caught if "the chip remembers" in str(one.message)]
+    assert len(said) == bool(names)
+    assert all(f"measurements ({names}), and the samples of" in one for one in said)
 
 
 def unchecked_traits(**settings) -> None:

@@ -359,6 +359,7 @@ def test_exported_parameters_give_the_reported_accuracy(tmp_path, imperfect, nam
     assert plain > 0  # without the piece they are others
 
 
+@pytest.mark.filterwarnings("ignore:the chip remembers")
 def test_the_piece_of_a_result_responds_as_reported_and_comes_back_from_its_arrays():
     task = mgd.datasets.parity(bits=2)
     chip = mgd.chips.imperfect(

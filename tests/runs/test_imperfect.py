@@ -125,6 +125,7 @@ MEMORY = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:the chip remembers")
 def test_config_toml_keeps_them_and_gives_the_same_run(small, tmp_path, assert_same_run):
     run = start(small(imperfect=MEMORY), tmp_path / "run")
     kept = read_config(run)
@@ -134,6 +135,7 @@ def test_config_toml_keeps_them_and_gives_the_same_run(small, tmp_path, assert_s
     assert (perfect / "theta.safetensors").read_bytes() != (run / "theta.safetensors").read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:the chip remembers")
 def test_a_checkpoint_holds_the_device(small, tmp_path):
     run = start(small(imperfect=MEMORY, steps=10), tmp_path / "run")
     with safe_open(run / "checkpoint.safetensors", "np") as file:
@@ -158,6 +160,7 @@ start(RunConfig.read(Path(sys.argv[1])), Path(sys.argv[2]), on_progress=kill)
 """
 
 
+@pytest.mark.filterwarnings("ignore:the chip remembers")
 @pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_kill_9_and_resumed_is_the_unbroken_run(replicas, small, tmp_path, cache_env, assert_same_run):
     config = small(imperfect=MEMORY, steps=50_000, log_every=10_000, replicas=replicas)

@@ -212,6 +212,7 @@ def test_traits_add_up():
     assert traits.cost_noise == 0.3
 
 
+@pytest.mark.filterwarnings("ignore:the chip remembers")
 @pytest.mark.parametrize("name", sorted(REMEMBER))
 def test_one_chip_alone_remembers_every_measurement(name):
     """Holds measured as one batch would leave the memory as it was."""
@@ -269,6 +270,7 @@ def test_the_places_are_those_of_the_signals_path():
     assert [MILD[name].place for name in outs] == [0, 1, 1, 2, 3]
 
 
+@pytest.mark.filterwarnings("ignore:the chip remembers")
 def test_all_of_them_at_once_train():
     chip = imperfect(mlp((2, 2, 1)), *SINGLE)
     result = mgd.train(chip, TASK, ALGORITHM, n_steps=100, n_replicas=2, batch=4, key=KEY, log_every=100)

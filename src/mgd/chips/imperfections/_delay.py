@@ -48,6 +48,7 @@ class Delay(AbstractReadout):
 
     name: ClassVar[str] = "delay"
     place: ClassVar[int] = 3
+    mixes_samples: ClassVar[bool] = True
     measurements: int = eqx.field(static=True)
 
     def __check_init__(self):

@@ -27,11 +27,13 @@ class AbstractImperfection(eqx.Module):
         name: what it is called on the command line and in messages.
         side: "in" (between controller and parameters), "out" (between the cost and controller).
         place: how far out it is on its side; equal places go in any order.
+        mixes_samples: whether the cost of one sample comes, in part or whole, with the samples after it.
     """
 
     name: AbstractClassVar[str]
     side: AbstractClassVar[str]
     place: AbstractClassVar[int]
+    mixes_samples: ClassVar[bool] = False
 
     @abstractmethod
     def make(self, chip: AbstractChip, *, key: PRNGKeyArray) -> tuple[Any, Any]:

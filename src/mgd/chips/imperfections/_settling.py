@@ -43,6 +43,7 @@ class Settling(AbstractReadout):
 
     name: ClassVar[str] = "settling"
     place: ClassVar[int] = 0
+    mixes_samples: ClassVar[bool] = True
     tau: float = eqx.field(static=True)
 
     def __check_init__(self):
