@@ -24,7 +24,7 @@ NAMES = {
             "networks",
             "perturbations",
         ),
-        *("reproduction", "runs", "timing", "to_published", "train"),
+        *("reproduction", "runs", "theory", "timing", "to_published", "train"),
     ),
     "mgd.algorithm": (
         *("AbstractAlgorithm", "AbstractBaseline", "AbstractIntegrator", "Accumulate", "Algorithm", "Backprop"),
@@ -33,6 +33,7 @@ NAMES = {
         *("TwoSided", "Write", "analog", "defaults", "discrete", "fitted", "from_published", "rows_of"),
         "to_published",
     ),
+    "mgd.bench": ("Bench", "Pending", "Slipped", "watchdog"),
     "mgd.calibration": ("Calibration", "Diagnostics", "Quantity", "calibrate"),
     "mgd.chips": (
         *("AbstractChip", "AbstractCost", "CrossEntropy", "FunctionChip", "MeanSquaredError", "NetworkChip"),
@@ -53,7 +54,6 @@ NAMES = {
     "mgd.engines": (
         *(
             "Backpropagated",
-            "Bench",
             "Data",
             "Fleet",
             "Fused",
@@ -81,6 +81,11 @@ NAMES = {
         "start",
     ),
     "mgd.reproduction": ("Row", "STUDIES", "reproduce"),
+    "mgd.sweeps": ("OnProgress", "Row", "Run", "Study", "Work", "execute"),
+    "mgd.theory": (
+        *("Choice", "Facts", "angle_after", "best_amplitude", "best_hold", "choose", "growth", "high_pass_noise"),
+        *("hold_for", "perturbations_for", "share_seen", "white_gain"),
+    ),
     "mgd.timing": (
         *("EVENTS", "HardwareTime", "Profile", "format_joules", "format_seconds", "hardware_time", "load_profile"),
         *("profile_names", "time_history"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from . import perturbations as perturbations
     from . import reproduction as reproduction
     from . import runs as runs
+    from . import theory as theory
     from . import timing as timing
     from ._errors import DataError as DataError
     from ._errors import DivergedError as DivergedError
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 _PACKAGES = (
     *("algorithm", "calibration", "chips", "datasets", "engines", "instruments", "networks", "perturbations"),
-    *("reproduction", "runs", "timing"),
+    *("reproduction", "runs", "theory", "timing"),
 )
 _HOMES = {
     "DataError": "_errors",

@@ -111,9 +111,9 @@ def warn_of_order(chip: AbstractChip, task: Task) -> None:
     names += inside.traits.remembers
     if names and len(task.train.y) > 1:
         warnings.warn(
-            f"the chip remembers earlier measurements ({', '.join(names)}), and the samples of {task.name} are shown in "
-            "shuffled order: what it answers depends on the order; put what belongs together into one sample, or show "
-            "each sample for longer than the chip remembers (tau_x)",
+            f"the chip remembers earlier measurements ({', '.join(names)}), and the samples of {task.name} are shown "
+            "in shuffled order: what it answers depends on the order; put what belongs together into one sample, or "
+            "show each sample for longer than the chip remembers (tau_x)",
             MgdWarning,
             stacklevel=4,
         )

@@ -33,14 +33,14 @@ from .engines import (
     Progress,
     Sampled,
 )
-from .engines._amplitude import check_amplitude
 from .engines._choice import choose
-from .engines._in_place import InPlace
 from .engines._inputs import check_inputs
-from .engines._memory import check_memory
-from .engines._slope import check_slope
-from .engines._spread import Spread
 from .engines._start import parameters_at_start
+from .engines.simulated._amplitude import check_amplitude
+from .engines.simulated._in_place import InPlace
+from .engines.simulated._memory import check_memory
+from .engines.simulated._slope import check_slope
+from .engines.simulated._spread import Spread
 from .instruments import Guarded
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from jax import lax
 from mgd.algorithm import Accumulate, Algorithm, HighPass, LowPass, Remeasured, TimeConstants, TwoSided, discrete
 from mgd.chips import mlp
 from mgd.perturbations import LFSR, Block, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
-from mgd.perturbations._base import white_gain
+from mgd.theory import white_gain
 
 CHIP = mlp((2, 3, 1))
 P = CHIP.n_params

@@ -18,7 +18,7 @@ from mgd.instruments import AbstractInstrument, Guarded, Limits, Simulated, from
 
 with install_import_hook("mgd.calibration", "beartype.beartype"):
     from mgd.calibration import Calibration, calibrate
-    from mgd.calibration._timing import best_hold
+    from mgd.theory import best_hold
 
 XOR, PARITY = mgd.datasets.parity(bits=2), mgd.datasets.parity(bits=4)
 SMALL, LARGER = mgd.chips.mlp((2, 2, 1)), mgd.chips.mlp((4, 4, 1))

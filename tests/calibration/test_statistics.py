@@ -7,12 +7,12 @@ import pytest
 from jaxtyping import install_import_hook
 
 with install_import_hook("mgd.calibration", "beartype.beartype"):
-    from mgd.calibration._choose import Facts, best_amplitude, choose
     from mgd.calibration._moments import Ratio
     from mgd.calibration._noise import allan_deviation, noise_of, resolution
     from mgd.calibration._range import range_of
     from mgd.calibration._staircase import look
-    from mgd.calibration._timing import best_hold, share_seen, timing_of
+    from mgd.calibration._timing import timing_of
+    from mgd.theory import Facts, best_amplitude, best_hold, choose, share_seen
 
 
 def _scores(found, truth) -> np.ndarray:

@@ -310,7 +310,10 @@ def test_traits_are_declared_and_obeyed():
 @pytest.mark.parametrize(
     ("chip", "names"),
     [
-        (imperfect(from_module(mlp, traits=mgd.chips.Traits(remembers=("delay line",))), CostNoise(0.01)), "delay line"),
+        (
+            imperfect(from_module(mlp, traits=mgd.chips.Traits(remembers=("delay line",))), CostNoise(0.01)),
+            "delay line",
+        ),
         (imperfect(from_module(mlp), Settling(0.5), CostNoise(0.01), Delay(1)), "delay, settling"),
         (imperfect(from_module(mlp), Settling(0.0), Drift(sigma=0.01), FlickerNoise(0.01), Delay(0)), ""),
     ],

@@ -13,7 +13,7 @@ import pytest
 import mgd
 from mgd._errors import HardwareError, RunError
 from mgd.engines import Data, Fleet, Instrumented, Options
-from mgd.engines._fleet import Trained
+from mgd.engines.loop._fleet import Trained
 from mgd.instruments import AbstractInstrument, Guarded, Identity, Limits, Simulated
 
 KEY = jax.random.key(5)

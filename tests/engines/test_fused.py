@@ -15,7 +15,7 @@ from mgd.chips import CrossEntropy, imperfect, mlp
 from mgd.chips.imperfections import ADC, DAC, ActivationVariation, CostNoise, ParameterRange, UpdateNoise
 from mgd.datasets import nist7x7, parity
 from mgd.engines import Data, Fused, Measured
-from mgd.engines._fused import _engine
+from mgd.engines.simulated._fused import _engine
 from mgd.perturbations import LFSR, Block, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
 
 pytest.importorskip("numba")
@@ -328,7 +328,7 @@ def test_without_numba_it_names_the_extra():
 def test_what_is_kept_is_kept_by_the_sources_wherever_that_is(tmp_path, monkeypatch):
     from numba.core import config
 
-    from mgd.engines._fused import _compiled
+    from mgd.engines.simulated._fused import _compiled
 
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     folders = []
@@ -347,7 +347,7 @@ def test_what_is_kept_is_kept_by_the_sources_wherever_that_is(tmp_path, monkeypa
 def test_what_was_kept_and_cannot_be_read_is_removed(tmp_path, monkeypatch):
     from numba.core import config
 
-    from mgd.engines._fused import _compiled
+    from mgd.engines.simulated._fused import _compiled
 
     def broken(*_):
         raise EOFError("ran out of input")

@@ -17,7 +17,7 @@ from mgd.chips import AbstractChip, from_function, imperfect, mlp
 from mgd.chips.imperfections import CostNoise
 from mgd.datasets import Samples
 from mgd.engines import Data, Measured, Sampled
-from mgd.engines._laws import Errors
+from mgd.engines.simulated._laws import Errors
 from mgd.perturbations import Gaussian, Rademacher, Sequential, Walsh
 
 P = 200

@@ -11,7 +11,7 @@ import mgd
 from mgd.chips import NetworkChip, from_function, from_module, imperfect
 from mgd.chips.imperfections import CostNoise, CrossTalk, PerturbationGain
 from mgd.engines import Data, Sampled
-from mgd.engines._slope import check_slope
+from mgd.engines.simulated._slope import check_slope
 
 XOR = mgd.datasets.from_arrays(
     np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]

@@ -74,7 +74,7 @@ def test_many_presentations_in_pieces_are_as_all_at_once(monkeypatch):
     algorithm = discrete(perturbation=Walsh(0.1), time_constants=TimeConstants(1, 1, 12))
     thetas = []
     for most, chip in ((256, CHIP), (4, mlp((2, 2, 1))), (1, mlp((2, 2, 1)))):
-        monkeypatch.setattr("mgd.engines._sampled._MOST_SAMPLES", most)
+        monkeypatch.setattr("mgd.engines.simulated._sampled._MOST_SAMPLES", most)
         engine = Sampled(chip, algorithm)
         thetas.append(np.asarray(engine.advance(DATA, engine.init(2, key=KEY), 36).state.theta))
     assert np.allclose(thetas[0], thetas[1], rtol=0, atol=1e-6)

@@ -230,7 +230,7 @@ def test_under_nohup_a_closed_window_is_nothing(cache_env, tmp_path):
 
 def test_what_is_waited_for_is_not_blamed_while_nobody_listened():
     program = (
-        "import sys, time\nfrom mgd._awake import awake\nfrom mgd.instruments._watchdog import watchdog\n"
+        "import sys, time\nfrom mgd._awake import awake\nfrom mgd.bench._watchdog import watchdog\n"
         "began = awake()\n"
         "with watchdog('chip 1', 0.5, lambda: awake() - began):\n"
         "    print('waits', flush=True)\n    sys.stdin.readline()\nprint(awake() - began)"
@@ -401,7 +401,7 @@ def test_a_flipped_bit_in_what_numba_kept_is_found_out(tmp_path, monkeypatch):
     numba = pytest.importorskip("numba")
     from numba.core import config
 
-    from mgd.engines._fused import _compiled
+    from mgd.engines.simulated._fused import _compiled
 
     def add(x, out):
         out[0] = x + 1.0

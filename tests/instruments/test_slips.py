@@ -9,9 +9,9 @@ import pytest
 
 import mgd
 from mgd._errors import HardwareError
+from mgd.bench._bench import Bench
+from mgd.bench._sure import Pending
 from mgd.engines import Data, Instrumented, Options
-from mgd.engines._bench import Bench
-from mgd.engines._sure import Pending
 from mgd.instruments import Identity, Limits, Recorder, Replay, from_callables, opened
 from mgd.instruments._scpi import load
 

@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 from mgd.reproduction import _equivalences
-from mgd.reproduction._study import Run, study_named
+from mgd.reproduction._reproduce import study_named
+from mgd.sweeps import Run
 
 
 @pytest.fixture(scope="module")

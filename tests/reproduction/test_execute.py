@@ -12,15 +12,16 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from mgd import RunError
-from mgd.reproduction import Row, _execute, reproduce
-from mgd.reproduction._cell import read_result, write_zarr
-from mgd.reproduction._study import Run, Study, Work, study_named
+from mgd.reproduction import Row, _reproduce, reproduce
+from mgd.reproduction._reproduce import study_named
+from mgd.sweeps import Run, Study, Work
+from mgd.sweeps._cell import read_result, write_zarr
 
 SMALL = {"task": "parity", "replicas": 2, "log_every": 100, "tau_x": 1}
 CELLS = {
     "learns": Run({**SMALL, "steps": 300}),
     "diverges": Run({**SMALL, "steps": 300, "hidden": [3], "activation": "relu", "learning_rate": 1e30}),
-    "works": Work("_hardware_time:backprop", {"task": "parity", "goal": 0.1, "data": None}),
+    "works": Work("mgd.reproduction._hardware_time:backprop", {"task": "parity", "goal": 0.1, "data": None}),
 }
 
 
@@ -48,7 +49,7 @@ def computed(tmp_path_factory):
     """A study computed once by real workers."""
     folder = tmp_path_factory.mktemp("study") / "out"
     patch = pytest.MonkeyPatch()
-    patch.setattr(_execute, "study_named", lambda name: STUDY)
+    patch.setattr(_reproduce, "study_named", lambda name: STUDY)
     seen = []
     out, found = reproduce("waveforms", folder, workers=2, on_progress=lambda *told: seen.append(told))
     patch.undo()
@@ -75,7 +76,7 @@ def test_a_run_that_diverges_is_a_result(computed):
 
 def test_what_is_there_is_used_again(computed, monkeypatch):
     folder, found, _ = computed
-    monkeypatch.setattr(_execute, "study_named", lambda name: STUDY)
+    monkeypatch.setattr(_reproduce, "study_named", lambda name: STUDY)
     before = (folder / "cells" / "learns" / "summary.json").stat().st_mtime_ns
     seen = []
     _, again = reproduce("waveforms", folder, on_progress=lambda *told: seen.append(told))
@@ -96,7 +97,7 @@ def test_a_folder_of_something_else_is_refused(computed, tmp_path, monkeypatch):
     other = Study(
         cells=lambda quick: {"learns": CELLS["learns"]}, minutes=(1, 1), assemble=assemble, draw=draw, rows=rows
     )
-    monkeypatch.setattr(_execute, "study_named", lambda name: other)
+    monkeypatch.setattr(_reproduce, "study_named", lambda name: other)
     wording = r"holds another study, or one of other settings: give another --out, or remove it$"
     with pytest.raises(RunError, match=wording):
         reproduce("waveforms", folder)
@@ -125,8 +126,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from mgd import Interrupted
-from mgd.reproduction import _execute
-from mgd.reproduction._study import Run, Study
+from mgd.reproduction import _reproduce
+from mgd.sweeps import Run, Study
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -137,9 +138,9 @@ study = Study(
     draw=lambda data: Figure(), rows=lambda data: [],
 )
 if __name__ == "__main__":
-    _execute.study_named = lambda name: study
+    _reproduce.study_named = lambda name: study
     try:
-        _execute.reproduce("waveforms", Path(sys.argv[1]), workers=2)
+        _reproduce.reproduce("waveforms", Path(sys.argv[1]), workers=2)
     except Interrupted as error:
         print(error)
         sys.exit(130)

@@ -6,10 +6,10 @@ import xarray as xr
 
 from mgd import RunError
 from mgd.algorithm import TimeConstants, discrete
-from mgd.reproduction._cell import write_zarr
 from mgd.reproduction._images import _FULL, STUDIES, _percent
-from mgd.reproduction._study import Run
 from mgd.runs import resolve
+from mgd.sweeps import Run
+from mgd.sweeps._cell import write_zarr
 
 MEASUREMENTS = np.array([0, 10_010, 100_100, 1_001_000, 9_999_990])
 

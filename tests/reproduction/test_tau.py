@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mgd.reproduction._study import study_named
+from mgd.reproduction._reproduce import study_named
 from mgd.reproduction._sweep import sweep
-from mgd.reproduction._tau_theta import fitted, grid, judge, slowdown
+from mgd.reproduction._tau_theta import N_PARAMS, fitted, grid, judge
+from mgd.theory import growth
 
 NEVER = 99
 
@@ -24,8 +25,8 @@ def made_up(arrives: dict[float, list[int]], per_step: int = 10) -> xr.Dataset:
 
 
 def test_a_window_of_one_perturbation_slows_down_by_the_number_of_parameters():
-    assert slowdown(1, n_params=9) == 9
-    assert slowdown(1e9, n_params=9) == pytest.approx(1)
+    assert growth(9, 1) == 9
+    assert growth(9, 1e9) == pytest.approx(1)
 
 
 def test_a_grid_has_its_guess_inside():
@@ -54,7 +55,7 @@ def windows_and_holds() -> dict[str, xr.Dataset]:
     """Chips that obey the theory: the fastest rate and time scale as the slow-down does."""
     made = {}
     for tau in (1, 10, 1000):
-        eta, per_step = 20 / slowdown(tau), round(10 * (tau + 1) * slowdown(tau))
+        eta, per_step = 20 / growth(N_PARAMS, tau), round(10 * (tau + 1) * growth(N_PARAMS, tau))
         chips = made_up({eta / 1.8: [10] * 4, eta: [5] * 4, 1.8 * eta: [NEVER] * 4}, per_step)
         made |= {f"window-{tau}": chips, f"hold-{tau}": chips}
     return made | {"measured-10": made["window-10"]}

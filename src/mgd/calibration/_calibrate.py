@@ -9,15 +9,15 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._errors import HardwareError
 from .._version import __version__
+from ..bench._watchdog import watchdog
 from ..chips import AbstractCost
 from ..chips._costs import cost_named
 from ..datasets import Task
 from ..instruments import Guarded
-from ..instruments._watchdog import watchdog
+from ..theory import Facts, choose, hold_for
 from ._answers import Answers, least_of_parameters, measure_parameters
 from ._budget import Budget
 from ._calibration import Calibration, Quantity
-from ._choose import Facts, choose
 from ._common import Common, common_of
 from ._levels import Levels, least_of_levels, measure_levels
 from ._noise import Noise, float_floor
@@ -34,7 +34,7 @@ from ._stages import (
     measure_timing,
     norm_of,
 )
-from ._timing import Timing, hold_for
+from ._timing import Timing
 
 
 def calibrate(

@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from .._awake import awake
 from .._errors import HardwareError
+from ..bench._bench import Bench
+from ..bench._sure import Slipped
 from ..chips import AbstractCost
-from ..engines._bench import Bench
-from ..engines._sure import Slipped
 from ..instruments import Guarded
 from ._budget import Budget
 from ._timing import LAGS

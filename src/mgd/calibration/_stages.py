@@ -6,8 +6,8 @@ import time
 import numpy as np
 
 from .._errors import HardwareError
+from ..theory import best_amplitude
 from ._calibration import Quantity
-from ._choose import best_amplitude
 from ._common import POINTS, Common
 from ._levels import Levels
 from ._noise import Noise, float_floor, noise_of

@@ -4,12 +4,12 @@ import jax
 
 from ..algorithm import AbstractAlgorithm, Algorithm, Backprop
 from ..chips import AbstractChip
-from ._backpropagated import Backpropagated
-from ._fused import Fused
-from ._in_place import InPlace, serves
-from ._measured import Measured
-from ._sampled import Sampled
-from ._spread import Spread, spread
+from .simulated._backpropagated import Backpropagated
+from .simulated._fused import Fused
+from .simulated._in_place import InPlace, serves
+from .simulated._measured import Measured
+from .simulated._sampled import Sampled
+from .simulated._spread import Spread, spread
 
 ENGINES = ("auto", "measured", "fused", "sampled")
 # One small chip alone does not fill a vector unit, and gains up to 3× from being measured a hold at a time; anything

@@ -60,12 +60,3 @@ def require_amplitude(amplitude: float) -> None:
         raise ValueError(f"amplitude must be a finite number above 0, got {amplitude!r}")
     if not 1e-18 <= amplitude <= 1e18:
         raise ValueError(f"amplitude must be from 1e-18 to 1e18, whose squares float32 holds, got {amplitude!r}")
-
-
-def white_gain(pole: float, tau_p: int) -> float:
-    """`high_pass_gain` of a code whose successive values are uncorrelated.
-
-    Within a hold the filter sees one step, at the hold's start, and forgets it: k timesteps later pole^k of
-    it is left. The mean over a hold is (pole + pole² + … + pole^τ_p) / τ_p.
-    """
-    return pole * (1 - pole**tau_p) / ((1 - pole) * tau_p)

@@ -6,7 +6,8 @@ from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row
-from ._base import AbstractPerturbation, require_amplitude, white_gain
+from ..theory import white_gain
+from ._base import AbstractPerturbation, require_amplitude
 
 
 class Gaussian(AbstractPerturbation):

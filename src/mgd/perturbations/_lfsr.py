@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row, sign_of
-from ._base import AbstractPerturbation, require_amplitude, white_gain
+from ..theory import white_gain
+from ._base import AbstractPerturbation, require_amplitude
 
 # Feedback taps that give the longest sequence, 2^width − 1 (Xilinx application note XAPP 052, table 3;
 # a test proves each one by the order of its transition matrix).

@@ -4,7 +4,8 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from .._counter import Counter
 from .._hash import Row
-from ._base import AbstractPerturbation, require_amplitude, white_gain
+from ..theory import white_gain
+from ._base import AbstractPerturbation, require_amplitude
 
 
 class Rademacher(AbstractPerturbation):

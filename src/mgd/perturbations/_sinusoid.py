@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, UInt32
 from .._counter import Counter
 from .._errors import MgdWarning
 from .._hash import Row
-from ._base import AbstractPerturbation, require_amplitude, white_gain
+from ..theory import white_gain
+from ._base import AbstractPerturbation, require_amplitude
 
 # Of the first frequency, in spacings: so that no sum of two of the default band is a third, which would give
 # second-order terms of the cost the look of a gradient.

@@ -7,7 +7,8 @@ from jaxtyping import Array, Float, UInt32
 from .._counter import Counter
 from .._hash import Row, sign_of
 from .._permutation import permute
-from ._base import AbstractPerturbation, require_amplitude, white_gain
+from ..theory import white_gain
+from ._base import AbstractPerturbation, require_amplitude
 
 _LARGEST = 2**31 - 1
 

@@ -4,17 +4,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._execute import reproduce as reproduce
+    from ..sweeps import Row as Row
     from ._names import STUDIES as STUDIES
-    from ._study import Row as Row
+    from ._reproduce import reproduce as reproduce
 
-_HOMES = {"STUDIES": "_names", "Row": "_study", "reproduce": "_execute"}
+_HOMES = {"STUDIES": "._names", "Row": "..sweeps", "reproduce": "._reproduce"}
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str):
     if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        return getattr(importlib.import_module(_HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

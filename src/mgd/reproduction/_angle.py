@@ -16,10 +16,11 @@ from ..chips import AbstractChip, cnn, mlp
 from ..datasets import load
 from ..engines import Data, Measured, Sampled
 from ..engines._replicas import in_front
-from ..engines._windows import gradient_of
+from ..engines.simulated._windows import gradient_of
 from ..perturbations import LFSR, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
+from ..sweeps import Row, Run, Study, Work
+from ..theory import angle_after, perturbations_for
 from ._statistics import student_half
-from ._study import Row, Run, Study, Work
 
 _TITLES = {"parity": "4-bit parity, 4-4-1", "nist7x7": "NIST7x7, 49-4-4", "fashion-mnist": "Fashion-MNIST, CNN"}
 _BATCH = {"parity": 8, "nist7x7": 64, "fashion-mnist": 100}
@@ -45,14 +46,16 @@ def _cells(quick: bool) -> Mapping[str, Run | Work]:
     several = ("Rademacher", "Walsh", "sequential")
 
     def add(task: str, family: str, **settings: Any) -> None:
-        cells[f"{task}-{family}"] = Work("_angle:measured", {"task": task, "family": family, **settings})
+        cells[f"{task}-{family}"] = Work(
+            "mgd.reproduction._angle:measured", {"task": task, "family": family, **settings}
+        )
 
     for family in several[:1] if quick else (*several, "Gaussian", "LFSR"):
         longest = 316 if quick else 16384 if family in several else 4096
         add("fashion-mnist", family, longest=longest, seeds=2 if family == "Rademacher" and not quick else 1, data=None)
     times = [1000, 14378, 316_228] if quick else [1000, 3162, 14378, 31_623, 100_000, 316_228, 1_000_000]
     settings = {"task": "fashion-mnist", "times": times, "seeds": 2 if quick else 8, "data": None}
-    cells["fashion-mnist-sampled"] = Work("_angle:sampled", settings)
+    cells["fashion-mnist-sampled"] = Work(f"{__name__}:sampled", settings)
     for task, seeds in (("nist7x7", 32), ("parity", 128)):
         for family in several if quick else list(_FAMILIES)[:-1]:
             add(task, family, longest=5623 if quick else 100_000, seeds=8 if quick else seeds)
@@ -135,11 +138,6 @@ def _angle(estimate: np.ndarray, true) -> float:
     return float(np.degrees(np.arccos(np.clip(estimate @ true / norms, -1, 1)))) if norms > 0 else 90.0
 
 
-def theory(n_params: int, times: np.ndarray | float) -> np.ndarray:
-    """Degrees between G of T random signs and the gradient: cos = 1/√(1 + (P − 1)/T)."""
-    return np.degrees(np.arctan(np.sqrt((n_params - 1) / np.asarray(times, float))))
-
-
 def _dataset(task: str, family: str, n_params: int, times: list[int], angles: np.ndarray) -> xr.Dataset:
     coordinates = {
         "task": np.array([task], object),
@@ -185,7 +183,9 @@ def _draw(data: xr.Dataset) -> Figure:
             style = {"color": colour, "marker": marker, "markersize": 4, "markerfacecolor": fill, "linestyle": line}
             panel.errorbar(times, mean, half, linewidth=1.1, elinewidth=0.8, label=family, **style)
         times = np.geomspace(1, longest, 200)
-        panel.plot(times, theory(int(n_params), times), "k--", linewidth=1.3, label="theory, random signs", zorder=5)
+        panel.plot(
+            times, angle_after(int(n_params), times), "k--", linewidth=1.3, label="theory, random signs", zorder=5
+        )
         panel.axhline(_GOAL, color="0.6", linewidth=0.8, linestyle=":")
         panel.axvline(n_params, color="0.6", linewidth=0.8, linestyle=":")
         panel.annotate("T = P", (n_params, 88), (3, 0), textcoords="offset points", color="0.4", fontsize=8, va="top")
@@ -212,7 +212,7 @@ def _rows(data: xr.Dataset) -> list[Row]:
             if at not in times:
                 continue
             k = list(times).index(at)
-            expected = f"{theory(n_params, at):.1f}°" if "Rademacher" in family else "0° + O(Δθ)"
+            expected = f"{angle_after(n_params, at):.1f}°" if "Rademacher" in family else "0° + O(Δθ)"
             of = "T = P" if at == n_params else "one period"
             ours = f"{mean[k]:.3g}°" + (f" ± {half[k]:.2g}° (95 %)" if n > 1 else "")
             what = f"{_TITLES[task]}: angle at {of} = {at:,}, {family}"
@@ -221,7 +221,7 @@ def _rows(data: xr.Dataset) -> list[Row]:
         times, mean, half, n = _curve(data, task, family)
         low, middle, high = (_crossing(times, angle) for angle in (mean - half, mean, mean + half))
         ours = f"{middle:,.0f} ({low:,.0f} … {high:,.0f}, 95 %)" if math.isfinite(high) else f"not by {times[-1]:,}"
-        expected = f"theory: {(n_params - 1) / math.tan(math.radians(_GOAL)) ** 2:,.0f}"
+        expected = f"theory: {perturbations_for(n_params, _GOAL):,.0f}"
         what = f"{_TITLES[task]}: measurements to {_GOAL:.0f}°, {family}"
         rows.append(Row(what, expected, ours, _how(task, family, n) + "; interpolated in log T"))
     return rows

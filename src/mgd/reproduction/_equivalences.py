@@ -17,8 +17,8 @@ from ..algorithm import Algorithm, TimeConstants, TwoSided, analog, discrete
 from ..chips import mlp
 from ..datasets import parity
 from ..perturbations import Rademacher, Sequential, Sinusoid
+from ..sweeps import Row, Run, Study, Work
 from ._statistics import first_time, median, wilson
-from ._study import Row, Run, Study, Work
 
 _P, _AVERAGED = 9, 36
 _POINTS = 400  # evaluations of a run
@@ -45,7 +45,7 @@ def _cells(quick: bool) -> Mapping[str, Run | Work]:
         every = every // 5 if quick else every
         size = {"steps": _POINTS * every, "log_every": every, "replicas": 16 if quick else 64}
         cells[name.replace(" ", "-")] = Run({"task": "parity", "bits": 2, "engine": "measured", **settings, **size})
-    return {**cells, "identities": Work("_equivalences:identities", {"chips": 8 if quick else 32})}
+    return {**cells, "identities": Work(f"{__name__}:identities", {"chips": 8 if quick else 32})}
 
 
 def identities(chips: int) -> xr.Dataset:

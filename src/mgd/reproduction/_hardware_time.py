@@ -8,8 +8,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from ..algorithm import TimeConstants, discrete
+from ..sweeps import Row, Run, Study, Work
 from ..timing import format_seconds, hardware_time, load_profile
-from ._study import Row, Run, Study, Work
 
 PROFILES = ("hw1", "hw2", "hw3")
 _GPU_SECONDS = 480.0  # of McCaughan et al. 2023, for CIFAR-10: backprop on a GPU, known second-hand
@@ -37,9 +37,7 @@ _WAYS = MappingProxyType(
 def cells(quick: bool) -> Mapping[str, Run | Work]:
     """Backprop on this machine, task by task; the rest is arithmetic."""
     tasks = ("parity", "nist7x7") if quick else TASKS
-    return {
-        task: Work("_hardware_time:backprop", {"task": task, "goal": TASKS[task][1], "data": None}) for task in tasks
-    }
+    return {task: Work(f"{__name__}:backprop", {"task": task, "goal": TASKS[task][1], "data": None}) for task in tasks}
 
 
 def backprop(task: str, goal: float, data: str | None) -> xr.Dataset:

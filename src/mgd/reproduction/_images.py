@@ -10,8 +10,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from .._errors import RunError
+from ..sweeps import Row, Run, Study, Work
 from ._statistics import student_half
-from ._study import Row, Run, Study, Work
 
 TASKS = ("fashion-mnist", "cifar10")
 TITLES = {"fashion-mnist": "Fashion-MNIST, 14,378 parameters", "cifar10": "CIFAR-10, 26,154 parameters"}

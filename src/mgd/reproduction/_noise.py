@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..sweeps import Row, Run, Study, Work
 from ._noise_figure import draw
 from ._statistics import BOUND, first_time, median_ratio, wilson
-from ._study import Row, Run, Study, Work
 
 # Every one of the chips without noise gets there, if slowly; a linear classifier stays below 93 %, and the task's
 # own 95 % is reached by half of the noiseless chips only, which would leave no room to see noise do harm.
@@ -46,7 +46,7 @@ def cells(name: str, quick: bool) -> dict[str, Run | Work]:
 
     def cell(sigma: float, n: int, engine: str, longer: int = 1) -> Work:
         size = {"chips_per_rate": n, "windows": longer * windows, "logs": logs, "engine": engine}
-        return Work("_sweep:sweep", {**_TRAINING, **size, "imperfection": name, "sigma": sigma})
+        return Work("mgd.reproduction._sweep:sweep", {**_TRAINING, **size, "imperfection": name, "sigma": sigma})
 
     checked = _QUICK[name][1:2] if quick else _CHECKED[name]
     made: dict[str, Run | Work] = {f"measured-{sigma:g}": cell(sigma, measured, "measured") for sigma in checked}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from ..sweeps import Row, Run, Study, Work
+from ..theory import growth
 from ._statistics import BOUND, first_time, in_words, median
-from ._study import Row, Run, Study, Work
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 # Lower than in the studies of noise: one sample at a time, at a fixed rate, is too noisy for much more.
 THRESHOLD = 0.80
 ENOUGH = 0.9  # of the chips must learn for a rate to be stable
-_P = 220
+N_PARAMS = 220
 _FACTOR = 1.8
 _BATCH, _HELD = 16, 100
 _TAUS = {True: (1, 10, 100, 1000), False: (1, 3, 10, 30, 100, 300, 1000)}
@@ -28,11 +29,6 @@ _CHIPS, _LOGS = {True: 8, False: 24}, {True: 100, False: 200}
 # are laid about what the theory makes of it, and wide enough for the theory to be wrong.
 _WINDOWS = {"window": {True: 300, False: 600}, "hold": {True: 800, False: 2000}}
 _GUESS = {"window": 40.0, "hold": 3.0}
-
-
-def slowdown(tau_theta: float, n_params: int = _P) -> float:
-    """How much smaller a rate must be for a window of that many perturbations: E‖G‖²/‖∇C‖² = 1 + (P − 1)/T."""
-    return 1 + (n_params - 1) / tau_theta
 
 
 def grid(guess: float, below: int, above: int) -> list[float]:
@@ -46,12 +42,12 @@ def cells(quick: bool) -> dict[str, Run | Work]:
     chips, logs = _CHIPS[quick], _LOGS[quick]
 
     def cell(kind: str, tau_theta: int, tau_x: int, batch: int, engine: str) -> Work:
-        slow = slowdown(tau_theta)
+        slow = growth(N_PARAMS, tau_theta)
         rates = grid(_GUESS[kind] / slow, 3 if quick else 4, 2 if quick else 3)
         # A whole number of windows between two evaluations.
         n = logs * math.ceil(_WINDOWS[kind][quick] * slow / logs)
         settings = {"tau_theta": tau_theta, "tau_x": tau_x, "rates": rates, "chips_per_rate": chips, "windows": n}
-        return Work("_sweep:sweep", {**settings, "logs": logs, "batch": batch, "engine": engine})
+        return Work("mgd.reproduction._sweep:sweep", {**settings, "logs": logs, "batch": batch, "engine": engine})
 
     return {
         **{f"measured-{tau}": cell("window", tau, tau, _BATCH, "measured") for tau in _MEASURED[quick]},
@@ -68,7 +64,9 @@ def assemble(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
         groups.setdefault(kind, {})[int(tau)] = result
     data = xr.merge([_group(kind, dict(sorted(by_tau.items()))) for kind, by_tau in groups.items()])
     chips = results["window-1"].sizes["chip"]
-    return data.assign_attrs(threshold=THRESHOLD, enough=ENOUGH, n_params=_P, chips=chips, tau_theta_of_hold=_HELD)
+    return data.assign_attrs(
+        threshold=THRESHOLD, enough=ENOUGH, n_params=N_PARAMS, chips=chips, tau_theta_of_hold=_HELD
+    )
 
 
 def _group(kind: str, by_tau: dict[int, xr.Dataset]) -> xr.Dataset:
@@ -110,7 +108,7 @@ def judge(result: xr.Dataset) -> dict:
 def fitted(data: xr.Dataset) -> tuple[float, float]:
     """The two constants of the theory: the largest rate without perturbation noise, and the windows it would take."""
     tau = data.window_tau.values
-    slow = slowdown(tau)
+    slow = growth(N_PARAMS, tau)
     rate = np.exp(np.nanmean(np.log(data.window_largest.values * slow)))
     windows = data.window_time.values[:, 0] / (tau + 1) / slow
     return float(rate), float(np.exp(np.mean(np.log(windows[np.isfinite(windows)]))))
@@ -125,9 +123,9 @@ def draw(data: xr.Dataset) -> "Figure":
     tau = np.geomspace(1, data.window_tau.values[-1], 200)
     rate, windows = fitted(data)
     theory = {"color": "0.5", "linestyle": "--", "linewidth": 1.2, "zorder": 1}
-    left.plot(tau, rate / slowdown(tau), label=r"$\eta_\infty/(1+(P-1)/\tau_\theta)$", **theory)
+    left.plot(tau, rate / growth(N_PARAMS, tau), label=r"$\eta_\infty/(1+(P-1)/\tau_\theta)$", **theory)
     label = r"$\propto(\tau_\theta+1)(1+(P-1)/\tau_\theta)$"
-    middle.plot(tau, windows * (tau + 1) * slowdown(tau), label=label, **theory)
+    middle.plot(tau, windows * (tau + 1) * growth(N_PARAMS, tau), label=label, **theory)
     for kind, color, face in (("window", "C0", "C0"), ("measured", "C3", "white")):
         label = {"window": "sampled engine", "measured": "measured engine"}[kind]
         x, largest = data[f"{kind}_tau"].values, data[f"{kind}_largest"].values
@@ -148,7 +146,7 @@ def draw(data: xr.Dataset) -> "Figure":
     middle.set_yscale("log")
     right.set_ylim(bottom=0)
     right.yaxis.set_major_formatter(lambda value, _: f"{value / 1e3:.0f}k")
-    figure.suptitle(f"NIST7x7 49-4-4 (P = {_P}), Rademacher codes, {data.chips} chips a rate", fontsize=10)
+    figure.suptitle(f"NIST7x7 49-4-4 (P = {N_PARAMS}), Rademacher codes, {data.chips} chips a rate", fontsize=10)
     return figure
 
 
@@ -166,7 +164,7 @@ def rows(data: xr.Dataset) -> list[Row]:
         f"Rademacher, Δθ = 0.01, {data.chips} chips (seed 0) at each of {data.sizes['rate_number']} rates "
         f"(factor {_FACTOR}); {THRESHOLD:.0%} of 4,028 test images"
     )
-    ratio = data.window_largest.values * slowdown(data.window_tau.values) / rate
+    ratio = data.window_largest.values * growth(N_PARAMS, data.window_tau.values) / rate
     made = [
         Row(
             "NIST7x7, largest stable rate against the theory",
@@ -181,7 +179,7 @@ def rows(data: xr.Dataset) -> list[Row]:
         for tau in data[f"{kind}_tau"].values:
             here = data.sel({f"{kind}_tau": tau})
             eta, time = float(here[f"{kind}_largest"]), here[f"{kind}_time"].values
-            against = f"{eta / (rate / slowdown(tau)):.2f} of the theory's"
+            against = f"{eta / (rate / growth(N_PARAMS, tau)):.2f} of the theory's"
             fastest = f"{in_words(time)} measurements at η = {here[f'{kind}_best']:.3g}"
             ours = f"largest rate {eta:.3g} (to × {_FACTOR}), {against}; {fastest}"
             published = "η_max ∝ 1/(1 + (P − 1)/τ_θ) (theory)"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from ..sweeps import Row, Run, Study, Work
+from ..theory import growth
 from ._statistics import BOUND, first_time, in_words, median
-from ._study import Row, Run, Study, Work
-from ._tau_theta import THRESHOLD, grid, slowdown
+from ._tau_theta import N_PARAMS, THRESHOLD, grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,10 +28,10 @@ def cells(quick: bool) -> dict[str, Run | Work]:
     chips, windows, logs = _SIZE[quick]
 
     def cell(tau: int, engine: str) -> Work:
-        rates = grid(_GUESS / slowdown(tau), 1 if quick else 2, 1)
-        n = logs * math.ceil(windows * slowdown(tau) / logs)
+        rates = grid(_GUESS / growth(N_PARAMS, tau), 1 if quick else 2, 1)
+        n = logs * math.ceil(windows * growth(N_PARAMS, tau) / logs)
         times = {"tau_theta": tau, "tau_x": tau, "rates": rates, "chips_per_rate": chips, "windows": n}
-        return Work("_sweep:sweep", {**times, "logs": logs, "batch": 1, "engine": engine})
+        return Work("mgd.reproduction._sweep:sweep", {**times, "logs": logs, "batch": 1, "engine": engine})
 
     measured = _MEASURED[quick]
     sampled = [tau for tau in _TAUS[quick] if tau not in measured or tau == _BOTH]

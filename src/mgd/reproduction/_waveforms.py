@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from ..algorithm import TimeConstants, analog, discrete
 from ..chips import mlp
 from ..perturbations import AbstractPerturbation, Rademacher, Sequential, Sinusoid, Walsh
-from ._study import Row, Run, Study, Work
+from ..sweeps import Row, Run, Study, Work
 
 _AMPLITUDE = 0.05
 _FAMILIES: Mapping[str, AbstractPerturbation] = {
@@ -37,7 +37,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73")
 
 def _cells(quick: bool) -> Mapping[str, Run | Work]:
     size = {"steps": 240, "seeds": 16} if quick else {"steps": 480, "seeds": 256}
-    return {kind: Work("_waveforms:signals", {"kind": kind, **size}) for kind in ("discrete", "analog")}
+    return {kind: Work(f"{__name__}:signals", {"kind": kind, **size}) for kind in ("discrete", "analog")}
 
 
 def signals(kind: str, steps: int, seeds: int) -> xr.Dataset:

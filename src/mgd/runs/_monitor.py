@@ -14,8 +14,9 @@ from .._errors import MgdWarning
 from ..algorithm import Algorithm, HighPass, TwoSided
 from ..calibration import Diagnostics
 from ..engines import Told
-from ..engines._chunk import turn_of
+from ..engines.loop import turn_of
 from ..perturbations import LFSR, AbstractPerturbation, Block, Gaussian, Rademacher, Walsh
+from ..theory import high_pass_noise
 from ._told import DIAGNOSTICS, as_line, read_diagnostics, read_told
 
 # Chunks that wait to be taken in together, and parameters that they have at most: what a processor's cache holds.
@@ -27,8 +28,6 @@ _MEMORY = 256
 # What is warned of: timesteps in a row whose C̃ is exactly zero, openings anew, and the part of measurements without a
 # reading.
 _STILL, _OPENED_ANEW, _UNREAD = 64, 10, 0.05
-# Timesteps of a sample after which the blanking of a high-pass no longer counts.
-_LONGEST_FILTER = 100_000
 
 
 class Monitor:
@@ -165,24 +164,6 @@ class Monitor:
 def all_warnings(folder: Path) -> list[str]:
     """All that a run warned of, in order."""
     return list(dict.fromkeys(text for line in read_diagnostics(folder) for text in line.get("warnings", ())))
-
-
-def high_pass_noise(pole: float, tau_x: int) -> float:
-    r"""Power of white noise of 1 behind C̃_n = a (C̃_{n−1} + C_n − C_{n−1}), blanked each τ_x timesteps.
-
-    Without blanking it is 2a²/(1 + a); where C_{n−1} is set to C_n, what noise the two had is left in C̃.
-
-    >>> round(high_pass_noise(0.5, 10**9), 3), round(high_pass_noise(0.99, 10), 2)
-    (0.333, 10.64)
-    """
-    steps = min(tau_x, _LONGEST_FILTER)
-    # E[C̃²] over a period that begins at v is kept·v + added; E[C̃ C] is a after a step, and 0 after a blank one.
-    kept, added, sums, both = pole**2, 0.0, [(pole**2, 0.0)], 0.0
-    for _ in range(steps - 1):
-        kept, added, both = pole**2 * kept, pole**2 * (added + 2 - 2 * both), pole
-        sums.append((kept, added))
-    start = added / (1 - kept)
-    return sum(k * start + a for k, a in sums) / steps
 
 
 def _even(told: Told) -> Any:

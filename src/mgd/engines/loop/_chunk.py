@@ -15,8 +15,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from ..algorithm import Algorithm, Clock, State, Write
-from ..perturbations import Block
+from ...algorithm import Algorithm, Clock, State, Write
+from ...perturbations import Block
 
 Limit = Float[np.ndarray, " p"]
 Vector = Float[Array | np.ndarray, " p"]

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..algorithm import Algorithm, State, TwoSided, rows_of
-from ..chips import AbstractChip
-from ._data import Data
-from ._evaluate import evaluate
+from ...algorithm import Algorithm, State, TwoSided, rows_of
+from ...chips import AbstractChip
+from .._data import Data
+from .._evaluate import evaluate
+from .._replicas import Progress, fresh_replicas
 from ._laws import Errors, law_of
-from ._replicas import Progress, fresh_replicas
 from ._windows import advance_windows, gradient_of
 
 # Gradients of several presentations are worked out together up to so many numbers, and so many samples.

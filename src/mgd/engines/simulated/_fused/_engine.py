@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
-from ..._counter import Counter
-from ..._permutation import factors
-from ...algorithm import Algorithm, State
-from ...chips import AbstractChip
-from ...perturbations import LFSR
-from .._data import Data
-from .._evaluate import evaluate
-from .._replicas import Progress, fresh_replicas
+from ...._counter import Counter
+from ...._permutation import factors
+from ....algorithm import Algorithm, State
+from ....chips import AbstractChip
+from ....perturbations import LFSR
+from ..._data import Data
+from ..._evaluate import evaluate
+from ..._replicas import Progress, fresh_replicas
 from ._groups import Replicas
 from ._plan import Uncovered, blocks_of, plan
 from ._settings import Tables

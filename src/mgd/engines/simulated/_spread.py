@@ -9,11 +9,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..algorithm import Algorithm
-from ..chips import AbstractChip
-from ._data import Data
+from ...algorithm import Algorithm
+from ...chips import AbstractChip
+from .._data import Data
+from .._replicas import Progress
 from ._measured import Measured
-from ._replicas import Progress
 
 _AXIS = "devices"
 _ALL, _SHARE = PartitionSpec(), PartitionSpec(_AXIS)

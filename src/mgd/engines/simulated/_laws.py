@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
-from .._counter import Counter
-from .._hash import Row
-from .._permutation import permute
-from ..perturbations import AbstractPerturbation, Gaussian, Rademacher, Sequential, Walsh
+from ..._counter import Counter
+from ..._hash import Row
+from ..._permutation import permute
+from ...perturbations import AbstractPerturbation, Gaussian, Rademacher, Sequential, Walsh
 
 
 class Errors(eqx.Module):

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from .._hash import Row
-from ..algorithm import Clock, State
-from ..chips import AbstractChip
-from ._data import Data
-from ._replicas import Progress, each_replica
+from ..._hash import Row
+from ...algorithm import Clock, State
+from ...chips import AbstractChip
+from .._data import Data
+from .._replicas import Progress, each_replica
 
 
 def gradient_of(

@@ -1,4 +1,4 @@
-"""Computes a study into a folder, cell by cell on all cores, and takes up where it was left."""
+"""Computes a study into a folder, cell by cell on all cores, and goes on where it was left."""
 
 import hashlib
 import io
@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -22,53 +23,43 @@ from .._version import __version__
 from ..runs._directory import only_writer
 from ..runs._replace import replace_file
 from ._cell import compute_cell, fraction_done, is_done, read_result, write_zarr
-from ._study import Row, Run, Study, Work, study_named
+from ._study import Row, Run, Study, Work
 
 STUDY, DATA, ROWS = "study.json", "data.zarr", "rows.json"
 
 OnProgress = Callable[[int, int, float], None]
 
 
-def reproduce(
-    name: str,
-    out: Path | None = None,
+def execute(
+    study: Study,
+    cells: Mapping[str, Run | Work],
+    folder: Path,
     *,
-    quick: bool = False,
-    data: str | None = None,
+    title: Mapping[str, Any],
     workers: int | None = None,
     on_progress: OnProgress = lambda done, total, share: None,
-) -> tuple[Path, list[Row]]:
-    """Computes a published result: data (Zarr), figure (PNG and SVG) and rows of the table.
+) -> list[Row]:
+    """Computes the cells of a study, several at a time, then its data (Zarr), figure (PNG and SVG) and rows.
 
     What is there of an earlier call is used again, to the last checkpoint.
 
     Args:
-        name: of the study.
-        out: folder; None for `reproductions/NAME` or `reproductions/NAME-quick`.
-        quick: a small version, in about a minute.
-        data: folder of the images.
+        study: what is made of the cells' results.
+        cells: by name, what is to be computed.
+        folder: where; made if it is not there.
+        title: plain values that say which study it is: a folder keeps one.
         workers: cells computed at a time; None for one a core.
         on_progress: called about once a second with cells done, all cells, and the share of all work done.
 
-    Returns:
-        The folder, and the rows.
-
     Raises:
-        ValueError: if there is no such study.
-        DataError: if its images cannot be had.
         RunError: if the folder holds something else, or cannot be written.
         Interrupted: if it was asked to stop.
     """
-    study = study_named(name)
-    folder = out or Path("reproductions") / (f"{name}-quick" if quick else name)
-    cells = study.cells(quick)
-    if data is not None:
-        cells = {cell_name: _with_data(cell, data) for cell_name, cell in cells.items()}
-    _claim(folder, name, quick, cells)
+    _claim(folder, title, cells)
     with only_writer(folder):
         try:
             _compute(cells, folder, workers or len(os.sched_getaffinity(0)), on_progress)
-            return folder, _finish(study, cells, folder)
+            return _finish(study, cells, folder)
         except OSError as error:
             reason = error.strerror or str(error).splitlines()[0]
             raise RunError(
@@ -76,18 +67,11 @@ def reproduce(
             ) from error
 
 
-def _with_data(cell: Run | Work, data: str) -> Run | Work:
-    """The cell with the images in another folder; work that has images says so in its settings."""
-    if isinstance(cell, Run):
-        return Run({**cell.settings, "data": data})
-    return Work(cell.function, {**cell.settings, "data": data}) if "data" in cell.settings else cell
-
-
-def _claim(folder: Path, name: str, quick: bool, cells: Mapping[str, Run | Work]) -> None:
+def _claim(folder: Path, title: Mapping[str, Any], cells: Mapping[str, Run | Work]) -> None:
     """Makes the folder this study's, or finds that it is."""
     plain = {key: [type(cell).__name__, *_identity(cell)] for key, cell in sorted(cells.items())}
     digest = hashlib.sha256(json.dumps(plain).encode()).hexdigest()
-    mine = {"study": name, "quick": quick, "version": __version__, "cells": digest}
+    mine = {**title, "version": __version__, "cells": digest}
     path = folder / STUDY
     if path.exists():
         try:

@@ -11,21 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._counter import Counter
-from .._errors import HardwareError
-from ..algorithm import Algorithm, State
-from ..chips import AbstractCost
-from ..instruments import Guarded
-from ..perturbations import Block, Gaussian
-from ._bench import Bench
+from ..._counter import Counter
+from ..._errors import HardwareError
+from ...algorithm import Algorithm, State
+from ...bench._bench import Bench
+from ...bench._sure import Pending, Slipped
+from ...chips import AbstractCost
+from ...instruments import Guarded
+from ...perturbations import Block, Gaussian
+from .._data import Data, HostData, coming_rows
+from .._evaluate import marks
+from .._replicas import Progress
+from .._start import check_room, room_within
 from ._chunk import AbstractChunk, Applied, Chunk, Layout, Told
-from ._data import Data, HostData, coming_rows
-from ._evaluate import marks
 from ._host_chunk import HostChunk
-from ._replicas import Progress
 from ._skips import Skips
-from ._start import check_room, room_within
-from ._sure import Pending, Slipped
 
 # Numbers that a chunk holds at most, and timesteps.
 _MOST_NUMBERS, _LONGEST_CHUNK = 2_000_000, 4096

@@ -7,11 +7,11 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ... import perturbations
-from ..._permutation import factors
-from ...algorithm import Algorithm, HighPass, Remeasured, TwoSided
-from ...chips import AbstractChip, CrossEntropy, MeanSquaredError, NetworkChip
-from ...chips.imperfections import (
+from .... import perturbations
+from ...._permutation import factors
+from ....algorithm import Algorithm, HighPass, Remeasured, TwoSided
+from ....chips import AbstractChip, CrossEntropy, MeanSquaredError, NetworkChip
+from ....chips.imperfections import (
     DAC,
     AbstractImperfection,
     ActivationVariation,
@@ -20,9 +20,9 @@ from ...chips.imperfections import (
     ParameterRange,
     UpdateNoise,
 )
-from ...networks import MLP
-from ...perturbations import AbstractPerturbation
-from .._rule import linear_rule
+from ....networks import MLP
+from ....perturbations import AbstractPerturbation
+from ..._rule import linear_rule
 from . import _settings as codes
 from ._settings import Converter, Network, Signals, Update
 

@@ -5,9 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .._input import nearest
 from ..runs import RunConfig
-from ._names import STUDIES
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,7 +33,7 @@ class Work:
     """A cell that is a function of its own; what it returns is kept.
 
     Attributes:
-        function: "module:name", within this package; it takes the settings and returns an xarray dataset.
+        function: "module:name"; it takes the settings and returns an xarray dataset.
         settings: plain values.
     """
 
@@ -44,7 +42,7 @@ class Work:
 
     def compute(self) -> "xr.Dataset":
         module, name = self.function.split(":")
-        return getattr(importlib.import_module(f".{module}", __package__), name)(**self.settings)
+        return getattr(importlib.import_module(module), name)(**self.settings)
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Study:
-    """A published result, as something to be computed.
+    """Something to be computed: cells, and what is made of their results.
 
     Attributes:
         cells: by name, what is to be computed; for a quick version or the full one.
@@ -81,26 +79,3 @@ class Study:
     assemble: "Callable[[Mapping[str, xr.Dataset]], xr.Dataset]"
     draw: "Callable[[xr.Dataset], Figure]"
     rows: "Callable[[xr.Dataset], list[Row]]"
-
-
-def study_named(name: str) -> Study:
-    """The study of that name.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    if name not in STUDIES:
-        raise ValueError(f"unknown study {name!r}{nearest(name, STUDIES)}; choose {', '.join(STUDIES)}")
-    home = _HOMES.get(name, name.replace("-", "_"))
-    module = importlib.import_module(f"._{home}", __package__)
-    return module.STUDIES[name]
-
-
-# Studies that share a file; every other one has a file of its own name.
-_HOMES = {
-    "cost-noise": "noise",
-    "update-noise": "noise",
-    "defects": "noise",
-    "fashion-mnist": "images",
-    "cifar10": "images",
-}

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
-from .._counter import Counter
-from ..algorithm import Algorithm, Clock, State
-from ..algorithm._algorithm import MOST_PARAMS_APART
+from ..._counter import Counter
+from ...algorithm import Algorithm, Clock, State
+from ...algorithm._algorithm import MOST_PARAMS_APART
+from .._rule import linear_rule
 from ._chunk import AbstractChunk, Applied, Layout, Limit, Told, Vector, turn_of
-from ._rule import linear_rule
 
 # The longest hold whose timesteps are gone through one by one.
 _LONGEST_HOLD = 16

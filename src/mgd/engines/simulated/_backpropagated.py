@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..algorithm import Backprop, State, rows_of
-from ..chips import AbstractChip
-from ._data import Data
-from ._evaluate import evaluate
-from ._replicas import Progress, fresh_replicas
+from ...algorithm import Backprop, State, rows_of
+from ...chips import AbstractChip
+from .._data import Data
+from .._evaluate import evaluate
+from .._replicas import Progress, fresh_replicas
 from ._windows import advance_windows, gradient_of
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._timing import best_hold, share_seen
+from ._hold import best_hold, share_seen
 
 # G may be this far from the gradient: cos² = ¼.
 TARGET_ANGLE = 60.0

@@ -22,13 +22,13 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from .._errors import MgdWarning
-from ..chips import AbstractChip, CrossEntropy, MeanSquaredError, NetworkChip
-from ..chips._pieces import ONCE
-from ..chips.imperfections import Imperfect
+from ..._errors import MgdWarning
+from ...chips import AbstractChip, CrossEntropy, MeanSquaredError, NetworkChip
+from ...chips._pieces import ONCE
+from ...chips.imperfections import Imperfect
+from .._data import Data
+from .._replicas import Progress
 from ._backpropagated import Backpropagated
-from ._data import Data
-from ._replicas import Progress
 from ._sampled import Sampled
 from ._windows import gradient_of
 

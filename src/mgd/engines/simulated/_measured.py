@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ..algorithm import Algorithm, Probe, State
-from ..chips import AbstractChip
-from ._data import Data
-from ._evaluate import evaluate
-from ._replicas import Progress, each_replica, fresh_replicas, in_front
+from ...algorithm import Algorithm, Probe, State
+from ...chips import AbstractChip
+from .._data import Data
+from .._evaluate import evaluate
+from .._replicas import Progress, each_replica, fresh_replicas, in_front
 
 
 class Measured(eqx.Module):

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
-from ..._counter import Counter
-from ...algorithm import Algorithm
-from ...perturbations import LFSR
-from .._replicas import Progress
+from ...._counter import Counter
+from ....algorithm import Algorithm
+from ....perturbations import LFSR
+from ..._replicas import Progress
 from ._plan import Plan, blocks_of
 from ._settings import WALSH, Group
 

@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._counter import Counter
-from .._errors import MgdWarning
-from ..algorithm import Algorithm
-from ..chips import AbstractChip, FunctionChip, NetworkChip
-from ..chips.imperfections import Imperfect
-from ._data import Data
+from ..._counter import Counter
+from ..._errors import MgdWarning
+from ...algorithm import Algorithm
+from ...chips import AbstractChip, FunctionChip, NetworkChip
+from ...chips.imperfections import Imperfect
+from .._data import Data
+from .._replicas import Progress, in_front
 from ._fused import Fused
 from ._in_place import InPlace, modulations
 from ._measured import Measured
-from ._replicas import Progress, in_front
 
 
 @eqx.filter_jit

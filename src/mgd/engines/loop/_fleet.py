@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._counter import Counter
-from .._errors import HardwareError
-from ..algorithm import Algorithm, State
-from ..instruments import leave_safely
-from ._data import Data
+from ..._counter import Counter
+from ..._errors import HardwareError
+from ...algorithm import Algorithm, State
+from ...instruments import leave_safely
+from .._data import Data
+from .._replicas import Progress
 from ._instrument import Instrumented, one_progress, one_state
-from ._replicas import Progress
 
 # How often a chip that is being waited for is looked at, and how much longer than its own patience it is given.
 _LOOK_SECONDS, _PATIENCE = 0.2, 2.0

@@ -8,15 +8,15 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from .._counter import Counter
-from ..algorithm import AbstractAlgorithm, Algorithm, Probe, State
-from ..chips import AbstractChip
-from ..chips._network import NetworkChip
-from ..networks._pieces import Read
-from ..perturbations import Rademacher
-from ._data import Data
-from ._evaluate import evaluate
-from ._replicas import Progress, in_front, shown_to_one
+from ..._counter import Counter
+from ...algorithm import AbstractAlgorithm, Algorithm, Probe, State
+from ...chips import AbstractChip
+from ...chips._network import NetworkChip
+from ...networks._pieces import Read
+from ...perturbations import Rademacher
+from .._data import Data
+from .._evaluate import evaluate
+from .._replicas import Progress, in_front, shown_to_one
 
 
 class InPlace(eqx.Module):

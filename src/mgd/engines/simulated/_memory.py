@@ -7,9 +7,9 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
-from ._data import Data
+from .._data import Data
+from .._replicas import in_front
 from ._in_place import InPlace
-from ._replicas import in_front
 
 # How many times a run's own arrays its peak is. A compiled piece reads a run and writes the next one, with working
 # copies beside them. Measured of steps and evaluations on a CPU: 2-2-1 2.9 and 784-100-10 2.9; with Adam

@@ -1,0 +1,45 @@
+"""How far G is from the gradient."""
+
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float
+
+Numbers = TypeVar("Numbers", float, np.ndarray)
+
+
+def growth(n_params: int, perturbations: Numbers) -> Numbers:
+    r"""How much longer than the gradient G of random signs is.
+
+    $$\frac{E\lVert G\rVert^2}{\lVert\nabla C\rVert^2} = 1 + \frac{P - 1}{T}$$
+
+    The largest stable learning rate of plain descent is smaller by as much.
+
+    Args:
+        n_params: P.
+        perturbations: T, of a window, without noise.
+
+    >>> growth(220, 219)
+    2.0
+    """
+    return 1 + (n_params - 1) / perturbations
+
+
+def angle_after(n_params: int, perturbations: float | Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    r"""Degrees between G of random signs and the gradient, without noise.
+
+    $$\cos\angle(G, \nabla C) = \frac{1}{\sqrt{1 + (P - 1)/T}}$$
+
+    >>> float(angle_after(220, 219.0).round(6))
+    45.0
+    """
+    return np.degrees(np.arctan(np.sqrt((n_params - 1) / np.asarray(perturbations, float))))
+
+
+def perturbations_for(n_params: int, degrees: float) -> float:
+    """T after which G of random signs is this near to the gradient: (P − 1)/tan².
+
+    >>> round(perturbations_for(220, 45.0))
+    219
+    """
+    return (n_params - 1) / float(np.tan(np.radians(degrees))) ** 2
