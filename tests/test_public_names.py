@@ -74,7 +74,8 @@ NAMES = {
     ),
     "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
     "mgd.perturbations": (
-        *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "Sinusoid", "Walsh"),
+        *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "SignalTraits"),
+        *("Sinusoid", "Walsh"),
     ),
     "mgd.runs": (
         *("RunConfig", "calibrate", "read_config", "read_metrics", "read_summary", "replay", "resolve", "resume"),

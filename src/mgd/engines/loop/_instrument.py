@@ -18,7 +18,6 @@ from ...bench._bench import Bench
 from ...bench._sure import Pending, Slipped
 from ...chips import AbstractCost
 from ...instruments import Guarded
-from ...perturbations import Block, Gaussian
 from .._data import Data, HostData, coming_rows
 from .._evaluate import marks
 from .._replicas import Progress
@@ -30,8 +29,6 @@ from ._skips import Skips
 # Numbers that a chunk holds at most, and timesteps.
 _MOST_NUMBERS, _LONGEST_CHUNK = 2_000_000, 4096
 _EVALUATED_TOGETHER = 256
-# Gaussian perturbations are never larger than this, in units of the amplitude.
-_LARGEST_NORMAL = 5.4
 
 Keep = Callable[[Float[np.ndarray, " n"]], None]
 Watch = Callable[[Told, int, Float[np.ndarray, " m"]], None]
@@ -124,7 +121,8 @@ class Instrumented:
         self.n_params = instrument.n_params
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
         self.start, limits = np.asarray(start, np.float32), instrument.limits
-        largest = float(np.float32(_largest(algorithm)))
+        family = algorithm.perturbation
+        largest = float(np.float32(family.amplitude * family.traits(self.n_params).largest))
         self._limits, self.room = (limits.low, limits.high), room_within(limits, largest)
         if self.options.saturate:
             check_room(limits, largest)
@@ -387,13 +385,6 @@ def _chunks(hold: int, longest: int, together: int) -> tuple[int, int]:
         return hold, hold
     even = max(n for n in range(1, longest + 1) if hold % n == 0)
     return (even, even) if 16 * even > longest else (longest, hold)
-
-
-def _largest(algorithm: Algorithm) -> float:
-    """The largest perturbation of a parameter."""
-    family = algorithm.perturbation
-    inner = family.inner if isinstance(family, Block) else family
-    return family.amplitude * (_LARGEST_NORMAL if isinstance(inner, Gaussian) else 1.0)
 
 
 def one_progress(state: State) -> Progress:
