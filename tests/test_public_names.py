@@ -82,6 +82,10 @@ NAMES = {
         "start",
     ),
     "mgd.reproduction": ("Row", "STUDIES", "reproduce"),
+    "mgd.rows": (
+        *("FAMILIES", "IMPERFECTIONS", "ImperfectionRow", "OPTIMIZERS", "Real", "Row", "Setting", "TASKS", "Table"),
+        *("TaskRow", "Truth", "Whole"),
+    ),
     "mgd.sweeps": ("OnProgress", "Row", "Run", "Study", "Work", "execute"),
     "mgd.theory": (
         *("Choice", "Facts", "angle_after", "best_amplitude", "best_hold", "choose", "growth", "high_pass_noise"),
@@ -144,7 +148,7 @@ def test_type_checkers_see_the_names_that_load_lazily():
 
 LAZY = (
     *("mgd", "mgd.calibration", "mgd.datasets", "mgd.instruments", "mgd.runs", "mgd.reproduction", "mgd.timing"),
-    "mgd.cli",
+    *("mgd.cli", "mgd.rows"),
 )
 
 
