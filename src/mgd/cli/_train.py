@@ -9,9 +9,9 @@ from typing import Any, Literal
 import click
 
 from .._metric import METRICS, written
-from ..datasets import DESCRIPTIONS
 from ..engines import ENGINES
-from ..runs import ALGORITHMS, BASELINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from ..rows import FAMILIES, OPTIMIZERS, TASKS
+from ..runs import ALGORITHMS, BASELINES, SCHEDULES
 from ._at_once import answer_at_once, have_devices
 
 
@@ -60,7 +60,7 @@ _SETTINGS = (
     click.option("--channels", callback=_sizes, metavar="N[,N…]", help="Channels of each convolution: a CNN."),
     click.option("--steps", type=int, help="Timesteps."),
     click.option("--algorithm", type=_choice(ALGORITHMS), help="How costs become updates."),
-    click.option("--perturbation", type=_choice(PERTURBATIONS), help="Family of the perturbation."),
+    click.option("--perturbation", type=_choice(FAMILIES), help="Family of the perturbation."),
     click.option("--blocks", type=int, help="Perturb parameters in that many blocks, one at a time."),
     click.option("--baseline", type=_choice(BASELINES), help="What the perturbed cost is compared with."),
     click.option("--amplitude", type=float, help="Perturbation of one parameter."),
@@ -163,8 +163,8 @@ def train(
     if task.endswith(".toml"):
         config = RunConfig.read(Path(task), given, described)
     else:
-        if task not in DESCRIPTIONS and os.path.lexists(task):
-            raise ValueError(f"{task!r} is a file but no .toml: give a task ({', '.join(DESCRIPTIONS)}) or CONFIG.toml")
+        if task not in TASKS and os.path.lexists(task):
+            raise ValueError(f"{task!r} is a file but no .toml: give a task ({', '.join(TASKS)}) or CONFIG.toml")
         config = RunConfig.of(merged({"task": task}, given, described))
     from ..runs import resolve
 

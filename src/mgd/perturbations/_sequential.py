@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, UInt32
 from .._counter import Counter
 from .._hash import Row
 from .._permutation import permute
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
 
 class Sequential(AbstractPerturbation):
@@ -44,6 +44,9 @@ class Sequential(AbstractPerturbation):
 
     def period(self, n_params: int) -> int | None:
         return n_params
+
+    def traits(self, n_params: int) -> SignalTraits:
+        return SignalTraits(largest=1.0, independent=False, zero_sum=False, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         raise ValueError(

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from ._metrics import read_metrics as read_metrics
     from ._names import ALGORITHMS as ALGORITHMS
     from ._names import BASELINES as BASELINES
-    from ._names import IMPERFECTIONS as IMPERFECTIONS
-    from ._names import OPTIMIZERS as OPTIMIZERS
-    from ._names import PERTURBATIONS as PERTURBATIONS
     from ._names import SCHEDULES as SCHEDULES
     from ._presets import resolve as resolve
     from ._replace import replace_file as replace_file
@@ -63,10 +60,7 @@ _INSIDE = {
     "ChipFile": "_chip_file",
     "DEVICE": "_contents",
     "FILE": "_generations",
-    "IMPERFECTIONS": "_names",
     "METRICS": "_metrics",
-    "OPTIMIZERS": "_names",
-    "PERTURBATIONS": "_names",
     "SCHEDULES": "_names",
     "build_task": "_build",
     "chip_settings": "_chip_file",

@@ -1,12 +1,11 @@
 """From settings to chip, task and algorithm."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import optax
 
-from .. import chips, datasets, perturbations
+from .. import chips, datasets
 from ..algorithm import (
     AbstractAlgorithm,
     Accumulate,
@@ -18,26 +17,17 @@ from ..algorithm import (
     TimeConstants,
     TwoSided,
 )
-from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError, imperfections
-from ..chips.imperfections import AbstractImperfection
+from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError
 from ..datasets import Task, check_batch
 from ..perturbations import AbstractPerturbation, Block
+from ..rows import FAMILIES, OPTIMIZERS
 from ._chip_file import ChipFile
 from ._config import RunConfig
-from ._imperfect import Imperfections
+from ._imperfect import build_imperfections
 from ._presets import resolve
 
 _BASELINES = {"remeasured": Remeasured, "two-sided": TwoSided, "high-pass": HighPass}
 _INTEGRATORS = {"discrete": Accumulate, "analog": LowPass}
-_FAMILIES: dict[str, Callable[..., AbstractPerturbation]] = {
-    "rademacher": perturbations.Rademacher,
-    "walsh": perturbations.Walsh,
-    "lfsr": perturbations.LFSR,
-    "gaussian": perturbations.Gaussian,
-    "sequential": perturbations.Sequential,
-    "sinusoid": perturbations.Sinusoid,
-}
-_MOMENTUM = 0.9
 T = TypeVar("T")
 
 
@@ -73,7 +63,7 @@ def build_chip(config: RunConfig, task: Task | Shapes) -> AbstractChip:
         ValueError: if the network does not fit the task, or an imperfection not the network.
     """
     chip = _network(config, task)
-    return chip if config.imperfect is None else chips.imperfect(chip, *_imperfections(config.imperfect))
+    return chip if config.imperfect is None else chips.imperfect(chip, *build_imperfections(config.imperfect))
 
 
 def build_served_chip(file: ChipFile) -> AbstractChip:
@@ -107,42 +97,6 @@ def _network(config: RunConfig, task: Task | Shapes) -> AbstractChip:
     )
 
 
-def _imperfections(given: Imperfections) -> list[AbstractImperfection]:
-    """Each at its place along the signal's path, from the network outwards."""
-    made: list[AbstractImperfection] = []
-    single: tuple[tuple[Callable[[Any], AbstractImperfection], Any], ...] = (
-        (imperfections.ActivationVariation, given.activation_variation),
-        (imperfections.CrossTalk, given.cross_talk),
-        (lambda end: imperfections.ParameterRange(-end, end), given.parameter_range),
-        (imperfections.UpdateNoise, given.update_noise),
-        (imperfections.PerturbationGain, given.perturbation_gain),
-        (imperfections.Settling, given.settling),
-        (imperfections.CostNoise, given.cost_noise),
-        (imperfections.FlickerNoise, given.flicker_noise),
-    )
-    made += [kind(value) for kind, value in single if value is not None]
-    if given.delay is not None:
-        made.append(imperfections.Delay(given.delay))
-    if given.stuck is not None or given.dead is not None:
-        end = given.stuck_range or 1.0
-        made.append(imperfections.StuckCells(given.stuck or 0.0, given.dead or 0.0, -end, end))
-    if given.dw_min is not None:
-        names = ("dw_min", "up_down", "w_max", "w_min", "dw_min_dtod", "dw_min_ctoc", "up_down_dtod")
-        settings = {name: getattr(given, name) for name in (*names, "w_max_dtod", "w_min_dtod")}
-        made.append(
-            imperfections.SoftBoundsWrite(**{name: value for name, value in settings.items() if value is not None})
-        )
-    if given.leak is not None or given.drift is not None:
-        made.append(imperfections.Drift(given.leak or 0.0, given.drift or 0.0))
-    if given.dac_bits is not None:
-        end = _given(given.dac_range)
-        stochastic, own_line, copy = map(bool, (given.dac_stochastic, given.dac_own_line, given.dac_finer_copy))
-        made.append(imperfections.DAC(given.dac_bits, -end, end, stochastic, own_line, copy))
-    if given.adc_bits is not None:
-        made.append(imperfections.ADC(given.adc_bits, 0.0, _given(given.adc_range)))
-    return sorted(made, key=lambda one: (one.side == "out", one.place))
-
-
 def build_algorithm(config: RunConfig) -> AbstractAlgorithm:
     """The algorithm of resolved settings.
 
@@ -169,20 +123,17 @@ def build_algorithm(config: RunConfig) -> AbstractAlgorithm:
 
 
 def _perturbation(config: RunConfig) -> AbstractPerturbation:
-    family = _FAMILIES[_given(config.perturbation)](amplitude=_given(config.amplitude))
+    amplitude = _given(config.amplitude)
+    family = FAMILIES.build(_given(config.perturbation), lambda row: row.build(amplitude=amplitude))
     return family if config.blocks is None else Block(family, n_blocks=config.blocks)
 
 
 def _optimizer(config: RunConfig) -> optax.GradientTransformation:
-    name = _given(config.optimizer)
     rate: float | optax.Schedule = _given(config.learning_rate)
     if config.schedule == "cosine":
         window = _given(config.tau_theta) if config.algorithm == "discrete" else 1
         rate = optax.cosine_decay_schedule(rate, -(-_given(config.steps) // window))
-    if name in ("momentum", "nesterov"):
-        update = optax.sgd(rate, _MOMENTUM, nesterov=name == "nesterov")
-    else:
-        update = getattr(optax, name)(rate)
+    update = OPTIMIZERS.build(_given(config.optimizer), lambda row: row.build(learning_rate=rate))
     if config.weight_decay:
         return optax.chain(optax.add_decayed_weights(config.weight_decay), update)
     return update

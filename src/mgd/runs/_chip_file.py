@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .._input import read_toml
 from ..instruments import ServeSettings, check_one
 from ._config import Activation, Cost, Init, Positive, RunConfig, Sizes, Smoothing, one_line
-from ._imperfect import Imperfections
+from ._imperfect import Given
 
 if TYPE_CHECKING:
     from ..instruments import AbstractInstrument
@@ -73,7 +73,7 @@ class _ChipFile(BaseModel):
 
     name: str | None = None
     chip: _Network = _Network()
-    imperfect: Imperfections | None = None
+    imperfect: Given | None = None
     instrument: _Instrument | None = None
     serve: ServeSettings | None = None
 
@@ -211,8 +211,8 @@ def read_chip_file(path: Path) -> ChipFile:
     chip = file.chip.model_dump(exclude_none=True, exclude=_NOT_OF_A_RUN)
     if file.chip.hidden is not None:  # simulated, served or real, it is the same chip, whatever a task's default is
         chip.setdefault("cost", "mse")
-    if file.imperfect is not None:
-        chip["imperfect"] = file.imperfect.model_dump(exclude_none=True, by_alias=True)
+    if file.imperfect:
+        chip["imperfect"] = file.imperfect
     return ChipFile(
         path=path,
         name=file.name or path.stem,

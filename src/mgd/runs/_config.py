@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .._input import first_error, nearest, read_toml
 from ..datasets import check_name
 from ..engines import ENGINES
-from ._imperfect import Imperfections
-from ._names import ALGORITHMS, BASELINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS
+from ._imperfect import Given, Imperfections
+from ._names import ALGORITHMS, BASELINES, SCHEDULES
 
 # Beyond this nothing can be counted or kept, and 32-bit numbers end.
 Positive = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
@@ -26,7 +27,7 @@ Cost = Literal["mse", "cross-entropy"]
 Smoothing = Annotated[float, Field(ge=0, le=1, strict=True)]
 _CHOICES = {
     "algorithm": ALGORITHMS,
-    "perturbation": PERTURBATIONS,
+    "perturbation": FAMILIES,
     "baseline": BASELINES,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
@@ -129,13 +130,13 @@ class RunConfig(BaseModel):
     fleet: Literal["shared", "own"] | None = None
     record: str | None = None
     # A table, which in TOML comes after all that is none.
-    imperfect: Imperfections | None = None
+    imperfect: Given | None = None
     instrument: dict[str, Any] | tuple[dict[str, Any], ...] | None = None
 
     @field_validator("imperfect")
     @classmethod
     def _none_is_none(cls, imperfect: Imperfections | None) -> Imperfections | None:
-        return imperfect if imperfect and imperfect.model_fields_set else None
+        return imperfect or None
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> Self:
