@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ._chip_file import read_chip_file as read_chip_file
     from ._chip_file import with_at_end as with_at_end
     from ._code import said_to_run as said_to_run
+    from ._config import CHOICES as CHOICES
+    from ._config import Option as Option
     from ._config import RunConfig as RunConfig
     from ._config import merged as merged
     from ._contents import CONFIG as CONFIG
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ._execute import start as start
     from ._generations import FILE as FILE
     from ._generations import read_header as read_header
+    from ._imperfect import Imperfections as Imperfections
     from ._metrics import METRICS as METRICS
     from ._metrics import read_metrics as read_metrics
     from ._names import ALGORITHMS as ALGORITHMS
@@ -53,6 +56,9 @@ _PUBLIC = {
 }
 # For other parts of this library.
 _INSIDE = {
+    "CHOICES": "_config",
+    "Imperfections": "_imperfect",
+    "Option": "_config",
     "ALGORITHMS": "_names",
     "BASELINES": "_names",
     "CONFIG": "_contents",

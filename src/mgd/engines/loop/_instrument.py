@@ -16,7 +16,7 @@ from ..._errors import HardwareError
 from ...algorithm import Algorithm, State
 from ...bench import Bench, Pending, Slipped
 from ...chips import AbstractCost
-from ...instruments import Guarded
+from ...instruments import GIVE_UP_SECONDS, Guarded
 from .._base import AbstractEngine, Progress
 from .._data import Data, HostData, coming_rows
 from .._evaluate import marks
@@ -53,7 +53,7 @@ class Options:
 
     saturate: bool = False
     test_samples: int = 500
-    give_up_seconds: float = 30.0
+    give_up_seconds: float = GIVE_UP_SECONDS
     keep: Keep = lambda costs: None
     replay: Iterator[float] = field(default_factory=lambda: iter(()))
     settle: Callable[[], None] = lambda: None
