@@ -1,6 +1,7 @@
 """What any way of training is to those who run it."""
 
 from abc import abstractmethod
+from typing import Self
 
 import equinox as eqx
 import optax
@@ -35,6 +36,21 @@ class AbstractAlgorithm(eqx.Module):
 
         Raises:
             ValueError: if the parameters cannot be trained like this.
+        """
+
+    @abstractmethod
+    def check(self, n_params: int) -> None:
+        """Refuses, or warns of, what cannot be trained like this on a chip of so many parameters.
+
+        Raises:
+            ValueError: if the parameters cannot be trained like this.
+        """
+
+    @abstractmethod
+    def for_program(self, n_params: int) -> Self:
+        """The same, whose optimizer and derived numbers are data: what `as_data` cannot know of.
+
+        It has been checked, and is of chips with that many parameters alone.
         """
 
     @abstractmethod

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._numbers import NUMBER
 from .._base import AbstractChip, Traits
 from ._checks import require_range, require_truth, require_whole
 from ._kinds import AbstractImperfection
-from ._levels import MOST_BITS, Levels
+from ._levels import MOST_BITS, Levels, inverse, step_of
 from ._write import Store
 
 
@@ -57,15 +58,21 @@ class DAC(AbstractImperfection):
     side: ClassVar[str] = "in"
     place: ClassVar[int] = 8
     bits: int = eqx.field(static=True)
-    low: float = eqx.field(static=True)
-    high: float = eqx.field(static=True)
+    low: float = eqx.field(metadata=NUMBER)
+    high: float = eqx.field(metadata=NUMBER)
     stochastic: bool = eqx.field(static=True, default=False)
     own_line: bool = eqx.field(static=True, default=False)
     finer_copy: bool = eqx.field(static=True, default=False)
 
-    def __check_init__(self):
+    # One LSB, in double precision, and its inverse.
+    _step: float = eqx.field(metadata=NUMBER, init=False)
+    _per_step: float = eqx.field(metadata=NUMBER, init=False)
+
+    def __post_init__(self):
         require_whole(self.name, "bits", self.bits, low=1, high=MOST_BITS)
         require_range(self.name, self.low, self.high)
+        self._step = step_of(self.bits, self.low, self.high)
+        self._per_step = inverse(self._step)
         require_truth(self.name, "stochastic", self.stochastic)
         require_truth(self.name, "own_line", self.own_line)
         require_truth(self.name, "finer_copy", self.finer_copy)
@@ -78,7 +85,7 @@ class DAC(AbstractImperfection):
     def enter(
         self, own: None, theta: Float[Array, " p"], perturbation: Float[Array, " p"], *, key: PRNGKeyArray
     ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-        levels = Levels(self.bits, self.low, self.high)
+        levels = Levels(self.bits, self.low, self._step, self._per_step)
         level = levels.nearest(theta)
         return level, perturbation if self.own_line else levels.nearest(theta + perturbation) - level
 
@@ -93,8 +100,8 @@ class DAC(AbstractImperfection):
         if self.finer_copy:
             return store(theta, jnp.clip(theta + delta, self.low, self.high) - theta, key=key)
         round_key, inner_key = jax.random.split(key)
-        levels = Levels(self.bits, self.low, self.high)
-        steps, u = delta / levels.step, jax.random.uniform(round_key, theta.shape)
+        levels = Levels(self.bits, self.low, self._step, self._per_step)
+        steps, u = delta * levels.per_step, jax.random.uniform(round_key, theta.shape)
         steps = jnp.floor(steps + u) if self.stochastic else jnp.round(steps)
         level = levels.value(levels.saturate(levels.code(theta) + steps))
         return store(theta, level - theta, key=inner_key)

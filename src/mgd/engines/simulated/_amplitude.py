@@ -11,10 +11,12 @@ from jaxtyping import Array
 
 from ..._counter import Counter
 from ..._errors import MgdWarning
+from ..._numbers import as_data
 from ...algorithm import Algorithm
 from ...chips import AbstractChip, FunctionChip, NetworkChip
 from ...chips.imperfections import Imperfect
 from .._data import Data
+from .._numbers import for_program
 from .._replicas import Progress, in_front
 from ._fused import Fused
 from ._in_place import InPlace, modulations
@@ -51,10 +53,12 @@ def check_amplitude(engine: Measured | Fused | InPlace, progress: Progress, data
     algorithm = engine.algorithm
     _check_types(engine.chip, np.asarray(progress.state.theta[0]), algorithm.perturbation.amplitude)
     if isinstance(engine, InPlace):
-        cost, changes = modulations(engine, progress, data)
+        cost, changes = modulations(for_program(engine), progress, data)
         cost, modulation = float(cost), float(jnp.sqrt(jnp.mean(changes**2)))
     else:
-        found = _expected_modulation(engine.chip, algorithm, engine.batch, progress, data)
+        n_params = engine.chip.n_params
+        chip, perturbed = as_data(engine.chip), as_data(algorithm.for_program(n_params))
+        found = _expected_modulation(chip, perturbed, engine.batch, progress, data)
         cost, modulation = (float(v) for v in found)
     resolution = float(np.finfo(np.float32).eps) * abs(cost)
     if math.isfinite(modulation) and 0 < modulation < 4 * resolution:

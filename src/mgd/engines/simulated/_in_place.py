@@ -16,6 +16,7 @@ from ...networks._pieces import Read
 from ...perturbations import Rademacher
 from .._data import Data
 from .._evaluate import evaluate
+from .._numbers import for_program
 from .._replicas import Progress, in_front, shown_to_one
 
 
@@ -42,11 +43,13 @@ class InPlace(eqx.Module):
         if n_replicas != 1:
             raise ValueError(f"chips in place are trained one at a time, got n_replicas = {n_replicas}")
         chip_key, run_key = jax.random.split(jax.random.fold_in(key, 0))
-        return _begin((self, run_key), _fresh_theta(self, chip_key))
+        self.algorithm.check(self.chip.n_params)
+        engine = for_program(self)
+        return _begin((engine, run_key), _fresh_theta(engine, chip_key))
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        return _advance((self, data), progress, jnp.int32(n_steps))
+        return _advance((for_program(self), data), progress, jnp.int32(n_steps))
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
         """Mark and mean cost of the chip on these samples, as `mgd.engines.evaluate` has them."""

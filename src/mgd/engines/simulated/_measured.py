@@ -12,6 +12,7 @@ from ...algorithm import Algorithm, Probe, State
 from ...chips import AbstractChip
 from .._data import Data
 from .._evaluate import evaluate
+from .._numbers import for_program
 from .._replicas import Progress, each_replica, fresh_replicas, in_front
 
 
@@ -49,7 +50,7 @@ class Measured(eqx.Module):
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        return _advance((self, data), progress, jnp.int32(n_steps))
+        return _advance((for_program(self), data), progress, jnp.int32(n_steps))
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
         """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
@@ -66,24 +67,28 @@ class Measured(eqx.Module):
             fresh = clock.step.remainder(tau_x) == 0
             shown = lax.cond(fresh, lambda: self._show(data, progress.state), lambda: shown)
 
-        def one(state: State, device: Any, shown: tuple) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
+        def one(
+            mine: Measured, state: State, device: Any, shown: tuple
+        ) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
+            chip, algorithm = mine.chip, mine.algorithm
+
             def measure(probe: Probe, device: Any) -> tuple[Float[Array, ""], Any]:
                 def cost(device: Any, *on_chip: Array) -> tuple[Float[Array, ""], Any]:
-                    return self.chip.measure(*on_chip, device=device, key=probe.key)
+                    return chip.measure(*on_chip, device=device, key=probe.key)
 
-                return self.algorithm._apart(state, cost, device, probe.theta, probe.perturbation, *shown)
+                return algorithm._apart(state, cost, device, probe.theta, probe.perturbation, *shown)
 
-            write = partial(self.chip.write, device=device)
+            write = partial(chip.write, device=device)
             if together == 1:
-                state, device, info = self.algorithm.step(state, measure, device, write=write)
+                state, device, info = algorithm.step(state, measure, device, write=write)
             else:
-                state, device, info = self.algorithm.step_together(
+                state, device, info = algorithm.step_together(
                     state, measure, device, together, write=write, axis=self.axis
                 )
             finite = jnp.atleast_1d(jnp.isfinite(info.cost) & jnp.isfinite(info.modulation))
             return state, device, finite.all(), jnp.argmin(finite)
 
-        state, device, finite, offset = each_replica(one, self.chip)(progress.state, progress.device, shown)
+        state, device, finite, offset = each_replica(one, self)(progress.state, progress.device, shown)
         return progress.after(state, device, finite, offset), shown
 
     def _show(self, data: Data, state: State) -> tuple:

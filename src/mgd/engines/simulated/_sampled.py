@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ..._numbers import NUMBER
 from ...algorithm import Algorithm, State, TwoSided, rows_of
 from ...chips import AbstractChip
 from .._data import Data
@@ -63,9 +64,12 @@ class Sampled(eqx.Module):
     chip: AbstractChip
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)
+    _errors: Errors = eqx.field(init=False)
+    _scale: float = eqx.field(metadata=NUMBER, init=False)
 
-    def __check_init__(self):
+    def __post_init__(self):
         refuse_uncovered(self.chip, self.algorithm)
+        self._errors, self._scale = self._errors_of_window(), self._scale_of_window()
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
         """Fresh replicas. Replica r is the same however many there are."""
@@ -92,13 +96,13 @@ class Sampled(eqx.Module):
         size = _divisor(n_groups, max(1, min(_MOST_NUMBERS // self.chip.n_params, _MOST_SAMPLES // samples)))
         first_group = state.clock.step.quotient(max(times.tau_x, times.tau_p))
         first = state.clock.step.quotient(times.tau_p)
-        law, errors = law_of(algorithm.perturbation), self._errors()
+        law = law_of(algorithm.perturbation)
 
         def one(group: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
             rows = rows_of(first_group.plus(group), seed=state.seeds.samples, n_samples=len(data.y), batch=samples)
             cost_key, law_key = jax.random.split(jax.random.fold_in(key, group))
             g, cost = gradient_of(self.chip, state.theta, device, *data.show(rows), key=cost_key)
-            part = law.gather(g, first.plus(group * n), n, errors, seed=state.seeds.perturbation, key=law_key)
+            part = law.gather(g, first.plus(group * n), n, self._errors, seed=state.seeds.perturbation, key=law_key)
             return part, cost
 
         def chunk(groups: Int[Array, " size"]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
@@ -114,9 +118,9 @@ class Sampled(eqx.Module):
             start = jnp.zeros_like(state.theta), jnp.float32(0)
             add = partial(jax.tree.map, jnp.add)
             total, cost = lax.scan(lambda sums, each: (add(sums, chunk(each)), None), start, groups)[0]
-        return total * self._scale(), cost
+        return total * self._scale, cost
 
-    def _scale(self) -> float:
+    def _scale_of_window(self) -> float:
         """What Σ c s is multiplied by to be G: 1/T, and the share of the time a parameter is perturbed."""
         perturbation, times = self.algorithm.perturbation, self.algorithm.time_constants
         share = perturbation.mean_square(self.chip.n_params) / perturbation.amplitude**2
@@ -133,7 +137,7 @@ class Sampled(eqx.Module):
         times = self.algorithm.time_constants
         return self.batch * max(1, times.tau_p // times.tau_x)
 
-    def _errors(self) -> Errors:
+    def _errors_of_window(self) -> Errors:
         times, amplitude = self.algorithm.time_constants, self.algorithm.perturbation.amplitude
         sigma, limit = self.chip.traits.cost_noise / amplitude, self.algorithm.modulation_limit
         if isinstance(self.algorithm.baseline, TwoSided):

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ...algorithm import Algorithm
 from ...chips import AbstractChip
 from .._data import Data
+from .._numbers import for_program
 from .._replicas import Progress
 from ._measured import Measured
 
@@ -59,11 +60,14 @@ class Spread(eqx.Module):
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        return _advance((self, data), progress, jnp.int32(n_steps))
+        return _advance((self._for_program(), data), progress, jnp.int32(n_steps))
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
         """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
-        return _evaluate((self, data), progress)
+        return _evaluate((self._for_program(), data), progress)
+
+    def _for_program(self) -> "Spread":
+        return Spread(for_program(self.engine), self.n_devices)
 
     def _specs(self, progress: Progress) -> Any:
         """Of each array of a run, whether every device has all of it or its share."""

@@ -1,0 +1,13 @@
+"""What a compiled program is given of an engine."""
+
+from typing import Any, TypeVar
+
+from .._numbers import as_data, with_fields
+
+E = TypeVar("E")
+
+
+def for_program(engine: E) -> E:
+    """An engine whose chip's and algorithm's numbers are arrays; itself, if they are already."""
+    given: Any = engine
+    return as_data(with_fields(given, algorithm=given.algorithm.for_program(given.chip.n_params)))
