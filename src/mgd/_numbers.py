@@ -6,6 +6,9 @@ A field that is declared with `metadata=NUMBER` holds a number that may be tuned
 
 Zero stays a Python number, because zero is structure: noise of size zero is noise that is not there, and no program
 draws it. So code that leaves something out for zero asks `is_zero`, which is never true of an array.
+
+What is worked out from numbers is worked out before that, in Python's double precision, and is data too (`derived`): a
+program that has the numbers as constants does so as well, and comes to the same bits.
 """
 
 import dataclasses
@@ -50,7 +53,18 @@ def as_data(module: T) -> T:
             data = as_data(value) if isinstance(value, eqx.Module) else value
         if data is not value:
             changed[field.name] = data
+    if getattr(module, "_derived", ...) is None:
+        derive: Any = module._derive  # pyright: ignore[reportAttributeAccessIssue]
+        changed["_derived"] = {name: _array(number) for name, number in derive().items()}
     return with_fields(module, **changed) if changed else module
+
+
+def derived(module: Any) -> dict[str, Any]:
+    """What a module works out from its numbers with `_derive`: in double precision, where they are known.
+
+    In a compiled program they are not, so `as_data` puts what was worked out before into the field `_derived`.
+    """
+    return module._derive() if module._derived is None else module._derived
 
 
 def with_fields(module: T, **changed: Any) -> T:

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row
-from .._numbers import NUMBER
+from .._numbers import NUMBER, derived
 from ..theory import white_gain
 from ._base import AbstractPerturbation, require_amplitude
 
@@ -34,18 +34,19 @@ class Gaussian(AbstractPerturbation):
     """
 
     amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
-    # √2 times it, in double precision.
-    _factor: float = eqx.field(metadata=NUMBER, init=False)
+    _derived: dict | None = eqx.field(init=False, default=None)
 
-    def __post_init__(self):
+    def __check_init__(self):
         require_amplitude(self.amplitude)
-        self._factor = self.amplitude * 2**0.5
+
+    def _derive(self) -> dict[str, float]:
+        return {"factor": self.amplitude * 2**0.5}
 
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
         words = Row.of(seed, index).words(jnp.arange(n_params, dtype=jnp.uint32))
         # 23 bits and a half: a float holds that exactly, so the ends ±1, where the function is infinite, never occur.
         centred = ((words >> 9).astype(jnp.float32) + 0.5) * 2.0**-22 - 1.0
-        return self._factor * lax.erf_inv(centred)
+        return derived(self)["factor"] * lax.erf_inv(centred)
 
     def mean_square(self, n_params: int) -> float:
         return self.amplitude**2

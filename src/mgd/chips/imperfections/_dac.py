@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._numbers import NUMBER
+from ..._numbers import NUMBER, derived
 from .._base import AbstractChip, Traits
 from ._checks import require_range, require_truth, require_whole
 from ._kinds import AbstractImperfection
-from ._levels import MOST_BITS, Levels, inverse, step_of
+from ._levels import MOST_BITS, Levels, steps_of
 from ._write import Store
 
 
@@ -64,20 +64,19 @@ class DAC(AbstractImperfection):
     own_line: bool = eqx.field(static=True, default=False)
     finer_copy: bool = eqx.field(static=True, default=False)
 
-    # One LSB, in double precision, and its inverse.
-    _step: float = eqx.field(metadata=NUMBER, init=False)
-    _per_step: float = eqx.field(metadata=NUMBER, init=False)
+    _derived: dict | None = eqx.field(init=False, default=None)
 
-    def __post_init__(self):
+    def __check_init__(self):
         require_whole(self.name, "bits", self.bits, low=1, high=MOST_BITS)
         require_range(self.name, self.low, self.high)
-        self._step = step_of(self.bits, self.low, self.high)
-        self._per_step = inverse(self._step)
         require_truth(self.name, "stochastic", self.stochastic)
         require_truth(self.name, "own_line", self.own_line)
         require_truth(self.name, "finer_copy", self.finer_copy)
         if self.finer_copy and self.stochastic:
             raise ValueError(f"{self.name}: what has a finer copy is not rounded stochastically: leave one out")
+
+    def _derive(self) -> dict[str, float]:
+        return steps_of(self.bits, self.low, self.high)
 
     def make(self, chip: AbstractChip, *, key: PRNGKeyArray) -> tuple[None, Any]:
         return None, chip.fabricate(key=key)
@@ -85,7 +84,7 @@ class DAC(AbstractImperfection):
     def enter(
         self, own: None, theta: Float[Array, " p"], perturbation: Float[Array, " p"], *, key: PRNGKeyArray
     ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-        levels = Levels(self.bits, self.low, self._step, self._per_step)
+        levels = Levels(self.bits, self.low, **derived(self))
         level = levels.nearest(theta)
         return level, perturbation if self.own_line else levels.nearest(theta + perturbation) - level
 
@@ -100,7 +99,7 @@ class DAC(AbstractImperfection):
         if self.finer_copy:
             return store(theta, jnp.clip(theta + delta, self.low, self.high) - theta, key=key)
         round_key, inner_key = jax.random.split(key)
-        levels = Levels(self.bits, self.low, self._step, self._per_step)
+        levels = Levels(self.bits, self.low, **derived(self))
         steps, u = delta * levels.per_step, jax.random.uniform(round_key, theta.shape)
         steps = jnp.floor(steps + u) if self.stochastic else jnp.round(steps)
         level = levels.value(levels.saturate(levels.code(theta) + steps))

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._normal import normal
-from ..._numbers import NUMBER, is_zero
+from ..._numbers import NUMBER, derived, is_zero
 from .._base import Traits
 from ._checks import require, require_whole
 from ._kinds import AbstractReadout
@@ -48,24 +48,24 @@ class FlickerNoise(AbstractReadout):
     sigma: float = eqx.field(metadata=NUMBER)
     octaves: int = eqx.field(static=True, default=16)
 
-    # What each relaxation starts with and is renewed by, in double precision.
-    _start: float = eqx.field(metadata=NUMBER, init=False)
-    _renew: Float[np.ndarray, " k"] = eqx.field(metadata=NUMBER, init=False)
+    _derived: dict | None = eqx.field(init=False, default=None)
 
-    def __post_init__(self):
+    def __check_init__(self):
         require(self.name, "sigma", self.sigma, low=0.0)
         require_whole(self.name, "octaves", self.octaves, low=1, high=32)
-        self._start = self.sigma / math.sqrt(self.octaves)
-        self._renew = self._start * np.sqrt(-np.expm1(-2 * self._rates))
+
+    def _derive(self) -> dict[str, Any]:
+        each = self.sigma / math.sqrt(self.octaves)
+        return {"start": each, "renew": each * np.sqrt(-np.expm1(-2 * self._rates))}
 
     def start(self, *, key: PRNGKeyArray) -> Float[Array, " k"]:
-        return normal(self._start, key=key, shape=(self.octaves,))
+        return normal(derived(self)["start"], key=key, shape=(self.octaves,))
 
     def read(
         self, memory: Float[Array, " k"], cost: Float[Array, ""], *, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Float[Array, " k"]]:
         keep = jnp.asarray(np.exp(-self._rates), jnp.float32)
-        return cost + jnp.sum(memory), keep * memory + normal(self._renew, key=key, shape=(self.octaves,))
+        return cost + jnp.sum(memory), keep * memory + normal(derived(self)["renew"], key=key, shape=(self.octaves,))
 
     def traits(self, inside: Traits) -> Traits:
         return replace(inside, remembers=(*inside.remembers, self.name)) if not is_zero(self.sigma) else inside

@@ -10,9 +10,10 @@ from jaxtyping import Array, Float, ScalarLike
 MOST_BITS = 24
 
 
-def step_of(bits: int, low: float, high: float) -> float:
-    """From one level to the next, where 2^bits are evenly spaced from low to high, both included."""
-    return (high - low) / (2**bits - 1)
+def steps_of(bits: int, low: float, high: float) -> dict[str, float]:
+    """From one level to the next, and the inverse, where 2^bits are evenly spaced from low to high, both included."""
+    step = (high - low) / (2**bits - 1)
+    return {"step": step, "per_step": inverse(step)}
 
 
 def inverse(number: float) -> float:

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ..._numbers import NUMBER, is_zero
+from ..._numbers import NUMBER, derived, is_zero
 from .._base import Traits
 from ._checks import require
 from ._kinds import AbstractReadout
@@ -47,12 +47,13 @@ class Settling(AbstractReadout):
     mixes_samples: ClassVar[bool] = True
     tau: float = eqx.field(metadata=NUMBER)
 
-    # What is left of a difference after one measurement, in double precision.
-    _left: float = eqx.field(metadata=NUMBER, init=False)
+    _derived: dict | None = eqx.field(init=False, default=None)
 
-    def __post_init__(self):
+    def __check_init__(self):
         require(self.name, "tau", self.tau, low=0.0)
-        self._left = math.exp(-1 / self.tau) if self.tau else 0.0
+
+    def _derive(self) -> dict[str, float]:
+        return {"left": math.exp(-1 / self.tau) if self.tau else 0.0}
 
     def start(self, *, key: PRNGKeyArray) -> Settled:
         return Settled(jnp.float32(0), jnp.bool(True))
@@ -60,7 +61,7 @@ class Settling(AbstractReadout):
     def read(self, memory: Settled, cost: Float[Array, ""], *, key: PRNGKeyArray) -> tuple[Float[Array, ""], Settled]:
         if is_zero(self.tau):
             return cost, memory
-        remaining = jnp.where(memory.empty, 0.0, (memory.cost - cost) * self._left)
+        remaining = jnp.where(memory.empty, 0.0, (memory.cost - cost) * derived(self)["left"])
         cost = cost + remaining
         return cost, Settled(cost, jnp.bool(False))
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._normal import normal
-from ..._numbers import NUMBER
+from ..._numbers import NUMBER, derived
 from .._base import Traits
 from ._checks import require, require_positive, require_range
 from ._kinds import AbstractMemory
@@ -83,11 +83,9 @@ class SoftBoundsWrite(AbstractMemory):
     w_max_dtod: float = eqx.field(metadata=NUMBER, default=0.0)
     w_min_dtod: float = eqx.field(metadata=NUMBER, default=0.0)
 
-    # Pulses for a unit of change, as XLA divides by a constant; and the noise of one pulse.
-    _per_pulse: float = eqx.field(metadata=NUMBER, init=False)
-    _noise: float = eqx.field(metadata=NUMBER, init=False)
+    _derived: dict | None = eqx.field(init=False, default=None)
 
-    def __post_init__(self):
+    def __check_init__(self):
         require_positive(self.name, "dw_min", self.dw_min)
         require(self.name, "up_down", self.up_down, low=-1.0, high=1.0)
         require_range(self.name, 0.0, self.w_max, ("0", "w_max"))
@@ -99,18 +97,16 @@ class SoftBoundsWrite(AbstractMemory):
             )
         for field in ("dw_min_dtod", "dw_min_ctoc", "up_down_dtod", "w_max_dtod", "w_min_dtod"):
             require(self.name, field, getattr(self, field), low=0.0)
-        self._per_pulse = inverse(self.dw_min)
-        self._noise = self.dw_min_ctoc * self.dw_min
+
+    def _derive(self) -> dict[str, float]:
+        return {"per_pulse": inverse(self.dw_min), "noise": self.dw_min_ctoc * self.dw_min}
 
     def spread(self, n_params: int, *, key: PRNGKeyArray) -> Pulses:
-        spreads = jnp.stack(
-            [jnp.float32(s) for s in (self.dw_min_dtod, self.up_down_dtod, self.w_max_dtod, self.w_min_dtod)]
-        )
-        size, skew, above, below = normal(spreads[:, None], key=key, shape=(4, n_params))
-        step = self.dw_min * (1 + size)
-        up_down = self.up_down + skew
-        top = self.w_max * jnp.maximum(1 + above, _LEAST_BOUND)
-        bottom = self.w_min * jnp.maximum(1 + below, _LEAST_BOUND)
+        size, skew, above, below = jax.random.normal(key, (4, n_params))
+        step = self.dw_min * (1 + self.dw_min_dtod * size)
+        up_down = self.up_down + self.up_down_dtod * skew
+        top = self.w_max * jnp.maximum(1 + self.w_max_dtod * above, _LEAST_BOUND)
+        bottom = self.w_min * jnp.maximum(1 + self.w_min_dtod * below, _LEAST_BOUND)
         up, down = step * (1 + up_down) / top, step * (1 - up_down) / -bottom
         return Pulses(top, bottom, jnp.log1p(-jnp.clip(up, 0, _MOST)), jnp.log1p(-jnp.clip(down, 0, _MOST)))
 
@@ -121,12 +117,12 @@ class SoftBoundsWrite(AbstractMemory):
         self, own: Pulses, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
     ) -> Float[Array, " p"]:
         round_key, noise_key, inner_key = jax.random.split(key, 3)
-        n = jnp.floor(jnp.abs(delta) * self._per_pulse + jax.random.uniform(round_key, theta.shape))
+        n = jnp.floor(jnp.abs(delta) * derived(self)["per_pulse"] + jax.random.uniform(round_key, theta.shape))
         inside = self.held(own, theta)
         up = delta > 0
         way = jnp.where(up, own.top, own.bottom) - inside
         moved = inside - way * jnp.expm1(n * jnp.where(up, own.log_up, own.log_down))
-        noise = normal(self._noise, key=noise_key, shape=theta.shape) * jnp.sqrt(n)
+        noise = normal(derived(self)["noise"], key=noise_key, shape=theta.shape) * jnp.sqrt(n)
         return store(theta, self.held(own, moved + noise) - theta, key=inner_key)
 
     def traits(self, inside: Traits) -> Traits:

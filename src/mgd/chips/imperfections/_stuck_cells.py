@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ..._numbers import NUMBER
+from ..._numbers import NUMBER, derived
 from .._base import Traits
 from ._checks import require, require_range
 from ._kinds import AbstractDrive
@@ -52,22 +52,23 @@ class StuckCells(AbstractDrive):
     low: float = eqx.field(metadata=NUMBER, default=-1.0)
     high: float = eqx.field(metadata=NUMBER, default=1.0)
 
-    # How many are broken, in double precision.
-    _broken: float = eqx.field(metadata=NUMBER, init=False)
+    _derived: dict | None = eqx.field(init=False, default=None)
 
-    def __post_init__(self):
+    def __check_init__(self):
         require(self.name, "stuck", self.stuck, low=0.0, high=1.0)
         require(self.name, "dead", self.dead, low=0.0, high=1.0)
         if self.stuck + self.dead > 1:
             raise ValueError(f"{self.name}: stuck + dead must be 1 or less, got {self.stuck!r} + {self.dead!r}")
         require_range(self.name, self.low, self.high)
-        self._broken = self.stuck + self.dead
+
+    def _derive(self) -> dict[str, float]:
+        return {"broken": self.stuck + self.dead}
 
     def spread(self, n_params: int, *, key: PRNGKeyArray) -> Broken:
         fate_key, value_key = jax.random.split(key)
         fate = jax.random.uniform(fate_key, (n_params,))
         value = jax.random.uniform(value_key, (n_params,), minval=self.low, maxval=self.high)
-        return Broken(fate < self._broken, jnp.where(fate < self.dead, 0.0, value))
+        return Broken(fate < derived(self)["broken"], jnp.where(fate < self.dead, 0.0, value))
 
     def drive(
         self, own: Broken, theta: Float[Array, " p"], perturbation: Float[Array, " p"], *, key: PRNGKeyArray

@@ -6,12 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike, UInt32
 
 from ..._counter import Counter
 from ..._hash import Row
 from ..._normal import normal
-from ..._numbers import NUMBER, is_zero, with_fields
+from ..._numbers import is_zero
 from ..._permutation import permute
 from ...perturbations import AbstractPerturbation, Gaussian, Rademacher, Sequential, Walsh
 
@@ -25,9 +25,9 @@ class Errors(eqx.Module):
         limit: the clamp on a modulation; None for none.
     """
 
-    own: float = eqx.field(metadata=NUMBER)
-    shared: float = eqx.field(metadata=NUMBER)
-    limit: float | None = eqx.field(metadata=NUMBER)
+    own: ScalarLike
+    shared: ScalarLike
+    limit: ScalarLike | None
 
     def add(self, slopes: Float[Array, " n"], *, key: PRNGKeyArray) -> Float[Array, " n"]:
         """Modulations as measured, from what they would be without errors."""
@@ -100,7 +100,7 @@ class WalshLaw(AbstractLaw):
             c = self.family.spectrum(gradient, now, seed=seed)
             if not is_zero(errors.own):
                 c = c + normal(errors.own, key=jax.random.fold_in(key, k + 1), shape=(order,))
-            c = with_fields(errors, own=0.0).add(c, key=key)
+            c = Errors(0.0, errors.shared, errors.limit).add(c, key=key)
             c = jnp.where((at >= 0) & (at < n), c, 0.0)
             return total + self.family.combine(c, now, seed=seed, n_params=gradient.size)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..._numbers import NUMBER
+from ..._numbers import derived
 from ...algorithm import Algorithm, State, TwoSided, rows_of
 from ...chips import AbstractChip
 from .._data import Data
@@ -64,12 +64,10 @@ class Sampled(eqx.Module):
     chip: AbstractChip
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)
-    _errors: Errors = eqx.field(init=False)
-    _scale: float = eqx.field(metadata=NUMBER, init=False)
+    _derived: dict | None = eqx.field(init=False, default=None)
 
-    def __post_init__(self):
+    def __check_init__(self):
         refuse_uncovered(self.chip, self.algorithm)
-        self._errors, self._scale = self._errors_of_window(), self._scale_of_window()
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
         """Fresh replicas. Replica r is the same however many there are."""
@@ -96,13 +94,14 @@ class Sampled(eqx.Module):
         size = _divisor(n_groups, max(1, min(_MOST_NUMBERS // self.chip.n_params, _MOST_SAMPLES // samples)))
         first_group = state.clock.step.quotient(max(times.tau_x, times.tau_p))
         first = state.clock.step.quotient(times.tau_p)
-        law = law_of(algorithm.perturbation)
+        law, known = law_of(algorithm.perturbation), derived(self)
+        errors = Errors(known["own"], known["shared"], known["limit"])
 
         def one(group: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
             rows = rows_of(first_group.plus(group), seed=state.seeds.samples, n_samples=len(data.y), batch=samples)
             cost_key, law_key = jax.random.split(jax.random.fold_in(key, group))
             g, cost = gradient_of(self.chip, state.theta, device, *data.show(rows), key=cost_key)
-            part = law.gather(g, first.plus(group * n), n, self._errors, seed=state.seeds.perturbation, key=law_key)
+            part = law.gather(g, first.plus(group * n), n, errors, seed=state.seeds.perturbation, key=law_key)
             return part, cost
 
         def chunk(groups: Int[Array, " size"]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
@@ -118,9 +117,13 @@ class Sampled(eqx.Module):
             start = jnp.zeros_like(state.theta), jnp.float32(0)
             add = partial(jax.tree.map, jnp.add)
             total, cost = lax.scan(lambda sums, each: (add(sums, chunk(each)), None), start, groups)[0]
-        return total * self._scale, cost
+        return total * known["scale"], cost
 
-    def _scale_of_window(self) -> float:
+    def _derive(self) -> dict[str, float | None]:
+        own, shared, limit = self._errors()
+        return {"scale": self._scale(), "own": own, "shared": shared, "limit": limit}
+
+    def _scale(self) -> float:
         """What Σ c s is multiplied by to be G: 1/T, and the share of the time a parameter is perturbed."""
         perturbation, times = self.algorithm.perturbation, self.algorithm.time_constants
         share = perturbation.mean_square(self.chip.n_params) / perturbation.amplitude**2
@@ -137,7 +140,8 @@ class Sampled(eqx.Module):
         times = self.algorithm.time_constants
         return self.batch * max(1, times.tau_p // times.tau_x)
 
-    def _errors_of_window(self) -> Errors:
+    def _errors(self) -> tuple[float, float, float | None]:
+        """What `Errors` has, of a modulation in units of the amplitude."""
         times, amplitude = self.algorithm.time_constants, self.algorithm.perturbation.amplitude
         sigma, limit = self.chip.traits.cost_noise / amplitude, self.algorithm.modulation_limit
         if isinstance(self.algorithm.baseline, TwoSided):
@@ -145,7 +149,7 @@ class Sampled(eqx.Module):
         else:
             # A perturbation held over several samples has as many baselines.
             own, shared = sigma / math.sqrt(times.tau_p), sigma / math.sqrt(max(1, times.tau_p // times.tau_x))
-        return Errors(own, shared, None if limit is None else limit / amplitude)
+        return own, shared, None if limit is None else limit / amplitude
 
 
 def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
