@@ -16,6 +16,7 @@ from ._arguments import MOST, MOST_STEPS, check_arguments, check_fit, check_log,
 from ._counter import Counter
 from ._errors import DivergedError, MgdWarning
 from ._judge import Judge
+from ._vary import Vary, varied
 from .algorithm import AbstractAlgorithm, Algorithm, Counts, defaults, discrete, fitted
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
@@ -33,9 +34,10 @@ from .engines import (
     Progress,
     Sampled,
 )
-from .engines._choice import choose
+from .engines._choice import choose_for_each
 from .engines._inputs import check_inputs
 from .engines._start import parameters_at_start
+from .engines._vary import one_for_all
 from .engines.simulated._amplitude import check_amplitude
 from .engines.simulated._in_place import InPlace
 from .engines.simulated._memory import check_memory
@@ -69,6 +71,7 @@ class Result:
         seconds: wall time, compilation and evaluation included.
         device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None
             for perfect chips, and for those behind I/O.
+        varied: the numbers in which replicas differ, by their names; numbers are coordinates of `history` too.
     """
 
     theta: Float[Array, "replica p"]
@@ -81,6 +84,7 @@ class Result:
     n_steps: int
     seconds: float
     device: Any = None
+    varied: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> Float[Array, " replica"]:
@@ -117,6 +121,7 @@ def train(
     start: Float[np.ndarray, " p"] | None = None,
     cost: str | AbstractCost | None = None,
     options: Options | None = None,
+    vary: Vary | None = None,
 ) -> Result:
     """Trains replicas of a simulated chip, or a chip behind I/O.
 
@@ -141,6 +146,10 @@ def train(
             drawn about the middle of its limits.
         cost: of such a chip's outputs, "mse" (the default) or "cross-entropy"; a simulated chip is made with its own.
         options: how such a chip is trained, beyond the algorithm.
+        vary: of simulated chips, numbers in which replicas differ: for each name a sequence with one for each replica.
+            Names are "learning_rate", "momentum", "weight_decay" or another number of the optimizer, "amplitude",
+            "modulation_limit", those of an imperfection, as "cost-noise.sigma", and "optimizer", of which values are
+            optax transformations. What is no number, or makes another program of one, cannot vary.
 
     Returns:
         Final parameters, score, counts and history.
@@ -162,7 +171,7 @@ def train(
     >>> result.theta.shape, result.counts.cost_measurements
     ((3, 9), 1334)
     """
-    check_arguments(chip, engine, {"start": start, "cost": cost, "options": options})
+    check_arguments(chip, engine, {"start": start, "cost": cost, "options": options}, vary)
     check_whole(n_steps=n_steps, batch=1 if batch is None else batch, most=MOST_STEPS)
     algorithm, batch = _chosen(chip, task, algorithm or discrete(), n_steps, batch)
     of_instrument = None
@@ -179,6 +188,7 @@ def train(
         engine=of_instrument or engine,
         log_every=log_every,
         devices=devices,
+        vary=vary,
     )
     while not session.finished:
         session.advance()
@@ -248,6 +258,7 @@ class Session:
         snapshot: where the run is. It may be replaced by one of an earlier run with the same settings.
         engine: the name of the engine that runs it.
         groups: names of slices of θ (layers, banks).
+        varied: the numbers in which replicas differ, by their names.
         judge: by what it is judged.
         steps_per_second: timesteps a second in the last piece, each of all replicas.
         figures: what is known of the run beside cost and accuracy, by name: diagnostics of a real chip.
@@ -268,6 +279,7 @@ class Session:
         engine: str | Instrumented | Fleet = "auto",
         log_every: int | None = None,
         devices: int = 1,
+        vary: Vary | None = None,
     ):
         check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=MOST_STEPS)
         check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # how many fit in memory is told below
@@ -278,15 +290,18 @@ class Session:
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
         self.figures: Callable[[], dict[str, float]] = dict
+        self.varied, measures = {}, None
         if isinstance(engine, str):
             assert chip is not None, "an engine that is named needs a chip"
             check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
             outputs, shown, cost = check_fit(chip, task), len(task.test), loss_of(chip)
             self.groups = chip.groups
-            self._engine, self._stride = choose(
-                engine, chip, algorithm, n_replicas=n_replicas, batch=batch, n_steps=n_steps, devices=devices
-            )
-            warn_of_order(chip, task)
+            of_replicas = varied(chip, algorithm, vary or {}, n_replicas)
+            self.varied = of_replicas.values
+            settings = {"n_replicas": n_replicas, "batch": batch, "n_steps": n_steps, "devices": devices}
+            engines, self._stride = choose_for_each(engine, of_replicas.members, **settings)
+            self._engine, measures = one_for_all(engines, of_replicas.which), engines[0]
+            warn_of_order(of_replicas.members[0][0], task)
         elif devices > 1:
             raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
         else:
@@ -304,7 +319,8 @@ class Session:
         self.engine = self._engine.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train, task.kind), Data.of(task.test, task.kind)
-        measures = self._engine.engine if isinstance(self._engine, Spread) else self._engine
+        measures = self._engine if measures is None else measures
+        measures = measures.engine if isinstance(measures, Spread) else measures
         if isinstance(engine, str) and chip is not None:
             check_memory(measures, n_replicas, self._train, key)
             check_inputs(chip, task)
@@ -379,6 +395,7 @@ class Session:
         }
         for name in Counts.__dataclass_fields__:
             coordinates[name] = ("step", np.array([getattr(c, name) for c in counts], np.int64))
+        coordinates |= {name: ("replica", numbers) for name, numbers in self.varied.items() if name != "optimizer"}
         values = self.judge.variables(np.array(self.snapshot.marks, np.float32).T.reshape(shape))
         values["cost"] = np.array(self.snapshot.cost, np.float32).T.reshape(shape)
         variables = {name: (("replica", "step"), of) for name, of in values.items()}
@@ -398,6 +415,7 @@ class Session:
             n_steps=self.snapshot.step,
             seconds=self.snapshot.seconds,
             device=progress.device,
+            varied=self.varied,
         )
 
     def _pace(self, n: int, seconds: float) -> None:

@@ -1,7 +1,6 @@
 """What any way of training is to those who run it."""
 
 from abc import abstractmethod
-from typing import Self
 
 import equinox as eqx
 import optax
@@ -47,7 +46,7 @@ class AbstractAlgorithm(eqx.Module):
         """
 
     @abstractmethod
-    def for_program(self, n_params: int) -> Self:
+    def for_program(self, n_params: int) -> "AbstractAlgorithm":
         """The same, whose optimizer and derived numbers are data: what `as_data` cannot know of.
 
         It has been checked, and is of chips with that many parameters alone.

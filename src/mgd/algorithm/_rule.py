@@ -21,8 +21,8 @@ from jax.core import ShapedArray
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var, jaxpr_as_fun
 from jaxtyping import Array, Float
 
-# Factors that are of a formula, and not of its tuning: left in the program, where XLA does away with some.
-_OF_FORMULAS = (0.0, 0.5, 1.0, 2.0, float(np.pi), float(2 * np.pi))
+# Factors of schedules that nobody tunes. XLA joins them with the constants next to them, which changes bits.
+_OF_FORMULAS = np.float32([np.pi / 2, np.pi, 2 * np.pi])
 
 
 class Program:
@@ -97,7 +97,7 @@ def _without_numbers(jaxpr: Jaxpr) -> tuple[Jaxpr, list[np.ndarray]]:
     """A program that takes its constants and its numbers as its first arguments, and the numbers."""
     inputs, numbers, eqns = [], [], []
     for eqn in jaxpr.eqns:
-        operands = list(eqn.invars)
+        operands: list[Any] = list(eqn.invars)
         for place, atom in enumerate(operands):
             if eqn.primitive.name == "mul" and _is_number(atom):
                 numbers.append(np.asarray(atom.val, np.float32))
@@ -105,14 +105,15 @@ def _without_numbers(jaxpr: Jaxpr) -> tuple[Jaxpr, list[np.ndarray]]:
                 operands[place] = inputs[-1]
         eqns.append(eqn.replace(invars=operands))
     invars = [*jaxpr.constvars, *inputs, *jaxpr.invars]
-    return jaxpr.replace(constvars=[], invars=invars, eqns=eqns, debug_info=None), numbers
+    return jaxpr.replace(constvars=[], invars=invars, eqns=eqns), numbers
 
 
 def _is_number(atom: Any) -> bool:
     """Whether an operand of a product is a number that may be tuned."""
     if not isinstance(atom, Literal) or np.shape(atom.val) != ():
         return False
-    return atom.aval.dtype == np.float32 and abs(float(atom.val)) not in _OF_FORMULAS
+    is_float = str(atom.aval).removeprefix("~") == "float32[]"  # those of Python are weakly typed
+    return is_float and np.float32(atom.val) not in _OF_FORMULAS
 
 
 def _key_of(jaxpr: Jaxpr) -> Hashable:

@@ -1,5 +1,7 @@
 """Which engine runs what."""
 
+from collections.abc import Sequence
+
 import jax
 
 from ..algorithm import AbstractAlgorithm, Algorithm, Backprop
@@ -77,6 +79,19 @@ def choose(
         return InPlace(chip, algorithm, batch), 1
     together = _measured_together(chip, algorithm, n_replicas, batch)
     return Measured(chip, algorithm, batch, together), together
+
+
+def choose_for_each(
+    name: str, members: Sequence[tuple[AbstractChip, AbstractAlgorithm]], **settings: int
+) -> tuple[list[Engine], int]:
+    """An engine of one kind for each chip and its algorithm, as `choose` has them."""
+    chosen = [choose(name, *members[0], **settings)]
+    for member in members[1:]:
+        if name == "auto" and isinstance(chosen[0][0], Fused) and not Fused.applies(*member):
+            return choose_for_each("measured", members, **settings)
+        like = "fused" if isinstance(chosen[0][0], Fused) else name
+        chosen.append(choose(like, *member, **settings))
+    return [engine for engine, _ in chosen], chosen[0][1]
 
 
 def _measured_together(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int) -> int:

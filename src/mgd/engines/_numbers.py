@@ -2,9 +2,20 @@
 
 from typing import Any, TypeVar
 
+import equinox as eqx
+
 from .._numbers import as_data, with_fields
+from ..algorithm import AbstractAlgorithm
+from ..chips import AbstractChip
 
 E = TypeVar("E")
+
+
+class Parts(eqx.Module):
+    """A chip and its algorithm."""
+
+    chip: AbstractChip
+    algorithm: AbstractAlgorithm
 
 
 def for_program(engine: E) -> E:

@@ -46,7 +46,7 @@ class Levels(NamedTuple):
 
     def value(self, code: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The value of a level."""
-        return self.low + code * self.step
+        return jnp.asarray(self.low + code * self.step)
 
     def nearest(self, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The level nearest to a value."""

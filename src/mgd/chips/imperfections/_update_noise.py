@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._normal import normal
@@ -53,6 +54,7 @@ class UpdateNoise(AbstractMemory):
         if is_zero(self.sigma):  # the bits of a perfect memory, whatever a compiler fuses
             return store(theta, delta, key=key)
         noise_key, inner_key = jax.random.split(key)
+        inner_key = jnp.where(self.sigma == 0, key, inner_key)  # of replicas without noise beside others with it
         return store(theta, delta + normal(self.sigma, key=noise_key, shape=theta.shape), key=inner_key)
 
     def traits(self, inside: Traits) -> Traits:

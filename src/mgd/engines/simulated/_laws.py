@@ -36,7 +36,7 @@ class Errors(eqx.Module):
             slopes = slopes + normal(self.own, key=own_key, shape=slopes.shape)
         if not is_zero(self.shared):
             slopes = slopes - normal(self.shared, key=shared_key)
-        return slopes if self.limit is None else jnp.clip(slopes, -self.limit, self.limit)
+        return slopes if self.limit is None else jnp.clip(slopes, -jnp.asarray(self.limit), self.limit)
 
 
 class AbstractLaw(eqx.Module):
