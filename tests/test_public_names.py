@@ -38,7 +38,7 @@ NAMES = {
         ),
         *("Clock", "Counts", "Defaults", "HighPass"),
         *("Info", "LowPass", "Ordinary", "Probe", "Published", "Remeasured", "Seeds", "State", "TimeConstants"),
-        *("TwoSided", "Write", "analog", "defaults", "discrete", "fitted", "from_published", "rows_of"),
+        *("TwoSided", "Write", "analog", "defaults", "discrete", "fitted", "from_published", "retuned", "rows_of"),
         "to_published",
     ),
     "mgd.bench": ("Bench", "Pending", "Slipped", "watchdog"),

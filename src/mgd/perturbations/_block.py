@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
+from .._numbers import NUMBER
 from ._base import AbstractPerturbation, SignalTraits
 
 
@@ -39,7 +40,7 @@ class Block(AbstractPerturbation):
     """
 
     inner: AbstractPerturbation
-    amplitude: float
+    amplitude: float = eqx.field(metadata=NUMBER)
     n_blocks: int | None = eqx.field(static=True)
     sizes: tuple[int, ...] | None = eqx.field(static=True)
 

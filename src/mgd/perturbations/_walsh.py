@@ -1,11 +1,13 @@
 """Walsh–Hadamard codes."""
 
+import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row, sign_of
+from .._numbers import NUMBER
 from .._permutation import permute
 from ..theory import white_gain
 from ._base import AbstractPerturbation, SignalTraits, require_amplitude
@@ -37,7 +39,7 @@ class Walsh(AbstractPerturbation):
     [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
 
     def __check_init__(self):
         require_amplitude(self.amplitude)
