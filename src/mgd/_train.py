@@ -16,7 +16,7 @@ from ._arguments import MOST, MOST_STEPS, check_arguments, check_fit, check_log,
 from ._counter import Counter
 from ._errors import DivergedError, MgdWarning
 from ._judge import Judge
-from ._vary import Vary, varied
+from ._vary import Vary, choose_varied
 from .algorithm import AbstractAlgorithm, Algorithm, Counts, defaults, discrete, fitted
 from .chips import AbstractChip, AbstractCost
 from .chips._costs import cost_named
@@ -34,10 +34,8 @@ from .engines import (
     Progress,
     Sampled,
 )
-from .engines._choice import choose_for_each
 from .engines._inputs import check_inputs
 from .engines._start import parameters_at_start
-from .engines._vary import one_for_all
 from .engines.simulated._amplitude import check_amplitude
 from .engines.simulated._in_place import InPlace
 from .engines.simulated._memory import check_memory
@@ -296,12 +294,10 @@ class Session:
             check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
             outputs, shown, cost = check_fit(chip, task), len(task.test), loss_of(chip)
             self.groups = chip.groups
-            of_replicas = varied(chip, algorithm, vary or {}, n_replicas)
-            self.varied = of_replicas.values
             settings = {"n_replicas": n_replicas, "batch": batch, "n_steps": n_steps, "devices": devices}
-            engines, self._stride = choose_for_each(engine, of_replicas.members, **settings)
-            self._engine, measures = one_for_all(engines, of_replicas.which), engines[0]
-            warn_of_order(of_replicas.members[0][0], task)
+            chosen = choose_varied(engine, chip, algorithm, vary or {}, **settings)
+            self._engine, measures, self._stride, self.varied = chosen
+            warn_of_order(chip, task)
         elif devices > 1:
             raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
         else:

@@ -5,20 +5,68 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import optax
 from jaxtyping import Int
 
-from ._numbers import with_fields
+from ._numbers import DifferentError, with_fields
 from .algorithm import AbstractAlgorithm, Algorithm
 from .algorithm._retune import retuned
 from .chips import AbstractChip
 from .chips.imperfections import Imperfect
+from .engines._choice import choose_for_each
+from .engines._vary import one_for_all
 from .perturbations import AbstractPerturbation, Block
 
 Vary = Mapping[str, Sequence[Any] | np.ndarray]
+
+
+class Chosen(NamedTuple):
+    """The engine of a run.
+
+    Attributes:
+        engine: of all replicas.
+        first: of the first replica's numbers.
+        stride: the number of timesteps at whose multiples it may be stopped.
+        values: what varies, by its name.
+    """
+
+    engine: Any
+    first: Any
+    stride: int
+    values: dict[str, np.ndarray]
+
+
+def choose_varied(
+    name: str, chip: AbstractChip, algorithm: AbstractAlgorithm, vary: Vary, *, n_replicas: int, **settings: int
+) -> Chosen:
+    """The engine of that name for replicas that differ in numbers.
+
+    Args:
+        name: as for `choose`.
+        chip: the simulated chip.
+        algorithm: how it is trained.
+        vary: for each name, a number for each replica.
+        n_replicas: replicas.
+        settings: as for `choose`.
+
+    Raises:
+        ValueError: as `choose` and `varied`, or if what varies is more than a number.
+    """
+    replicas = varied(chip, algorithm, vary, n_replicas)
+    engines, stride = choose_for_each(name, replicas.members, n_replicas=n_replicas, **settings)
+    try:
+        return Chosen(one_for_all(engines, replicas.which), engines[0], stride, replicas.values)
+    except DifferentError:
+        if len(vary) > 1:  # which of them is it?
+            for one, values in vary.items():
+                choose_varied(name, chip, algorithm, {one: values}, n_replicas=n_replicas, **settings)
+        raise ValueError(
+            f"vary: {' with '.join(vary)} is more than a number: these values make different programs, so train them "
+            "in a run each"
+        ) from None
 
 
 @dataclass(frozen=True)

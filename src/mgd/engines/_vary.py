@@ -22,7 +22,8 @@ def one_for_all(engines: Sequence[Any], which: Int[np.ndarray, " replica"]) -> A
         which: for each replica, the number of its engine.
 
     Raises:
-        ValueError: if they differ in more than numbers, or are of a kind that trains all replicas alike.
+        DifferentError: if they differ in more than numbers.
+        ValueError: if they are of a kind that trains all replicas alike.
     """
     first = engines[0]
     if len(engines) == 1:
