@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import mgd
+from mgd._errors import MgdWarning
 from mgd._numbers import as_data
 from mgd.algorithm import Accumulate, Algorithm, Backprop, HighPass, LowPass, TimeConstants, TwoSided, analog, discrete
 from mgd.algorithm._retune import retuned
@@ -117,6 +118,13 @@ def test_one_chip_alone_compiles_nothing_again():
     assert seen == []
 
 
+def test_what_is_doubted_is_said_in_each_run():
+    for amplitude in (0.05, 0.05, 0.04):
+        with pytest.warns(MgdWarning, match="frequencies are"):
+            trained(mlp((2, 2, 1)), discrete(perturbation=Sinusoid(amplitude), optimizer=optax.sgd(0.1)))
+
+
+@pytest.mark.filterwarnings("ignore:Sinusoid")
 @pytest.mark.parametrize(
     "family", [Walsh, Gaussian, LFSR, Sequential, Sinusoid, lambda a: Block(Rademacher(a), n_blocks=2)]
 )
@@ -252,7 +260,7 @@ def test_whole_optimizers_vary_if_they_are_one_rule():
 def test_chips_are_judged_each_with_its_own_numbers():
     chip = imperfect(mlp((2, 2, 1)), CrossTalk(0.1))
     result = trained(chip, discrete(optimizer=optax.sgd(0.1)), vary={"cross-talk.coupling": [0.0, 0.2, 0.4]})
-    x, y = (np.asarray(a) for a in (TASK.test.x, TASK.test.y))
+    x, y = (jax.numpy.asarray(a) for a in (TASK.test.x, TASK.test.y))
     for replica, coupling in enumerate((0.0, 0.2, 0.4)):
         own = imperfect(mlp((2, 2, 1)), CrossTalk(coupling))
         theta, device = result.piece(replica)

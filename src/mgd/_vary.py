@@ -114,7 +114,7 @@ def varied(chip: AbstractChip, algorithm: AbstractAlgorithm, vary: Vary, n_repli
 
 def _column(name: str, values: Any, n_replicas: int) -> list[Any]:
     """One value for each replica."""
-    if isinstance(values, str | Mapping) or not hasattr(values, "__len__") or np.ndim(values) > 1:
+    if isinstance(values, str | Mapping) or not hasattr(values, "__len__") or _is_table(name, values):
         raise ValueError(f"vary: {name} must be a sequence of numbers, one for each replica, got {values!r}")
     if len(values) != n_replicas:
         raise ValueError(
@@ -126,6 +126,10 @@ def _column(name: str, values: Any, n_replicas: int) -> list[Any]:
         if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not math.isfinite(value):
             raise ValueError(f"vary: {name} must be finite numbers, got {value!r}")
     return [float(value) for value in values]
+
+
+def _is_table(name: str, values: Any) -> bool:
+    return name != "optimizer" and np.asarray(values, object).ndim > 1
 
 
 def _with(
