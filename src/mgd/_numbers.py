@@ -25,6 +25,10 @@ NUMBER = {"number": True}
 T = TypeVar("T")
 
 
+class DifferentError(ValueError):
+    """Modules differ in more than numbers."""
+
+
 class Each(eqx.Module):
     """A number that each replica has for itself, in the place of one that all have."""
 
@@ -83,11 +87,11 @@ def stacked(members: Sequence[T], which: Int[np.ndarray, " replica"]) -> T:
         which: for each replica, the number of its member.
 
     Raises:
-        ValueError: if they differ in more than numbers.
+        DifferentError: if they differ in more than numbers.
     """
     flat = [jax.tree.flatten(member) for member in members]
     if any(structure != flat[0][1] for _, structure in flat):
-        raise ValueError("they differ in structure")
+        raise DifferentError("they differ in structure")
     joined = [_joined(leaves, which) for leaves in zip(*(leaves for leaves, _ in flat), strict=True)]
     return jax.tree.unflatten(flat[0][1], joined)
 
@@ -117,13 +121,13 @@ def _joined(leaves: tuple, which: Int[np.ndarray, " replica"]) -> Any:
     if not all(eqx.is_array(leaf) or isinstance(leaf, float) for leaf in leaves):
         if all(leaf == first for leaf in leaves):
             return first
-        raise ValueError("they differ in structure")
+        raise DifferentError("they differ in structure")
     arrays = [np.asarray(leaf) for leaf in leaves]
     shape = max((array.shape for array in arrays), key=len)
     if all(_same(array, arrays[0]) for array in arrays):
         return first
     if any(array.shape not in ((), shape) for array in arrays):
-        raise ValueError("they differ in structure")
+        raise DifferentError("they differ in structure")
     return Each(np.stack([np.broadcast_to(np.asarray(array, np.float32), shape) for array in arrays])[which])
 
 

@@ -16,7 +16,7 @@ from ._arguments import MOST, MOST_STEPS, check_arguments, check_fit, check_log,
 from ._counter import Counter
 from ._errors import DivergedError, MgdWarning
 from ._judge import Judge
-from ._vary import Vary, varied
+from ._vary import Vary, choose_varied
 from .algorithm import AbstractAlgorithm, Algorithm, Counts, defaults, discrete, fitted
 from .chips import AbstractChip, AbstractCost, cost_named
 from .datasets import Task, check_batch
@@ -27,7 +27,6 @@ from .engines import (
     Options,
     Progress,
     check_inputs,
-    choose_for_each,
     parameters_at_start,
 )
 from .instruments import Guarded
@@ -283,15 +282,11 @@ class Session:
             assert chip is not None, "an engine that is named needs a chip"
             check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
             check_fit(chip, task)
-            of_replicas = varied(chip, algorithm, vary or {}, n_replicas)
-            self.varied = of_replicas.values
             settings = {"n_replicas": n_replicas, "batch": batch, "n_steps": n_steps, "devices": devices}
-            engines = choose_for_each(engine, of_replicas.members, **settings)
-            first = engines[0]
-            self._engine: AbstractEngine[Any] = first
-            if len(engines) > 1:
-                self._engine = first.for_each(engines, of_replicas.which)
-            warn_of_order(of_replicas.members[0][0], task)
+            chosen = choose_varied(engine, chip, algorithm, vary or {}, **settings)
+            self._engine: AbstractEngine[Any] = chosen.engine
+            first, self.varied = chosen.first, chosen.values
+            warn_of_order(chip, task)
         else:
             self._engine = first = engine
             if devices > 1:

@@ -5,19 +5,66 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import optax
 from jaxtyping import Int
 
-from ._numbers import with_fields
+from ._numbers import DifferentError, with_fields
 from .algorithm import AbstractAlgorithm, Algorithm, retuned
 from .chips import AbstractChip
 from .chips.imperfections import Imperfect
+from .engines import AbstractEngine, choose_for_each
 from .perturbations import AbstractPerturbation, Block
 
 Vary = Mapping[str, Sequence[Any] | np.ndarray]
+
+
+class Chosen(NamedTuple):
+    """The engine of a run.
+
+    Attributes:
+        engine: of all replicas.
+        first: of the first replica's numbers.
+        values: what varies, by its name.
+    """
+
+    engine: AbstractEngine[Any]
+    first: AbstractEngine[Any]
+    values: dict[str, np.ndarray]
+
+
+def choose_varied(
+    name: str, chip: AbstractChip, algorithm: AbstractAlgorithm, vary: Vary, *, n_replicas: int, **settings: int
+) -> Chosen:
+    """The engine of that name for replicas that differ in numbers.
+
+    Args:
+        name: as for `choose`.
+        chip: the simulated chip.
+        algorithm: how it is trained.
+        vary: for each name, a number for each replica.
+        n_replicas: replicas.
+        settings: as for `choose`.
+
+    Raises:
+        ValueError: as `choose` and `varied`, or if what varies is more than a number.
+    """
+    replicas = varied(chip, algorithm, vary, n_replicas)
+    engines = choose_for_each(name, replicas.members, n_replicas=n_replicas, **settings)
+    first = engines[0]
+    try:
+        engine = first if len(engines) == 1 else first.for_each(engines, replicas.which)
+        return Chosen(engine, first, replicas.values)
+    except DifferentError:
+        if len(vary) > 1:  # which of them is it?
+            for one, values in vary.items():
+                choose_varied(name, chip, algorithm, {one: values}, n_replicas=n_replicas, **settings)
+        raise ValueError(
+            f"vary: {' with '.join(vary)} is more than a number: these values make different programs, so train them "
+            "in a run each"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -65,7 +112,7 @@ def varied(chip: AbstractChip, algorithm: AbstractAlgorithm, vary: Vary, n_repli
 
 def _column(name: str, values: Any, n_replicas: int) -> list[Any]:
     """One value for each replica."""
-    if isinstance(values, str | Mapping) or not hasattr(values, "__len__") or np.ndim(values) > 1:
+    if isinstance(values, str | Mapping) or not hasattr(values, "__len__") or _is_table(name, values):
         raise ValueError(f"vary: {name} must be a sequence of numbers, one for each replica, got {values!r}")
     if len(values) != n_replicas:
         raise ValueError(
@@ -77,6 +124,10 @@ def _column(name: str, values: Any, n_replicas: int) -> list[Any]:
         if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not math.isfinite(value):
             raise ValueError(f"vary: {name} must be finite numbers, got {value!r}")
     return [float(value) for value in values]
+
+
+def _is_table(name: str, values: Any) -> bool:
+    return name != "optimizer" and np.asarray(values, object).ndim > 1
 
 
 def _with(
