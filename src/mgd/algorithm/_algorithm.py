@@ -127,10 +127,10 @@ class Algorithm(AbstractAskTell):
         window = self.interval if self.integrator.resets else None
         self.perturbation.check(n_sites, self.time_constants.tau_p, window)
 
-    def for_program(self, n_params: int, n_sites: int) -> "Algorithm":
+    def for_program(self, n_params: int, n_sites: int | None = None) -> "Algorithm":
         if self._scale is not None:
             return self
-        return with_fields(self, optimizer=rule_of(self.optimizer, n_params), _scale=self.scale(n_sites))
+        return with_fields(self, optimizer=rule_of(self.optimizer, n_params), _scale=self.scale(n_sites or n_params))
 
     def scale(self, n_sites: int) -> Float[Array | np.ndarray, "*sites"]:
         """What C̃ θ̃ is multiplied by, to enter G: one float32 for all sites, or one for each (shape (n_sites,))."""

@@ -63,7 +63,7 @@ class Backprop(AbstractAlgorithm):
     def check(self, n_sites: int) -> None:
         pass
 
-    def for_program(self, n_params: int, n_sites: int) -> "Backprop":
+    def for_program(self, n_params: int, n_sites: int | None = None) -> "Backprop":
         if isinstance(self.optimizer, Rule):
             return self
         return with_fields(self, optimizer=rule_of(self.optimizer, n_params))

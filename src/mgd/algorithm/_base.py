@@ -51,10 +51,10 @@ class AbstractAlgorithm(eqx.Module):
         """
 
     @abstractmethod
-    def for_program(self, n_params: int, n_sites: int) -> "AbstractAlgorithm":
+    def for_program(self, n_params: int, n_sites: int | None = None) -> "AbstractAlgorithm":
         """The same, whose optimizer and derived numbers are data: what `as_data` cannot know of.
 
-        It has been checked, and is of chips with that many parameters alone.
+        It has been checked, and is of chips with that many parameters, and as many sites if these are not said, alone.
         """
 
     @abstractmethod
