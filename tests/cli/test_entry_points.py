@@ -1,5 +1,6 @@
 """Entry points of other packages that cannot be used: left out by `mgd list`, refused when asked for, in one line."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,14 @@ def test_it_is_left_out_of_the_list_and_refused(name, install, mgd_cli):
     assert train_refused(mgd_cli, **asked) == message
 
 
+def test_files_of_a_task_that_is_not_there_are_refused(install, mgd_cli):
+    install(tasks="gone = no_such_module:ROW")
+    said = mgd_cli("data", "fetch", "gone")
+    assert (said.code, said.err) == (2, f"mgd: task 'gone' of odds-and-ends 2.0 {GONE}\n")
+    listed = mgd_cli("data", "list")
+    assert (listed.code, listed.err, "gone" in listed.out) == (0, "", False)
+
+
 def test_two_packages_that_claim_one_name(install, mgd_cli):
     install("one", optimizers="odd = ODDS:PLAIN")
     install("other", optimizers="odd = ODDS:PLAIN", instruments="rack = ODDS:PLAIN")
@@ -190,3 +199,14 @@ def test_our_own_rows_make_what_they_say(table):
 
     assert all(callable(found(row.make)) for row in table.own.values())
     assert table.usable() == (dict(table.own), [])
+
+
+@pytest.mark.parametrize("words", [("list",), ("--help",), ("train", "--help")], ids=" ".join)
+def test_names_and_help_do_not_import_jax(words):
+    code = (
+        "import sys, click.testing, mgd.cli._main as main\n"
+        f"assert click.testing.CliRunner().invoke(main.commands, {list(words)}).exit_code == 0\n"
+        "print(sorted({'jax', 'equinox', 'optax'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

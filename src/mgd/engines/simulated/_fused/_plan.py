@@ -27,6 +27,7 @@ from . import _settings as codes
 from ._settings import Converter, Network, Signals, Update
 
 _COVERED = (ActivationVariation, CostNoise, UpdateNoise, ParameterRange, DAC)
+# Those that the kernel has code for. An engine must know which family it is; all else asks a family's traits.
 _FAMILIES: dict[type[AbstractPerturbation], int] = {
     perturbations.Rademacher: codes.RADEMACHER,
     perturbations.Walsh: codes.WALSH,
