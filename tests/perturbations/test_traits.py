@@ -31,6 +31,7 @@ FAMILIES = {
     "rademacher": Rademacher(0.5),
     "gaussian": Gaussian(0.5),
     "walsh": Walsh(0.5),
+    "walsh that shares a bit": Walsh(0.5, shared_bit=True),
     "sequential": Sequential(0.5),
     "sinusoid": Sinusoid(0.5),
     "lfsr": LFSR(0.5, width=7),

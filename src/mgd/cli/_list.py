@@ -49,4 +49,5 @@ def _instruments() -> tuple[dict[str, str], list[str]]:
 
     found = available()
     troubles = [f"the kind of instrument {kind.name!r} {kind.missing}" for kind in found if kind.broken]
-    return {kind.name: kind.line for kind in found if not kind.broken}, troubles
+    sources = {kind.name: f" [{kind.distribution} {kind.version}]" for kind in found if kind.distribution != "mgd"}
+    return {kind.name: kind.line + sources.get(kind.name, "") for kind in found if not kind.broken}, troubles

@@ -52,8 +52,8 @@ def train(
 ) -> None:
     """Train simulated chips, or the one of a chip file, on TASK or by the settings in CONFIG.toml.
 
-    Tasks: parity, nist7x7, yin-yang, digits, fashion-mnist, cifar10. Whatever is not given has a default that
-    learns; mgd list names the choices. Options override the settings in files.
+    Whatever is not given has a default that learns; mgd list names the tasks and all that can be chosen. Options
+    override the settings in files.
     """
     from ..runs import RunConfig, chip_settings, merged, read_chip_file, use_calibration, with_at_end, with_calibration
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..rows import TASKS, TaskRow
-from ..rows import found as named
 from ._catalogue import Available, check_name
 from ._files import FileSet, find, locate
 
@@ -31,6 +30,7 @@ def fetch(name: str, data: str | os.PathLike | None = None) -> Path:
         ValueError: parity needs no files; those that do are fashion-mnist, cifar10
     """
     check_name(name)
+    TASKS.row(name)  # it may be of another package, which cannot be loaded
     rows, _ = TASKS.usable()
     file_sets = _file_sets(rows)
     if name not in file_sets:
@@ -65,4 +65,5 @@ def available(data: str | os.PathLike | None = None) -> list[Available]:
 
 def _file_sets(rows: Mapping[str, TaskRow]) -> dict[str, FileSet]:
     """Of each task that has files."""
-    return {name: named(row.files) for name, row in rows.items() if row.files}
+    found = {name: row.file_set() for name, row in rows.items()}
+    return {name: file_set for name, file_set in found.items() if file_set is not None}

@@ -173,6 +173,10 @@ class TaskRow:
         """The task."""
         return found(self.make)(**given)
 
+    def file_set(self) -> Any:
+        """Its `FileSet`; None if it has none."""
+        return found(self.files) if self.files else None
+
 
 def found(reference: Any) -> Any:
     """What a reference names, or what is given in place of one.

@@ -96,7 +96,7 @@ def _by_rule(row: TaskRow, given: dict[str, Any]) -> dict[str, Any]:
     optimizer = given.get("optimizer")
     if optimizer not in (None, "adam") or (optimizer is None and "learning_rate" in given):
         return {}
-    sizes = prod(row.inputs), *given.get("hidden", row.chip["hidden"]), row.outputs
+    sizes = prod(row.inputs), *(given.get("hidden") or row.chip["hidden"]), row.outputs
     n_params = sum((a + 1) * b for a, b in pairwise(sizes))
     chosen = defaults(n_params, given.get("steps", row.rule_steps), row.samples - given.get("holdout", 0))
     window = given.get("tau_theta", chosen.tau_theta)

@@ -109,7 +109,7 @@ class WalshLaw(AbstractLaw):
 
 
 def law_of(perturbation: AbstractPerturbation) -> AbstractLaw:
-    """The law of a family.
+    """The law of a family: worked out for each, so this engine has to know which it is. All others ask its traits.
 
     Raises:
         ValueError: if there is none.
