@@ -29,13 +29,11 @@ class Chosen(NamedTuple):
     Attributes:
         engine: of all replicas.
         first: of the first replica's numbers.
-        stride: the number of timesteps at whose multiples it may be stopped.
         values: what varies, by its name.
     """
 
     engine: Any
     first: Any
-    stride: int
     values: dict[str, np.ndarray]
 
 
@@ -56,9 +54,9 @@ def choose_varied(
         ValueError: as `choose` and `varied`, or if what varies is more than a number.
     """
     replicas = varied(chip, algorithm, vary, n_replicas)
-    engines, stride = choose_for_each(name, replicas.members, n_replicas=n_replicas, **settings)
+    engines = choose_for_each(name, replicas.members, n_replicas=n_replicas, **settings)
     try:
-        return Chosen(one_for_all(engines, replicas.which), engines[0], stride, replicas.values)
+        return Chosen(one_for_all(engines, replicas.which), engines[0], replicas.values)
     except DifferentError:
         if len(vary) > 1:  # which of them is it?
             for one, values in vary.items():
@@ -137,8 +135,9 @@ def _with(
 ) -> tuple[AbstractChip, AbstractAlgorithm]:
     """The two with another number of that name."""
     try:
-        if "." in name:
-            return _with_imperfection(chip, *name.split(".", 1), value), algorithm
+        imperfection, dot, field = name.partition(".")
+        if dot:
+            return _with_imperfection(chip, imperfection, field, value), algorithm
         return chip, _with_number(algorithm, name, value)
     except ValueError as error:
         raise ValueError(f"vary: {error}") from None

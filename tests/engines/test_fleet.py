@@ -97,7 +97,7 @@ def by_hand(chips: range, n_windows: int) -> np.ndarray:
         states.append(WINDOWS.init(jnp.asarray(START), key=run_key))
     ask, tell = equinox.filter_jit(WINDOWS.ask), equinox.filter_jit(WINDOWS.tell)
     measure = equinox.filter_jit(CHIP.measure)
-    estimate, conclude = equinox.filter_jit(WINDOWS._estimate), equinox.filter_jit(WINDOWS.conclude)
+    estimate, conclude = equinox.filter_jit(WINDOWS.estimate), equinox.filter_jit(WINDOWS.conclude)
     rows = equinox.filter_jit(lambda probe: probe.rows(len(data.y), 1))
     for _ in range(n_windows):
         sums = []

@@ -49,7 +49,7 @@ class Backprop(AbstractAlgorithm):
     def interval(self) -> int:
         return 1
 
-    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray) -> State:
+    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray, n_sites: int | None = None) -> State:
         theta = jnp.asarray(theta, jnp.float32)
         return State(
             clock=self.clock_at(0),
@@ -60,10 +60,10 @@ class Backprop(AbstractAlgorithm):
             seeds=Seeds.of(key),
         )
 
-    def check(self, n_params: int) -> None:
+    def check(self, n_sites: int) -> None:
         pass
 
-    def for_program(self, n_params: int) -> "Backprop":
+    def for_program(self, n_params: int, n_sites: int) -> "Backprop":
         if isinstance(self.optimizer, Rule):
             return self
         return with_fields(self, optimizer=rule_of(self.optimizer, n_params))

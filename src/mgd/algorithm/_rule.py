@@ -22,7 +22,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var, jaxpr_as_fun
 from jaxtyping import Array, Float
 
 # Factors of schedules that nobody tunes. XLA joins them with the constants next to them, which changes bits.
-_OF_FORMULAS = np.float32([np.pi / 2, np.pi, 2 * np.pi])
+_OF_FORMULAS = tuple(float(np.float32(k * np.pi)) for k in (0.5, 1, 2))
 
 
 class Program:
@@ -113,7 +113,7 @@ def _is_number(atom: Any) -> bool:
     if not isinstance(atom, Literal) or np.shape(atom.val) != ():
         return False
     is_float = str(atom.aval).removeprefix("~") == "float32[]"  # those of Python are weakly typed
-    return is_float and np.float32(atom.val) not in _OF_FORMULAS
+    return is_float and float(np.float32(atom.val)) not in _OF_FORMULAS
 
 
 def _key_of(jaxpr: Jaxpr) -> Hashable:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from .._numbers import as_data, of_first, split
 from ..chips import AbstractChip, AbstractCost, CrossEntropy
-from ..chips.imperfections._imperfect import inside, loss_of
+from ..chips.imperfections import inside, loss_of
 from ._data import Data
 
 # Samples in flight over all replicas: enough to fill the machine, few enough for memory.
@@ -118,7 +118,7 @@ def _measured_costs(
 
         def one(chip: AbstractChip, theta: Array, device: Any) -> Array:
             within, applied, device = inside(chip, theta, device, key=key)
-            return within.measure(applied, jnp.zeros_like(applied), x, y, device=device, key=key)[0]
+            return within.measure(applied, jnp.zeros(within.n_sites), x, y, device=device, key=key)[0]
 
         return _each(one, chip, theta, device, block)
 

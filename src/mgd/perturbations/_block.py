@@ -1,6 +1,7 @@
 """A subset of the parameters at a time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 import equinox as eqx
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._numbers import NUMBER
-from ._base import AbstractPerturbation
+from ._base import AbstractPerturbation, SignalTraits
 
 
 class Block(AbstractPerturbation):
@@ -84,6 +85,11 @@ class Block(AbstractPerturbation):
         sizes = self.block_sizes(n_params)
         inner = self.inner.period(max(sizes))
         return None if inner is None else inner * len(sizes)
+
+    def traits(self, n_params: int) -> SignalTraits:
+        sizes = self.block_sizes(n_params)
+        inner = self.inner.traits(max(sizes))
+        return replace(inner, turn=inner.turn * len(sizes))
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         raise ValueError(

@@ -9,7 +9,10 @@ from .._counter import Counter
 from .._hash import Row
 from .._numbers import NUMBER, derived
 from ..theory import white_gain
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, SignalTraits, require_amplitude
+
+# Of |z|, which comes from 23 bits: erf⁻¹(1 − 2⁻²³) √2 = 5.3, and some room for its rounding.
+_LARGEST = 5.4
 
 
 class Gaussian(AbstractPerturbation):
@@ -53,6 +56,9 @@ class Gaussian(AbstractPerturbation):
 
     def period(self, n_params: int) -> int | None:
         return None
+
+    def traits(self, n_params: int) -> SignalTraits:
+        return SignalTraits(largest=_LARGEST, independent=True, zero_sum=False, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         return white_gain(pole, tau_p)

@@ -7,7 +7,7 @@ from .._counter import Counter
 from .._hash import Row
 from .._numbers import NUMBER
 from ..theory import white_gain
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
 
 class Rademacher(AbstractPerturbation):
@@ -53,6 +53,9 @@ class Rademacher(AbstractPerturbation):
 
     def period(self, n_params: int) -> int | None:
         return None
+
+    def traits(self, n_params: int) -> SignalTraits:
+        return SignalTraits(largest=1.0, independent=True, zero_sum=False, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         return white_gain(pole, tau_p)

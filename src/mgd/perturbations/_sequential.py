@@ -8,7 +8,7 @@ from .._counter import Counter
 from .._hash import Row
 from .._numbers import NUMBER
 from .._permutation import permute
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
 
 class Sequential(AbstractPerturbation):
@@ -48,6 +48,9 @@ class Sequential(AbstractPerturbation):
 
     def period(self, n_params: int) -> int | None:
         return n_params
+
+    def traits(self, n_params: int) -> SignalTraits:
+        return SignalTraits(largest=1.0, independent=False, zero_sum=False, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         raise ValueError(

@@ -14,7 +14,7 @@ from .._errors import MgdWarning
 from .._hash import Row
 from .._numbers import NUMBER
 from ..theory import white_gain
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
 # Of the first frequency, in spacings: so that no sum of two of the default band is a third, which would give
 # second-order terms of the cost the look of a gradient.
@@ -82,6 +82,9 @@ class Sinusoid(AbstractPerturbation):
 
     def period(self, n_params: int) -> int | None:
         return None
+
+    def traits(self, n_params: int) -> SignalTraits:
+        return SignalTraits(largest=1.0, independent=False, zero_sum=False, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> np.ndarray:
         r"""For each parameter, that of a white code times what the past of a sinusoid adds.

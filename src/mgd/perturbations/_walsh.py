@@ -10,7 +10,7 @@ from .._hash import Row, sign_of
 from .._numbers import NUMBER
 from .._permutation import permute
 from ..theory import white_gain
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
 _LARGEST = 2**31 - 1
 
@@ -80,6 +80,9 @@ class Walsh(AbstractPerturbation):
 
     def period(self, n_params: int) -> int:
         return 1 << n_params.bit_length()
+
+    def traits(self, n_params: int) -> SignalTraits:
+        return SignalTraits(largest=1.0, independent=False, zero_sum=True, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         r"""That of a white code, but for what balance takes away.

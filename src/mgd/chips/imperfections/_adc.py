@@ -60,3 +60,8 @@ class ADC(AbstractReadout):
 
     def traits(self, inside: Traits) -> Traits:
         return replace(inside, coarse=(*inside.coarse, self.name))
+
+
+def from_zero(bits: int, high: float) -> ADC:
+    """Levels from 0 up, as settings have them."""
+    return ADC(bits, 0.0, high)

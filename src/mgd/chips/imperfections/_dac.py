@@ -107,3 +107,8 @@ class DAC(AbstractImperfection):
 
     def traits(self, inside: Traits) -> Traits:
         return inside if self.own_line else replace(inside, coarse=(*inside.coarse, self.name))
+
+
+def symmetric(bits: int, end: float, stochastic: bool = False, own_line: bool = False, finer_copy: bool = False) -> DAC:
+    """Levels from minus an end to that end, as settings have them."""
+    return DAC(bits, -end, end, stochastic, own_line, finer_copy)

@@ -58,3 +58,8 @@ class ParameterRange(AbstractMemory):
 
     def traits(self, inside: Traits) -> Traits:
         return inside
+
+
+def symmetric(end: float) -> ParameterRange:
+    """The range from minus an end to that end, as settings have it."""
+    return ParameterRange(-end, end)

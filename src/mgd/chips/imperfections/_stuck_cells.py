@@ -77,3 +77,8 @@ class StuckCells(AbstractDrive):
 
     def traits(self, inside: Traits) -> Traits:
         return inside
+
+
+def symmetric(stuck: float = 0.0, dead: float = 0.0, end: float = 1.0) -> StuckCells:
+    """Cells stuck between minus an end and that end, as settings have them."""
+    return StuckCells(stuck, dead, -end, end)

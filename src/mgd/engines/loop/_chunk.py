@@ -16,7 +16,6 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from ...algorithm import Algorithm, Clock, State, Write
-from ...perturbations import Block
 
 Limit = Float[np.ndarray, " p"]
 Vector = Float[Array | np.ndarray, " p"]
@@ -62,9 +61,7 @@ def turn_of(algorithm: Algorithm, n_params: int) -> int:
     Those of even turns and those of odd ones are the two halves that diagnostics compare; with random signs, they
     know nothing of each other.
     """
-    family = algorithm.perturbation
-    blocks = len(family.block_sizes(n_params)) if isinstance(family, Block) else 1
-    return algorithm.time_constants.tau_p * blocks
+    return algorithm.time_constants.tau_p * algorithm.perturbation.traits(n_params).turn
 
 
 @dataclass(frozen=True)
@@ -222,7 +219,7 @@ class Chunk(AbstractChunk[tuple[Array, ...]]):
                 cost = lax.dynamic_index_in_dim(costs, layout.row(k) + place, keepdims=False)
                 state, info = self._algorithm.tell(state, cost, write=self._write, slot=slot)
             assert info is not None
-            estimate = self._algorithm._estimate(before, info.modulation)
+            estimate = self._algorithm.estimate(before, info.modulation)
             is_even = before.clock.step.quotient(self._turn).low % 2 == 0
             even = even + jnp.where(is_even, estimate, 0.0)
             gradient = jnp.where(info.updated, before.gradient + estimate, gradient)
