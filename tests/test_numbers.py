@@ -1,8 +1,10 @@
 """Numbers are data: what is only tuned compiles nothing again, and replicas may differ in it."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,10 +14,20 @@ import pytest
 import mgd
 from mgd._errors import MgdWarning
 from mgd._numbers import as_data
-from mgd.algorithm import Accumulate, Algorithm, Backprop, HighPass, LowPass, TimeConstants, TwoSided, analog, discrete
+from mgd.algorithm import (
+    AbstractAlgorithm,
+    Accumulate,
+    Algorithm,
+    Backprop,
+    HighPass,
+    LowPass,
+    TimeConstants,
+    TwoSided,
+    discrete,
+)
 from mgd.algorithm._retune import retuned
 from mgd.algorithm._rule import rule_of
-from mgd.chips import imperfect, mlp
+from mgd.chips import AbstractChip, imperfect, mlp
 from mgd.chips.imperfections import (
     ADC,
     DAC,
@@ -44,7 +56,7 @@ def compilations() -> Iterator[list[str]]:
     """What is compiled meanwhile, one entry each."""
     seen: list[str] = []
 
-    def note(event: str, duration: float, **_: object) -> None:
+    def note(event: str, duration_secs: float, **kwargs: object) -> None:
         if event == _COMPILED:
             seen.append(event)
 
@@ -55,33 +67,60 @@ def compilations() -> Iterator[list[str]]:
         jax.monitoring.unregister_event_duration_listener(note)
 
 
-def descent(rate: float, decay: float, momentum: float | None = None) -> optax.GradientTransformation:
-    return optax.chain(optax.add_decayed_weights(decay), optax.sgd(rate, momentum))
+class Numbers(NamedTuple):
+    """What is tuned of a run."""
+
+    rate: float = 0.05
+    decay: float = 0.005
+    amplitude: float = 0.05
+    sigma: float = 0.005
+    limit: float = 0.07
 
 
-def noisy(share: float):
-    """A perceptron with imperfections of that size."""
-    return imperfect(mlp((2, 2, 1)), ActivationVariation(share), UpdateNoise(0.01 * share), CostNoise(0.1 * share))
+VARY = {
+    "learning_rate": "rate",
+    "weight_decay": "decay",
+    "amplitude": "amplitude",
+    "cost-noise.sigma": "sigma",
+    "modulation_limit": "limit",
+}
+TUNED = Numbers(0.04, 0.004, 0.03, 0.006, 0.08)
 
 
-def measured(size: float):
-    return noisy(size), discrete(perturbation=Rademacher(size), optimizer=descent(size, 0.1 * size, 0.9))
+def descent(numbers: Numbers, momentum: float | None = None) -> optax.GradientTransformation:
+    return optax.chain(optax.add_decayed_weights(numbers.decay), optax.sgd(numbers.rate, momentum))
 
 
-def fused(size: float):
-    return noisy(size), discrete(
-        perturbation=Rademacher(size), optimizer=descent(size, 0.1 * size), modulation_limit=size
+def adam(numbers: Numbers) -> optax.GradientTransformation:
+    falling = optax.cosine_decay_schedule(numbers.rate, 100)
+    return optax.chain(optax.add_decayed_weights(numbers.decay), optax.adam(falling))
+
+
+def noisy(numbers: Numbers) -> AbstractChip:
+    return imperfect(mlp((2, 2, 1)), ActivationVariation(0.05), UpdateNoise(0.001), CostNoise(numbers.sigma))
+
+
+def measured(numbers: Numbers) -> AbstractAlgorithm:
+    return discrete(perturbation=Rademacher(numbers.amplitude), optimizer=adam(numbers), modulation_limit=numbers.limit)
+
+
+def fused(numbers: Numbers) -> AbstractAlgorithm:
+    return discrete(
+        perturbation=Rademacher(numbers.amplitude), optimizer=descent(numbers, 0.9), modulation_limit=numbers.limit
     )
 
 
-def sampled(size: float):
-    times = TimeConstants(tau_x=4, tau_theta=8)
-    optimizer = optax.chain(optax.add_decayed_weights(0.1 * size), optax.adam(optax.cosine_decay_schedule(size, 100)))
-    return noisy(size), discrete(perturbation=Walsh(size), time_constants=times, optimizer=optimizer)
+def sampled(numbers: Numbers) -> AbstractAlgorithm:
+    return discrete(
+        perturbation=Walsh(numbers.amplitude),
+        time_constants=TimeConstants(tau_x=4, tau_theta=8),
+        optimizer=descent(numbers),
+        modulation_limit=numbers.limit,
+    )
 
 
-def backprop(size: float):
-    return noisy(size), Backprop(descent(size, 0.1 * size, 0.9))
+def backprop(numbers: Numbers) -> AbstractAlgorithm:
+    return Backprop(descent(numbers, 0.9))
 
 
 ENGINES = {"measured": measured, "fused": fused, "sampled": sampled, "backprop": backprop}
@@ -99,22 +138,23 @@ def trained(chip, algorithm, engine="measured", *, n_replicas=3, n_steps=64, **s
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_equal_or_tuned_again_it_compiles_nothing(engine):
-    first = trained(*ENGINES[engine](0.05), engine)
+    make = ENGINES[engine]
+    first = trained(noisy(Numbers()), make(Numbers()), engine)
     with compilations() as seen:
-        again = trained(*ENGINES[engine](0.05), engine)
-        tuned = trained(*ENGINES[engine](0.04), engine)
+        again = trained(noisy(Numbers()), make(Numbers()), engine)
+        tuned = trained(noisy(TUNED), make(TUNED), engine)
     assert seen == []
     assert np.array_equal(first.theta, again.theta)
     assert not np.array_equal(first.theta, tuned.theta)
     with compilations() as seen:  # as a change of structure does
-        trained(*ENGINES[engine](0.05), engine, n_replicas=4)
+        trained(noisy(Numbers()), make(Numbers()), engine, n_replicas=4)
     assert seen
 
 
 def test_one_chip_alone_compiles_nothing_again():
-    trained(*measured(0.05), n_replicas=1)
+    trained(noisy(Numbers()), measured(Numbers()), n_replicas=1)
     with compilations() as seen:
-        trained(*measured(0.04), n_replicas=1)
+        trained(noisy(TUNED), measured(TUNED), n_replicas=1)
     assert seen == []
 
 
@@ -175,76 +215,49 @@ def test_each_replica_of_a_varied_imperfection_is_that_of_a_run_with_its_number(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", ["learning_rate", "weight_decay", "amplitude", "cost-noise.sigma", "modulation_limit"])
-def test_each_replica_of_a_varied_run_is_that_of_a_run_with_its_number(engine, name):
-    if engine == "backprop" and name in ("amplitude", "modulation_limit"):
-        pytest.skip("backprop has none")
-    numbers = [0.02, 0.11, 0.05]
-    chip, algorithm = ENGINES[engine](0.05)
-    if name == "modulation_limit":
-        algorithm = with_number(algorithm, name, 0.07)
-    together = trained(chip, algorithm, engine, vary={name: numbers})
-    for replica, number in enumerate(numbers):
-        chip, algorithm = ENGINES[engine](0.05)
-        if name == "cost-noise.sigma":
-            chip = imperfect(mlp((2, 2, 1)), ActivationVariation(0.05), UpdateNoise(0.0005), CostNoise(number))
-        else:
-            algorithm = with_number(algorithm, name, number)
-        alone = trained(chip, algorithm, engine)
-        assert np.allclose(together.theta[replica], alone.theta[replica], rtol=0, atol=2e-7)
+def test_each_replica_of_a_varied_run_is_that_of_a_run_with_its_numbers(engine):
+    make, mixed = ENGINES[engine], Numbers(0.11, 0.05, 0.02, 0.1, 0.03)
+    each = [Numbers(), TUNED, mixed]
+    names = [name for name in VARY if engine != "backprop" or name not in ("amplitude", "modulation_limit")]
+    vary = {name: [getattr(numbers, VARY[name]) for numbers in each] for name in names}
+    together = trained(noisy(Numbers()), make(Numbers()), engine, vary=vary)
+    for replica, numbers in enumerate(each):
+        alone = trained(noisy(numbers), make(numbers), engine)
+        assert np.allclose(together.theta[replica], alone.theta[replica], rtol=0, atol=1e-6)
         if engine != "sampled":  # whose sums XLA orders by program
             assert np.array_equal(together.theta[replica], alone.theta[replica])
-    assert together.varied.keys() == {name}
-    assert together.history[name].values.tolist() == numbers
-
-
-def with_number(algorithm, name, number):
-    """An algorithm made anew with another number, by no code of `vary`."""
-    if isinstance(algorithm, Backprop):
-        rate, decay = (number, 0.005) if name == "learning_rate" else (0.05, number)
-        return Backprop(descent(rate, decay, 0.9))
-    rate = number if name == "learning_rate" else 0.05
-    decay = number if name == "weight_decay" else 0.005
-    amplitude = number if name == "amplitude" else 0.05
-    limit = number if name == "modulation_limit" else algorithm.modulation_limit
-    family, times = type(algorithm.perturbation)(amplitude), algorithm.time_constants
-    optimizer = descent(rate, decay, 0.9 if times == TimeConstants() and limit is None else None)
-    if isinstance(algorithm.perturbation, Walsh):
-        optimizer = optax.chain(optax.add_decayed_weights(decay), optax.adam(optax.cosine_decay_schedule(rate, 100)))
-    if isinstance(algorithm.perturbation, Rademacher) and algorithm.modulation_limit is None:
-        optimizer = descent(rate, decay, 0.9)
-    return discrete(perturbation=family, time_constants=times, optimizer=optimizer, modulation_limit=limit)
+    assert together.varied.keys() == vary.keys()
+    assert {name: together.history[name].values.tolist() for name in vary} == vary
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_of_equal_values_is_the_run_without(engine):
-    chip, algorithm = ENGINES[engine](0.05)
+    chip, algorithm, numbers = noisy(Numbers()), ENGINES[engine](Numbers()), Numbers()
     plain = trained(chip, algorithm, engine)
-    same = trained(chip, algorithm, engine, vary={"learning_rate": [0.05] * 3, "cost-noise.sigma": [0.005] * 3})
+    vary = {"learning_rate": [numbers.rate] * 3, "cost-noise.sigma": [numbers.sigma] * 3}
+    same = trained(chip, algorithm, engine, vary=vary)
     assert np.array_equal(plain.theta, same.theta)
     assert np.array_equal(plain.cost, same.cost)
 
 
 @pytest.mark.parametrize("engine", ["measured", "fused"])
 def test_zero_beside_other_numbers_is_a_run_without(engine):
-    chip, algorithm = fused(0.05)
     none = imperfect(mlp((2, 2, 1)), ActivationVariation(0.05), UpdateNoise(0.0), CostNoise(0.0))
     vary = {"update-noise.sigma": [0.01, 0.0, 0.02], "cost-noise.sigma": [0.1, 0.0, 0.2]}
-    together, alone = trained(chip, algorithm, engine, vary=vary), trained(none, algorithm, engine)
+    together = trained(noisy(Numbers()), fused(Numbers()), engine, vary=vary)
+    alone = trained(none, fused(Numbers()), engine)
     assert np.allclose(together.theta[1], alone.theta[1], rtol=0, atol=1e-6)
 
 
-def test_several_numbers_vary_at_once_and_chips_share_them():
-    rates, sigmas = np.repeat([0.02, 0.05], 4), np.tile([0.0, 0.1], 4)
-    chip, algorithm = measured(0.05)
-    result = trained(chip, algorithm, n_replicas=8, vary={"learning_rate": rates, "cost-noise.sigma": sigmas})
-    for rate in (0.02, 0.05):
-        for sigma in (0.0, 0.1):
-            algorithm = discrete(perturbation=Rademacher(0.05), optimizer=descent(rate, 0.005, 0.9))
-            chip = imperfect(mlp((2, 2, 1)), ActivationVariation(0.05), UpdateNoise(0.0005), CostNoise(sigma))
-            alone = trained(chip, algorithm, n_replicas=8)
-            mine = (rates == rate) & (sigmas == sigma)
-            assert np.allclose(result.theta[mine], alone.theta[mine], rtol=0, atol=1e-6)
+@pytest.mark.parametrize("engine", ["measured", "fused"])
+def test_chips_with_the_same_numbers_are_those_of_a_run_with_them(engine):
+    rates, sigmas = np.tile([0.02, 0.05], 4), np.repeat([0.01, 0.1], 4)
+    vary = {"learning_rate": rates, "cost-noise.sigma": sigmas}
+    result = trained(noisy(Numbers()), fused(Numbers()), engine, n_replicas=8, vary=vary)
+    for rate, sigma in itertools.product((0.02, 0.05), (0.01, 0.1)):
+        numbers = Numbers(rate=rate, sigma=sigma)
+        alone, mine = trained(noisy(numbers), fused(numbers), engine, n_replicas=8), (rates == rate) & (sigmas == sigma)
+        assert np.array_equal(result.theta[mine], alone.theta[mine])
     assert result.history["cost-noise.sigma"].dims == ("replica",)
 
 
@@ -363,7 +376,7 @@ def test_rules_that_do_something_else_are_not_equal():
 
 
 def test_numbers_are_arrays_and_zero_is_structure():
-    chip = as_data(imperfect(mlp((2, 2, 1)), UpdateNoise(0.0), CostNoise(0.1)))
+    chip: Any = as_data(imperfect(mlp((2, 2, 1)), UpdateNoise(0.0), CostNoise(0.1)))
     assert chip.imperfection.sigma.dtype == np.float32
     assert chip.chip.imperfection.sigma == 0.0
     assert isinstance(chip.chip.imperfection.sigma, float)
@@ -371,12 +384,18 @@ def test_numbers_are_arrays_and_zero_is_structure():
 
 
 def test_an_algorithm_with_other_parts_is_data_too():
-    for algorithm in (
-        analog(optimizer=optax.sgd(0.1), modulation_limit=0.1),
-        Algorithm(Gaussian(0.1), TwoSided(), LowPass(), optax.sgd(0.1), TimeConstants()),
-        Algorithm(Sinusoid(0.1), HighPass(), Accumulate(), optax.sgd(0.1), TimeConstants(1, 4, 8, 10.0)),
-    ):
-        data = as_data(algorithm.for_program(9))
+    parts: tuple[dict[str, Any], ...] = (
+        {"perturbation": Gaussian(0.1), "baseline": TwoSided(), "integrator": LowPass()},
+        {
+            "perturbation": Sinusoid(0.1),
+            "baseline": HighPass(),
+            "integrator": Accumulate(),
+            "time_constants": TimeConstants(1, 4, 8, 10.0),
+        },
+    )
+    for given in parts:
+        algorithm = Algorithm(**{"time_constants": TimeConstants(), "optimizer": optax.sgd(0.1)} | given)
+        data = as_data(algorithm.for_program(9, 9))
         assert data.interval == algorithm.interval
         assert np.array_equal(data.scale(9), algorithm.scale(9))
         assert all(isinstance(leaf, np.ndarray) for leaf in (data.perturbation.amplitude, data.scale(9)))

@@ -85,11 +85,7 @@ def choose_for_each(
     name: str, members: Sequence[tuple[AbstractChip, AbstractAlgorithm]], **settings: int
 ) -> list["AbstractSimulated[Any, Any]"]:
     """An engine of one kind for each chip and its algorithm, as `choose` has them."""
-    first = choose(name, *members[0], **settings)
-    kind = first.name if name == "auto" and first.name in ENGINES else name
-    try:
-        return [first, *(choose(kind, *member, **settings) for member in members[1:])]
-    except ValueError:
-        if kind == name:
-            raise
-        return choose_for_each("measured", members, **settings)  # the first was chosen without a look at the others
+    chosen = [choose(name, *member, **settings) for member in members]
+    if name == "auto" and len({type(engine) for engine in chosen}) > 1:  # the fused engine covers some of them
+        return choose_for_each("measured", members, **settings)
+    return chosen

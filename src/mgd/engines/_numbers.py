@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import equinox as eqx
 
 from .._numbers import as_data, with_fields
-from ..algorithm import AbstractAlgorithm
+from ..algorithm import Algorithm
 from ..chips import AbstractChip
 
 E = TypeVar("E")
@@ -15,7 +15,7 @@ class Parts(eqx.Module):
     """A chip and its algorithm."""
 
     chip: AbstractChip
-    algorithm: AbstractAlgorithm
+    algorithm: Algorithm
 
 
 def for_program(engine: E) -> E:

@@ -48,7 +48,7 @@ class InPlace(eqx.Module, AbstractSimulated[Algorithm, NetworkChip]):
         if n_replicas != 1:
             raise ValueError(f"chips in place are trained one at a time, got n_replicas = {n_replicas}")
         chip_key, run_key = jax.random.split(jax.random.fold_in(key, 0))
-        self.algorithm.check(self.chip.n_params)
+        self.algorithm.check(self.chip.n_sites)
         engine = for_program(self)
         return _begin((engine, run_key), _fresh_theta(engine, chip_key))
 
