@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import jax
 import jaxtyping
 import pytest
@@ -24,6 +25,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 _COMPILED = tempfile.TemporaryDirectory(prefix="mgd-tests-")
 jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+# The same examples on every run and machine, and nobody's clock in it.
+hypothesis.settings.register_profile("tests", derandomize=True, deadline=None, database=None, max_examples=50)
+hypothesis.settings.load_profile("tests")
 
 with install_import_hook("mgd", "beartype.beartype"):
     import mgd.algorithm
