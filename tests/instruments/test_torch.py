@@ -1,6 +1,7 @@
 """PyTorch modules as chips, against what PyTorch itself gives."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,11 +11,19 @@ import mgd
 from mgd.chips import CrossEntropy, MeanSquaredError
 from mgd.instruments import Limits, from_torch, load_instrument, opened
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+if TYPE_CHECKING:
+    import torch
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 2)).astype(np.float32)
 TARGET = np.eye(3, dtype=np.float32)[RNG.integers(0, 3, 5)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    """PyTorch takes 190 MB: it is imported where its tests run, and not in every worker that knows of them."""
+    global torch
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 
 @pytest.fixture
