@@ -60,7 +60,11 @@ with install_import_hook("mgd", "beartype.beartype"):
     import mgd.networks
     import mgd.perturbations
 
-    for package in (mgd.datasets, mgd.instruments):  # their modules load lazily, and must load under the hook
+    for package in (
+        mgd.datasets,
+        mgd.engines,
+        mgd.instruments,
+    ):  # their modules load lazily, and must load under the hook
         for name in package.__all__:
             getattr(package, name)
 

@@ -11,12 +11,9 @@ from jaxtyping import Array
 
 from ._errors import MgdWarning
 from .chips import AbstractChip, Traits
-from .chips.imperfections import Imperfect
-from .chips.imperfections._imperfect import inputs_of
+from .chips.imperfections import Imperfect, inputs_of
 from .datasets import Task
-from .engines import Data
-from .engines._choice import ENGINES
-from .engines._evaluate import n_outputs
+from .engines import ENGINES, Data, n_outputs
 from .instruments import Guarded
 
 # What 64-bit steps and 32-bit indices hold.
@@ -75,8 +72,8 @@ def check_fit(chip: AbstractChip, task: Task) -> bool:
 
     def measure() -> Array:
         x, y = data.show(jnp.zeros(1, jnp.int32))
-        theta, key = jnp.zeros(chip.n_params), jax.random.key(0)
-        return chip.measure(theta, theta, x, y, device=chip.fabricate(key=key), key=key)[0]
+        theta, perturbation, key = jnp.zeros(chip.n_params), jnp.zeros(chip.n_sites), jax.random.key(0)
+        return chip.measure(theta, perturbation, x, y, device=chip.fabricate(key=key), key=key)[0]
 
     inputs, given = inputs_of(chip), math.prod(task.input_shape)
     try:

@@ -17,30 +17,9 @@ from ._counter import Counter
 from ._errors import DivergedError, MgdWarning
 from ._judge import Judge
 from .algorithm import AbstractAlgorithm, Algorithm, Counts, defaults, discrete, fitted
-from .chips import AbstractChip, AbstractCost
-from .chips._costs import cost_named
-from .chips.imperfections._imperfect import loss_of
-from .datasets import Task
-from .datasets._task import check_batch
-from .engines import (
-    Backpropagated,
-    Data,
-    Fleet,
-    Fused,
-    Instrumented,
-    Measured,
-    Options,
-    Progress,
-    Sampled,
-)
-from .engines._choice import choose
-from .engines._inputs import check_inputs
-from .engines._start import parameters_at_start
-from .engines.simulated._amplitude import check_amplitude
-from .engines.simulated._in_place import InPlace
-from .engines.simulated._memory import check_memory
-from .engines.simulated._slope import check_slope
-from .engines.simulated._spread import Spread
+from .chips import AbstractChip, AbstractCost, cost_named
+from .datasets import Task, check_batch
+from .engines import AbstractEngine, Data, Instrumented, Options, Progress, check_inputs, choose, parameters_at_start
 from .instruments import Guarded
 
 if TYPE_CHECKING:
@@ -242,7 +221,8 @@ class Session:
     """A run in progress: it is advanced by pieces, and can be put down and taken up between any two.
 
     Takes the arguments of `train`; or in place of a chip and an engine's name, an engine that has a chip of its own
-    (`Instrumented`, `Fleet`). How the run is cut into pieces does not change a bit of its outcome.
+    (`Instrumented`, `Fleet`, or one from elsewhere). How the run is cut into pieces does not change a bit of its
+    outcome.
 
     Attributes:
         snapshot: where the run is. It may be replaced by one of an earlier run with the same settings.
@@ -265,7 +245,7 @@ class Session:
         key: PRNGKeyArray,
         n_replicas: int = 1,
         batch: int = 1,
-        engine: str | Instrumented | Fleet = "auto",
+        engine: str | AbstractEngine[Any] = "auto",
         log_every: int | None = None,
         devices: int = 1,
     ):
@@ -281,40 +261,34 @@ class Session:
         if isinstance(engine, str):
             assert chip is not None, "an engine that is named needs a chip"
             check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
-            outputs, shown, cost = check_fit(chip, task), len(task.test), loss_of(chip)
-            self.groups = chip.groups
-            self._engine, self._stride = choose(
+            check_fit(chip, task)
+            self._engine: AbstractEngine[Any] = choose(
                 engine, chip, algorithm, n_replicas=n_replicas, batch=batch, n_steps=n_steps, devices=devices
             )
             warn_of_order(chip, task)
-        elif devices > 1:
-            raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
         else:
-            one = engine.members[0] if isinstance(engine, Fleet) else engine
-            if one.batch != batch or one.algorithm is not algorithm:
+            self._engine = engine
+            if devices > 1:
+                raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
+            if engine.batch != batch or engine.algorithm is not algorithm:
                 raise ValueError(
                     "the engine has an algorithm and a batch of its own: give the session the same, got batch = "
-                    f"{batch} where the engine's is {one.batch}"
+                    f"{batch} where the engine's is {engine.batch}"
                 )
-            own = engine.groups or (chip.groups if chip is not None else {})
-            self.groups = own or {"theta": slice(0, engine.n_params)}
-            self._engine, self._stride = engine, engine.stride
-            outputs, shown, cost = engine.gives_outputs, engine.shown_of(len(task.test)), engine.cost
-        self.judge = Judge.of(task, outputs=outputs, shown=shown, cost=cost)
-        self.engine = self._engine.name
-        self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train, task.kind), Data.of(task.test, task.kind)
-        measures = self._engine.engine if isinstance(self._engine, Spread) else self._engine
+        outputs, shown = self._engine.gives_outputs(self._test), self._engine.shown_of(len(task.test))
+        self.judge = Judge.of(task, outputs=outputs, shown=shown, cost=self._engine.cost_of_outputs)
+        self.engine = self._engine.name
+        self._log_steps = log_steps(n_steps, every=log_every, multiple=self._engine.stride)
+        self._engine.check(n_replicas, self._train, key=key)
         if isinstance(engine, str) and chip is not None:
-            check_memory(measures, n_replicas, self._train, key)
             check_inputs(chip, task)
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
-        if isinstance(measures, Measured | Fused | InPlace):  # the others round no costs
-            check_amplitude(measures, self.snapshot.progress, self._train)
-        elif isinstance(measures, Sampled | Backpropagated):  # the others need no gradient
-            check_slope(measures, self.snapshot.progress, self._train)
+        named = self._engine.groups or (chip.groups if chip is not None else {})
+        self.groups = named or {"theta": slice(0, self.n_params)}
+        self._engine.check_start(self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
@@ -330,7 +304,7 @@ class Session:
         step = self.snapshot.step
         goal = next(s for s in self._log_steps if s > (self.snapshot.steps or [-1])[-1])
         if goal > step:
-            n = min(goal - step, -(-self._chunk // self._stride) * self._stride)
+            n = min(goal - step, -(-self._chunk // self._engine.stride) * self._engine.stride)
             started = time.perf_counter()
             self.snapshot.progress = self._engine.advance(self._train, self.snapshot.progress, n)
             self._check_finite()

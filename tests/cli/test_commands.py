@@ -11,7 +11,8 @@ import pytest
 import mgd
 from mgd.cli._main import commands
 from mgd.datasets import DESCRIPTIONS
-from mgd.runs._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from mgd.engines import ENGINES
+from mgd.runs._names import ALGORITHMS, BASELINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
 
 def _all(command: click.Command, path: tuple[str, ...] = ()):

@@ -3,6 +3,7 @@
 from .._defaults import Defaults as Defaults
 from .._defaults import defaults as defaults
 from ._algorithm import Algorithm as Algorithm
+from ._ask_tell import AbstractAskTell as AbstractAskTell
 from ._backprop import Backprop as Backprop
 from ._base import AbstractAlgorithm as AbstractAlgorithm
 from ._baselines import AbstractBaseline as AbstractBaseline

@@ -47,7 +47,7 @@ class Backprop(AbstractAlgorithm):
     def interval(self) -> int:
         return 1
 
-    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray) -> State:
+    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray, n_sites: int | None = None) -> State:
         theta = jnp.asarray(theta, jnp.float32)
         return State(
             clock=self.clock_at(0),

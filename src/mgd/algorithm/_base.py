@@ -30,8 +30,13 @@ class AbstractAlgorithm(eqx.Module):
         """Timesteps between two parameter updates."""
 
     @abstractmethod
-    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray) -> State:
+    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray, n_sites: int | None = None) -> State:
         """The state before the first timestep.
+
+        Args:
+            theta: where training starts.
+            key: of this chip's run; all its random streams are drawn from it.
+            n_sites: how many sites are perturbed; by default, as many as there are parameters.
 
         Raises:
             ValueError: if the parameters cannot be trained like this.

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from .._awake import awake
 from .._errors import HardwareError, MgdError
 from ..chips import AbstractCost
-from ..chips._costs import averaged
 from ..instruments import Guarded, Identity
 from ._sure import Slipped
 
@@ -61,7 +62,7 @@ class Bench:
         self._alive, self._waiting = awake(), False
         # Samples or perturbations that are asked for at once, and the longest that one took until now.
         self._asked, self._slowest = 1, 0.0
-        self._cost_of, self._costs_of = averaged(cost)
+        self._cost_of, self._costs_of = _averaged(cost)
         self._identity: Identity | None = instrument.identity
         self.written = self.shown = -1
         self._x = self._target = self._theta = np.zeros(0, np.float32)
@@ -315,3 +316,9 @@ class Bench:
                 f"after it was opened anew, and were {before.low.min():g} … {before.high.max():g}: set it back to "
                 "these, or start a run of its own within the new ones"
             )
+
+
+def _averaged(cost: AbstractCost) -> tuple[Callable, Callable]:
+    """The cost averaged over a batch, compiled: from its outputs, and from many outputs (k, batch, outputs) for it."""
+    one = jax.jit(lambda outputs, target: jnp.mean(cost(outputs, target)))
+    return one, jax.jit(jax.vmap(one, (0, None)))

@@ -9,9 +9,8 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._errors import HardwareError
 from .._version import __version__
-from ..bench._watchdog import watchdog
-from ..chips import AbstractCost
-from ..chips._costs import cost_named
+from ..bench import watchdog
+from ..chips import AbstractCost, cost_named
 from ..datasets import Task
 from ..instruments import Guarded
 from ..theory import Facts, choose, hold_for

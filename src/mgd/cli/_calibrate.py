@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..datasets._catalogue import DESCRIPTIONS
+from ..datasets import DESCRIPTIONS
 
 if TYPE_CHECKING:
     from ..calibration import Calibration
-    from ..runs._chip_file import ChipFile
+    from ..runs import ChipFile
 
 _NAMED = 12
 
@@ -59,7 +59,7 @@ def calibrate(
     Parameters are moved within their limits; afterwards the chip is left in its safe state. What was found is kept
     beside CHIP.toml, with the chip's serial number.
     """
-    from ..runs._chip_file import read_chip_file
+    from ..runs import read_chip_file
 
     read = read_chip_file(file)  # what is wrong with it is said at once
     task = task or _task_of(read)

@@ -2,8 +2,9 @@
 
 import click
 
-from ..datasets._catalogue import DESCRIPTIONS
-from ..runs._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from ..datasets import DESCRIPTIONS
+from ..engines import ENGINES
+from ..runs import ALGORITHMS, BASELINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
 _TABLES = {
     "tasks": DESCRIPTIONS,

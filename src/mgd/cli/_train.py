@@ -9,8 +9,9 @@ from typing import Any, Literal
 import click
 
 from .._metric import METRICS, written
-from ..datasets._catalogue import DESCRIPTIONS
-from ..runs._names import ALGORITHMS, BASELINES, ENGINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from ..datasets import DESCRIPTIONS
+from ..engines import ENGINES
+from ..runs import ALGORITHMS, BASELINES, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 from ._at_once import answer_at_once, have_devices
 
 
@@ -152,9 +153,7 @@ def train(
     Tasks: parity, nist7x7, yin-yang, digits, fashion-mnist, cifar10. Whatever is not given has a default that
     learns; mgd list names the choices. Options override the settings in files.
     """
-    from ..runs._calibrated import use_calibration, with_calibration
-    from ..runs._chip_file import chip_settings, read_chip_file, with_at_end
-    from ..runs._config import RunConfig, merged
+    from ..runs import RunConfig, chip_settings, merged, read_chip_file, use_calibration, with_at_end, with_calibration
 
     described = chip_settings([read_chip_file(chip) for chip in chips], simulate=simulate) if chips else None
     described = use_calibration(described, calibration)
@@ -167,7 +166,7 @@ def train(
         if task not in DESCRIPTIONS and os.path.lexists(task):
             raise ValueError(f"{task!r} is a file but no .toml: give a task ({', '.join(DESCRIPTIONS)}) or CONFIG.toml")
         config = RunConfig.of(merged({"task": task}, given, described))
-    from ..runs._presets import resolve
+    from ..runs import resolve
 
     config = resolve(with_calibration(with_at_end(config, at_end)))
     if config.instruments:
@@ -196,20 +195,20 @@ def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None
     A run on a chip of the kind callables or torch names code of yours. In a run directory of another's, have a look at
     it before you say --run-code.
     """
-    from ..runs._directory import read_config
+    from ..runs import read_config
 
     config = read_config(run)
     if config.instruments:
         answer_at_once()
     have_devices(config.devices or 1)
+    from ..runs import is_whole
     from ..runs import resume as go_on
-    from ..runs._execute import is_whole
 
     ran = before is not None or not is_whole(run)
     if not ran:
         click.echo(f"{run} is finished", err=True)
     else:
-        from ..runs._code import said_to_run
+        from ..runs import said_to_run
 
         if run_code:
             said_to_run(config.instruments)
@@ -226,7 +225,7 @@ def _progress(steps: int | None):
 
 def _diagnostics(folder: Path, *, ran: bool) -> str:
     """What a run on a chip told of itself at its end; empty for others. One that ran now has warned already."""
-    from ..runs._told import read_diagnostics
+    from ..runs import read_diagnostics
     from ._progress import figures_of
 
     lines = read_diagnostics(folder, quiet=ran)
@@ -243,8 +242,7 @@ _TROUBLES = {
 
 def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
     """What the run came to, for a person or for a program."""
-    from ..runs._contents import CURVE
-    from ..runs._directory import read_summary
+    from ..runs import CURVE, read_summary
 
     summary = read_summary(folder) or {}
     if as_json:

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from ..chips import AbstractChip, AbstractCost, CrossEntropy
-from ..chips.imperfections._imperfect import inside, loss_of
+from ..chips.imperfections import inside, loss_of
 from ._data import Data
 
 # Samples in flight over all replicas: enough to fill the machine, few enough for memory.
@@ -111,7 +111,7 @@ def _measured_costs(
 
         def one(theta: Array, device: Any) -> Array:
             within, applied, device = inside(chip, theta, device, key=key)
-            return within.measure(applied, jnp.zeros_like(applied), x, y, device=device, key=key)[0]
+            return within.measure(applied, jnp.zeros(within.n_sites), x, y, device=device, key=key)[0]
 
         return _each(one, theta, device, block)
 

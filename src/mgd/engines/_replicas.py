@@ -8,42 +8,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
-from .._counter import Counter
 from ..algorithm import AbstractAlgorithm, Clock, State, rows_of
 from ..chips import AbstractChip
 from ..chips._pieces import ONCE, fresh_piece
+from ._base import Progress
 from ._data import Data
 
 # Chips larger than this gain nothing from being side by side in one array operation (and convolutions with
 # many kernels lose): their replicas run one after the other.
 _LARGE_CHIP = 10_000
-
-
-class Progress(eqx.Module):
-    """A run of many replicas, between two timesteps.
-
-    Attributes:
-        state: the algorithm's, with a leading replica axis on all but the clock.
-        device: what each replica's chip is made of and remembers.
-        diverged: for each replica, whether a measured cost was not finite.
-        diverged_at: the timestep of the first one.
-    """
-
-    state: State
-    device: Any
-    diverged: Bool[Array, " replica"]
-    diverged_at: Counter
-
-    def after(
-        self, state: State, device: Any, finite: Bool[Array, " replica"], offset: Int[Array, " replica"]
-    ) -> "Progress":
-        """The run with a new state and device, given which costs on the way were finite, and where not."""
-        first = ~finite & ~self.diverged
-        at, here = self.diverged_at, jax.vmap(self.state.clock.step.plus)(offset)
-        at = Counter(jnp.where(first, here.high, at.high), jnp.where(first, here.low, at.low))
-        return Progress(state, device, self.diverged | first, at)
 
 
 def fresh_replicas(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, key: PRNGKeyArray) -> Progress:
@@ -56,12 +31,10 @@ def fresh_replicas(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas:
 def _fresh(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, key: PRNGKeyArray) -> Progress:
     def one(replica: Int[Array, ""]) -> tuple[State, Any]:
         theta, device, _, run_key = fresh_piece(chip, key, replica)
-        return algorithm.init(theta, key=run_key).with_clock(None), device
+        return algorithm.init(theta, key=run_key, n_sites=chip.n_sites).with_clock(None), device
 
     state, device = jax.vmap(one)(jnp.arange(n_replicas))
-    none = jnp.zeros(n_replicas, jnp.uint32)
-    state = state.with_clock(algorithm.clock_at(0))
-    return Progress(state, device, jnp.zeros(n_replicas, bool), Counter(none, none))
+    return Progress.of(state.with_clock(algorithm.clock_at(0)), device)
 
 
 _compiled_fresh = eqx.filter_jit(_fresh, **ONCE)

@@ -20,8 +20,7 @@ from ..algorithm import (
 )
 from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError, imperfections
 from ..chips.imperfections import AbstractImperfection
-from ..datasets import Task
-from ..datasets._task import check_batch
+from ..datasets import Task, check_batch
 from ..perturbations import AbstractPerturbation, Block
 from ._chip_file import ChipFile
 from ._config import RunConfig

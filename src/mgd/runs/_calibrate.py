@@ -13,7 +13,7 @@ from .._stops import stop_requested
 from ..calibration import Calibration
 from ..calibration import calibrate as measure
 from ..datasets import Task
-from ..engines._start import parameters_at_start
+from ..engines import parameters_at_start
 from ..instruments import Guarded, opened
 from ._build import build_chip, build_cost, build_task
 from ._chip_file import ChipFile, check_fits, chip_settings, read_chip_file

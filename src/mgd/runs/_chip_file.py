@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._input import read_toml
-from ..instruments._factory import check_one
-from ..instruments._virtual._settings import ServeSettings
+from ..instruments import ServeSettings, check_one
 from ._config import Activation, Cost, Init, Positive, RunConfig, Sizes, Smoothing, one_line
 from ._imperfect import Imperfections
 

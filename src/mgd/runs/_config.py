@@ -8,9 +8,10 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .._input import first_error, nearest, read_toml
-from ..datasets._catalogue import check_name
+from ..datasets import check_name
+from ..engines import ENGINES
 from ._imperfect import Imperfections
-from ._names import ALGORITHMS, BASELINES, ENGINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from ._names import ALGORITHMS, BASELINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
 
 # Beyond this nothing can be counted or kept, and 32-bit numbers end.
 Positive = Annotated[int, Field(ge=1, lt=2**31, strict=True)]

@@ -16,13 +16,11 @@ import numpy as np
 from .._errors import MgdWarning, RunError
 from .._train import Session
 from ..algorithm import Algorithm
-from ..bench._watchdog import watchdog
+from ..bench import watchdog
 from ..chips import AbstractChip
 from ..datasets import Task
-from ..engines import Fleet, Instrumented, Options
-from ..engines._start import parameters_at_start
-from ..instruments import Guarded, Identity, Limits, Recorder, opened
-from ..instruments._absent import Absent
+from ..engines import Fleet, Instrumented, Options, parameters_at_start
+from ..instruments import Absent, Guarded, Identity, Limits, Recorder, opened
 from ._build import build_algorithm, build_chip, build_cost
 from ._calibrated import calibration_file, check_calibration, noise_of_cost
 from ._checkpoint import Owner

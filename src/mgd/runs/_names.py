@@ -79,11 +79,3 @@ IMPERFECTIONS: Mapping[str, str] = MappingProxyType(
         "delay": "measurements by which the cost comes late",
     }
 )
-ENGINES: Mapping[str, str] = MappingProxyType(
-    {
-        "auto": "the fastest engine that covers the settings",
-        "measured": "simulates every measurement: the reference",
-        "fused": "the same in SIMD lanes, several times faster for many small chips (needs mgd[fused])",
-        "sampled": "draws each window's gradient from its law: long windows of large chips, by the million",
-    }
-)

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, UInt32
 
 from ..._counter import Counter
 from ...algorithm import Algorithm, Clock, State
-from ...algorithm._algorithm import MOST_PARAMS_APART
 from .._rule import linear_rule
 from ._chunk import AbstractChunk, Applied, Layout, Limit, Told, Vector, turn_of
 
@@ -115,7 +114,7 @@ class HostChunk(AbstractChunk[HostState]):
     @staticmethod
     def covers(algorithm: Algorithm, n_params: int) -> Descent | None:
         """What the optimizer does, if timesteps of this algorithm are for the host; None if they are not."""
-        if algorithm.bitwise or algorithm.hold > _LONGEST_HOLD or n_params > MOST_PARAMS_APART:
+        if algorithm.bitwise or algorithm.hold > _LONGEST_HOLD or not algorithm.keeps_apart(n_params):
             return None
         return Descent.of(algorithm, n_params)
 

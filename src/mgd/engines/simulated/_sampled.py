@@ -10,12 +10,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ...algorithm import Algorithm, State, TwoSided, rows_of
+from ...algorithm import AbstractAlgorithm, Algorithm, State, TwoSided, rows_of
 from ...chips import AbstractChip
+from .._base import Progress
+from .._choice import Wanted, refuse_bitwise
 from .._data import Data
-from .._evaluate import evaluate
-from .._replicas import Progress, fresh_replicas
+from ._base import AbstractSimulated
 from ._laws import Errors, law_of
+from ._slope import check_slope
 from ._windows import advance_windows, gradient_of
 
 # Gradients of several presentations are worked out together up to so many numbers, and so many samples.
@@ -23,7 +25,7 @@ _MOST_NUMBERS = 2_000_000
 _MOST_SAMPLES = 256
 
 
-class Sampled(eqx.Module):
+class Sampled(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
     r"""Draws the G of each window from its law in the limit of small perturbations.
 
     With g_k the gradient of presentation k with respect to the perturbation, T perturbations s = θ̃/Δθ in a
@@ -67,9 +69,14 @@ class Sampled(eqx.Module):
     def __check_init__(self):
         refuse_uncovered(self.chip, self.algorithm)
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
-        """Fresh replicas. Replica r is the same however many there are."""
-        return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
+    @property
+    def stride(self) -> int:
+        return self.algorithm.interval
+
+    def check_start(self, progress: Progress, data: Data) -> None:
+        amplitude = float(self.algorithm.perturbation.amplitude)
+        if wrong := check_slope(self.chip, progress, data, engine=self.name, amplitude=amplitude):
+            raise ValueError(f"{wrong}; the sampled engine would train another chip: use the measured engine")
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, from a multiple of the window. The progress given is used up.
@@ -77,10 +84,6 @@ class Sampled(eqx.Module):
         Timesteps after the last whole window leave the parameters as they are.
         """
         return advance_windows(self, data, progress, n_steps)
-
-    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
-        return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def estimate(
         self, state: State, device: Any, data: Data, key: PRNGKeyArray
@@ -149,6 +152,10 @@ def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
     law_of(algorithm.perturbation)
     times, traits = algorithm.time_constants, chip.traits
     instead = "use the measured engine"
+    if chip.n_sites != chip.n_params:
+        raise ValueError(
+            f"the sampled engine's law is of parameters that are perturbed, and not of other sites: {instead}"
+        )
     if not algorithm.integrator.resets or not algorithm.baseline.pointwise:
         raise ValueError(
             f"the sampled engine draws whole windows; it has no law for a {type(algorithm.baseline).__name__} baseline "
@@ -174,3 +181,15 @@ def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
 def _divisor(n: int, most: int) -> int:
     """The largest divisor of n that is no more than `most`."""
     return max(k for k in range(1, min(n, most) + 1) if n % k == 0)
+
+
+def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> Sampled | None:
+    """The engine for what is wanted, if it was asked for by name.
+
+    Raises:
+        ValueError: if its law does not cover that.
+    """
+    if not wanted.named or not isinstance(algorithm, Algorithm):
+        return None
+    refuse_bitwise(algorithm, "sampled")
+    return Sampled(chip, algorithm, wanted.batch)

@@ -12,8 +12,9 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ..._hash import Row
 from ...algorithm import Clock, State
 from ...chips import AbstractChip
+from .._base import Progress
 from .._data import Data
-from .._replicas import Progress, each_replica
+from .._replicas import each_replica
 
 
 def gradient_of(

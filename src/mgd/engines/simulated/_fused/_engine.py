@@ -10,16 +10,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Float, UInt32
 
 from ...._counter import Counter
 from ...._permutation import factors
-from ....algorithm import Algorithm, State
+from ....algorithm import AbstractAlgorithm, Algorithm, State
 from ....chips import AbstractChip
 from ....perturbations import LFSR
+from ..._base import Progress
+from ..._choice import Wanted, refuse_bitwise
 from ..._data import Data
-from ..._evaluate import evaluate
-from ..._replicas import Progress, fresh_replicas
+from .._amplitude import check_amplitude, expected_modulation
+from .._base import AbstractSimulated
 from ._groups import Replicas
 from ._plan import Uncovered, blocks_of, plan
 from ._settings import Tables
@@ -31,10 +33,13 @@ _MOST_NUMBERS = 2**31
 # where an update is a sum and no more; and where the last round of groups leaves threads idle for as good as no longer.
 _NARROW, _WIDE = 32, 64
 _MOST_BYTES, _MOST_BYTES_BARE, _MOST_MORE = 2**18, 2**15, 1.05
+# Below so many replicas lanes are mostly empty; below so many parameters × samples, the measured engine is done in
+# seconds, and Numba has not been waited for.
+_FEWEST_IN_LANES, _LEAST_WORK = 8, 1e9
 _KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 
 
-class Fused:
+class Fused(AbstractSimulated[Algorithm, AbstractChip]):
     """Simulates every measurement of every replica, as the measured engine does, many times faster for small chips.
 
     Chips are layered perceptrons, with activation variation, cost noise, update noise, a parameter range or converters
@@ -91,13 +96,9 @@ class Fused:
             return False
         return True
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
-        """Fresh replicas. Replica r is the same however many there are."""
-        return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
-
-    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
-        return evaluate(self.chip, progress.state.theta, data, progress.device)
+    def check_start(self, progress: Progress, data: Data) -> None:
+        cost, modulation = expected_modulation(self.chip, self.algorithm, self.batch, progress, data)
+        check_amplitude(self.chip, self.algorithm, progress.state.theta[0], float(cost), float(modulation))
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps.
@@ -220,3 +221,20 @@ def _no_numba() -> str:
 def _cores() -> int:
     """Those that this process may use, where the system says so."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> Fused | None:
+    """The engine for what is wanted, if it was asked for by name, or covers it and pays.
+
+    Raises:
+        ValueError: if it was asked for, and does not cover that.
+    """
+    if not isinstance(algorithm, Algorithm):
+        return None
+    if not wanted.named:
+        work = wanted.n_steps * wanted.n_replicas * wanted.batch * chip.n_params
+        pays = wanted.n_replicas >= _FEWEST_IN_LANES and work >= _LEAST_WORK and jax.default_backend() == "cpu"
+        if algorithm.bitwise or not pays or not Fused.applies(chip, algorithm):
+            return None
+    refuse_bitwise(algorithm, "fused")
+    return Fused(chip, algorithm, wanted.batch)
