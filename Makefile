@@ -3,22 +3,35 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-field test-slow bench reproduction defaults lock lock-bench clean
+.PHONY: demo test test-fast test-rest test-all test-field test-slow bench reproduction defaults lock lock-bench clean
 
 # Train simulated chips to read the letters N, I, S and T, and draw how they learn.
 demo: $(VENV)/run
 	$(BIN)/mgd train nist7x7
 
-# Lint, format, types and every test but the slow ones.
-test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# Two workers take tests from one another, so that both end at the same time.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Situations that people reported from the field, each with what is right.
-test-field: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/field
+# Lint, format, types, and every feature once.
+test: $(VENV)/dev
+	$(PYTEST)
+
+# While editing: what is quick of every part, in under a minute.
+test-fast: $(VENV)/dev
+	$(PYTEST) $(FAST)
+
+# What `make test` leaves: more cases of the same; and what is about bits, with machine code made as shipped.
+test-rest: $(VENV)/dev
+	MGD_TESTS_COMPILE=as-shipped $(PYTEST) -m "(long or as_shipped) and not slow"
 
 test-slow: $(VENV)/dev
 	$(BIN)/python -m pytest -m slow
+
+test-all: test test-rest test-slow
+
+# Situations that people reported from the field, each with what is right.
+test-field: $(VENV)/dev
+	$(PYTEST) -m "not slow" tests/field
 
 # Speed, as ratios to what this machine can do and to what others do: docs/benchmarks.md, in half an hour. Needs a C
 # compiler with OpenMP, and installs the peers.

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,11 @@ if not AS_SHIPPED and "XLA_FLAGS" not in os.environ:  # in a worker, the first p
     os.environ["XLA_FLAGS"] = " ".join(f"--{flag}={value}" for flag, value in _QUICK.items() if _is_known(flag))
 
 import jax  # noqa: E402 (XLA reads its flags once)
+
+# What a shell starts in the background ignores these, and so would every process that a test starts and interrupts.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -2,7 +2,7 @@
 
 import math
 import re
-import time
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -136,19 +136,20 @@ def test_an_open_line_and_a_write_that_does_nothing_are_told_apart():
 @pytest.mark.parametrize("verb", ["measure_batch", "set_parameters"])
 def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
     piece, answer, asked = Simulated(SMALL, key=jax.random.key(3)), getattr(Simulated, verb), []
+    never = threading.Event()
 
     def silent(values):
-        asked.append(time.monotonic())
+        asked.append(verb)
         if len(asked) == 20:
-            time.sleep(30)
+            assert not never.wait(200), "it was waited for"
         return answer(piece, values)
 
+    measure(piece, XOR, budget=8000)  # so that no answer has to be compiled first
     setattr(piece, verb, silent)
     with pytest.raises(
         HardwareError, match=r"simulated .* has not answered for \d+ s, and its driver still waits: check"
     ):
-        measure(piece, XOR, budget=8000, give_up_seconds=2.0)  # a first answer is compiled
-    assert time.monotonic() - asked[19] < 25
+        measure(piece, XOR, budget=8000, give_up_seconds=2.0)
 
 
 @pytest.mark.parametrize("shut", [0.36, 1.0], ids=["near the start", "everywhere"])
@@ -199,7 +200,7 @@ def test_a_converters_step_is_found_and_a_perturbation_moves_the_cost_by_more(bi
     assert abs(found.readout_step * (2**bits - 1) - 1) < 0.01
     assert found.cost_noise.value < found.readout_step / 2
     assert 0 < found.expected_snr < math.inf
-    assert found.amplitude * found.gradient_norm.value > found.readout_step
+    assert found.amplitude * found.gradient_norm.value > found.readout_step  # pyright: ignore[reportOperatorIssue]
     assert "steps of" in " ".join(found.why)
     assert found.level is None
 

@@ -41,6 +41,7 @@ def mgd_cli(capsys, tmp_path, monkeypatch) -> Callable[..., Said]:
         with pytest.raises(SystemExit) as exit_, jax.numpy_dtype_promotion("standard"):
             mgd.cli.main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
+        assert isinstance(exit_.value.code, int | None)
         return Said(exit_.value.code or 0, out, err)
 
     return call

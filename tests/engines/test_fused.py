@@ -145,7 +145,7 @@ def test_wide_vectors_are_for_many_small_chips():
         {"around": (UpdateNoise(0.01),)},
         {"perturbation": Gaussian(0.01)},
     ):
-        assert lanes((49, 4, 4), 128, **more) == 64 > lanes((784, 32, 10), 10_000, **more)
+        assert lanes((49, 4, 4), 128, **more) == 64 > lanes((784, 32, 10), 10_000, **more)  # pyright: ignore[reportArgumentType]
     # Whichever it is, groups are put together again in order.
     _, of_two = trained(Fused(CHIP, discrete(), threads=2), TASK, 150, (50,))
     _, of_five = trained(Fused(CHIP, discrete(), threads=5), TASK, 150, (50,))
@@ -309,7 +309,7 @@ def test_auto_takes_it_where_it_pays():
     assert engine(64, 10**6) == "fused"
     assert engine(64, 1000) == "measured"
     assert engine(1, 10**9) == "measured"
-    assert engine(64, 10**6, imperfect(CHIP, ADC(8, 0.0, 1.0))) == "measured"
+    assert engine(64, 10**6, imperfect(CHIP, ADC(8, 0.0, 1.0))) == "measured"  # pyright: ignore[reportArgumentType]
 
 
 def test_without_numba_it_names_the_extra():

@@ -50,7 +50,7 @@ ALGORITHMS = {
 
 def engine(algorithm, instrument: AbstractInstrument, **options) -> Instrumented:
     start = Simulated(CHIP, key=KEY).start
-    return Instrumented(Guarded(instrument), algorithm, start, cost=CHIP.loss, options=Options(**options))
+    return Instrumented(Guarded(instrument), algorithm, start, cost=CHIP.loss, options=Options(**options))  # pyright: ignore[reportArgumentType]
 
 
 def train(of: Instrumented, *pieces: int) -> np.ndarray:
@@ -106,7 +106,7 @@ CHIPS = {
 def test_bitwise_it_is_so_for_chips_of_any_size(name, batch):
     chip, algorithm = CHIPS[name], mgd.discrete(time_constants=times(tau_x=4, tau_theta=4), bitwise=True)
     simulated, data = Simulated(chip, key=KEY), Data.of(IMAGES.train)
-    loop = Instrumented(Guarded(simulated), algorithm, simulated.start, cost=mgd.chips.MeanSquaredError(), batch=batch)
+    loop = Instrumented(Guarded(simulated), algorithm, simulated.start, cost=mgd.chips.MeanSquaredError(), batch=batch)  # pyright: ignore[reportArgumentType]
     measured = Measured(chip, algorithm, batch)
     found, expected = (each.advance(data, each.init(1, key=KEY), 60).state.theta[0] for each in (loop, measured))
     assert np.array_equal(found, expected), np.abs(found - expected).max()
@@ -199,7 +199,7 @@ class Flaky(AbstractInstrument):
     "fault", [HardwareError("late", passing=True), ConnectionResetError("gone"), TimeoutError("slow")]
 )
 def test_what_fails_and_passes_leaves_no_trace(fault, most):
-    calm, flaky = Flaky({}, most), Flaky(dict.fromkeys(range(3, 400, 7), fault), most)
+    calm, flaky = Flaky({}, most), Flaky(dict.fromkeys(range(3, 400, 7), fault), most)  # pyright: ignore[reportArgumentType]
     kept: list[float] = []
     of = engine(ALGORITHMS["windows"], flaky, keep=lambda c: kept.extend(c.tolist()))
     assert np.array_equal(train(of, 40), train(engine(ALGORITHMS["windows"], calm), 40))
@@ -410,7 +410,7 @@ def test_a_chip_that_is_another_when_the_line_comes_back_is_refused():
             return Identity("mgd", "flaky", "S1" if self.calls < 20 else "S2")
 
     with opened(Swapped({20: HardwareError("reset", passing=True)})) as guarded:
-        of = Instrumented(guarded, ALGORITHMS["windows"], Simulated(CHIP, key=KEY).start, cost=CHIP.loss)
+        of = Instrumented(guarded, ALGORITHMS["windows"], Simulated(CHIP, key=KEY).start, cost=CHIP.loss)  # pyright: ignore[reportArgumentType]
         with pytest.raises(
             HardwareError, match="flaky: mgd,flaky,S2, answers where mgd,flaky,S1, was: put that chip back"
         ):

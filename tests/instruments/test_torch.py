@@ -87,7 +87,7 @@ def test_a_batch_gives_what_one_by_one_gives(module):
 
 
 def test_a_module_that_does_not_vectorise_is_measured_one_by_one():
-    class Branches(torch.nn.Module):
+    class Branches(torch.nn.Module):  # pyright: ignore[reportGeneralTypeIssues]
         def __init__(self):
             super().__init__()
             self.gain = torch.nn.Parameter(torch.ones(1))

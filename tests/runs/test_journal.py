@@ -139,7 +139,7 @@ def test_a_full_disk_is_one_error_and_what_was_kept_before_stands(tmp_path):
         def __getattr__(self, name):
             return getattr(self.file, name)
 
-    file, one._file = one._file, Full(one._file)
+    file, one._file = one._file, Full(one._file)  # pyright: ignore[reportAttributeAccessIssue]
     one._waiting += costs(3).tobytes()
     with pytest.raises(RunError, match=r"cannot write to .*: No space left on device; what was measured until then"):
         one.flush()
