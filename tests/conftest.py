@@ -4,6 +4,7 @@ What the suite costs is seen to here too: most of its time is compiling, and mos
 """
 
 import contextlib
+import ctypes
 import functools
 import gc
 import mmap
@@ -146,28 +147,40 @@ def exchanged(request) -> None:
 
 # --- what of it is kept in memory ---
 
-# Every compiled program maps memory, about 0.13 MB for each piece. A process has 65,530 pieces, and LLVM ends it when
-# there are no more.
-_MOST_MAPPED = 3_000
-_MAPPED_AT_FIRST = pytest.StashKey[int]()
-_MAPS = Path("/proc/self/maps")
+# How much a process may grow before it lets go of what it has compiled. Of pieces of memory that are mapped it may have
+# 65,530, and LLVM ends it when there are no more; a compiled program has some ten.
+_MOST_GROWN_MEGABYTES, _MOST_MAPPED = 300, 20_000
+_AT_REST = pytest.StashKey[float]()
+_PROCESS = Path("/proc/self")
 
 
-def _mapped() -> int:
-    return _MAPS.read_bytes().count(b"\n") if _MAPS.exists() else 0
+def _megabytes() -> float:
+    """What this process has in memory now; 0 where that is not told."""
+    status = _PROCESS / "statm"
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if status.exists() else 0.0
+
+
+def _let_go() -> None:
+    jax.clear_caches()
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # where there is another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What libraries map stays."""
-    session.config.stash[_MAPPED_AT_FIRST] = _mapped()
+    session.config.stash[_AT_REST] = _megabytes()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """A process that has compiled much lets go of it between two tests."""
-    if _mapped() > item.config.stash[_MAPPED_AT_FIRST] + _MOST_MAPPED:
-        jax.clear_caches()
-        gc.collect()
+    stash, maps = item.config.stash, _PROCESS / "maps"
+    if not maps.exists():
+        return
+    grown = _megabytes() - stash[_AT_REST] > _MOST_GROWN_MEGABYTES
+    if grown or maps.read_bytes().count(b"\n") > _MOST_MAPPED:
+        _let_go()
+        stash[_AT_REST] = _megabytes()
 
 
 # --- how much memory that was, said at the end ---
