@@ -187,7 +187,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 
 def _most_megabytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
