@@ -71,6 +71,7 @@ def test_progress_is_told_and_the_budget_nearly_used(noisy):
     assert 10_000 < noisy.measurements <= 12_000
 
 
+@pytest.mark.long
 def test_delay_and_settling_are_found_together_and_the_hold_is_made_for_them():
     found = measure(piece_of(SMALL, Settling(2.0), CostNoise(0.0005), Delay(3)), XOR, budget=26_000)
     assert (found.delay.value, found.delay.error) == (3, 0)
@@ -152,7 +153,9 @@ def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
         measure(piece, XOR, budget=8000, give_up_seconds=2.0)
 
 
-@pytest.mark.parametrize("shut", [0.36, 1.0], ids=["near the start", "everywhere"])
+@pytest.mark.parametrize(
+    "shut", [pytest.param(0.36, id="near the start", marks=pytest.mark.long), pytest.param(1.0, id="everywhere")]
+)
 def test_a_parameter_that_matters_little_at_the_start_is_not_called_dead_unless_it_never_answers(shut):
     theta, rng = np.zeros(4), np.random.default_rng(0)
 

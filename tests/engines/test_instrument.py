@@ -60,8 +60,15 @@ def train(of: Instrumented, *pieces: int) -> np.ndarray:
     return np.asarray(progress.state.theta[0])
 
 
-@pytest.mark.parametrize("own_line", [True, False], ids=["own line", "sums"])
-@pytest.mark.parametrize("most", [0, 3], ids=["one by one", "batches"])
+@pytest.mark.parametrize(
+    ("most", "own_line"),
+    [
+        pytest.param(0, True, id="one by one-own line"),
+        pytest.param(3, False, id="batches-sums"),
+        pytest.param(0, False, id="one by one-sums", marks=pytest.mark.long),
+        pytest.param(3, True, id="batches-own line", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most, own_line):
     algorithm, kept = ALGORITHMS[name], []
@@ -74,7 +81,10 @@ def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most
     assert len(kept) == algorithm.counts(200).cost_measurements
 
 
-@pytest.mark.parametrize("most", [0, 3], ids=["one by one", "batches"])
+@pytest.mark.as_shipped
+@pytest.mark.parametrize(
+    "most", [pytest.param(0, id="one by one"), pytest.param(3, id="batches", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_bitwise_it_is_the_measured_engine_to_the_bit(name, most):
     algorithm = dataclasses.replace(ALGORITHMS[name], bitwise=True)
@@ -101,7 +111,8 @@ CHIPS = {
 }
 
 
-@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.as_shipped
+@pytest.mark.parametrize("batch", [1, pytest.param(8, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", CHIPS)
 def test_bitwise_it_is_so_for_chips_of_any_size(name, batch):
     chip, algorithm = CHIPS[name], mgd.discrete(time_constants=times(tau_x=4, tau_theta=4), bitwise=True)
@@ -124,6 +135,7 @@ for name, algorithm in t.ALGORITHMS.items():
 """
 
 
+@pytest.mark.long
 def test_without_fused_multiply_adds_it_is_the_measured_engine_to_the_bit():
     """XLA contracts multiply-adds where it likes, by program; on processors without, both engines are the same."""
     done = subprocess.run(
@@ -387,7 +399,7 @@ class Skipping(Simulated):
         return found
 
 
-@pytest.mark.parametrize("most", [1, 3, 100])
+@pytest.mark.parametrize("most", [3, *(pytest.param(many, marks=pytest.mark.long) for many in (1, 100))])
 @pytest.mark.parametrize("name", ["every step", "windows", "uneven", "two-sided", "analog"])
 def test_what_cannot_be_measured_in_a_batch_is_skipped_as_it_is_one_by_one(name, most):
     runs = []
