@@ -9,6 +9,15 @@ BIN := $(VENV)/bin
 demo: $(VENV)/run
 	$(BIN)/mgd train nist7x7
 
+# Quick of every part: nothing that compiles much, starts processes or waits.
+FAST := $(addprefix tests/,algorithm/test_settings.py algorithm/test_compiled.py chips/test_chips.py chips/test_costs.py \
+  chips/imperfections/test_refusals.py cli/test_commands.py cli/test_time.py datasets/test_files.py \
+  datasets/test_from_arrays.py datasets/test_load.py datasets/test_parity.py datasets/test_scaling.py \
+  engines/test_start.py engines/test_train.py instruments/test_contract.py instruments/test_currents.py \
+  instruments/test_kinds.py instruments/test_limits.py instruments/test_netlist.py instruments/test_opened.py \
+  instruments/test_recording.py instruments/test_scpi_exchanges.py instruments/test_wire.py perturbations/test_lfsr.py \
+  runs/test_journal.py runs/test_settings.py timing test_counter.py test_hash.py test_layers.py test_permutation.py \
+  test_public_names.py test_quality.py) --deselect "tests/test_quality.py::test_nothing_to_mend[types]"
 # Two workers take tests from one another, so that both end at the same time.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
