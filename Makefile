@@ -10,7 +10,7 @@ demo: $(VENV)/run
 	$(BIN)/mgd train nist7x7
 
 # Quick of every part: nothing that compiles much, starts processes or waits.
-FAST := $(addprefix tests/,algorithm/test_settings.py algorithm/test_compiled.py chips/test_chips.py chips/test_costs.py \
+FAST := $(addprefix tests/,algorithm/test_settings.py algorithm/test_compiled.py chips/test_costs.py \
   chips/imperfections/test_refusals.py cli/test_commands.py cli/test_time.py datasets/test_files.py \
   datasets/test_from_arrays.py datasets/test_load.py datasets/test_parity.py datasets/test_scaling.py \
   engines/test_start.py engines/test_train.py instruments/test_contract.py instruments/test_currents.py \
