@@ -5,7 +5,6 @@ What the suite costs is seen to here too: most of its time is compiling, and mos
 
 import contextlib
 import ctypes
-import functools
 import gc
 import mmap
 import os
@@ -74,8 +73,6 @@ with install_import_hook("mgd", "beartype.beartype"):
     ):  # their modules load lazily, and must load under the hook
         for name in package.__all__:
             getattr(package, name)
-
-from mgd.runs import _execute  # noqa: E402 (after its parts are under the hook)
 
 # --- what is compiled, kept on disk for all processes and for the next run ---
 
@@ -218,36 +215,12 @@ def data_dir() -> Path:
     return folder
 
 
-def _once_a_setting(build: Callable) -> Callable:
-    """The same object for the same settings, so that what was compiled is used again; neither holds any state."""
-    made = {}
-
-    @functools.wraps(build)
-    def call(config, *rest):
-        key = config.model_copy(update={"steps": 1, "seed": 0, "replicas": 1, "log_every": None, "instrument": None})
-        if key not in made:
-            made[key] = build(config, *rest)
-        return made[key]
-
-    return call
-
-
-_BUILDERS = {name: _once_a_setting(getattr(_execute, name)) for name in ("build_chip", "build_algorithm", "build_task")}
-
-
 @pytest.fixture
 def as_users_call():
     """Without the checks of shapes and types that these tests run under, and users do not."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
-
-
-@pytest.fixture
-def compiled_once(monkeypatch):
-    """Runs of the same settings share what was compiled."""
-    for name, build in _BUILDERS.items():
-        monkeypatch.setattr(_execute, name, build)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ NAMES = {
         ),
         *("Clock", "Counts", "Defaults", "HighPass"),
         *("Info", "LowPass", "Ordinary", "Probe", "Published", "Remeasured", "Seeds", "State", "TimeConstants"),
-        *("TwoSided", "Write", "analog", "defaults", "discrete", "fitted", "from_published", "rows_of"),
+        *("TwoSided", "Write", "analog", "defaults", "discrete", "fitted", "from_published", "retuned", "rows_of"),
         "to_published",
     ),
     "mgd.bench": ("Bench", "Pending", "Slipped", "watchdog"),
@@ -71,13 +71,18 @@ NAMES = {
     ),
     "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
     "mgd.perturbations": (
-        *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "Sinusoid", "Walsh"),
+        *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "SignalTraits"),
+        *("Sinusoid", "Walsh"),
     ),
     "mgd.runs": (
         *("RunConfig", "calibrate", "read_config", "read_metrics", "read_summary", "replay", "resolve", "resume"),
         "start",
     ),
     "mgd.reproduction": ("Row", "STUDIES", "reproduce"),
+    "mgd.rows": (
+        *("FAMILIES", "IMPERFECTIONS", "ImperfectionRow", "OPTIMIZERS", "Real", "Row", "Setting", "TASKS", "Table"),
+        *("TaskRow", "Truth", "Whole"),
+    ),
     "mgd.sweeps": ("OnProgress", "Row", "Run", "Study", "Work", "execute"),
     "mgd.theory": (
         *("Choice", "Facts", "angle_after", "best_amplitude", "best_hold", "choose", "growth", "high_pass_noise"),
@@ -144,7 +149,17 @@ def test_type_checkers_see_the_names_that_load_lazily():
     import mgd
 
     assert _imported_for_types(mgd) == set(NAMES["mgd"])
-    for name in ("calibration", "datasets", "engines", "instruments", "reproduction", "runs", "sweeps", "timing"):
+    for name in (
+        "calibration",
+        "datasets",
+        "engines",
+        "instruments",
+        "reproduction",
+        "rows",
+        "runs",
+        "sweeps",
+        "timing",
+    ):
         package = importlib.import_module(f"mgd.{name}")
         assert set(package._PUBLIC) == set(NAMES[package.__name__])
         assert _imported_for_types(package) == {*package._PUBLIC, *getattr(package, "_INSIDE", ())}, name
@@ -152,7 +167,7 @@ def test_type_checkers_see_the_names_that_load_lazily():
 
 LAZY = (
     *("mgd", "mgd.calibration", "mgd.datasets", "mgd.engines", "mgd.instruments", "mgd.runs", "mgd.reproduction"),
-    *("mgd.sweeps", "mgd.timing", "mgd.cli"),
+    *("mgd.sweeps", "mgd.timing", "mgd.rows", "mgd.cli"),
 )
 
 

@@ -22,7 +22,7 @@ MOST_STEPS, MOST = 2**63 - 1, 2**31 - 1
 _MOST_LOGGED, _MOST_LOGGED_BYTES = 1_000_000, 2**30
 
 
-def check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any]) -> None:
+def check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any], vary: Any) -> None:
     """Raises: ValueError: if an argument is not for such a chip, and would be left out in silence."""
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(ENGINES)}")
@@ -39,6 +39,8 @@ def check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any]) -> N
             f"a chip is needed, got a {type(chip).__name__}: make one by mgd.chips (from_module, from_function), or "
             "give what mgd.instruments.opened gives"
         )
+    if vary is not None:
+        raise ValueError("vary is for replicas of a simulated chip, and a chip behind I/O is one: leave vary out")
     if engine != "auto":
         raise ValueError(f"a chip behind I/O is measured by an engine of its own: leave engine out, got {engine!r}")
 

@@ -16,10 +16,19 @@ from ._arguments import MOST, MOST_STEPS, check_arguments, check_fit, check_log,
 from ._counter import Counter
 from ._errors import DivergedError, MgdWarning
 from ._judge import Judge
+from ._vary import Vary, choose_varied
 from .algorithm import AbstractAlgorithm, Algorithm, Counts, defaults, discrete, fitted
 from .chips import AbstractChip, AbstractCost, cost_named
 from .datasets import Task, check_batch
-from .engines import AbstractEngine, Data, Instrumented, Options, Progress, check_inputs, choose, parameters_at_start
+from .engines import (
+    AbstractEngine,
+    Data,
+    Instrumented,
+    Options,
+    Progress,
+    check_inputs,
+    parameters_at_start,
+)
 from .instruments import Guarded
 
 if TYPE_CHECKING:
@@ -48,6 +57,7 @@ class Result:
         seconds: wall time, compilation and evaluation included.
         device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None
             for perfect chips, and for those behind I/O.
+        varied: the numbers in which replicas differ, by their names; numbers are coordinates of `history` too.
     """
 
     theta: Float[Array, "replica p"]
@@ -60,6 +70,7 @@ class Result:
     n_steps: int
     seconds: float
     device: Any = None
+    varied: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> Float[Array, " replica"]:
@@ -96,6 +107,7 @@ def train(
     start: Float[np.ndarray, " p"] | None = None,
     cost: str | AbstractCost | None = None,
     options: Options | None = None,
+    vary: Vary | None = None,
 ) -> Result:
     """Trains replicas of a simulated chip, or a chip behind I/O.
 
@@ -120,6 +132,10 @@ def train(
             drawn about the middle of its limits.
         cost: of such a chip's outputs, "mse" (the default) or "cross-entropy"; a simulated chip is made with its own.
         options: how such a chip is trained, beyond the algorithm.
+        vary: of simulated chips, numbers in which replicas differ: for each name a sequence with one for each replica.
+            Names are "learning_rate", "momentum", "weight_decay" or another number of the optimizer, "amplitude",
+            "modulation_limit", those of an imperfection, as "cost-noise.sigma", and "optimizer", of which values are
+            optax transformations. What is no number, or makes another program of one, cannot vary.
 
     Returns:
         Final parameters, score, counts and history.
@@ -141,7 +157,7 @@ def train(
     >>> result.theta.shape, result.counts.cost_measurements
     ((3, 9), 1334)
     """
-    check_arguments(chip, engine, {"start": start, "cost": cost, "options": options})
+    check_arguments(chip, engine, {"start": start, "cost": cost, "options": options}, vary)
     check_whole(n_steps=n_steps, batch=1 if batch is None else batch, most=MOST_STEPS)
     algorithm, batch = _chosen(chip, task, algorithm or discrete(), n_steps, batch)
     of_instrument = None
@@ -158,6 +174,7 @@ def train(
         engine=of_instrument or engine,
         log_every=log_every,
         devices=devices,
+        vary=vary,
     )
     while not session.finished:
         session.advance()
@@ -228,6 +245,7 @@ class Session:
         snapshot: where the run is. It may be replaced by one of an earlier run with the same settings.
         engine: the name of the engine that runs it.
         groups: names of slices of θ (layers, banks).
+        varied: the numbers in which replicas differ, by their names.
         judge: by what it is judged.
         steps_per_second: timesteps a second in the last piece, each of all replicas.
         figures: what is known of the run beside cost and accuracy, by name: diagnostics of a real chip.
@@ -248,6 +266,7 @@ class Session:
         engine: str | AbstractEngine[Any] = "auto",
         log_every: int | None = None,
         devices: int = 1,
+        vary: Vary | None = None,
     ):
         check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=MOST_STEPS)
         check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # how many fit in memory is told below
@@ -258,16 +277,18 @@ class Session:
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
         self.figures: Callable[[], dict[str, float]] = dict
+        self.varied: dict[str, np.ndarray] = {}
         if isinstance(engine, str):
             assert chip is not None, "an engine that is named needs a chip"
             check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
             check_fit(chip, task)
-            self._engine: AbstractEngine[Any] = choose(
-                engine, chip, algorithm, n_replicas=n_replicas, batch=batch, n_steps=n_steps, devices=devices
-            )
+            settings = {"n_replicas": n_replicas, "batch": batch, "n_steps": n_steps, "devices": devices}
+            chosen = choose_varied(engine, chip, algorithm, vary or {}, **settings)
+            self._engine: AbstractEngine[Any] = chosen.engine
+            first, self.varied = chosen.first, chosen.values
             warn_of_order(chip, task)
         else:
-            self._engine = engine
+            self._engine = first = engine
             if devices > 1:
                 raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
             if engine.batch != batch or engine.algorithm is not algorithm:
@@ -276,11 +297,11 @@ class Session:
                     f"{batch} where the engine's is {engine.batch}"
                 )
         self._train, self._test = Data.of(task.train, task.kind), Data.of(task.test, task.kind)
-        outputs, shown = self._engine.gives_outputs(self._test), self._engine.shown_of(len(task.test))
-        self.judge = Judge.of(task, outputs=outputs, shown=shown, cost=self._engine.cost_of_outputs)
-        self.engine = self._engine.name
-        self._log_steps = log_steps(n_steps, every=log_every, multiple=self._engine.stride)
-        self._engine.check(n_replicas, self._train, key=key)
+        outputs, shown = first.gives_outputs(self._test), first.shown_of(len(task.test))
+        self.judge = Judge.of(task, outputs=outputs, shown=shown, cost=first.cost_of_outputs)
+        self.engine = first.name
+        self._log_steps = log_steps(n_steps, every=log_every, multiple=first.stride)
+        first.check(n_replicas, self._train, key=key)
         if isinstance(engine, str) and chip is not None:
             check_inputs(chip, task)
         self._chunk = 1
@@ -288,7 +309,7 @@ class Session:
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
         named = self._engine.groups or (chip.groups if chip is not None else {})
         self.groups = named or {"theta": slice(0, self.n_params)}
-        self._engine.check_start(self.snapshot.progress, self._train)
+        first.check_start(self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
@@ -353,6 +374,7 @@ class Session:
         }
         for name in Counts.__dataclass_fields__:
             coordinates[name] = ("step", np.array([getattr(c, name) for c in counts], np.int64))
+        coordinates |= {name: ("replica", numbers) for name, numbers in self.varied.items() if name != "optimizer"}
         values = self.judge.variables(np.array(self.snapshot.marks, np.float32).T.reshape(shape))
         values["cost"] = np.array(self.snapshot.cost, np.float32).T.reshape(shape)
         variables = {name: (("replica", "step"), of) for name, of in values.items()}
@@ -372,6 +394,7 @@ class Session:
             n_steps=self.snapshot.step,
             seconds=self.snapshot.seconds,
             device=progress.device,
+            varied=self.varied,
         )
 
     def _pace(self, n: int, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """G against the true gradient: unbiased, with the spread and the bias that theory gives."""
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import optax
 import pytest
 from jax import lax
 
+from mgd._counter import Counter
 from mgd.algorithm import Accumulate, Algorithm, HighPass, LowPass, Remeasured, TimeConstants, TwoSided, discrete
 from mgd.chips import mlp
 from mgd.perturbations import LFSR, Block, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
@@ -25,6 +27,7 @@ FAMILIES = {
     "rademacher": Rademacher,
     "gaussian": Gaussian,
     "walsh": Walsh,
+    "walsh-shared-bit": lambda amplitude: Walsh(amplitude, shared_bit=True),
     "sequential": Sequential,
     "sinusoid": lambda amplitude: Sinusoid(amplitude, 0.05, 0.45),
     "lfsr": LFSR,
@@ -211,8 +214,11 @@ def test_rademacher_angle_and_norm_follow_their_laws(n_params, n_perturbations):
 @pytest.mark.parametrize("baseline", [Remeasured(), TwoSided()], ids=["remeasured", "two-sided"])
 @pytest.mark.parametrize(
     "perturbation",
-    [Walsh(0.5), Sequential(0.5), Block(Walsh(0.5), sizes=(2, 3, 4)), Block(Sequential(0.5), n_blocks=3)],
-    ids=["walsh", "sequential", "block-walsh", "block-sequential"],
+    [
+        *(Walsh(0.5), Walsh(0.5, shared_bit=True), Sequential(0.5)),
+        *(Block(Walsh(0.5), sizes=(2, 3, 4)), Block(Sequential(0.5), n_blocks=3)),
+    ],
+    ids=["walsh", "walsh-shared-bit", "sequential", "block-walsh", "block-sequential"],
 )
 def test_orthogonal_codes_give_the_gradient_exactly_at_one_full_period(perturbation, baseline):
     period = perturbation.period(9)
@@ -287,6 +293,57 @@ def test_one_sided_mixed_curvature_averages_out_with_the_flips_of_walsh():
     assert_mean(g, np.asarray(GRADIENT), allowance=1e-5)
     # The flips are at work: in single periods some pair of rows makes a third.
     assert np.allclose(full_period(Walsh(0.5), TwoSided(), quadratic), np.asarray(GRADIENT), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("baseline", [Remeasured(), TwoSided()], ids=["remeasured", "two-sided"])
+def test_rows_that_share_a_bit_are_exact_on_a_quadratic_in_every_period(baseline):
+    walsh = Walsh(0.5, shared_bit=True)
+    g = full_period(walsh, baseline, quadratic, n_seeds=20)
+    assert np.allclose(g, np.asarray(GRADIENT), rtol=0, atol=1e-5)
+    # Without it, some of 20 seeds make parameter 0, 1 or a third of them the product of the other two.
+    off = np.abs(full_period(Walsh(0.5), Remeasured(), quadratic, n_seeds=20) - np.asarray(GRADIENT))
+    assert off.max() == pytest.approx(0.5, abs=1e-5)  # Δθ H_01
+
+
+@pytest.mark.parametrize("n_params", [3, 8, 9, 20])
+def test_a_one_sided_period_of_walsh_codes_mixes_curvature_in_as_derived(n_params):
+    # G_i − g_i = Δθ Σ f_i f_j f_k H_jk over the pairs j, k whose rows make row i.
+    rng, seed, amplitude = np.random.default_rng(n_params), jnp.array([3, n_params], jnp.uint32), 0.25
+    hessian = rng.normal(size=(n_params, n_params))
+    hessian += hessian.T
+    gradient = rng.normal(size=n_params)
+    for shared_bit in (False, True):
+        walsh = Walsh(amplitude, shared_bit=shared_bit)
+        period = walsh.period(n_params)
+        one = lambda m, walsh=walsh: walsh(Counter(jnp.uint32(0), m), seed=seed, n_params=n_params)
+        codes = np.asarray(jax.vmap(one)(jnp.arange(period, dtype=jnp.uint32)), np.float64)
+        costs = codes @ gradient + 0.5 * np.einsum("mj,jk,mk->m", codes, hessian, codes)
+        found = costs @ codes / (period * amplitude**2) - gradient
+        rows, flips = np.asarray(walsh._rows(seed, n_params)), codes[0] / amplitude  # the first column has no bits
+        expected = np.zeros(n_params)
+        for i, j, k in itertools.product(range(n_params), repeat=3):
+            if j < k and rows[j] ^ rows[k] == rows[i]:
+                expected[i] += amplitude * flips[i] * flips[j] * flips[k] * hessian[j, k]
+        assert np.allclose(found, expected, rtol=0, atol=1e-12)
+        assert (np.abs(expected).max() > 0.1) is not shared_bit
+
+
+def test_on_a_network_the_error_after_a_period_falls_with_the_square_of_the_amplitude_where_a_bit_is_shared():
+    whole_cost = lambda theta, row, key: CHIP.measure(theta, jnp.zeros_like(theta), X, Y, key=key)[0]
+    gradient = np.asarray(jax.grad(whole_cost)(THETA, None, jax.random.key(0)))
+
+    def error(walsh: Walsh) -> float:
+        """‖G − ∇C‖ / ‖∇C‖ after one period, in the mean over seeds."""
+        times = TimeConstants(tau_x=2**31, tau_theta=walsh.period(P))
+        algorithm = discrete(perturbation=walsh, optimizer=watch(), time_constants=times)
+        watched, _ = run(algorithm, whole_cost, THETA, n_steps=walsh.period(P), n_seeds=50)
+        off = np.asarray(watched.last, np.float64) - gradient
+        return float(np.sqrt((off**2).sum(1).mean()) / np.linalg.norm(gradient))
+
+    plain, shared = ([error(Walsh(a, shared_bit=bit)) for a in (0.2, 0.1)] for bit in (False, True))
+    assert plain[0] / plain[1] == pytest.approx(2, rel=0.1)
+    assert shared[0] / shared[1] == pytest.approx(4, rel=0.1)
+    assert shared[1] < 0.3 * plain[1]
 
 
 SIGMA = 0.3

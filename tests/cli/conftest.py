@@ -24,11 +24,6 @@ class Said:
     err: str
 
 
-@pytest.fixture(autouse=True)
-def compile_once(compiled_once):
-    """Every test here takes settings that others take too."""
-
-
 @pytest.fixture
 def mgd_cli(capsys, tmp_path, monkeypatch) -> Callable[..., Said]:
     """Calls a command in this process, in an empty folder."""

@@ -12,7 +12,9 @@ import mgd
 from mgd.cli._main import commands
 from mgd.datasets import DESCRIPTIONS
 from mgd.engines import ENGINES
-from mgd.runs._names import ALGORITHMS, BASELINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from mgd.instruments import available
+from mgd.rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS
+from mgd.runs._names import ALGORITHMS, BASELINES, SCHEDULES
 
 
 def _all(command: click.Command, path: tuple[str, ...] = ()):
@@ -86,7 +88,12 @@ def test_list_has_every_name_with_a_line(mgd_cli):
     assert (said.code, said.err) == (0, "")
     lines = [line.split(None, 1) for line in said.out.splitlines() if line.startswith("  ")]
     expected = []
-    for table in (DESCRIPTIONS, ALGORITHMS, PERTURBATIONS, BASELINES, OPTIMIZERS, SCHEDULES, ENGINES, IMPERFECTIONS):
+    families, optimizers, imperfections = (table.lines()[0] for table in (FAMILIES, OPTIMIZERS, IMPERFECTIONS))
+    kinds = {kind.name: kind.line for kind in available()}
+    for table in (
+        *(DESCRIPTIONS, ALGORITHMS, families, BASELINES, optimizers, SCHEDULES, ENGINES, imperfections),
+        kinds,
+    ):
         expected += [[name, line] for name, line in table.items()]
     assert lines == expected
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mgd.runs._names import IMPERFECTIONS
+from mgd.rows import IMPERFECTIONS
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "chip.toml"
 

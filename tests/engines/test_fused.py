@@ -67,6 +67,7 @@ SIGNS = Rademacher(0.05)
 CASES = {
     "signs": discrete(perturbation=SIGNS),
     "Walsh": discrete(perturbation=Walsh(0.05), time_constants=TimeConstants(tau_theta=3)),
+    "Walsh codes that share a bit": discrete(perturbation=Walsh(0.05, shared_bit=True)),
     "LFSR": discrete(perturbation=LFSR(0.05), time_constants=TimeConstants(tau_p=2)),
     "narrow LFSR": discrete(perturbation=LFSR(0.05, width=5)),
     "Gaussian": discrete(perturbation=Gaussian(0.05)),
@@ -76,6 +77,7 @@ CASES = {
     "two-sided": discrete(perturbation=SIGNS, baseline=TwoSided(), time_constants=TimeConstants(1, 2, 3)),
     "blocks": discrete(perturbation=Block(SIGNS, n_blocks=4), time_constants=TimeConstants(2, 3, 6)),
     "blocks of Walsh codes": discrete(perturbation=Block(Walsh(0.05), n_blocks=3)),
+    "blocks of Walsh codes that share a bit": discrete(perturbation=Block(Walsh(0.05, shared_bit=True), n_blocks=3)),
     "blocks of registers": discrete(perturbation=Block(LFSR(0.05), n_blocks=3), time_constants=TimeConstants(tau_p=2)),
     "blocks of normals": discrete(perturbation=Block(Gaussian(0.05), n_blocks=2)),
     "blocks in sequence": discrete(perturbation=Block(Sequential(0.05), n_blocks=3)),

@@ -15,6 +15,7 @@ FAMILIES = {
     "rademacher": Rademacher,
     "gaussian": Gaussian,
     "walsh": Walsh,
+    "shared-bit-walsh": lambda amplitude: Walsh(amplitude, shared_bit=True),
     "sequential": Sequential,
     "sinusoid": Sinusoid,
     "lfsr": LFSR,
@@ -172,17 +173,31 @@ def test_sequential_moves_each_parameter_once_a_period_and_always_in_the_same_or
     assert np.array_equal(s[:P], s[2 * P :])
 
 
-@pytest.mark.parametrize("n_params", [1, 3, 7, 9, 31])
-def test_walsh_codes_are_exactly_orthogonal_in_every_period(n_params):
-    walsh = Walsh(1.0)
+@pytest.mark.parametrize("shared_bit", [False, True])
+@pytest.mark.parametrize("n_params", [1, 2, 3, 4, 7, 8, 9, 31])
+def test_walsh_codes_are_exactly_orthogonal_in_every_period(n_params, shared_bit):
+    walsh = Walsh(1.0, shared_bit=shared_bit)
     period = walsh.period(n_params)
-    assert period >= n_params + 1
+    assert period // 2 < (2 * n_params if shared_bit else n_params + 1) <= period
     assert period & (period - 1) == 0
     s = code(walsh, 6 * period, n_params=n_params).reshape(6, period, n_params)
     for block in s:
         assert np.array_equal(block.T @ block, period * np.eye(n_params))
         assert np.array_equal(block.sum(0), np.zeros(n_params))
     assert len({block.tobytes() for block in s}) > 1
+
+
+def test_no_three_walsh_codes_that_share_a_bit_make_a_constant():
+    for n_params in (3, 4, 9, 20):
+        plain, shared = (
+            code(walsh, walsh.period(n_params), n_params=n_params)
+            for walsh in (Walsh(1.0), Walsh(1.0, shared_bit=True))
+        )
+        triples = [np.abs(np.einsum("mi,mj,mk->ijk", s, s, s)) for s in (plain, shared)]
+        assert not triples[1].any()
+        assert triples[0].any()
+        # Each perturbation is there with both signs.
+        assert {row.tobytes() for row in shared} == {row.tobytes() for row in -shared}
 
 
 def test_walsh_signs_are_flipped_anew_each_period():

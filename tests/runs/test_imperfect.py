@@ -9,10 +9,9 @@ from safetensors import safe_open
 
 from mgd.chips import imperfections as kinds
 from mgd.chips.imperfections import Imperfect
+from mgd.rows import IMPERFECTIONS
 from mgd.runs import RunConfig, read_config, resolve, resume, start
 from mgd.runs._build import build_chip, build_task
-from mgd.runs._imperfect import Imperfections
-from mgd.runs._names import IMPERFECTIONS
 
 ALL = {
     "delay": 2,
@@ -64,7 +63,10 @@ def around(config: RunConfig) -> list:
 
 
 def test_settings_have_the_listed_names_and_no_other():
-    assert {field.alias for field in Imperfections.model_fields.values()} == set(IMPERFECTIONS) == set(ALL)
+    assert set(IMPERFECTIONS.own) == set(ALL)
+    # Of each row all settings are there, one after the other: that is the order of a config.toml.
+    rows = list({id(row): row for row in IMPERFECTIONS.own.values()}.values())
+    assert [setting.name for row in rows for setting in row.settings] == list(IMPERFECTIONS.own)
 
 
 @pytest.mark.parametrize("order", [list(ALL), list(reversed(ALL)), sorted(ALL)])
@@ -92,15 +94,15 @@ def test_each_is_put_at_its_place_with_its_numbers(order):
 def test_ranges_that_are_not_given_have_defaults_that_config_toml_keeps():
     config = config_with(dac_bits=8, adc_bits=8, stuck=0.1, dw_min=0.01)
     given = config.imperfect
-    assert (given.dac_range, given.adc_range, given.stuck_range) == (10, 1, 1)
-    assert (given.w_max, given.w_min) == (10, -10)
-    assert config_with(dw_min=0.01, w_max=2.0).imperfect.w_min == -2
+    assert [given[name] for name in ("dac-range", "adc-range", "stuck-range")] == [10, 1, 1]
+    assert (given["w-max"], given["w-min"]) == (10, -10)
+    assert config_with(dw_min=0.01, w_max=2.0).imperfect["w-min"] == -2
     assert "dac-range = 10.0\n" in config.toml()
     assert resolve(config) == config
     entropy = RunConfig.of({"task": "digits", "cost": "cross-entropy", "imperfect": {"adc-bits": 8}})
-    assert resolve(entropy).imperfect.adc_range == 5
+    assert resolve(entropy).imperfect["adc-range"] == 5
     assert "range" not in config_with(cost_noise=0.1).toml()
-    assert [repr(one) for one in around(config_with(dead=0.5))] == [repr(kinds.StuckCells(0.0, 0.5, -1.0, 1.0))]
+    assert [vars(one) for one in around(config_with(dead=0.5))] == [vars(kinds.StuckCells(0.0, 0.5, -1.0, 1.0))]
 
 
 def test_imperfections_are_part_of_what_a_run_is():
@@ -129,7 +131,7 @@ MEMORY = {
 def test_config_toml_keeps_them_and_gives_the_same_run(small, tmp_path, assert_same_run):
     run = start(small(imperfect=MEMORY), tmp_path / "run")
     kept = read_config(run)
-    assert kept.imperfect.model_dump(exclude_none=True, by_alias=True) == MEMORY | {"dac-range": 10, "stuck-range": 1}
+    assert kept.imperfect == MEMORY | {"dac-range": 10, "stuck-range": 1}
     assert_same_run(run, start(kept, tmp_path / "again"))
     perfect = start(small(), tmp_path / "perfect")
     assert (perfect / "theta.safetensors").read_bytes() != (run / "theta.safetensors").read_bytes()

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, ScalarLike
 from .._alone import alone
 from .._counter import Counter
 from .._hash import Row
+from .._numbers import NUMBER, with_fields
 from ..perturbations import AbstractPerturbation
 from ._ask_tell import AbstractAskTell, Measure, T
 from ._base import check_optimizer
@@ -22,6 +23,7 @@ from ._baselines import AbstractBaseline
 from ._compiled import as_cost, compiled
 from ._counts import Counts, count
 from ._integrators import AbstractIntegrator
+from ._rule import rule_of
 from ._state import Clock, Info, Probe, Seeds, State
 from ._time_constants import TimeConstants
 from ._together import step_together
@@ -78,9 +80,11 @@ class Algorithm(AbstractAskTell):
     integrator: AbstractIntegrator
     optimizer: optax.GradientTransformation
     time_constants: TimeConstants = eqx.field(static=True)
-    modulation_limit: float | None = None
+    modulation_limit: float | None = eqx.field(metadata=NUMBER, default=None)
     bitwise: bool = eqx.field(static=True, default=False)
     open: tuple[str, ...] = eqx.field(static=True, default=())
+    # Worked out where the numbers are known, for programs in which they are not.
+    _scale: Float[np.ndarray, "*params"] | None = eqx.field(default=None, init=False)
 
     def __check_init__(self):
         check_optimizer(self.optimizer)
@@ -106,9 +110,8 @@ class Algorithm(AbstractAskTell):
         """
         if theta.ndim != 1 or theta.size == 0:
             raise ValueError(f"theta must be a vector of at least one parameter, got shape {theta.shape}")
-        # With a low-pass there is no window: θ itself goes on averaging.
-        window = self.interval if self.integrator.resets else None
-        self.perturbation.check(n_sites or theta.size, self.time_constants.tau_p, window)
+        if self._scale is None:
+            self.check(n_sites or theta.size)
         theta = jnp.asarray(theta, jnp.float32)
         return State(
             clock=self.clock_at(0),
@@ -119,8 +122,20 @@ class Algorithm(AbstractAskTell):
             seeds=Seeds.of(key),
         )
 
-    def scale(self, n_sites: int) -> np.ndarray:
+    def check(self, n_sites: int) -> None:
+        # With a low-pass there is no window: θ itself goes on averaging.
+        window = self.interval if self.integrator.resets else None
+        self.perturbation.check(n_sites, self.time_constants.tau_p, window)
+
+    def for_program(self, n_params: int, n_sites: int | None = None) -> "Algorithm":
+        if self._scale is not None:
+            return self
+        return with_fields(self, optimizer=rule_of(self.optimizer, n_params), _scale=self.scale(n_sites or n_params))
+
+    def scale(self, n_sites: int) -> Float[Array | np.ndarray, "*sites"]:
         """What C̃ θ̃ is multiplied by, to enter G: one float32 for all sites, or one for each (shape (n_sites,))."""
+        if self._scale is not None:
+            return self._scale
         _, take = self.integrator.weights(self.time_constants)
         gain = self.baseline.gain(self.perturbation, self.time_constants, n_sites)
         return np.asarray(take / (self.perturbation.mean_square(n_sites) * gain), np.float32)

@@ -43,6 +43,21 @@ class AbstractAlgorithm(eqx.Module):
         """
 
     @abstractmethod
+    def check(self, n_sites: int) -> None:
+        """Refuses, or warns of, what cannot be trained like this on a chip of so many sites.
+
+        Raises:
+            ValueError: if the parameters cannot be trained like this.
+        """
+
+    @abstractmethod
+    def for_program(self, n_params: int, n_sites: int | None = None) -> "AbstractAlgorithm":
+        """The same, whose optimizer and derived numbers are data: what `as_data` cannot know of.
+
+        It has been checked, and is of chips with that many parameters, and as many sites if these are not said, alone.
+        """
+
+    @abstractmethod
     def clock_at(self, step: int) -> Clock:
         """The clock after that many whole timesteps."""
 

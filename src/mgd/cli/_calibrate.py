@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..datasets import DESCRIPTIONS
+from ..rows import TASKS
 
 if TYPE_CHECKING:
     from ..calibration import Calibration
@@ -15,21 +15,11 @@ if TYPE_CHECKING:
 _NAMED = 12
 
 
-# The tasks that chips of these inputs and outputs are made for.
-_TASKS = {
-    ((49,), 4): "nist7x7",
-    ((4,), 3): "yin-yang",
-    ((64,), 10): "digits",
-    ((28, 28, 1), 10): "fashion-mnist",
-    ((32, 32, 3), 10): "cifar10",
-}
-
-
 @click.command(epilog="Example: mgd calibrate examples/virtual-chip.toml")
 @click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
 @click.option(
     "--task",
-    type=click.Choice(list(DESCRIPTIONS)),
+    type=click.Choice(list(TASKS)),
     help="Whose samples are presented; by default that of the file's inputs and outputs.",
 )
 @click.option("--bits", type=int, help="Bits of parity; by default as many as the chip of the file has inputs.")
@@ -95,12 +85,11 @@ def _task_of(file: "ChipFile") -> str:
     """
     if file.inputs is not None and len(file.inputs) == 1 and file.outputs == 1 and file.inputs[0] <= 16:
         return "parity"
-    found = _TASKS.get((file.inputs or (), file.outputs or 0))
+    shape = file.inputs, file.outputs
+    found = next((name for name, row in TASKS.own.items() if shape == (row.inputs, row.outputs)), None)
     if found is None:
         said = f"{list(file.inputs or ())} inputs and {file.outputs or 0} outputs"
-        raise ValueError(
-            f"{file.path}: no task is known by {said} of [chip]: give --task, of {', '.join(DESCRIPTIONS)}"
-        )
+        raise ValueError(f"{file.path}: no task is known by {said} of [chip]: give --task, of {', '.join(TASKS)}")
     return found
 
 

@@ -1,15 +1,19 @@
 """`mgd list`."""
 
+from collections.abc import Mapping
+
 import click
 
-from ..datasets import DESCRIPTIONS
+from .._input import printable
 from ..engines import ENGINES
-from ..runs import ALGORITHMS, BASELINES, IMPERFECTIONS, OPTIMIZERS, PERTURBATIONS, SCHEDULES
+from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS, TASKS, Table
+from ..runs import ALGORITHMS, BASELINES, SCHEDULES
 
-_TABLES = {
-    "tasks": DESCRIPTIONS,
+# What can be chosen, in the order in which it is listed.
+_TABLES: Mapping[str, Table | Mapping[str, str]] = {
+    "tasks": TASKS,
     "algorithms": ALGORITHMS,
-    "perturbations": PERTURBATIONS,
+    "perturbations": FAMILIES,
     "baselines": BASELINES,
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
@@ -20,9 +24,30 @@ _TABLES = {
 
 @click.command("list", epilog="Example: mgd list")
 def list_names() -> None:
-    """List tasks, algorithms, perturbations, baselines, optimizers, schedules, engines and imperfections."""
-    width = max(len(name) for table in _TABLES.values() for name in table)
+    """List tasks, algorithms, perturbations, baselines, optimizers, schedules, engines, imperfections and instruments.
+
+    What other packages add by entry points is listed too, with the package that brings it. What they add and cannot be
+    used is left out, and named with the reason.
+    """
+    tables, left_out = {}, []
     for title, table in _TABLES.items():
+        tables[title], troubles = table.lines() if isinstance(table, Table) else (table, [])
+        left_out += troubles
+    tables["instruments"], troubles = _instruments()
+    width = max(len(name) for table in tables.values() for name in table)
+    for title, table in tables.items():
         click.secho(title, bold=True)
         for name, line in table.items():
-            click.echo(f"  {name:<{width}}  {line}")
+            click.echo(printable(f"  {name:<{width}}  {line}"))
+    for trouble in left_out + troubles:
+        click.echo(f"mgd: left out: {printable(trouble)}", err=True)
+
+
+def _instruments() -> tuple[dict[str, str], list[str]]:
+    """As `Table.lines`."""
+    from ..instruments import available
+
+    found = available()
+    troubles = [f"the kind of instrument {kind.name!r} {kind.missing}" for kind in found if kind.broken]
+    sources = {kind.name: f" [{kind.distribution} {kind.version}]" for kind in found if kind.distribution != "mgd"}
+    return {kind.name: kind.line + sources.get(kind.name, "") for kind in found if not kind.broken}, troubles

@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "parity": "n-bit parity, all 2^n patterns (2 bits: XOR)",
-        "nist7x7": "letters N, I, S, T on a 7x7 grid, 44,136 generated images, 4 classes",
-        "yin-yang": "points in the yin-yang symbol, 4 inputs, 3 classes",
-        "digits": "scikit-learn's 8x8 handwritten digits, 1,797 images, 10 classes",
-        "fashion-mnist": "28x28 grey images of clothing, 60,000 + 10,000, 10 classes",
-        "cifar10": "32x32 colour photographs, 50,000 + 10,000, 10 classes",
-    }
-)
+from ..rows import TASKS
+
+# Of this package's own tasks.
+DESCRIPTIONS: Mapping[str, str] = MappingProxyType({name: row.line for name, row in TASKS.own.items()})
 
 
 @dataclass(frozen=True)
@@ -39,20 +33,20 @@ def names() -> tuple[str, ...]:
     """Every task's name on the command line.
 
     Returns:
-        The names, smallest task first.
+        The names, smallest task first, then those that other packages bring.
 
     Example:
         >>> from mgd.datasets import names
         >>> names()[:2]
         ('parity', 'nist7x7')
     """
-    return tuple(DESCRIPTIONS)
+    return TASKS.names()
 
 
 def check_name(name: str) -> None:
     """Raise ValueError, with the nearest names, unless `name` is a task's."""
-    if name in DESCRIPTIONS:
+    if name in TASKS:
         return
-    near = difflib.get_close_matches(name, DESCRIPTIONS, n=2, cutoff=0.5)
+    near = difflib.get_close_matches(name, names(), n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise ValueError(f"no task is called {name!r}; {hint}The tasks are {', '.join(DESCRIPTIONS)}")
+    raise ValueError(f"no task is called {name!r}; {hint}The tasks are {', '.join(TASKS)}")

@@ -1,13 +1,12 @@
 """Data sets' files for the command line: where they are, and getting them."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from . import _cifar10, _fashion_mnist
-from ._catalogue import DESCRIPTIONS, Available, check_name
-from ._files import find, locate
-
-_FILE_SETS = {file_set.name: file_set for file_set in (_fashion_mnist.FILES, _cifar10.FILES)}
+from ..rows import TASKS, TaskRow
+from ._catalogue import Available, check_name
+from ._files import FileSet, find, locate
 
 
 def fetch(name: str, data: str | os.PathLike | None = None) -> Path:
@@ -31,9 +30,12 @@ def fetch(name: str, data: str | os.PathLike | None = None) -> Path:
         ValueError: parity needs no files; those that do are fashion-mnist, cifar10
     """
     check_name(name)
-    if name not in _FILE_SETS:
-        raise ValueError(f"{name} needs no files; those that do are {', '.join(_FILE_SETS)}")
-    return locate(_FILE_SETS[name], data).folder
+    TASKS.row(name)  # it may be of another package, which cannot be loaded
+    rows, _ = TASKS.usable()
+    file_sets = _file_sets(rows)
+    if name not in file_sets:
+        raise ValueError(f"{name} needs no files; those that do are {', '.join(file_sets)}")
+    return locate(file_sets[name], data).folder
 
 
 def available(data: str | os.PathLike | None = None) -> list[Available]:
@@ -51,9 +53,17 @@ def available(data: str | os.PathLike | None = None) -> list[Available]:
         ['fashion-mnist', 'cifar10']
     """
     listed = []
-    for name, description in DESCRIPTIONS.items():
-        file_set = _FILE_SETS.get(name)
+    rows, _ = TASKS.usable()
+    file_sets = _file_sets(rows)
+    for name, row in rows.items():
+        file_set = file_sets.get(name)
         found = find(file_set, data) if file_set else None
         megabytes = file_set.download_megabytes if file_set else 0.0
-        listed.append(Available(name, description, found.folder if found else None, megabytes))
+        listed.append(Available(name, row.line, found.folder if found else None, megabytes))
     return listed
+
+
+def _file_sets(rows: Mapping[str, TaskRow]) -> dict[str, FileSet]:
+    """Of each task that has files."""
+    found = {name: row.file_set() for name, row in rows.items()}
+    return {name: file_set for name, file_set in found.items() if file_set is not None}

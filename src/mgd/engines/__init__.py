@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ._base import AbstractEngine as AbstractEngine
     from ._base import Progress as Progress
     from ._choice import choose as choose
+    from ._choice import choose_for_each as choose_for_each
     from ._data import Data as Data
     from ._evaluate import evaluate as evaluate
     from ._evaluate import n_outputs as n_outputs
@@ -46,6 +47,7 @@ _PUBLIC = {
 _INSIDE = {
     "check_inputs": "_inputs",
     "choose": "_choice",
+    "choose_for_each": "_choice",
     "gradient_of": "simulated._windows",
     "in_front": "_replicas",
     "n_outputs": "_evaluate",

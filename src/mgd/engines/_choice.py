@@ -1,13 +1,16 @@
 """Which engine runs what."""
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..algorithm import AbstractAlgorithm, Algorithm, Backprop
 from ..chips import AbstractChip
-from ._base import AbstractEngine
 from ._rows import ENGINES, ROWS
+
+if TYPE_CHECKING:
+    from .simulated._base import AbstractSimulated
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def choose(
     batch: int,
     n_steps: int,
     devices: int = 1,
-) -> AbstractEngine[Any]:
+) -> "AbstractSimulated[Any, Any]":
     """The engine of that name; of "auto", the first that is right.
 
     Args:
@@ -76,3 +79,17 @@ def refuse_bitwise(algorithm: Algorithm, name: str) -> None:
     """Raises: ValueError: if an engine that was asked for by name cannot keep to the bits of the measured one."""
     if algorithm.bitwise:
         raise ValueError(f"bitwise is of the measured engine on one device, got {name!r}: leave engine out")
+
+
+def choose_for_each(
+    name: str, members: Sequence[tuple[AbstractChip, AbstractAlgorithm]], **settings: int
+) -> list["AbstractSimulated[Any, Any]"]:
+    """An engine of one kind for each chip and its algorithm, as `choose` has them."""
+    first = choose(name, *members[0], **settings)
+    kind = first.name if name == "auto" and first.name in ENGINES else name
+    try:
+        return [first, *(choose(kind, *member, **settings) for member in members[1:])]
+    except ValueError:
+        if kind == name:
+            raise
+        return choose_for_each("measured", members, **settings)  # the first was chosen without a look at the others

@@ -6,6 +6,7 @@ from .._lazy import lazily
 
 if TYPE_CHECKING:
     from ._absent import Absent as Absent
+    from ._base import GIVE_UP_SECONDS as GIVE_UP_SECONDS
     from ._base import AbstractInstrument as AbstractInstrument
     from ._base import Identity as Identity
     from ._callables import from_callables as from_callables
@@ -60,6 +61,7 @@ _PUBLIC = {
 }
 # For other parts of this library.
 _INSIDE = {
+    "GIVE_UP_SECONDS": "_base",
     "Absent": "_absent",
     "ServeSettings": "_virtual._settings",
     "Speaker": "_virtual._speaker",

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from .._input import nearest
+from ..rows import claimed, loaded, points, said
 from ._base import AbstractInstrument
 
 GROUP = "mgd.instruments"
@@ -18,13 +18,12 @@ def kinds() -> dict[str, Any]:
 
     An entry point of the group `mgd.instruments` names a function (settings, folder) → instrument: settings are
     the `[instrument]` table of a chip file without what is common to all, folder is that of the file. It raises
-    `ValueError` for a wrong setting, and connects to nothing. They are `EntryPoint` of `importlib.metadata`, or of the
-    package `importlib_metadata` where something imported that: it puts its own in their place.
+    `ValueError` for a wrong setting, and connects to nothing.
 
     >>> "scpi" in kinds()
     True
     """
-    return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+    return {point.name: point for point in points(GROUP)}
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,17 @@ class Kind:
         name: as settings call it.
         distribution: the package that brings it.
         version: of that package.
+        line: what it is, in one line: the first one of what its function says of itself.
         missing: what it needs and is not there, with the remedy; empty if nothing.
+        broken: whether it can be used by nobody, for it cannot be loaded or two packages claim its name.
     """
 
     name: str
     distribution: str
     version: str
+    line: str
     missing: str
+    broken: bool = False
 
 
 def available() -> list[Kind]:
@@ -58,12 +61,19 @@ def available() -> list[Kind]:
 
 def _kind(point: Any) -> Kind:
     name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
+    claims, line = _claims(point.name), ""
     try:
-        point.load()
+        line = (point.load().__doc__ or "").strip().partition("\n")[0].rstrip(".")
         missing = getattr(sys.modules[point.module], "missing", str)()
     except Exception as error:  # of others' packages; one that is broken must not hide the rest
-        missing = f"cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}"
-    return Kind(point.name, name, version, missing)
+        return Kind(point.name, name, version, "", f"cannot be loaded: {said(error)}", broken=True)
+    if len(claims) > 1:
+        return Kind(point.name, name, version, line, claimed(claims), broken=True)
+    return Kind(point.name, name, version, line, missing)
+
+
+def _claims(kind: str) -> list[Any]:
+    return [point for point in points(GROUP) if point.name == kind]
 
 
 def load_instrument(kind: str, settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
@@ -75,7 +85,8 @@ def load_instrument(kind: str, settings: Mapping[str, Any], folder: Path) -> Abs
         folder: what paths in the settings are relative to.
 
     Raises:
-        ValueError: if there is no such kind, a setting is wrong, or an extra is not installed.
+        ValueError: if there is no such kind, two packages claim its name, it cannot be loaded, a setting is wrong, or
+            an extra is not installed.
     """
     found = kinds()
     if kind not in found:
@@ -83,8 +94,6 @@ def load_instrument(kind: str, settings: Mapping[str, Any], folder: Path) -> Abs
             f"unknown kind of instrument {kind!r}{nearest(kind, found)}; choose {', '.join(found)}, "
             "or install the package that brings it"
         )
-    try:
-        make = found[kind].load()
-    except ImportError as error:
-        raise ValueError(f"instruments of kind {kind!r} cannot be loaded: {error}") from error
-    return make(dict(settings), folder)
+    if len(claims := _claims(kind)) > 1:
+        raise ValueError(f"the kind of instrument {kind!r} {claimed(claims)}")
+    return loaded("the kind of instrument", found[kind])(dict(settings), folder)

@@ -9,7 +9,7 @@ from ._factory import build, check_names
 
 
 def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
-    """The instrument that a function returns, made for instance by `from_callables`.
+    """A chip that Python functions of a lab speak to; one of them returns it, as `from_callables` does.
 
     Args:
         settings: `build`, the function as "module:function"; and `arguments`, a table, if it takes some.

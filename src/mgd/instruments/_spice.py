@@ -293,7 +293,7 @@ class Spice(AbstractInstrument):
 
 
 def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
-    """A circuit, in this process or in others of its own, from the settings of a chip file; see `SpiceSettings`.
+    """A circuit in ngspice, in this process or in others of its own; `SpiceSettings` says what it is told.
 
     Raises:
         ValueError: if a setting is wrong, or the netlist cannot be read or lacks what is named.

@@ -185,7 +185,7 @@ def from_torch(
 
 
 def load(settings: Mapping[str, Any], folder: Path) -> TorchModule:
-    """The module that a function returns.
+    """A PyTorch module that a function returns.
 
     Args:
         settings: `module`, the function as "package.module:function"; and if need be `arguments` of it, a table;

@@ -1,6 +1,7 @@
 """What every perturbation family is: θ̃ as a pure function of (seed, index)."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import equinox as eqx
 import numpy as np
@@ -8,6 +9,25 @@ from equinox import AbstractVar
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
+
+
+@dataclass(frozen=True)
+class SignalTraits:
+    """What engines, limits and diagnostics must know of a family's signals. Nobody looks at its class instead.
+
+    Attributes:
+        largest: no |θ̃_i| is larger than this, in units of the amplitude; parameters keep so far from a limit.
+        independent: whether perturbations of different numbers know nothing of each other, as random ones do, so that
+            any two parts of a window are two estimates.
+        zero_sum: whether the perturbations of a period sum to zero in every parameter, or to a single one of them where
+            the period is long; an error of the baseline that they share then cancels in G.
+        turn: how many perturbations it takes until every block of parameters had one; 1 where all are of one block.
+    """
+
+    largest: float
+    independent: bool
+    zero_sum: bool
+    turn: int
 
 
 class AbstractPerturbation(eqx.Module):
@@ -33,6 +53,10 @@ class AbstractPerturbation(eqx.Module):
     @abstractmethod
     def period(self, n_params: int) -> int | None:
         """Perturbations in one full code period, or None where there is none."""
+
+    @abstractmethod
+    def traits(self, n_params: int) -> SignalTraits:
+        """What must be known of its signals."""
 
     @abstractmethod
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float | np.ndarray:

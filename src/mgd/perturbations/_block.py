@@ -1,6 +1,7 @@
 """A subset of the parameters at a time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 import equinox as eqx
@@ -9,7 +10,8 @@ from jax import lax
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
-from ._base import AbstractPerturbation
+from .._numbers import NUMBER
+from ._base import AbstractPerturbation, SignalTraits
 
 
 class Block(AbstractPerturbation):
@@ -38,7 +40,7 @@ class Block(AbstractPerturbation):
     """
 
     inner: AbstractPerturbation
-    amplitude: float
+    amplitude: float = eqx.field(metadata=NUMBER)
     n_blocks: int | None = eqx.field(static=True)
     sizes: tuple[int, ...] | None = eqx.field(static=True)
 
@@ -83,6 +85,11 @@ class Block(AbstractPerturbation):
         sizes = self.block_sizes(n_params)
         inner = self.inner.period(max(sizes))
         return None if inner is None else inner * len(sizes)
+
+    def traits(self, n_params: int) -> SignalTraits:
+        sizes = self.block_sizes(n_params)
+        inner = self.inner.traits(max(sizes))
+        return replace(inner, turn=inner.turn * len(sizes))
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         raise ValueError(

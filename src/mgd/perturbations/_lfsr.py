@@ -2,6 +2,7 @@
 
 import functools
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -9,8 +10,9 @@ from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row, sign_of
+from .._numbers import NUMBER
 from ..theory import white_gain
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
 # Feedback taps that give the longest sequence, 2^width − 1 (Xilinx application note XAPP 052, table 3;
 # a test proves each one by the order of its transition matrix).
@@ -54,7 +56,7 @@ class LFSR(AbstractPerturbation):
         Golomb, Shift Register Sequences (1967). McCaughan et al., APL Mach. Learn. 1, 026118 (2023).
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
     width: int = 31
 
     def __check_init__(self):
@@ -89,6 +91,10 @@ class LFSR(AbstractPerturbation):
 
     def period(self, n_params: int) -> int:
         return 2**self.width - 1
+
+    def traits(self, n_params: int) -> SignalTraits:
+        # In a period −1 is met once more often than +1.
+        return SignalTraits(largest=1.0, independent=False, zero_sum=True, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         return white_gain(pole, tau_p)

@@ -1,11 +1,13 @@
 """Independent random signs."""
 
+import equinox as eqx
 from jaxtyping import Array, Float, Int, UInt32
 
 from .._counter import Counter
 from .._hash import Row
+from .._numbers import NUMBER
 from ..theory import white_gain
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
 
 class Rademacher(AbstractPerturbation):
@@ -32,7 +34,7 @@ class Rademacher(AbstractPerturbation):
         Spall, IEEE Trans. Automat. Contr. 37, 332 (1992). McCaughan et al., APL Mach. Learn. 1, 026118 (2023).
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
 
     def __check_init__(self):
         require_amplitude(self.amplitude)
@@ -51,6 +53,9 @@ class Rademacher(AbstractPerturbation):
 
     def period(self, n_params: int) -> int | None:
         return None
+
+    def traits(self, n_params: int) -> SignalTraits:
+        return SignalTraits(largest=1.0, independent=True, zero_sum=False, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         return white_gain(pole, tau_p)

@@ -3,6 +3,7 @@
 import math
 import warnings
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -11,8 +12,9 @@ from jaxtyping import Array, Float, UInt32
 from .._counter import Counter
 from .._errors import MgdWarning
 from .._hash import Row
+from .._numbers import NUMBER
 from ..theory import white_gain
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
 # Of the first frequency, in spacings: so that no sum of two of the default band is a third, which would give
 # second-order terms of the cost the look of a gradient.
@@ -45,7 +47,7 @@ class Sinusoid(AbstractPerturbation):
     0.5
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
     lowest_frequency: float = 0.05
     highest_frequency: float = 0.45
 
@@ -80,6 +82,9 @@ class Sinusoid(AbstractPerturbation):
 
     def period(self, n_params: int) -> int | None:
         return None
+
+    def traits(self, n_params: int) -> SignalTraits:
+        return SignalTraits(largest=1.0, independent=False, zero_sum=False, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> np.ndarray:
         r"""For each parameter, that of a white code times what the past of a sinusoid adds.

@@ -1,14 +1,16 @@
 """Walsh–Hadamard codes."""
 
+import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row, sign_of
+from .._numbers import NUMBER
 from .._permutation import permute
 from ..theory import white_gain
-from ._base import AbstractPerturbation, require_amplitude
+from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
 _LARGEST = 2**31 - 1
 
@@ -24,8 +26,19 @@ class Walsh(AbstractPerturbation):
     full period codes are exactly orthogonal, so G is the gradient to first order; no row of the N × P code is
     ever stored.
 
+    Some rows are the product of two others (ρ(i) = ρ(j) ⊕ ρ(k)). Measured from one side, G_i then has a part of the
+    curvature along j and k in it, of the first order in Δθ, which changes its sign at random with the period:
+
+    $$G_i - \frac{\partial C}{\partial\theta_i} = \Delta\theta \sum_{\{j, k\}:\, \rho(j) \oplus \rho(k) = \rho(i)}
+      f_i f_j f_k \frac{\partial^2 C}{\partial\theta_j\, \partial\theta_k} + O(\Delta\theta^2)$$
+
+    With `shared_bit` all rows have one bit in common, and no row is the product of two others: the part of first order
+    is zero in every period. N is then the least power of two ≥ 2P: twice as long, unless P is a power of two. Such a
+    period has every perturbation with both signs, so its bias is that of the two-sided baseline.
+
     Args:
         amplitude: Δθ, in the parameter's unit.
+        shared_bit: whether all rows share a bit.
 
     Raises:
         ValueError: if the amplitude is not a finite number above 0.
@@ -37,7 +50,8 @@ class Walsh(AbstractPerturbation):
     [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
+    shared_bit: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         require_amplitude(self.amplitude)
@@ -70,14 +84,24 @@ class Walsh(AbstractPerturbation):
 
     def _rows(self, seed: UInt32[Array, " 2"], n_params: int) -> UInt32[Array, " p"]:
         """The row of the Hadamard matrix that each parameter has."""
-        order = self.period(n_params)
-        return _scramble(jnp.arange(1, n_params + 1, dtype=jnp.uint32), Row.of(~seed, Counter.of(0)), order)
+        # Row 0 is constant, unless a bit is set in all.
+        shared = self.shared(n_params)
+        first = 0 if shared else 1
+        index = jnp.arange(first, first + n_params, dtype=jnp.uint32)
+        return _scramble(index, Row.of(~seed, Counter.of(0)), self.period(n_params) - shared) | shared
+
+    def shared(self, n_params: int) -> int:
+        """The bit that all rows share, as a number; 0 if there is none."""
+        return self.period(n_params) // 2 if self.shared_bit else 0
 
     def mean_square(self, n_params: int) -> float:
         return self.amplitude**2
 
     def period(self, n_params: int) -> int:
-        return 1 << n_params.bit_length()
+        return 2 << (n_params - 1).bit_length() if self.shared_bit else 1 << n_params.bit_length()
+
+    def traits(self, n_params: int) -> SignalTraits:
+        return SignalTraits(largest=1.0, independent=False, zero_sum=True, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         r"""That of a white code, but for what balance takes away.
@@ -90,8 +114,9 @@ class Walsh(AbstractPerturbation):
         return white_gain(pole, tau_p) * (1 + 1 / n - rest / (n * (n - 1)))
 
     def check(self, n_params: int, tau_p: int, window: int | None) -> None:
-        if n_params >= _LARGEST:
-            raise ValueError(f"Walsh codes have 32-bit rows: at most {_LARGEST - 1} parameters, got {n_params}")
+        most = 2**30 if self.shared_bit else _LARGEST - 1
+        if n_params > most:
+            raise ValueError(f"Walsh codes have 32-bit rows: at most {most} parameters, got {n_params}")
 
 
 def _transform(values: Float[Array, " order"]) -> Float[Array, " order"]:

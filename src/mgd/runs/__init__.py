@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ._chip_file import read_chip_file as read_chip_file
     from ._chip_file import with_at_end as with_at_end
     from ._code import said_to_run as said_to_run
+    from ._config import CHOICES as CHOICES
+    from ._config import Option as Option
     from ._config import RunConfig as RunConfig
     from ._config import merged as merged
     from ._contents import CONFIG as CONFIG
@@ -29,13 +31,11 @@ if TYPE_CHECKING:
     from ._execute import start as start
     from ._generations import FILE as FILE
     from ._generations import read_header as read_header
+    from ._imperfect import Imperfections as Imperfections
     from ._metrics import METRICS as METRICS
     from ._metrics import read_metrics as read_metrics
     from ._names import ALGORITHMS as ALGORITHMS
     from ._names import BASELINES as BASELINES
-    from ._names import IMPERFECTIONS as IMPERFECTIONS
-    from ._names import OPTIMIZERS as OPTIMIZERS
-    from ._names import PERTURBATIONS as PERTURBATIONS
     from ._names import SCHEDULES as SCHEDULES
     from ._presets import resolve as resolve
     from ._replace import replace_file as replace_file
@@ -56,6 +56,9 @@ _PUBLIC = {
 }
 # For other parts of this library.
 _INSIDE = {
+    "CHOICES": "_config",
+    "Imperfections": "_imperfect",
+    "Option": "_config",
     "ALGORITHMS": "_names",
     "BASELINES": "_names",
     "CONFIG": "_contents",
@@ -63,10 +66,7 @@ _INSIDE = {
     "ChipFile": "_chip_file",
     "DEVICE": "_contents",
     "FILE": "_generations",
-    "IMPERFECTIONS": "_names",
     "METRICS": "_metrics",
-    "OPTIMIZERS": "_names",
-    "PERTURBATIONS": "_names",
     "SCHEDULES": "_names",
     "build_task": "_build",
     "chip_settings": "_chip_file",

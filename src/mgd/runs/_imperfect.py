@@ -1,101 +1,95 @@
 """Imperfections of a run's chips, as they stand in TOML. Nothing here imports JAX."""
 
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, create_model
 
-Bits = Annotated[int, Field(ge=1, le=24, strict=True)]
-# Where numbers end is what float32 holds.
-Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=True)]
-Above0 = Annotated[float, Field(gt=0, le=3e38, allow_inf_nan=False, strict=True)]
-Spread = Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)]
-Share = Annotated[float, Field(ge=0, le=1, strict=True)]
-Signed = Annotated[float, Field(ge=-1, le=1, strict=True)]
-Truth = Annotated[bool, Field(strict=True)]
+from ..rows import IMPERFECTIONS, ImperfectionRow, Real, Setting, Truth, Whole
 
-# What means nothing without another.
-_LEADS = {
-    "adc_range": "adc_bits",
-    "dac_range": "dac_bits",
-    "dac_stochastic": "dac_bits",
-    "dac_own_line": "dac_bits",
-    "dac_finer_copy": "dac_bits",
-    "stuck_range": "stuck",
-    "up_down": "dw_min",
-    "w_max": "dw_min",
-    "w_min": "dw_min",
-    "dw_min_dtod": "dw_min",
-    "dw_min_ctoc": "dw_min",
-    "up_down_dtod": "dw_min",
-    "w_max_dtod": "dw_min",
-    "w_min_dtod": "dw_min",
-}
-# The largest parameter of a chip that has learnt XOR is 7 in the median, and 10 at the most, of 64 chips.
-_PARAMETERS = 10.0
-# An output in 0 … 1 cannot cost more than 1. Guessing among ten classes costs ln 10 = 2.3; here is twice that.
-_LARGEST_COST = {"mse": 1.0, "cross-entropy": 5.0}
+if TYPE_CHECKING:
+    from ..chips.imperfections import AbstractImperfection
 
 
-class Imperfections(BaseModel):
-    """What a chip's imperfections are; what is None is not there. In TOML names have dashes; `mgd list` says what
-    each is."""
+class Imperfections(dict[str, Any]):
+    """Imperfections by the names of their settings, as a value: nobody changes them, so they have a hash."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"))
+    def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return hash(tuple(self.items()))
 
-    activation_variation: Spread | None = None
-    stuck: Share | None = None
-    stuck_range: Above0 | None = None
-    dead: Share | None = None
-    cross_talk: Signed | None = None
-    parameter_range: Above0 | None = None
-    dw_min: Above0 | None = None
-    up_down: Signed | None = None
-    w_max: Above0 | None = None
-    w_min: Annotated[float, Field(lt=0, ge=-3e38, allow_inf_nan=False, strict=True)] | None = None
-    dw_min_dtod: Spread | None = None
-    dw_min_ctoc: Spread | None = None
-    up_down_dtod: Spread | None = None
-    w_max_dtod: Spread | None = None
-    w_min_dtod: Spread | None = None
-    update_noise: Spread | None = None
-    leak: Share | None = None
-    drift: Spread | None = None
-    perturbation_gain: Spread | None = None
-    dac_bits: Bits | None = None
-    dac_range: Above0 | None = None
-    dac_stochastic: Truth | None = None
-    dac_own_line: Truth | None = None
-    dac_finer_copy: Truth | None = None
-    settling: Spread | None = None
-    cost_noise: Spread | None = None
-    flicker_noise: Spread | None = None
-    adc_bits: Bits | None = None
-    adc_range: Above0 | None = None
-    delay: Annotated[int, Field(ge=0, le=2**16, strict=True)] | None = None
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        for name, lead in _LEADS.items():
-            if getattr(self, name) is not None and getattr(self, lead) is None:
-                name, lead = name.replace("_", "-"), lead.replace("_", "-")
-                raise ValueError(f"{name} goes with {lead}: give {lead} too, or leave {name} out")
-        if (self.stuck or 0) + (self.dead or 0) > 1:
-            raise ValueError(f"stuck and dead must sum to 1 or less, got {self.stuck} and {self.dead}")
-        if self.dw_min is not None and self.dw_min > min(self.w_max or _PARAMETERS, -(self.w_min or -_PARAMETERS)):
-            raise ValueError(f"dw-min must not be larger than a bound (w-max, w-min), got {self.dw_min}")
-        return self
+def checked(given: Any) -> Imperfections:
+    """Imperfections by the names of their settings, in the order of their rows.
 
-    def complete(self, cost: str) -> Self:
-        """These, with ranges that were not given.
+    Raises:
+        ValueError: if a setting is unknown or wrong, or some do not go together; pydantic's, where it is one.
 
-        Args:
-            cost: whose range the converter is to have: mse or cross-entropy.
-        """
-        ranges: dict[str, Any] = {"dac_range": _PARAMETERS, "adc_range": _LARGEST_COST[cost], "stuck_range": 1.0}
-        ranges |= {"w_max": _PARAMETERS, "w_min": -(self.w_max or _PARAMETERS)}
-        missing = {
-            name: value
-            for name, value in ranges.items()
-            if getattr(self, name) is None and getattr(self, _LEADS[name]) is not None
-        }
-        return self.model_copy(update=missing)
+    >>> checked({"cost-noise": 0.01, "dac-bits": 8})
+    {'dac-bits': 8, 'cost-noise': 0.01}
+    """
+    rows = _rows(given if isinstance(given, Mapping) else {})
+    settings = {setting.name: setting for row in rows for setting in row.settings}
+    found = _model(tuple(settings.values())).model_validate(given).model_dump(by_alias=True, exclude_unset=True)
+    for name in found:
+        if (needs := settings[name].needs) and needs not in found:
+            raise ValueError(f"{name} goes with {needs}: give {needs} too, or leave {name} out")
+    for row in rows:
+        if row.check is not None:
+            row.check(found)
+    return Imperfections(found)
+
+
+# As a field of settings.
+Given = Annotated[Imperfections, PlainValidator(checked)]
+
+
+def complete(given: Mapping[str, Any], cost: str) -> Imperfections:
+    """These, with what was not given and has a default.
+
+    Args:
+        given: right ones.
+        cost: whose range a converter is to have: mse or cross-entropy.
+    """
+    settings = [setting for row in _rows(given) for setting in row.settings]
+    values = {setting.name: setting.completed(given, cost) for setting in settings}
+    return Imperfections({name: value for name, value in values.items() if value is not None})
+
+
+def build_imperfections(given: Mapping[str, Any]) -> list["AbstractImperfection"]:
+    """Each at its place along the signal's path, from the network outwards.
+
+    Raises:
+        ValueError: if one that another package brings cannot be made.
+    """
+    made = [IMPERFECTIONS.build(row.settings[0].name, lambda row: row.build(given)) for row in _present(given)]
+    return sorted(made, key=lambda one: (one.side == "out", one.place))
+
+
+def _present(given: Mapping[str, Any]) -> list[ImperfectionRow]:
+    """The rows of which something is given."""
+    return [row for row in _rows(given) if any(setting.name in given for setting in row.settings)]
+
+
+def _rows(given: Mapping[str, Any]) -> list[ImperfectionRow]:
+    """Ours, and those of others that are given: only these are loaded."""
+    rows = [*IMPERFECTIONS.own.values()]
+    # A name may be ours and claimed by another package too, which is refused.
+    rows += [IMPERFECTIONS.row(name) for name in sorted(map(str, given)) if name in IMPERFECTIONS]
+    return list({id(row): row for row in rows}.values())
+
+
+@cache
+def _model(settings: tuple[Setting, ...]) -> Any:
+    """The pydantic model of these settings, none of which need be given."""
+    fields: Any = {
+        setting.name.replace("-", "_"): (_type(setting), Field(default=None, alias=setting.name))
+        for setting in settings
+    }
+    return create_model("Imperfections", __config__=ConfigDict(extra="forbid", frozen=True), **fields)
+
+
+def _type(setting: Setting) -> Any:
+    kinds = {Real: float, Whole: int, Truth: bool}
+    more: dict[str, Any] = {"allow_inf_nan": False} if isinstance(setting.type, Real) else {}
+    return Annotated[kinds[type(setting.type)], Field(strict=True, **more, **setting.type.bounds())]

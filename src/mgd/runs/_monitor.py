@@ -15,7 +15,6 @@ from ..algorithm import Algorithm, HighPass, TwoSided
 from ..calibration import Diagnostics
 from ..engines import Told
 from ..engines.loop import turn_of
-from ..perturbations import LFSR, AbstractPerturbation, Block, Gaussian, Rademacher, Walsh
 from ..theory import high_pass_noise
 from ._told import DIAGNOSTICS, as_line, read_diagnostics, read_told
 
@@ -180,15 +179,6 @@ def _evens(steps: np.ndarray, turn: int) -> np.ndarray:
     return pairs * turn + np.minimum(rest, turn)
 
 
-def _inner(algorithm: Algorithm) -> AbstractPerturbation:
-    family = algorithm.perturbation
-    return family.inner if isinstance(family, Block) else family
-
-
-def _random(algorithm: Algorithm) -> bool:
-    return isinstance(_inner(algorithm), Rademacher | Gaussian)
-
-
 def _periods(algorithm: Algorithm, n_params: int) -> bool:
     """Whether windows are whole periods of a code."""
     period = algorithm.perturbation.period(n_params)
@@ -200,9 +190,9 @@ def _halves(algorithm: Algorithm, n_params: int) -> tuple[str, str]:
     turn, interval = turn_of(algorithm, n_params), algorithm.interval
     if not algorithm.integrator.resets:
         return "", "a low-pass has no windows"
-    if _random(algorithm):
-        blocks = turn // algorithm.time_constants.tau_p
-        if interval < turn or (blocks > 1 and interval % turn):
+    traits = algorithm.perturbation.traits(n_params)
+    if traits.independent:
+        if interval < turn or (traits.turn > 1 and interval % turn):
             return "", "a window is no whole number of perturbations of all parameters"
         return "within", ""
     if _periods(algorithm, n_params):
@@ -215,13 +205,11 @@ def _halves(algorithm: Algorithm, n_params: int) -> tuple[str, str]:
 
 def _crosstalk(algorithm: Algorithm, n_params: int) -> float:
     """What other parameters add to G's squared error, in units of its square, a perturbation."""
-    if not _random(algorithm) and _periods(algorithm, n_params):
-        return 0.0
-    family = algorithm.perturbation
-    return n_params - (len(family.block_sizes(n_params)) if isinstance(family, Block) else 1)
+    traits = algorithm.perturbation.traits(n_params)
+    return 0.0 if not traits.independent and _periods(algorithm, n_params) else n_params - traits.turn
 
 
 def _balanced(algorithm: Algorithm, n_params: int) -> bool:
-    """Whether all perturbations that share a baseline sum to zero; those of an LFSR to one."""
+    """Whether all perturbations that share a baseline sum to zero."""
     one_baseline = algorithm.time_constants.tau_x % algorithm.interval == 0
-    return one_baseline and _periods(algorithm, n_params) and isinstance(_inner(algorithm), Walsh | LFSR)
+    return one_baseline and _periods(algorithm, n_params) and algorithm.perturbation.traits(n_params).zero_sum

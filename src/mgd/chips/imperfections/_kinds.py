@@ -26,13 +26,13 @@ class AbstractImperfection(eqx.Module):
     Attributes:
         name: what it is called on the command line and in messages.
         side: "in" (between controller and parameters), "out" (between the cost and controller).
-        place: how far out it is on its side; equal places go in any order.
+        place: how far out it is on its side, a number: equal ones go in any order, and 2.5 is between 2 and 3.
         mixes_samples: whether the cost of one sample comes, in part or whole, with the samples after it.
     """
 
     name: AbstractClassVar[str]
     side: AbstractClassVar[str]
-    place: AbstractClassVar[int]
+    place: AbstractClassVar[Any]  # int or float; a class variable of the one type is none of the other to type checkers
     mixes_samples: ClassVar[bool] = False
 
     @abstractmethod

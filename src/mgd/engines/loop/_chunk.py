@@ -16,7 +16,6 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from ...algorithm import Algorithm, Clock, State, Write
-from ...perturbations import Block
 
 Limit = Float[np.ndarray, " p"]
 Vector = Float[Array | np.ndarray, " p"]
@@ -62,9 +61,7 @@ def turn_of(algorithm: Algorithm, n_params: int) -> int:
     Those of even turns and those of odd ones are the two halves that diagnostics compare; with random signs, they
     know nothing of each other.
     """
-    family = algorithm.perturbation
-    blocks = len(family.block_sizes(n_params)) if isinstance(family, Block) else 1
-    return algorithm.time_constants.tau_p * blocks
+    return algorithm.time_constants.tau_p * algorithm.perturbation.traits(n_params).turn
 
 
 @dataclass(frozen=True)

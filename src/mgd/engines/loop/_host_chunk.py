@@ -102,7 +102,7 @@ class HostChunk(AbstractChunk[HostState]):
         # What an equinox module is asked for takes as long as all the arithmetic: it is asked once.
         self._tau_x, self._interval, self._turn = times.tau_x, algorithm.interval, turn_of(algorithm, n_params)
         self._resets, (self._keep, _) = algorithm.integrator.resets, algorithm.integrator.weights(times)
-        self._scale = algorithm.scale(n_params)
+        self._scale = np.asarray(algorithm.scale(n_params))
         self._limit = None if limit is None else np.float32(limit)
         self._slots = [(slot, np.float32(baseline.multiples[slot])) for slot in layout.slots]
         self._observe = partial(type(baseline).observe, baseline, time_constants=times)

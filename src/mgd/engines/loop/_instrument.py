@@ -16,8 +16,7 @@ from ..._errors import HardwareError
 from ...algorithm import Algorithm, State
 from ...bench import Bench, Pending, Slipped
 from ...chips import AbstractCost
-from ...instruments import Guarded
-from ...perturbations import Block, Gaussian
+from ...instruments import GIVE_UP_SECONDS, Guarded
 from .._base import AbstractEngine, Progress
 from .._data import Data, HostData, coming_rows
 from .._evaluate import marks
@@ -29,8 +28,6 @@ from ._skips import Skips
 # Numbers that a chunk holds at most, and timesteps.
 _MOST_NUMBERS, _LONGEST_CHUNK = 2_000_000, 4096
 _EVALUATED_TOGETHER = 256
-# Gaussian perturbations are never larger than this, in units of the amplitude.
-_LARGEST_NORMAL = 5.4
 
 Keep = Callable[[Float[np.ndarray, " n"]], None]
 Watch = Callable[[Told, int, Float[np.ndarray, " m"]], None]
@@ -56,7 +53,7 @@ class Options:
 
     saturate: bool = False
     test_samples: int = 500
-    give_up_seconds: float = 30.0
+    give_up_seconds: float = GIVE_UP_SECONDS
     keep: Keep = lambda costs: None
     replay: Iterator[float] = field(default_factory=lambda: iter(()))
     settle: Callable[[], None] = lambda: None
@@ -123,7 +120,8 @@ class Instrumented(AbstractEngine[Algorithm]):
         self.n_params = instrument.n_params
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
         self.start, limits = np.asarray(start, np.float32), instrument.limits
-        largest = float(np.float32(_largest(algorithm)))
+        family = algorithm.perturbation
+        largest = float(np.float32(family.amplitude * family.traits(self.n_params).largest))
         self._limits, self.room = (limits.low, limits.high), room_within(limits, largest)
         if self.options.saturate:
             check_room(limits, largest)
@@ -397,10 +395,3 @@ def _chunks(hold: int, longest: int, together: int) -> tuple[int, int]:
         return hold, hold
     even = max(n for n in range(1, longest + 1) if hold % n == 0)
     return (even, even) if 16 * even > longest else (longest, hold)
-
-
-def _largest(algorithm: Algorithm) -> float:
-    """The largest perturbation of a parameter."""
-    family = algorithm.perturbation
-    inner = family.inner if isinstance(family, Block) else family
-    return family.amplitude * (_LARGEST_NORMAL if isinstance(inner, Gaussian) else 1.0)

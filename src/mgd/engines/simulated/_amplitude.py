@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from ..._counter import Counter
 from ..._errors import MgdWarning
+from ..._numbers import as_data
 from ...algorithm import Algorithm
 from ...chips import AbstractChip, FunctionChip, NetworkChip
 from ...chips.imperfections import Imperfect
@@ -19,11 +20,19 @@ from .._data import Data
 from .._replicas import in_front
 
 
-@eqx.filter_jit
 def expected_modulation(
     chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data
-) -> tuple[Array, Array]:
+) -> tuple[float, float]:
     """Cost and root-mean-square C̃ of the first replica at its start, from derivatives (no rounding)."""
+    program = as_data(algorithm.for_program(chip.n_params, chip.n_sites))
+    cost, modulation = _expected(as_data(chip), program, batch, progress, data)
+    return float(cost), float(modulation)
+
+
+@eqx.filter_jit
+def _expected(
+    chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data
+) -> tuple[Array, Array]:
     theta, seed = progress.state.theta[0], progress.state.seeds.perturbation[0]
     (x, y), device = jax.tree.map(lambda a: a[0], (in_front(algorithm, data, batch, progress.state), progress.device))
 

@@ -1,16 +1,19 @@
 """What engines for chips that can be traced have in common."""
 
-from collections.abc import Mapping
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
-from jaxtyping import Array, Float, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ..._numbers import stacked
 from ...algorithm import AbstractAlgorithm
 from ...chips import AbstractChip, AbstractCost
 from ...chips.imperfections import loss_of
 from .._base import AbstractEngine, Progress
 from .._data import Data
 from .._evaluate import evaluate, n_outputs
+from .._numbers import for_program
 from .._replicas import fresh_replicas
 from ._memory import check_memory
 
@@ -51,6 +54,18 @@ class AbstractSimulated(AbstractEngine[A], Generic[A, C]):
 
     def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
         check_memory(self, n_replicas, data, key)
+
+    def for_each(self, engines: Sequence[Any], which: Int[np.ndarray, " replica"]) -> "AbstractSimulated[A, C]":
+        """One engine that does for each replica what its own would do.
+
+        Args:
+            engines: of this kind; the first is this one.
+            which: for each replica, the number of its engine.
+
+        Raises:
+            ValueError: if they differ in more than numbers, or are of a kind that trains all replicas alike.
+        """
+        return stacked([for_program(engine) for engine in engines], which)
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
         return fresh_replicas(self.chip, self.algorithm, n_replicas, key)

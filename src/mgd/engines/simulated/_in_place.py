@@ -1,10 +1,12 @@
 """One very large chip: θ is changed where it is, and neither θ + θ̃ nor G is ever there as a whole."""
 
-from typing import ClassVar, TypeGuard
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeGuard
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
@@ -16,6 +18,7 @@ from ...perturbations import Rademacher
 from .._base import Progress
 from .._choice import Wanted
 from .._data import Data
+from .._numbers import for_program
 from .._replicas import in_front, shown_to_one
 from ._amplitude import check_amplitude
 from ._base import AbstractSimulated
@@ -45,16 +48,21 @@ class InPlace(eqx.Module, AbstractSimulated[Algorithm, NetworkChip]):
         if n_replicas != 1:
             raise ValueError(f"chips in place are trained one at a time, got n_replicas = {n_replicas}")
         chip_key, run_key = jax.random.split(jax.random.fold_in(key, 0))
-        return _begin((self, run_key), _fresh_theta(self, chip_key))
+        self.algorithm.check(self.chip.n_params)
+        engine = for_program(self)
+        return _begin((engine, run_key), _fresh_theta(engine, chip_key))
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        return _advance((self, data), progress, jnp.int32(n_steps))
+        return _advance((for_program(self), data), progress, jnp.int32(n_steps))
 
     def check_start(self, progress: Progress, data: Data) -> None:
-        cost, changes = modulations(self, progress, data)
+        cost, changes = modulations(for_program(self), progress, data)
         modulation = float(jnp.sqrt(jnp.mean(changes**2)))
         check_amplitude(self.chip, self.algorithm, progress.state.theta[0], float(cost), modulation)
+
+    def for_each(self, engines: Sequence[Any], which: Int[np.ndarray, " replica"]) -> "InPlace":
+        raise ValueError("numbers vary over replicas, and a chip this large is trained alone")
 
     @property
     def keeps_gradient(self) -> bool:

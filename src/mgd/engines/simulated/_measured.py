@@ -13,6 +13,7 @@ from ...chips import AbstractChip, Reading
 from .._base import Progress
 from .._choice import Wanted
 from .._data import Data
+from .._numbers import for_program
 from .._replicas import each_replica, in_front
 from ._amplitude import check_amplitude, expected_modulation
 from ._base import AbstractSimulated
@@ -52,7 +53,7 @@ class Measured(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        return _advance((self, data), progress, jnp.int32(n_steps))
+        return _advance((for_program(self), data), progress, jnp.int32(n_steps))
 
     @property
     def stride(self) -> int:
@@ -60,7 +61,7 @@ class Measured(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
 
     def check_start(self, progress: Progress, data: Data) -> None:
         cost, modulation = expected_modulation(self.chip, self.algorithm, self.batch, progress, data)
-        check_amplitude(self.chip, self.algorithm, progress.state.theta[0], float(cost), float(modulation))
+        check_amplitude(self.chip, self.algorithm, progress.state.theta[0], cost, modulation)
 
     def _turn(self, data: Data, together: int, carry: tuple) -> tuple:
         """One timestep of all replicas, or several measured together."""
@@ -73,24 +74,28 @@ class Measured(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
             fresh = clock.step.remainder(tau_x) == 0
             shown = lax.cond(fresh, lambda: self._show(data, progress.state), lambda: shown)
 
-        def one(state: State, device: Any, shown: tuple) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
+        def one(
+            mine: Measured, state: State, device: Any, shown: tuple
+        ) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
+            chip, algorithm = mine.chip, mine.algorithm
+
             def measure(probe: Probe, device: Any) -> Reading:
                 def read(device: Any, *on_chip: Array) -> Reading:
-                    return self.chip.read(*on_chip, device=device, key=probe.key)
+                    return chip.read(*on_chip, device=device, key=probe.key)
 
-                return self.algorithm.apart(state, read, device, probe.theta, probe.perturbation, *shown)
+                return algorithm.apart(state, read, device, probe.theta, probe.perturbation, *shown)
 
-            write, n_sites = partial(self.chip.write, device=device), self.chip.n_sites
+            write, n_sites = partial(chip.write, device=device), chip.n_sites
             if together == 1:
-                state, device, info = self.algorithm.step(state, measure, device, write=write, n_sites=n_sites)
+                state, device, info = algorithm.step(state, measure, device, write=write, n_sites=n_sites)
             else:
-                state, device, info = self.algorithm.step_together(
+                state, device, info = algorithm.step_together(
                     state, measure, device, together, write=write, axis=self.axis, n_sites=n_sites
                 )
             finite = jnp.atleast_1d(jnp.isfinite(info.cost) & jnp.isfinite(info.modulation))
             return state, device, finite.all(), jnp.argmin(finite)
 
-        state, device, finite, offset = each_replica(one, self.chip)(progress.state, progress.device, shown)
+        state, device, finite, offset = each_replica(one, self)(progress.state, progress.device, shown)
         return progress.after(state, device, finite, offset), shown
 
     def _show(self, data: Data, state: State) -> tuple:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ..._numbers import derived
 from ...algorithm import AbstractAlgorithm, Algorithm, State, TwoSided, rows_of
 from ...chips import AbstractChip
 from .._base import Progress
@@ -65,6 +66,7 @@ class Sampled(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
     chip: AbstractChip
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)
+    _derived: dict | None = eqx.field(init=False, default=None)
 
     def __check_init__(self):
         refuse_uncovered(self.chip, self.algorithm)
@@ -95,7 +97,8 @@ class Sampled(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         size = _divisor(n_groups, max(1, min(_MOST_NUMBERS // self.chip.n_params, _MOST_SAMPLES // samples)))
         first_group = state.clock.step.quotient(max(times.tau_x, times.tau_p))
         first = state.clock.step.quotient(times.tau_p)
-        law, errors = law_of(algorithm.perturbation), self._errors()
+        law, known = law_of(algorithm.perturbation), derived(self)
+        errors = Errors(known["own"], known["shared"], known["limit"])
 
         def one(group: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
             rows = rows_of(first_group.plus(group), seed=state.seeds.samples, n_samples=len(data.y), batch=samples)
@@ -117,7 +120,11 @@ class Sampled(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
             start = jnp.zeros_like(state.theta), jnp.float32(0)
             add = partial(jax.tree.map, jnp.add)
             total, cost = lax.scan(lambda sums, each: (add(sums, chunk(each)), None), start, groups)[0]
-        return total * self._scale(), cost
+        return total * known["scale"], cost
+
+    def _derive(self) -> dict[str, float | None]:
+        own, shared, limit = self._errors()
+        return {"scale": self._scale(), "own": own, "shared": shared, "limit": limit}
 
     def _scale(self) -> float:
         """What Σ c s is multiplied by to be G: 1/T, and the share of the time a parameter is perturbed."""
@@ -136,7 +143,8 @@ class Sampled(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         times = self.algorithm.time_constants
         return self.batch * max(1, times.tau_p // times.tau_x)
 
-    def _errors(self) -> Errors:
+    def _errors(self) -> tuple[float, float, float | None]:
+        """What `Errors` has, of a modulation in units of the amplitude."""
         times, amplitude = self.algorithm.time_constants, self.algorithm.perturbation.amplitude
         sigma, limit = self.chip.traits.cost_noise / amplitude, self.algorithm.modulation_limit
         if isinstance(self.algorithm.baseline, TwoSided):
@@ -144,7 +152,7 @@ class Sampled(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         else:
             # A perturbation held over several samples has as many baselines.
             own, shared = sigma / math.sqrt(times.tau_p), sigma / math.sqrt(max(1, times.tau_p // times.tau_x))
-        return Errors(own, shared, None if limit is None else limit / amplitude)
+        return own, shared, None if limit is None else limit / amplitude
 
 
 def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from ..._numbers import as_data
 from ...chips import AbstractChip, CrossEntropy, MeanSquaredError, NetworkChip
 from ...chips._pieces import ONCE
 from ...chips.imperfections import Imperfect
@@ -91,7 +92,7 @@ def check_slope(chip: AbstractChip, progress: Progress, data: Data, *, engine: s
             f"the {engine} engine needs jax.grad of the chip, which JAX does not give: "
             f"{str(error).splitlines()[0]}; use the measured engine"
         ) from error
-    small, working = _slopes(chip, progress, data, jnp.float32(amplitude), ends, n_at_work)
+    small, working = _slopes(as_data(chip), progress, data, jnp.float32(amplitude), ends, n_at_work)
     names = list(groups)
     for k in (*range(1, len(names)), 0):  # an array by its name rather than all
         for slopes, how, most in ((small, np.median, _APART), (working, _rms, _APART_AT_WORK)):

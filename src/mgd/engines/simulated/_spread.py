@@ -1,5 +1,6 @@
 """The measured engine over several devices: replicas, or the perturbations of one chip."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -14,6 +15,7 @@ from ...chips import AbstractChip
 from .._base import Progress
 from .._choice import Wanted
 from .._data import Data
+from .._numbers import for_program
 from ._base import AbstractSimulated
 from ._measured import MOST_TOGETHER, Measured
 
@@ -56,6 +58,9 @@ class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
     def check_start(self, progress: Progress, data: Data) -> None:
         self.engine.check_start(progress, data)
 
+    def for_each(self, engines: Sequence[Any], which: Int[np.ndarray, " replica"]) -> "Spread":
+        raise ValueError("numbers vary over the replicas of one device: leave devices out")
+
     def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
         self.engine.check(n_replicas, data, key=key)
 
@@ -71,11 +76,14 @@ class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        return _advance((self, data), progress, jnp.int32(n_steps))
+        return _advance((self._for_program(), data), progress, jnp.int32(n_steps))
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
         """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
-        return _evaluate((self, data), progress)
+        return _evaluate((self._for_program(), data), progress)
+
+    def _for_program(self) -> "Spread":
+        return Spread(for_program(self.engine), self.n_devices)
 
     def _specs(self, progress: Progress) -> Any:
         """Of each array of a run, whether every device has all of it or its share."""

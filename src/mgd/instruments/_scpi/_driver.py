@@ -469,7 +469,7 @@ def _joined(commands: list[bytes]) -> bytes:
 
 
 def load(settings: dict[str, Any], folder: Path) -> Scpi:
-    """An instrument of kind scpi.
+    """A chip that answers text commands, through VISA or a socket.
 
     Args:
         settings: its own settings, as `ScpiSettings` has them.

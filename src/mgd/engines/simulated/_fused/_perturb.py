@@ -28,20 +28,21 @@ def _choose_block(group, block):
 
 @inlined
 def _prepare_walsh(signals, group):
-    """The row of each parameter: a keyed bijection of 0 … order − 1 that sends 0 to 0."""
-    seed, order = group.block_seed, signals.order
+    """The row of each parameter: a keyed bijection of 0 … rows − 1 that sends 0 to 0, and the bit that all share."""
+    seed, rows = group.block_seed, signals.order - signals.shared
+    start = 1 if signals.shared == 0 else 0
     a, b = row_of(load(seed, 0) ^ _ALL, load(seed, 1) ^ _ALL, 0)
     shift, bits = 1, 1
-    while order >> (bits + 1):
+    while rows >> (bits + 1):
         bits += 1
     if bits // 2 > 1:
         shift = bits // 2
     first, second, third = word(a, b, 0xFFFFFFF0) | 1, word(a, b, 0xFFFFFFF1) | 1, word(a, b, 0xFFFFFFF2) | 1
     for p in range(signals.size):
-        index = (first * (p + 1)) & (order - 1)
-        index = ((index ^ (index >> shift)) * second) & (order - 1)
-        index = ((index ^ (index >> shift)) * third) & (order - 1)
-        store(group.codes, p, index ^ (index >> shift))
+        index = (first * (p + start)) & (rows - 1)
+        index = ((index ^ (index >> shift)) * second) & (rows - 1)
+        index = ((index ^ (index >> shift)) * third) & (rows - 1)
+        store(group.codes, p, (index ^ (index >> shift)) | signals.shared)
 
 
 @inlined

@@ -27,6 +27,7 @@ from . import _settings as codes
 from ._settings import Converter, Network, Signals, Update
 
 _COVERED = (ActivationVariation, CostNoise, UpdateNoise, ParameterRange, DAC)
+# Those that the kernel has code for. An engine must know which family it is; all else asks a family's traits.
 _FAMILIES: dict[type[AbstractPerturbation], int] = {
     perturbations.Rademacher: codes.RADEMACHER,
     perturbations.Walsh: codes.WALSH,
@@ -188,7 +189,7 @@ def _signals(algorithm: Algorithm, n_params: int, batch: int, *, values: bool) -
     if type(algorithm.baseline) not in _BASELINES:
         raise _refuse(f"a {type(algorithm.baseline).__name__} baseline")
     code = _FAMILIES[type(family)]
-    order = family.period(size) if isinstance(family, perturbations.Walsh) else 1
+    order, shared = (family.period(size), family.shared(size)) if isinstance(family, perturbations.Walsh) else (1, 0)
     first, spacing = 0, 0
     if isinstance(family, perturbations.Sinusoid):
         first, spacing = (int(w) for w in family._words(size))
@@ -199,6 +200,7 @@ def _signals(algorithm: Algorithm, n_params: int, batch: int, *, values: bool) -
         blocks=np.cumsum([0, *sizes]).astype(np.int64),
         size=size,
         order=order,
+        shared=shared,
         split=factors(order if code == codes.WALSH else size),
         frequency=first,
         spacing=spacing,

@@ -42,6 +42,7 @@ class Signals(NamedTuple):
         blocks: where each block of parameters starts that is perturbed by itself, and the end; of one, all of them.
         size: parameters of the largest block.
         order: the period of Walsh codes.
+        shared: the bit that all rows of Walsh codes share, as a number; 0 for none.
         split: the two factors of the permutation of a code: of its period, or of a block's parameters.
         frequency: of the first sinusoid, in cycles·2³².
         spacing: between two sinusoids, likewise.
@@ -61,6 +62,7 @@ class Signals(NamedTuple):
     blocks: Int[np.ndarray, " blocks"]
     size: int
     order: int
+    shared: int
     split: tuple[int, int]
     frequency: int
     spacing: int
