@@ -89,7 +89,7 @@ def test_the_mean_of_g_is_the_gradient_of_the_parameters(baseline, tau_x):
     progress = engine.advance(data, engine.init(8, key=KEY), 6399)
 
     def cost(theta):
-        return CHIP.cost(CHIP.respond(theta, task.x, key=KEY), task.y).mean()
+        return CHIP.cost(CHIP.respond(theta, task.x, key=KEY), task.y).mean()  # pyright: ignore[reportArgumentType]
 
     for replica in range(8):
         state = progress.replica(replica)

@@ -28,8 +28,8 @@ class Net(eqx.Module):
 
     def __call__(self, x):
         one = jnp.ones(1)
-        hidden = self.activation(self.first(self.w1) @ jnp.concatenate([x, one]))
-        return 2 * self.last(self.w2) @ jnp.concatenate([hidden, one])
+        hidden = self.activation(self.first(self.w1) @ jnp.concatenate([x, one]))  # pyright: ignore[reportCallIssue]
+        return 2 * self.last(self.w2) @ jnp.concatenate([hidden, one])  # pyright: ignore[reportCallIssue]
 
 
 def same(w):

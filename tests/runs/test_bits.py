@@ -3,6 +3,8 @@
 import pytest
 from safetensors.numpy import load_file
 
+pytestmark = pytest.mark.as_shipped
+
 PARITY = "name = 'small'\n[chip]\ninputs = [2]\noutputs = 1\nhidden = [2]\n"
 NIST = "name = 'nist'\n[chip]\ninputs = [49]\noutputs = 4\nhidden = [32]\n"
 
