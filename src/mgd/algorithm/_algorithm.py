@@ -332,7 +332,9 @@ class Algorithm(AbstractAskTell):
             return theta, jnp.zeros_like(gradient) if self.integrator.resets else gradient, optimizer
 
         if self.interval == 1:
-            return update(state.theta, gradient, state.optimizer)
+            theta, gradient, optimizer = update(state.theta, gradient, state.optimizer)
+            # It is zero already: to write that again would cost small chips XLA's fast form of a loop.
+            return theta, state.gradient if self.integrator.resets else gradient, optimizer
         due = step.remainder(self.interval) == 0
         return lax.cond(due, update, lambda *unchanged: unchanged, state.theta, gradient, state.optimizer)
 
