@@ -104,5 +104,5 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _gigabytes(amount: float) -> str:
+def _gigabytes(amount: int | float) -> str:
     return f"{amount / 1e9:,.3g} GB"
