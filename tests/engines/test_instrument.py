@@ -210,13 +210,15 @@ class Flaky(AbstractInstrument):
 @pytest.mark.parametrize(
     "fault", [HardwareError("late", passing=True), ConnectionResetError("gone"), TimeoutError("slow")]
 )
-def test_what_fails_and_passes_leaves_no_trace(fault, most):
+def test_what_fails_and_passes_leaves_no_trace_but_in_the_log(fault, most, caplog):
     calm, flaky = Flaky({}, most), Flaky(dict.fromkeys(range(3, 400, 7), fault), most)  # pyright: ignore[reportArgumentType]
     kept: list[float] = []
     of = engine(ALGORITHMS["windows"], flaky, keep=lambda c: kept.extend(c.tolist()))
     assert np.array_equal(train(of, 40), train(engine(ALGORITHMS["windows"], calm), 40))
     assert of.bench.recoveries > 3
     assert len(kept) == 50
+    said = [record.getMessage() for record in caplog.records if record.name == "mgd"]
+    assert sum("opened anew" in line and str(fault) in line for line in said) == of.bench.recoveries
 
 
 def test_a_chip_that_stays_away_is_given_up_with_its_address_and_the_last_error():

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from .._awake import awake
 from .._errors import HardwareError, MgdError
+from .._log import LOG
 from ..chips import AbstractCost
 from ..instruments import Guarded, Identity
 from ._sure import Slipped
@@ -120,6 +121,7 @@ class Bench:
         if self._unsure == 0:
             return
         self.voided += self._unsure
+        LOG.warning("%s: %d measurements are made again: %s", self.instrument.address, self._unsure, cause)
         self._most_unsure = max(_FEWEST_UNSURE, min(self._most_unsure, self._unsure) // 2)
         self._unsure, now = 0, awake()
         if self._in_trouble_since is None:
@@ -262,6 +264,7 @@ class Bench:
         if self._skipped == 0:
             self._read_at = now
         self._skipped += 1
+        LOG.info("%s: no reading, %d in a row: %s", self.instrument.address, self._skipped, cause)
         if self._skipped >= _MOST_SKIPPED and now - self._read_at > self.give_up_seconds:
             raise HardwareError(
                 f"{cause}; the last {self._skipped:,} measurements gave no reading: check the detector, its range and "
@@ -281,6 +284,7 @@ class Bench:
                 self.instrument.open()
                 self._recognise()
                 self.recoveries += 1
+                LOG.warning("%s: opened anew, time %d: %s", self.instrument.address, self.recoveries, cause)
                 return
             except (HardwareError, OSError) as error:
                 if isinstance(error, HardwareError) and not error.passing:

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from .._errors import DivergedError, Interrupted, LimitError, RunError
+from .._log import LOG
 from .._stops import stop_requested
 from .._train import Session
 from .._version import __version__
@@ -263,6 +264,7 @@ def _checkpoint(keeping: AbstractKeeping, place: _Place) -> float:
     started, session = time.monotonic(), keeping.session
     check_sound(session.snapshot, keeping.members)
     write_checkpoint(place.folder, session.snapshot, place.owner)
+    LOG.debug("%s: checkpoint of step %d", place.folder, session.snapshot.step)
     if session.snapshot.steps:
         write_metrics(place.folder, session.history(), place.owner.settings)
     return time.monotonic() - started

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._errors import HardwareError
+from ..._log import LOG
 from ...algorithm import Algorithm, State
 from ...chips import AbstractCost
 from ...instruments import leave_safely
@@ -246,6 +247,7 @@ class Fleet(AbstractEngine[Algorithm]):
         if chip in self.dropped:  # it lives on in what was kept of it, and there is no more
             return
         self.dropped[chip] = step
+        LOG.warning("chip %d is dropped at step %d: %s", chip, step, why)
         self._on_drop(chip, step, str(why))
 
 
