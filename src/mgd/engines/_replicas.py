@@ -1,7 +1,7 @@
 """Replicas: how they start, how they are run side by side, and what is in front of them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -16,6 +16,9 @@ from ..chips import AbstractChip
 from ..chips._pieces import ONCE, fresh_piece
 from ._base import Progress
 from ._data import Data
+
+if TYPE_CHECKING:
+    from .simulated._base import AbstractSimulated
 
 # Chips larger than this gain nothing from being side by side in one array operation (and convolutions with
 # many kernels lose): their replicas run one after the other.
@@ -55,7 +58,7 @@ def _fresh(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, ke
 _compiled_fresh = eqx.filter_jit(_fresh, **ONCE)
 
 
-def each_replica(one: Callable, engine: Any) -> Callable:
+def each_replica(one: Callable, engine: "AbstractSimulated[Any, Any]") -> Callable:
     """A function of one replica's (engine, state, …), for all: side by side, or for large chips one after the other.
 
     The engine is handed over with the replica's own numbers, where replicas differ in some. The first result must be

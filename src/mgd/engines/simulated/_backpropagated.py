@@ -12,12 +12,11 @@ from ...chips import AbstractChip
 from .._base import Progress
 from .._choice import Wanted
 from .._data import Data
-from ._base import AbstractSimulated
 from ._slope import check_slope
-from ._windows import advance_windows, gradient_of
+from ._windows import AbstractWindowed, gradient_of
 
 
-class Backpropagated(eqx.Module, AbstractSimulated[Backprop, AbstractChip]):
+class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
     """Trains by the gradient of each mini-batch's cost, through the model of the chip.
 
     Args:
@@ -48,10 +47,6 @@ class Backpropagated(eqx.Module, AbstractSimulated[Backprop, AbstractChip]):
                 MgdWarning,
                 stacklevel=5,
             )
-
-    def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
-        """The run after `n_steps` more updates. The progress given is used up."""
-        return advance_windows(self, data, progress, n_steps)
 
     def estimate(
         self, state: State, device: Any, data: Data, key: PRNGKeyArray

@@ -16,17 +16,16 @@ from ...chips import AbstractChip
 from .._base import Progress
 from .._choice import Wanted, refuse_bitwise
 from .._data import Data
-from ._base import AbstractSimulated
 from ._laws import Errors, law_of
 from ._slope import check_slope
-from ._windows import advance_windows, gradient_of
+from ._windows import AbstractWindowed, gradient_of
 
 # Gradients of several presentations are worked out together up to so many numbers, and so many samples.
 _MOST_NUMBERS = 2_000_000
 _MOST_SAMPLES = 256
 
 
-class Sampled(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
+class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
     r"""Draws the G of each window from its law in the limit of small perturbations.
 
     With g_k the gradient of presentation k with respect to the perturbation, T perturbations s = θ̃/Δθ in a
@@ -79,13 +78,6 @@ class Sampled(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         amplitude = float(self.algorithm.perturbation.amplitude)
         if wrong := check_slope(self.chip, progress, data, engine=self.name, amplitude=amplitude):
             raise ValueError(f"{wrong}; the sampled engine would train another chip: use the measured engine")
-
-    def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
-        """The run after `n_steps` more timesteps, from a multiple of the window. The progress given is used up.
-
-        Timesteps after the last whole window leave the parameters as they are.
-        """
-        return advance_windows(self, data, progress, n_steps)
 
     def estimate(
         self, state: State, device: Any, data: Data, key: PRNGKeyArray

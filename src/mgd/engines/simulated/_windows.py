@@ -1,5 +1,6 @@
 """Advancing by whole windows, for engines that know a window's G without its measurements."""
 
+from abc import abstractmethod
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from .._base import Progress
 from .._data import Data
 from .._numbers import for_program
 from .._replicas import each_replica
+from ._base import A, AbstractSimulated
 
 
 def gradient_of(
@@ -36,24 +38,29 @@ def gradient_of(
     return gradient, value
 
 
-def advance_windows(engine: Any, data: Data, progress: Progress, n_steps: int) -> Progress:
-    """The run after `n_steps` more timesteps, from a multiple of the window. The progress given is used up.
+class AbstractWindowed(AbstractSimulated[A, AbstractChip]):
+    """An engine that knows a window's G without its measurements, and so advances by whole windows."""
 
-    Args:
-        engine: a module with `chip`, `algorithm`, and `estimate(state, device, data, key) -> (G, cost)` of a window.
-        data: the training samples.
-        progress: at a multiple of the window.
-        n_steps: timesteps; those after the last whole window leave the parameters as they are.
-    """
-    return _advance((for_program(engine), data), progress, jnp.int32(n_steps))
+    @abstractmethod
+    def estimate(
+        self, state: State, device: Any, data: Data, key: PRNGKeyArray
+    ) -> tuple[Float[Array, " p"], Float[Array, ""]]:
+        """G of the window that starts at this state, and a cost in it, for whether it is finite."""
+
+    def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
+        """The run after `n_steps` more timesteps, from a multiple of the window. The progress given is used up.
+
+        Timesteps after the last whole window leave the parameters as they are.
+        """
+        return _advance((for_program(self), data), progress, jnp.int32(n_steps))
 
 
 @eqx.filter_jit(donate="all-except-first")
-def _advance(kept: tuple[Any, Data], progress: Progress, n_steps: Int[Array, ""]) -> Progress:
+def _advance(kept: tuple[AbstractWindowed, Data], progress: Progress, n_steps: Int[Array, ""]) -> Progress:
     engine, data = kept
     window = engine.algorithm.interval
 
-    def one(engine: Any, state: State, device: Any) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
+    def one(engine: AbstractWindowed, state: State, device: Any) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
         key = Row.of(state.seeds.measurement, state.clock.step).key(0)
         gradient, cost = engine.estimate(state, device, data, key)
         state = engine.algorithm.conclude(state, gradient, write=partial(engine.chip.write, device=device))
