@@ -44,7 +44,7 @@ def compilations() -> Iterator[list[str]]:
     """What is compiled meanwhile, one entry each."""
     seen: list[str] = []
 
-    def note(event: str, duration: float, **_: object) -> None:
+    def note(event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event == _COMPILED:
             seen.append(event)
 
@@ -52,7 +52,7 @@ def compilations() -> Iterator[list[str]]:
     try:
         yield seen
     finally:
-        jax.monitoring.unregister_event_duration_listener(note)
+        jax.monitoring.unregister_event_duration_listener(note)  # pyright: ignore[reportArgumentType]
 
 
 def descent(rate: float, decay: float, momentum: float | None = None) -> optax.GradientTransformation:
@@ -99,15 +99,15 @@ def trained(chip, algorithm, engine="measured", *, n_replicas=3, n_steps=64, **s
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_equal_or_tuned_again_it_compiles_nothing(engine):
-    first = trained(*ENGINES[engine](0.05), engine)
+    first = trained(*ENGINES[engine](0.05), engine)  # pyright: ignore[reportCallIssue]
     with compilations() as seen:
-        again = trained(*ENGINES[engine](0.05), engine)
-        tuned = trained(*ENGINES[engine](0.04), engine)
+        again = trained(*ENGINES[engine](0.05), engine)  # pyright: ignore[reportCallIssue]
+        tuned = trained(*ENGINES[engine](0.04), engine)  # pyright: ignore[reportCallIssue]
     assert seen == []
     assert np.array_equal(first.theta, again.theta)
     assert not np.array_equal(first.theta, tuned.theta)
     with compilations() as seen:  # as a change of structure does
-        trained(*ENGINES[engine](0.05), engine, n_replicas=4)
+        trained(*ENGINES[engine](0.05), engine, n_replicas=4)  # pyright: ignore[reportCallIssue]
     assert seen
 
 
@@ -364,17 +364,17 @@ def test_rules_that_do_something_else_are_not_equal():
 
 def test_numbers_are_arrays_and_zero_is_structure():
     chip = as_data(imperfect(mlp((2, 2, 1)), UpdateNoise(0.0), CostNoise(0.1)))
-    assert chip.imperfection.sigma.dtype == np.float32
-    assert chip.chip.imperfection.sigma == 0.0
-    assert isinstance(chip.chip.imperfection.sigma, float)
+    assert chip.imperfection.sigma.dtype == np.float32  # pyright: ignore[reportAttributeAccessIssue]
+    assert chip.chip.imperfection.sigma == 0.0  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(chip.chip.imperfection.sigma, float)  # pyright: ignore[reportAttributeAccessIssue]
     assert as_data(chip) is chip
 
 
 def test_an_algorithm_with_other_parts_is_data_too():
     for algorithm in (
         analog(optimizer=optax.sgd(0.1), modulation_limit=0.1),
-        Algorithm(Gaussian(0.1), TwoSided(), LowPass(), optax.sgd(0.1), TimeConstants()),
-        Algorithm(Sinusoid(0.1), HighPass(), Accumulate(), optax.sgd(0.1), TimeConstants(1, 4, 8, 10.0)),
+        Algorithm(Gaussian(0.1), TwoSided(), LowPass(), optax.sgd(0.1), TimeConstants()),  # pyright: ignore[reportArgumentType]
+        Algorithm(Sinusoid(0.1), HighPass(), Accumulate(), optax.sgd(0.1), TimeConstants(1, 4, 8, 10.0)),  # pyright: ignore[reportArgumentType]
     ):
         data = as_data(algorithm.for_program(9))
         assert data.interval == algorithm.interval

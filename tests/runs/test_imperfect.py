@@ -55,7 +55,7 @@ def config_with(**imperfect) -> RunConfig:
 
 def around(config: RunConfig) -> list:
     """The imperfections of a run's chip, from the network outwards."""
-    chip, found = build_chip(config, build_task(config)), []
+    chip, found = build_chip(config, build_task(config)), []  # pyright: ignore[reportArgumentType]
     while isinstance(chip, Imperfect):
         found.append(chip.imperfection)
         chip = chip.chip
