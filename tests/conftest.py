@@ -35,9 +35,11 @@ _QUICK |= {"xla_cpu_parallel_codegen_split_count": "1"}
 
 def _is_known(flag: str) -> bool:
     """Whether this jaxlib has a flag of XLA; one that it does not know would end the process."""
-    (library,) = Path(jaxlib.__file__).parent.glob("libjax_common.so")
-    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(flag.encode()) >= 0
+    for library in Path(jaxlib.__file__).parent.glob("*.so"):
+        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(flag.encode()) >= 0:
+                return True
+    return False
 
 
 if not AS_SHIPPED and "XLA_FLAGS" not in os.environ:  # in a worker, the first process has seen to it

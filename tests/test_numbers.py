@@ -64,7 +64,7 @@ def compilations() -> Iterator[list[str]]:
     try:
         yield seen
     finally:
-        jax.monitoring.unregister_event_duration_listener(note)
+        jax.monitoring.unregister_event_duration_listener(note)  # pyright: ignore[reportArgumentType]
 
 
 class Numbers(NamedTuple):

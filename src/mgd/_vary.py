@@ -95,7 +95,8 @@ def varied(chip: AbstractChip, algorithm: AbstractAlgorithm, vary: Vary, n_repli
         ValueError: if a name is none of a number, or its numbers are not one for each replica or cannot be.
     """
     if not vary:
-        return Varied([(chip, algorithm)], np.zeros(n_replicas, np.int64), {})
+        # Of no memory: how many replicas fit is seen later.
+        return Varied([(chip, algorithm)], np.broadcast_to(np.int64(0), (n_replicas,)), {})
     columns = {name: _column(name, vary[name], n_replicas) for name in vary}
     numbers: dict[tuple, int] = {}
     members, which = [], np.zeros(n_replicas, np.int64)

@@ -56,7 +56,7 @@ def config_with(**imperfect) -> Settings:
 
 def around(config: Settings) -> list:
     """The imperfections of a run's chip, from the network outwards."""
-    chip, found = build_chip(config, build_task(config)), []
+    chip, found = build_chip(config, build_task(config)), []  # pyright: ignore[reportArgumentType]
     while isinstance(chip, Imperfect):
         found.append(chip.imperfection)
         chip = chip.chip
