@@ -6,6 +6,7 @@ import equinox as eqx
 
 from .._numbers import as_data, with_fields
 from ..algorithm import Algorithm
+from ..algorithm._rule import Rule, rule_of
 from ..chips import AbstractChip
 
 E = TypeVar("E")
@@ -16,6 +17,20 @@ class Parts(eqx.Module):
 
     chip: AbstractChip
     algorithm: Algorithm
+
+
+def for_one_chip(engine: E) -> E:
+    """An engine for a single chip, whose numbers stay constants of its program; itself, if they are arrays already.
+
+    Small programs are why: XLA runs a loop several times faster if what it touches is below a kilobyte, and a few
+    numbers more can be too many.
+    """
+    given: Any = engine
+    optimizer = given.algorithm.optimizer
+    if isinstance(optimizer, Rule):
+        return engine
+    rule = rule_of(optimizer, given.chip.n_params).with_constants()
+    return with_fields(given, algorithm=with_fields(given.algorithm, optimizer=rule))
 
 
 def for_program(engine: E) -> E:

@@ -114,9 +114,9 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
             total, cost = lax.scan(lambda sums, each: (add(sums, chunk(each)), None), start, groups)[0]
         return total * known["scale"], cost
 
-    def _derive(self) -> dict[str, float | None]:
-        own, shared, limit = self._errors()
-        return {"scale": self._scale(), "own": own, "shared": shared, "limit": limit}
+    def _derive(self) -> dict[str, Any]:
+        errors = self._errors()
+        return {"scale": self._scale(), "own": errors.own, "shared": errors.shared, "limit": errors.limit}
 
     def _scale(self) -> float:
         """What Σ c s is multiplied by to be G: 1/T, and the share of the time a parameter is perturbed."""
@@ -135,8 +135,7 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
         times = self.algorithm.time_constants
         return self.batch * max(1, times.tau_p // times.tau_x)
 
-    def _errors(self) -> tuple[float, float, float | None]:
-        """What `Errors` has, of a modulation in units of the amplitude."""
+    def _errors(self) -> Errors:
         times, amplitude = self.algorithm.time_constants, self.algorithm.perturbation.amplitude
         sigma, limit = self.chip.traits.cost_noise / amplitude, self.algorithm.modulation_limit
         if isinstance(self.algorithm.baseline, TwoSided):
@@ -144,7 +143,7 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
         else:
             # A perturbation held over several samples has as many baselines.
             own, shared = sigma / math.sqrt(times.tau_p), sigma / math.sqrt(max(1, times.tau_p // times.tau_x))
-        return own, shared, None if limit is None else limit / amplitude
+        return Errors(own, shared, None if limit is None else limit / amplitude)
 
 
 def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:

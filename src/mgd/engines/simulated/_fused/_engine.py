@@ -155,11 +155,11 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         groups = []
         for number, told in enumerate(self._plans):
             members = np.flatnonzero(which == number)
-            lanes = self._group_size(told, len(members))
+            lanes = self._group_size(len(members), told)
             groups += [(told, members[start : start + lanes], lanes) for start in range(0, len(members), lanes)]
         return groups
 
-    def _group_size(self, told: Plan, n_replicas: int) -> int:
+    def _group_size(self, n_replicas: int, told: Plan) -> int:
         """Chips of a group: more, if what it needs stays in cache, and threads have as good as no more lanes to do."""
         kinds = 1 + told.update.remembers + told.gathers + (not told.signals.packed) + 2 * (told.converter.bits > 0)
         vectors = kinds * told.n_params + self.batch * int(told.network.sizes[0])
