@@ -3,22 +3,44 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-field test-slow bench reproduction defaults lock lock-bench clean
+.PHONY: demo test test-fast test-rest test-all test-field test-slow bench reproduction defaults lock lock-bench clean
 
 # Train simulated chips to read the letters N, I, S and T, and draw how they learn.
 demo: $(VENV)/run
 	$(BIN)/mgd train nist7x7
 
-# Lint, format, types and every test but the slow ones.
-test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# Quick of every part: nothing that compiles much, starts processes or waits.
+FAST := $(addprefix tests/,algorithm/test_settings.py algorithm/test_compiled.py chips/test_costs.py \
+  chips/imperfections/test_refusals.py cli/test_commands.py cli/test_time.py datasets/test_files.py \
+  datasets/test_from_arrays.py datasets/test_load.py datasets/test_parity.py datasets/test_scaling.py \
+  engines/test_start.py engines/test_train.py instruments/test_contract.py instruments/test_currents.py \
+  instruments/test_kinds.py instruments/test_limits.py instruments/test_netlist.py instruments/test_opened.py \
+  instruments/test_recording.py instruments/test_scpi_exchanges.py instruments/test_wire.py perturbations/test_lfsr.py \
+  runs/test_journal.py runs/test_settings.py timing test_counter.py test_hash.py test_layers.py test_permutation.py \
+  test_public_names.py test_quality.py) --deselect "tests/test_quality.py::test_nothing_to_mend[types]"
+# Two workers take tests from one another, so that both end at the same time.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Situations that people reported from the field, each with what is right.
-test-field: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/field
+# Lint, format, types, and every feature once.
+test: $(VENV)/dev
+	$(PYTEST)
+
+# While editing: what is quick of every part, in under a minute.
+test-fast: $(VENV)/dev
+	$(PYTEST) $(FAST)
+
+# What `make test` leaves: more cases of the same; and what is about bits, with machine code made as shipped.
+test-rest: $(VENV)/dev
+	MGD_TESTS_COMPILE=as-shipped $(PYTEST) -m "(long or as_shipped) and not slow"
 
 test-slow: $(VENV)/dev
 	$(BIN)/python -m pytest -m slow
+
+test-all: test test-rest test-slow
+
+# Situations that people reported from the field, each with what is right.
+test-field: $(VENV)/dev
+	$(PYTEST) -m "not slow" tests/field
 
 # Speed, as ratios to what this machine can do and to what others do: docs/benchmarks.md, in half an hour. Needs a C
 # compiler with OpenMP, and installs the peers.

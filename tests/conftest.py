@@ -1,9 +1,17 @@
-"""Strict settings for every test: shapes and types checked, no silent promotion, warnings are errors."""
+"""Strict settings for every test: shapes and types checked, no silent promotion, warnings are errors.
 
-import functools
+What the suite costs is seen to here too: most of its time is compiling, and most of its memory what was compiled.
+"""
+
+import contextlib
+import ctypes
 import gc
+import mmap
 import os
+import platform
 import re
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,19 +19,43 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
+import hypothesis
+import jaxlib
 import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
+# Machine code is made with less effort than as shipped, in a third of the time: XLA's older emitters and LLVM's first
+# level. The programs are the same, and so were the bits wherever both were tried; the tests that are about bits are run
+# as shipped too, by `make test-rest`.
+AS_SHIPPED = os.environ.get("MGD_TESTS_COMPILE") == "as-shipped"
+_QUICK = {"xla_cpu_use_fusion_emitters": "false", "xla_backend_optimization_level": "1"}
+_QUICK |= {"xla_cpu_parallel_codegen_split_count": "1"}
+
+
+def _is_known(flag: str) -> bool:
+    """Whether this jaxlib has a flag of XLA; one that it does not know would end the process."""
+    (library,) = Path(jaxlib.__file__).parent.glob("libjax_common.so")
+    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(flag.encode()) >= 0
+
+
+if not AS_SHIPPED and "XLA_FLAGS" not in os.environ:  # in a worker, the first process has seen to it
+    os.environ["XLA_FLAGS"] = " ".join(f"--{flag}={value}" for flag, value in _QUICK.items() if _is_known(flag))
+
+import jax  # noqa: E402 (XLA reads its flags once)
+
+# What a shell starts in the background ignores these, and so would every process that a test starts and interrupts.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# Half of the suite's time is compiling, and many tests compile the same. Each process of it has a folder of its own: of
-# JAX's cache, a file that another writes may be read half written.
-_COMPILED = tempfile.TemporaryDirectory(prefix="mgd-tests-")
-jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+# The same examples on every run and machine, and nobody's clock in it.
+hypothesis.settings.register_profile("tests", derandomize=True, deadline=None, database=None, max_examples=50)
+hypothesis.settings.load_profile("tests")
 
 with install_import_hook("mgd", "beartype.beartype"):
     import mgd.algorithm
@@ -34,24 +66,143 @@ with install_import_hook("mgd", "beartype.beartype"):
     import mgd.networks
     import mgd.perturbations
 
-    for package in (mgd.datasets, mgd.instruments):  # their modules load lazily, and must load under the hook
+    for package in (
+        mgd.datasets,
+        mgd.engines,
+        mgd.instruments,
+    ):  # their modules load lazily, and must load under the hook
         for name in package.__all__:
             getattr(package, name)
 
-from mgd.runs import _execute  # noqa: E402 (after its parts are under the hook)
+# --- what is compiled, kept on disk for all processes and for the next run ---
 
-# Every compiled program maps memory, of which a process has 65,530 pieces: LLVM ends it when there are no more.
-_MOST_MAPPED = 30_000
+_MOST_BYTES = 512 * 2**20
+
+
+class Compiled:
+    """A folder of compiled programs of this process's own, and one that all share.
+
+    JAX writes an entry in place, so another process might read one half written. So each process has a folder of its
+    own; entries that are whole go from one folder to the other as links, between two tests.
+    """
+
+    def __init__(self, shared: Path):
+        shared.mkdir(parents=True, exist_ok=True)
+        self.shared = shared
+        self._own = tempfile.TemporaryDirectory(prefix="of-", dir=shared)
+        self.own = Path(self._own.name)
+
+    def exchange(self) -> None:
+        """Gives what was compiled here, and takes what was compiled elsewhere."""
+        self.link(self.own, self.shared)
+        self.link(self.shared, self.own)
+
+    @staticmethod
+    def link(source: Path, target: Path) -> None:
+        for name in {path.name for path in source.glob("*-cache")} - {path.name for path in target.glob("*-cache")}:
+            with contextlib.suppress(OSError):  # another process was first, or this kind of disk has no links
+                os.link(source / name, target / name)
+
+    def end(self) -> None:
+        self.exchange()
+        self._own.cleanup()
+
+    def make_room(self) -> None:
+        """Removes the oldest programs if there are too many."""
+        files = sorted(self.shared.glob("*-cache"), key=lambda path: path.stat().st_mtime)
+        excess = sum(path.stat().st_size for path in files) - _MOST_BYTES
+        while files and excess > 0:
+            excess -= files[0].stat().st_size
+            files.pop(0).unlink()
+
+
+_COMPILED = pytest.StashKey[Compiled]()
+_MEMORY = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # JAX knows what a program depends on, but not that processors differ.
+    name = f"{platform.node()}-{jaxlib.version.__version__}"
+    compiled = Compiled(config.cache.mkdir("compiled") / name if config.cache else Path(tempfile.mkdtemp()))
+    if not hasattr(config, "workerinput"):
+        compiled.make_room()
+    config.stash[_COMPILED] = compiled
+    config.stash[_MEMORY] = {}
+    jax.config.update("jax_compilation_cache_dir", str(compiled.own))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_COMPILED].end()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_compiled_programs() -> Iterator[None]:
-    """A process that has compiled much lets go of it between two files."""
-    yield
-    maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_text().count("\n") > _MOST_MAPPED:
-        jax.clear_caches()
-        gc.collect()
+def exchanged(request) -> None:
+    """Between two files, workers exchange what they have compiled."""
+    request.config.stash[_COMPILED].exchange()
+
+
+# --- what of it is kept in memory ---
+
+# How much a process may grow before it lets go of what it has compiled. Of pieces of memory that are mapped it may have
+# 65,530, and LLVM ends it when there are no more; a compiled program has some ten.
+_MOST_GROWN_MEGABYTES, _MOST_MAPPED = 300, 20_000
+_AT_REST = pytest.StashKey[float]()
+_PROCESS = Path("/proc/self")
+
+
+def _megabytes() -> float:
+    """What this process has in memory now; 0 where that is not told."""
+    status = _PROCESS / "statm"
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if status.exists() else 0.0
+
+
+def _let_go() -> None:
+    jax.clear_caches()
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # where there is another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    session.config.stash[_AT_REST] = _megabytes()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """A process that has compiled much lets go of it between two tests."""
+    stash, maps = item.config.stash, _PROCESS / "maps"
+    if not maps.exists():
+        return
+    grown = _megabytes() - stash[_AT_REST] > _MOST_GROWN_MEGABYTES
+    if grown or maps.read_bytes().count(b"\n") > _MOST_MAPPED:
+        _let_go()
+        stash[_AT_REST] = _megabytes()
+
+
+# --- how much memory that was, said at the end ---
+
+
+def _most_megabytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["megabytes"] = _most_megabytes()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    if "megabytes" in getattr(node, "workeroutput", {}):  # not of one that crashed
+        node.config.stash[_MEMORY][node.gateway.id] = node.workeroutput["megabytes"]
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    memory = terminalreporter.config.stash[_MEMORY] or {"this process": _most_megabytes()}
+    terminalreporter.write_line(
+        "most memory: " + ", ".join(f"{who} {much:,} MB" for who, much in sorted(memory.items()))
+    )
 
 
 @pytest.fixture(scope="session")
@@ -64,36 +215,12 @@ def data_dir() -> Path:
     return folder
 
 
-def _once_a_setting(build: Callable) -> Callable:
-    """The same object for the same settings, so that what was compiled is used again; neither holds any state."""
-    made = {}
-
-    @functools.wraps(build)
-    def call(config, *rest):
-        key = config.model_copy(update={"steps": 1, "seed": 0, "replicas": 1, "log_every": None, "instrument": None})
-        if key not in made:
-            made[key] = build(config, *rest)
-        return made[key]
-
-    return call
-
-
-_BUILDERS = {name: _once_a_setting(getattr(_execute, name)) for name in ("build_chip", "build_algorithm", "build_task")}
-
-
 @pytest.fixture
 def as_users_call():
     """Without the checks of shapes and types that these tests run under, and users do not."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
-
-
-@pytest.fixture
-def compiled_once(monkeypatch):
-    """Runs of the same settings share what was compiled."""
-    for name, build in _BUILDERS.items():
-        monkeypatch.setattr(_execute, name, build)
 
 
 @dataclass(frozen=True)
@@ -135,9 +262,11 @@ def serve_process(tmp_path_factory) -> Iterator[Callable[..., Served]]:
 
 
 @pytest.fixture(scope="session")
-def cache_env(tmp_path_factory) -> dict[str, str]:
+def cache_env(request, tmp_path_factory) -> dict[str, str]:
     """The environment of a process that shares what it compiles with the others of this session."""
+    folder = tmp_path_factory.mktemp("jax")
+    Compiled.link(request.config.stash[_COMPILED].shared, folder)
     return os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("jax")),
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }

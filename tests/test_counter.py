@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mgd._counter import Counter
 
@@ -27,6 +29,8 @@ DIVISORS = [1, 2, 3, 7, 10, 4096, 44_000, 65_537, 2**20 + 1, 2**30 + 1, 2**31 - 
 FACTORS = [0, 1, 2, 3, 1000, 65_535, 65_536, 65_537, 2**31 - 1, 2**32 - 1]
 AMOUNTS = [0, 1, 2**16, 2**31, 2**32 - 1]
 WORDS = 2**64
+# Always as many, so that each operation is compiled once.
+ANY = st.lists(st.integers(0, WORDS - 1), min_size=8, max_size=8)
 
 
 def words_of(values: list[int]) -> Counter:
@@ -69,6 +73,17 @@ def test_times_is_exact_modulo_two_words(factor):
 def test_plus_carries(amount):
     total = jax.jit(jax.vmap(lambda c: c.plus(amount)))(words_of(VALUES))
     assert integers(total) == [(v + amount) % WORDS for v in VALUES]
+
+
+@given(ANY, st.integers(1, 2**31), st.integers(0, 2**32 - 1))
+def test_any_counter_is_an_integer_modulo_two_words(values, divisor, other):
+    counters = words_of(values)
+    quotient, remainder = jax.vmap(lambda c: c.divmod(divisor))(counters)
+    assert integers(quotient) == [v // divisor for v in values]
+    assert remainder.tolist() == [v % divisor for v in values]
+    assert integers(jax.vmap(lambda c: c.times(other))(counters)) == [v * other % WORDS for v in values]
+    assert integers(jax.vmap(lambda c: c.plus(other))(counters)) == [(v + other) % WORDS for v in values]
+    assert [int(Counter.of(v)) for v in values] == values
 
 
 def test_plus_takes_traced_words():

@@ -63,7 +63,7 @@ def test_the_rate_is_that_of_adam_at_the_start_and_nothing_at_the_end():
     sizes = []
     for _ in range(200):
         update, state = optimizer.update(gradient, state, theta)
-        sizes.append(-float(update[0]))
+        sizes.append(-float(update[0]))  # pyright: ignore[reportArgumentType, reportIndexIssue]
     assert sizes[0] == pytest.approx(0.1011, rel=1e-3)
     assert sizes[100] == pytest.approx(0.1011 / 2, rel=1e-2)
     assert 0 < sizes[-1] < 1e-4
@@ -107,7 +107,7 @@ def test_the_command_line_chooses_by_the_same_rule(task):
     ours = fitted(mgd.discrete(), chosen, 640)
     assert config.batch == chosen.batch
     assert built.time_constants == replace(ours.time_constants, tau_hp=built.time_constants.tau_hp)
-    assert built.perturbation == ours.perturbation
+    assert built.perturbation == ours.perturbation  # pyright: ignore[reportAttributeAccessIssue]
     theta = jnp.linspace(-1, 1, chip.n_params)
     states = [algorithm.optimizer.init(theta) for algorithm in (built, ours)]
     for k in range(3):
@@ -120,7 +120,7 @@ def test_the_command_line_chooses_by_the_same_rule(task):
         assert np.array_equal(*updates)
     in_python = mgd.chips.mlp((*samples.input_shape, *config.hidden, samples.n_outputs))
     assert np.array_equal(chip.init(key=KEY), in_python.init(key=KEY))
-    assert type(chip.loss) is type(in_python.loss)
+    assert type(chip.loss) is type(in_python.loss)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_rate_or_a_plain_optimizer_means_what_it_means_without_the_rule():
@@ -138,12 +138,10 @@ def test_a_rate_or_a_plain_optimizer_means_what_it_means_without_the_rule():
 
 def with_regression(name: str, scaling: str | None):
     """A set of one's own as a task, and what logistic regression reaches on the same split."""
-    found = SETS[name]()
-    x, x_test, y, y_test = train_test_split(
-        found.data, found.target, test_size=0.3, stratify=found.target, random_state=0
-    )
+    samples, labels = SETS[name](return_X_y=True)
+    x, x_test, y, y_test = train_test_split(samples, labels, test_size=0.3, stratify=labels, random_state=0)
     linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)).fit(x, y).score(x_test, y_test)
-    one_hot = np.eye(y.max() + 1, dtype=np.float32)
+    one_hot = np.eye(y.max() + 1, dtype=np.float32)  # pyright: ignore[reportAttributeAccessIssue]
     return mgd.datasets.from_arrays(x, one_hot[y], test=(x_test, one_hot[y_test]), scaling=scaling), linear
 
 

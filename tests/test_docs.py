@@ -1,9 +1,11 @@
 """Every Python block of the documentation runs, and every command in it is one that there is."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -42,25 +44,67 @@ def test_no_block_is_overlooked():
     assert (len(PYTHON), len(SHELL)) == (opened["python"], opened["shell"])
 
 
-SESSION = """
-import doctest, sys
-code = sys.stdin.read()
-if ">>>" in code:
-    test = doctest.DocTestParser().get_doctest(code, {}, "block", None, 0)
-    sys.exit(doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed)
-exec(compile(code, "block", "exec"), {"__name__": "__main__"})
+# A process that has imported what nearly all blocks import, which takes longer than most of them, and computed nothing;
+# for each block it becomes two, one of which runs it.
+READERS = """
+import doctest, json, os, sys, traceback
+import jax, equinox, optax, mgd, mgd.engines, mgd.runs
+
+def read(code):
+    if ">>>" in code:
+        test = doctest.DocTestParser().get_doctest(code, {}, "block", None, 0)
+        return doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed
+    exec(compile(code, "block", "exec"), {"__name__": "__main__"})
+    return 0
+
+for line in sys.stdin:
+    code, folder, said = json.loads(line)
+    reader = os.fork()
+    if not reader:
+        os.chdir(folder)
+        for stream in (1, 2):
+            os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        try:
+            left = read(code)
+        except SystemExit as error:
+            left = error.code
+        except BaseException:
+            traceback.print_exc()
+            left = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(bool(left))
+    print(os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]), flush=True)
 """
 
 
+@pytest.fixture(scope="module")
+def read_block(cache_env) -> Iterator[Callable[[str, Path], tuple[int, str]]]:
+    """Runs a block in a process of its own; its exit code and what it said."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", READERS], stdin=pipe, stdout=pipe, text=True, env=cache_env
+    ) as readers:
+        assert readers.stdin is not None
+        assert readers.stdout is not None
+        sent, answers = readers.stdin, readers.stdout
+
+        def read(code: str, folder: Path) -> tuple[int, str]:
+            said = folder / "said"
+            print(json.dumps([code, str(folder), str(said)]), file=sent, flush=True)
+            return int(answers.readline()), said.read_text()
+
+        yield read
+        sent.close()
+
+
 @pytest.mark.parametrize("code", PYTHON)
-def test_python_block_runs(code, tmp_path):
-    """In a process of its own, as a reader runs it: without the strict settings of these tests."""
-    done = subprocess.run(
-        [sys.executable, "-c", SESSION], input=code, capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    if "libngspice is not there" in done.stderr:
-        pytest.skip(done.stderr.splitlines()[-1])
-    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
+def test_python_block_runs(code, tmp_path, read_block):
+    """As a reader runs it: without the strict settings of these tests."""
+    left, said = read_block(code, tmp_path)
+    if "libngspice is not there" in said:
+        pytest.skip(said.splitlines()[-1])
+    assert left == 0, said[-2000:]
 
 
 def commands_in(code: str) -> list[list[str]]:

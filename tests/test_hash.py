@@ -4,12 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mgd._counter import Counter
 from mgd._hash import Row, mix, seed_of, sign_of
 
 ALL = 0xFFFFFFFF
-CASES = [(0, 0, 0, 0), (1, 2, 3, 4), (0xDEADBEEF, 0xFFFFFFFF, 10**10, 999), (7, 8, 2**64 - 1, 2**32 - 1)]
+WORD = st.integers(0, ALL)
 
 
 def python_mix(word: int) -> int:
@@ -33,7 +35,7 @@ def signs(seed: jnp.ndarray, rows: int, n: int) -> np.ndarray:
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(rows, dtype=jnp.uint32)), np.float64)
 
 
-@pytest.mark.parametrize(("s0", "s1", "counter", "column"), CASES)
+@given(WORD, WORD, st.integers(0, 2**64 - 1), WORD)
 def test_words_are_those_of_the_documented_formula(s0, s1, counter, column):
     row = Row.of(jnp.array([s0, s1], jnp.uint32), Counter.of(counter))
     assert int(row.words(jnp.uint32(column))) == python_word(s0, s1, counter, column)
@@ -52,6 +54,14 @@ def test_sign_i_is_bit_i_mod_32_of_word_i_div_32():
     row = Row.of(jnp.array([5, 6], jnp.uint32), Counter.of(7))
     bits = [python_word(5, 6, 7, i // 32) >> (i % 32) & 1 for i in range(70)]
     assert row.signs(70).tolist() == [1.0 - 2.0 * bit for bit in bits]
+
+
+@pytest.mark.parametrize("n", [1, 32, 45])
+def test_signs_from_anywhere_are_a_part_of_all(n):
+    row = Row.of(jnp.array([5, 6], jnp.uint32), Counter.of(7))
+    every = np.asarray(row.signs(200 + n))
+    found = jax.jit(jax.vmap(lambda start: row.signs_from(start, n)))(jnp.arange(200))
+    np.testing.assert_array_equal(found, np.lib.stride_tricks.sliding_window_view(every, n)[:200])
 
 
 def test_sign_of_looks_at_the_lowest_bit_only():

@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mgd._counter import Counter
 from mgd._hash import Row
-from mgd._permutation import permute
+from mgd._permutation import factors, permute
 
 SEED = jnp.array([11, 12], jnp.uint32)
 
@@ -27,6 +29,27 @@ def chi_square_limit(freedom: int) -> float:
 def test_a_permutation_is_a_bijection(n):
     for order in orders(n, 4):
         assert np.array_equal(np.sort(order), np.arange(n))
+
+
+WORD = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=15)  # each size is compiled
+@given(st.one_of(st.integers(1, 4096), st.integers(2, 2**31)), st.tuples(WORD, WORD), st.integers(0, 2**64 - 1))
+def test_any_size_seed_and_counter_make_a_bijection(n, seed, counter):
+    """Of a small set all elements, of a large one some of the whole range."""
+    row = Row.of(jnp.array(seed, jnp.uint32), Counter.of(counter))
+    chosen = np.arange(4096) % n if n <= 4096 else np.linspace(0, n - 1, 4096).astype(np.int64)
+    sent = np.asarray(permute(jnp.asarray(chosen, jnp.uint32), row, n), np.int64)
+    assert len(set(sent.tolist())) == min(n, 4096)
+    assert (sent < n).all()
+
+
+@given(st.integers(2, 2**31))
+def test_few_are_sent_through_the_network_again(n):
+    a, b = factors(n)
+    assert n <= a * b < n + a
+    assert max(a, b) <= 2**16
 
 
 def test_one_element_is_permuted_as_all_are():

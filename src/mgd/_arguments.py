@@ -11,12 +11,9 @@ from jaxtyping import Array
 
 from ._errors import MgdWarning
 from .chips import AbstractChip, Traits
-from .chips.imperfections import Imperfect
-from .chips.imperfections._imperfect import inputs_of
+from .chips.imperfections import Imperfect, inputs_of
 from .datasets import Task
-from .engines import Data
-from .engines._choice import ENGINES
-from .engines._evaluate import n_outputs
+from .engines import ENGINES, Data, n_outputs
 from .instruments import Guarded
 
 # What 64-bit steps and 32-bit indices hold.
@@ -25,7 +22,7 @@ MOST_STEPS, MOST = 2**63 - 1, 2**31 - 1
 _MOST_LOGGED, _MOST_LOGGED_BYTES = 1_000_000, 2**30
 
 
-def check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any]) -> None:
+def check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any], vary: Any) -> None:
     """Raises: ValueError: if an argument is not for such a chip, and would be left out in silence."""
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(ENGINES)}")
@@ -42,6 +39,8 @@ def check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any]) -> N
             f"a chip is needed, got a {type(chip).__name__}: make one by mgd.chips (from_module, from_function), or "
             "give what mgd.instruments.opened gives"
         )
+    if vary is not None:
+        raise ValueError("vary is for replicas of a simulated chip, and a chip behind I/O is one: leave vary out")
     if engine != "auto":
         raise ValueError(f"a chip behind I/O is measured by an engine of its own: leave engine out, got {engine!r}")
 
@@ -75,8 +74,8 @@ def check_fit(chip: AbstractChip, task: Task) -> bool:
 
     def measure() -> Array:
         x, y = data.show(jnp.zeros(1, jnp.int32))
-        theta, key = jnp.zeros(chip.n_params), jax.random.key(0)
-        return chip.measure(theta, theta, x, y, device=chip.fabricate(key=key), key=key)[0]
+        theta, perturbation, key = jnp.zeros(chip.n_params), jnp.zeros(chip.n_sites), jax.random.key(0)
+        return chip.measure(theta, perturbation, x, y, device=chip.fabricate(key=key), key=key)[0]
 
     inputs, given = inputs_of(chip), math.prod(task.input_shape)
     try:

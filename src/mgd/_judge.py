@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .chips import AbstractCost, CrossEntropy
-from .datasets import Samples, Task
-from .datasets._kind import metric_of
+from .datasets import Samples, Task, metric_of
 
 # Logged points of which a cost that never changes is no accident.
 _FEWEST_POINTS = 4

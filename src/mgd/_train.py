@@ -16,31 +16,19 @@ from ._arguments import MOST, MOST_STEPS, check_arguments, check_fit, check_log,
 from ._counter import Counter
 from ._errors import DivergedError, MgdWarning
 from ._judge import Judge
+from ._vary import Vary, choose_varied
 from .algorithm import AbstractAlgorithm, Algorithm, Counts, defaults, discrete, fitted
-from .chips import AbstractChip, AbstractCost
-from .chips._costs import cost_named
-from .chips.imperfections._imperfect import loss_of
-from .datasets import Task
-from .datasets._task import check_batch
+from .chips import AbstractChip, AbstractCost, cost_named
+from .datasets import Task, check_batch
 from .engines import (
-    Backpropagated,
+    AbstractEngine,
     Data,
-    Fleet,
-    Fused,
     Instrumented,
-    Measured,
     Options,
     Progress,
-    Sampled,
+    check_inputs,
+    parameters_at_start,
 )
-from .engines._choice import choose
-from .engines._inputs import check_inputs
-from .engines._start import parameters_at_start
-from .engines.simulated._amplitude import check_amplitude
-from .engines.simulated._in_place import InPlace
-from .engines.simulated._memory import check_memory
-from .engines.simulated._slope import check_slope
-from .engines.simulated._spread import Spread
 from .instruments import Guarded
 
 if TYPE_CHECKING:
@@ -69,6 +57,7 @@ class Result:
         seconds: wall time, compilation and evaluation included.
         device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None
             for perfect chips, and for those behind I/O.
+        varied: the numbers in which replicas differ, by their names; numbers are coordinates of `history` too.
     """
 
     theta: Float[Array, "replica p"]
@@ -81,6 +70,7 @@ class Result:
     n_steps: int
     seconds: float
     device: Any = None
+    varied: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> Float[Array, " replica"]:
@@ -117,6 +107,7 @@ def train(
     start: Float[np.ndarray, " p"] | None = None,
     cost: str | AbstractCost | None = None,
     options: Options | None = None,
+    vary: Vary | None = None,
 ) -> Result:
     """Trains replicas of a simulated chip, or a chip behind I/O.
 
@@ -141,6 +132,10 @@ def train(
             drawn about the middle of its limits.
         cost: of such a chip's outputs, "mse" (the default) or "cross-entropy"; a simulated chip is made with its own.
         options: how such a chip is trained, beyond the algorithm.
+        vary: of simulated chips, numbers in which replicas differ: for each name a sequence with one for each replica.
+            Names are "learning_rate", "momentum", "weight_decay" or another number of the optimizer, "amplitude",
+            "modulation_limit", those of an imperfection, as "cost-noise.sigma", and "optimizer", of which values are
+            optax transformations. What is no number, or makes another program of one, cannot vary.
 
     Returns:
         Final parameters, score, counts and history.
@@ -162,7 +157,7 @@ def train(
     >>> result.theta.shape, result.counts.cost_measurements
     ((3, 9), 1334)
     """
-    check_arguments(chip, engine, {"start": start, "cost": cost, "options": options})
+    check_arguments(chip, engine, {"start": start, "cost": cost, "options": options}, vary)
     check_whole(n_steps=n_steps, batch=1 if batch is None else batch, most=MOST_STEPS)
     algorithm, batch = _chosen(chip, task, algorithm or discrete(), n_steps, batch)
     of_instrument = None
@@ -179,6 +174,7 @@ def train(
         engine=of_instrument or engine,
         log_every=log_every,
         devices=devices,
+        vary=vary,
     )
     while not session.finished:
         session.advance()
@@ -242,12 +238,14 @@ class Session:
     """A run in progress: it is advanced by pieces, and can be put down and taken up between any two.
 
     Takes the arguments of `train`; or in place of a chip and an engine's name, an engine that has a chip of its own
-    (`Instrumented`, `Fleet`). How the run is cut into pieces does not change a bit of its outcome.
+    (`Instrumented`, `Fleet`, or one from elsewhere). How the run is cut into pieces does not change a bit of its
+    outcome.
 
     Attributes:
         snapshot: where the run is. It may be replaced by one of an earlier run with the same settings.
         engine: the name of the engine that runs it.
         groups: names of slices of θ (layers, banks).
+        varied: the numbers in which replicas differ, by their names.
         judge: by what it is judged.
         steps_per_second: timesteps a second in the last piece, each of all replicas.
         figures: what is known of the run beside cost and accuracy, by name: diagnostics of a real chip.
@@ -265,9 +263,10 @@ class Session:
         key: PRNGKeyArray,
         n_replicas: int = 1,
         batch: int = 1,
-        engine: str | Instrumented | Fleet = "auto",
+        engine: str | AbstractEngine[Any] = "auto",
         log_every: int | None = None,
         devices: int = 1,
+        vary: Vary | None = None,
     ):
         check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=MOST_STEPS)
         check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # how many fit in memory is told below
@@ -278,43 +277,39 @@ class Session:
         self.n_steps, self.n_replicas, self.batch = n_steps, n_replicas, batch
         self.steps_per_second = math.nan
         self.figures: Callable[[], dict[str, float]] = dict
+        self.varied: dict[str, np.ndarray] = {}
         if isinstance(engine, str):
             assert chip is not None, "an engine that is named needs a chip"
             check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
-            outputs, shown, cost = check_fit(chip, task), len(task.test), loss_of(chip)
-            self.groups = chip.groups
-            self._engine, self._stride = choose(
-                engine, chip, algorithm, n_replicas=n_replicas, batch=batch, n_steps=n_steps, devices=devices
-            )
+            check_fit(chip, task)
+            settings = {"n_replicas": n_replicas, "batch": batch, "n_steps": n_steps, "devices": devices}
+            chosen = choose_varied(engine, chip, algorithm, vary or {}, **settings)
+            self._engine: AbstractEngine[Any] = chosen.engine
+            first, self.varied = chosen.first, chosen.values
             warn_of_order(chip, task)
-        elif devices > 1:
-            raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
         else:
-            one = engine.members[0] if isinstance(engine, Fleet) else engine
-            if one.batch != batch or one.algorithm is not algorithm:
+            self._engine = first = engine
+            if devices > 1:
+                raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
+            if engine.batch != batch or engine.algorithm is not algorithm:
                 raise ValueError(
                     "the engine has an algorithm and a batch of its own: give the session the same, got batch = "
-                    f"{batch} where the engine's is {one.batch}"
+                    f"{batch} where the engine's is {engine.batch}"
                 )
-            own = engine.groups or (chip.groups if chip is not None else {})
-            self.groups = own or {"theta": slice(0, engine.n_params)}
-            self._engine, self._stride = engine, engine.stride
-            outputs, shown, cost = engine.gives_outputs, engine.shown_of(len(task.test)), engine.cost
-        self.judge = Judge.of(task, outputs=outputs, shown=shown, cost=cost)
-        self.engine = self._engine.name
-        self._log_steps = log_steps(n_steps, every=log_every, multiple=self._stride)
         self._train, self._test = Data.of(task.train, task.kind), Data.of(task.test, task.kind)
-        measures = self._engine.engine if isinstance(self._engine, Spread) else self._engine
+        outputs, shown = first.gives_outputs(self._test), first.shown_of(len(task.test))
+        self.judge = Judge.of(task, outputs=outputs, shown=shown, cost=first.cost_of_outputs)
+        self.engine = first.name
+        self._log_steps = log_steps(n_steps, every=log_every, multiple=first.stride)
+        first.check(n_replicas, self._train, key=key)
         if isinstance(engine, str) and chip is not None:
-            check_memory(measures, n_replicas, self._train, key)
             check_inputs(chip, task)
         self._chunk = 1
         self._clock = time.perf_counter()
         self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
-        if isinstance(measures, Measured | Fused | InPlace):  # the others round no costs
-            check_amplitude(measures, self.snapshot.progress, self._train)
-        elif isinstance(measures, Sampled | Backpropagated):  # the others need no gradient
-            check_slope(measures, self.snapshot.progress, self._train)
+        named = self._engine.groups or (chip.groups if chip is not None else {})
+        self.groups = named or {"theta": slice(0, self.n_params)}
+        first.check_start(self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
@@ -330,7 +325,7 @@ class Session:
         step = self.snapshot.step
         goal = next(s for s in self._log_steps if s > (self.snapshot.steps or [-1])[-1])
         if goal > step:
-            n = min(goal - step, -(-self._chunk // self._stride) * self._stride)
+            n = min(goal - step, -(-self._chunk // self._engine.stride) * self._engine.stride)
             started = time.perf_counter()
             self.snapshot.progress = self._engine.advance(self._train, self.snapshot.progress, n)
             self._check_finite()
@@ -379,6 +374,7 @@ class Session:
         }
         for name in Counts.__dataclass_fields__:
             coordinates[name] = ("step", np.array([getattr(c, name) for c in counts], np.int64))
+        coordinates |= {name: ("replica", numbers) for name, numbers in self.varied.items() if name != "optimizer"}
         values = self.judge.variables(np.array(self.snapshot.marks, np.float32).T.reshape(shape))
         values["cost"] = np.array(self.snapshot.cost, np.float32).T.reshape(shape)
         variables = {name: (("replica", "step"), of) for name, of in values.items()}
@@ -398,6 +394,7 @@ class Session:
             n_steps=self.snapshot.step,
             seconds=self.snapshot.seconds,
             device=progress.device,
+            varied=self.varied,
         )
 
     def _pace(self, n: int, seconds: float) -> None:

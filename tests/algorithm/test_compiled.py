@@ -29,7 +29,7 @@ def compilations() -> Iterator[list[str]]:
     """The programs that were compiled since."""
     found = []
 
-    def listen(event, seconds, **about):
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
             found.append(event)
 

@@ -56,7 +56,7 @@ def watch(skip: int = 0) -> optax.GradientTransformation:
         counted = jnp.where(state.updates >= skip, gradient, 0.0)
         return jnp.zeros_like(gradient), Watched(gradient, state.total + counted, state.updates + 1)
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
 
 
 def run(algorithm: Algorithm, cost, theta, *, n_steps: int, n_seeds: int, seed: int = 0):
@@ -117,9 +117,8 @@ TWO_SIDED = ("gaussian", "sequential")
 def test_g_is_the_mean_gradient_of_the_samples_seen(name, baseline):
     # 12 timesteps see 6 presentations.
     tau_theta = 12
-    algorithm = Algorithm(
-        FAMILIES[name](1e-3), baseline, Accumulate(), watch(), TimeConstants(tau_p=1, tau_x=2, tau_theta=tau_theta)
-    )
+    times = TimeConstants(tau_p=1, tau_x=2, tau_theta=tau_theta)
+    algorithm = Algorithm(FAMILIES[name](1e-3), baseline, Accumulate(), watch(), times)  # pyright: ignore[reportArgumentType]
     n_windows = 2
     watched, rows = run(algorithm, network_cost, THETA, n_steps=n_windows * tau_theta, n_seeds=3000)
     seen = network_gradients()[rows].mean(1)
@@ -132,7 +131,7 @@ def test_g_is_the_mean_gradient_of_the_samples_seen(name, baseline):
 @pytest.mark.parametrize(("name", "tau_p", "tau_theta"), [("rademacher", 3, 7), ("sinusoid", 2, 20)])
 def test_holds_that_do_not_divide_a_window_leave_g_unbiased(name, tau_p, tau_theta):
     times = TimeConstants(tau_p=tau_p, tau_x=2**31, tau_theta=tau_theta)
-    algorithm = Algorithm(FAMILIES[name](1e-3), Remeasured(), Accumulate(), watch(), times)
+    algorithm = Algorithm(FAMILIES[name](1e-3), Remeasured(), Accumulate(), watch(), times)  # pyright: ignore[reportArgumentType]
     watched, rows = run(algorithm, network_cost, THETA, n_steps=3 * tau_theta, n_seeds=2000)
     assert (rows == rows[:, :1]).all()
     assert_mean(np.asarray(watched.total) / 3 - network_gradients()[rows[:, 0]], 0.0)
@@ -161,7 +160,7 @@ def test_through_a_high_pass_and_a_low_pass_g_is_the_gradient(name, tau_p, tau_x
     n_params, burn, n_steps = 9, 200, 800
     perturbation = FAMILIES[name](0.5)
     times = TimeConstants(tau_p=tau_p, tau_x=tau_x, tau_theta=3, tau_hp=tau_hp)
-    algorithm = Algorithm(perturbation, HighPass(), LowPass(), watch(burn), times)
+    algorithm = Algorithm(perturbation, HighPass(), LowPass(), watch(burn), times)  # pyright: ignore[reportArgumentType]
     watched, _ = run(algorithm, linear(GRADIENT), jnp.zeros(n_params), n_steps=n_steps, n_seeds=500)
     mean = np.asarray(watched.total) / (n_steps - burn)
     expected = np.asarray(GRADIENT, np.float64)
@@ -178,7 +177,7 @@ def test_white_gain_is_the_mean_of_a_decay_over_a_hold(tau_p, tau_hp):
 
 def test_through_a_high_pass_g_is_the_mean_gradient_of_a_network():
     times = TimeConstants(tau_p=1, tau_x=10, tau_theta=5, tau_hp=20.0)
-    algorithm = Algorithm(Rademacher(1e-2), HighPass(), LowPass(), watch(100), times)
+    algorithm = Algorithm(Rademacher(1e-2), HighPass(), LowPass(), watch(100), times)  # pyright: ignore[reportArgumentType]
     watched, _ = run(algorithm, network_cost, THETA, n_steps=500, n_seeds=500)
     # 100 … 500 are whole epochs of 4 presentations; bias of the code is O(Δθ²) = 1e-4 of third derivatives.
     assert_mean(np.asarray(watched.total) / 400, network_gradients().mean(0), allowance=1e-4)

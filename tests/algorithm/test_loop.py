@@ -200,8 +200,8 @@ ALGORITHMS = {
     "every step": discrete(perturbation=CODE),
     "two-sided": discrete(perturbation=CODE, time_constants=HOLDS, baseline=TwoSided()),
     "analog": analog(perturbation=CODE, time_constants=TimeConstants(1, 9, 5, 30.0)),
-    "low-pass": Algorithm(CODE, Remeasured(), LowPass(), optax.sgd(0.1), TimeConstants(2, 3, 5)),
-    "high-pass, windows": Algorithm(Walsh(0.3), HighPass(), Accumulate(), optax.sgd(0.1), TimeConstants(2, 9, 5)),
+    "low-pass": Algorithm(CODE, Remeasured(), LowPass(), optax.sgd(0.1), TimeConstants(2, 3, 5)),  # pyright: ignore[reportArgumentType]
+    "high-pass, windows": Algorithm(Walsh(0.3), HighPass(), Accumulate(), optax.sgd(0.1), TimeConstants(2, 9, 5)),  # pyright: ignore[reportArgumentType]
     "momentum": discrete(perturbation=CODE, optimizer=optax.sgd(0.1, momentum=0.9), time_constants=HOLDS),
     "adam": discrete(perturbation=CODE, optimizer=optax.adam(0.05), time_constants=HOLDS),
 }

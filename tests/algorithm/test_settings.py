@@ -59,7 +59,7 @@ def test_counts_in_closed_form_are_those_of_a_run(baseline, integrator):
         if name == "high-pass" and tau_p % tau_x == 0:
             continue
         times = TimeConstants(tau_p, tau_x, tau_theta)
-        algorithm = Algorithm(Rademacher(), baseline, integrator, optax.sgd(0.1), times)
+        algorithm = Algorithm(Rademacher(), baseline, integrator, optax.sgd(0.1), times)  # pyright: ignore[reportArgumentType]
         interval = tau_theta if isinstance(integrator, Accumulate) else 1
         assert algorithm.interval == interval
         for n_steps in (0, 1, 2, 7, 60, 61, 121):

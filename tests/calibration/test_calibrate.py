@@ -2,7 +2,7 @@
 
 import math
 import re
-import time
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +71,7 @@ def test_progress_is_told_and_the_budget_nearly_used(noisy):
     assert 10_000 < noisy.measurements <= 12_000
 
 
+@pytest.mark.long
 def test_delay_and_settling_are_found_together_and_the_hold_is_made_for_them():
     found = measure(piece_of(SMALL, Settling(2.0), CostNoise(0.0005), Delay(3)), XOR, budget=26_000)
     assert (found.delay.value, found.delay.error) == (3, 0)
@@ -136,22 +137,25 @@ def test_an_open_line_and_a_write_that_does_nothing_are_told_apart():
 @pytest.mark.parametrize("verb", ["measure_batch", "set_parameters"])
 def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
     piece, answer, asked = Simulated(SMALL, key=jax.random.key(3)), getattr(Simulated, verb), []
+    never = threading.Event()
 
     def silent(values):
-        asked.append(time.monotonic())
+        asked.append(verb)
         if len(asked) == 20:
-            time.sleep(30)
+            assert not never.wait(200), "it was waited for"
         return answer(piece, values)
 
+    measure(piece, XOR, budget=8000)  # so that no answer has to be compiled first
     setattr(piece, verb, silent)
     with pytest.raises(
         HardwareError, match=r"simulated .* has not answered for \d+ s, and its driver still waits: check"
     ):
-        measure(piece, XOR, budget=8000, give_up_seconds=2.0)  # a first answer is compiled
-    assert time.monotonic() - asked[19] < 25
+        measure(piece, XOR, budget=8000, give_up_seconds=2.0)
 
 
-@pytest.mark.parametrize("shut", [0.36, 1.0], ids=["near the start", "everywhere"])
+@pytest.mark.parametrize(
+    "shut", [pytest.param(0.36, id="near the start", marks=pytest.mark.long), pytest.param(1.0, id="everywhere")]
+)
 def test_a_parameter_that_matters_little_at_the_start_is_not_called_dead_unless_it_never_answers(shut):
     theta, rng = np.zeros(4), np.random.default_rng(0)
 
@@ -199,7 +203,7 @@ def test_a_converters_step_is_found_and_a_perturbation_moves_the_cost_by_more(bi
     assert abs(found.readout_step * (2**bits - 1) - 1) < 0.01
     assert found.cost_noise.value < found.readout_step / 2
     assert 0 < found.expected_snr < math.inf
-    assert found.amplitude * found.gradient_norm.value > found.readout_step
+    assert found.amplitude * found.gradient_norm.value > found.readout_step  # pyright: ignore[reportOperatorIssue]
     assert "steps of" in " ".join(found.why)
     assert found.level is None
 

@@ -134,10 +134,10 @@ def test_drift_is_per_measurement_with_its_error():
         for k in range(100):  # each a baseline and nine modulations: ten measurements
             diagnostics.observe(np.zeros(9), np.array([0.2 + 1e-4 * 10 * k + 0.01 * rng.standard_normal()]))
         found = diagnostics.summary()
+        assert found["measurements"] == 1000
         scores.append((found["drift"] - 1e-4) / found["drift_error"])
     assert abs(np.mean(scores)) < 0.3
     assert 0.8 < np.std(scores) < 1.2
-    assert diagnostics.summary()["measurements"] == 1000
 
 
 def test_the_summary_is_plain_json(gradient):

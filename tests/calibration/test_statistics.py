@@ -140,7 +140,7 @@ def test_steps_of_the_parameters_bound_the_amplitude_from_below():
 def test_a_slope_under_the_noise_is_refused():
     rng = np.random.default_rng(9)
     with pytest.raises(ValueError, match="slope of the cost is lost in its noise of 1 "):
-        range_of(*_ladder(*np.zeros((3, 16)), 1.0, rng), odd_error=1.0, even_error=1.0)
+        range_of(*_ladder(*np.zeros((3, 16)), 1.0, rng), odd_error=1.0, even_error=1.0)  # pyright: ignore[reportCallIssue]
 
 
 def test_the_amplitude_is_the_one_of_least_error():

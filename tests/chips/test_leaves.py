@@ -27,7 +27,7 @@ class Two(eqx.Module):
     how: object = eqx.field(static=True)
 
     def __call__(self, x):
-        return self.how(self.a, self.b, x)
+        return self.how(self.a, self.b, x)  # pyright: ignore[reportCallIssue]
 
 
 def two(how, dtype=jnp.float32):
@@ -156,7 +156,7 @@ def test_frozen_arrays_stay_as_they_are_in_every_engine(engine):
     named = "auto" if engine == "backprop" else engine
     result = mgd.train(chip, TASK, algorithm, n_steps=400, n_replicas=3, engine=named, key=KEY)
     for theta in result.theta:
-        layers = chip.chip.network(theta).module.layers
+        layers = chip.chip.network(theta).module.layers  # pyright: ignore[reportAttributeAccessIssue]
         assert np.array_equal(layers[0].weight, mlp(jax.random.key(0)).layers[0].weight)
         assert not np.array_equal(layers[1].weight, mlp(jax.random.key(0)).layers[1].weight)
 
@@ -213,9 +213,8 @@ def test_an_amplitude_below_the_steps_of_16_bits_is_warned_of():
 
 
 def test_arrays_of_numpy_are_parameters_of_the_type_that_jax_makes_of_them():
-    make = lambda key: Two(
-        np.ones((1, 2)), np.full(1, 0.5, ml_dtypes.bfloat16), lambda a, b, x: jnp.asarray(a) @ x + b.astype(jnp.float32)
-    )
+    how = lambda a, b, x: jnp.asarray(a) @ x + b.astype(jnp.float32)
+    make = lambda key: Two(np.ones((1, 2)), np.full(1, 0.5, ml_dtypes.bfloat16), how)  # pyright: ignore[reportArgumentType]
     chip = from_module(make)
     assert chip.leaves.dtypes == (np.dtype(np.float32), np.dtype(ml_dtypes.bfloat16))
     assert chip.init(key=KEY).tolist() == [1.0, 1.0, 0.5]

@@ -1,6 +1,5 @@
 """What tests of the command line share: commands called in this process, and processes where that matters."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,11 +24,6 @@ class Said:
     err: str
 
 
-@pytest.fixture(autouse=True)
-def compile_once(compiled_once):
-    """Every test here takes settings that others take too."""
-
-
 @pytest.fixture
 def mgd_cli(capsys, tmp_path, monkeypatch) -> Callable[..., Said]:
     """Calls a command in this process, in an empty folder."""
@@ -42,6 +36,7 @@ def mgd_cli(capsys, tmp_path, monkeypatch) -> Callable[..., Said]:
         with pytest.raises(SystemExit) as exit_, jax.numpy_dtype_promotion("standard"):
             mgd.cli.main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
+        assert isinstance(exit_.value.code, int | None)
         return Said(exit_.value.code or 0, out, err)
 
     return call
@@ -51,15 +46,6 @@ def mgd_cli(capsys, tmp_path, monkeypatch) -> Callable[..., Said]:
 def train_small(mgd_cli) -> Callable[..., Said]:
     """`mgd train parity` with small settings, and what a test adds to them."""
     return lambda *more: mgd_cli("train", "parity", *SMALL, *more)
-
-
-@pytest.fixture(scope="session")
-def cache_env(tmp_path_factory) -> dict[str, str]:
-    """The environment of a process that shares what it compiles with the others of this session."""
-    return os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("jax")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
 
 
 @pytest.fixture
@@ -75,9 +61,9 @@ def mgd_process(cache_env, tmp_path) -> Callable[..., subprocess.Popen]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> tuple[Path, Said]:
+def finished(tmp_path_factory, cache_env) -> tuple[Path, Said]:
     """A finished run, and what `mgd train --json` said, as a process."""
     folder = tmp_path_factory.mktemp("finished")
     command = [sys.executable, "-m", "mgd", "train", "parity", *SMALL, "--out", str(folder / "run"), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=cache_env)
     return folder / "run", Said(done.returncode, done.stdout, done.stderr)

@@ -11,9 +11,10 @@ import pytest
 import mgd
 from mgd.cli._main import commands
 from mgd.datasets import DESCRIPTIONS
+from mgd.engines import ENGINES
 from mgd.instruments import available
 from mgd.rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS
-from mgd.runs._names import ALGORITHMS, BASELINES, ENGINES, SCHEDULES
+from mgd.runs._names import ALGORITHMS, BASELINES, SCHEDULES
 
 
 def _all(command: click.Command, path: tuple[str, ...] = ()):

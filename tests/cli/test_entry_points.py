@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ NO_DEFAULTS = TaskRow("a task without settings", lambda: None, rule_steps=0)
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch) -> Callable[..., str]:
+def install(tmp_path, monkeypatch) -> Iterator[Callable[..., str]]:
     """Makes a distribution with these entry points, whose module is ODDS; returns the module's name."""
     module = f"odds_of_{tmp_path.name.replace('-', '_')}"
 

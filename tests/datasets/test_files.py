@@ -16,7 +16,7 @@ LABELS = "t10k-labels-idx1-ubyte.gz"
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
+    def log_message(self, format, *args):
         pass
 
 

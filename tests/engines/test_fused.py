@@ -121,8 +121,14 @@ def test_it_makes_chips_imperfect_in_the_same_way(name):
     same(imperfect(CHIP, *IMPERFECT[name]), discrete(perturbation=Rademacher(0.1)), TASK, tolerance=tolerance)
 
 
+def quick_or_long(names, quick: tuple) -> list:
+    """All of them, those that are not quick for `make test-rest`."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.long) for name in names]
+
+
+@pytest.mark.as_shipped
 @pytest.mark.filterwarnings("ignore:Sinusoid")
-@pytest.mark.parametrize("name", [*CASES, *IMPERFECT])
+@pytest.mark.parametrize("name", quick_or_long([*CASES, *IMPERFECT], ("signs", "momentum", "analog", "update noise")))
 def test_wide_vectors_make_the_same_bits(name, monkeypatch):
     chip, algorithm = imperfect(CHIP, *IMPERFECT.get(name, ())), CASES.get(name, discrete(perturbation=Rademacher(0.1)))
     _, narrow = trained(Fused(chip, algorithm), TASK, 5, (90, 60))
@@ -133,7 +139,8 @@ def test_wide_vectors_make_the_same_bits(name, monkeypatch):
 
 def test_wide_vectors_are_for_many_small_chips():
     def lanes(sizes, n_replicas, *, threads=2, batch=1, around=(), **how):
-        return Fused(imperfect(mlp(sizes), *around), discrete(**how), batch, threads=threads)._group_size(n_replicas)
+        engine = Fused(imperfect(mlp(sizes), *around), discrete(**how), batch, threads=threads)
+        return engine._group_size(engine._plan, n_replicas)
 
     assert lanes((2, 2, 1), 128) == lanes((2, 2, 1), 122) == lanes((2, 2, 1), 10_000) == 64
     # Groups of 32 are more evenly spread over threads.
@@ -147,7 +154,7 @@ def test_wide_vectors_are_for_many_small_chips():
         {"around": (UpdateNoise(0.01),)},
         {"perturbation": Gaussian(0.01)},
     ):
-        assert lanes((49, 4, 4), 128, **more) == 64 > lanes((784, 32, 10), 10_000, **more)
+        assert lanes((49, 4, 4), 128, **more) == 64 > lanes((784, 32, 10), 10_000, **more)  # pyright: ignore[reportArgumentType]
     # Whichever it is, groups are put together again in order.
     _, of_two = trained(Fused(CHIP, discrete(), threads=2), TASK, 150, (50,))
     _, of_five = trained(Fused(CHIP, discrete(), threads=5), TASK, 150, (50,))
@@ -215,7 +222,7 @@ def random_setting(seed):
     return imperfect(chip, *around), algorithm, task, int(choose(1, 1, 2, 7)), int(rng.integers(1, 40))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", quick_or_long(range(6), (0, 1)))
 def test_random_settings(seed):
     chip, algorithm, task, batch, n_replicas = random_setting(seed)
     same(chip, algorithm, task, cuts=(37, 1, 82), n_replicas=n_replicas, batch=batch, tolerance=1e-2)
@@ -311,7 +318,7 @@ def test_auto_takes_it_where_it_pays():
     assert engine(64, 10**6) == "fused"
     assert engine(64, 1000) == "measured"
     assert engine(1, 10**9) == "measured"
-    assert engine(64, 10**6, imperfect(CHIP, ADC(8, 0.0, 1.0))) == "measured"
+    assert engine(64, 10**6, imperfect(CHIP, ADC(8, 0.0, 1.0))) == "measured"  # pyright: ignore[reportArgumentType]
 
 
 def test_without_numba_it_names_the_extra():

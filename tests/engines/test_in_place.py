@@ -13,7 +13,8 @@ import pytest
 import mgd
 from mgd._train import Session
 from mgd.algorithm import TimeConstants, TwoSided, analog, discrete
-from mgd.engines import Data, Measured, _in_place
+from mgd.engines import Data, Measured
+from mgd.engines.simulated import _in_place
 from mgd.perturbations import Rademacher, Walsh
 
 KEY = jax.random.key(4)

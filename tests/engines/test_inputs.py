@@ -20,7 +20,7 @@ SETS = {"wine": load_wine(), "breast cancer": load_breast_cancer(), "iris": load
 
 def raw(name: str, **settings) -> Task:
     found = SETS[name]
-    return from_arrays(found.data, np.eye(len(found.target_names), dtype=np.float32)[found.target], **settings)
+    return from_arrays(found.data, np.eye(len(found.target_names), dtype=np.float32)[found.target], **settings)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def said(chip, task) -> list[str]:
@@ -127,7 +127,7 @@ def test_chips_made_for_large_inputs_are_not():
         init=lambda key: jax.random.normal(key, (13,)),
         respond=lambda theta, x: jnp.tanh(x @ theta / 1000)[:, None],
     )
-    one_output = from_arrays(SETS["wine"].data, (SETS["wine"].target[:, None] == 0).astype(np.float32))
+    one_output = from_arrays(SETS["wine"].data, (SETS["wine"].target[:, None] == 0).astype(np.float32))  # pyright: ignore[reportAttributeAccessIssue]
     assert said(scaled, one_output) == []
     assert said(from_module(lambda key: eqx.nn.Sequential([eqx.nn.LayerNorm(13), make_module(key)])), raw("wine")) == []
     alone = from_function(lambda theta, x, y: jnp.sum(theta**2), init=lambda key: jnp.zeros(2))

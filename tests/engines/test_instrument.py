@@ -50,7 +50,7 @@ ALGORITHMS = {
 
 def engine(algorithm, instrument: AbstractInstrument, **options) -> Instrumented:
     start = Simulated(CHIP, key=KEY).start
-    return Instrumented(Guarded(instrument), algorithm, start, cost=CHIP.loss, options=Options(**options))
+    return Instrumented(Guarded(instrument), algorithm, start, cost=CHIP.loss, options=Options(**options))  # pyright: ignore[reportArgumentType]
 
 
 def train(of: Instrumented, *pieces: int) -> np.ndarray:
@@ -60,8 +60,15 @@ def train(of: Instrumented, *pieces: int) -> np.ndarray:
     return np.asarray(progress.state.theta[0])
 
 
-@pytest.mark.parametrize("own_line", [True, False], ids=["own line", "sums"])
-@pytest.mark.parametrize("most", [0, 3], ids=["one by one", "batches"])
+@pytest.mark.parametrize(
+    ("most", "own_line"),
+    [
+        pytest.param(0, True, id="one by one-own line"),
+        pytest.param(3, False, id="batches-sums"),
+        pytest.param(0, False, id="one by one-sums", marks=pytest.mark.long),
+        pytest.param(3, True, id="batches-own line", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most, own_line):
     algorithm, kept = ALGORITHMS[name], []
@@ -74,7 +81,10 @@ def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most
     assert len(kept) == algorithm.counts(200).cost_measurements
 
 
-@pytest.mark.parametrize("most", [0, 3], ids=["one by one", "batches"])
+@pytest.mark.as_shipped
+@pytest.mark.parametrize(
+    "most", [pytest.param(0, id="one by one"), pytest.param(3, id="batches", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_bitwise_it_is_the_measured_engine_to_the_bit(name, most):
     algorithm = dataclasses.replace(ALGORITHMS[name], bitwise=True)
@@ -101,12 +111,13 @@ CHIPS = {
 }
 
 
-@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.as_shipped
+@pytest.mark.parametrize("batch", [1, pytest.param(8, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", CHIPS)
 def test_bitwise_it_is_so_for_chips_of_any_size(name, batch):
     chip, algorithm = CHIPS[name], mgd.discrete(time_constants=times(tau_x=4, tau_theta=4), bitwise=True)
     simulated, data = Simulated(chip, key=KEY), Data.of(IMAGES.train)
-    loop = Instrumented(Guarded(simulated), algorithm, simulated.start, cost=mgd.chips.MeanSquaredError(), batch=batch)
+    loop = Instrumented(Guarded(simulated), algorithm, simulated.start, cost=mgd.chips.MeanSquaredError(), batch=batch)  # pyright: ignore[reportArgumentType]
     measured = Measured(chip, algorithm, batch)
     found, expected = (each.advance(data, each.init(1, key=KEY), 60).state.theta[0] for each in (loop, measured))
     assert np.array_equal(found, expected), np.abs(found - expected).max()
@@ -124,6 +135,7 @@ for name, algorithm in t.ALGORITHMS.items():
 """
 
 
+@pytest.mark.long
 def test_without_fused_multiply_adds_it_is_the_measured_engine_to_the_bit():
     """XLA contracts multiply-adds where it likes, by program; on processors without, both engines are the same."""
     done = subprocess.run(
@@ -198,13 +210,15 @@ class Flaky(AbstractInstrument):
 @pytest.mark.parametrize(
     "fault", [HardwareError("late", passing=True), ConnectionResetError("gone"), TimeoutError("slow")]
 )
-def test_what_fails_and_passes_leaves_no_trace(fault, most):
-    calm, flaky = Flaky({}, most), Flaky(dict.fromkeys(range(3, 400, 7), fault), most)
+def test_what_fails_and_passes_leaves_no_trace_but_in_the_log(fault, most, caplog):
+    calm, flaky = Flaky({}, most), Flaky(dict.fromkeys(range(3, 400, 7), fault), most)  # pyright: ignore[reportArgumentType]
     kept: list[float] = []
     of = engine(ALGORITHMS["windows"], flaky, keep=lambda c: kept.extend(c.tolist()))
     assert np.array_equal(train(of, 40), train(engine(ALGORITHMS["windows"], calm), 40))
     assert of.bench.recoveries > 3
     assert len(kept) == 50
+    said = [record.getMessage() for record in caplog.records if record.name == "mgd"]
+    assert sum("opened anew" in line and str(fault) in line for line in said) == of.bench.recoveries
 
 
 def test_a_chip_that_stays_away_is_given_up_with_its_address_and_the_last_error():
@@ -387,7 +401,7 @@ class Skipping(Simulated):
         return found
 
 
-@pytest.mark.parametrize("most", [1, 3, 100])
+@pytest.mark.parametrize("most", [3, *(pytest.param(many, marks=pytest.mark.long) for many in (1, 100))])
 @pytest.mark.parametrize("name", ["every step", "windows", "uneven", "two-sided", "analog"])
 def test_what_cannot_be_measured_in_a_batch_is_skipped_as_it_is_one_by_one(name, most):
     runs = []
@@ -410,7 +424,7 @@ def test_a_chip_that_is_another_when_the_line_comes_back_is_refused():
             return Identity("mgd", "flaky", "S1" if self.calls < 20 else "S2")
 
     with opened(Swapped({20: HardwareError("reset", passing=True)})) as guarded:
-        of = Instrumented(guarded, ALGORITHMS["windows"], Simulated(CHIP, key=KEY).start, cost=CHIP.loss)
+        of = Instrumented(guarded, ALGORITHMS["windows"], Simulated(CHIP, key=KEY).start, cost=CHIP.loss)  # pyright: ignore[reportArgumentType]
         with pytest.raises(
             HardwareError, match="flaky: mgd,flaky,S2, answers where mgd,flaky,S1, was: put that chip back"
         ):

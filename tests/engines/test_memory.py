@@ -4,7 +4,8 @@ import jax
 import pytest
 
 import mgd
-from mgd.engines import Data, Measured, _memory
+from mgd.engines import Data, Measured
+from mgd.engines.simulated import _memory
 
 KEY = jax.random.key(0)
 TASK = mgd.datasets.parity(bits=2)

@@ -43,9 +43,8 @@ def noisy(sigma: float) -> AbstractChip:
 
 def watch() -> optax.GradientTransformation:
     """An optimiser that keeps the last G and leaves θ as it is."""
-    return optax.GradientTransformation(
-        lambda theta: jnp.zeros_like(theta), lambda g, state, params=None: (jnp.zeros_like(g), g)
-    )
+    update = lambda g, state, params=None: (jnp.zeros_like(g), g)
+    return optax.GradientTransformation(lambda theta: jnp.zeros_like(theta), update)  # pyright: ignore[reportArgumentType]
 
 
 def windows(engine: Measured | Sampled, n: int, *, seed: int, data: Data = DATA, start: int = 0, many: int = 1) -> Any:
@@ -83,9 +82,9 @@ def p_values(one: np.ndarray, other: np.ndarray, along: np.ndarray) -> dict[str,
         "mean along the gradient": same_mean((one @ axes[:1].T), (other @ axes[:1].T)),
         "variance along gradients and principal axes": same_mean(*(x**2 for x in projected)),
         "trace": same_mean(*squares),
-        "norm": float(stats.ks_2samp(*norms).pvalue),
-        "cosine": float(stats.ks_2samp(*cosines).pvalue),
-        "along the gradient": float(stats.ks_2samp(one @ axes[0], other @ axes[0]).pvalue),
+        "norm": float(stats.ks_2samp(*norms).pvalue),  # pyright: ignore[reportAttributeAccessIssue]
+        "cosine": float(stats.ks_2samp(*cosines).pvalue),  # pyright: ignore[reportAttributeAccessIssue]
+        "along the gradient": float(stats.ks_2samp(one @ axes[0], other @ axes[0]).pvalue),  # pyright: ignore[reportAttributeAccessIssue]
     }
 
 

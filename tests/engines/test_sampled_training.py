@@ -34,7 +34,7 @@ def task() -> Task:
     """NIST7x7 with a test set that takes no time."""
     whole = nist7x7()
     return Task(
-        **{f: getattr(whole, f) for f in whole.__dataclass_fields__} | {"test": whole.test.subset(slice(0, 500))}
+        **{f: getattr(whole, f) for f in whole.__dataclass_fields__} | {"test": whole.test.subset(slice(0, 500))}  # pyright: ignore[reportArgumentType]
     )
 
 
@@ -62,7 +62,7 @@ def trained(name: str, engine: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def p_value(one: np.ndarray, other: np.ndarray) -> float:
     """The smaller of those that means, and that distributions, are the same; with Bonferroni's factor."""
-    return 2 * float(min(stats.ttest_ind(one, other, equal_var=False).pvalue, stats.ks_2samp(one, other).pvalue))
+    return 2 * float(min(stats.ttest_ind(one, other, equal_var=False).pvalue, stats.ks_2samp(one, other).pvalue))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize("name", ["perfect", "cost and update noise"])

@@ -11,7 +11,6 @@ import mgd
 from mgd.chips import NetworkChip, from_function, from_module, imperfect
 from mgd.chips.imperfections import CostNoise, CrossTalk, PerturbationGain
 from mgd.engines import Data, Sampled
-from mgd.engines.simulated._slope import check_slope
 
 XOR = mgd.datasets.from_arrays(
     np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]
@@ -29,8 +28,8 @@ class Net(eqx.Module):
 
     def __call__(self, x):
         one = jnp.ones(1)
-        hidden = self.activation(self.first(self.w1) @ jnp.concatenate([x, one]))
-        return 2 * self.last(self.w2) @ jnp.concatenate([hidden, one])
+        hidden = self.activation(self.first(self.w1) @ jnp.concatenate([x, one]))  # pyright: ignore[reportCallIssue]
+        return 2 * self.last(self.w2) @ jnp.concatenate([hidden, one])  # pyright: ignore[reportCallIssue]
 
 
 def same(w):
@@ -54,7 +53,7 @@ ALGORITHMS = {
 
 def check(chip, amplitude: float, seed: int, task: mgd.datasets.Task = XOR) -> None:
     progress = Sampled(chip, ALGORITHMS[0.01]).init(1, key=jax.random.key(seed))  # no amplitude is in it
-    check_slope(Sampled(chip, ALGORITHMS[amplitude]), progress, Data.of(task.train))
+    Sampled(chip, ALGORITHMS[amplitude]).check_start(progress, Data.of(task.train))
 
 
 class Own(mgd.chips.AbstractCost):

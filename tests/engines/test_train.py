@@ -178,7 +178,7 @@ def test_what_is_no_chip_is_refused():
     piece = mgd.instruments.Simulated(CHIP, key=KEY)
     for thing, name in ((piece, "Simulated"), (eqx.nn.Linear(2, 1, key=KEY), "Linear"), (None, "NoneType")):
         with pytest.raises(ValueError, match=f"^a chip is needed, got a {name}: make one by mgd.chips"):
-            mgd.train(thing, TASK, ALGORITHM, n_steps=4, key=KEY)
+            mgd.train(thing, TASK, ALGORITHM, n_steps=4, key=KEY)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_session_has_the_batch_and_the_algorithm_of_its_engine():

@@ -183,7 +183,7 @@ class Told(AbstractChip):
     told: Traits = eqx.field(static=True)
 
     @property
-    def n_params(self):
+    def n_params(self):  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.chip.n_params
 
     @property
@@ -253,7 +253,7 @@ REFUSED = {
         "engine",
     ),
     "coarse and remembering": (
-        Told(CHIP, Traits(remembers=("drift",), coarse=("adc",))),
+        Told(CHIP, Traits(remembers=("drift",), coarse=("adc",))),  # pyright: ignore[reportCallIssue]
         discrete(),
         "the sampled engine's law does not cover a chip with drift, adc: use the measured engine",
     ),
@@ -276,7 +276,7 @@ def test_what_it_covers_is_taken(family, baseline):
 
 def test_backprop_refuses_what_it_cannot_do():
     with pytest.raises(ValueError, match="a chip with adc has no gradient to propagate back: leave that out for"):
-        Backpropagated(Told(CHIP, Traits(coarse=("adc",))), Backprop(optax.sgd(0.1)))
+        Backpropagated(Told(CHIP, Traits(coarse=("adc",))), Backprop(optax.sgd(0.1)))  # pyright: ignore[reportCallIssue]
     with pytest.raises(ValueError, match="takes one mini-batch an update: leave tau_x and tau_theta at 1"):
         Backprop(optax.sgd(0.1), TimeConstants(tau_theta=4))
     for engine in ("measured", "sampled"):

@@ -17,7 +17,6 @@ plant = importlib.util.module_from_spec(_SPEC)
 sys.modules["field_plant"] = plant
 _SPEC.loader.exec_module(plant)
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
 STEPS = 400
 TRAIN = ("--tau-theta=8", "--batch=4", "--amplitude=0.05", "--weight-decay=0", "--schedule=constant")
 ADAM = ("--optimizer=adam", "--learning-rate=0.05")

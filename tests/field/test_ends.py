@@ -390,7 +390,11 @@ def test_and_so_it_is_for_the_library(name, value):
     arguments = {"n_steps": 5} | {name: value}
     with pytest.raises(ValueError, match=f"^{name} must be at most .*, got {value:,}$"):
         mgd.train(
-            mgd.chips.mlp((2, 2, 1)), mgd.datasets.parity(bits=2), mgd.discrete(), key=jax.random.key(0), **arguments
+            mgd.chips.mlp((2, 2, 1)),
+            mgd.datasets.parity(bits=2),
+            mgd.discrete(),
+            key=jax.random.key(0),
+            **arguments,  # pyright: ignore[reportArgumentType]
         )
 
 

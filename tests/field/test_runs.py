@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import mgd.cli
-from mgd.runs import RunConfig, _execute, _hardware, start
+from mgd.runs import RunConfig, _execute, start
 
 PLANT = """
 import numpy as np
@@ -35,11 +35,10 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def stopped(tmp_path, monkeypatch, compiled_once):
+def stopped(tmp_path, monkeypatch):
     """A run on a chip without noise, killed at step 40 of 60 with its costs since step 0 in the journal."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(_execute.Session, "_pace", lambda self, n, seconds: setattr(self, "_chunk", 8))
-    monkeypatch.setattr(_hardware, "build_algorithm", _execute.build_algorithm)  # compiled once
     name = f"field_plant_{next(NUMBERS)}"
     (tmp_path / f"{name}.py").write_text(PLANT)
     monkeypatch.syspath_prepend(str(tmp_path))

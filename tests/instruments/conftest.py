@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -183,7 +184,7 @@ def served(serve_process):
 
 
 @contextmanager
-def serving(text: str, folder: Path, **serve: object) -> Iterator[str]:
+def serving(text: str, folder: Path, **serve: Any) -> Iterator[str]:
     """Serves a chip from a thread of this process, which starts at once; gives the resource."""
     (folder / "chip.toml").write_text(text)
     settings = ServeSettings(**serve)

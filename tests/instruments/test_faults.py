@@ -31,7 +31,7 @@ FAULTS = {
 @pytest.mark.parametrize(("faults", "what"), FAULTS.values(), ids=FAULTS)
 def test_each_fault_is_seen_as_passing_and_the_costs_are_those_of_a_good_line(faults, what, serve_here, tmp_path):
     costs, failures = [], []
-    wiggles = np.random.default_rng(0).choice(np.float32([-0.1, 0.1]), (30, 9))
+    wiggles = np.random.default_rng(0).choice(np.float32([-0.1, 0.1]), (30, 9))  # pyright: ignore[reportArgumentType]
     with serve_here() as resource, load_instrument("scpi", {"resource": resource}, tmp_path) as driver:
         prepared(driver)
         due = [(driver.perturb(wiggle), driver.measure_cost())[1] for wiggle in wiggles]
@@ -119,4 +119,4 @@ def test_a_port_that_is_taken_is_one_line(serve_here):
     with serve_here() as resource:
         port = int(resource.split("::")[2])
         with pytest.raises(HardwareError, match=rf"127.0.0.1:{port} cannot be listened at: .*take another --port"):
-            asyncio.run(Server(None, ServeSettings()).listen("127.0.0.1", port))
+            asyncio.run(Server(None, ServeSettings()).listen("127.0.0.1", port))  # pyright: ignore[reportArgumentType]

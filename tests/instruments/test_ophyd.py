@@ -39,7 +39,7 @@ def test_signals_are_set_and_the_cost_is_triggered_and_read(axes, cost):
 
 
 def test_they_are_waited_for_all_together(cost):
-    slow = [SynAxis(name=name, delay=0.2) for name in ("a", "b", "c", "d")]
+    slow = [SynAxis(name=name, delay=0.2) for name in ("a", "b", "c", "d")]  # pyright: ignore[reportArgumentType]
     chip = from_ophyd(slow, lambda: 0.0, limits=Limits.uniform(4, -2.0, 2.0))
     began = time.monotonic()
     chip.set_parameters(np.ones(4, np.float32))

@@ -391,7 +391,7 @@ def documented(name: str) -> list[str]:
     return [str(EXAMPLES.parent / word) if word.startswith("examples/") else word for word in words[1:]]
 
 
-@pytest.mark.parametrize("name", ["diode-xor.toml", "cmos-xor.toml"])
+@pytest.mark.parametrize("name", ["diode-xor.toml", pytest.param("cmos-xor.toml", marks=pytest.mark.long)])
 def test_a_circuit_learns_xor_by_the_command_that_its_file_gives(name, tmp_path, capsys):
     import jax
     from safetensors.numpy import load_file

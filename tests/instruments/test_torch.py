@@ -1,6 +1,7 @@
 """PyTorch modules as chips, against what PyTorch itself gives."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,11 +11,19 @@ import mgd
 from mgd.chips import CrossEntropy, MeanSquaredError
 from mgd.instruments import Limits, from_torch, load_instrument, opened
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+if TYPE_CHECKING:
+    import torch
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 2)).astype(np.float32)
 TARGET = np.eye(3, dtype=np.float32)[RNG.integers(0, 3, 5)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    """PyTorch takes 190 MB: it is imported where its tests run, and not in every worker that knows of them."""
+    global torch
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 
 @pytest.fixture
@@ -78,7 +87,7 @@ def test_a_batch_gives_what_one_by_one_gives(module):
 
 
 def test_a_module_that_does_not_vectorise_is_measured_one_by_one():
-    class Branches(torch.nn.Module):
+    class Branches(torch.nn.Module):  # pyright: ignore[reportGeneralTypeIssues]
         def __init__(self):
             super().__init__()
             self.gain = torch.nn.Parameter(torch.ones(1))

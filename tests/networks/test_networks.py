@@ -22,7 +22,7 @@ def test_sizes_that_are_not_are_refused(sizes):
 @pytest.mark.parametrize("place", ["activation", "output"])
 def test_unknown_activations_are_refused(place):
     with pytest.raises(ValueError, match=r"^unknown activation 'sine': choose one of logistic, tanh, relu, linear$"):
-        mlp((2, 2, 1), **{place: "sine"}, key=KEY)
+        mlp((2, 2, 1), **{place: "sine"}, key=KEY)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_large_batches_are_the_same_in_parts(inputs, batch):
             for a, b in zip(jax.tree.leaves(ours(*arguments)), jax.tree.leaves(naive(*arguments)), strict=True):
                 assert a.dtype == np.float64
                 np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12 * float(jnp.abs(b).max()))
-        assert ours._cache_size() == 1
+        assert ours._cache_size() == 1  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def naive_network(network, x):

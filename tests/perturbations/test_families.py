@@ -291,7 +291,7 @@ def test_over_a_period_blocks_are_exactly_orthogonal(inner):
     block = Block(inner(1.0), sizes=(1, 4, 2))
     period = block.period(P)
     assert period == 3 * inner(1.0).period(4)
-    s = code(block, period)
+    s = code(block, period)  # pyright: ignore[reportArgumentType]
     assert np.array_equal(s.T @ s, period * block.mean_square(P) * np.eye(P))
 
 

@@ -47,14 +47,14 @@ def test_cells_are_settings_of_as_many_measurements_as_they_say(task, quick):
     cells = STUDIES[task].cells(quick)
     assert all(isinstance(cell, Run) for cell in cells.values())
     for name, cell in cells.items():
-        config = resolve(cell.config())
+        config = resolve(cell.config())  # pyright: ignore[reportAttributeAccessIssue]
         assert config.holdout == 1000
         if name.startswith("tau-") and not quick:
             tau, goal = int(name[4:]), _FULL[task][int(name[4:])][0]
             assert (config.tau_x, config.tau_theta, config.engine) == (tau, tau, "sampled")
-            made = discrete(time_constants=TimeConstants(tau_x=tau, tau_theta=tau)).counts(config.steps)
+            made = discrete(time_constants=TimeConstants(tau_x=tau, tau_theta=tau)).counts(config.steps)  # pyright: ignore[reportArgumentType]
             assert goal - tau - 1 <= made.cost_measurements <= goal
-    assert cells["backprop"].config().algorithm == "backprop"
+    assert cells["backprop"].config().algorithm == "backprop"  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_the_table_has_means_and_intervals_at_powers_of_ten(tmp_path):
@@ -81,8 +81,8 @@ def test_engines_agree_or_not(measured, verdict, tmp_path):
 def test_the_figure_has_a_line_for_each_window(tmp_path):
     figure = STUDIES["fashion-mnist"].draw(stored("fashion-mnist", results(), tmp_path))
     lines = {line.get_label(): line for line in figure.axes[0].lines}
-    assert lines["τ_θ = 100"].get_ydata().tolist() == pytest.approx([30, 60, 70, 80])
-    assert lines["τ_θ = 1000"].get_xdata().tolist() == MEASUREMENTS[1:].tolist()
+    assert lines["τ_θ = 100"].get_ydata().tolist() == pytest.approx([30, 60, 70, 80])  # pyright: ignore[reportAttributeAccessIssue]
+    assert lines["τ_θ = 1000"].get_xdata().tolist() == MEASUREMENTS[1:].tolist()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_an_interval_is_of_the_mean():

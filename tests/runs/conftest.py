@@ -32,9 +32,9 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True)
-def compile_once(compiled_once):
-    """Every test here takes settings that others take too."""
-    with jax.numpy_dtype_promotion("standard"):  # optax's own Adam mixes integers and floats
+def mixed_types():
+    """Optax's own Adam mixes integers and floats."""
+    with jax.numpy_dtype_promotion("standard"):
         yield
 
 

@@ -3,6 +3,8 @@
 import pytest
 from safetensors.numpy import load_file
 
+pytestmark = pytest.mark.as_shipped
+
 PARITY = "name = 'small'\n[chip]\ninputs = [2]\noutputs = 1\nhidden = [2]\n"
 NIST = "name = 'nist'\n[chip]\ninputs = [49]\noutputs = 4\nhidden = [32]\n"
 
@@ -29,8 +31,8 @@ def test_a_served_chip_is_the_simulated_one_to_the_bit(serve_process, mgd, tmp_p
 
 def test_what_cannot_be_the_same_bits_is_refused(mgd):
     for more, message in (
-        ("--engine=sampled", "bitwise is of the measured engine on one device, got 'sampled' and 1: leave both out"),
-        ("--devices=2", "bitwise is of the measured engine on one device, got 'auto' and 2: leave both out"),
+        ("--engine=sampled", "bitwise is of the measured engine on one device, got 'sampled': leave engine out"),
+        ("--devices=2", "bitwise is of the measured engine on one device, got 2: leave devices out"),
         ("--algorithm=backprop", "backprop perturbs and measures nothing: leave out bitwise"),
     ):
         done = mgd("train", "parity", "--bitwise", more)

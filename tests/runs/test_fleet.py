@@ -7,7 +7,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 CHIP = "name = 'small'\n[chip]\ninputs = [2]\noutputs = 1\nhidden = [2]\n"
-INSTRUMENT = "[instrument]\nkind = 'scpi'\nresource = '{resource}'\ntimeout_seconds = 1.0\ngive_up_seconds = 2.0\n"
+INSTRUMENT = "[instrument]\nkind = 'scpi'\nresource = '{resource}'\ntimeout_seconds = 60.0\ngive_up_seconds = 5.0\n"
 TRAIN = ("--learning-rate=0.5", "--tau-x=8", "--tau-theta=16", "--amplitude=0.1")
 
 

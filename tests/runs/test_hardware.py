@@ -16,7 +16,7 @@ TRAIN = ("--learning-rate=0.5", "--tau-x=8", "--tau-theta=16", "--amplitude=0.1"
 ADAM = ("--learning-rate=0.1", "--optimizer=adam", "--schedule=cosine")
 
 
-def chip_file(folder: Path, resource: str, *, timeout: float = 5.0, more: str = "") -> Path:
+def chip_file(folder: Path, resource: str, *, timeout: float = 60.0, more: str = "") -> Path:
     path = folder / "bench.toml"
     path.write_text(CHIP + INSTRUMENT.format(resource=resource, timeout=timeout, more=more))
     return path

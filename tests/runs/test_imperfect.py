@@ -12,6 +12,7 @@ from mgd.chips.imperfections import Imperfect
 from mgd.rows import IMPERFECTIONS
 from mgd.runs import RunConfig, read_config, resolve, resume, start
 from mgd.runs._build import build_chip, build_task
+from mgd.runs._config import Settings
 
 ALL = {
     "delay": 2,
@@ -47,13 +48,13 @@ ALL = {
 }
 
 
-def config_with(**imperfect) -> RunConfig:
+def config_with(**imperfect) -> Settings:
     return resolve(
         RunConfig.of({"task": "parity", "imperfect": {k.replace("_", "-"): v for k, v in imperfect.items()}})
     )
 
 
-def around(config: RunConfig) -> list:
+def around(config: Settings) -> list:
     """The imperfections of a run's chip, from the network outwards."""
     chip, found = build_chip(config, build_task(config)), []
     while isinstance(chip, Imperfect):

@@ -1,9 +1,15 @@
 """The journal of costs: what a kill or a full disk leaves of it, and that nothing is in it twice."""
 
 import os
+import tempfile
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from mgd import MgdWarning, RunError
 from mgd.runs._journal import Journal
@@ -62,6 +68,48 @@ def test_a_record_that_a_kill_cut_short_is_left_out_and_written_over(tmp_path, m
     assert left(tmp_path) == [1, 3]
 
 
+def written(folder: Path, pieces: list[np.ndarray]) -> Path:
+    one = journal(folder)
+    for piece in pieces:
+        one.keep(piece)
+        one.flush()
+    one.close()
+    return folder / "costs-0.journal"
+
+
+# Any bits at all, those of no number too.
+PIECES = st.lists(arrays(np.uint32, st.integers(1, 5)).map(lambda bits: bits.view(np.float32)), max_size=5)
+
+
+@given(PIECES, st.integers(0, 100))
+def test_what_any_cut_leaves_is_a_beginning_of_whole_records(pieces, missing):
+    with tempfile.TemporaryDirectory() as name:
+        path = written(Path(name), pieces)
+        end = max(0, path.stat().st_size - missing)
+        os.truncate(path, end)
+        whole = [
+            piece
+            for piece, upto in zip(pieces, np.cumsum([8 + piece.nbytes for piece in pieces]), strict=True)
+            if 16 + upto <= end
+        ]
+        again = np.array(left(Path(name)), np.float32)
+        assert again.tobytes() == np.concatenate([costs(), *whole]).tobytes()
+
+
+@given(PIECES.filter(len), st.data())
+def test_no_byte_that_flips_is_taken_for_a_cost(pieces, data):
+    every = np.concatenate(pieces)
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore", MgdWarning)  # it says so, unless what is left looks like a torn tail
+        path = written(Path(name), pieces)
+        content = bytearray(path.read_bytes())
+        content[data.draw(st.integers(16, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+        path.write_bytes(content)
+        found = np.array(left(Path(name)), np.float32)
+    assert found.size < every.size
+    assert found.tobytes() == every[: found.size].tobytes()
+
+
 def test_a_checkpoint_drops_what_came_before_it(tmp_path):
     one = journal(tmp_path)
     one.keep(costs(1, 2, 3))
@@ -91,7 +139,7 @@ def test_a_full_disk_is_one_error_and_what_was_kept_before_stands(tmp_path):
         def __getattr__(self, name):
             return getattr(self.file, name)
 
-    file, one._file = one._file, Full(one._file)
+    file, one._file = one._file, Full(one._file)  # pyright: ignore[reportAttributeAccessIssue]
     one._waiting += costs(3).tobytes()
     with pytest.raises(RunError, match=r"cannot write to .*: No space left on device; what was measured until then"):
         one.flush()

@@ -54,7 +54,7 @@ def watched(algorithm, steps: int, monitor: Monitor, *, batch: int = 4) -> None:
     engine = Instrumented(
         Guarded(fresh_piece()),
         algorithm,
-        PIECE.start,
+        PIECE.start,  # pyright: ignore[reportArgumentType]
         cost=IDEAL.loss,
         batch=batch,
         options=Options(watch=monitor.watch),
@@ -184,7 +184,7 @@ def test_late_costs_are_warned_of(tmp_path, gradient):
         codes = rng.choice([-1.0, 1.0], (100, P))
         late = AMPLITUDE * np.roll(codes, 1, axis=0) @ gradient
         parts = late[:, None] * codes / (AMPLITUDE * 100)
-        told = Told(*(jnp.asarray(a, jnp.float32) for a in (late, parts[::2].sum(0), parts.sum(0))), jnp.bool(True))
+        told = Told(*(jnp.asarray(a, jnp.float32) for a in (late, parts[::2].sum(0), parts.sum(0))), jnp.bool(True))  # pyright: ignore[reportCallIssue]
         monitor.watch(told, 100, np.full(1, 0.25, np.float32))
     with pytest.warns(MgdWarning, match="farther from the gradient than noise"):
         monitor.write(tmp_path, 30_000, {})

@@ -3,6 +3,7 @@
 from .._defaults import Defaults as Defaults
 from .._defaults import defaults as defaults
 from ._algorithm import Algorithm as Algorithm
+from ._ask_tell import AbstractAskTell as AbstractAskTell
 from ._backprop import Backprop as Backprop
 from ._base import AbstractAlgorithm as AbstractAlgorithm
 from ._baselines import AbstractBaseline as AbstractBaseline
@@ -20,6 +21,7 @@ from ._presets import discrete as discrete
 from ._presets import fitted as fitted
 from ._presets import from_published as from_published
 from ._presets import to_published as to_published
+from ._retune import retuned as retuned
 from ._state import Clock as Clock
 from ._state import Info as Info
 from ._state import Probe as Probe

@@ -2,37 +2,38 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, ScalarLike
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, ScalarLike
 
 from .._alone import alone
 from .._counter import Counter
 from .._hash import Row
+from .._numbers import NUMBER, with_fields
 from ..perturbations import AbstractPerturbation
-from ._base import AbstractAlgorithm, check_optimizer
+from ._ask_tell import AbstractAskTell, Measure, T
+from ._base import check_optimizer
 from ._baselines import AbstractBaseline
 from ._compiled import as_cost, compiled
 from ._counts import Counts, count
 from ._integrators import AbstractIntegrator
+from ._rule import rule_of
 from ._state import Clock, Info, Probe, Seeds, State
 from ._time_constants import TimeConstants
+from ._together import step_together
 from ._write import Write, write_exactly
 
 # The largest chip whose θ̃ is kept apart in compiled programs, so that others can compute the same bits.
-MOST_PARAMS_APART = 2**15
-# From a probe and a chip's device, the cost and the device after it was measured.
-Measure = Callable[[Probe, Any], tuple[Float[Array, ""], Any]]
-T = TypeVar("T")
+_MOST_PARAMS_APART = 2**15
 
 
-class Algorithm(AbstractAlgorithm):
+class Algorithm(AbstractAskTell):
     r"""Multiplexed gradient descent: perturbation × baseline × integrator × update × time constants.
 
     At every timestep the chip is measured with a perturbation θ̃ on its parameters; the modulation C̃ of its
@@ -79,9 +80,11 @@ class Algorithm(AbstractAlgorithm):
     integrator: AbstractIntegrator
     optimizer: optax.GradientTransformation
     time_constants: TimeConstants = eqx.field(static=True)
-    modulation_limit: float | None = None
+    modulation_limit: float | None = eqx.field(metadata=NUMBER, default=None)
     bitwise: bool = eqx.field(static=True, default=False)
     open: tuple[str, ...] = eqx.field(static=True, default=())
+    # Worked out where the numbers are known, for programs in which they are not.
+    _scale: Float[np.ndarray, "*params"] | None = eqx.field(default=None, init=False)
 
     def __check_init__(self):
         check_optimizer(self.optimizer)
@@ -94,21 +97,21 @@ class Algorithm(AbstractAlgorithm):
             raise ValueError(f"modulation_limit must be above 0, or None for no clamp, got {self.modulation_limit}")
         self.baseline.gain(self.perturbation, self.time_constants, 1)
 
-    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray) -> State:
+    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray, n_sites: int | None = None) -> State:
         """The state before the first measurement.
 
         Args:
             theta: where training starts.
             key: of this chip's run; all its random streams are drawn from it.
+            n_sites: how many sites are perturbed; by default, as many as there are parameters.
 
         Raises:
             ValueError: if the perturbation cannot perturb that many parameters.
         """
         if theta.ndim != 1 or theta.size == 0:
             raise ValueError(f"theta must be a vector of at least one parameter, got shape {theta.shape}")
-        # With a low-pass there is no window: θ itself goes on averaging.
-        window = self.interval if self.integrator.resets else None
-        self.perturbation.check(theta.size, self.time_constants.tau_p, window)
+        if self._scale is None:
+            self.check(n_sites or theta.size)
         theta = jnp.asarray(theta, jnp.float32)
         return State(
             clock=self.clock_at(0),
@@ -119,11 +122,23 @@ class Algorithm(AbstractAlgorithm):
             seeds=Seeds.of(key),
         )
 
-    def scale(self, n_params: int) -> np.ndarray:
-        """What C̃ θ̃ is multiplied by, to enter G: one float32 for all parameters, or one for each (shape (P,))."""
+    def check(self, n_sites: int) -> None:
+        # With a low-pass there is no window: θ itself goes on averaging.
+        window = self.interval if self.integrator.resets else None
+        self.perturbation.check(n_sites, self.time_constants.tau_p, window)
+
+    def for_program(self, n_params: int, n_sites: int | None = None) -> "Algorithm":
+        if self._scale is not None:
+            return self
+        return with_fields(self, optimizer=rule_of(self.optimizer, n_params), _scale=self.scale(n_sites or n_params))
+
+    def scale(self, n_sites: int) -> Float[Array | np.ndarray, "*sites"]:
+        """What C̃ θ̃ is multiplied by, to enter G: one float32 for all sites, or one for each (shape (n_sites,))."""
+        if self._scale is not None:
+            return self._scale
         _, take = self.integrator.weights(self.time_constants)
-        gain = self.baseline.gain(self.perturbation, self.time_constants, n_params)
-        return np.asarray(take / (self.perturbation.mean_square(n_params) * gain), np.float32)
+        gain = self.baseline.gain(self.perturbation, self.time_constants, n_sites)
+        return np.asarray(take / (self.perturbation.mean_square(n_sites) * gain), np.float32)
 
     def clock_at(self, step: int) -> Clock:
         """The clock after that many whole timesteps."""
@@ -131,21 +146,12 @@ class Algorithm(AbstractAlgorithm):
         return Clock(counter, self._first_slot(counter))
 
     @compiled
-    def ask(self, state: State, *, slot: int | None = None) -> tuple[Probe, State]:
-        """What to apply to the chip next.
-
-        Args:
-            state: the state after the last `tell`; it may be asked again, for the same answer.
-            slot: the measurement that comes next, where the caller knows it (saves a branch when compiled).
-
-        Returns:
-            The probe, and the state to go on from.
-        """
+    def ask(self, state: State, *, slot: int | None = None, n_sites: int | None = None) -> tuple[Probe, State]:
         counter = state.clock.step
         presentation, since = counter.divmod(self.time_constants.tau_x)
         probe = Probe(
             theta=state.theta,
-            perturbation=self._apart(state, lambda state: self._signal(state, slot), state),
+            perturbation=self.apart(state, lambda state: self._signal(state, slot, n_sites), state),
             presentation=presentation,
             fresh=since == 0,
             key=Row.of(state.seeds.measurement, counter).key(state.clock.slot if slot is None else slot),
@@ -156,55 +162,27 @@ class Algorithm(AbstractAlgorithm):
 
     @compiled
     def tell(
-        self, state: State, cost: ScalarLike, *, write: Write = write_exactly, slot: int | None = None
+        self,
+        state: State,
+        cost: ScalarLike,
+        *,
+        write: Write = write_exactly,
+        slot: int | None = None,
+        credit: Float[Array, " p"] | None = None,
+        n_sites: int | None = None,
     ) -> tuple[State, Info]:
-        """Takes the cost that was measured with the last probe on the chip.
-
-        Args:
-            state: as returned by `ask`.
-            cost: the measured scalar: a number of Python's or NumPy's, or an array.
-            write: how the chip's memory takes a change of its parameters.
-            slot: as for `ask`.
-
-        Raises:
-            ValueError: if the cost is not one real number.
-        """
         cost = jnp.asarray(as_cost(cost), jnp.float32)  # a weak type would go on in the state
         if slot is None:
-            branches = [lambda s, c, k=k: self._tell(s, c, k, write) for k in range(self.n_slots)]
-            return lax.switch(state.clock.slot, branches, state, cost)
-        return self._apart(state, lambda state, cost: self._tell(state, cost, slot, write), state, cost)
+            branches = [partial(self._tell, slot=k, write=write, n_sites=n_sites) for k in range(self.n_slots)]
+            return lax.switch(state.clock.slot, branches, state, cost, credit)
+        told = partial(self._tell, slot=slot, write=write, n_sites=n_sites)
+        return self.apart(state, told, state, cost, credit)
 
-    def _apart(self, state: State, function: Callable[..., T], *arguments: Any) -> T:
+    def apart(self, state: State, function: Callable[..., T], *arguments: Any) -> T:
         """What a function gives; if engines are to come to the same bits, compiled by itself."""
         if not self.bitwise:
             return function(*arguments)
         return alone(state.clock.step.high < 2**30, function, *arguments)
-
-    def step(
-        self, state: State, measure: Measure, device: Any = None, *, write: Write = write_exactly
-    ) -> tuple[State, Any, Info]:
-        """One whole timestep of a chip that can be traced: each measurement that is due, in order.
-
-        Args:
-            state: between two timesteps.
-            measure: from a probe and the device, the cost and the device after it was measured.
-            device: what the chip is made of and remembers.
-            write: how the chip's memory takes a change of its parameters.
-
-        Returns:
-            The state and the device after the timestep, and what its last measurement told.
-        """
-        state, device = self._measure_baseline(state, measure, device, write)
-        *earlier, last = self._slots_every_step()
-        for slot in earlier:
-            probe, state = self.ask(state, slot=slot)
-            cost, device = measure(probe, device)
-            state, _ = self.tell(state, cost, write=write, slot=slot)
-        probe, state = self.ask(state, slot=last)
-        cost, device = measure(probe, device)
-        state, info = self.tell(state, cost, write=write, slot=last)
-        return state, device, info
 
     def step_together(
         self,
@@ -215,59 +193,19 @@ class Algorithm(AbstractAlgorithm):
         *,
         write: Write = write_exactly,
         axis: str | None = None,
+        n_sites: int | None = None,
     ) -> tuple[State, Any, Info]:
-        """`size` timesteps within which neither θ nor the sample changes, measured as one batch.
+        return step_together(self, state, measure, device, size, write=write, axis=axis, n_sites=n_sites)
 
-        It does what `size` calls of `step` do, but sums G in another order, so to rounding.
-
-        Args:
-            state: after a multiple of `size` timesteps.
-            measure: as for `step`.
-            device: as for `step`, of a chip whose measurements leave it as it was.
-            size: a divisor of `hold`.
-            write: as for `step`.
-            axis: the mesh axis of devices that share out the measurements, inside `jax.shard_map`; their number must
-                divide `size`.
-
-        Returns:
-            The state and the device after the timesteps, and for each what its last measurement told.
-        """
-        state, device = self._measure_baseline(state, measure, device, write)
-
-        def at(offset: Int[Array, ""]) -> State:
-            return state.with_clock(Clock(state.clock.step.plus(offset), state.clock.slot))
-
-        def one(offset: Int[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-            now = at(offset)
-            fresh = jnp.bool(False)  # a baseline that can be batched looks at no earlier cost
-            remembered, cost, modulation = state.baseline, jnp.float32(0), jnp.float32(0)
-            for slot in self._slots_every_step():
-                cost, _ = measure(self.ask(now, slot=slot)[0], device)
-                remembered, modulation = self.baseline.observe(
-                    remembered, cost, slot=slot, fresh=fresh, time_constants=self.time_constants
-                )
-            return cost, modulation
-
-        if axis is None:
-            costs, modulations = jax.vmap(one)(jnp.arange(size))
-            added = jnp.sum(jax.vmap(lambda k, c: self._estimate(at(k), c))(jnp.arange(size), modulations), axis=0)
-        else:  # only costs go between devices; each makes all perturbations again
-            share = size // lax.axis_size(axis)
-            shares = jax.vmap(one)(lax.axis_index(axis) * share + jnp.arange(share))
-            costs, modulations = (lax.all_gather(told, axis, tiled=True) for told in shares)
-
-            def add(k: Int[Array, ""], total: Float[Array, " p"]) -> Float[Array, " p"]:
-                return total + self._estimate(at(k), modulations[k])
-
-            added = lax.fori_loop(0, size, add, jnp.zeros_like(state.gradient))
+    def gathered(
+        self, state: State, added: Float[Array, " p"], size: int, *, write: Write
+    ) -> tuple[State, Bool[Array, ""]]:
+        """The state after `size` timesteps of a hold that added this to G, and whether θ was updated."""
         step = state.clock.step.plus(size)
         updated = step.remainder(self.interval) == 0
-        gradient = state.gradient + added
-        theta, gradient, optimizer = self._update(state, gradient, step, write)
+        theta, gradient, optimizer = self._update(state, state.gradient + added, step, write)
         clock = Clock(step, self._first_slot(step))
-        state = State(clock, theta, gradient, state.baseline, optimizer, state.seeds)
-        last = jnp.arange(size) == size - 1
-        return state, device, Info(costs, modulations, last & updated)
+        return State(clock, theta, gradient, state.baseline, optimizer, state.seeds), updated
 
     def conclude(self, state: State, gradient: Float[Array, " p"], *, write: Write = write_exactly) -> State:
         """The state at the end of a window, if G was this: for engines that know a window's G without its steps.
@@ -284,7 +222,6 @@ class Algorithm(AbstractAlgorithm):
 
     @property
     def hold(self) -> int:
-        """Timesteps, from any multiple of themselves, within which neither θ nor the sample ever changes."""
         if not (self.baseline.pointwise and self.integrator.resets):
             return 1
         return math.gcd(self.time_constants.tau_x, self.interval)
@@ -296,8 +233,11 @@ class Algorithm(AbstractAlgorithm):
         )
 
     @property
+    def once_a_hold(self) -> bool:
+        return self.baseline.once_a_hold
+
+    @property
     def n_slots(self) -> int:
-        """Measurements in a timestep, at most."""
         return len(self.baseline.multiples)
 
     @property
@@ -305,24 +245,37 @@ class Algorithm(AbstractAlgorithm):
         """Timesteps between two parameter updates."""
         return self.integrator.interval(self.time_constants)
 
-    def _signal(self, state: State, slot: int | None) -> Float[Array, " p"]:
+    @staticmethod
+    def keeps_apart(n_sites: int) -> bool:
+        """Whether θ̃ is kept apart in compiled programs, so that hosts and other programs compute the same bits."""
+        return n_sites <= _MOST_PARAMS_APART  # for large chips it would cost
+
+    def _signal(self, state: State, slot: int | None, n_sites: int | None) -> Float[Array, " sites"]:
         """θ̃ times the multiple of the slot."""
         if slot is None:
-            branches = [lambda s, k=k: self._signal(s, k) for k in range(self.n_slots)]
+            branches = [lambda s, k=k: self._signal(s, k, n_sites) for k in range(self.n_slots)]
             return lax.switch(state.clock.slot, branches, state)
         multiple = self.baseline.multiples[slot]
         if multiple == 0:
-            return jnp.zeros_like(state.theta)
-        return multiple * self._perturbation(state)
+            return jnp.zeros(n_sites or state.theta.size)
+        return multiple * self._perturbation(state, n_sites or state.theta.size)
 
-    def _perturbation(self, state: State) -> Float[Array, " p"]:
+    def _perturbation(self, state: State, n_sites: int) -> Float[Array, " sites"]:
         index = state.clock.step.quotient(self.time_constants.tau_p)
-        made = self.perturbation(index, seed=state.seeds.perturbation, n_params=state.theta.size)
-        # So that XLA does not merge constants of the family's with those that come after: then hosts and other
-        # programs compute the same bits. For large chips it would cost.
-        return lax.optimization_barrier(made) if state.theta.size <= MOST_PARAMS_APART else made
+        made = self.perturbation(index, seed=state.seeds.perturbation, n_params=n_sites)
+        # So that XLA does not merge constants of the family's with those that come after.
+        return lax.optimization_barrier(made) if self.keeps_apart(n_sites) else made
 
-    def _tell(self, state: State, cost: Float[Array, ""], slot: int, write: Write) -> tuple[State, Info]:
+    def _tell(
+        self,
+        state: State,
+        cost: Float[Array, ""],
+        credit: Float[Array, " p"] | None,
+        *,
+        slot: int,
+        write: Write,
+        n_sites: int | None,
+    ) -> tuple[State, Info]:
         fresh = state.clock.step.remainder(self.time_constants.tau_x) == 0
         baseline, modulation = self.baseline.observe(
             state.baseline, cost, slot=slot, fresh=fresh, time_constants=self.time_constants
@@ -331,25 +284,44 @@ class Algorithm(AbstractAlgorithm):
             clock = Clock(state.clock.step, jnp.int32(slot + 1))
             state = State(clock, state.theta, state.gradient, baseline, state.optimizer, state.seeds)
             return state, Info(cost, jnp.float32(0), jnp.bool(False))
-        gradient = self._integrate(state, modulation)
+        estimate = self.estimate(state, modulation, credit=self.credit_of(slot, credit), n_sites=n_sites)
+        gradient = self._integrate(state, estimate)
         step = state.clock.step.plus(1)
         updated = step.remainder(self.interval) == 0
         theta, gradient, optimizer = self._update(state, gradient, step, write)
         state = State(Clock(step, self._first_slot(step)), theta, gradient, baseline, optimizer, state.seeds)
         return state, Info(cost, modulation, updated)
 
-    def _integrate(self, state: State, modulation: Float[Array, ""]) -> Float[Array, " p"]:
+    def _integrate(self, state: State, estimate: Float[Array, " p"]) -> Float[Array, " p"]:
         keep, _ = self.integrator.weights(self.time_constants)
-        estimate = self._estimate(state, modulation)
         if self.integrator.resets and self.interval == 1:
             return estimate
         return state.gradient + estimate if keep == 1 else keep * state.gradient + estimate
 
-    def _estimate(self, state: State, modulation: Float[Array, ""]) -> Float[Array, " p"]:
-        """What one timestep adds to G."""
+    def estimate(
+        self,
+        state: State,
+        modulation: Float[Array, ""],
+        *,
+        credit: Float[Array, " p"] | None = None,
+        n_sites: int | None = None,
+    ) -> Float[Array, " p"]:
         if self.modulation_limit is not None:
             modulation = jnp.clip(modulation, -self.modulation_limit, self.modulation_limit)
-        return (modulation * self.scale(state.theta.size)) * self._perturbation(state)
+        n_sites = n_sites or state.theta.size
+        scale = self.scale(n_sites)
+        if credit is None:
+            return (modulation * scale) * self._perturbation(state, n_sites)
+        if scale.ndim:
+            raise ValueError(
+                f"{type(self.perturbation).__name__} perturbs each site differently, and credits are of all of them: "
+                "take another family of perturbations"
+            )
+        return (modulation * scale) * credit
+
+    def credit_of(self, slot: int, credit: Float[Array, " p"] | None) -> Float[Array, " p"] | None:
+        """The credit for θ̃, of one for the signal of a slot, which is θ̃ or −θ̃."""
+        return None if credit is None else credit / self.baseline.multiples[slot]
 
     def _update(self, state: State, gradient: Float[Array, " p"], step: Counter, write: Write) -> tuple:
         """θ, G and the optimizer's state after `step` timesteps: updated if a window ends there."""
@@ -360,33 +332,19 @@ class Algorithm(AbstractAlgorithm):
             return theta, jnp.zeros_like(gradient) if self.integrator.resets else gradient, optimizer
 
         if self.interval == 1:
-            return update(state.theta, gradient, state.optimizer)
+            theta, gradient, optimizer = update(state.theta, gradient, state.optimizer)
+            # It is zero already: to write that again would cost small chips XLA's fast form of a loop.
+            return theta, state.gradient if self.integrator.resets else gradient, optimizer
         due = step.remainder(self.interval) == 0
         return lax.cond(due, update, lambda *unchanged: unchanged, state.theta, gradient, state.optimizer)
 
-    def _measure_baseline(self, state: State, measure: Measure, device: Any, write: Write) -> tuple[State, Any]:
-        """The slot that is only measured once a hold, if there is one and it is due."""
-        if not self.baseline.once_a_hold:
-            return state, device
-
-        def turn(state: State, device: Any) -> tuple[State, Any]:
-            probe, state = self.ask(state, slot=0)
-            cost, device = measure(probe, device)
-            return self.tell(state, cost, write=write, slot=0)[0], device
-
-        if self._always_due():
-            return turn(state, device)
-        return lax.cond(state.clock.slot == 0, turn, lambda *unchanged: unchanged, state, device)
-
-    def _slots_every_step(self) -> range:
-        return range(1 if self.baseline.once_a_hold else 0, self.n_slots)
-
-    def _always_due(self) -> bool:
+    @property
+    def always_due(self) -> bool:
         return self.time_constants.tau_x == 1 or self.interval == 1
 
     def _first_slot(self, step: Counter) -> Int[Array, ""]:
         """The slot a timestep starts with: past the baseline if sample and θ are those of the timestep before."""
-        if not self.baseline.once_a_hold or self._always_due():
+        if not self.baseline.once_a_hold or self.always_due:
             return jnp.int32(0)
         changed = (step.remainder(self.time_constants.tau_x) == 0) | (step.remainder(self.interval) == 0)
         return jnp.where(changed, jnp.int32(0), jnp.int32(1))

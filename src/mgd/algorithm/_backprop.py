@@ -7,8 +7,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._counter import Counter
 from .._hash import Row
+from .._numbers import with_fields
 from ._base import AbstractAlgorithm, check_optimizer
 from ._counts import Counts
+from ._rule import Rule, rule_of
 from ._state import Clock, Seeds, State
 from ._time_constants import TimeConstants
 from ._write import Write
@@ -47,7 +49,7 @@ class Backprop(AbstractAlgorithm):
     def interval(self) -> int:
         return 1
 
-    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray) -> State:
+    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray, n_sites: int | None = None) -> State:
         theta = jnp.asarray(theta, jnp.float32)
         return State(
             clock=self.clock_at(0),
@@ -57,6 +59,14 @@ class Backprop(AbstractAlgorithm):
             optimizer=self.optimizer.init(theta),
             seeds=Seeds.of(key),
         )
+
+    def check(self, n_sites: int) -> None:
+        pass
+
+    def for_program(self, n_params: int, n_sites: int | None = None) -> "Backprop":
+        if isinstance(self.optimizer, Rule):
+            return self
+        return with_fields(self, optimizer=rule_of(self.optimizer, n_params))
 
     def clock_at(self, step: int) -> Clock:
         return Clock(Counter.of(step), jnp.int32(0))

@@ -30,11 +30,31 @@ class AbstractAlgorithm(eqx.Module):
         """Timesteps between two parameter updates."""
 
     @abstractmethod
-    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray) -> State:
+    def init(self, theta: Float[Array, " p"], *, key: PRNGKeyArray, n_sites: int | None = None) -> State:
         """The state before the first timestep.
+
+        Args:
+            theta: where training starts.
+            key: of this chip's run; all its random streams are drawn from it.
+            n_sites: how many sites are perturbed; by default, as many as there are parameters.
 
         Raises:
             ValueError: if the parameters cannot be trained like this.
+        """
+
+    @abstractmethod
+    def check(self, n_sites: int) -> None:
+        """Refuses, or warns of, what cannot be trained like this on a chip of so many sites.
+
+        Raises:
+            ValueError: if the parameters cannot be trained like this.
+        """
+
+    @abstractmethod
+    def for_program(self, n_params: int, n_sites: int | None = None) -> "AbstractAlgorithm":
+        """The same, whose optimizer and derived numbers are data: what `as_data` cannot know of.
+
+        It has been checked, and is of chips with that many parameters, and as many sites if these are not said, alone.
         """
 
     @abstractmethod

@@ -77,7 +77,7 @@ class Probe(eqx.Module):
     """
 
     theta: Float[Array, " p"]
-    perturbation: Float[Array, " p"]
+    perturbation: Float[Array, " sites"]
     presentation: Counter
     fresh: Bool[Array, ""]
     key: PRNGKeyArray

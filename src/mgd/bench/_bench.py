@@ -5,13 +5,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from .._awake import awake
 from .._errors import HardwareError, MgdError
+from .._log import LOG
 from ..chips import AbstractCost
-from ..chips._costs import averaged
 from ..instruments import Guarded, Identity
 from ._sure import Slipped
 
@@ -61,7 +63,7 @@ class Bench:
         self._alive, self._waiting = awake(), False
         # Samples or perturbations that are asked for at once, and the longest that one took until now.
         self._asked, self._slowest = 1, 0.0
-        self._cost_of, self._costs_of = averaged(cost)
+        self._cost_of, self._costs_of = _averaged(cost)
         self._identity: Identity | None = instrument.identity
         self.written = self.shown = -1
         self._x = self._target = self._theta = np.zeros(0, np.float32)
@@ -119,6 +121,7 @@ class Bench:
         if self._unsure == 0:
             return
         self.voided += self._unsure
+        LOG.warning("%s: %d measurements are made again: %s", self.instrument.address, self._unsure, cause)
         self._most_unsure = max(_FEWEST_UNSURE, min(self._most_unsure, self._unsure) // 2)
         self._unsure, now = 0, awake()
         if self._in_trouble_since is None:
@@ -261,6 +264,7 @@ class Bench:
         if self._skipped == 0:
             self._read_at = now
         self._skipped += 1
+        LOG.info("%s: no reading, %d in a row: %s", self.instrument.address, self._skipped, cause)
         if self._skipped >= _MOST_SKIPPED and now - self._read_at > self.give_up_seconds:
             raise HardwareError(
                 f"{cause}; the last {self._skipped:,} measurements gave no reading: check the detector, its range and "
@@ -280,6 +284,7 @@ class Bench:
                 self.instrument.open()
                 self._recognise()
                 self.recoveries += 1
+                LOG.warning("%s: opened anew, time %d: %s", self.instrument.address, self.recoveries, cause)
                 return
             except (HardwareError, OSError) as error:
                 if isinstance(error, HardwareError) and not error.passing:
@@ -315,3 +320,9 @@ class Bench:
                 f"after it was opened anew, and were {before.low.min():g} … {before.high.max():g}: set it back to "
                 "these, or start a run of its own within the new ones"
             )
+
+
+def _averaged(cost: AbstractCost) -> tuple[Callable, Callable]:
+    """The cost averaged over a batch, compiled: from its outputs, and from many outputs (k, batch, outputs) for it."""
+    one = jax.jit(lambda outputs, target: jnp.mean(cost(outputs, target)))
+    return one, jax.jit(jax.vmap(one, (0, None)))

@@ -1,7 +1,8 @@
 """What a chip on the bench is like, measured through its verbs, and the settings that follow; diagnostics of a run."""
 
-import importlib
 from typing import TYPE_CHECKING
+
+from .._lazy import lazily
 
 if TYPE_CHECKING:
     from ._calibrate import calibrate as calibrate
@@ -9,20 +10,10 @@ if TYPE_CHECKING:
     from ._calibration import Quantity as Quantity
     from ._diagnostics import Diagnostics as Diagnostics
 
-_HOMES = {
+_PUBLIC = {
     "Calibration": "_calibration",
     "Diagnostics": "_diagnostics",
     "Quantity": "_calibration",
     "calibrate": "_calibrate",
 }
-__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]

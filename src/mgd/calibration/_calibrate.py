@@ -9,11 +9,10 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .._errors import HardwareError
 from .._version import __version__
-from ..bench._watchdog import watchdog
-from ..chips import AbstractCost
-from ..chips._costs import cost_named
+from ..bench import watchdog
+from ..chips import AbstractCost, cost_named
 from ..datasets import Task
-from ..instruments import Guarded
+from ..instruments import GIVE_UP_SECONDS, Guarded
 from ..theory import Facts, choose, hold_for
 from ._answers import Answers, least_of_parameters, measure_parameters
 from ._budget import Budget
@@ -46,7 +45,7 @@ def calibrate(
     budget: int | None = None,
     cost: str | AbstractCost = "mse",
     start: Float[np.ndarray, " p"] | None = None,
-    give_up_seconds: float = 30.0,
+    give_up_seconds: float = GIVE_UP_SECONDS,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibration:
     """Measures a chip through its verbs, and chooses the settings to train it with.

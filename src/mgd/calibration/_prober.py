@@ -10,8 +10,7 @@ from jaxtyping import Float
 
 from .._awake import awake
 from .._errors import HardwareError
-from ..bench._bench import Bench
-from ..bench._sure import Slipped
+from ..bench import Bench, Slipped
 from ..chips import AbstractCost
 from ..instruments import Guarded
 from ._budget import Budget

@@ -1,10 +1,12 @@
 """Chips that can be traced: a network, or any cost, behind the verbs of hardware."""
 
 from ._base import AbstractChip as AbstractChip
+from ._base import Reading as Reading
 from ._base import Traits as Traits
 from ._costs import AbstractCost as AbstractCost
 from ._costs import CrossEntropy as CrossEntropy
 from ._costs import MeanSquaredError as MeanSquaredError
+from ._costs import cost_named as cost_named
 from ._function import FunctionChip as FunctionChip
 from ._function import from_function as from_function
 from ._network import NetworkChip as NetworkChip

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 from equinox import AbstractVar
@@ -39,6 +39,20 @@ class Traits:
                 raise ValueError(f"{name} must be a tuple of names, as ('ternary weights',), got {value!r}")
 
 
+class Reading(NamedTuple):
+    """What a measurement gives.
+
+    Attributes:
+        cost: averaged over the batch.
+        device: after it.
+        credit: what C̃ is multiplied by for each parameter, in place of θ̃; None for θ̃ itself.
+    """
+
+    cost: Float[Array, ""]
+    device: Any
+    credit: Float[Array, " p"] | None = None
+
+
 class AbstractChip(eqx.Module):
     """Something with P tunable parameters and a cost that can be measured.
 
@@ -48,11 +62,19 @@ class AbstractChip(eqx.Module):
     A chip is a design. What differs from one piece to the next, and what a piece remembers from one measurement
     to the next, is its `device`: any tree of arrays, None for a perfect chip.
 
+    What is perturbed is the parameters, unless a chip says that it has *sites* of its own (`n_sites`): pre-activations,
+    say. Its `read` then hands back a credit for each parameter, and its perturbations have a value for each site.
+
     Attributes:
         n_params: P.
     """
 
     n_params: AbstractVar[int]
+
+    @property
+    def n_sites(self) -> int:
+        """How many sites are perturbed; those of most chips are their parameters."""
+        return self.n_params
 
     @property
     @abstractmethod
@@ -76,17 +98,30 @@ class AbstractChip(eqx.Module):
     def measure(
         self,
         theta: Float[Array, " p"],
-        perturbation: Float[Array, " p"],
+        perturbation: Float[Array, " sites"],
         x: Float[Array, "batch *features"],
         target: Float[Array, "batch outputs"],
         *,
         device: Any = None,
         key: PRNGKeyArray,
     ) -> tuple[Float[Array, ""], Any]:
-        """The cost, averaged over the batch, with a perturbation on the parameters; and the device after it.
+        """The cost, averaged over the batch, with a perturbation on the sites; and the device after it.
 
         `key` is for noise.
         """
+
+    def read(
+        self,
+        theta: Float[Array, " p"],
+        perturbation: Float[Array, " sites"],
+        x: Float[Array, "batch *features"],
+        target: Float[Array, "batch outputs"],
+        *,
+        device: Any = None,
+        key: PRNGKeyArray,
+    ) -> Reading:
+        """As `measure`, with the credit of chips that hand one back."""
+        return Reading(*self.measure(theta, perturbation, x, target, device=device, key=key))
 
     @abstractmethod
     def respond(

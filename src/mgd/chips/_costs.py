@@ -1,10 +1,8 @@
 """Costs of a batch of outputs, sample by sample."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax.nn import log_softmax, softplus
 from jaxtyping import Array, Float
@@ -75,9 +73,3 @@ def cost_named(cost: str | AbstractCost) -> AbstractCost:
     if cost == "cross-entropy":
         return CrossEntropy()
     raise ValueError(f"unknown cost {cost!r}: choose mse or cross-entropy")
-
-
-def averaged(cost: AbstractCost) -> tuple[Callable, Callable]:
-    """The cost averaged over a batch, compiled: from its outputs, and from many outputs (k, batch, outputs) for it."""
-    one = jax.jit(lambda outputs, target: jnp.mean(cost(outputs, target)))
-    return one, jax.jit(jax.vmap(one, (0, None)))

@@ -10,7 +10,7 @@ from ..rows import TASKS
 
 if TYPE_CHECKING:
     from ..calibration import Calibration
-    from ..runs._chip_file import ChipFile
+    from ..runs import ChipFile
 
 _NAMED = 12
 
@@ -49,7 +49,7 @@ def calibrate(
     Parameters are moved within their limits; afterwards the chip is left in its safe state. What was found is kept
     beside CHIP.toml, with the chip's serial number.
     """
-    from ..runs._chip_file import read_chip_file
+    from ..runs import read_chip_file
 
     read = read_chip_file(file)  # what is wrong with it is said at once
     task = task or _task_of(read)

@@ -25,11 +25,11 @@ def chip() -> None:
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the piece, its noise and the faults.")
 def serve(file: Path, port: int, host: str, seed: int | None) -> None:
     """Serve the simulated chip of CHIP.toml on a socket, as a bench instrument that speaks SCPI, until Ctrl-C."""
-    from ..runs._chip_file import read_chip_file
+    from ..runs import read_chip_file
 
     read = read_chip_file(file)
     answer_at_once()
-    from ..runs._served import serve_chip
+    from ..runs import serve_chip
 
     serve_chip(read, host, port, seed, announce=click.echo)
 
@@ -42,14 +42,14 @@ def check(file: Path) -> None:
     The chip is left in its safe state.
     """
     from ..instruments import opened
-    from ..runs._chip_file import read_chip_file
+    from ..runs import read_chip_file
 
     read = read_chip_file(file)
     answer_at_once()
     instrument = read.load_instrument()
     serial = (read.instrument or {}).get("serial")
     with opened(instrument, serial=serial) as guarded:
-        from ..instruments._check import latency, noise
+        from ..instruments import latency, noise
 
         click.echo(f"{read.name}: {guarded.identify()} at {guarded.address}")
         click.echo(f"  {guarded.n_params:,} parameters, {_limits(guarded)}")

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import click
 
 from .._input import printable
+from ..engines import ENGINES
 from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS, TASKS, Table
-from ..runs._names import ALGORITHMS, BASELINES, ENGINES, SCHEDULES
+from ..runs import ALGORITHMS, BASELINES, SCHEDULES
 
 # What can be chosen, in the order in which it is listed.
 _TABLES: Mapping[str, Table | Mapping[str, str]] = {

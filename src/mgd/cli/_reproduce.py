@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..reproduction._names import STUDIES
+from ..reproduction import STUDIES
 
 
 @click.command(epilog="Example: mgd reproduce angle --quick")
@@ -31,7 +31,7 @@ def reproduce(
     if study is None:
         raise ValueError(f"which study? choose {', '.join(STUDIES)}, or --list")
     from ..reproduction import reproduce as compute
-    from ..reproduction._reproduce import study_named
+    from ..reproduction import study_named
 
     minutes = study_named(study).minutes[0 if quick else 1]
     about = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"

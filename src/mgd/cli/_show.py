@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._metric import METRICS, written
-from ..runs._contents import DEVICE
+from ..runs import DEVICE
 
 if TYPE_CHECKING:
     from ..runs import RunConfig
@@ -19,7 +19,7 @@ def show(runs: tuple[Path, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..runs._directory import read_config, read_summary
+    from ..runs import read_config, read_summary
 
     rows = {run: (read_config(run), read_summary(run)) for run in runs}
     alike = all(summary is None or summary.get("metric", "accuracy") == "accuracy" for _, summary in rows.values())
@@ -38,8 +38,7 @@ def show(runs: tuple[Path, ...]) -> None:
 def _row(run: Path, config: "RunConfig", summary: dict[str, Any] | None, *, named: bool) -> list[str]:
     from rich.markup import escape
 
-    from ..runs._directory import is_finished
-    from ..runs._generations import read_header
+    from ..runs import is_finished, read_header
 
     row = [
         escape(str(run)),

@@ -39,7 +39,7 @@ def time(run: Path | None, profiles: tuple[str, ...], figure: Path | None, as_js
         raise ValueError(f"give --profile: {', '.join(profile_names())}, or the path of a TOML file")
     loaded = _load(profiles)
     if figure is not None:
-        from ..timing._figure import check_figure
+        from ..timing import check_figure
 
         check_figure(figure)
     from ..runs import read_metrics
@@ -48,7 +48,7 @@ def time(run: Path | None, profiles: tuple[str, ...], figure: Path | None, as_js
     history = read_metrics(run)
     timed = {profile.name: time_history(history, profile) for profile in loaded}
     if figure is not None:
-        from ..timing._figure import draw_score
+        from ..timing import draw_score
 
         chips = history.sizes["replica"]
         whose = "one chip" if chips == 1 else f"mean of {chips} chips"
@@ -69,8 +69,7 @@ def time(run: Path | None, profiles: tuple[str, ...], figure: Path | None, as_js
 
 
 def _list_profiles() -> None:
-    from ..timing import load_profile, profile_names
-    from ..timing._shipped import profile_folder
+    from ..timing import load_profile, profile_folder, profile_names
 
     names = profile_names()
     for name in names:

@@ -2,117 +2,20 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from .._metric import METRICS, written
-from ..rows import FAMILIES, OPTIMIZERS, TASKS
-from ..runs._names import ALGORITHMS, BASELINES, ENGINES, SCHEDULES
+from ..rows import TASKS
 from ._at_once import answer_at_once, have_devices
-
-
-def _choice(names) -> click.Choice:
-    return click.Choice(list(names))
-
-
-def _sizes(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
-    """The sizes in "16" or "16,8"."""
-    if value is None:
-        return None
-    try:
-        return [int(part) for part in value.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"give whole numbers with commas between, such as 16 or 16,8, got {value!r}") from None
-
-
-def _imperfections(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict | None:
-    """The settings in "cost-noise=0.01,dac-bits=8"."""
-    found: dict[str, Any] = {}
-    for item in ",".join(values).split(",") if values else ():
-        name, equals, text = (part.strip() for part in item.partition("="))
-        if not (name and equals and text):
-            raise click.BadParameter(f"give NAME=VALUE, such as cost-noise=0.01,dac-bits=8, got {item!r}")
-        if name in found:
-            raise click.BadParameter(f"{name} is given twice")
-        found[name] = _value(text)
-    return found or None
-
-
-def _value(text: str) -> bool | int | float | str:
-    """What a word would be in TOML; text if it is nothing else, which the settings will refuse."""
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
-
-
-_SETTINGS = (
-    click.option("--bits", type=int, help="Bits of parity."),
-    click.option("--hidden", callback=_sizes, metavar="N[,N…]", help="Neurons of each hidden layer: a perceptron."),
-    click.option("--channels", callback=_sizes, metavar="N[,N…]", help="Channels of each convolution: a CNN."),
-    click.option("--steps", type=int, help="Timesteps."),
-    click.option("--algorithm", type=_choice(ALGORITHMS), help="How costs become updates."),
-    click.option("--perturbation", type=_choice(FAMILIES), help="Family of the perturbation."),
-    click.option("--blocks", type=int, help="Perturb parameters in that many blocks, one at a time."),
-    click.option("--baseline", type=_choice(BASELINES), help="What the perturbed cost is compared with."),
-    click.option("--amplitude", type=float, help="Perturbation of one parameter."),
-    click.option("--modulation-limit", type=float, help="Clamp on the change in cost."),
-    click.option(
-        "--learning-rate", type=float, help="On the ordinary gradient; without --optimizer that of plain descent."
-    ),
-    click.option("--schedule", type=_choice(SCHEDULES), help="How the learning rate changes over the run."),
-    click.option("--optimizer", type=_choice(OPTIMIZERS), help="The update rule."),
-    click.option("--weight-decay", type=float, help="Leak of the parameters, per update and learning rate."),
-    click.option("--tau-p", type=int, help="Timesteps a perturbation is held."),
-    click.option("--tau-x", type=int, help="Timesteps a sample is held."),
-    click.option("--tau-theta", type=int, help="Timesteps between parameter updates."),
-    click.option("--tau-hp", type=float, help="Time constant of the high-pass."),
-    click.option("--batch", type=int, help="Samples a measurement is averaged over."),
-    click.option("--replicas", type=int, help="Chips trained side by side."),
-    click.option(
-        "--devices", type=int, help="JAX devices, or cores, that share the replicas or one chip's perturbations."
-    ),
-    click.option("--engine", type=_choice(ENGINES), help="How chips are simulated."),
-    click.option(
-        "--bitwise",
-        is_flag=True,
-        default=None,
-        help="Come to the same bits, simulated and in the loop; slower if small.",
-    ),
-    click.option("--seed", type=int, help="Everything random is drawn from it."),
-    click.option("--holdout", type=int, help="Keep the last so many training samples out of training."),
-    click.option(
-        "--imperfect",
-        multiple=True,
-        callback=_imperfections,
-        metavar="NAME=VALUE[,…]",
-        help="Imperfections of the chips, by the names in mgd list; may be given again.",
-    ),
-    click.option("--data", type=click.Path(path_type=str), help="Folder of the images."),
-    click.option(
-        "--fleet",
-        type=_choice(("shared", "own")),
-        help="Whether several chips train one set of parameters or each its own.",
-    ),
-)
-
-
-def _with_settings(command: Callable) -> Callable:
-    for option in reversed(_SETTINGS):
-        command = option(command)
-    return command
+from ._settings import with_settings
 
 
 @click.command(epilog="Example: mgd train parity --bits 2 --replicas 64 --out runs/xor")
 @click.argument("task", metavar="TASK|CONFIG.toml")
-@_with_settings
+@with_settings
 @click.option(
     "--chip",
     "chips",
@@ -131,7 +34,7 @@ def _with_settings(command: Callable) -> Callable:
 @click.option("--record", type=click.Path(path_type=Path), help="Record all exchanges with the chip in this file.")
 @click.option(
     "--at-end",
-    type=_choice(("safe", "keep")),
+    type=click.Choice(("safe", "keep")),
     help="How a chip on a bench is left after a run that came to its end: in its safe state, or with what it learnt.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
@@ -152,9 +55,7 @@ def train(
     Whatever is not given has a default that learns; mgd list names the tasks and all that can be chosen. Options
     override the settings in files.
     """
-    from ..runs._calibrated import use_calibration, with_calibration
-    from ..runs._chip_file import chip_settings, read_chip_file, with_at_end
-    from ..runs._config import RunConfig, merged
+    from ..runs import RunConfig, chip_settings, merged, read_chip_file, use_calibration, with_at_end, with_calibration
 
     described = chip_settings([read_chip_file(chip) for chip in chips], simulate=simulate) if chips else None
     described = use_calibration(described, calibration)
@@ -167,7 +68,7 @@ def train(
         if task not in TASKS and os.path.lexists(task):
             raise ValueError(f"{task!r} is a file but no .toml: give a task ({', '.join(TASKS)}) or CONFIG.toml")
         config = RunConfig.of(merged({"task": task}, given, described))
-    from ..runs._presets import resolve
+    from ..runs import resolve
 
     config = resolve(with_calibration(with_at_end(config, at_end)))
     if config.instruments:
@@ -196,20 +97,20 @@ def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None
     A run on a chip of the kind callables or torch names code of yours. In a run directory of another's, have a look at
     it before you say --run-code.
     """
-    from ..runs._directory import read_config
+    from ..runs import read_config
 
     config = read_config(run)
     if config.instruments:
         answer_at_once()
     have_devices(config.devices or 1)
+    from ..runs import is_whole
     from ..runs import resume as go_on
-    from ..runs._execute import is_whole
 
     ran = before is not None or not is_whole(run)
     if not ran:
         click.echo(f"{run} is finished", err=True)
     else:
-        from ..runs._code import said_to_run
+        from ..runs import said_to_run
 
         if run_code:
             said_to_run(config.instruments)
@@ -226,7 +127,7 @@ def _progress(steps: int | None):
 
 def _diagnostics(folder: Path, *, ran: bool) -> str:
     """What a run on a chip told of itself at its end; empty for others. One that ran now has warned already."""
-    from ..runs._told import read_diagnostics
+    from ..runs import read_diagnostics
     from ._progress import figures_of
 
     lines = read_diagnostics(folder, quiet=ran)
@@ -243,8 +144,7 @@ _TROUBLES = {
 
 def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
     """What the run came to, for a person or for a program."""
-    from ..runs._contents import CURVE
-    from ..runs._directory import read_summary
+    from ..runs import CURVE, read_summary
 
     summary = read_summary(folder) or {}
     if as_json:

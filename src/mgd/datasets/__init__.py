@@ -1,11 +1,13 @@
 """Tasks to train on. Names are imported when first used, so that `mgd --help` need not wait for JAX."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .._lazy import lazily
 
 if TYPE_CHECKING:
     from ._catalogue import DESCRIPTIONS as DESCRIPTIONS
     from ._catalogue import Available as Available
+    from ._catalogue import check_name as check_name
     from ._catalogue import names as names
     from ._cifar10 import cifar10 as cifar10
     from ._digits import digits as digits
@@ -13,15 +15,17 @@ if TYPE_CHECKING:
     from ._fetch import available as available
     from ._fetch import fetch as fetch
     from ._from_arrays import from_arrays as from_arrays
+    from ._kind import metric_of as metric_of
     from ._load import load as load
     from ._nist7x7 import nist7x7 as nist7x7
     from ._parity import parity as parity
     from ._scaling import Scaling as Scaling
     from ._task import Samples as Samples
     from ._task import Task as Task
+    from ._task import check_batch as check_batch
     from ._yin_yang import yin_yang as yin_yang
 
-_MODULES = {
+_PUBLIC = {
     "Available": "_catalogue",
     "DESCRIPTIONS": "_catalogue",
     "Samples": "_task",
@@ -39,14 +43,10 @@ _MODULES = {
     "parity": "_parity",
     "yin_yang": "_yin_yang",
 }
-__all__ = sorted(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+# For other parts of this library.
+_INSIDE = {
+    "check_batch": "_task",
+    "check_name": "_catalogue",
+    "metric_of": "_kind",
+}
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

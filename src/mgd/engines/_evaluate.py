@@ -10,8 +10,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from .._numbers import as_data, of_first, split
 from ..chips import AbstractChip, AbstractCost, CrossEntropy
-from ..chips.imperfections._imperfect import inside, loss_of
+from ..chips.imperfections import inside, loss_of
 from ._data import Data
 
 # Samples in flight over all replicas: enough to fill the machine, few enough for memory.
@@ -19,7 +20,6 @@ _IN_FLIGHT = 4096
 Marks = Float[Array, " replica"]
 
 
-@eqx.filter_jit
 def evaluate(
     chip: AbstractChip, theta: Float[Array, "replica p"], data: Data, device: Any = None
 ) -> tuple[Marks, Float[Array, " replica"]]:
@@ -35,7 +35,14 @@ def evaluate(
         data: the samples.
         device: what each replica's chip is made of and remembers.
     """
-    if n_outputs(chip, data, device) == 0:
+    return _evaluate(as_data(chip), theta, data, device)
+
+
+@eqx.filter_jit
+def _evaluate(
+    chip: AbstractChip, theta: Float[Array, "replica p"], data: Data, device: Any
+) -> tuple[Marks, Float[Array, " replica"]]:
+    if n_outputs(of_first(chip), data, device) == 0:
         return jnp.full(theta.shape[0], jnp.nan), _measured_costs(chip, theta, data, device)
     n, loss = len(data.y), loss_of(chip)
     block = _block(n, theta)
@@ -45,14 +52,14 @@ def evaluate(
     def of_block(rows: Array) -> tuple[Array, Array]:
         x, y = data.show(jnp.minimum(rows, n - 1))
 
-        def one(theta: Array, device: Any) -> tuple[Array, Array]:
+        def one(chip: AbstractChip, theta: Array, device: Any) -> tuple[Array, Array]:
             outputs = chip.respond(theta, x, device=device, key=jax.random.key(0))
             present = rows < n
             marked = marks(outputs, y, data.kind, loss)
             cost = chip.cost(outputs, y)
             return jnp.sum(jnp.where(present, marked, 0.0)), jnp.sum(jnp.where(present, cost, 0.0))
 
-        return _each(one, theta, device, block)
+        return _each(one, chip, theta, device, block)
 
     marked, cost = lax.map(of_block, rows)
     return marked.sum(0) / n, cost.sum(0) / n
@@ -109,11 +116,11 @@ def _measured_costs(
     def of_block(rows: Int[Array, " batch"]) -> Array:
         x, y = data.show(rows)
 
-        def one(theta: Array, device: Any) -> Array:
+        def one(chip: AbstractChip, theta: Array, device: Any) -> Array:
             within, applied, device = inside(chip, theta, device, key=key)
-            return within.measure(applied, jnp.zeros_like(applied), x, y, device=device, key=key)[0]
+            return within.measure(applied, jnp.zeros(within.n_sites), x, y, device=device, key=key)[0]
 
-        return _each(one, theta, device, block)
+        return _each(one, chip, theta, device, block)
 
     total = lax.map(of_block, jnp.arange(many * block).reshape(many, block)).sum(0) * block
     if left:
@@ -126,8 +133,15 @@ def _block(n: int, theta: Float[Array, "replica p"]) -> int:
     return max(1, min(n, 1000, _IN_FLIGHT // theta.shape[0]))
 
 
-def _each(one: Callable, theta: Float[Array, "replica p"], device: Any, block: int) -> Any:
-    """A function of one replica's parameters and device, for all of them."""
+def _each(one: Callable, chip: AbstractChip, theta: Float[Array, "replica p"], device: Any, block: int) -> Any:
+    """A function of one replica's chip, parameters and device, for all of them."""
+    own, shared = split(chip)
+
+    def body(args: tuple) -> Any:
+        own, *rest = args
+        return one(eqx.combine(own, shared), *rest)
+
+    args = own, theta, device
     if theta.shape[0] == 1:
-        return jax.tree.map(lambda x: x[None], one(*jax.tree.map(lambda x: x[0], (theta, device))))
-    return lax.map(lambda args: one(*args), (theta, device), batch_size=max(1, _IN_FLIGHT // block))
+        return jax.tree.map(lambda x: x[None], body(jax.tree.map(lambda x: x[0], args)))
+    return lax.map(body, args, batch_size=max(1, _IN_FLIGHT // block))

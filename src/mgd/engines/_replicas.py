@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
-from .._counter import Counter
+from .._numbers import Each, as_data, split
 from ..algorithm import AbstractAlgorithm, Clock, State, rows_of
 from ..chips import AbstractChip
 from ..chips._pieces import ONCE, fresh_piece
+from ._base import Progress
 from ._data import Data
 
 # Chips larger than this gain nothing from being side by side in one array operation (and convolutions with
@@ -21,70 +22,59 @@ from ._data import Data
 _LARGE_CHIP = 10_000
 
 
-class Progress(eqx.Module):
-    """A run of many replicas, between two timesteps.
-
-    Attributes:
-        state: the algorithm's, with a leading replica axis on all but the clock.
-        device: what each replica's chip is made of and remembers.
-        diverged: for each replica, whether a measured cost was not finite.
-        diverged_at: the timestep of the first one.
-    """
-
-    state: State
-    device: Any
-    diverged: Bool[Array, " replica"]
-    diverged_at: Counter
-
-    def after(
-        self, state: State, device: Any, finite: Bool[Array, " replica"], offset: Int[Array, " replica"]
-    ) -> "Progress":
-        """The run with a new state and device, given which costs on the way were finite, and where not."""
-        first = ~finite & ~self.diverged
-        at, here = self.diverged_at, jax.vmap(self.state.clock.step.plus)(offset)
-        at = Counter(jnp.where(first, here.high, at.high), jnp.where(first, here.low, at.low))
-        return Progress(state, device, self.diverged | first, at)
-
-
 def fresh_replicas(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, key: PRNGKeyArray) -> Progress:
-    """Fresh replicas. Replica r is the same however many there are."""
+    """Fresh replicas. Replica r is the same however many there are.
+
+    Raises:
+        ValueError: if the algorithm cannot train such a chip, or numbers are given for another number of replicas.
+    """
+    algorithm.check(chip.n_sites)
+    for each in jax.tree.leaves((chip, algorithm), is_leaf=lambda leaf: isinstance(leaf, Each)):
+        if isinstance(each, Each) and len(each.values) != n_replicas:
+            raise ValueError(
+                f"numbers that vary are given for {len(each.values)} replicas, got n_replicas = {n_replicas}"
+            )
+    chip, algorithm = as_data(chip), as_data(algorithm.for_program(chip.n_params, chip.n_sites))
     # Within another program (only shapes are asked for) it is a part of that.
     make = _fresh if isinstance(key, Tracer) else _compiled_fresh
     return make(chip, algorithm, n_replicas, key)
 
 
 def _fresh(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, key: PRNGKeyArray) -> Progress:
-    def one(replica: Int[Array, ""]) -> tuple[State, Any]:
-        theta, device, _, run_key = fresh_piece(chip, key, replica)
-        return algorithm.init(theta, key=run_key).with_clock(None), device
+    own, rest = split((chip, algorithm))
 
-    state, device = jax.vmap(one)(jnp.arange(n_replicas))
-    none = jnp.zeros(n_replicas, jnp.uint32)
-    state = state.with_clock(algorithm.clock_at(0))
-    return Progress(state, device, jnp.zeros(n_replicas, bool), Counter(none, none))
+    def one(own: tuple, replica: Int[Array, ""]) -> tuple[State, Any]:
+        chip, algorithm = eqx.combine(own, rest)
+        theta, device, _, run_key = fresh_piece(chip, key, replica)
+        return algorithm.init(theta, key=run_key, n_sites=chip.n_sites).with_clock(None), device
+
+    state, device = jax.vmap(one)(own, jnp.arange(n_replicas))
+    return Progress.of(state.with_clock(algorithm.clock_at(0)), device)
 
 
 _compiled_fresh = eqx.filter_jit(_fresh, **ONCE)
 
 
-def each_replica(one: Callable, chip: AbstractChip) -> Callable:
-    """A function of one replica's (state, …), for all: side by side, or for large chips one after the other.
+def each_replica(one: Callable, engine: Any) -> Callable:
+    """A function of one replica's (engine, state, …), for all: side by side, or for large chips one after the other.
 
-    Its first result must be the state after; the clock of all is that of the first.
+    The engine is handed over with the replica's own numbers, where replicas differ in some. The first result must be
+    the state after; the clock of all is that of the first.
     """
 
     def call(state: State, *rest: Any) -> tuple:
         def body(args: tuple) -> tuple[tuple, Clock]:
-            state, *rest = args
-            state, *told = one(state.with_clock(clock), *rest)
+            own, state, *rest = args
+            state, *told = one(eqx.combine(own, shared), state.with_clock(clock), *rest)
             return (state.with_clock(None), told), state.clock
 
         clock = state.clock
-        args = state.with_clock(None), *rest
+        own, shared = split(engine)
+        args = own, state.with_clock(None), *rest
         if state.theta.shape[0] == 1:
             out, after = body(jax.tree.map(lambda x: x[0], args))
             out = jax.tree.map(lambda x: x[None], out)
-        elif chip.n_params > _LARGE_CHIP:
+        elif engine.chip.n_params > _LARGE_CHIP:
             out, after = lax.map(body, args)
             after = jax.tree.map(lambda x: x[0], after)
         else:

@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from ..chips import AbstractChip
-from ..instruments import AbstractInstrument, Limits
-from ..instruments._limits import inwards
+from ..instruments import AbstractInstrument, Limits, inwards
 
 # Where nothing is said, parameters start within this part of their range, about its middle.
 _START = 0.1

@@ -1,19 +1,26 @@
 """Chips behind I/O: instruments with limits and a safe state. Names that need JAX or an extra load on first use."""
 
-import importlib
 from typing import TYPE_CHECKING
 
+from .._lazy import lazily
+
 if TYPE_CHECKING:
+    from ._absent import Absent as Absent
+    from ._base import GIVE_UP_SECONDS as GIVE_UP_SECONDS
     from ._base import AbstractInstrument as AbstractInstrument
     from ._base import Identity as Identity
     from ._callables import from_callables as from_callables
+    from ._check import latency as latency
+    from ._check import noise as noise
     from ._epics import from_epics as from_epics
+    from ._factory import check_one as check_one
     from ._kinds import Kind as Kind
     from ._kinds import available as available
     from ._kinds import kinds as kinds
     from ._kinds import load_instrument as load_instrument
     from ._leaving import leave_safely as leave_safely
     from ._limits import Limits as Limits
+    from ._limits import inwards as inwards
     from ._opened import Guarded as Guarded
     from ._opened import opened as opened
     from ._ophyd import from_ophyd as from_ophyd
@@ -25,8 +32,11 @@ if TYPE_CHECKING:
     from ._spice import Spice as Spice
     from ._torch import TorchModule as TorchModule
     from ._torch import from_torch as from_torch
+    from ._virtual._server import serve as serve
+    from ._virtual._settings import ServeSettings as ServeSettings
+    from ._virtual._speaker import Speaker as Speaker
 
-_HOMES = {
+_PUBLIC = {
     "AbstractInstrument": "_base",
     "Guarded": "_opened",
     "Identity": "_base",
@@ -49,14 +59,16 @@ _HOMES = {
     "load_instrument": "_kinds",
     "opened": "_opened",
 }
-__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+# For other parts of this library.
+_INSIDE = {
+    "GIVE_UP_SECONDS": "_base",
+    "Absent": "_absent",
+    "ServeSettings": "_virtual._settings",
+    "Speaker": "_virtual._speaker",
+    "check_one": "_factory",
+    "inwards": "_limits",
+    "latency": "_check",
+    "noise": "_check",
+    "serve": "_virtual._server",
+}
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

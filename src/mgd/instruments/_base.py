@@ -39,6 +39,8 @@ class Identity:
 
 # No instrument reads more than this in any unit, light's frequency in hertz included; SCPI's signs for "over range" and
 # "not a number", and most float32 whose bytes are in disorder, are beyond it.
+# How long a chip may fail to answer before it is given up, where nobody says.
+GIVE_UP_SECONDS = 30.0
 MOST_BELIEVED = 1e18
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .._input import nearest
-from ..rows._table import claimed, loaded, points, said  # what is asked of entry points, for functions that are no rows
+from ..rows import claimed, loaded, points, said
 from ._base import AbstractInstrument
 
 GROUP = "mgd.instruments"

@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._alone import alone
+from .._numbers import as_data
 from ..chips import AbstractChip
 from ..chips._pieces import first_piece
 from ._base import AbstractInstrument, Identity
@@ -49,7 +50,7 @@ class Simulated(AbstractInstrument):
     most_together = 100_000
 
     def __init__(self, chip: AbstractChip, *, key: PRNGKeyArray, limits: Limits | None = None, own_line: bool = True):
-        start, self._device, chip_key = first_piece(chip, key)
+        start, self._device, chip_key = first_piece(as_data(chip), key)
         self.chip, self.n_params, self.own_line = chip, chip.n_params, own_line
         self.limits = limits or Limits.uniform(chip.n_params, -10.0, 10.0)
         self._serial = "-".join(map(str, jax.random.key_data(key).tolist()))

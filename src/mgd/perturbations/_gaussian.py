@@ -1,11 +1,13 @@
 """Independent normal values."""
 
+import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row
+from .._numbers import NUMBER, derived
 from ..theory import white_gain
 from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
@@ -34,16 +36,20 @@ class Gaussian(AbstractPerturbation):
     0.1
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
+    _derived: dict | None = eqx.field(init=False, default=None)
 
     def __check_init__(self):
         require_amplitude(self.amplitude)
+
+    def _derive(self) -> dict[str, float]:
+        return {"factor": self.amplitude * 2**0.5}
 
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
         words = Row.of(seed, index).words(jnp.arange(n_params, dtype=jnp.uint32))
         # 23 bits and a half: a float holds that exactly, so the ends ±1, where the function is infinite, never occur.
         centred = ((words >> 9).astype(jnp.float32) + 0.5) * 2.0**-22 - 1.0
-        return (self.amplitude * 2**0.5) * lax.erf_inv(centred)
+        return derived(self)["factor"] * lax.erf_inv(centred)
 
     def mean_square(self, n_params: int) -> float:
         return self.amplitude**2

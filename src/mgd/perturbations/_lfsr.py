@@ -2,6 +2,7 @@
 
 import functools
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row, sign_of
+from .._numbers import NUMBER
 from ..theory import white_gain
 from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
@@ -54,7 +56,7 @@ class LFSR(AbstractPerturbation):
         Golomb, Shift Register Sequences (1967). McCaughan et al., APL Mach. Learn. 1, 026118 (2023).
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
     width: int = 31
 
     def __check_init__(self):

@@ -1,9 +1,11 @@
 """Independent random signs."""
 
+import equinox as eqx
 from jaxtyping import Array, Float, Int, UInt32
 
 from .._counter import Counter
 from .._hash import Row
+from .._numbers import NUMBER
 from ..theory import white_gain
 from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
@@ -32,7 +34,7 @@ class Rademacher(AbstractPerturbation):
         Spall, IEEE Trans. Automat. Contr. 37, 332 (1992). McCaughan et al., APL Mach. Learn. 1, 026118 (2023).
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
 
     def __check_init__(self):
         require_amplitude(self.amplitude)

@@ -1,10 +1,12 @@
 """One parameter at a time."""
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row
+from .._numbers import NUMBER
 from .._permutation import permute
 from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
@@ -30,14 +32,16 @@ class Sequential(AbstractPerturbation):
     [1.0, 1.0, 1.0]
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
 
     def __check_init__(self):
         require_amplitude(self.amplitude)
 
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
         chosen = permute(index.remainder(n_params), Row.of(seed, Counter.of(0)), n_params)
-        return jnp.where(jnp.arange(n_params, dtype=jnp.uint32) == chosen, jnp.float32(self.amplitude), 0.0)
+        return jnp.where(
+            jnp.arange(n_params, dtype=jnp.uint32) == chosen, jnp.asarray(self.amplitude, jnp.float32), 0.0
+        )
 
     def mean_square(self, n_params: int) -> float:
         return self.amplitude**2 / n_params

@@ -3,6 +3,7 @@
 import math
 import warnings
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float, UInt32
 from .._counter import Counter
 from .._errors import MgdWarning
 from .._hash import Row
+from .._numbers import NUMBER
 from ..theory import white_gain
 from ._base import AbstractPerturbation, SignalTraits, require_amplitude
 
@@ -45,7 +47,7 @@ class Sinusoid(AbstractPerturbation):
     0.5
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
     lowest_frequency: float = 0.05
     highest_frequency: float = 0.45
 

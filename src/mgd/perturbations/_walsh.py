@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
 from .._hash import Row, sign_of
+from .._numbers import NUMBER
 from .._permutation import permute
 from ..theory import white_gain
 from ._base import AbstractPerturbation, SignalTraits, require_amplitude
@@ -49,7 +50,7 @@ class Walsh(AbstractPerturbation):
     [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
     """
 
-    amplitude: float = 1e-2
+    amplitude: float = eqx.field(metadata=NUMBER, default=1e-2)
     shared_bit: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):

@@ -1,22 +1,22 @@
 """Published results, each as one command: data, figure and table. Names load on first use."""
 
-import importlib
 from typing import TYPE_CHECKING
+
+from .._lazy import lazily
 
 if TYPE_CHECKING:
     from ..sweeps import Row as Row
     from ._names import STUDIES as STUDIES
     from ._reproduce import reproduce as reproduce
+    from ._reproduce import study_named as study_named
 
-_HOMES = {"STUDIES": "._names", "Row": "..sweeps", "reproduce": "._reproduce"}
-__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+_PUBLIC = {
+    "Row": ".sweeps",
+    "STUDIES": "_names",
+    "reproduce": "_reproduce",
+}
+# For other parts of this library.
+_INSIDE = {
+    "study_named": "_reproduce",
+}
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -14,9 +14,7 @@ from matplotlib.figure import Figure
 from ..algorithm import Algorithm, TimeConstants, discrete
 from ..chips import AbstractChip, cnn, mlp
 from ..datasets import load
-from ..engines import Data, Measured, Sampled
-from ..engines._replicas import in_front
-from ..engines.simulated._windows import gradient_of
+from ..engines import Data, Measured, Sampled, gradient_of, in_front
 from ..perturbations import LFSR, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
 from ..sweeps import Row, Run, Study, Work
 from ..theory import angle_after, perturbations_for

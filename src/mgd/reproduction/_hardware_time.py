@@ -42,9 +42,7 @@ def cells(quick: bool) -> Mapping[str, Run | Work]:
 
 def backprop(task: str, goal: float, data: str | None) -> xr.Dataset:
     """Seconds that backprop takes on this machine, compilation and evaluation left out, until a chip reaches a goal."""
-    from ..runs import RunConfig, resolve
-    from ..runs._build import build_task
-    from ..runs._execute import make_session
+    from ..runs import RunConfig, build_task, make_session, resolve
 
     settings = {"task": task, "algorithm": "backprop", "replicas": 1, "log_every": 100, "data": data}
     config = resolve(RunConfig.of(settings | ({"bits": 4, "replicas": 8} if task == "parity" else {})))

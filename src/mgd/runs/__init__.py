@@ -1,20 +1,49 @@
 """Run directories: settings, checkpoints, metrics, and resuming. Names load on first use."""
 
-import importlib
 from typing import TYPE_CHECKING
 
+from .._lazy import lazily
+
 if TYPE_CHECKING:
+    from ._build import build_task as build_task
     from ._calibrate import calibrate as calibrate
+    from ._calibrated import use_calibration as use_calibration
+    from ._calibrated import with_calibration as with_calibration
+    from ._chip_file import ChipFile as ChipFile
+    from ._chip_file import chip_settings as chip_settings
+    from ._chip_file import read_chip_file as read_chip_file
+    from ._chip_file import with_at_end as with_at_end
+    from ._code import said_to_run as said_to_run
+    from ._config import CHOICES as CHOICES
+    from ._config import Option as Option
     from ._config import RunConfig as RunConfig
+    from ._config import merged as merged
+    from ._contents import CONFIG as CONFIG
+    from ._contents import CURVE as CURVE
+    from ._contents import DEVICE as DEVICE
+    from ._directory import is_finished as is_finished
+    from ._directory import only_writer as only_writer
     from ._directory import read_config as read_config
     from ._directory import read_summary as read_summary
+    from ._execute import is_whole as is_whole
+    from ._execute import make_session as make_session
     from ._execute import resume as resume
     from ._execute import start as start
+    from ._generations import FILE as FILE
+    from ._generations import read_header as read_header
+    from ._imperfect import Imperfections as Imperfections
+    from ._metrics import METRICS as METRICS
     from ._metrics import read_metrics as read_metrics
+    from ._names import ALGORITHMS as ALGORITHMS
+    from ._names import BASELINES as BASELINES
+    from ._names import SCHEDULES as SCHEDULES
     from ._presets import resolve as resolve
+    from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
+    from ._served import serve_chip as serve_chip
+    from ._told import read_diagnostics as read_diagnostics
 
-_HOMES = {
+_PUBLIC = {
     "RunConfig": "_config",
     "calibrate": "_calibrate",
     "read_config": "_directory",
@@ -25,14 +54,35 @@ _HOMES = {
     "resume": "_execute",
     "start": "_execute",
 }
-__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+# For other parts of this library.
+_INSIDE = {
+    "CHOICES": "_config",
+    "Imperfections": "_imperfect",
+    "Option": "_config",
+    "ALGORITHMS": "_names",
+    "BASELINES": "_names",
+    "CONFIG": "_contents",
+    "CURVE": "_contents",
+    "ChipFile": "_chip_file",
+    "DEVICE": "_contents",
+    "FILE": "_generations",
+    "METRICS": "_metrics",
+    "SCHEDULES": "_names",
+    "build_task": "_build",
+    "chip_settings": "_chip_file",
+    "is_finished": "_directory",
+    "is_whole": "_execute",
+    "make_session": "_execute",
+    "merged": "_config",
+    "only_writer": "_directory",
+    "read_chip_file": "_chip_file",
+    "read_diagnostics": "_told",
+    "read_header": "_generations",
+    "replace_file": "_replace",
+    "said_to_run": "_code",
+    "serve_chip": "_served",
+    "use_calibration": "_calibrated",
+    "with_at_end": "_chip_file",
+    "with_calibration": "_calibrated",
+}
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,7 +1,7 @@
 """From settings to chip, task and algorithm."""
 
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import optax
 
@@ -18,21 +18,19 @@ from ..algorithm import (
     TwoSided,
 )
 from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError
-from ..datasets import Task
-from ..datasets._task import check_batch
+from ..datasets import Task, check_batch
 from ..perturbations import AbstractPerturbation, Block
 from ..rows import FAMILIES, OPTIMIZERS
 from ._chip_file import ChipFile
-from ._config import RunConfig
+from ._config import Perturbed, RunConfig, Settings
 from ._imperfect import build_imperfections
 from ._presets import resolve
 
 _BASELINES = {"remeasured": Remeasured, "two-sided": TwoSided, "high-pass": HighPass}
 _INTEGRATORS = {"discrete": Accumulate, "analog": LowPass}
-T = TypeVar("T")
 
 
-def build_task(config: RunConfig) -> Task:
+def build_task(config: Settings) -> Task:
     """The task of resolved settings.
 
     Raises:
@@ -46,7 +44,7 @@ def build_task(config: RunConfig) -> Task:
             raise ValueError(f"holdout must leave samples to train on: {task.name} has {n}, got {config.holdout}")
         kept, out = slice(0, n - config.holdout), slice(n - config.holdout, n)
         task = replace(task, train=task.train.subset(kept), held_out=task.train.subset(out))
-    check_batch(config.batch or 1, task)
+    check_batch(config.batch, task)
     return task
 
 
@@ -57,7 +55,7 @@ class Shapes(NamedTuple):
     n_outputs: int
 
 
-def build_chip(config: RunConfig, task: Task | Shapes) -> AbstractChip:
+def build_chip(config: Settings, task: Task | Shapes) -> AbstractChip:
     """The chip of resolved settings, made to fit a task.
 
     Raises:
@@ -83,70 +81,58 @@ def build_served_chip(file: ChipFile) -> AbstractChip:
     return build_chip(config, Shapes(file.inputs, file.outputs))
 
 
-def _network(config: RunConfig, task: Task | Shapes) -> AbstractChip:
+def _network(config: Settings, task: Task | Shapes) -> AbstractChip:
     if config.channels is not None:
-        return chips.cnn(
-            task.input_shape, config.channels, task.n_outputs, cost=build_cost(config), init=_given(config.init)
-        )
+        return chips.cnn(task.input_shape, config.channels, task.n_outputs, cost=build_cost(config), init=config.init)
     inputs = 1
     for n in task.input_shape:
         inputs *= n
-    sizes = (inputs, *_given(config.hidden), task.n_outputs)
+    assert config.hidden is not None, "resolved settings have one kind of network"
+    sizes = (inputs, *config.hidden, task.n_outputs)
     output = "logistic" if config.cost == "mse" else "linear"
-    return chips.mlp(
-        sizes, activation=_given(config.activation), output=output, cost=build_cost(config), init=_given(config.init)
-    )
+    return chips.mlp(sizes, activation=config.activation, output=output, cost=build_cost(config), init=config.init)
 
 
-def build_algorithm(config: RunConfig) -> AbstractAlgorithm:
+def build_algorithm(config: Settings) -> AbstractAlgorithm:
     """The algorithm of resolved settings.
 
     Raises:
         ValueError: if its parts cannot be used together.
     """
-    if config.algorithm == "backprop":
-        return Backprop(_optimizer(config))
-    high_pass = {"tau_hp": _given(config.tau_hp)} if config.baseline == "high-pass" else {}
+    perturbed = config.perturbed
+    if perturbed is None:
+        return Backprop(_optimizer(config, 1))
+    high_pass = {"tau_hp": perturbed.tau_hp} if perturbed.baseline == "high-pass" else {}
+    window = perturbed.tau_theta if config.algorithm == "discrete" else 1
     return Algorithm(
-        perturbation=_perturbation(config),
-        baseline=_BASELINES[_given(config.baseline)](),
-        integrator=_INTEGRATORS[_given(config.algorithm)](),
-        optimizer=_optimizer(config),
+        perturbation=_perturbation(perturbed, config.blocks),
+        baseline=_BASELINES[perturbed.baseline](),
+        integrator=_INTEGRATORS[config.algorithm](),
+        optimizer=_optimizer(config, window),
         time_constants=TimeConstants(
-            tau_p=_given(config.tau_p),
-            tau_x=_given(config.tau_x),
-            tau_theta=_given(config.tau_theta),
-            **high_pass,
+            tau_p=perturbed.tau_p, tau_x=perturbed.tau_x, tau_theta=perturbed.tau_theta, **high_pass
         ),
         modulation_limit=config.modulation_limit,
         bitwise=bool(config.bitwise),
     )
 
 
-def _perturbation(config: RunConfig) -> AbstractPerturbation:
-    amplitude = _given(config.amplitude)
-    family = FAMILIES.build(_given(config.perturbation), lambda row: row.build(amplitude=amplitude))
-    return family if config.blocks is None else Block(family, n_blocks=config.blocks)
+def _perturbation(told: Perturbed, blocks: int | None) -> AbstractPerturbation:
+    family = FAMILIES.build(told.perturbation, lambda row: row.build(amplitude=told.amplitude))
+    return family if blocks is None else Block(family, n_blocks=blocks)
 
 
-def _optimizer(config: RunConfig) -> optax.GradientTransformation:
-    rate: float | optax.Schedule = _given(config.learning_rate)
+def _optimizer(config: Settings, window: int) -> optax.GradientTransformation:
+    """The update rule, for updates that are that many timesteps apart."""
+    rate: float | optax.Schedule = config.learning_rate
     if config.schedule == "cosine":
-        window = _given(config.tau_theta) if config.algorithm == "discrete" else 1
-        rate = optax.cosine_decay_schedule(rate, -(-_given(config.steps) // window))
-    update = OPTIMIZERS.build(_given(config.optimizer), lambda row: row.build(learning_rate=rate))
+        rate = optax.cosine_decay_schedule(rate, -(-config.steps // window))
+    update = OPTIMIZERS.build(config.optimizer, lambda row: row.build(learning_rate=rate))
     if config.weight_decay:
         return optax.chain(optax.add_decayed_weights(config.weight_decay), update)
     return update
 
 
-def build_cost(config: RunConfig) -> AbstractCost:
+def build_cost(config: Settings) -> AbstractCost:
     """The cost of a chip's outputs."""
     return MeanSquaredError() if config.cost == "mse" else CrossEntropy(config.label_smoothing or 0.0)
-
-
-def _given(value: T | None) -> T:
-    """A setting that `resolve` has filled in."""
-    if value is None:
-        raise ValueError("these settings are not resolved: call resolve first")
-    return value

@@ -13,14 +13,15 @@ from .._stops import stop_requested
 from ..calibration import Calibration
 from ..calibration import calibrate as measure
 from ..datasets import Task
-from ..engines._start import parameters_at_start
-from ..instruments import Guarded, opened
+from ..engines import parameters_at_start
+from ..instruments import GIVE_UP_SECONDS, Guarded, opened
 from ._build import build_chip, build_cost, build_task
-from ._chip_file import ChipFile, check_fits, chip_settings, read_chip_file
-from ._config import RunConfig
+from ._chip_file import ChipFile, chip_settings, read_chip_file
+from ._config import RunConfig, Settings
 from ._hardware import model_of
 from ._presets import resolve
 from ._served import simulated_piece
+from ._table import Table
 
 
 def calibrate(
@@ -65,11 +66,12 @@ def calibrate(
     config = _config(file, task, bits=bits, data=data, batch=batch, seed=seed, simulate=simulate)
     loaded = build_task(config)
     try:
-        check_fits(file.shapes, task, loaded.input_shape, loaded.n_outputs)
+        _check_fits(file, loaded)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     instrument = simulated_piece(file, build_chip(config, loaded)) if simulate else file.load_instrument()
-    serial = None if simulate else (file.instrument or {}).get("serial")
+    table = None if file.instrument is None else Table.of(file.instrument)
+    serial = None if simulate or table is None else table.common.serial
     with opened(instrument, serial=serial) as guarded, stop_requested() as stop:
 
         def counted(done: int, total: int) -> None:
@@ -84,18 +86,23 @@ def calibrate(
         found = measure(
             guarded,
             loaded,
-            batch=config.batch or 1,
+            batch=config.batch,
             key=jax.random.key(seed),
             budget=budget,
             cost=build_cost(config),
             start=_start(config, loaded, guarded),
-            give_up_seconds=(file.instrument or {}).get("give_up_seconds", 30.0),
+            give_up_seconds=GIVE_UP_SECONDS if table is None else table.common.give_up_seconds,
             on_progress=counted,
         )
     return found, _written(found, out)
 
 
-def _config(file: ChipFile, task: str, *, simulate: bool, **given: Any) -> RunConfig:
+def _check_fits(file: ChipFile, task: Task) -> None:
+    """Raises: ValueError: if the file's chip has other inputs or outputs than the task."""
+    Table.of({"kind": "any"} | file.shapes).check_fits(task.name, task.input_shape, task.n_outputs)
+
+
+def _config(file: ChipFile, task: str, *, simulate: bool, **given: Any) -> Settings:
     """The settings of a run on this chip, as far as a calibration needs them."""
     inputs = file.inputs or ()
     if task == "parity" and given["bits"] is None and len(inputs) == 1:
@@ -104,10 +111,10 @@ def _config(file: ChipFile, task: str, *, simulate: bool, **given: Any) -> RunCo
     return resolve(RunConfig.of({"task": task, **{k: v for k, v in given.items() if v is not None}} | chip))
 
 
-def _start(config: RunConfig, task: Task, guarded: Guarded) -> np.ndarray:
+def _start(config: Settings, task: Task, guarded: Guarded) -> np.ndarray:
     """Where a run starts."""
-    given = config.instruments[0].get("start") if config.instruments else None
-    key, network = jax.random.key(config.seed or 0), model_of(config, task)
+    given = config.tables[0].common.start if config.tables else None
+    key, network = jax.random.key(config.seed), model_of(config, task)
     return parameters_at_start(guarded, key=key, given=given, network=network)
 
 

@@ -12,6 +12,7 @@ from .._errors import MgdWarning
 from ..calibration import Calibration
 from ..instruments import Identity
 from ._config import RunConfig
+from ._table import Table
 
 
 def use_calibration(chip: dict[str, Any] | None, path: Path | None) -> dict[str, Any] | None:
@@ -39,11 +40,6 @@ def use_calibration(chip: dict[str, Any] | None, path: Path | None) -> dict[str,
     return chip | {"instrument": chip["instrument"] | {"calibration": str(path.resolve())}}
 
 
-def calibration_file(table: dict[str, Any]) -> Path | None:
-    """Where the calibration of an instrument's table is, if it names one."""
-    return Path(table.get("folder", "."), table["calibration"]) if table.get("calibration") else None
-
-
 def with_calibration(config: RunConfig) -> RunConfig:
     """These settings, with the calibration's for each that is None: they go before the task's defaults.
 
@@ -53,7 +49,7 @@ def with_calibration(config: RunConfig) -> RunConfig:
         ValueError: if the calibration cannot be read, is none, or was changed since it was written.
     """
     # Of a fleet, the first: all its chips are trained with the same settings.
-    path = calibration_file(config.instruments[0]) if config.instruments else None
+    path = Table.of(config.instruments[0]).calibration if config.instruments else None
     if path is None or config.algorithm not in (None, "discrete"):
         return config
     found = Calibration.read(path)
@@ -71,13 +67,12 @@ def with_calibration(config: RunConfig) -> RunConfig:
     return RunConfig.of(config.model_dump(exclude_none=True, by_alias=True) | missing)
 
 
-def check_calibration(table: dict[str, Any], identity: Identity, n_params: int) -> Calibration | None:
-    """The calibration that an instrument's table names, if it names one and that is of the chip that answers.
+def check_calibration(path: Path | None, identity: Identity, n_params: int) -> Calibration | None:
+    """The calibration at this path, if one is named and it is of the chip that answers.
 
     Raises:
         ValueError: if it is of another chip, or cannot be used.
     """
-    path = calibration_file(table)
     if path is None:
         return None
     found = Calibration.read(path)

@@ -3,24 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._input import read_toml
-from ..instruments._factory import check_one
-from ..instruments._virtual._settings import ServeSettings
+from ..instruments import ServeSettings, check_one
 from ._config import Activation, Cost, Init, Positive, RunConfig, Sizes, Smoothing, one_line
 from ._imperfect import Given
+from ._table import AtEnd, InstrumentTable, Table
 
 if TYPE_CHECKING:
     from ..instruments import AbstractInstrument
 
-_Text = Annotated[str, Field(min_length=1, strict=True)]
-AtEnd = Literal["safe", "keep"]
 _NOT_OF_A_RUN = {"inputs", "outputs"}
-# What is put into an instrument's table beside what its file says there.
-_ADDED = ("folder", "chip_inputs", "chip_outputs", "chip_network")
 
 
 class _Network(BaseModel):
@@ -38,44 +34,13 @@ class _Network(BaseModel):
     label_smoothing: Smoothing | None = None
 
 
-_Patience = Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False, strict=True)]
-
-
-class _Instrument(BaseModel):
-    """What instruments of every kind have; all else is the kind's own.
-
-    Attributes:
-        kind: as `mgd instruments` lists it.
-        serial: that the chip must have.
-        start: parameters at the start: "network", those of the network of [chip], or how far from the middle.
-        at_limit: whether a parameter that would leave its limits ends the run or stops short of them.
-        at_end: how it is left after a run that came to its end: in its safe state, or with what it learnt.
-        give_up_seconds: how long it may fail to answer.
-        leave_seconds: that its safe state may take; by default what the kind says.
-        test_samples: how many samples of a test set it is shown.
-        calibration: path of what `mgd calibrate` wrote.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    kind: _Text
-    serial: _Text | None = None
-    start: Literal["network"] | Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)] | None = None
-    at_limit: Literal["stop", "saturate"] = "stop"
-    at_end: AtEnd = "safe"
-    give_up_seconds: _Patience = 30.0
-    leave_seconds: _Patience | None = None
-    test_samples: Positive = 500
-    calibration: _Text | None = None
-
-
 class _ChipFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str | None = None
     chip: _Network = _Network()
     imperfect: Given | None = None
-    instrument: _Instrument | None = None
+    instrument: InstrumentTable | None = None
     serve: ServeSettings | None = None
 
 
@@ -104,7 +69,7 @@ class ChipFile:
 
     @property
     def shapes(self) -> dict[str, Any]:
-        """What it says of inputs and outputs, for `check_fits`."""
+        """What it says of inputs and outputs, as it is put into an instrument's table."""
         said = {"chip_inputs": None if self.inputs is None else list(self.inputs), "chip_outputs": self.outputs}
         return {name: value for name, value in said.items() if value is not None}
 
@@ -120,41 +85,9 @@ class ChipFile:
                 'resource = "TCPIP0::127.0.0.1::5025::SOCKET"'
             )
         try:
-            return load_table(self.instrument)
+            return Table.of(self.instrument).load()
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from None
-
-
-def instrument_settings(table: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is common to instruments of every kind, with defaults and `folder`; and the kind's own settings.
-
-    Raises:
-        ValueError: if what is common is wrong.
-    """
-    try:
-        read = _Instrument(**{name: value for name, value in table.items() if name not in _ADDED})
-    except ValidationError as error:
-        raise ValueError(f"instrument: {one_line(error, list(_Instrument.model_fields))}") from None
-    common = {name: getattr(read, name) for name in _Instrument.model_fields}
-    folder = table.get("folder", ".")
-    if not isinstance(folder, str):
-        raise ValueError(f"instrument: folder must be the path of one, got {folder!r}")
-    return common | {"folder": folder}, dict(read.model_extra or {})
-
-
-def load_table(table: dict[str, Any]) -> "AbstractInstrument":
-    """The instrument of a table, not yet open.
-
-    Raises:
-        ValueError: if a setting is wrong.
-    """
-    from ..instruments import load_instrument
-
-    common, own = instrument_settings(table)
-    instrument = load_instrument(common["kind"], own, Path(common["folder"]))
-    if common["leave_seconds"] is not None:
-        instrument.leave_seconds = common["leave_seconds"]
-    return instrument
 
 
 def with_at_end(config: RunConfig, at_end: AtEnd | None) -> RunConfig:
@@ -172,14 +105,6 @@ def with_at_end(config: RunConfig, at_end: AtEnd | None) -> RunConfig:
         )
     first, *more = (table | {"at_end": at_end} for table in config.instruments)
     return config.model_copy(update={"instrument": (first, *more) if more else first})
-
-
-def check_fits(table: dict[str, Any], task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
-    """Raises: ValueError: if a chip has other inputs or outputs than a task."""
-    for name, theirs in (("inputs", list(input_shape)), ("outputs", n_outputs)):
-        mine = table.get(f"chip_{name}", theirs)
-        if mine != theirs:
-            raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: mend it, or take another task")
 
 
 def read_chip_file(path: Path) -> ChipFile:
@@ -255,7 +180,7 @@ def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any
     return network | {"instrument": tables[0] if len(files) == 1 else tables}
 
 
-def _instrument(given: _Instrument | None, folder: Path) -> dict[str, Any] | None:
+def _instrument(given: InstrumentTable | None, folder: Path) -> dict[str, Any] | None:
     return None if given is None else given.model_dump(exclude_none=True) | {"folder": str(folder.resolve())}
 
 

@@ -1,17 +1,20 @@
 """A run's settings, as they stand in TOML. Nothing here imports JAX."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from .._input import first_error, nearest, read_toml
-from ..datasets._catalogue import check_name
+from ..datasets import check_name
+from ..engines import ENGINES
 from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS
 from ._imperfect import Given, Imperfections
-from ._names import ALGORITHMS, BASELINES, ENGINES, SCHEDULES
+from ._names import ALGORITHMS, BASELINES, SCHEDULES
+from ._table import Table
 
 # Beyond this nothing can be counted or kept, and 32-bit numbers end.
 Positive = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
@@ -19,12 +22,17 @@ Steps = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
 Tau = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 # What float32 holds.
 Amount = Annotated[float, Field(gt=0, le=3e38, allow_inf_nan=False, strict=True)]
+_Bits = Annotated[int, Field(ge=2, le=16, strict=True)]
+_Decay = Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)]
+_Constant = Annotated[float, Field(gt=0, le=2**31, allow_inf_nan=False, strict=True)]
+_Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+_Truth = Annotated[bool, Field(strict=True)]
 Sizes = tuple[Positive, ...]
 Activation = Literal["logistic", "tanh", "relu"]
 Init = Literal["uniform", "glorot"]
 Cost = Literal["mse", "cross-entropy"]
 Smoothing = Annotated[float, Field(ge=0, le=1, strict=True)]
-_CHOICES = {
+CHOICES = {
     "algorithm": ALGORITHMS,
     "perturbation": FAMILIES,
     "baseline": BASELINES,
@@ -49,8 +57,23 @@ _OF_PERTURBATION = (
 )
 
 
-class RunConfig(BaseModel):
-    """Every setting of a run. What is None is the task's default, filled in by `resolve`.
+@dataclass(frozen=True)
+class Option:
+    """That a setting can be given on the command line, by its own name.
+
+    Attributes:
+        help: what it is, in one line.
+        metavar: how its value is written, where that is not said by its type.
+        several: whether it may be given again.
+    """
+
+    help: str
+    metavar: str | None = None
+    several: bool = False
+
+
+class RunConfig(BaseModel, extra="forbid", frozen=True):
+    """The settings of a run as they are given. What is None was not: `resolve` fills it in.
 
     Attributes:
         task: what is learnt.
@@ -92,44 +115,58 @@ class RunConfig(BaseModel):
             ones.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     task: str
-    bits: Annotated[int, Field(ge=2, le=16, strict=True)] | None = None
-    hidden: Sizes | None = None
-    channels: Sizes | None = None
+    bits: Annotated[_Bits | None, Option("Bits of parity.")] = None
+    hidden: Annotated[Sizes | None, Option("Neurons of each hidden layer: a perceptron.", metavar="N[,N…]")] = None
+    channels: Annotated[Sizes | None, Option("Channels of each convolution: a CNN.", metavar="N[,N…]")] = None
     activation: Activation | None = None
     init: Init | None = None
     cost: Cost | None = None
     label_smoothing: Smoothing | None = None
-    algorithm: str | None = None
-    perturbation: str | None = None
-    blocks: Positive | None = None
-    baseline: str | None = None
-    amplitude: Amount | None = None
-    modulation_limit: Amount | None = None
-    optimizer: str | None = None
-    learning_rate: Amount | None = None
-    schedule: str | None = None
-    weight_decay: Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)] | None = None
-    tau_p: Tau | None = None
-    tau_x: Tau | None = None
-    tau_theta: Tau | None = None
-    tau_hp: Annotated[float, Field(gt=0, le=2**31, allow_inf_nan=False, strict=True)] | None = None
-    batch: Positive | None = None
-    steps: Steps | None = None
-    replicas: Steps | None = None  # how many fit in memory is told later
-    devices: Positive | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
-    engine: str | None = None
-    bitwise: Annotated[bool, Field(strict=True)] | None = None
+    algorithm: Annotated[str | None, Option("How costs become updates.")] = None
+    perturbation: Annotated[str | None, Option("Family of the perturbation.")] = None
+    blocks: Annotated[Positive | None, Option("Perturb parameters in that many blocks, one at a time.")] = None
+    baseline: Annotated[str | None, Option("What the perturbed cost is compared with.")] = None
+    amplitude: Annotated[Amount | None, Option("Perturbation of one parameter.")] = None
+    modulation_limit: Annotated[Amount | None, Option("Clamp on the change in cost.")] = None
+    optimizer: Annotated[str | None, Option("The update rule.")] = None
+    learning_rate: Annotated[
+        Amount | None, Option("On the ordinary gradient; without --optimizer that of plain descent.")
+    ] = None
+    schedule: Annotated[str | None, Option("How the learning rate changes over the run.")] = None
+    weight_decay: Annotated[_Decay | None, Option("Leak of the parameters, per update and learning rate.")] = None
+    tau_p: Annotated[Tau | None, Option("Timesteps a perturbation is held.")] = None
+    tau_x: Annotated[Tau | None, Option("Timesteps a sample is held.")] = None
+    tau_theta: Annotated[Tau | None, Option("Timesteps between parameter updates.")] = None
+    tau_hp: Annotated[_Constant | None, Option("Time constant of the high-pass.")] = None
+    batch: Annotated[Positive | None, Option("Samples a measurement is averaged over.")] = None
+    steps: Annotated[Steps | None, Option("Timesteps.")] = None
+    # How many fit in memory is told later.
+    replicas: Annotated[Steps | None, Option("Chips trained side by side.")] = None
+    devices: Annotated[
+        Positive | None, Option("JAX devices, or cores, that share the replicas or one chip's perturbations.")
+    ] = None
+    seed: Annotated[_Seed | None, Option("Everything random is drawn from it.")] = None
+    engine: Annotated[str | None, Option("How chips are simulated.")] = None
+    bitwise: Annotated[_Truth | None, Option("Come to the same bits, simulated and in the loop; slower if small.")] = (
+        None
+    )
     log_every: Steps | None = None
-    holdout: Positive | None = None
-    data: str | None = None
-    fleet: Literal["shared", "own"] | None = None
+    holdout: Annotated[Positive | None, Option("Keep the last so many training samples out of training.")] = None
+    data: Annotated[str | None, Option("Folder of the images.", metavar="PATH")] = None
+    fleet: Annotated[
+        Literal["shared", "own"] | None, Option("Whether several chips train one set of parameters or each its own.")
+    ] = None
     record: str | None = None
     # A table, which in TOML comes after all that is none.
-    imperfect: Given | None = None
+    imperfect: Annotated[
+        Given | None,
+        Option(
+            "Imperfections of the chips, by the names in mgd list; may be given again.",
+            metavar="NAME=VALUE[,…]",
+            several=True,
+        ),
+    ] = None
     instrument: dict[str, Any] | tuple[dict[str, Any], ...] | None = None
 
     @field_validator("imperfect")
@@ -149,7 +186,7 @@ class RunConfig(BaseModel):
         except ValidationError as error:
             raise ValueError(one_line(error, list(cls.model_fields))) from None
         check_name(config.task)
-        for field, choices in _CHOICES.items():
+        for field, choices in CHOICES.items():
             value = getattr(config, field)
             if value is not None and value not in choices:
                 raise ValueError(f"unknown {field} {value!r}{nearest(value, choices)}; choose {', '.join(choices)}")
@@ -199,6 +236,58 @@ class RunConfig(BaseModel):
     def toml(self) -> str:
         """These settings as TOML, without those that are None."""
         return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json", by_alias=True))
+
+
+class Settings(RunConfig, frozen=True):
+    """The settings of a run as it is made: those that were given, and a default for each that was not.
+
+    What is still None is left out on purpose: there are no blocks, no clamp, no imperfections, and for backprop no
+    perturbation.
+
+    Attributes:
+        perturbed: how costs are made to tell a gradient; None for backprop.
+    """
+
+    algorithm: str = Field(...)
+    activation: Activation = Field(...)
+    init: Init = Field(...)
+    cost: Cost = Field(...)
+    optimizer: str = Field(...)
+    learning_rate: Amount = Field(...)
+    schedule: str = Field(...)
+    weight_decay: _Decay = Field(...)
+    batch: Positive = Field(...)
+    steps: Steps = Field(...)
+    replicas: Steps = Field(...)
+    seed: _Seed = Field(...)
+    engine: str = Field(...)
+
+    @property
+    def perturbed(self) -> "Perturbed | None":
+        if self.algorithm == "backprop":
+            return None
+        values = {name: getattr(self, name) for name in Perturbed.__dataclass_fields__}
+        if missing := [name for name, value in values.items() if value is None]:
+            raise ValueError(f"the setting {missing[0]!r} is needed and was not given")
+        return Perturbed(**values)
+
+    @property
+    def tables(self) -> "tuple[Table, ...]":
+        """Where all real chips are; none if chips are simulated."""
+        return tuple(map(Table.of, self.instruments))
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """The part of resolved settings that is about perturbations, by the names they have there."""
+
+    perturbation: str
+    baseline: str
+    amplitude: float
+    tau_p: int
+    tau_x: int
+    tau_theta: int
+    tau_hp: float
 
 
 CHIP = ("hidden", "channels", "activation", "init", "cost", "label_smoothing", "imperfect", "instrument")

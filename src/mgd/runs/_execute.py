@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from .._errors import DivergedError, Interrupted, LimitError, RunError
+from .._log import LOG
 from .._stops import stop_requested
 from .._train import Session
 from .._version import __version__
@@ -23,7 +24,7 @@ from ..datasets import Task
 from ._build import build_algorithm, build_chip, build_task
 from ._calibrated import with_calibration
 from ._checkpoint import Owner, theta_of, unpack_arrays, unpack_header
-from ._config import RunConfig
+from ._config import RunConfig, Settings
 from ._contents import CURVE, DEVICE, DROPPED, SUMMARY, THETA, put, read_bytes, read_json
 from ._curve import draw_curve
 from ._directory import (
@@ -37,7 +38,8 @@ from ._directory import (
     write_config,
 )
 from ._generations import FILE, go_back, read_checkpoint, read_header, write_checkpoint
-from ._hardware import Hardware, model_of, opened_hardware
+from ._hardware import model_of, opened_hardware
+from ._keeping import AbstractKeeping, Nothing
 from ._metrics import read_metrics, write_metrics
 from ._presets import resolve
 from ._sound import check_sound
@@ -67,15 +69,15 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         DivergedError: if a cost was not finite; the last good checkpoint is kept.
         Interrupted: if the run was asked to stop.
     """
-    config = resolve(with_calibration(config))
+    config = config if isinstance(config, Settings) else resolve(with_calibration(config))
     check_out(out)
     task = build_task(config)
-    with _ready(config, task) as (session, hardware):
+    with _ready(config, task) as keeping:
         folder = make_directory(out, config.task)
         with only_writer(folder):
             write_config(folder, config)
-            owner = Owner.fresh(config.identity(), measured=hardware is not None)
-            _run(session, hardware, _Place(config, folder, owner), on_progress)
+            owner = Owner.fresh(config.identity(), measured=bool(keeping.members))
+            _run(keeping, _Place(config, folder, owner), on_progress)
     return folder
 
 
@@ -104,12 +106,13 @@ def resume(folder: Path, *, before: int | None = None, on_progress: OnProgress =
                 _go_back(folder, before, settings)
         elif is_whole(folder) or _theta_again(config, folder, settings):
             return folder
-        with _ready(config, build_task(config), folder) as (session, hardware):
+        with _ready(config, build_task(config), folder) as keeping:
+            session = keeping.session
             found = read_checkpoint(folder, session.snapshot, settings)
-            owner = Owner.fresh(settings, measured=hardware is not None)
+            owner = Owner.fresh(settings, measured=bool(keeping.members))
             if found is not None:
                 session.snapshot, owner = found
-            _run(session, hardware, _Place(config, folder, owner), on_progress)
+            _run(keeping, _Place(config, folder, owner), on_progress)
     return folder
 
 
@@ -138,7 +141,7 @@ def _go_back(folder: Path, before: int, settings: str) -> None:
         put(folder, {DROPPED: (json.dumps(since, indent=2) + "\n").encode()})
 
 
-def _theta_again(config: RunConfig, folder: Path, settings: str) -> bool:
+def _theta_again(config: Settings, folder: Path, settings: str) -> bool:
     """Takes lost parameters of a finished run from its last checkpoint, without its chip; whether that was all."""
     with suppress(RunError):
         read_theta(folder)
@@ -175,66 +178,63 @@ def _writing(folder: Path) -> Iterator[None]:
 class _Place:
     """Where a run is kept, and whose it is."""
 
-    config: RunConfig
+    config: Settings
     folder: Path
     owner: Owner
 
 
 @contextmanager
-def _ready(config: RunConfig, task: Task, folder: Path | None = None) -> Iterator[tuple[Session, Hardware | None]]:
+def _ready(config: Settings, task: Task, folder: Path | None = None) -> Iterator[AbstractKeeping]:
     """A session at its start; of a real chip, with the chip open, which is safe again when the body is left."""
     if not config.instruments:
-        yield make_session(config, task), None
+        yield Nothing(make_session(config, task))
         return
     with opened_hardware(config, task, folder) as hardware:
-        yield hardware.session, hardware
+        yield hardware
 
 
-def make_session(config: RunConfig, task: Task) -> Session:
+def make_session(config: Settings, task: Task) -> Session:
     """A session of resolved settings, at its start."""
-    settings = config.model_dump()
     return Session(
         build_chip(config, task),
         task,
         build_algorithm(config),
-        n_steps=settings["steps"],
-        n_replicas=settings["replicas"],
-        batch=settings["batch"],
-        key=jax.random.key(settings["seed"]),
-        engine=settings["engine"],
-        log_every=settings["log_every"],
-        devices=settings["devices"] or 1,
+        n_steps=config.steps,
+        n_replicas=config.replicas,
+        batch=config.batch,
+        key=jax.random.key(config.seed),
+        engine=config.engine,
+        log_every=config.log_every,
+        devices=config.devices or 1,
     )
 
 
-def _run(session: Session, hardware: Hardware | None, place: _Place, on_progress: OnProgress) -> None:
-    folder = place.folder
+def _run(keeping: AbstractKeeping, place: _Place, on_progress: OnProgress) -> None:
+    folder, session = place.folder, keeping.session
     with _writing(folder), _undoable(session, place):
-        keeping = nullcontext(lambda: None) if hardware is None else hardware.recorded(folder, place.owner)
         hint = f"stopped at once; it goes on from its last checkpoint with: mgd resume {folder}"
-        with stop_requested(hint) as stop, keeping as checkpointed:
-            _checkpoint(session, hardware, place)
+        with stop_requested(hint) as stop, keeping.recorded(folder, place.owner) as checkpointed:
+            _checkpoint(keeping, place)
             checkpointed()
             due = time.monotonic() + CHECKPOINT_SECONDS
             while not session.finished:
                 session.advance()
                 on_progress(session)
                 # While a run takes up what was kept, its old checkpoint and what follows it stay as they are.
-                behind = hardware is not None and hardware.behind
+                behind = keeping.behind
                 if stop():
                     if not behind:
-                        _checkpoint(session, hardware, place)
+                        _checkpoint(keeping, place)
                     step = session.snapshot.step
                     raise Interrupted(f"stopped at step {step}; go on with: mgd resume {folder}", step=step)
-                if not behind and (time.monotonic() >= due or (hardware is not None and hardware.full)):
-                    taken = _checkpoint(session, hardware, place)
+                if not behind and (time.monotonic() >= due or keeping.full):
+                    taken = _checkpoint(keeping, place)
                     checkpointed()
                     due = time.monotonic() + max(CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * taken)
-            _checkpoint(session, hardware, place)
+            _checkpoint(keeping, place)
             checkpointed()
-        _finish(session, place, {} if hardware is None else hardware.summary())
-        if hardware is not None:
-            hardware.finished()
+        _finish(session, place, keeping.summary())
+        keeping.finished()
 
 
 @contextmanager
@@ -255,15 +255,16 @@ def _undoable(session: Session, place: _Place) -> Iterator[None]:
         raise LimitError(message) from error
 
 
-def _checkpoint(session: Session, hardware: Hardware | None, place: _Place) -> float:
+def _checkpoint(keeping: AbstractKeeping, place: _Place) -> float:
     """Writes checkpoint and metrics; the seconds it took.
 
     Raises:
         DivergedError: if the run could not go on from here; nothing is written.
     """
-    started = time.monotonic()
-    check_sound(session.snapshot, () if hardware is None else hardware.members)
+    started, session = time.monotonic(), keeping.session
+    check_sound(session.snapshot, keeping.members)
     write_checkpoint(place.folder, session.snapshot, place.owner)
+    LOG.debug("%s: checkpoint of step %d", place.folder, session.snapshot.step)
     if session.snapshot.steps:
         write_metrics(place.folder, session.history(), place.owner.settings)
     return time.monotonic() - started

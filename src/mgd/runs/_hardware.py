@@ -16,22 +16,20 @@ import numpy as np
 from .._errors import MgdWarning, RunError
 from .._train import Session
 from ..algorithm import Algorithm
-from ..bench._watchdog import watchdog
+from ..bench import watchdog
 from ..chips import AbstractChip
 from ..datasets import Task
-from ..engines import Fleet, Instrumented, Options
-from ..engines._start import parameters_at_start
-from ..instruments import Guarded, Identity, Limits, Recorder, opened
-from ..instruments._absent import Absent
+from ..engines import Fleet, Instrumented, Options, parameters_at_start
+from ..instruments import Absent, Guarded, Identity, Limits, Recorder, opened
 from ._build import build_algorithm, build_chip, build_cost
-from ._calibrated import calibration_file, check_calibration, noise_of_cost
+from ._calibrated import check_calibration, noise_of_cost
 from ._checkpoint import Owner
-from ._chip_file import check_fits, instrument_settings, load_table
 from ._code import check_said, said_to_run
-from ._config import RunConfig
+from ._config import Settings
 from ._contents import DROPPED, INSTRUMENT, put, read_json
 from ._generations import oldest_needed
 from ._journal import Journal
+from ._keeping import AbstractKeeping
 from ._monitor import Monitor, all_warnings
 
 # Bytes of costs between two checkpoints, about.
@@ -76,7 +74,7 @@ class Member:
         }
 
 
-class Hardware:
+class Hardware(AbstractKeeping):
     """A session on open chips, and what it leaves in the run directory beside all that other runs leave.
 
     Args:
@@ -88,7 +86,7 @@ class Hardware:
 
     def __init__(
         self,
-        config: RunConfig,
+        config: Settings,
         task: Task,
         instruments: Sequence[Guarded],
         dropped: Mapping[int, int] | None = None,
@@ -108,10 +106,10 @@ class Hardware:
             self._model,
             task,
             algorithm,
-            n_steps=config.steps or 1,
-            n_replicas=config.replicas or 1,
-            batch=config.batch or 1,
-            key=jax.random.key(config.seed or 0),
+            n_steps=config.steps,
+            n_replicas=config.replicas,
+            batch=config.batch,
+            key=jax.random.key(config.seed),
             engine=self.fleet or engines[0],
             log_every=config.log_every,
         )
@@ -119,11 +117,6 @@ class Hardware:
 
     @contextmanager
     def recorded(self, folder: Path, owner: Owner) -> Iterator[Callable[[], None]]:
-        """Keeps every cost in the run directory while the body runs; call what it gives after each checkpoint.
-
-        Raises:
-            RunError: if the run was made on another chip, or with other limits.
-        """
         self._folder = folder
         self._check_same(folder)
         for member in self.members:
@@ -162,12 +155,10 @@ class Hardware:
 
     @property
     def behind(self) -> bool:
-        """Whether costs that were kept are still being taken up."""
         return any(member.journal.behind for member in self.members)
 
     @property
     def full(self) -> bool:
-        """Whether a journal is so long that a checkpoint is due, whatever the clock says."""
         return max(member.journal.size for member in self.members) > _LONGEST_JOURNAL
 
     def halt(self) -> None:
@@ -195,32 +186,32 @@ class Hardware:
         found["warnings"] = [] if self._folder is None else all_warnings(self._folder)
         return found | _tally(self.members)
 
-    def _member(self, config: RunConfig, algorithm: Algorithm, instrument: Guarded, chip: int) -> Member:
-        common, _ = instrument_settings(config.instruments[chip])
-        several = len(config.instruments) > 1
+    def _member(self, config: Settings, algorithm: Algorithm, instrument: Guarded, chip: int) -> Member:
+        table, several = config.tables[chip], len(config.tables) > 1
+        common = table.common
         journal = Journal(
             lambda step: algorithm.counts(step).cost_measurements, name=f"costs.{chip}" if several else "costs"
         )
-        calibration = check_calibration(common, instrument.known(), instrument.n_params)
+        calibration = check_calibration(table.calibration, instrument.known(), instrument.n_params)
         noise = None if calibration is None else noise_of_cost(calibration)
         monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip if several else None)
         options = Options(
-            saturate=common["at_limit"] == "saturate",
-            test_samples=common["test_samples"],
-            give_up_seconds=common["give_up_seconds"],
+            saturate=common.at_limit == "saturate",
+            test_samples=common.test_samples,
+            give_up_seconds=common.give_up_seconds,
             keep=journal.keep,
             replay=journal,
             settle=journal.flush,
             watch=monitor.watch,
         )
         start = parameters_at_start(
-            instrument, key=jax.random.key(config.seed or 0), chip=chip, given=common["start"], network=self._model
+            instrument, key=jax.random.key(config.seed), chip=chip, given=common.start, network=self._model
         )
         engine = Instrumented(
-            instrument, algorithm, start, cost=build_cost(config), batch=config.batch or 1, options=options
+            instrument, algorithm, start, cost=build_cost(config), batch=config.batch, options=options
         )
-        used = None if calibration is None else {"id": calibration.id, "file": str(calibration_file(common))}
-        return Member(engine, instrument.known(), journal, monitor, used, common["at_end"] == "keep")
+        used = None if calibration is None else {"id": calibration.id, "file": str(table.calibration)}
+        return Member(engine, instrument.known(), journal, monitor, used, common.at_end == "keep")
 
     def _check_same(self, folder: Path) -> None:
         mine, told = [member.as_dict() for member in self.members], read_json(folder, INSTRUMENT)
@@ -285,7 +276,7 @@ def _tally(members: Sequence[Member]) -> dict[str, int]:
 
 
 @contextmanager
-def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -> Iterator[Hardware]:
+def opened_hardware(config: Settings, task: Task, folder: Path | None = None) -> Iterator[Hardware]:
     """Opens the instruments of resolved settings; however the body is left, each chip is put in its safe state.
 
     Args:
@@ -304,22 +295,21 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
     dropped = {} if folder is None else _read_dropped(folder)
     with ExitStack() as stack:
         instruments = []
-        for chip, table in enumerate(config.instruments):
+        for chip, table in enumerate(config.tables):
             if folder is not None and chip in dropped:
                 instruments.append(Guarded(_absent(folder, chip)))
                 continue
-            common, _ = instrument_settings(table)
-            check_fits(table, config.task, task.input_shape, task.n_outputs)
-            instrument = load_table(table)
+            table.check_fits(config.task, task.input_shape, task.n_outputs)
+            instrument = table.load()
             if config.record is not None:
                 _check_fresh(config, chip, folder)
                 instrument = Recorder(
                     instrument, next(path for path in _names(config, chip) if not os.path.lexists(path))
                 )
             # A run that goes on may do so by itself, before the chip is back.
-            patience = 0.0 if folder is None else common["give_up_seconds"]
+            patience = 0.0 if folder is None else table.common.give_up_seconds
             instruments.append(
-                stack.enter_context(opened(instrument, serial=common["serial"], patience_seconds=patience))
+                stack.enter_context(opened(instrument, serial=table.common.serial, patience_seconds=patience))
             )
         hardware = Hardware(config, task, instruments, dropped)
         try:
@@ -328,7 +318,7 @@ def opened_hardware(config: RunConfig, task: Task, folder: Path | None = None) -
             hardware.halt()
 
 
-def _check_fresh(config: RunConfig, chip: int, folder: Path | None) -> None:
+def _check_fresh(config: Settings, chip: int, folder: Path | None) -> None:
     """Raises: ValueError: if a run that begins would add to the recording of another."""
     first = recordings(config, chip)[0]
     if folder is None and os.path.lexists(first):
@@ -361,7 +351,7 @@ def _absent(folder: Path, chip: int) -> Absent:
     )
 
 
-def recordings(config: RunConfig, chip: int) -> list[Path]:
+def recordings(config: Settings, chip: int) -> list[Path]:
     """The files that a chip's exchanges were recorded in: one for each time that the run was begun or gone on with.
 
     If there is none yet, that of the first.
@@ -370,14 +360,14 @@ def recordings(config: RunConfig, chip: int) -> list[Path]:
     return [next(every), *takewhile(os.path.lexists, every)]
 
 
-def _names(config: RunConfig, chip: int) -> Iterator[Path]:
+def _names(config: Settings, chip: int) -> Iterator[Path]:
     assert config.record is not None
     of_chip = config.record + (f".{chip}" if len(config.instruments) > 1 else "")
     return (Path(of_chip + (f".again-{again}" if again else "")) for again in count())
 
 
-def model_of(config: RunConfig, task: Task) -> AbstractChip | None:
+def model_of(config: Settings, task: Task) -> AbstractChip | None:
     """The network that a chip file describes, if there is one; or that a chip is to start as."""
-    if any(table.get("chip_network") or table.get("start") == "network" for table in config.instruments):
+    if any(table.needs_network for table in config.tables):
         return build_chip(config, task)
     return None

@@ -23,11 +23,3 @@ SCHEDULES: Mapping[str, str] = MappingProxyType(
         "cosine": "the learning rate falls to zero over the run, as half a cosine",
     }
 )
-ENGINES: Mapping[str, str] = MappingProxyType(
-    {
-        "auto": "the fastest engine that covers the settings",
-        "measured": "simulates every measurement: the reference",
-        "fused": "the same in SIMD lanes, several times faster for many small chips (needs mgd[fused])",
-        "sampled": "draws each window's gradient from its law: long windows of large chips, by the million",
-    }
-)

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._defaults import defaults
 from ..rows import FAMILIES, OPTIMIZERS, TASKS, TaskRow
-from ._config import RunConfig
+from ._config import RunConfig, Settings
 from ._imperfect import complete
 
 _COMMON: dict[str, Any] = {
@@ -47,12 +47,14 @@ _ALGORITHMS: dict[str, dict[str, Any]] = {
 _NEEDED = ("learning_rate", "steps")
 
 
-def resolve(config: RunConfig) -> RunConfig:
-    """These settings with the task's default for each that is None.
+def resolve(config: RunConfig) -> Settings:
+    """These settings with the task's default for each that is None; those that are resolved, as they are.
 
     Raises:
         ValueError: if what is given does not go together.
     """
+    if isinstance(config, Settings):
+        return config
     given = config.model_dump(exclude_none=True, by_alias=True)
     row, algorithm = TASKS.row(config.task), given.get("algorithm", "discrete")
     settings = _COMMON | {"algorithm": algorithm} | _ALGORITHMS[algorithm]
@@ -75,14 +77,14 @@ def resolve(config: RunConfig) -> RunConfig:
     missing += [] if {"hidden", "channels"} & settings.keys() else ["hidden"]
     if missing:
         raise ValueError(f"the task {config.task!r} has no default of {missing[0]} for {algorithm}: give it")
-    resolved = RunConfig.of(settings)
+    resolved = Settings.of(settings)
     for table, name in ((FAMILIES, resolved.perturbation), (OPTIMIZERS, resolved.optimizer)):
         if name is not None:
             table.row(name)  # it may be of another package, which cannot be loaded
     _check_instruments(resolved)
     if resolved.imperfect is None:
         return resolved
-    return resolved.model_copy(update={"imperfect": complete(resolved.imperfect, resolved.cost or "mse")})
+    return resolved.model_copy(update={"imperfect": complete(resolved.imperfect, resolved.cost)})
 
 
 def _by_rule(row: TaskRow, given: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def _by_rule(row: TaskRow, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_instruments(config: RunConfig) -> None:
+def _check_instruments(config: Settings) -> None:
     """Raises: ValueError: if a setting is of real chips and there are none, or the other way round."""
     n = len(config.instruments)
     if config.record is not None and not n:

@@ -6,10 +6,7 @@ import jax
 import numpy as np
 
 from ..chips import AbstractChip
-from ..instruments import Limits, Simulated
-from ..instruments._virtual._server import serve
-from ..instruments._virtual._settings import ServeSettings
-from ..instruments._virtual._speaker import Speaker
+from ..instruments import Limits, ServeSettings, Simulated, Speaker, serve
 from ._build import build_served_chip
 from ._chip_file import ChipFile
 

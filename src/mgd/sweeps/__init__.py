@@ -1,7 +1,8 @@
 """Cells that are computed on all cores, and what is made of their results. Names load on first use."""
 
-import importlib
 from typing import TYPE_CHECKING
+
+from .._lazy import lazily
 
 if TYPE_CHECKING:
     from ._execute import OnProgress as OnProgress
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from ._study import Study as Study
     from ._study import Work as Work
 
-_HOMES = {
+_PUBLIC = {
     "OnProgress": "_execute",
     "Row": "_study",
     "Run": "_study",
@@ -19,14 +20,4 @@ _HOMES = {
     "Work": "_study",
     "execute": "_execute",
 }
-__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]

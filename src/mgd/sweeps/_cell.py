@@ -8,11 +8,7 @@ from pathlib import Path
 import xarray as xr
 
 from .._errors import DivergedError, Interrupted, RunError
-from ..runs._contents import CONFIG
-from ..runs._directory import is_finished, read_summary
-from ..runs._generations import FILE, read_header
-from ..runs._metrics import METRICS, read_metrics
-from ..runs._replace import replace_file
+from ..runs import CONFIG, FILE, METRICS, is_finished, read_header, read_metrics, read_summary, replace_file
 from ._study import Run, Work
 
 _RESULT, _DIVERGED = "result.zarr", "diverged.json"

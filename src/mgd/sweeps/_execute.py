@@ -20,8 +20,7 @@ import xarray as xr
 from .._errors import Interrupted, RunError
 from .._stops import not_for_children, stop_requested
 from .._version import __version__
-from ..runs._directory import only_writer
-from ..runs._replace import replace_file
+from ..runs import only_writer, replace_file
 from ._cell import compute_cell, fraction_done, is_done, read_result, write_zarr
 from ._study import Row, Run, Study, Work
 

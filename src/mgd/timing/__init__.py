@@ -1,11 +1,38 @@
 """Hardware time: what a run's counts would take, in seconds and joules, on a chip described by a profile."""
 
-from ._format import format_joules as format_joules
-from ._format import format_seconds as format_seconds
-from ._hardware_time import HardwareTime as HardwareTime
-from ._hardware_time import hardware_time as hardware_time
-from ._hardware_time import time_history as time_history
-from ._profile import EVENTS as EVENTS
-from ._profile import Profile as Profile
-from ._shipped import load_profile as load_profile
-from ._shipped import profile_names as profile_names
+from typing import TYPE_CHECKING
+
+from .._lazy import lazily
+
+if TYPE_CHECKING:
+    from ._figure import check_figure as check_figure
+    from ._figure import draw_score as draw_score
+    from ._format import format_joules as format_joules
+    from ._format import format_seconds as format_seconds
+    from ._hardware_time import HardwareTime as HardwareTime
+    from ._hardware_time import hardware_time as hardware_time
+    from ._hardware_time import time_history as time_history
+    from ._profile import EVENTS as EVENTS
+    from ._profile import Profile as Profile
+    from ._shipped import load_profile as load_profile
+    from ._shipped import profile_folder as profile_folder
+    from ._shipped import profile_names as profile_names
+
+_PUBLIC = {
+    "EVENTS": "_profile",
+    "HardwareTime": "_hardware_time",
+    "Profile": "_profile",
+    "format_joules": "_format",
+    "format_seconds": "_format",
+    "hardware_time": "_hardware_time",
+    "load_profile": "_shipped",
+    "profile_names": "_shipped",
+    "time_history": "_hardware_time",
+}
+# For other parts of this library.
+_INSIDE = {
+    "check_figure": "_figure",
+    "draw_score": "_figure",
+    "profile_folder": "_shipped",
+}
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -240,7 +240,7 @@ SINGLE = [one for name, one in MILD.items() if "," not in name]
 @pytest.mark.parametrize("inner", SINGLE, ids=lambda one: one.name)
 @pytest.mark.parametrize("outer", SINGLE, ids=lambda one: one.name)
 def test_any_two_go_around_one_another_only_as_their_places_say(inner, outer):
-    inside = Imperfect(mlp((2, 2, 1)), inner)
+    inside = Imperfect(mlp((2, 2, 1)), inner)  # pyright: ignore[reportCallIssue]
     if inner.name == outer.name:
         message = f"{inner.name} is around this chip already: give it once"
     elif inner.side == outer.side and outer.place < inner.place:
@@ -255,10 +255,10 @@ def test_any_two_go_around_one_another_only_as_their_places_say(inner, outer):
             "got Imperfect"
         )
     else:
-        assert isinstance(Imperfect(inside, outer), Imperfect)
+        assert isinstance(Imperfect(inside, outer), Imperfect)  # pyright: ignore[reportCallIssue]
         return
     with pytest.raises(ValueError) as raised:  # noqa: PT011 (its whole wording is compared)
-        Imperfect(inside, outer)
+        Imperfect(inside, outer)  # pyright: ignore[reportCallIssue]
     assert str(raised.value) == message
 
 

@@ -10,6 +10,9 @@ from ._drift import Drift as Drift
 from ._flicker_noise import FlickerNoise as FlickerNoise
 from ._imperfect import Imperfect as Imperfect
 from ._imperfect import imperfect as imperfect
+from ._imperfect import inputs_of as inputs_of
+from ._imperfect import inside as inside
+from ._imperfect import loss_of as loss_of
 from ._kinds import AbstractDrive as AbstractDrive
 from ._kinds import AbstractImperfection as AbstractImperfection
 from ._kinds import AbstractMemory as AbstractMemory

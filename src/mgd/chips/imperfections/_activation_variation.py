@@ -6,6 +6,8 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
+from ..._normal import normal
+from ..._numbers import NUMBER
 from ...networks import Neurons
 from .._base import AbstractChip, Traits
 from .._network import NetworkChip
@@ -41,7 +43,7 @@ class ActivationVariation(AbstractImperfection):
     name: ClassVar[str] = "activation-variation"
     side: ClassVar[str] = "in"
     place: ClassVar[int] = 0
-    sigma: float = eqx.field(static=True)
+    sigma: float = eqx.field(metadata=NUMBER)
 
     def __check_init__(self):
         require(self.name, "sigma", self.sigma, low=0.0)
@@ -54,8 +56,7 @@ class ActivationVariation(AbstractImperfection):
             )
         layers = []
         for k, n in enumerate(chip.neuron_counts):
-            normal = jax.random.normal(jax.random.fold_in(key, k), (4, n))
-            alpha, beta, shift, offset = self.sigma * normal
+            alpha, beta, shift, offset = normal(self.sigma, key=jax.random.fold_in(key, k), shape=(4, n))
             layers.append(Neurons(alpha=1 + alpha, beta=1 + beta, shift=shift, offset=offset))
         return None, tuple(layers)
 

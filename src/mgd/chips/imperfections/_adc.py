@@ -6,10 +6,11 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._numbers import NUMBER, derived
 from .._base import Traits
 from ._checks import require_range, require_whole
 from ._kinds import AbstractReadout
-from ._levels import MOST_BITS, Levels
+from ._levels import MOST_BITS, Levels, steps_of
 
 
 class ADC(AbstractReadout):
@@ -39,18 +40,23 @@ class ADC(AbstractReadout):
     name: ClassVar[str] = "adc"
     place: ClassVar[int] = 2
     bits: int = eqx.field(static=True)
-    low: float = eqx.field(static=True)
-    high: float = eqx.field(static=True)
+    low: float = eqx.field(metadata=NUMBER)
+    high: float = eqx.field(metadata=NUMBER)
+
+    _derived: dict | None = eqx.field(init=False, default=None)
 
     def __check_init__(self):
         require_whole(self.name, "bits", self.bits, low=1, high=MOST_BITS)
         require_range(self.name, self.low, self.high)
 
+    def _derive(self) -> dict[str, float]:
+        return steps_of(self.bits, self.low, self.high)
+
     def start(self, *, key: PRNGKeyArray) -> None:
         return None
 
     def read(self, memory: None, cost: Float[Array, ""], *, key: PRNGKeyArray) -> tuple[Float[Array, ""], None]:
-        return Levels(self.bits, self.low, self.high).nearest(cost), memory
+        return Levels(self.bits, self.low, **derived(self)).nearest(cost), memory
 
     def traits(self, inside: Traits) -> Traits:
         return replace(inside, coarse=(*inside.coarse, self.name))

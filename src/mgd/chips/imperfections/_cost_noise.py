@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._normal import normal
+from ..._numbers import NUMBER
 from .._base import Traits
 from ._checks import require
 from ._kinds import AbstractReadout
@@ -33,7 +34,7 @@ class CostNoise(AbstractReadout):
 
     name: ClassVar[str] = "cost-noise"
     place: ClassVar[int] = 1
-    sigma: float = eqx.field(static=True)
+    sigma: float = eqx.field(metadata=NUMBER)
 
     def __check_init__(self):
         require(self.name, "sigma", self.sigma, low=0.0)
@@ -42,7 +43,7 @@ class CostNoise(AbstractReadout):
         return None
 
     def read(self, memory: None, cost: Float[Array, ""], *, key: PRNGKeyArray) -> tuple[Float[Array, ""], None]:
-        return cost + self.sigma * jax.random.normal(key), memory
+        return cost + normal(self.sigma, key=key), memory
 
     def traits(self, inside: Traits) -> Traits:
         return replace(inside, cost_noise=math.hypot(inside.cost_noise, self.sigma))

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._numbers import NUMBER
 from .._base import Traits
 from ._checks import require
 from ._kinds import AbstractDrive
@@ -37,7 +38,7 @@ class CrossTalk(AbstractDrive):
 
     name: ClassVar[str] = "cross-talk"
     place: ClassVar[int] = 2
-    coupling: float = eqx.field(static=True)
+    coupling: float = eqx.field(metadata=NUMBER)
 
     def __check_init__(self):
         require(self.name, "coupling", self.coupling, low=-1.0, high=1.0)

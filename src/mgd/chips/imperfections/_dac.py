@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._numbers import NUMBER, derived
 from .._base import AbstractChip, Traits
 from ._checks import require_range, require_truth, require_whole
 from ._kinds import AbstractImperfection
-from ._levels import MOST_BITS, Levels
+from ._levels import MOST_BITS, Levels, steps_of
 from ._write import Store
 
 
@@ -57,11 +58,13 @@ class DAC(AbstractImperfection):
     side: ClassVar[str] = "in"
     place: ClassVar[int] = 8
     bits: int = eqx.field(static=True)
-    low: float = eqx.field(static=True)
-    high: float = eqx.field(static=True)
+    low: float = eqx.field(metadata=NUMBER)
+    high: float = eqx.field(metadata=NUMBER)
     stochastic: bool = eqx.field(static=True, default=False)
     own_line: bool = eqx.field(static=True, default=False)
     finer_copy: bool = eqx.field(static=True, default=False)
+
+    _derived: dict | None = eqx.field(init=False, default=None)
 
     def __check_init__(self):
         require_whole(self.name, "bits", self.bits, low=1, high=MOST_BITS)
@@ -72,13 +75,16 @@ class DAC(AbstractImperfection):
         if self.finer_copy and self.stochastic:
             raise ValueError(f"{self.name}: what has a finer copy is not rounded stochastically: leave one out")
 
+    def _derive(self) -> dict[str, float]:
+        return steps_of(self.bits, self.low, self.high)
+
     def make(self, chip: AbstractChip, *, key: PRNGKeyArray) -> tuple[None, Any]:
         return None, chip.fabricate(key=key)
 
     def enter(
         self, own: None, theta: Float[Array, " p"], perturbation: Float[Array, " p"], *, key: PRNGKeyArray
     ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-        levels = Levels(self.bits, self.low, self.high)
+        levels = Levels(self.bits, self.low, **derived(self))
         level = levels.nearest(theta)
         return level, perturbation if self.own_line else levels.nearest(theta + perturbation) - level
 
@@ -93,8 +99,8 @@ class DAC(AbstractImperfection):
         if self.finer_copy:
             return store(theta, jnp.clip(theta + delta, self.low, self.high) - theta, key=key)
         round_key, inner_key = jax.random.split(key)
-        levels = Levels(self.bits, self.low, self.high)
-        steps, u = delta / levels.step, jax.random.uniform(round_key, theta.shape)
+        levels = Levels(self.bits, self.low, **derived(self))
+        steps, u = delta * levels.per_step, jax.random.uniform(round_key, theta.shape)
         steps = jnp.floor(steps + u) if self.stochastic else jnp.round(steps)
         level = levels.value(levels.saturate(levels.code(theta) + steps))
         return store(theta, level - theta, key=inner_key)

@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._normal import normal
+from ..._numbers import NUMBER, is_zero
 from .._base import AbstractChip, Traits
 from ._checks import require
 from ._kinds import AbstractImperfection
@@ -41,8 +42,8 @@ class Drift(AbstractImperfection):
     name: ClassVar[str] = "drift"
     side: ClassVar[str] = "in"
     place: ClassVar[int] = 6
-    leak: float = eqx.field(static=True, default=0.0)
-    sigma: float = eqx.field(static=True, default=0.0)
+    leak: float = eqx.field(metadata=NUMBER, default=0.0)
+    sigma: float = eqx.field(metadata=NUMBER, default=0.0)
 
     def __check_init__(self):
         require(self.name, "leak", self.leak, low=0.0, high=1.0)
@@ -59,7 +60,7 @@ class Drift(AbstractImperfection):
     def leave(
         self, own: Float[Array, " p"], theta: Float[Array, " p"], cost: Float[Array, ""], *, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Float[Array, " p"]]:
-        return cost, own - self.leak * (theta + own) + self.sigma * jax.random.normal(key, theta.shape)
+        return cost, own - self.leak * (theta + own) + normal(self.sigma, key=key, shape=theta.shape)
 
     def write(
         self,
@@ -73,4 +74,8 @@ class Drift(AbstractImperfection):
         return store(theta + own, delta, key=key) - own
 
     def traits(self, inside: Traits) -> Traits:
-        return replace(inside, remembers=(*inside.remembers, self.name)) if self.leak or self.sigma else inside
+        return (
+            replace(inside, remembers=(*inside.remembers, self.name))
+            if not (is_zero(self.leak) and is_zero(self.sigma))
+            else inside
+        )

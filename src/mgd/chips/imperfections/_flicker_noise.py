@@ -2,14 +2,15 @@
 
 import math
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._normal import normal
+from ..._numbers import NUMBER, derived, is_zero
 from .._base import Traits
 from ._checks import require, require_whole
 from ._kinds import AbstractReadout
@@ -44,27 +45,31 @@ class FlickerNoise(AbstractReadout):
 
     name: ClassVar[str] = "flicker-noise"
     place: ClassVar[int] = 1
-    sigma: float = eqx.field(static=True)
+    sigma: float = eqx.field(metadata=NUMBER)
     octaves: int = eqx.field(static=True, default=16)
+
+    _derived: dict | None = eqx.field(init=False, default=None)
 
     def __check_init__(self):
         require(self.name, "sigma", self.sigma, low=0.0)
         require_whole(self.name, "octaves", self.octaves, low=1, high=32)
 
+    def _derive(self) -> dict[str, Any]:
+        each = self.sigma / math.sqrt(self.octaves)
+        return {"start": each, "renew": each * np.sqrt(-np.expm1(-2 * self._rates))}
+
     def start(self, *, key: PRNGKeyArray) -> Float[Array, " k"]:
-        return self._each * jax.random.normal(key, (self.octaves,))
+        return normal(derived(self)["start"], key=key, shape=(self.octaves,))
 
     def read(
         self, memory: Float[Array, " k"], cost: Float[Array, ""], *, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Float[Array, " k"]]:
-        rates = 0.5 ** np.arange(self.octaves)
-        keep = jnp.asarray(np.exp(-rates), jnp.float32)
-        renew = jnp.asarray(self._each * np.sqrt(-np.expm1(-2 * rates)), jnp.float32)
-        return cost + jnp.sum(memory), keep * memory + renew * jax.random.normal(key, (self.octaves,))
+        keep = jnp.asarray(np.exp(-self._rates), jnp.float32)
+        return cost + jnp.sum(memory), keep * memory + normal(derived(self)["renew"], key=key, shape=(self.octaves,))
 
     def traits(self, inside: Traits) -> Traits:
-        return replace(inside, remembers=(*inside.remembers, self.name)) if self.sigma else inside
+        return replace(inside, remembers=(*inside.remembers, self.name)) if not is_zero(self.sigma) else inside
 
     @property
-    def _each(self) -> float:
-        return self.sigma / math.sqrt(self.octaves)
+    def _rates(self) -> Float[np.ndarray, " k"]:
+        return 0.5 ** np.arange(self.octaves)

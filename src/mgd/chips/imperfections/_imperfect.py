@@ -9,9 +9,9 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...networks._pieces import Perceptron
-from .._base import AbstractChip, Traits
+from .._base import AbstractChip, Reading, Traits
 from .._costs import AbstractCost
-from ._kinds import AbstractImperfection
+from ._kinds import AbstractDrive, AbstractImperfection
 
 
 class Imperfect(AbstractChip):
@@ -49,6 +49,11 @@ class Imperfect(AbstractChip):
                     f"put {old.name} around {new.name}"
                 )
             inside = inside.chip
+        if isinstance(new, AbstractDrive) and self.chip.n_sites != self.n_params:
+            raise ValueError(
+                f"{new.name} is on the lines of {self.n_params} parameters, and the perturbations of this chip are on "
+                f"{self.chip.n_sites} sites of its own: leave it out"
+            )
         try:  # it may refuse the chip
             eqx.filter_eval_shape(lambda: new.make(self.chip, key=jax.random.key(0)))
         except ValueError as error:
@@ -57,6 +62,10 @@ class Imperfect(AbstractChip):
     @property
     def n_params(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.chip.n_params
+
+    @property
+    def n_sites(self) -> int:
+        return self.chip.n_sites
 
     @property
     def groups(self) -> Mapping[str, slice]:
@@ -73,12 +82,15 @@ class Imperfect(AbstractChip):
         return self.imperfection.make(self.chip, key=key)
 
     def measure(self, theta, perturbation, x, target, *, device=None, key):
+        return self.read(theta, perturbation, x, target, device=device, key=key)[:2]
+
+    def read(self, theta, perturbation, x, target, *, device=None, key):
         own, inner = _parts(device)
         enter_key, inner_key, leave_key = jax.random.split(key, 3)
         applied, wiggle = self.imperfection.enter(own, theta, perturbation, key=enter_key)
-        cost, inner = self.chip.measure(applied, wiggle, x, target, device=inner, key=inner_key)
+        cost, inner, credit = self.chip.read(applied, wiggle, x, target, device=inner, key=inner_key)
         cost, own = self.imperfection.leave(own, theta, cost, key=leave_key)
-        return cost, (own, inner)
+        return Reading(cost, (own, inner), credit)
 
     def respond(self, theta, x, *, device=None, key):
         chip, applied, device = inside(self, theta, device, key=key)

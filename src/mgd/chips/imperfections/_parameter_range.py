@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._numbers import NUMBER
 from .._base import Traits
 from ._checks import require_range
 from ._kinds import AbstractMemory
@@ -38,8 +39,8 @@ class ParameterRange(AbstractMemory):
 
     name: ClassVar[str] = "parameter-range"
     place: ClassVar[int] = 3
-    low: float = eqx.field(static=True)
-    high: float = eqx.field(static=True)
+    low: float = eqx.field(metadata=NUMBER)
+    high: float = eqx.field(metadata=NUMBER)
 
     def __check_init__(self):
         require_range(self.name, self.low, self.high)

@@ -3,9 +3,10 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._normal import normal
+from ..._numbers import NUMBER
 from .._base import Traits
 from ._checks import require
 from ._kinds import AbstractDrive
@@ -33,13 +34,13 @@ class PerturbationGain(AbstractDrive):
 
     name: ClassVar[str] = "perturbation-gain"
     place: ClassVar[int] = 7
-    sigma: float = eqx.field(static=True)
+    sigma: float = eqx.field(metadata=NUMBER)
 
     def __check_init__(self):
         require(self.name, "sigma", self.sigma, low=0.0)
 
     def spread(self, n_params: int, *, key: PRNGKeyArray) -> Float[Array, " p"]:
-        return 1 + self.sigma * jax.random.normal(key, (n_params,))
+        return 1 + normal(self.sigma, key=key, shape=(n_params,))
 
     def drive(
         self, own: Float[Array, " p"], theta: Float[Array, " p"], perturbation: Float[Array, " p"], *, key: PRNGKeyArray

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from ..._numbers import NUMBER, derived, is_zero
 from .._base import Traits
 from ._checks import require
 from ._kinds import AbstractReadout
@@ -44,20 +45,25 @@ class Settling(AbstractReadout):
     name: ClassVar[str] = "settling"
     place: ClassVar[int] = 0
     mixes_samples: ClassVar[bool] = True
-    tau: float = eqx.field(static=True)
+    tau: float = eqx.field(metadata=NUMBER)
+
+    _derived: dict | None = eqx.field(init=False, default=None)
 
     def __check_init__(self):
         require(self.name, "tau", self.tau, low=0.0)
+
+    def _derive(self) -> dict[str, float]:
+        return {"left": math.exp(-1 / self.tau) if self.tau else 0.0}
 
     def start(self, *, key: PRNGKeyArray) -> Settled:
         return Settled(jnp.float32(0), jnp.bool(True))
 
     def read(self, memory: Settled, cost: Float[Array, ""], *, key: PRNGKeyArray) -> tuple[Float[Array, ""], Settled]:
-        if self.tau == 0:
+        if is_zero(self.tau):
             return cost, memory
-        remaining = jnp.where(memory.empty, 0.0, (memory.cost - cost) * math.exp(-1 / self.tau))
+        remaining = jnp.where(memory.empty, 0.0, (memory.cost - cost) * derived(self)["left"])
         cost = cost + remaining
         return cost, Settled(cost, jnp.bool(False))
 
     def traits(self, inside: Traits) -> Traits:
-        return replace(inside, remembers=(*inside.remembers, self.name)) if self.tau else inside
+        return replace(inside, remembers=(*inside.remembers, self.name)) if not is_zero(self.tau) else inside

@@ -7,9 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._normal import normal
+from ..._numbers import NUMBER, derived
 from .._base import Traits
 from ._checks import require, require_positive, require_range
 from ._kinds import AbstractMemory
+from ._levels import inverse
 from ._write import Store
 
 # The last float32 below 1: a pulse as large as the way to the bound goes all of it, to rounding.
@@ -70,15 +73,17 @@ class SoftBoundsWrite(AbstractMemory):
 
     name: ClassVar[str] = "soft-bounds-write"
     place: ClassVar[int] = 4
-    dw_min: float = eqx.field(static=True)
-    up_down: float = eqx.field(static=True, default=0.0)
-    w_max: float = eqx.field(static=True, default=1.0)
-    w_min: float = eqx.field(static=True, default=-1.0)
-    dw_min_dtod: float = eqx.field(static=True, default=0.0)
-    dw_min_ctoc: float = eqx.field(static=True, default=0.0)
-    up_down_dtod: float = eqx.field(static=True, default=0.0)
-    w_max_dtod: float = eqx.field(static=True, default=0.0)
-    w_min_dtod: float = eqx.field(static=True, default=0.0)
+    dw_min: float = eqx.field(metadata=NUMBER)
+    up_down: float = eqx.field(metadata=NUMBER, default=0.0)
+    w_max: float = eqx.field(metadata=NUMBER, default=1.0)
+    w_min: float = eqx.field(metadata=NUMBER, default=-1.0)
+    dw_min_dtod: float = eqx.field(metadata=NUMBER, default=0.0)
+    dw_min_ctoc: float = eqx.field(metadata=NUMBER, default=0.0)
+    up_down_dtod: float = eqx.field(metadata=NUMBER, default=0.0)
+    w_max_dtod: float = eqx.field(metadata=NUMBER, default=0.0)
+    w_min_dtod: float = eqx.field(metadata=NUMBER, default=0.0)
+
+    _derived: dict | None = eqx.field(init=False, default=None)
 
     def __check_init__(self):
         require_positive(self.name, "dw_min", self.dw_min)
@@ -92,6 +97,9 @@ class SoftBoundsWrite(AbstractMemory):
             )
         for field in ("dw_min_dtod", "dw_min_ctoc", "up_down_dtod", "w_max_dtod", "w_min_dtod"):
             require(self.name, field, getattr(self, field), low=0.0)
+
+    def _derive(self) -> dict[str, float]:
+        return {"per_pulse": inverse(self.dw_min), "noise": self.dw_min_ctoc * self.dw_min}
 
     def spread(self, n_params: int, *, key: PRNGKeyArray) -> Pulses:
         size, skew, above, below = jax.random.normal(key, (4, n_params))
@@ -109,12 +117,12 @@ class SoftBoundsWrite(AbstractMemory):
         self, own: Pulses, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
     ) -> Float[Array, " p"]:
         round_key, noise_key, inner_key = jax.random.split(key, 3)
-        n = jnp.floor(jnp.abs(delta) / self.dw_min + jax.random.uniform(round_key, theta.shape))
+        n = jnp.floor(jnp.abs(delta) * derived(self)["per_pulse"] + jax.random.uniform(round_key, theta.shape))
         inside = self.held(own, theta)
         up = delta > 0
         way = jnp.where(up, own.top, own.bottom) - inside
         moved = inside - way * jnp.expm1(n * jnp.where(up, own.log_up, own.log_down))
-        noise = self.dw_min_ctoc * self.dw_min * jnp.sqrt(n) * jax.random.normal(noise_key, theta.shape)
+        noise = normal(derived(self)["noise"], key=noise_key, shape=theta.shape) * jnp.sqrt(n)
         return store(theta, self.held(own, moved + noise) - theta, key=inner_key)
 
     def traits(self, inside: Traits) -> Traits:

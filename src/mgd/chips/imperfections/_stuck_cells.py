@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from ..._numbers import NUMBER, derived
 from .._base import Traits
 from ._checks import require, require_range
 from ._kinds import AbstractDrive
@@ -46,10 +47,12 @@ class StuckCells(AbstractDrive):
 
     name: ClassVar[str] = "stuck-cells"
     place: ClassVar[int] = 1
-    stuck: float = eqx.field(static=True, default=0.0)
-    dead: float = eqx.field(static=True, default=0.0)
-    low: float = eqx.field(static=True, default=-1.0)
-    high: float = eqx.field(static=True, default=1.0)
+    stuck: float = eqx.field(metadata=NUMBER, default=0.0)
+    dead: float = eqx.field(metadata=NUMBER, default=0.0)
+    low: float = eqx.field(metadata=NUMBER, default=-1.0)
+    high: float = eqx.field(metadata=NUMBER, default=1.0)
+
+    _derived: dict | None = eqx.field(init=False, default=None)
 
     def __check_init__(self):
         require(self.name, "stuck", self.stuck, low=0.0, high=1.0)
@@ -58,11 +61,14 @@ class StuckCells(AbstractDrive):
             raise ValueError(f"{self.name}: stuck + dead must be 1 or less, got {self.stuck!r} + {self.dead!r}")
         require_range(self.name, self.low, self.high)
 
+    def _derive(self) -> dict[str, float]:
+        return {"broken": self.stuck + self.dead}
+
     def spread(self, n_params: int, *, key: PRNGKeyArray) -> Broken:
         fate_key, value_key = jax.random.split(key)
         fate = jax.random.uniform(fate_key, (n_params,))
         value = jax.random.uniform(value_key, (n_params,), minval=self.low, maxval=self.high)
-        return Broken(fate < self.stuck + self.dead, jnp.where(fate < self.dead, 0.0, value))
+        return Broken(fate < derived(self)["broken"], jnp.where(fate < self.dead, 0.0, value))
 
     def drive(
         self, own: Broken, theta: Float[Array, " p"], perturbation: Float[Array, " p"], *, key: PRNGKeyArray

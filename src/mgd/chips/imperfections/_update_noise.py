@@ -4,8 +4,11 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._normal import normal
+from ..._numbers import NUMBER, is_zero
 from .._base import Traits
 from ._checks import require
 from ._kinds import AbstractMemory
@@ -34,7 +37,7 @@ class UpdateNoise(AbstractMemory):
 
     name: ClassVar[str] = "update-noise"
     place: ClassVar[int] = 5
-    sigma: float = eqx.field(static=True)
+    sigma: float = eqx.field(metadata=NUMBER)
 
     def __check_init__(self):
         require(self.name, "sigma", self.sigma, low=0.0)
@@ -48,10 +51,11 @@ class UpdateNoise(AbstractMemory):
     def take(
         self, own: None, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
     ) -> Float[Array, " p"]:
-        if self.sigma == 0:  # the bits of a perfect memory, whatever a compiler fuses
+        if is_zero(self.sigma):  # the bits of a perfect memory, whatever a compiler fuses
             return store(theta, delta, key=key)
         noise_key, inner_key = jax.random.split(key)
-        return store(theta, delta + self.sigma * jax.random.normal(noise_key, theta.shape), key=inner_key)
+        inner_key = jnp.where(self.sigma == 0, key, inner_key)  # of replicas without noise beside others with it
+        return store(theta, delta + normal(self.sigma, key=noise_key, shape=theta.shape), key=inner_key)
 
     def traits(self, inside: Traits) -> Traits:
         return inside

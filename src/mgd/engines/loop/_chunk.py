@@ -219,7 +219,7 @@ class Chunk(AbstractChunk[tuple[Array, ...]]):
                 cost = lax.dynamic_index_in_dim(costs, layout.row(k) + place, keepdims=False)
                 state, info = self._algorithm.tell(state, cost, write=self._write, slot=slot)
             assert info is not None
-            estimate = self._algorithm._estimate(before, info.modulation)
+            estimate = self._algorithm.estimate(before, info.modulation)
             is_even = before.clock.step.quotient(self._turn).low % 2 == 0
             even = even + jnp.where(is_even, estimate, 0.0)
             gradient = jnp.where(info.updated, before.gradient + estimate, gradient)

@@ -9,18 +9,18 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._counter import Counter
 from ..._errors import HardwareError
+from ..._log import LOG
 from ...algorithm import Algorithm, State
+from ...chips import AbstractCost
 from ...instruments import leave_safely
+from .._base import AbstractEngine, Progress
 from .._data import Data
-from .._replicas import Progress
-from ._instrument import Instrumented, one_progress, one_state
+from ._instrument import Instrumented
 
 # How often a chip that is being waited for is looked at, and how much longer than its own patience it is given.
 _LOOK_SECONDS, _PATIENCE = 0.2, 2.0
@@ -29,7 +29,7 @@ Trained = Literal["shared", "own"]
 OnDrop = Callable[[int, int, str], None]
 
 
-class Fleet:
+class Fleet(AbstractEngine[Algorithm]):
     r"""Trains N chips together, each on a thread of its own.
 
     *shared*: one θ. Each chip r measures a whole window with perturbations and samples of its own seeds, and
@@ -67,7 +67,7 @@ class Fleet:
         on_drop: OnDrop = lambda chip, step, why: None,
     ):
         first = members[0]
-        self.members, self.trained, self.algorithm, self.cost = list(members), trained, first.algorithm, first.cost
+        self.members, self.trained, self.algorithm, self.batch = list(members), trained, first.algorithm, first.batch
         self.n_params, self.n_chips = first.n_params, len(members)
         self.dropped: dict[int, int] = {}
         self._on_drop = on_drop
@@ -88,7 +88,6 @@ class Fleet:
 
     @property
     def stride(self) -> int:
-        """The number of timesteps at whose multiples it may be stopped."""
         if self.trained == "shared":
             return self.algorithm.interval
         return math.lcm(*(member.stride for member in self.members))
@@ -99,12 +98,20 @@ class Fleet:
         return self.members[0].groups
 
     @property
-    def gives_outputs(self) -> bool:
-        """Whether there is more to judge a chip by than its cost."""
-        return any(member.gives_outputs for member in self.members)
+    def cost_of_outputs(self) -> AbstractCost:
+        return self.members[0].cost_of_outputs
+
+    def gives_outputs(self, data: Data) -> bool:
+        return any(member.gives_outputs(data) for member in self.members)
+
+    def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
+        if n_replicas != self.n_chips:
+            raise ValueError(f"a fleet of {self.n_chips} chips is as many replicas, got {n_replicas}")
+
+    def check_start(self, progress: Progress, data: Data) -> None:
+        """Nothing: what real chips answer is watched as they go on."""
 
     def shown_of(self, n_samples: int) -> int:
-        """How many of so many test samples are shown to each chip at an evaluation."""
         return min(member.shown_of(n_samples) for member in self.members)
 
     def living(self, step: int) -> list[int]:
@@ -124,8 +131,8 @@ class Fleet:
         for chip, member in enumerate(self.members):
             if self.trained == "shared":
                 member.start = self.members[0].start
-            states.append(one_state(member.init(1, key=key, replica=chip)))
-        return _together(states)
+            states.append(member.init(1, key=key, replica=chip).replica())
+        return Progress.together(states)
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps.
@@ -134,24 +141,24 @@ class Fleet:
             HardwareError: if no chip is left.
             LimitError: if a parameter would leave its limits; nothing is sent.
         """
-        states = _apart(progress, self.n_chips)
+        states = [progress.replica(chip) for chip in range(self.n_chips)]
         if self.trained == "own":
             at = int(states[0].clock.step)
             end = at + n_steps
             # In a run that goes on, cut where a chip was dropped before, up to which its costs are known.
             for stop in sorted({step for step in self.dropped.values() if at < step < end} | {end}):
                 states, at = self._each(data, states, stop - at), stop
-            return _together(states)
+            return Progress.together(states)
         for _ in range(n_steps // self.stride):
             states = self._window(data, states)
         if rest := n_steps % self.stride:  # a run that ends within a window, which then changes no θ
             states = self._each(data, states, rest)
-        return _together(states)
+        return Progress.together(states)
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " chip"], Float[Array, " chip"]]:
         """Mark and mean cost of each chip, as `mgd.engines.evaluate` has them; NaN for those that are dropped."""
-        states = _apart(progress, self.n_chips)
-        found = self._all(lambda chip: self.members[chip].evaluate(one_progress(states[chip]), data), states)
+        states = [progress.replica(chip) for chip in range(self.n_chips)]
+        found = self._all(lambda chip: self.members[chip].evaluate(Progress.one(states[chip]), data), states)
         values = np.full((2, self.n_chips), np.nan, np.float32)
         for chip, (mark, cost) in found.items():
             values[:, chip] = mark[0], cost[0]
@@ -159,10 +166,10 @@ class Fleet:
 
     def _each(self, data: Data, states: list[State], n_steps: int) -> list[State]:
         """Each chip's own run; a chip that is dropped stays where it was but for the clock."""
-        found = self._all(lambda chip: self.members[chip].advance(data, one_progress(states[chip]), n_steps), states)
-        clock = one_state(next(iter(found.values()))).clock
+        found = self._all(lambda chip: self.members[chip].advance(data, Progress.one(states[chip]), n_steps), states)
+        clock = next(iter(found.values())).state.clock
         return [
-            one_state(found[chip]) if chip in found else states[chip].with_clock(clock) for chip in range(self.n_chips)
+            found[chip].replica() if chip in found else states[chip].with_clock(clock) for chip in range(self.n_chips)
         ]
 
     def _window(self, data: Data, states: list[State]) -> list[State]:
@@ -170,7 +177,7 @@ class Fleet:
 
         def measure(chip: int) -> Float[np.ndarray, " p"]:
             member = self.members[chip]
-            member.advance(data, one_progress(states[chip]), self.stride)
+            member.advance(data, Progress.one(states[chip]), self.stride)
             assert member.told is not None
             return np.asarray(member.told.gradient)
 
@@ -240,6 +247,7 @@ class Fleet:
         if chip in self.dropped:  # it lives on in what was kept of it, and there is no more
             return
         self.dropped[chip] = step
+        LOG.warning("chip %d is dropped at step %d: %s", chip, step, why)
         self._on_drop(chip, step, str(why))
 
 
@@ -288,15 +296,3 @@ def _common_limits(members: Sequence[Instrumented]) -> tuple[Float[np.ndarray, "
             f"{high[worst]:g}): leave one out, or let each train its own"
         )
     return low, high
-
-
-def _apart(progress: Progress, n_chips: int) -> list[State]:
-    clock, batched = progress.state.clock, progress.state.with_clock(None)
-    return [jax.tree.map(lambda x, chip=chip: x[chip], batched).with_clock(clock) for chip in range(n_chips)]
-
-
-def _together(states: list[State]) -> Progress:
-    clock = states[0].clock
-    batched = jax.tree.map(lambda *x: jnp.stack(x), *(state.with_clock(None) for state in states)).with_clock(clock)
-    none = jnp.zeros(len(states), jnp.uint32)
-    return Progress(batched, None, jnp.zeros(len(states), bool), Counter(none, none))

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, UInt32
 
 from ..._counter import Counter
 from ...algorithm import Algorithm, Clock, State
-from ...algorithm._algorithm import MOST_PARAMS_APART
 from .._rule import linear_rule
 from ._chunk import AbstractChunk, Applied, Layout, Limit, Told, Vector, turn_of
 
@@ -103,7 +102,7 @@ class HostChunk(AbstractChunk[HostState]):
         # What an equinox module is asked for takes as long as all the arithmetic: it is asked once.
         self._tau_x, self._interval, self._turn = times.tau_x, algorithm.interval, turn_of(algorithm, n_params)
         self._resets, (self._keep, _) = algorithm.integrator.resets, algorithm.integrator.weights(times)
-        self._scale = algorithm.scale(n_params)
+        self._scale = np.asarray(algorithm.scale(n_params))
         self._limit = None if limit is None else np.float32(limit)
         self._slots = [(slot, np.float32(baseline.multiples[slot])) for slot in layout.slots]
         self._observe = partial(type(baseline).observe, baseline, time_constants=times)
@@ -115,7 +114,7 @@ class HostChunk(AbstractChunk[HostState]):
     @staticmethod
     def covers(algorithm: Algorithm, n_params: int) -> Descent | None:
         """What the optimizer does, if timesteps of this algorithm are for the host; None if they are not."""
-        if algorithm.bitwise or algorithm.hold > _LONGEST_HOLD or n_params > MOST_PARAMS_APART:
+        if algorithm.bitwise or algorithm.hold > _LONGEST_HOLD or not algorithm.keeps_apart(n_params):
             return None
         return Descent.of(algorithm, n_params)
 

@@ -14,13 +14,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..._counter import Counter
 from ..._errors import HardwareError
 from ...algorithm import Algorithm, State
-from ...bench._bench import Bench
-from ...bench._sure import Pending, Slipped
+from ...bench import Bench, Pending, Slipped
 from ...chips import AbstractCost
-from ...instruments import Guarded
+from ...instruments import GIVE_UP_SECONDS, Guarded
+from .._base import AbstractEngine, Progress
 from .._data import Data, HostData, coming_rows
 from .._evaluate import marks
-from .._replicas import Progress
 from .._start import check_room, room_within
 from ._chunk import AbstractChunk, Applied, Chunk, Layout, Told
 from ._host_chunk import HostChunk
@@ -54,7 +53,7 @@ class Options:
 
     saturate: bool = False
     test_samples: int = 500
-    give_up_seconds: float = 30.0
+    give_up_seconds: float = GIVE_UP_SECONDS
     keep: Keep = lambda costs: None
     replay: Iterator[float] = field(default_factory=lambda: iter(()))
     settle: Callable[[], None] = lambda: None
@@ -77,7 +76,7 @@ class _Point(NamedTuple):
     skips: tuple[int, float, bool]
 
 
-class Instrumented:
+class Instrumented(AbstractEngine[Algorithm]):
     """Measures on a chip behind I/O; ask and tell are the compiled ones of every other engine.
 
     Unlike other engines it has effects: it moves a real chip, and hands each cost to `keep`. What `replay` yields is
@@ -101,7 +100,6 @@ class Instrumented:
         start: the parameters at the start; where parameters saturate, with room for a perturbation.
         room: lowest and highest value of each parameter that leave place for a perturbation.
         told: what the last chunk told.
-        stride: the number of timesteps at whose multiples it is to be stopped, so that batches are always the same.
     """
 
     name: ClassVar[str] = "instrument"
@@ -117,7 +115,8 @@ class Instrumented:
         options: Options | None = None,
     ):
         self.options = options or Options()
-        self.algorithm, self.batch, self.cost = algorithm, batch, cost
+        self.algorithm: Algorithm = algorithm
+        self.batch, self._cost = batch, cost
         self.n_params = instrument.n_params
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
         self.start, limits = np.asarray(start, np.float32), instrument.limits
@@ -131,7 +130,7 @@ class Instrumented:
                 self.start = np.clip(self.start, *self.room)
         self._hold, self._interval, self._tau_x = algorithm.hold, algorithm.interval, algorithm.time_constants.tau_x
         longest = max(1, min(_LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
-        self._size, self.stride = _chunks(self._hold, longest, instrument.most_together)
+        self._size, self._stride = _chunks(self._hold, longest, instrument.most_together)
         self._layout = Layout.of(algorithm, self._size)
         self._skips = Skips(self._layout)
         self._chunk: AbstractChunk[Any] | None = None
@@ -148,12 +147,24 @@ class Instrumented:
         self._foreseen: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
 
     @property
-    def gives_outputs(self) -> bool:
-        """Whether there is more to judge the chip by than its cost."""
+    def stride(self) -> int:
+        return self._stride
+
+    @property
+    def cost_of_outputs(self) -> AbstractCost:
+        return self._cost
+
+    def gives_outputs(self, data: Data) -> bool:
         return self.bench.instrument.reads != "cost"
 
+    def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
+        if n_replicas != 1:
+            raise ValueError(f"an instrument is one chip: replicas must be 1, got {n_replicas}")
+
+    def check_start(self, progress: Progress, data: Data) -> None:
+        """Nothing: what a real chip answers is watched as it goes on."""
+
     def shown_of(self, n_samples: int) -> int:
-        """How many of so many test samples are shown to the chip at an evaluation."""
         return min(n_samples, self.options.test_samples)
 
     @property
@@ -163,7 +174,6 @@ class Instrumented:
 
     @property
     def groups(self) -> Mapping[str, slice]:
-        """The chip's names of slices of θ; empty if it has none."""
         return self.bench.instrument.groups
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray, replica: int = 0) -> Progress:
@@ -185,7 +195,7 @@ class Instrumented:
         self.bench.instrument.limits.check(self.start, "at the start, parameter")
         self._rows_from, self._foreseen = -1, None
         _, run_key = jax.random.split(jax.random.fold_in(key, replica))
-        return one_progress(self.algorithm.init(jnp.asarray(self.start), key=run_key))
+        return Progress.one(self.algorithm.init(jnp.asarray(self.start), key=run_key))
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps.
@@ -194,7 +204,7 @@ class Instrumented:
             HardwareError: if the chip gives no good answer for `give_up_seconds`, or is another one.
             LimitError: if a parameter would leave its limits; nothing is sent.
         """
-        alone = one_state(progress)
+        alone = progress.replica()
         chunk = self._chunk or self._make(alone)
         state, seed = chunk.pack(alone), alone.seeds.samples
         at = int(alone.clock.step)
@@ -228,7 +238,7 @@ class Instrumented:
                     sure = _Point(at, state, self._even, applied, self._skips.mark())
         finally:
             self._pending.catch_up()
-        after = one_progress(chunk.unpack(state))
+        after = Progress.one(chunk.unpack(state))
         self._next = after, applied
         return after
 
@@ -237,7 +247,7 @@ class Instrumented:
 
         Without outputs, the mark is NaN; where the chip cannot be measured (a circuit that does not converge), both.
         """
-        theta, skips = np.asarray(one_state(progress).theta), self._skips.mark()
+        theta, skips = np.asarray(progress.replica().theta), self._skips.mark()
         while True:
             try:
                 found = self._evaluated(theta, data)
@@ -263,8 +273,8 @@ class Instrumented:
                 self._skips.count += 1
                 right = total = math.nan
                 break
-            right += float(marks(np.asarray(outputs), y, data.kind, self.cost).sum())
-            total += float(self.cost(outputs, jnp.asarray(y)).sum())
+            right += float(marks(np.asarray(outputs), y, data.kind, self._cost).sum())
+            total += float(self._cost(outputs, jnp.asarray(y)).sum())
         return jnp.asarray([right / n], jnp.float32), jnp.asarray([total / n], jnp.float32)
 
     def share_program(self, other: "Instrumented") -> None:
@@ -385,15 +395,3 @@ def _chunks(hold: int, longest: int, together: int) -> tuple[int, int]:
         return hold, hold
     even = max(n for n in range(1, longest + 1) if hold % n == 0)
     return (even, even) if 16 * even > longest else (longest, hold)
-
-
-def one_progress(state: State) -> Progress:
-    """A run of one replica."""
-    none = jnp.zeros(1, jnp.uint32)
-    batched = jax.tree.map(lambda x: x[None], state.with_clock(None)).with_clock(state.clock)
-    return Progress(batched, None, jnp.zeros(1, bool), Counter(none, none))
-
-
-def one_state(progress: Progress) -> State:
-    clock = progress.state.clock
-    return jax.tree.map(lambda x: x[0], progress.state.with_clock(None)).with_clock(clock)

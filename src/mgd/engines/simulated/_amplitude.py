@@ -7,34 +7,41 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from ..._counter import Counter
 from ..._errors import MgdWarning
+from ..._numbers import as_data
 from ...algorithm import Algorithm
 from ...chips import AbstractChip, FunctionChip, NetworkChip
 from ...chips.imperfections import Imperfect
+from .._base import Progress
 from .._data import Data
-from .._replicas import Progress, in_front
-from ._fused import Fused
-from ._in_place import InPlace, modulations
-from ._measured import Measured
+from .._replicas import in_front
+
+
+def expected_modulation(
+    chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data
+) -> tuple[float, float]:
+    """Cost and root-mean-square C̃ of the first replica at its start, from derivatives (no rounding)."""
+    program = as_data(algorithm.for_program(chip.n_params, chip.n_sites))
+    cost, modulation = _expected(as_data(chip), program, batch, progress, data)
+    return float(cost), float(modulation)
 
 
 @eqx.filter_jit
-def _expected_modulation(
+def _expected(
     chip: AbstractChip, algorithm: Algorithm, batch: int, progress: Progress, data: Data
 ) -> tuple[Array, Array]:
-    """Cost and root-mean-square C̃ of the first replica at its start, from derivatives (no rounding)."""
     theta, seed = progress.state.theta[0], progress.state.seeds.perturbation[0]
     (x, y), device = jax.tree.map(lambda a: a[0], (in_front(algorithm, data, batch, progress.state), progress.device))
 
     def cost_at(perturbation: Array) -> Array:
         return chip.measure(theta, perturbation, x, y, device=device, key=jax.random.key(0))[0]
 
-    zero = jnp.zeros_like(theta)
+    zero = jnp.zeros(chip.n_sites)
     signals = jax.lax.map(
-        lambda k: algorithm.perturbation(Counter(jnp.uint32(0), k), seed=seed, n_params=theta.size),
+        lambda k: algorithm.perturbation(Counter(jnp.uint32(0), k), seed=seed, n_params=chip.n_sites),
         jnp.arange(16, dtype=jnp.uint32),
     )
     try:
@@ -46,25 +53,28 @@ def _expected_modulation(
     return cost, jnp.sqrt(jnp.mean(modulation**2))
 
 
-def check_amplitude(engine: Measured | Fused | InPlace, progress: Progress, data: Data) -> None:
-    """Warns if the perturbation changes the cost by less than float32 resolves."""
-    algorithm = engine.algorithm
-    _check_types(engine.chip, np.asarray(progress.state.theta[0]), algorithm.perturbation.amplitude)
-    if isinstance(engine, InPlace):
-        cost, changes = modulations(engine, progress, data)
-        cost, modulation = float(cost), float(jnp.sqrt(jnp.mean(changes**2)))
-    else:
-        found = _expected_modulation(engine.chip, algorithm, engine.batch, progress, data)
-        cost, modulation = (float(v) for v in found)
+def check_amplitude(
+    chip: AbstractChip, algorithm: Algorithm, theta: Float[Array, " p"], cost: float, modulation: float
+) -> None:
+    """Warns if the perturbation changes the cost by less than float32 resolves, or parameters by less than their type.
+
+    Args:
+        chip: the simulated chip.
+        algorithm: how it is trained.
+        theta: the parameters of one replica, at the start.
+        cost: there.
+        modulation: root mean square of C̃, by derivatives: without rounding.
+    """
+    amplitude = float(algorithm.perturbation.amplitude)
+    _check_types(chip, np.asarray(theta), amplitude)
     resolution = float(np.finfo(np.float32).eps) * abs(cost)
     if math.isfinite(modulation) and 0 < modulation < 4 * resolution:
-        amplitude = algorithm.perturbation.amplitude
         enough = amplitude * 40 * resolution / modulation
         warnings.warn(
             f"an amplitude of {amplitude:.3g} changes the cost, {cost:.3g}, by about {modulation:.1e}, which float32 "
             f"(steps of {resolution:.1e}) cannot see; use an amplitude of {enough:.1g} or more",
             MgdWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -1,19 +1,23 @@
 """The engine of ordinary gradient descent."""
 
+import warnings
 from typing import Any, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ...algorithm import Backprop, State, rows_of
+from ..._errors import MgdWarning
+from ...algorithm import AbstractAlgorithm, Backprop, State, rows_of
 from ...chips import AbstractChip
+from .._base import Progress
+from .._choice import Wanted
 from .._data import Data
-from .._evaluate import evaluate
-from .._replicas import Progress, fresh_replicas
+from ._base import AbstractSimulated
+from ._slope import check_slope
 from ._windows import advance_windows, gradient_of
 
 
-class Backpropagated(eqx.Module):
+class Backpropagated(eqx.Module, AbstractSimulated[Backprop, AbstractChip]):
     """Trains by the gradient of each mini-batch's cost, through the model of the chip.
 
     Args:
@@ -28,21 +32,26 @@ class Backpropagated(eqx.Module):
     batch: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
+        if self.chip.n_sites != self.chip.n_params:
+            raise ValueError(
+                "backprop follows the slope along perturbations of the parameters, and this chip perturbs other sites: "
+                "give it the chip without that"
+            )
         if self.chip.traits.coarse:
             names = ", ".join(self.chip.traits.coarse)
             raise ValueError(f"a chip with {names} has no gradient to propagate back: leave that out for backprop")
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
-        """Fresh replicas. Replica r is the same however many there are."""
-        return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
+    def check_start(self, progress: Progress, data: Data) -> None:
+        if wrong := check_slope(self.chip, progress, data, engine=self.name):
+            warnings.warn(
+                f"{wrong}; backprop follows jax.grad, and tells nothing of what measuring this chip can reach",
+                MgdWarning,
+                stacklevel=5,
+            )
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more updates. The progress given is used up."""
         return advance_windows(self, data, progress, n_steps)
-
-    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
-        return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def estimate(
         self, state: State, device: Any, data: Data, key: PRNGKeyArray
@@ -50,3 +59,8 @@ class Backpropagated(eqx.Module):
         """The gradient of the mini-batch that comes next, and its cost."""
         rows = rows_of(state.clock.step, seed=state.seeds.samples, n_samples=len(data.y), batch=self.batch)
         return gradient_of(self.chip, state.theta, device, *data.show(rows), key=key)
+
+
+def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> Backpropagated | None:
+    """The engine for what is wanted; None if the algorithm is another."""
+    return Backpropagated(chip, algorithm, wanted.batch) if isinstance(algorithm, Backprop) else None

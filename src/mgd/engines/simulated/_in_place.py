@@ -1,25 +1,30 @@
 """One very large chip: θ is changed where it is, and neither θ + θ̃ nor G is ever there as a whole."""
 
-from typing import ClassVar, TypeGuard
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeGuard
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ..._counter import Counter
 from ...algorithm import AbstractAlgorithm, Algorithm, Probe, State
-from ...chips import AbstractChip
-from ...chips._network import NetworkChip
+from ...chips import AbstractChip, NetworkChip
 from ...networks._pieces import Read
 from ...perturbations import Rademacher
+from .._base import Progress
+from .._choice import Wanted
 from .._data import Data
-from .._evaluate import evaluate
-from .._replicas import Progress, in_front, shown_to_one
+from .._numbers import for_program
+from .._replicas import in_front, shown_to_one
+from ._amplitude import check_amplitude
+from ._base import AbstractSimulated
 
 
-class InPlace(eqx.Module):
+class InPlace(eqx.Module, AbstractSimulated[Algorithm, NetworkChip]):
     """The measured engine for one perfect perceptron of millions of parameters, perturbed by random signs.
 
     It gives the same run, to rounding: the same samples and signs, and costs whose sums are taken in another order. The
@@ -33,6 +38,7 @@ class InPlace(eqx.Module):
     """
 
     name: ClassVar[str] = "measured"
+    copies: ClassVar[float] = 1.3  # benchmarks/large.py
     chip: NetworkChip
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)
@@ -42,15 +48,21 @@ class InPlace(eqx.Module):
         if n_replicas != 1:
             raise ValueError(f"chips in place are trained one at a time, got n_replicas = {n_replicas}")
         chip_key, run_key = jax.random.split(jax.random.fold_in(key, 0))
-        return _begin((self, run_key), _fresh_theta(self, chip_key))
+        self.algorithm.check(self.chip.n_sites)
+        engine = for_program(self)
+        return _begin((engine, run_key), _fresh_theta(engine, chip_key))
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        return _advance((self, data), progress, jnp.int32(n_steps))
+        return _advance((for_program(self), data), progress, jnp.int32(n_steps))
 
-    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
-        """Mark and mean cost of the chip on these samples, as `mgd.engines.evaluate` has them."""
-        return evaluate(self.chip, progress.state.theta, data, progress.device)
+    def check_start(self, progress: Progress, data: Data) -> None:
+        cost, changes = modulations(for_program(self), progress, data)
+        modulation = float(jnp.sqrt(jnp.mean(changes**2)))
+        check_amplitude(self.chip, self.algorithm, progress.state.theta[0], float(cost), modulation)
+
+    def for_each(self, engines: Sequence[Any], which: Int[np.ndarray, " replica"]) -> "InPlace":
+        raise ValueError("numbers vary over replicas, and a chip this large is trained alone")
 
     @property
     def keeps_gradient(self) -> bool:
@@ -105,12 +117,7 @@ def _fresh_theta(engine: InPlace, key: PRNGKeyArray) -> Float[Array, " p"]:
 def _begin(kept: tuple[InPlace, PRNGKeyArray], theta: Float[Array, " p"]) -> Progress:
     engine, key = kept
     state = engine.kept(engine.algorithm.init(theta, key=key))
-    none = jnp.zeros(1, jnp.uint32)
-    return Progress(_as_replica(state), None, jnp.zeros(1, bool), Counter(none, none))
-
-
-def _as_replica(state: State) -> State:
-    return jax.tree.map(lambda leaf: leaf[None], state.with_clock(None)).with_clock(state.clock)
+    return Progress.one(state)
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -125,10 +132,9 @@ def _advance(kept: tuple[InPlace, Data], progress: Progress, n_steps: Int[Array,
         return after, diverged | first, at
 
     # Within the loop the state has no replica axis: with it, XLA would not change θ where it is.
-    before = progress.state
-    state = jax.tree.map(lambda leaf: leaf[0], before.with_clock(None)).with_clock(before.clock)
-    state, diverged, at = lax.fori_loop(0, n_steps, turn, (state, progress.diverged, progress.diverged_at))
-    return Progress(_as_replica(state), None, diverged, at)
+    start = progress.replica(), progress.diverged, progress.diverged_at
+    state, diverged, at = lax.fori_loop(0, n_steps, turn, start)
+    return Progress(Progress.one(state).state, None, diverged, at)
 
 
 @eqx.filter_jit
@@ -146,3 +152,10 @@ def modulations(engine: InPlace, progress: Progress, data: Data) -> tuple[Float[
 
     costs, changes = lax.map(one, jnp.arange(4, dtype=jnp.uint32))
     return costs[0], changes
+
+
+def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> InPlace | None:
+    """The engine for what is wanted, if that is one chip that it serves."""
+    if wanted.n_replicas > 1 or not isinstance(algorithm, Algorithm) or algorithm.bitwise:
+        return None
+    return InPlace(chip, algorithm, wanted.batch) if serves(chip, algorithm) else None

@@ -6,10 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike, UInt32
 
 from ..._counter import Counter
 from ..._hash import Row
+from ..._normal import normal
+from ..._numbers import is_zero
 from ..._permutation import permute
 from ...perturbations import AbstractPerturbation, Gaussian, Rademacher, Sequential, Walsh
 
@@ -23,18 +25,18 @@ class Errors(eqx.Module):
         limit: the clamp on a modulation; None for none.
     """
 
-    own: float = eqx.field(static=True)
-    shared: float = eqx.field(static=True)
-    limit: float | None = eqx.field(static=True)
+    own: ScalarLike
+    shared: ScalarLike
+    limit: ScalarLike | None
 
     def add(self, slopes: Float[Array, " n"], *, key: PRNGKeyArray) -> Float[Array, " n"]:
         """Modulations as measured, from what they would be without errors."""
         own_key, shared_key = jax.random.split(key)
-        if self.own:
-            slopes = slopes + self.own * jax.random.normal(own_key, slopes.shape, jnp.float32)
-        if self.shared:
-            slopes = slopes - self.shared * jax.random.normal(shared_key, (), jnp.float32)
-        return slopes if self.limit is None else jnp.clip(slopes, -self.limit, self.limit)
+        if not is_zero(self.own):
+            slopes = slopes + normal(self.own, key=own_key, shape=slopes.shape)
+        if not is_zero(self.shared):
+            slopes = slopes - normal(self.shared, key=shared_key)
+        return slopes if self.limit is None else jnp.clip(slopes, -jnp.asarray(self.limit), self.limit)
 
 
 class AbstractLaw(eqx.Module):
@@ -96,12 +98,9 @@ class WalshLaw(AbstractLaw):
             # The shared error is of the whole hold: it has the same key in every period.
             now, at = period.plus(k), k * order + jnp.arange(order) - start.astype(jnp.int32)
             c = self.family.spectrum(gradient, now, seed=seed)
-            own = (
-                jax.random.normal(jax.random.fold_in(key, k + 1), (order,), jnp.float32)
-                if errors.own
-                else jnp.float32(0)
-            )
-            c = Errors(0.0, errors.shared, errors.limit).add(c + errors.own * own, key=key)
+            if not is_zero(errors.own):
+                c = c + normal(errors.own, key=jax.random.fold_in(key, k + 1), shape=(order,))
+            c = Errors(0.0, errors.shared, errors.limit).add(c, key=key)
             c = jnp.where((at >= 0) & (at < n), c, 0.0)
             return total + self.family.combine(c, now, seed=seed, n_params=gradient.size)
 

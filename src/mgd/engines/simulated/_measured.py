@@ -6,16 +6,24 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int
 
-from ...algorithm import Algorithm, Probe, State
-from ...chips import AbstractChip
+from ...algorithm import AbstractAlgorithm, Algorithm, Probe, State
+from ...chips import AbstractChip, Reading
+from .._base import Progress
+from .._choice import Wanted
 from .._data import Data
-from .._evaluate import evaluate
-from .._replicas import Progress, each_replica, fresh_replicas, in_front
+from .._numbers import for_program
+from .._replicas import each_replica, in_front
+from ._amplitude import check_amplitude, expected_modulation
+from ._base import AbstractSimulated
+
+# One small chip alone does not fill a vector unit, and gains up to 3× from being measured a hold at a time; anything
+# larger, or many replicas, gains nothing or loses (`make bench`).
+_SMALL_CHIP, MOST_TOGETHER = 512, 128
 
 
-class Measured(eqx.Module):
+class Measured(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
     """Simulates every measurement of every replica.
 
     Within one `advance` nothing leaves the compiled loop, and memory does not grow with the number of steps.
@@ -43,17 +51,17 @@ class Measured(eqx.Module):
         if self.together > 1 and self.algorithm.bitwise:
             raise ValueError(f"bitwise, timesteps are measured one by one: together must be 1, got {self.together}")
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
-        """Fresh replicas. Replica r is the same however many there are."""
-        return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
-
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        return _advance((self, data), progress, jnp.int32(n_steps))
+        return _advance((for_program(self), data), progress, jnp.int32(n_steps))
 
-    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
-        return evaluate(self.chip, progress.state.theta, data, progress.device)
+    @property
+    def stride(self) -> int:
+        return self.together
+
+    def check_start(self, progress: Progress, data: Data) -> None:
+        cost, modulation = expected_modulation(self.chip, self.algorithm, self.batch, progress, data)
+        check_amplitude(self.chip, self.algorithm, progress.state.theta[0], cost, modulation)
 
     def _turn(self, data: Data, together: int, carry: tuple) -> tuple:
         """One timestep of all replicas, or several measured together."""
@@ -66,24 +74,28 @@ class Measured(eqx.Module):
             fresh = clock.step.remainder(tau_x) == 0
             shown = lax.cond(fresh, lambda: self._show(data, progress.state), lambda: shown)
 
-        def one(state: State, device: Any, shown: tuple) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
-            def measure(probe: Probe, device: Any) -> tuple[Float[Array, ""], Any]:
-                def cost(device: Any, *on_chip: Array) -> tuple[Float[Array, ""], Any]:
-                    return self.chip.measure(*on_chip, device=device, key=probe.key)
+        def one(
+            mine: Measured, state: State, device: Any, shown: tuple
+        ) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
+            chip, algorithm = mine.chip, mine.algorithm
 
-                return self.algorithm._apart(state, cost, device, probe.theta, probe.perturbation, *shown)
+            def measure(probe: Probe, device: Any) -> Reading:
+                def read(device: Any, *on_chip: Array) -> Reading:
+                    return chip.read(*on_chip, device=device, key=probe.key)
 
-            write = partial(self.chip.write, device=device)
+                return algorithm.apart(state, read, device, probe.theta, probe.perturbation, *shown)
+
+            write, n_sites = partial(chip.write, device=device), chip.n_sites
             if together == 1:
-                state, device, info = self.algorithm.step(state, measure, device, write=write)
+                state, device, info = algorithm.step(state, measure, device, write=write, n_sites=n_sites)
             else:
-                state, device, info = self.algorithm.step_together(
-                    state, measure, device, together, write=write, axis=self.axis
+                state, device, info = algorithm.step_together(
+                    state, measure, device, together, write=write, axis=self.axis, n_sites=n_sites
                 )
             finite = jnp.atleast_1d(jnp.isfinite(info.cost) & jnp.isfinite(info.modulation))
             return state, device, finite.all(), jnp.argmin(finite)
 
-        state, device, finite, offset = each_replica(one, self.chip)(progress.state, progress.device, shown)
+        state, device, finite, offset = each_replica(one, self)(progress.state, progress.device, shown)
         return progress.after(state, device, finite, offset), shown
 
     def _show(self, data: Data, state: State) -> tuple:
@@ -103,3 +115,19 @@ def _advance(kept: tuple[Measured, Data], progress: Progress, n_steps: Int[Array
         carry = lax.fori_loop(0, n_steps // size, lambda _, carry: engine._turn(data, size, carry), carry)
         n_steps = n_steps % size
     return lax.fori_loop(0, n_steps, lambda _, carry: engine._turn(data, 1, carry), carry)[0]
+
+
+def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> Measured | None:
+    """The engine for what is wanted; None if the algorithm measures nothing."""
+    if not isinstance(algorithm, Algorithm):
+        return None
+    together = _together(chip, algorithm, wanted.n_replicas, wanted.batch)
+    return Measured(chip, algorithm, wanted.batch, together)
+
+
+def _together(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int) -> int:
+    """How many timesteps of a hold to measure as one batch."""
+    alone = n_replicas == 1 and batch == 1 and chip.n_params <= _SMALL_CHIP
+    if not alone or algorithm.bitwise or chip.traits.remembers:
+        return 1
+    return max(k for k in range(1, MOST_TOGETHER + 1) if algorithm.hold % k == 0)

@@ -1,7 +1,7 @@
 """Whether what is asked for fits in memory: known from shapes alone, before anything is allocated."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -9,19 +9,15 @@ from jaxtyping import PRNGKeyArray
 
 from .._data import Data
 from .._replicas import in_front
-from ._in_place import InPlace
 
-# How many times a run's own arrays its peak is. A compiled piece reads a run and writes the next one, with working
-# copies beside them. Measured of steps and evaluations on a CPU: 2-2-1 2.9 and 784-100-10 2.9; with Adam
-# 2.3 and 2.0; backprop 3.0, sampled 2.8.
-_COPIES = 3.0
-# The same of one large chip in place (`benchmarks/large.py`).
-_COPIES_IN_PLACE = 1.3
+if TYPE_CHECKING:
+    from ._base import AbstractSimulated
+
 # Of what is free, the part that a run may ask for: the rest is for the program itself, and for others.
 _SHARE = 0.95
 
 
-def check_memory(engine: Any, n_replicas: int, data: Data, key: PRNGKeyArray) -> None:
+def check_memory(engine: "AbstractSimulated[Any, Any]", n_replicas: int, data: Data, key: PRNGKeyArray) -> None:
     """Refuses replicas that do not fit in memory; where it is not known how much there is, refuses nothing.
 
     Raises:
@@ -30,8 +26,7 @@ def check_memory(engine: Any, n_replicas: int, data: Data, key: PRNGKeyArray) ->
     free = available_bytes()
     if free is None:
         return
-    copies = _COPIES_IN_PLACE if isinstance(engine, InPlace) else _COPIES
-    each = copies * bytes_per_replica(engine, data, key)
+    each = engine.copies * bytes_per_replica(engine, data, key)
     fit = int(_SHARE * free / each)
     if n_replicas <= fit:
         return
@@ -46,7 +41,7 @@ def check_memory(engine: Any, n_replicas: int, data: Data, key: PRNGKeyArray) ->
     )
 
 
-def bytes_per_replica(engine: Any, data: Data, key: PRNGKeyArray) -> int:
+def bytes_per_replica(engine: "AbstractSimulated[Any, Any]", data: Data, key: PRNGKeyArray) -> int:
     """Bytes of the arrays that a run keeps of each replica, and of the samples in front of it."""
 
     def one(key: PRNGKeyArray) -> Any:
@@ -109,5 +104,5 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _gigabytes(amount: float) -> str:
+def _gigabytes(amount: int | float) -> str:
     return f"{amount / 1e9:,.3g} GB"

@@ -10,12 +10,15 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ...algorithm import Algorithm, State, TwoSided, rows_of
+from ..._numbers import derived
+from ...algorithm import AbstractAlgorithm, Algorithm, State, TwoSided, rows_of
 from ...chips import AbstractChip
+from .._base import Progress
+from .._choice import Wanted, refuse_bitwise
 from .._data import Data
-from .._evaluate import evaluate
-from .._replicas import Progress, fresh_replicas
+from ._base import AbstractSimulated
 from ._laws import Errors, law_of
+from ._slope import check_slope
 from ._windows import advance_windows, gradient_of
 
 # Gradients of several presentations are worked out together up to so many numbers, and so many samples.
@@ -23,7 +26,7 @@ _MOST_NUMBERS = 2_000_000
 _MOST_SAMPLES = 256
 
 
-class Sampled(eqx.Module):
+class Sampled(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
     r"""Draws the G of each window from its law in the limit of small perturbations.
 
     With g_k the gradient of presentation k with respect to the perturbation, T perturbations s = θ̃/Δθ in a
@@ -63,13 +66,19 @@ class Sampled(eqx.Module):
     chip: AbstractChip
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)
+    _derived: dict | None = eqx.field(init=False, default=None)
 
     def __check_init__(self):
         refuse_uncovered(self.chip, self.algorithm)
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
-        """Fresh replicas. Replica r is the same however many there are."""
-        return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
+    @property
+    def stride(self) -> int:
+        return self.algorithm.interval
+
+    def check_start(self, progress: Progress, data: Data) -> None:
+        amplitude = float(self.algorithm.perturbation.amplitude)
+        if wrong := check_slope(self.chip, progress, data, engine=self.name, amplitude=amplitude):
+            raise ValueError(f"{wrong}; the sampled engine would train another chip: use the measured engine")
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, from a multiple of the window. The progress given is used up.
@@ -77,10 +86,6 @@ class Sampled(eqx.Module):
         Timesteps after the last whole window leave the parameters as they are.
         """
         return advance_windows(self, data, progress, n_steps)
-
-    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
-        return evaluate(self.chip, progress.state.theta, data, progress.device)
 
     def estimate(
         self, state: State, device: Any, data: Data, key: PRNGKeyArray
@@ -92,7 +97,8 @@ class Sampled(eqx.Module):
         size = _divisor(n_groups, max(1, min(_MOST_NUMBERS // self.chip.n_params, _MOST_SAMPLES // samples)))
         first_group = state.clock.step.quotient(max(times.tau_x, times.tau_p))
         first = state.clock.step.quotient(times.tau_p)
-        law, errors = law_of(algorithm.perturbation), self._errors()
+        law, known = law_of(algorithm.perturbation), derived(self)
+        errors = Errors(known["own"], known["shared"], known["limit"])
 
         def one(group: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
             rows = rows_of(first_group.plus(group), seed=state.seeds.samples, n_samples=len(data.y), batch=samples)
@@ -114,7 +120,11 @@ class Sampled(eqx.Module):
             start = jnp.zeros_like(state.theta), jnp.float32(0)
             add = partial(jax.tree.map, jnp.add)
             total, cost = lax.scan(lambda sums, each: (add(sums, chunk(each)), None), start, groups)[0]
-        return total * self._scale(), cost
+        return total * known["scale"], cost
+
+    def _derive(self) -> dict[str, float | None]:
+        own, shared, limit = self._errors()
+        return {"scale": self._scale(), "own": own, "shared": shared, "limit": limit}
 
     def _scale(self) -> float:
         """What Σ c s is multiplied by to be G: 1/T, and the share of the time a parameter is perturbed."""
@@ -133,7 +143,8 @@ class Sampled(eqx.Module):
         times = self.algorithm.time_constants
         return self.batch * max(1, times.tau_p // times.tau_x)
 
-    def _errors(self) -> Errors:
+    def _errors(self) -> tuple[float, float, float | None]:
+        """What `Errors` has, of a modulation in units of the amplitude."""
         times, amplitude = self.algorithm.time_constants, self.algorithm.perturbation.amplitude
         sigma, limit = self.chip.traits.cost_noise / amplitude, self.algorithm.modulation_limit
         if isinstance(self.algorithm.baseline, TwoSided):
@@ -141,7 +152,7 @@ class Sampled(eqx.Module):
         else:
             # A perturbation held over several samples has as many baselines.
             own, shared = sigma / math.sqrt(times.tau_p), sigma / math.sqrt(max(1, times.tau_p // times.tau_x))
-        return Errors(own, shared, None if limit is None else limit / amplitude)
+        return own, shared, None if limit is None else limit / amplitude
 
 
 def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
@@ -149,6 +160,10 @@ def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
     law_of(algorithm.perturbation)
     times, traits = algorithm.time_constants, chip.traits
     instead = "use the measured engine"
+    if chip.n_sites != chip.n_params:
+        raise ValueError(
+            f"the sampled engine's law is of parameters that are perturbed, and not of other sites: {instead}"
+        )
     if not algorithm.integrator.resets or not algorithm.baseline.pointwise:
         raise ValueError(
             f"the sampled engine draws whole windows; it has no law for a {type(algorithm.baseline).__name__} baseline "
@@ -174,3 +189,15 @@ def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
 def _divisor(n: int, most: int) -> int:
     """The largest divisor of n that is no more than `most`."""
     return max(k for k in range(1, min(n, most) + 1) if n % k == 0)
+
+
+def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> Sampled | None:
+    """The engine for what is wanted, if it was asked for by name.
+
+    Raises:
+        ValueError: if its law does not cover that.
+    """
+    if not wanted.named or not isinstance(algorithm, Algorithm):
+        return None
+    refuse_bitwise(algorithm, "sampled")
+    return Sampled(chip, algorithm, wanted.batch)

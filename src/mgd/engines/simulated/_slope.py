@@ -12,7 +12,6 @@ Both are taken at points scattered by Δθ about the start: at the start itself,
 input and bias are zero).
 """
 
-import warnings
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,14 +21,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ..._errors import MgdWarning
+from ..._numbers import as_data
 from ...chips import AbstractChip, CrossEntropy, MeanSquaredError, NetworkChip
 from ...chips._pieces import ONCE
 from ...chips.imperfections import Imperfect
+from .._base import Progress
 from .._data import Data
-from .._replicas import Progress
-from ._backpropagated import Backpropagated
-from ._sampled import Sampled
 from ._windows import gradient_of
 
 _PACKAGE = __name__.partition(".")[0]
@@ -48,7 +45,7 @@ _APART, _APART_AT_WORK = 0.25, 0.5
 # Above so many parameters only all of them together are tried at the working amplitude: it takes many gradients.
 _LARGE = 10_000
 # The amplitude at which a chip without perturbations is tried: the usual one.
-_USUAL = 0.01
+USUAL = 0.01
 
 
 class Slopes(NamedTuple):
@@ -65,19 +62,24 @@ class Slopes(NamedTuple):
     unsure: Float[Array | np.ndarray, "*n"]
 
 
-def check_slope(engine: Sampled | Backpropagated, progress: Progress, data: Data) -> None:
+def check_slope(chip: AbstractChip, progress: Progress, data: Data, *, engine: str, amplitude: float = USUAL) -> str:
     """Compares the slope of the chip with its gradient, about the start of a run and on a few samples.
 
-    Raises:
-        ValueError: of the sampled engine, if they are not the same, or JAX has no gradient of the chip.
+    Args:
+        chip: the simulated chip.
+        progress: the start.
+        data: the samples.
+        engine: the name of the engine that needs the gradient.
+        amplitude: at which perturbations work.
 
-    Warns:
-        MgdWarning: of backprop, if they are not the same.
+    Returns:
+        What is wrong, as the beginning of a sentence; empty if the two are the same.
+
+    Raises:
+        ValueError: if JAX has no gradient of the chip.
     """
-    chip = engine.chip
     if _is_known(chip):
-        return
-    amplitude = float(engine.algorithm.perturbation.amplitude) if isinstance(engine, Sampled) else _USUAL
+        return ""
     groups = {"all parameters": slice(0, chip.n_params), **(chip.groups if len(chip.groups) > 1 else {})}
     ends = jnp.array([(place.start, place.stop) for place in groups.values()], jnp.int32)
     n_at_work = len(groups) if chip.n_params <= _LARGE else 1
@@ -87,10 +89,10 @@ def check_slope(engine: Sampled | Backpropagated, progress: Progress, data: Data
         eqx.filter_eval_shape(gradient_of, chip, theta, device, *shown, key=jax.random.key(0))
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ValueError(
-            f"the {engine.name} engine needs jax.grad of the chip, which JAX does not give: "
+            f"the {engine} engine needs jax.grad of the chip, which JAX does not give: "
             f"{str(error).splitlines()[0]}; use the measured engine"
         ) from error
-    small, working = _slopes(chip, progress, data, jnp.float32(amplitude), ends, n_at_work)
+    small, working = _slopes(as_data(chip), progress, data, jnp.float32(amplitude), ends, n_at_work)
     names = list(groups)
     for k in (*range(1, len(names)), 0):  # an array by its name rather than all
         for slopes, how, most in ((small, np.median, _APART), (working, _rms, _APART_AT_WORK)):
@@ -98,8 +100,8 @@ def check_slope(engine: Sampled | Backpropagated, progress: Progress, data: Data
                 continue
             measured, told, unsure = (np.asarray(values[:, k], np.float64) for values in slopes)
             if _disagree(measured, told, unsure, how, most):
-                _tell(engine, names[k], _rms(measured), _rms(told))
-                return
+                return _apart(names[k], _rms(measured), _rms(told))
+    return ""
 
 
 def _is_known(chip: AbstractChip) -> bool:
@@ -124,18 +126,11 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.nanmean(np.asarray(values, np.float64) ** 2)))
 
 
-def _tell(engine: Sampled | Backpropagated, name: str, measured: float, told: float) -> None:
-    what = (
+def _apart(name: str, measured: float, told: float) -> str:
+    return (
         f"jax.grad is not the slope of this chip's cost in {name}: along random directions the measured slope is "
         f"{measured:.2g}, by jax.grad {told:.2g} (root mean square), as of straight-through estimators, spikes and "
         "rounded values"
-    )
-    if isinstance(engine, Sampled):
-        raise ValueError(f"{what}; the sampled engine would train another chip: use the measured engine")
-    warnings.warn(
-        f"{what}; backprop follows jax.grad, and tells nothing of what measuring this chip can reach",
-        MgdWarning,
-        stacklevel=4,
     )
 
 

@@ -1,5 +1,6 @@
 """The measured engine over several devices: replicas, or the perturbations of one chip."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -9,17 +10,20 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ...algorithm import Algorithm
+from ...algorithm import AbstractAlgorithm, Algorithm
 from ...chips import AbstractChip
+from .._base import Progress
+from .._choice import Wanted
 from .._data import Data
-from .._replicas import Progress
-from ._measured import Measured
+from .._numbers import for_program
+from ._base import AbstractSimulated
+from ._measured import MOST_TOGETHER, Measured
 
 _AXIS = "devices"
 _ALL, _SHARE = PartitionSpec(), PartitionSpec(_AXIS)
 
 
-class Spread(eqx.Module):
+class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
     """Many replicas, each device with its own, which exchange nothing; or one chip, whose perturbations are shared out.
 
     Of one chip, within a hold (θ and the sample unchanged) each device measures its share of the perturbations, the
@@ -36,16 +40,29 @@ class Spread(eqx.Module):
     n_devices: int = eqx.field(static=True)
 
     @property
-    def chip(self) -> AbstractChip:
+    def chip(self) -> AbstractChip:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.engine.chip
 
     @property
-    def algorithm(self) -> Algorithm:
+    def algorithm(self) -> Algorithm:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.engine.algorithm
 
     @property
-    def batch(self) -> int:
+    def batch(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.engine.batch
+
+    @property
+    def stride(self) -> int:
+        return self.engine.stride
+
+    def check_start(self, progress: Progress, data: Data) -> None:
+        self.engine.check_start(progress, data)
+
+    def for_each(self, engines: Sequence[Any], which: Int[np.ndarray, " replica"]) -> "Spread":
+        raise ValueError("numbers vary over the replicas of one device: leave devices out")
+
+    def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
+        self.engine.check(n_replicas, data, key=key)
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
         """Fresh replicas, the same as on one device, each where it will be trained."""
@@ -59,11 +76,14 @@ class Spread(eqx.Module):
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        return _advance((self, data), progress, jnp.int32(n_steps))
+        return _advance((self._for_program(), data), progress, jnp.int32(n_steps))
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
         """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
-        return _evaluate((self, data), progress)
+        return _evaluate((self._for_program(), data), progress)
+
+    def _for_program(self) -> "Spread":
+        return Spread(for_program(self.engine), self.n_devices)
 
     def _specs(self, progress: Progress) -> Any:
         """Of each array of a run, whether every device has all of it or its share."""
@@ -108,7 +128,7 @@ def _mesh(n_devices: int) -> Mesh:
     return Mesh(np.array(jax.devices()[:n_devices]), (_AXIS,))
 
 
-def spread(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int, n_devices: int, most: int) -> Spread:
+def spread(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int, n_devices: int) -> Spread:
     """The engine for that many devices.
 
     Args:
@@ -117,7 +137,6 @@ def spread(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int
         n_replicas: if 1, the perturbations of the one chip are shared out.
         batch: samples a measurement is averaged over.
         n_devices: how many devices.
-        most: perturbations a device measures as one batch, at most.
 
     Raises:
         ValueError: if there are not as many devices, or they cannot share the work evenly.
@@ -142,10 +161,23 @@ def spread(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int
             f"{n_devices} replicas"
         )
     hold = algorithm.hold
-    sizes = [k for k in range(n_devices, n_devices * most + 1, n_devices) if hold % k == 0]
+    sizes = [k for k in range(n_devices, n_devices * MOST_TOGETHER + 1, n_devices) if hold % k == 0]
     if not sizes:
         raise ValueError(
             f"{n_devices} devices cannot share a hold of {hold} timesteps evenly: use tau_x and tau_theta whose "
             f"greatest common divisor is a multiple of {n_devices} (and no high-pass), or {n_devices} replicas"
         )
     return Spread(Measured(chip, algorithm, batch, max(sizes), _AXIS), n_devices)
+
+
+def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> Spread | None:
+    """The engine for what is wanted; None if that is one device.
+
+    Raises:
+        ValueError: if so many devices cannot share it.
+    """
+    if wanted.devices == 1 or not isinstance(algorithm, Algorithm):
+        return None
+    if algorithm.bitwise:
+        raise ValueError(f"bitwise is of the measured engine on one device, got {wanted.devices}: leave devices out")
+    return spread(chip, algorithm, wanted.n_replicas, wanted.batch, wanted.devices)

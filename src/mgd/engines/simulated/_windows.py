@@ -12,8 +12,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ..._hash import Row
 from ...algorithm import Clock, State
 from ...chips import AbstractChip
+from .._base import Progress
 from .._data import Data
-from .._replicas import Progress, each_replica
+from .._numbers import for_program
+from .._replicas import each_replica
 
 
 def gradient_of(
@@ -43,7 +45,7 @@ def advance_windows(engine: Any, data: Data, progress: Progress, n_steps: int) -
         progress: at a multiple of the window.
         n_steps: timesteps; those after the last whole window leave the parameters as they are.
     """
-    return _advance((engine, data), progress, jnp.int32(n_steps))
+    return _advance((for_program(engine), data), progress, jnp.int32(n_steps))
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -51,14 +53,14 @@ def _advance(kept: tuple[Any, Data], progress: Progress, n_steps: Int[Array, ""]
     engine, data = kept
     window = engine.algorithm.interval
 
-    def one(state: State, device: Any) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
+    def one(engine: Any, state: State, device: Any) -> tuple[State, Any, Bool[Array, ""], Int[Array, ""]]:
         key = Row.of(state.seeds.measurement, state.clock.step).key(0)
         gradient, cost = engine.estimate(state, device, data, key)
         state = engine.algorithm.conclude(state, gradient, write=partial(engine.chip.write, device=device))
         return state, device, jnp.isfinite(cost), jnp.int32(0)
 
     def turn(_: int | Int[Array, ""], progress: Progress) -> Progress:
-        return progress.after(*each_replica(one, engine.chip)(progress.state, progress.device))
+        return progress.after(*each_replica(one, engine)(progress.state, progress.device))
 
     progress = lax.fori_loop(0, n_steps // window, turn, progress)
     clock = progress.state.clock

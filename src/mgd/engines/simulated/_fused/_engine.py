@@ -1,8 +1,10 @@
 """The fused engine: whole timesteps of many small chips in one compiled loop, a chip to a lane."""
 
+import copy
 import importlib
 import math
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
@@ -10,18 +12,22 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Float, Int, UInt32
 
 from ...._counter import Counter
+from ...._numbers import stacked
 from ...._permutation import factors
-from ....algorithm import Algorithm, State
+from ....algorithm import AbstractAlgorithm, Algorithm, State
 from ....chips import AbstractChip
 from ....perturbations import LFSR
+from ..._base import Progress
+from ..._choice import Wanted, refuse_bitwise
 from ..._data import Data
-from ..._evaluate import evaluate
-from ..._replicas import Progress, fresh_replicas
+from ..._numbers import Parts, for_program
+from .._amplitude import check_amplitude, expected_modulation
+from .._base import AbstractSimulated
 from ._groups import Replicas
-from ._plan import Uncovered, blocks_of, plan
+from ._plan import Plan, Uncovered, blocks_of, plan
 from ._settings import Tables
 
 # Their places are counted in 32 bits, with a sign.
@@ -31,10 +37,13 @@ _MOST_NUMBERS = 2**31
 # where an update is a sum and no more; and where the last round of groups leaves threads idle for as good as no longer.
 _NARROW, _WIDE = 32, 64
 _MOST_BYTES, _MOST_BYTES_BARE, _MOST_MORE = 2**18, 2**15, 1.05
+# Below so many replicas lanes are mostly empty; below so many parameters × samples, the measured engine is done in
+# seconds, and Numba has not been waited for.
+_FEWEST_IN_LANES, _LEAST_WORK = 8, 1e9
 _KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 
 
-class Fused:
+class Fused(AbstractSimulated[Algorithm, AbstractChip]):
     """Simulates every measurement of every replica, as the measured engine does, many times faster for small chips.
 
     Chips are layered perceptrons, with activation variation, cost noise, update noise, a parameter range or converters
@@ -71,6 +80,8 @@ class Fused:
     def __init__(self, chip: AbstractChip, algorithm: Algorithm, batch: int = 1, *, threads: int | None = None):
         self.chip, self.algorithm, self.batch = chip, algorithm, batch
         self._plan = plan(chip, algorithm, batch)
+        # Of replicas that differ in numbers, each combination has its plan, and each replica the number of its own.
+        self._plans, self._which = [self._plan], None
         if why := _no_numba():
             raise ValueError(
                 f'the fused engine is compiled by Numba, which is not here ({why}): pip install "mgd[fused]"'
@@ -91,13 +102,18 @@ class Fused:
             return False
         return True
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
-        """Fresh replicas. Replica r is the same however many there are."""
-        return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
+    def check_start(self, progress: Progress, data: Data) -> None:
+        cost, modulation = expected_modulation(self.chip, self.algorithm, self.batch, progress, data)
+        check_amplitude(self.chip, self.algorithm, progress.state.theta[0], cost, modulation)
 
-    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
-        return evaluate(self.chip, progress.state.theta, data, progress.device)
+    def for_each(self, engines: Sequence["Fused"], which: Int[np.ndarray, " replica"]) -> "Fused":
+        """As `AbstractSimulated.for_each`: replicas with the same numbers share their lanes."""
+        one = copy.copy(engines[0])
+        programs = [for_program(Parts(engine.chip, engine.algorithm)) for engine in engines]
+        parts = stacked(programs, which)
+        one.chip, one.algorithm = parts.chip, parts.algorithm  # pyright: ignore[reportAttributeAccessIssue]
+        one._plans, one._which = [engine._plan for engine in engines], which
+        return one
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps.
@@ -114,25 +130,37 @@ class Fused:
                 "with this engine's init"
             )
         n = len(data.y)
-        signals = told.signals._replace(n_samples=n, samples_split=factors(n))
+        of_samples = {"n_samples": n, "samples_split": factors(n)}
         first, n_replicas = int(progress.state.clock.step), len(progress.state.theta)
-        lanes = self._group_size(n_replicas)
-        advance_group = kernel(lanes)
+        groups = self._groups(n_replicas)
+        kernels = {lanes: kernel(lanes) for lanes in {lanes for _, _, lanes in groups}}
         arrays = Replicas.of(progress, told, self.algorithm)
 
-        def run(start: int) -> dict[str, np.ndarray]:
-            group = arrays.group(np.minimum(np.arange(start, start + lanes), n_replicas - 1), told, self.batch)
-            advance_group(told.network, signals, told.update, told.converter, tables, group, first, n_steps)
-            return {name: getattr(group, name) for name in _KEPT}  # not what it worked with
+        def run(one: tuple[Plan, Int[np.ndarray, " members"], int]) -> dict[str, np.ndarray]:
+            told, members, lanes = one
+            signals, its_tables = told.signals._replace(**of_samples), tables._replace(scale=told.scale)
+            group = arrays.group(np.resize(members, lanes), told, self.batch)
+            kernels[lanes](told.network, signals, told.update, told.converter, its_tables, group, first, n_steps)
+            return {name: getattr(group, name)[:, : len(members)] for name in _KEPT}  # not what it worked with
 
-        starts = range(0, n_replicas, lanes)
-        with ThreadPoolExecutor(min(self._threads, len(starts))) as pool:
-            done = list(pool.map(run, starts))
-        return self._after(progress, done, first + n_steps, first // told.update.interval)
+        with ThreadPoolExecutor(min(self._threads, len(groups))) as pool:
+            done = list(pool.map(run, groups))
+        order = np.argsort(np.concatenate([members for _, members, _ in groups]))
+        kept = {name: np.concatenate([group[name] for group in done], axis=1)[:, order].T for name in _KEPT}
+        return self._after(progress, kept, first + n_steps, first // told.update.interval)
 
-    def _group_size(self, n_replicas: int) -> int:
+    def _groups(self, n_replicas: int) -> list[tuple[Plan, Int[np.ndarray, " members"], int]]:
+        """Plan, replicas and lanes of each group of chips."""
+        which = np.zeros(n_replicas, np.int64) if self._which is None else self._which
+        groups = []
+        for number, told in enumerate(self._plans):
+            members = np.flatnonzero(which == number)
+            lanes = self._group_size(told, len(members))
+            groups += [(told, members[start : start + lanes], lanes) for start in range(0, len(members), lanes)]
+        return groups
+
+    def _group_size(self, told: Plan, n_replicas: int) -> int:
         """Chips of a group: more, if what it needs stays in cache, and threads have as good as no more lanes to do."""
-        told = self._plan
         kinds = 1 + told.update.remembers + told.gathers + (not told.signals.packed) + 2 * (told.converter.bits > 0)
         vectors = kinds * told.n_params + self.batch * int(told.network.sizes[0])
         is_bare = kinds == 1 and told.update.noise == 0 and told.update.high == math.inf
@@ -166,22 +194,18 @@ class Fused:
                 "measured engine, or fewer samples"
             )
 
-    def _after(self, progress: Progress, done: list[dict[str, np.ndarray]], step: int, updates_before: int) -> Progress:
-        """The run at `step`, from what became of the groups."""
-        n, state, told = len(progress.diverged), progress.state, self._plan
-
-        def of_replicas(name: str) -> np.ndarray:
-            return np.concatenate([group[name] for group in done], axis=1)[:, :n].T
-
+    def _after(self, progress: Progress, kept: dict[str, np.ndarray], step: int, updates_before: int) -> Progress:
+        """The run at `step`, from what became of the replicas."""
+        state, told = progress.state, self._plan
         theta, gradient = state.theta, state.gradient
         if step // told.update.interval > updates_before:  # until then a range has not been written through
-            theta = jnp.asarray(of_replicas("theta"))
+            theta = jnp.asarray(kept["theta"])
         if told.gathers:
-            gradient = jnp.asarray(of_replicas("gradient"))
+            gradient = jnp.asarray(kept["gradient"])
         optimizer = state.optimizer
         if told.update.remembers:
-            optimizer = jax.tree.unflatten(jax.tree.structure(optimizer), [jnp.asarray(of_replicas("trace"))])
-        remembered = of_replicas("baseline")
+            optimizer = jax.tree.unflatten(jax.tree.structure(optimizer), [jnp.asarray(kept["trace"])])
+        remembered = kept["baseline"]
         leaves, structure = jax.tree.flatten(state.baseline)
         baseline = jax.tree.unflatten(structure, [jnp.asarray(remembered[:, k]) for k in range(len(leaves))])
         state = eqx.tree_at(
@@ -189,7 +213,7 @@ class Fused:
             state,
             (self.algorithm.clock_at(step), theta, gradient, baseline, optimizer),
         )
-        return _with_bad(progress, state, of_replicas("bad"))
+        return _with_bad(progress, state, kept["bad"])
 
 
 def _with_bad(progress: Progress, state: State, bad: UInt32[np.ndarray, "replica 2"]) -> Progress:
@@ -220,3 +244,20 @@ def _no_numba() -> str:
 def _cores() -> int:
     """Those that this process may use, where the system says so."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> Fused | None:
+    """The engine for what is wanted, if it was asked for by name, or covers it and pays.
+
+    Raises:
+        ValueError: if it was asked for, and does not cover that.
+    """
+    if not isinstance(algorithm, Algorithm):
+        return None
+    if not wanted.named:
+        work = wanted.n_steps * wanted.n_replicas * wanted.batch * chip.n_params
+        pays = wanted.n_replicas >= _FEWEST_IN_LANES and work >= _LEAST_WORK and jax.default_backend() == "cpu"
+        if algorithm.bitwise or not pays or not Fused.applies(chip, algorithm):
+            return None
+    refuse_bitwise(algorithm, "fused")
+    return Fused(chip, algorithm, wanted.batch)

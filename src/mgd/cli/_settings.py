@@ -1,0 +1,83 @@
+"""Options of the command line, one for each setting of a run that says it is one. Nothing here imports JAX."""
+
+import types
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+
+from ..runs import CHOICES, Imperfections, Option, RunConfig
+
+C = TypeVar("C", bound=Callable)
+
+
+def with_settings(command: C) -> C:
+    """A command with an option for each setting that can be given on the command line."""
+    for name, info in reversed(RunConfig.model_fields.items()):
+        for option in info.metadata:
+            if isinstance(option, Option):
+                command = _option(name, info.annotation, option)(command)
+    return command
+
+
+def _option(name: str, annotation: Any, option: Option) -> Callable:
+    """What click makes of a setting."""
+    kind = _kind(annotation)
+    more: dict[str, Any] = {"type": kind}
+    if name in CHOICES:
+        more = {"type": click.Choice(list(CHOICES[name]))}
+    elif get_origin(kind) is Literal:
+        more = {"type": click.Choice(get_args(kind))}
+    elif kind is bool:
+        more = {"is_flag": True, "default": None}
+    elif kind is Imperfections:
+        more = {"callback": _imperfections}
+    elif get_origin(kind) is tuple:
+        more = {"callback": _sizes}
+    more |= {} if option.metavar is None else {"metavar": option.metavar}
+    return click.option("--" + name.replace("_", "-"), multiple=option.several, help=option.help, **more)
+
+
+def _kind(annotation: Any) -> Any:
+    """The type of a setting, without what else is said of it, and without None."""
+    while hasattr(annotation, "__metadata__"):
+        annotation = annotation.__origin__
+    if get_origin(annotation) in (types.UnionType, Union):
+        first, *_ = (kind for kind in get_args(annotation) if kind is not type(None))
+        return _kind(first)
+    return annotation
+
+
+def _sizes(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
+    """The sizes in "16" or "16,8"."""
+    if value is None:
+        return None
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"give whole numbers with commas between, such as 16 or 16,8, got {value!r}") from None
+
+
+def _imperfections(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict | None:
+    """The settings in "cost-noise=0.01,dac-bits=8"."""
+    found: dict[str, Any] = {}
+    for item in ",".join(values).split(",") if values else ():
+        name, equals, text = (part.strip() for part in item.partition("="))
+        if not (name and equals and text):
+            raise click.BadParameter(f"give NAME=VALUE, such as cost-noise=0.01,dac-bits=8, got {item!r}")
+        if name in found:
+            raise click.BadParameter(f"{name} is given twice")
+        found[name] = _value(text)
+    return found or None
+
+
+def _value(text: str) -> bool | int | float | str:
+    """What a word would be in TOML; text if it is nothing else, which the settings will refuse."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text

@@ -1,0 +1,145 @@
+"""What an engine is, and a run between two timesteps."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from .._counter import Counter
+from ..algorithm import AbstractAlgorithm, State
+from ..chips import AbstractCost
+from ._data import Data
+
+A = TypeVar("A", bound=AbstractAlgorithm)
+
+
+class Progress(eqx.Module):
+    """A run of many replicas, between two timesteps.
+
+    Attributes:
+        state: the algorithm's, with a leading replica axis on all but the clock.
+        device: what each replica's chip is made of and remembers.
+        diverged: for each replica, whether a measured cost was not finite.
+        diverged_at: the timestep of the first one.
+    """
+
+    state: State
+    device: Any
+    diverged: Bool[Array, " replica"]
+    diverged_at: Counter
+
+    @staticmethod
+    def of(state: State, device: Any = None) -> "Progress":
+        """A run of which every cost was finite until now.
+
+        Args:
+            state: with a leading replica axis on all but the clock.
+            device: likewise; None for perfect chips, and for real ones.
+        """
+        n_replicas = state.theta.shape[0]
+        none = jnp.zeros(n_replicas, jnp.uint32)
+        return Progress(state, device, jnp.zeros(n_replicas, bool), Counter(none, none))
+
+    @staticmethod
+    def one(state: State) -> "Progress":
+        """A run of one replica, whose state has no replica axis."""
+        return Progress.of(jax.tree.map(lambda x: x[None], state.with_clock(None)).with_clock(state.clock))
+
+    @staticmethod
+    def together(states: Sequence[State]) -> "Progress":
+        """A run of these replicas, which are at the same timestep."""
+        batched = jax.tree.map(lambda *x: jnp.stack(x), *(state.with_clock(None) for state in states))
+        return Progress.of(batched.with_clock(states[0].clock))
+
+    def replica(self, number: int = 0) -> State:
+        """The state of one replica, without a replica axis."""
+        clock = self.state.clock
+        return jax.tree.map(lambda x: x[number], self.state.with_clock(None)).with_clock(clock)
+
+    def after(
+        self, state: State, device: Any, finite: Bool[Array, " replica"], offset: Int[Array, " replica"]
+    ) -> "Progress":
+        """The run with a new state and device, given which costs on the way were finite, and where not."""
+        first = ~finite & ~self.diverged
+        at, here = self.diverged_at, jax.vmap(self.state.clock.step.plus)(offset)
+        at = Counter(jnp.where(first, here.high, at.high), jnp.where(first, here.low, at.low))
+        return Progress(state, device, self.diverged | first, at)
+
+
+class AbstractEngine(ABC, Generic[A]):
+    """What turns the handle of ask and tell: a simulated chip in a compiled loop, or a real one.
+
+    A run is handed in and out, and an engine keeps none, but for what only saves time. How a run is cut into calls of
+    `advance` does not change a bit of its outcome, if it is cut at multiples of `stride`.
+
+    Attributes:
+        name: what people call it.
+        algorithm: how it trains.
+        batch: samples a measurement is averaged over.
+    """
+
+    name: ClassVar[str]
+    algorithm: A
+    batch: int
+
+    @property
+    @abstractmethod
+    def stride(self) -> int:
+        """The number of timesteps at whose multiples a run may be cut."""
+
+    @property
+    @abstractmethod
+    def groups(self) -> Mapping[str, slice]:
+        """The chip's names of slices of θ; empty if it has none."""
+
+    @property
+    @abstractmethod
+    def cost_of_outputs(self) -> AbstractCost | None:
+        """What makes a cost of outputs; None where the chip alone knows."""
+
+    @abstractmethod
+    def gives_outputs(self, data: Data) -> bool:
+        """Whether there is more to judge the chip by than its cost on these samples."""
+
+    @abstractmethod
+    def shown_of(self, n_samples: int) -> int:
+        """How many of so many test samples are shown to the chip at an evaluation."""
+
+    @abstractmethod
+    def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
+        """Refuses what cannot be run, before anything is allocated.
+
+        Raises:
+            ValueError: if so many replicas do not fit in memory, or are not these chips.
+        """
+
+    @abstractmethod
+    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+        """The start of a run; replica r is the same however many there are.
+
+        Raises:
+            ValueError: if the parameters cannot be trained like this.
+        """
+
+    @abstractmethod
+    def check_start(self, progress: Progress, data: Data) -> None:
+        """Warns of, or refuses, what is seen at the start and would be trained wrongly.
+
+        Raises:
+            ValueError: if the engine would train another chip than this.
+
+        Warns:
+            MgdWarning: if what is trained is not what is expected.
+        """
+
+    @abstractmethod
+    def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
+        """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
+
+    @abstractmethod
+    def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
+        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""

@@ -1,0 +1,45 @@
+"""The engines for simulated chips, a row each. Nothing here imports JAX."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Row:
+    """An engine, as it is chosen.
+
+    Attributes:
+        name: by which it is asked for, or "" if it is only ever chosen for its algorithm.
+        line: what it does; empty where another row of this name says it.
+        offer: "module:function" within this package, which makes the engine for a chip, an algorithm and what is
+            `Wanted`, or gives None where another engine is better; named, it refuses what it does not run.
+    """
+
+    name: str
+    line: str
+    offer: str
+
+
+# In the order in which they are tried.
+ROWS = (
+    Row("", "", ".simulated._backpropagated:offer"),
+    Row("measured", "", ".simulated._spread:offer"),
+    Row(
+        "fused",
+        "the same in SIMD lanes, several times faster for many small chips (needs mgd[fused])",
+        ".simulated._fused._engine:offer",
+    ),
+    Row(
+        "sampled",
+        "draws each window's gradient from its law: long windows of large chips, by the million",
+        ".simulated._sampled:offer",
+    ),
+    Row("measured", "", ".simulated._in_place:offer"),
+    Row("measured", "simulates every measurement: the reference", ".simulated._measured:offer"),
+)
+_LINES = {row.name: row.line for row in ROWS if row.line}
+ENGINES: Mapping[str, str] = MappingProxyType(
+    {"auto": "the fastest engine that covers the settings"}
+    | {name: _LINES[name] for name in ("measured", "fused", "sampled")}
+)

@@ -1,0 +1,120 @@
+"""The table of a chip file that says where a real chip is: read once, with each default here. No JAX is imported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .._input import first_error
+from ..instruments import GIVE_UP_SECONDS
+
+if TYPE_CHECKING:
+    from ..instruments import AbstractInstrument
+
+AtEnd = Literal["safe", "keep"]
+_Text = Annotated[str, Field(min_length=1, strict=True)]
+_Patience = Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False, strict=True)]
+_Many = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
+# What is put into an instrument's table beside what its file says there.
+_ADDED = ("folder", "chip_inputs", "chip_outputs", "chip_network")
+
+
+class InstrumentTable(BaseModel):
+    """What instruments of every kind have; all else is the kind's own.
+
+    Attributes:
+        kind: as `mgd instruments` lists it.
+        serial: that the chip must have.
+        start: parameters at the start: "network", those of the network of [chip], or how far from the middle.
+        at_limit: whether a parameter that would leave its limits ends the run or stops short of them.
+        at_end: how it is left after a run that came to its end: in its safe state, or with what it learnt.
+        give_up_seconds: how long it may fail to answer.
+        leave_seconds: that its safe state may take; by default what the kind says.
+        test_samples: how many samples of a test set it is shown.
+        calibration: path of what `mgd calibrate` wrote.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: _Text
+    serial: _Text | None = None
+    start: Literal["network"] | Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)] | None = None
+    at_limit: Literal["stop", "saturate"] = "stop"
+    at_end: AtEnd = "safe"
+    give_up_seconds: _Patience = GIVE_UP_SECONDS
+    leave_seconds: _Patience | None = None
+    test_samples: _Many = 500
+    calibration: _Text | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Where a real chip is, what is common to all kinds of instruments, and the kind's own.
+
+    Attributes:
+        common: what instruments of every kind have, with defaults.
+        own: the kind's own settings.
+        folder: what paths in it are relative to.
+        inputs: shape of one input of the chip, if its file says it.
+        outputs: how many it has, if said.
+        is_network: whether the file describes the chip's network too.
+    """
+
+    common: InstrumentTable
+    own: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
+    inputs: list[int] | None = None
+    outputs: int | None = None
+    is_network: bool = False
+
+    @staticmethod
+    def of(table: Mapping[str, Any]) -> "Table":
+        """The table as settings have it.
+
+        Raises:
+            ValueError: if what is common to all kinds is wrong.
+        """
+        try:
+            read = InstrumentTable(**{name: value for name, value in table.items() if name not in _ADDED})
+        except ValidationError as error:
+            raise ValueError(f"instrument: {first_error(error, list(InstrumentTable.model_fields))}") from None
+        folder = table.get("folder", ".")
+        if not isinstance(folder, str):
+            raise ValueError(f"instrument: folder must be the path of one, got {folder!r}")
+        own = dict(read.model_extra or {})
+        is_network = bool(table.get("chip_network"))
+        return Table(read, own, Path(folder), table.get("chip_inputs"), table.get("chip_outputs"), is_network)
+
+    @property
+    def calibration(self) -> Path | None:
+        """Where the calibration is, if it names one."""
+        return None if self.common.calibration is None else self.folder / self.common.calibration
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether a model of the chip is there, or it is to start as one."""
+        return self.is_network or self.common.start == "network"
+
+    def load(self) -> "AbstractInstrument":
+        """The instrument, not yet open.
+
+        Raises:
+            ValueError: if a setting is wrong.
+        """
+        from ..instruments import load_instrument
+
+        instrument = load_instrument(self.common.kind, dict(self.own), self.folder)
+        if self.common.leave_seconds is not None:
+            instrument.leave_seconds = self.common.leave_seconds
+        return instrument
+
+    def check_fits(self, task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
+        """Raises: ValueError: if the chip has other inputs or outputs than a task."""
+        for name, mine, theirs in (
+            ("inputs", self.inputs, list(input_shape)),
+            ("outputs", self.outputs, n_outputs),
+        ):
+            if mine is not None and mine != theirs:
+                raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: mend it, or take another task")

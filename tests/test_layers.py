@@ -1,0 +1,81 @@
+"""Who may use whom: the table of parts in docs/design.md, held to the code's imports."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "mgd"
+
+# Modules of another part's own that are used all the same, each with its reason.
+REASONS = {
+    "chips._pieces": "fresh pieces come from one program, whichever engine or instrument makes them",
+    "networks._pieces": "networks that are too large to be there as a whole are read in pieces, by chips and engines",
+}
+
+
+def ranks() -> dict[str, int]:
+    """The row of each part in the table."""
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    table = text[text.index("| part |") :].split("\n\n", 1)[0].splitlines()[2:]
+    return {name: row for row, line in enumerate(table) for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+
+
+def imports(*, for_types: bool = False) -> Iterator[tuple[str, str, str]]:
+    """Every import of the package's own: the module it is in, the part that this is in, and what is imported."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        package = parts[:-1]
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        skipped: set[ast.AST] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not for_types:
+                skipped |= set(ast.walk(node))
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or not node.level or node in skipped:
+                continue
+            base = package[: len(package) - node.level + 1]
+            named = [tuple(node.module.split("."))] if node.module else [(alias.name,) for alias in node.names]
+            for target in ((*base, *name) for name in named):
+                yield ".".join(parts), parts[0], ".".join(target)
+
+
+def test_every_part_is_in_the_table():
+    there = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there - {"__init__", "__main__"} == set(ranks())
+
+
+def test_parts_use_only_those_above_them():
+    rank = ranks()
+    wrong = [
+        f"{module} uses {target}"
+        for module, part, target in imports()
+        if part not in ("__init__", "__main__") and target and (other := target.partition(".")[0]) != part
+        if rank[other] >= rank[part]
+    ]
+    assert not wrong
+
+
+def test_what_is_private_to_a_part_is_used_by_others_for_a_reason():
+    used = {
+        target: module
+        for module, part, target in imports(for_types=True)
+        if part not in ("__init__", "__main__")
+        and target.partition(".")[0] != part
+        and any(name.startswith("_") for name in target.split(".")[1:])
+    }
+    assert set(used) - set(REASONS) == set(), used
+    assert set(REASONS) <= set(used), "a reason is not needed any more"
+
+
+@pytest.mark.parametrize("module", ["theory", "timing"])
+def test_parts_that_are_numpy_alone_stay_so(module):
+    heavy = {"jax", "equinox", "optax", "torch"}
+    for path in (SOURCE / module).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            assert not {name.partition(".")[0] for name in names} & heavy, path
