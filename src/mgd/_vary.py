@@ -16,7 +16,8 @@ from .algorithm import AbstractAlgorithm, Algorithm, retuned
 from .chips import AbstractChip
 from .chips.imperfections import Imperfect
 from .engines import AbstractEngine, choose_for_each
-from .perturbations import AbstractPerturbation, Block
+from .perturbations import AbstractPerturbation
+from .perturbations._block import within_blocks
 
 Vary = Mapping[str, Sequence[Any] | np.ndarray]
 
@@ -176,9 +177,7 @@ _STRUCTURE = (
 
 
 def _with_amplitude(family: AbstractPerturbation, value: float) -> AbstractPerturbation:
-    if isinstance(family, Block):
-        return Block(_with_amplitude(family.inner, value), n_blocks=family.n_blocks, sizes=family.sizes)
-    return _replaced(family, type(family).__name__, "amplitude", value)
+    return within_blocks(family, lambda inner: _replaced(inner, type(inner).__name__, "amplitude", value))
 
 
 def _replaced(module: Any, name: str, field: str, value: float) -> Any:

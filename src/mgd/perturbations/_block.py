@@ -1,6 +1,6 @@
 """A subset of the parameters at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
@@ -104,3 +104,12 @@ class Block(AbstractPerturbation):
         if sum(sizes) != n_params:
             raise ValueError(f"blocks of {sum(sizes)} parameters in all do not make up a chip with {n_params}")
         self.inner.check(max(sizes), tau_p * len(sizes), window)
+
+
+def within_blocks(
+    family: AbstractPerturbation, change: Callable[[AbstractPerturbation], AbstractPerturbation]
+) -> AbstractPerturbation:
+    """A family with a change made to it, or to the one inside where it is in blocks."""
+    if isinstance(family, Block):
+        return Block(within_blocks(family.inner, change), n_blocks=family.n_blocks, sizes=family.sizes)
+    return change(family)
