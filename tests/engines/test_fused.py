@@ -131,7 +131,8 @@ def test_wide_vectors_make_the_same_bits(name, monkeypatch):
 
 def test_wide_vectors_are_for_many_small_chips():
     def lanes(sizes, n_replicas, *, threads=2, batch=1, around=(), **how):
-        return Fused(imperfect(mlp(sizes), *around), discrete(**how), batch, threads=threads)._group_size(n_replicas, ._plan)
+        engine = Fused(imperfect(mlp(sizes), *around), discrete(**how), batch, threads=threads)
+        return engine._group_size(n_replicas, engine._plan)
 
     assert lanes((2, 2, 1), 128) == lanes((2, 2, 1), 122) == lanes((2, 2, 1), 10_000) == 64
     # Groups of 32 are more evenly spread over threads.
