@@ -49,7 +49,7 @@ NAMES = {
         *("from_module", "imperfect", "mlp"),
     ),
     "mgd.chips.imperfections": (
-        *("ADC", "AbstractDrive", "AbstractImperfection", "AbstractMemory", "AbstractReadout"),
+        *("ADC", "NUMBER", "AbstractDrive", "AbstractImperfection", "AbstractMemory", "AbstractReadout"),
         *("ActivationVariation", "CostNoise", "CrossTalk", "DAC", "Delay", "Drift", "FlickerNoise", "Imperfect"),
         *("ParameterRange", "PerturbationGain", "Settling", "SoftBoundsWrite", "StuckCells", "UpdateNoise"),
         *("imperfect", "inputs_of", "inside", "loss_of"),

@@ -5,7 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from mgd.chips.imperfections import AbstractDrive
+from mgd.chips.imperfections import NUMBER, AbstractDrive
 from mgd.rows import ImperfectionRow, Real, Setting
 
 
@@ -21,8 +21,8 @@ class Sag(AbstractDrive):
 
     name: ClassVar[str] = "sag"
     place: ClassVar[float] = 2.5  # outside of cross-talk (2), inside of the range (3)
-    sag: float = eqx.field(static=True)
-    full: float = eqx.field(static=True, default=10.0)
+    sag: float = eqx.field(metadata=NUMBER)
+    full: float = eqx.field(metadata=NUMBER, default=10.0)
 
     def spread(self, n_params, *, key):
         return None  # all pieces are alike

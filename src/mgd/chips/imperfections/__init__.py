@@ -1,5 +1,6 @@
 """Imperfections of chips: wrappers along the signal's path, one a file."""
 
+from ..._numbers import NUMBER as NUMBER
 from ._activation_variation import ActivationVariation as ActivationVariation
 from ._adc import ADC as ADC
 from ._cost_noise import CostNoise as CostNoise
