@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from mgd.runs import RunConfig, read_config, read_summary, resolve, start
 from mgd.runs._build import build_algorithm
+from mgd.runs._config import Settings
 
 
 @pytest.fixture
@@ -103,9 +104,12 @@ def test_picture(run):
 
 def test_config_is_complete_and_gives_the_same_run(run, tmp_path, assert_same_run, monkeypatch):
     config = read_config(run)
-    assert config == RunConfig.read(run / "config.toml") == resolve(config)
+    assert config == RunConfig.read(run / "config.toml")
+    assert config.toml() == resolve(config).toml()
     with monkeypatch.context() as patch:  # complete: the presets, which may change, add nothing
-        patch.setattr("mgd.runs._execute.resolve", lambda settings: settings)
+        patch.setattr(
+            "mgd.runs._execute.resolve", lambda given: Settings.of(given.model_dump(exclude_none=True, by_alias=True))
+        )
         again = start(config, tmp_path / "again")
     assert (again / "config.toml").read_bytes() == (run / "config.toml").read_bytes()
     assert_same_run(run, again)

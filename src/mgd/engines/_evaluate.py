@@ -21,7 +21,7 @@ Marks = Float[Array, " replica"]
 
 
 def evaluate(
-    chip: AbstractChip, theta: Float[Array, "replica p"], data: Data, device: Any = None
+    chip: AbstractChip, theta: Float[Array | np.ndarray, "replica p"], data: Data, device: Any = None
 ) -> tuple[Marks, Float[Array, " replica"]]:
     """The mark and the cost of each replica, means over all samples, without perturbation.
 
@@ -35,7 +35,7 @@ def evaluate(
         data: the samples.
         device: what each replica's chip is made of and remembers.
     """
-    return _evaluate(as_data(chip), theta, data, device)
+    return _evaluate(as_data(chip), jnp.asarray(theta), data, device)
 
 
 @eqx.filter_jit

@@ -206,7 +206,7 @@ def _halves(algorithm: Algorithm, n_params: int) -> tuple[str, str]:
 def _crosstalk(algorithm: Algorithm, n_params: int) -> float:
     """What other parameters add to G's squared error, in units of its square, a perturbation."""
     traits = algorithm.perturbation.traits(n_params)
-    return 0.0 if not traits.independent and _periods(algorithm, n_params) else n_params - traits.turn
+    return 0.0 if not traits.independent and _periods(algorithm, n_params) else float(n_params - traits.turn)
 
 
 def _balanced(algorithm: Algorithm, n_params: int) -> bool:

@@ -1,14 +1,11 @@
 """How far G is from the gradient."""
 
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-
-Numbers = TypeVar("Numbers", float, np.ndarray)
 
 
-def growth(n_params: int, perturbations: Numbers) -> Numbers:
+def growth(n_params: int, perturbations: Any) -> Any:
     r"""How much longer than the gradient G of random signs is.
 
     $$\frac{E\lVert G\rVert^2}{\lVert\nabla C\rVert^2} = 1 + \frac{P - 1}{T}$$
@@ -19,13 +16,13 @@ def growth(n_params: int, perturbations: Numbers) -> Numbers:
         n_params: P.
         perturbations: T, of a window, without noise.
 
-    >>> growth(220, 219)
+    >>> float(growth(220, 219))
     2.0
     """
-    return 1 + (n_params - 1) / perturbations
+    return 1 + (n_params - 1) / np.asarray(perturbations, float)[()]
 
 
-def angle_after(n_params: int, perturbations: float | Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+def angle_after(n_params: int, perturbations: Any) -> Any:
     r"""Degrees between G of random signs and the gradient, without noise.
 
     $$\cos\angle(G, \nabla C) = \frac{1}{\sqrt{1 + (P - 1)/T}}$$
