@@ -21,8 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mgd.instruments import AbstractInstrument, load_instrument
-from mgd.instruments._spice import Spice
+from mgd.instruments import AbstractInstrument, Spice, load_instrument
 
 ROWS, COLUMNS = 49, 4
 LOAD_OHMS, MIDDLE_MILLISIEMENS, AMPLITUDE = 100.0, 0.1, 0.001

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,17 @@ def test_what_is_private_to_a_part_is_used_by_others_for_a_reason():
     }
     assert set(used) - set(REASONS) == set(), used
     assert set(REASONS) <= set(used), "a reason is not needed any more"
+
+
+def test_no_modules_import_in_a_circle():
+    """Wherever the imports are, at the top or in a function; those for type checkers alone do not count."""
+    files = {".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in SOURCE.rglob("*.py")}
+    graph: dict[str, set[str]] = {module: set() for module in files}
+    for module, _, target in imports():
+        known = next((name for name in (target, f"{target}.__init__") if name in files), None)
+        if known and known != module:
+            graph[module].add(known)
+    TopologicalSorter(graph).prepare()  # raises CycleError with the circle in it
 
 
 @pytest.mark.parametrize("module", ["theory", "timing"])

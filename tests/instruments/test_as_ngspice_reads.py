@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mgd.instruments import Spice
 from mgd.instruments._netlist import Netlist
-from mgd.instruments._spice import Spice
 from mgd.instruments._spice_settings import SpiceSettings
 
 pytestmark = [

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ._callables import from_callables as from_callables
     from ._check import latency as latency
     from ._check import noise as noise
+    from ._circuit import Spice as Spice
     from ._epics import from_epics as from_epics
     from ._factory import check_one as check_one
     from ._kinds import Kind as Kind
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ._replay import Replay as Replay
     from ._scpi import Scpi as Scpi
     from ._simulated import Simulated as Simulated
-    from ._spice import Spice as Spice
     from ._torch import TorchModule as TorchModule
     from ._torch import from_torch as from_torch
     from ._virtual._server import serve as serve
@@ -46,7 +46,7 @@ _PUBLIC = {
     "Replay": "_replay",
     "Scpi": "_scpi",
     "Simulated": "_simulated",
-    "Spice": "_spice",
+    "Spice": "_circuit",
     "TorchModule": "_torch",
     "available": "_kinds",
     "from_callables": "_callables",

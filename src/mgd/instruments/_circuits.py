@@ -9,8 +9,8 @@ from jaxtyping import Float
 
 from .._errors import HardwareError
 from ._base import AbstractInstrument, Identity
+from ._circuit import Spice
 from ._process import Process
-from ._spice import Spice
 from ._spice_settings import SpiceSettings
 
 
