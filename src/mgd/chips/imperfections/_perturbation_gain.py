@@ -25,6 +25,7 @@ class PerturbationGain(AbstractDrive):
     Raises:
         ValueError: if it is negative or not finite.
 
+    >>> import jax
     >>> PerturbationGain(0.0).spread(2, key=jax.random.key(0)).tolist()
     [1.0, 1.0]
 
