@@ -64,12 +64,8 @@ def check_log(n_steps: int, every: int | None, n_replicas: int) -> None:
         )
 
 
-def check_fit(chip: AbstractChip, task: Task) -> bool:
-    """Whether the chip gives outputs.
-
-    Raises:
-        ValueError: if it cannot be measured on the task's samples, or gives other outputs than these need.
-    """
+def check_fit(chip: AbstractChip, task: Task) -> None:
+    """Raises: ValueError: if a chip cannot be measured on a task's samples, or gives other outputs than these need."""
     data = Data.of(task.test.subset(slice(0, 1)))
 
     def measure() -> Array:
@@ -93,7 +89,6 @@ def check_fit(chip: AbstractChip, task: Task) -> bool:
         raise ValueError(f"the chip has {outputs} outputs, and {task.name} needs {task.n_outputs}")
     if cost.shape != ():
         raise ValueError(f"a chip's cost must be one scalar, got shape {cost.shape} on {task.name}")
-    return outputs > 0
 
 
 def warn_of_order(chip: AbstractChip, task: Task) -> None:

@@ -27,8 +27,14 @@ def _parity(given: Mapping[str, Any], algorithm: str) -> dict[str, Any]:
     return settings
 
 
-def _images(training: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _images(analog_rate: float, backprop_steps: int) -> dict[str, Any]:
     """Training of an image task's convolutions, or of a perceptron in their place."""
+    long = {"tau_theta": 100, "steps": 200_000}
+    training = {
+        "discrete": {"learning_rate": 0.02, "amplitude": 1e-3, "tau_x": 100} | long,
+        "analog": {"learning_rate": analog_rate, "amplitude": 3e-3} | long,
+        "backprop": {"learning_rate": 0.1, "steps": backprop_steps},
+    }
 
     def adjust(given: Mapping[str, Any], algorithm: str) -> dict[str, Any]:
         rate = training[algorithm]["learning_rate"]
@@ -110,19 +116,7 @@ TASKS = Table(
             samples=60_000,
             chip=_IMAGES | {"channels": [16, 32, 32]},
             files="mgd.datasets._fashion_mnist:FILES",
-            **_images(
-                {
-                    "discrete": {
-                        "learning_rate": 0.02,
-                        "amplitude": 1e-3,
-                        "tau_x": 100,
-                        "tau_theta": 100,
-                        "steps": 200_000,
-                    },
-                    "analog": {"learning_rate": 1e-4, "amplitude": 3e-3, "tau_theta": 100, "steps": 200_000},
-                    "backprop": {"learning_rate": 0.1, "steps": 10_000},
-                }
-            ),
+            **_images(analog_rate=1e-4, backprop_steps=10_000),
         ),
         "cifar10": TaskRow(
             "32x32 colour photographs, 50,000 + 10,000, 10 classes",
@@ -133,19 +127,7 @@ TASKS = Table(
             samples=50_000,
             chip=_IMAGES | {"channels": [16, 32, 64]},
             files="mgd.datasets._cifar10:FILES",
-            **_images(
-                {
-                    "discrete": {
-                        "learning_rate": 0.02,
-                        "amplitude": 1e-3,
-                        "tau_x": 100,
-                        "tau_theta": 100,
-                        "steps": 200_000,
-                    },
-                    "analog": {"learning_rate": 5e-5, "amplitude": 3e-3, "tau_theta": 100, "steps": 200_000},
-                    "backprop": {"learning_rate": 0.1, "steps": 20_000},
-                }
-            ),
+            **_images(analog_rate=5e-5, backprop_steps=20_000),
         ),
     },
 )

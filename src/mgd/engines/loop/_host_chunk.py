@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, UInt32
 
 from ..._counter import Counter
 from ...algorithm import Algorithm, Clock, State
-from .._rule import linear_rule
+from .._linear_rule import linear_rule
 from ._chunk import AbstractChunk, Applied, Layout, Limit, Told, Vector, turn_of
 
 # The longest hold whose timesteps are gone through one by one.

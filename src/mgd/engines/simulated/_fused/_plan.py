@@ -22,7 +22,7 @@ from ....chips.imperfections import (
 )
 from ....networks import MLP
 from ....perturbations import AbstractPerturbation
-from ..._rule import linear_rule
+from ..._linear_rule import linear_rule
 from . import _settings as codes
 from ._settings import Converter, Network, Signals, Update
 

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-Rule = tuple[float, float, float, float, float, float]
+Coefficients = tuple[float, float, float, float, float, float]
 # How many values at least; how well they must agree; and up to where, for beyond it float32 is infinite.
 _TRIED, _AGREES, _LARGEST = 512, 1e-4, 1e38
 
 
 @functools.lru_cache(maxsize=64)
-def linear_rule(optimizer: optax.GradientTransformation, n_params: int) -> tuple[Rule, bool] | None:
+def linear_rule(optimizer: optax.GradientTransformation, n_params: int) -> tuple[Coefficients, bool] | None:
     r"""The coefficients of an update rule that is linear in each parameter's G, memory m and θ, and the same for all.
 
     $$m' = r_0 G + r_1 m + r_2 \theta, \qquad \Delta\theta = r_3 G + r_4 m + r_5 \theta$$
