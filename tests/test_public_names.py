@@ -24,7 +24,7 @@ NAMES = {
             "networks",
             "perturbations",
         ),
-        *("reproduction", "runs", "theory", "timing", "to_published", "train"),
+        *("reproduction", "resume", "runs", "theory", "timing", "to_published", "train"),
     ),
     "mgd.algorithm": (
         *(

@@ -14,6 +14,8 @@
 A wrong argument is a plain `ValueError`: what is wrong, the value given, what to do.
 """
 
+from typing import Any
+
 
 class MgdError(Exception):
     """Something outside the program is not as it must be; the message is one line and names the remedy."""
@@ -65,11 +67,12 @@ class Interrupted(Exception):
 
     Attributes:
         step: timesteps made.
+        result: what a run of `mgd.train` came to until then, an `mgd.Result`; None if it was not evaluated yet.
     """
 
-    def __init__(self, message: str, *, step: int):
+    def __init__(self, message: str, *, step: int, result: Any = None):
         super().__init__(message)
-        self.step = step
+        self.step, self.result = step, result
 
 
 class MgdWarning(UserWarning):

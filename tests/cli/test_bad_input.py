@@ -186,7 +186,7 @@ def test_unreadable_config(mgd_cli):
 def test_out_that_is_taken_or_cannot_be(train_small):
     Path("full").mkdir()
     Path("full/precious").write_text("kept")
-    refused(train_small("--out=full"), "full exists and is not empty", "another --out")
+    refused(train_small("--out=full"), "full exists and is not empty", "another out")
     assert Path("full/precious").read_text() == "kept"
     Path("file").write_text("kept")
     refused(train_small("--out=file"), "file")

@@ -147,13 +147,12 @@ OWN_ENGINE = "^a chip behind I/O is measured by an engine of its own: leave engi
     [
         ({"cost": "no such"}, "cost is"),
         ({"cost": "mse"}, "cost is"),
-        ({"start": np.zeros(9, np.float32)}, "start is"),
         ({"options": mgd.engines.Options()}, "options is"),
-        ({"cost": "mse", "start": np.zeros(9, np.float32)}, "start and cost are"),
+        ({"cost": "mse", "options": mgd.engines.Options()}, "cost and options are"),
     ],
 )
 def test_what_is_for_chips_behind_io_is_refused_with_a_simulated_one(given, names):
-    with pytest.raises(ValueError, match=f"^{names} for a chip behind I/O: a simulated one starts as its key says"):
+    with pytest.raises(ValueError, match=f"^{names} for a chip behind I/O: a simulated one has the cost"):
         mgd.train(CHIP, TASK, ALGORITHM, n_steps=4, key=KEY, **given)
 
 
@@ -176,8 +175,12 @@ def test_what_is_for_simulated_chips_is_refused_with_one_behind_io(given, messag
 
 def test_what_is_no_chip_is_refused():
     piece = mgd.instruments.Simulated(CHIP, key=KEY)
-    for thing, name in ((piece, "Simulated"), (eqx.nn.Linear(2, 1, key=KEY), "Linear"), (None, "NoneType")):
-        with pytest.raises(ValueError, match=f"^a chip is needed, got a {name}: make one by mgd.chips"):
+    for thing, words in (
+        (piece, "got a Simulated: open it first: with mgd.instruments.opened"),
+        (eqx.nn.Linear(2, 1, key=KEY), "got a Linear: make it one by mgd.chips.from_module"),
+        (None, "got a NoneType: make one by mgd.chips"),
+    ):
+        with pytest.raises(ValueError, match=f"^a chip is needed, {words}"):
             mgd.train(thing, TASK, ALGORITHM, n_steps=4, key=KEY)  # pyright: ignore[reportArgumentType]
 
 

@@ -54,7 +54,7 @@ def calibrate(
     read = read_chip_file(file)  # what is wrong with it is said at once
     task = task or _task_of(read)
     from ..runs import calibrate as measure
-    from ._progress import measuring
+    from ..runs import measuring
 
     with measuring() as on_progress:
         found, written = measure(

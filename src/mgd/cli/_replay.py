@@ -15,9 +15,8 @@ def replay(run: Path) -> None:
     Exit code 1 if it comes to other parameters.
     """
     answer_at_once()
-    from ..runs import read_config
+    from ..runs import progress, read_config
     from ..runs import replay as make_again
-    from ._progress import progress
 
     with progress(read_config(run).steps or 1) as on_progress:
         found = make_again(run, on_progress=on_progress)

@@ -89,10 +89,18 @@ def train(
     metavar="STEP",
     help="Go back to the newest checkpoint before STEP, and forget what was learnt and measured after it.",
 )
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Go on to N timesteps in all, past the end that RUN was begun for.",
+)
 @click.option("--run-code", is_flag=True, help="Run the code that RUN names, though it was never run here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
-def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None:
+def resume(run: Path, before: int | None, steps: int | None, run_code: bool, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint, to the bit as if it had never stopped.
+
+    With --steps a finished run is trained for longer; a falling learning rate then falls over all N timesteps.
 
     A run on a chip of the kind callables or torch names code of yours. In a run directory of another's, have a look at
     it before you say --run-code.
@@ -106,7 +114,7 @@ def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None
     from ..runs import is_whole
     from ..runs import resume as go_on
 
-    ran = before is not None or not is_whole(run)
+    ran = before is not None or steps is not None or not is_whole(run)
     if not ran:
         click.echo(f"{run} is finished", err=True)
     else:
@@ -114,21 +122,20 @@ def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None
 
         if run_code:
             said_to_run(config.instruments)
-        with _progress(config.steps) as on_progress:
-            go_on(run, before=before, on_progress=on_progress)
+        with _progress(steps or config.steps) as on_progress:
+            go_on(run, before=before, steps=steps, on_progress=on_progress)
     _report(run, as_json, ran=ran)
 
 
 def _progress(steps: int | None):
-    from ._progress import progress
+    from ..runs import progress
 
     return progress(steps or 1)
 
 
 def _diagnostics(folder: Path, *, ran: bool) -> str:
     """What a run on a chip told of itself at its end; empty for others. One that ran now has warned already."""
-    from ..runs import read_diagnostics
-    from ._progress import figures_of
+    from ..runs import figures_of, read_diagnostics
 
     lines = read_diagnostics(folder, quiet=ran)
     return figures_of(lines[-1]) if lines else ""
@@ -161,6 +168,8 @@ def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
         click.echo(f"  {told}")
     if troubles := [f"{summary[name]:,} {words}" for name, words in _TROUBLES.items() if summary.get(name)]:
         click.echo(f"  {', '.join(troubles)}")
+    if ended := summary.get("ended_by"):
+        click.echo(f"  ended at step {summary['steps']:,}: {ended}")
     for text in summary.get("warnings", ()):
         click.echo(f"  warning: {text}")
     click.echo(f"  {summary['seconds']:.1f} s; picture: {folder / CURVE}")

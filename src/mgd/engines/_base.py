@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .._counter import Counter
@@ -78,11 +79,13 @@ class AbstractEngine(ABC, Generic[A]):
 
     Attributes:
         name: what people call it.
+        measures: whether costs are measured one by one, so that the algorithm's state has the last one.
         algorithm: how it trains.
         batch: samples a measurement is averaged over.
     """
 
     name: ClassVar[str]
+    measures: ClassVar[bool] = True
     algorithm: A
     batch: int
 
@@ -118,8 +121,15 @@ class AbstractEngine(ABC, Generic[A]):
         """
 
     @abstractmethod
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+    def init(
+        self, n_replicas: int, *, key: PRNGKeyArray, start: Float[np.ndarray, "replica p"] | None = None
+    ) -> Progress:
         """The start of a run; replica r is the same however many there are.
+
+        Args:
+            n_replicas: how many.
+            key: everything random is drawn from it.
+            start: the parameters of each replica, where they do not start as the chip draws them.
 
         Raises:
             ValueError: if the parameters cannot be trained like this.

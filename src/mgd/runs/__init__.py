@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from ._names import BASELINES as BASELINES
     from ._names import SCHEDULES as SCHEDULES
     from ._presets import resolve as resolve
+    from ._progress import figures_of as figures_of
+    from ._progress import measuring as measuring
+    from ._progress import progress as progress
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
@@ -69,6 +72,9 @@ _INSIDE = {
     "METRICS": "_metrics",
     "SCHEDULES": "_names",
     "build_task": "_build",
+    "figures_of": "_progress",
+    "measuring": "_progress",
+    "progress": "_progress",
     "chip_settings": "_chip_file",
     "is_finished": "_directory",
     "is_whole": "_execute",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import optax
 
 from .. import chips, datasets
+from .._until import Until
 from ..algorithm import (
     AbstractAlgorithm,
     Accumulate,
@@ -131,6 +132,13 @@ def _optimizer(config: Settings, window: int) -> optax.GradientTransformation:
     if config.weight_decay:
         return optax.chain(optax.add_decayed_weights(config.weight_decay), update)
     return update
+
+
+def build_until(config: RunConfig) -> Until:
+    """What a run ends by before its last timestep; one that was lengthened goes to its last."""
+    if config.begun_for is not None:
+        return Until()
+    return Until(config.until_accuracy, bool(config.until_solved), config.patience)
 
 
 def build_cost(config: Settings) -> AbstractCost:

@@ -77,6 +77,7 @@ def pack(snapshot: Snapshot, owner: Owner) -> bytes:
     arrays["history.steps"] = np.array(snapshot.steps, np.int64)
     arrays["history.accuracy"] = np.array(snapshot.marks, np.float32)
     arrays["history.cost"] = np.array(snapshot.cost, np.float32)
+    arrays["history.measured"] = np.array(snapshot.measured, np.float32)
     header = Header(__version__, snapshot.step, snapshot.seconds, owner.settings, _digest(arrays), owner.run)
     text = json.dumps(asdict(header))
     return save(arrays, {"mgd": text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
@@ -149,6 +150,7 @@ def unpack(path: Path, header: Header, like: Snapshot) -> Snapshot:
                 f"{path} was written by another state of this program: it has {what} for {name}, which is "
                 f"{leaf.dtype} of shape {leaf.shape} now; resume it with the program that wrote it, or start anew"
             )
+    cost = arrays["history.cost"]
     leaves = [jnp.asarray(arrays[name]) for name in due]
     structure = jax.tree.structure(eqx.filter(like.progress, eqx.is_array))
     progress = eqx.combine(jax.tree.unflatten(structure, leaves), like.progress)
@@ -156,7 +158,8 @@ def unpack(path: Path, header: Header, like: Snapshot) -> Snapshot:
         progress=progress,
         steps=arrays["history.steps"].tolist(),
         marks=list(arrays["history.accuracy"]),
-        cost=list(arrays["history.cost"]),
+        cost=list(cost),
+        measured=list(arrays.get("history.measured", np.full_like(cost, np.nan))),
         seconds=header.seconds,
     )
 

@@ -23,6 +23,7 @@ Tau = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 # What float32 holds.
 Amount = Annotated[float, Field(gt=0, le=3e38, allow_inf_nan=False, strict=True)]
 _Bits = Annotated[int, Field(ge=2, le=16, strict=True)]
+Accuracy = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
 _Decay = Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)]
 _Constant = Annotated[float, Field(gt=0, le=2**31, allow_inf_nan=False, strict=True)]
 _Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
@@ -72,6 +73,30 @@ class Option:
     several: bool = False
 
 
+class PythonRun(BaseModel, extra="forbid", frozen=True):
+    """What a run directory says of a run that a program in Python made: its parts are not in the settings.
+
+    Attributes:
+        chip: its class and number of parameters, for people.
+        algorithm: how it is trained, for people.
+        given: names of what was given to `mgd.train` that no settings can say.
+        samples: a digest of the task's samples.
+        key: of the run.
+        answers: costs that a simulated chip gives at its start, to know it by.
+        behind_io: whether the chip is behind I/O.
+        pickled: a digest of the pickled algorithm and what else was given with it; None if nothing was.
+    """
+
+    chip: str
+    algorithm: str
+    given: tuple[str, ...] = ()
+    samples: str
+    key: tuple[int, ...]
+    answers: tuple[float, ...] = ()
+    behind_io: bool = False
+    pickled: str | None = None
+
+
 class RunConfig(BaseModel, extra="forbid", frozen=True):
     """The settings of a run as they are given. What is None was not: `resolve` fills it in.
 
@@ -106,6 +131,12 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         engine: how it is simulated.
         bitwise: whether simulated chips and those behind I/O come to the same bits.
         log_every: timesteps between evaluations; None: evenly in the logarithm.
+        until_accuracy: the run ends when the mean test accuracy of all chips is at least this, from 0 to 1.
+        until_solved: the run ends when every chip has solved the task.
+        patience: the run ends when nothing has become better for so many timesteps.
+        begun_for: the number of timesteps that the run was begun for, where it was lengthened since.
+        start: a run directory or a file whose parameters the run starts with; `:K` after it is its chip K.
+        start_digest: of these parameters.
         holdout: the last so many training samples are kept out of training.
         data: folder of the images.
         imperfect: what is imperfect about the chips.
@@ -113,6 +144,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         record: file to record all exchanges with the chip in, for `mgd replay`; of several, the start of their names.
         instrument: the table of a chip file that says where a real chip is, or those of several; None for simulated
             ones.
+        python: of a run that a program in Python made, what is known of its parts; None for all others.
     """
 
     task: str
@@ -151,7 +183,20 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     bitwise: Annotated[_Truth | None, Option("Come to the same bits, simulated and in the loop; slower if small.")] = (
         None
     )
-    log_every: Steps | None = None
+    log_every: Annotated[
+        Steps | None, Option("Timesteps between evaluations; by default evenly spaced in the logarithm.")
+    ] = None
+    until_accuracy: Annotated[
+        Accuracy | None, Option("End when the mean test accuracy of all chips is at least this, such as 0.9.")
+    ] = None
+    until_solved: Annotated[_Truth | None, Option("End when every chip has solved the task.")] = None
+    patience: Annotated[Steps | None, Option("End when nothing has become better for so many timesteps.")] = None
+    begun_for: Steps | None = None
+    start: Annotated[
+        str | None,
+        Option("Start with the parameters of a run (of its chip K: RUN:K) or of a file.", metavar="RUN|FILE[:K]"),
+    ] = None
+    start_digest: str | None = None
     holdout: Annotated[Positive | None, Option("Keep the last so many training samples out of training.")] = None
     data: Annotated[str | None, Option("Folder of the images.", metavar="PATH")] = None
     fleet: Annotated[
@@ -168,6 +213,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         ),
     ] = None
     instrument: dict[str, Any] | tuple[dict[str, Any], ...] | None = None
+    python: PythonRun | None = None
 
     @field_validator("imperfect")
     @classmethod
@@ -185,7 +231,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
             config = cls(**settings)
         except ValidationError as error:
             raise ValueError(one_line(error, list(cls.model_fields))) from None
-        check_name(config.task)
+        if config.python is None:
+            check_name(config.task)
         for field, choices in CHOICES.items():
             value = getattr(config, field)
             if value is not None and value not in choices:
@@ -226,11 +273,16 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     @property
     def method(self) -> str:
         """The algorithm and its perturbation, for people."""
+        if self.python is not None:
+            return self.python.algorithm
         return ", ".join(name for name in (self.algorithm, self.perturbation) if name)
 
     def identity(self) -> str:
         """A digest of all that the outcome depends on: two runs with the same one give the same bits."""
-        text = self.model_copy(update={"data": None, "record": None, "instrument": None}).toml()
+        # A run that is lengthened stays the same run.
+        steps = {"steps": self.begun_for or self.steps, "begun_for": None}
+        places = {"data": None, "record": None, "instrument": None, "start": None}
+        text = self.model_copy(update=steps | places).toml()
         return hashlib.sha256(text.encode()).hexdigest()
 
     def toml(self) -> str:

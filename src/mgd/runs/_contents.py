@@ -22,6 +22,7 @@ from ._replace import replace_file
 SUMS = "SHA256SUMS"
 CONFIG, SUMMARY, THETA, CURVE = "config.toml", "summary.json", "theta.safetensors", "curve.png"
 DEVICE, INSTRUMENT, DROPPED = "device.safetensors", "instrument.json", "dropped.json"
+START = "start.safetensors"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
@@ -76,6 +77,7 @@ _KINDS = {
     ),
     SUMMARY: _Kind("mgd resume {folder} writes it again", _Summary),
     THETA: _Kind("mgd resume {folder} writes it again"),
+    START: _Kind("put it back as it was, or start a run anew"),
     DEVICE: _Kind("mgd resume {folder} writes it again"),
     INSTRUMENT: _Kind(
         "put it back as it was, or delete it if the same chip is connected still",

@@ -28,14 +28,14 @@ def check_out(out: Path | None) -> None:
         return
     except NotADirectoryError:
         if os.path.lexists(out or ""):
-            raise RunError(f"{out} is a file: give a directory as --out") from None
+            raise RunError(f"{out} is a file: give a directory as out") from None
         return  # what it was to be in is, which making it will tell
     except OSError as error:
         raise RunError(f"cannot make the run directory {out}: {error.strerror}") from error
     if found and CONFIG in found:
-        raise RunError(f"{out} is a run already: give another --out, or go on with it: mgd resume {out}")
+        raise RunError(f"{out} is a run already: give another out, or go on with it: mgd resume {out}")
     if found:
-        raise RunError(f"{out} exists and is not empty: give another --out")
+        raise RunError(f"{out} exists and is not empty: give another out")
 
 
 def make_directory(out: Path | None, task: str) -> Path:
@@ -55,7 +55,7 @@ def make_directory(out: Path | None, task: str) -> Path:
             return folder
         except FileExistsError:
             if out is not None:
-                raise RunError(f"{out} is a file: give a directory as --out") from None
+                raise RunError(f"{out} is a file: give a directory as out") from None
         except OSError as error:
             raise RunError(f"cannot make the run directory {folder}: {error.strerror}") from error
     raise AssertionError("unreachable: numbers do not end")

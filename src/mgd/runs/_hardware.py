@@ -5,13 +5,14 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from .._errors import MgdWarning, RunError
 from .._train import Session
@@ -21,7 +22,7 @@ from ..chips import AbstractChip
 from ..datasets import Task
 from ..engines import Fleet, Instrumented, Options, parameters_at_start
 from ..instruments import Absent, Guarded, Identity, Limits, Recorder, opened
-from ._build import build_algorithm, build_chip, build_cost
+from ._build import build_algorithm, build_chip, build_cost, build_until
 from ._calibrated import check_calibration, noise_of_cost
 from ._checkpoint import Owner
 from ._code import check_said, said_to_run
@@ -78,41 +79,14 @@ class Hardware(AbstractKeeping):
     """A session on open chips, and what it leaves in the run directory beside all that other runs leave.
 
     Args:
-        config: resolved settings, with an instrument or several.
-        task: what is learnt.
-        instruments: open.
-        dropped: chips of a fleet that were dropped before, and at which step.
+        members: the chips.
+        session: at its start.
+        fleet: that the chips are, if there are several.
     """
 
-    def __init__(
-        self,
-        config: Settings,
-        task: Task,
-        instruments: Sequence[Guarded],
-        dropped: Mapping[int, int] | None = None,
-    ):
-        self._model = model_of(config, task)
-        algorithm = build_algorithm(config)
-        if not isinstance(algorithm, Algorithm):
-            raise ValueError("backprop needs a model of the chip, which an instrument is not: train it with --simulate")
+    def __init__(self, members: Sequence[Member], session: Session, fleet: Fleet | None = None):
+        self.members, self.session, self.fleet = members, session, fleet
         self._folder: Path | None = None
-        self.members = [self._member(config, algorithm, each, chip) for chip, each in enumerate(instruments)]
-        engines = [member.engine for member in self.members]
-        self.fleet = None
-        if len(engines) > 1:
-            self.fleet = Fleet(engines, trained=config.fleet or "shared", on_drop=self._dropped)
-            self.fleet.dropped.update(dropped or {})
-        self.session = Session(
-            self._model,
-            task,
-            algorithm,
-            n_steps=config.steps,
-            n_replicas=config.replicas,
-            batch=config.batch,
-            key=jax.random.key(config.seed),
-            engine=self.fleet or engines[0],
-            log_every=config.log_every,
-        )
         self.session.figures = self.members[0].monitor.figures
 
     @contextmanager
@@ -186,33 +160,6 @@ class Hardware(AbstractKeeping):
         found["warnings"] = [] if self._folder is None else all_warnings(self._folder)
         return found | _tally(self.members)
 
-    def _member(self, config: Settings, algorithm: Algorithm, instrument: Guarded, chip: int) -> Member:
-        table, several = config.tables[chip], len(config.tables) > 1
-        common = table.common
-        journal = Journal(
-            lambda step: algorithm.counts(step).cost_measurements, name=f"costs.{chip}" if several else "costs"
-        )
-        calibration = check_calibration(table.calibration, instrument.known(), instrument.n_params)
-        noise = None if calibration is None else noise_of_cost(calibration)
-        monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip if several else None)
-        options = Options(
-            saturate=common.at_limit == "saturate",
-            test_samples=common.test_samples,
-            give_up_seconds=common.give_up_seconds,
-            keep=journal.keep,
-            replay=journal,
-            settle=journal.flush,
-            watch=monitor.watch,
-        )
-        start = parameters_at_start(
-            instrument, key=jax.random.key(config.seed), chip=chip, given=common.start, network=self._model
-        )
-        engine = Instrumented(
-            instrument, algorithm, start, cost=build_cost(config), batch=config.batch, options=options
-        )
-        used = None if calibration is None else {"id": calibration.id, "file": str(table.calibration)}
-        return Member(engine, instrument.known(), journal, monitor, used, common.at_end == "keep")
-
     def _check_same(self, folder: Path) -> None:
         mine, told = [member.as_dict() for member in self.members], read_json(folder, INSTRUMENT)
         if told is None:
@@ -238,7 +185,7 @@ class Hardware(AbstractKeeping):
                 # Costs that were kept belong to parameters that would not come again.
                 raise RunError(f"{folder} was begun with {why}: put that back, or start a run of its own")
 
-    def _dropped(self, chip: int, step: int, why: str) -> None:
+    def dropped(self, chip: int, step: int, why: str) -> None:
         """Says so, and writes it down before anything is made of it."""
         member = self.members[chip]
         warnings.warn(
@@ -250,6 +197,96 @@ class Hardware(AbstractKeeping):
             return
         found = read_json(self._folder, DROPPED) or {}
         put(self._folder, {DROPPED: (json.dumps(found | {str(chip): [step, why]}, indent=2) + "\n").encode()})
+
+
+def hardware_of(
+    config: Settings,
+    task: Task,
+    instruments: Sequence[Guarded],
+    *,
+    dropped: Mapping[int, int] | None = None,
+    start: Float[np.ndarray, "replica p"] | None = None,
+) -> Hardware:
+    """What resolved settings with an instrument or several say.
+
+    Args:
+        config: the settings.
+        task: what is learnt.
+        instruments: open.
+        dropped: chips of a fleet that were dropped before, and at which step.
+        start: parameters at the start, in place of what the settings of each chip say.
+    """
+    model, algorithm = model_of(config, task), build_algorithm(config)
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError("backprop needs a model of the chip, which an instrument is not: train it with --simulate")
+    members = [_member(config, algorithm, model, each, chip) for chip, each in enumerate(instruments)]
+    engines = [member.engine for member in members]
+    fleet = None
+    if len(engines) > 1:
+        fleet = Fleet(engines, trained=config.fleet or "shared", on_drop=lambda *told: hardware.dropped(*told))
+        fleet.dropped.update(dropped or {})
+    session = Session(
+        model,
+        task,
+        algorithm,
+        n_steps=config.steps,
+        n_replicas=config.replicas,
+        batch=config.batch,
+        key=jax.random.key(config.seed),
+        engine=fleet or engines[0],
+        log_every=config.log_every,
+        start=start,
+        until=build_until(config),
+    )
+    hardware = Hardware(members, session, fleet)
+    return hardware
+
+
+def _member(
+    config: Settings, algorithm: Algorithm, model: AbstractChip | None, instrument: Guarded, chip: int
+) -> Member:
+    """One chip of a run, as its table says."""
+    table, several = config.tables[chip], len(config.tables) > 1
+    common = table.common
+    calibration = check_calibration(table.calibration, instrument.known(), instrument.n_params)
+    used = None if calibration is None else {"id": calibration.id, "file": str(table.calibration)}
+    options = Options(
+        saturate=common.at_limit == "saturate",
+        test_samples=common.test_samples,
+        give_up_seconds=common.give_up_seconds,
+    )
+    start = parameters_at_start(
+        instrument, key=jax.random.key(config.seed), chip=chip, given=common.start, network=model
+    )
+    noise = None if calibration is None else noise_of_cost(calibration)
+    journal, monitor, options = kept(instrument, algorithm, options, noise=noise, chip=chip if several else None)
+    engine = Instrumented(instrument, algorithm, start, cost=build_cost(config), batch=config.batch, options=options)
+    return Member(engine, instrument.known(), journal, monitor, used, common.at_end == "keep")
+
+
+def kept(
+    instrument: Guarded,
+    algorithm: Algorithm,
+    options: Options,
+    *,
+    noise: float | None = None,
+    chip: int | None = None,
+) -> tuple[Journal, Monitor, Options]:
+    """What keeps a chip's costs and gathers its diagnostics, and options of an engine that hands them over.
+
+    Args:
+        instrument: the chip.
+        algorithm: of the run.
+        options: all else.
+        noise: σ of one measured cost, where it was calibrated.
+        chip: which of a fleet it is; None for a chip alone.
+    """
+    journal = Journal(
+        lambda step: algorithm.counts(step).cost_measurements, name="costs" if chip is None else f"costs.{chip}"
+    )
+    monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip)
+    handing = replace(options, keep=journal.keep, replay=journal, settle=journal.flush, watch=monitor.watch)
+    return journal, monitor, handing
 
 
 def _other_limits(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -276,13 +313,19 @@ def _tally(members: Sequence[Member]) -> dict[str, int]:
 
 
 @contextmanager
-def opened_hardware(config: Settings, task: Task, folder: Path | None = None) -> Iterator[Hardware]:
+def opened_hardware(
+    config: Settings,
+    task: Task,
+    folder: Path | None = None,
+    start: Float[np.ndarray, "replica p"] | None = None,
+) -> Iterator[Hardware]:
     """Opens the instruments of resolved settings; however the body is left, each chip is put in its safe state.
 
     Args:
         config: the settings.
         task: what is learnt.
         folder: of a run that goes on: chips that were dropped from it are not opened again.
+        start: parameters at the start, in place of what the settings say.
 
     Raises:
         HardwareError: if one cannot be opened, is another chip, or is in use.
@@ -311,7 +354,7 @@ def opened_hardware(config: Settings, task: Task, folder: Path | None = None) ->
             instruments.append(
                 stack.enter_context(opened(instrument, serial=table.common.serial, patience_seconds=patience))
             )
-        hardware = Hardware(config, task, instruments, dropped)
+        hardware = hardware_of(config, task, instruments, dropped=dropped, start=start)
         try:
             yield hardware
         finally:

@@ -10,9 +10,10 @@ import numpy as np
 from .._errors import RunError
 from .._train import Session
 from ..instruments import Replay, opened
+from ._begun import start_of
 from ._build import build_task
 from ._directory import is_finished, read_config, read_theta
-from ._hardware import Hardware, recordings
+from ._hardware import hardware_of, recordings
 from ._presets import resolve
 
 
@@ -61,7 +62,7 @@ def replay(folder: Path, *, on_progress: Callable[[Session], None] = lambda sess
                     "costs that were kept apart; a run is replayed whole"
                 )
             chips.append(stack.enter_context(opened(Replay(first))))
-        session = Hardware(config, build_task(config), chips).session
+        session = hardware_of(config, build_task(config), chips, start=start_of(config, folder)).session
         while not session.finished:
             session.advance()
             on_progress(session)

@@ -118,8 +118,15 @@ class Fleet(AbstractEngine[Algorithm]):
         """The chips that are not dropped by then."""
         return [chip for chip in range(self.n_chips) if self.dropped.get(chip, step + 1) > step]
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+    def init(
+        self, n_replicas: int, *, key: PRNGKeyArray, start: Float[np.ndarray, "replica p"] | None = None
+    ) -> Progress:
         """The start of the run; replica r is chip r.
+
+        Args:
+            n_replicas: as many as there are chips.
+            key: everything random is drawn from it.
+            start: the parameters of each chip at the start, in place of the engines' own.
 
         Raises:
             ValueError: if another number is asked for, or the parameters do not fit.
@@ -129,9 +136,10 @@ class Fleet(AbstractEngine[Algorithm]):
             raise ValueError(f"a fleet of {self.n_chips} chips is as many replicas, got {n_replicas}")
         states = []
         for chip, member in enumerate(self.members):
+            own = None if start is None else start[chip : chip + 1]
             if self.trained == "shared":
-                member.start = self.members[0].start
-            states.append(member.init(1, key=key, replica=chip).replica())
+                own = self.members[0].start[None] if start is None else start[:1]
+            states.append(member.init(1, key=key, start=own, replica=chip).replica())
         return Progress.together(states)
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:

@@ -119,15 +119,13 @@ class Instrumented(AbstractEngine[Algorithm]):
         self.batch, self._cost = batch, cost
         self.n_params = instrument.n_params
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
-        self.start, limits = np.asarray(start, np.float32), instrument.limits
+        limits = instrument.limits
         family = algorithm.perturbation
         largest = float(np.float32(family.amplitude * family.traits(self.n_params).largest))
         self._limits, self.room = (limits.low, limits.high), room_within(limits, largest)
         if self.options.saturate:
             check_room(limits, largest)
-            if self.start.shape == (self.n_params,):
-                limits.check(self.start, "at the start, parameter")
-                self.start = np.clip(self.start, *self.room)
+        self.start = self._with_room(start)
         self._hold, self._interval, self._tau_x = algorithm.hold, algorithm.interval, algorithm.time_constants.tau_x
         longest = max(1, min(_LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
         self._size, self._stride = _chunks(self._hold, longest, instrument.most_together)
@@ -176,12 +174,20 @@ class Instrumented(AbstractEngine[Algorithm]):
     def groups(self) -> Mapping[str, slice]:
         return self.bench.instrument.groups
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray, replica: int = 0) -> Progress:
+    def init(
+        self,
+        n_replicas: int,
+        *,
+        key: PRNGKeyArray,
+        start: Float[np.ndarray, "1 p"] | None = None,
+        replica: int = 0,
+    ) -> Progress:
         """The start of the run; there is one replica, the chip.
 
         Args:
             n_replicas: 1.
             key: everything random is drawn from it.
+            start: the parameters at the start, in place of the engine's own.
             replica: which replica of a simulation with the same key has the same perturbations and samples.
 
         Raises:
@@ -190,6 +196,8 @@ class Instrumented(AbstractEngine[Algorithm]):
         """
         if n_replicas != 1:
             raise ValueError(f"an instrument is one chip: replicas must be 1, got {n_replicas}")
+        if start is not None:
+            self.start = self._with_room(start[0])
         if self.start.shape != (self.n_params,):
             raise ValueError(f"the chip has {self.n_params} parameters, and its start has shape {self.start.shape}")
         self.bench.instrument.limits.check(self.start, "at the start, parameter")
@@ -284,6 +292,18 @@ class Instrumented(AbstractEngine[Algorithm]):
         )
         if all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True)) and self.algorithm is other.algorithm:
             self._lender = other
+
+    def _with_room(self, start: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Parameters at the start; where parameters saturate, so that a perturbation has room.
+
+        Raises:
+            LimitError: if they are outside the limits.
+        """
+        start = np.asarray(start, np.float32)
+        if not self.options.saturate or start.shape != (self.n_params,):
+            return start
+        self.bench.instrument.limits.check(start, "at the start, parameter")
+        return np.clip(start, *self.room)
 
     def _make(self, like: State) -> AbstractChunk[Any]:
         """What asks and tells: on the host where holds are short and it can."""

@@ -26,6 +26,7 @@ class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
     """
 
     name: ClassVar[str] = "backprop"
+    measures: ClassVar[bool] = False
     chip: AbstractChip
     algorithm: Backprop
     batch: int = eqx.field(static=True, default=1)

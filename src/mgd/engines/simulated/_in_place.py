@@ -43,14 +43,18 @@ class InPlace(eqx.Module, AbstractSimulated[Algorithm, NetworkChip]):
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+    def init(
+        self, n_replicas: int, *, key: PRNGKeyArray, start: Float[np.ndarray, "replica p"] | None = None
+    ) -> Progress:
         """A fresh run of the one chip: the first replica of any run."""
         if n_replicas != 1:
             raise ValueError(f"chips in place are trained one at a time, got n_replicas = {n_replicas}")
         chip_key, run_key = jax.random.split(jax.random.fold_in(key, 0))
         self.algorithm.check(self.chip.n_sites)
         engine = for_program(self)
-        return _begin((engine, run_key), _fresh_theta(engine, chip_key))
+        # A copy, since it is used up.
+        theta = _fresh_theta(engine, chip_key) if start is None else jnp.array(start[0], jnp.float32, copy=True)
+        return _begin((engine, run_key), theta)
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""

@@ -62,6 +62,7 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
     """
 
     name: ClassVar[str] = "sampled"
+    measures: ClassVar[bool] = False
     chip: AbstractChip
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)

@@ -64,9 +64,11 @@ class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
     def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
         self.engine.check(n_replicas, data, key=key)
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+    def init(
+        self, n_replicas: int, *, key: PRNGKeyArray, start: Float[np.ndarray, "replica p"] | None = None
+    ) -> Progress:
         """Fresh replicas, the same as on one device, each where it will be trained."""
-        progress = self.engine.init(n_replicas, key=key)
+        progress = self.engine.init(n_replicas, key=key, start=start)
         mesh = _mesh(self.n_devices)
 
         def placed(leaf: Array, spec: PartitionSpec) -> Array:
