@@ -30,19 +30,19 @@ def check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any], vary
         given = [name for name, value in of_instruments.items() if value is not None]
         if given:
             raise ValueError(
-                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for a chip behind I/O: a simulated one "
-                "starts as its key says, and has the cost that it was made with"
+                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for a real chip: a simulated one "
+                "starts from its key, and has the cost that it was made with"
             )
         return
     if not isinstance(chip, Guarded):
         raise ValueError(
-            f"a chip is needed, got a {type(chip).__name__}: make one by mgd.chips (from_module, from_function), or "
-            "give what mgd.instruments.opened gives"
+            f"a chip is needed, got a {type(chip).__name__}: make one with mgd.chips (from_module, from_function), or "
+            "give an instrument that mgd.instruments.opened opened"
         )
     if vary is not None:
-        raise ValueError("vary is for replicas of a simulated chip, and a chip behind I/O is one: leave vary out")
+        raise ValueError("vary is for replicas of a simulated chip, and a real chip has none: leave vary out")
     if engine != "auto":
-        raise ValueError(f"a chip behind I/O is measured by an engine of its own: leave engine out, got {engine!r}")
+        raise ValueError(f"a real chip has its own engine: leave engine out, got {engine!r}")
 
 
 def check_whole(*, most: int, **numbers: Any) -> None:
@@ -76,7 +76,7 @@ def check_fit(chip: AbstractChip, task: Task) -> None:
     inputs, given = inputs_of(chip), math.prod(task.input_shape)
     try:
         if inputs not in (None, given):
-            raise ValueError(f"it has {inputs} inputs, and {given} are given")
+            raise ValueError(f"it has {inputs} inputs, got {given}")
         outputs = n_outputs(chip, data)
         cost = eqx.filter_eval_shape(measure) if outputs in (0, task.n_outputs) else None
     except Exception as error:
@@ -106,7 +106,7 @@ def warn_of_order(chip: AbstractChip, task: Task) -> None:
     if names and len(task.train.y) > 1:
         warnings.warn(
             f"the chip remembers earlier measurements ({', '.join(names)}), and the samples of {task.name} are shown "
-            "in shuffled order: what it answers depends on the order; put what belongs together into one sample, or "
+            "in shuffled order, on which its outputs then depend: put samples that belong together into one, or "
             "show each sample for longer than the chip remembers (tau_x)",
             MgdWarning,
             stacklevel=4,

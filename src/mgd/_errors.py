@@ -33,7 +33,7 @@ class HardwareError(MgdError):
     The message has the address, the command, the reply and what to do.
 
     Attributes:
-        passing: whether opening the instrument anew and asking again may help (a time-out, a lost line, a garbled
+        passing: whether opening the instrument again and asking again may help (a time-out, a lost line, a garbled
             reply), or not (a wrong identity, a chip that is in use).
         skip: whether this one measurement cannot be made and the next may (a circuit that does not converge): it is
             counted, and taken as no change in cost.

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 STOPPED = 130
-GO_ON = "stopped; a run goes on from its last checkpoint with mgd resume RUN"
+GO_ON = "stopped; mgd resume RUN continues a run from its last checkpoint"
 _AGAIN_SECONDS = 0.02
 # What a progress bar leaves on a terminal: its line is emptied, and the cursor shown again.
 _CLEAN = b"\r\x1b[2K\x1b[?25h"

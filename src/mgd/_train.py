@@ -279,7 +279,7 @@ class Session:
         self.figures: Callable[[], dict[str, float]] = dict
         self.varied: dict[str, np.ndarray] = {}
         if isinstance(engine, str):
-            assert chip is not None, "an engine that is named needs a chip"
+            assert chip is not None, "to name an engine, give a chip"
             check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
             check_fit(chip, task)
             settings = {"n_replicas": n_replicas, "batch": batch, "n_steps": n_steps, "devices": devices}
@@ -290,11 +290,11 @@ class Session:
         else:
             self._engine = first = engine
             if devices > 1:
-                raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
+                raise ValueError(f"a real chip needs no JAX devices: leave devices out, got {devices}")
             if engine.batch != batch or engine.algorithm is not algorithm:
                 raise ValueError(
-                    "the engine has an algorithm and a batch of its own: give the session the same, got batch = "
-                    f"{batch} where the engine's is {engine.batch}"
+                    "the engine and the session must have the same algorithm and batch, got batch = "
+                    f"{batch} for the session and {engine.batch} for the engine"
                 )
         self._train, self._test = Data.of(task.train, task.kind), Data.of(task.test, task.kind)
         outputs, shown = first.gives_outputs(self._test), first.shown_of(len(task.test))
@@ -418,7 +418,7 @@ class Session:
         whose = "" if self.n_replicas == 1 else f" of {len(steps)} of {self.n_replicas} replicas"
         advice = "lower the learning rate or the amplitude, or clamp the modulation"
         if max(steps) == 0:
-            advice = "no parameter had been changed yet, so look at the chip's cost, its start and the amplitude"
+            advice = "no parameter had changed yet, so check the chip's cost, its start and the amplitude"
         raise DivergedError(
             f"the measured cost{whose} was NaN or infinite, first at step {min(steps)}: {advice}", step=min(steps)
         )

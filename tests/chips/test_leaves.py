@@ -249,7 +249,7 @@ def test_vectors_that_cannot_be_trained_are_refused(init, message):
 
 def test_a_cost_of_no_outputs_is_refused():
     with pytest.raises(
-        ValueError, match=r"^cost is of the outputs of respond: give respond, or leave cost out, got 'mse'$"
+        ValueError, match=r"^cost needs the outputs of respond: give respond, or leave cost out, got 'mse'$"
     ):
         from_function(lambda theta, x, y: jnp.sum(theta), init=lambda key: jnp.zeros(2), cost="mse")
 

@@ -199,7 +199,7 @@ def test_unknown_profile(run, mgd_cli):
 def test_the_same_name_twice(run, decimal, mgd_cli):
     shutil.copy(decimal, "other.toml")
     said = mgd_cli("time", run, "--profile", decimal, "--profile", "other.toml")
-    _refused(said, "two profiles are named 'decimal': give each once, and each its own name")
+    _refused(said, "two profiles are named 'decimal': give each once, and each another name")
 
 
 @pytest.mark.parametrize(

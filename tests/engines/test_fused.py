@@ -290,7 +290,7 @@ def test_training_by_it_learns():
     ("chip", "algorithm", "message"),
     [
         (imperfect(CHIP, ADC(8, 0.0, 1.0)), discrete(), "does not cover a chip with adc"),
-        (mgd.chips.cnn((28, 28, 1), (4,)), discrete(), "does not cover a CNN network, only layered perceptrons"),
+        (mgd.chips.cnn((28, 28, 1), (4,)), discrete(), "does not cover a CNN network (only layered perceptrons)"),
         (
             mgd.chips.from_function(lambda theta, x, y: theta.sum(), init=lambda key: jax.numpy.zeros(3)),
             discrete(),

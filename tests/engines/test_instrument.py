@@ -163,7 +163,7 @@ def test_from_kept_costs_it_goes_on_to_the_same_bits_wherever_it_was_cut(name, c
 
 
 class Flaky(AbstractInstrument):
-    """A simulated chip whose verbs fail by plan, and which forgets everything when it is opened anew."""
+    """A simulated chip whose verbs fail by plan, and which forgets everything when it is opened again."""
 
     address, reads, own_line = "flaky", "cost", True
 
@@ -218,7 +218,7 @@ def test_what_fails_and_passes_leaves_no_trace_but_in_the_log(fault, most, caplo
     assert of.bench.recoveries > 3
     assert len(kept) == 50
     said = [record.getMessage() for record in caplog.records if record.name == "mgd"]
-    assert sum("opened anew" in line and str(fault) in line for line in said) == of.bench.recoveries
+    assert sum("opened again" in line and str(fault) in line for line in said) == of.bench.recoveries
 
 
 def test_a_chip_that_stays_away_is_given_up_with_its_address_and_the_last_error():
@@ -244,7 +244,7 @@ def test_what_cannot_be_kept_ends_the_run_and_leaves_no_gap(most):
         kept.extend(costs.tolist())
 
     flaky = Flaky({}, most)
-    with pytest.raises(RunError, match=r"what was measured cannot be kept: .*No space left on device"):
+    with pytest.raises(RunError, match=r"the measurements cannot be kept: .*No space left on device"):
         train(engine(ALGORITHMS["windows"], flaky, keep=keep), 40)
     assert 17 <= len(kept) < len(whole)
     assert kept == whole[: len(kept)]

@@ -96,7 +96,7 @@ HEALTHY = {
 
 
 def sorted_out(table: dict, quick: tuple[str, ...]) -> list:
-    """The names of a table, of which those that are not quick are left to the slow tests: each is compiled anew."""
+    """The names of a table, of which those that are not quick are left to the slow tests: each is compiled again."""
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in table]
 
 

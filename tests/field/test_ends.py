@@ -431,7 +431,7 @@ def test_a_flipped_bit_in_what_numba_kept_is_found_out(tmp_path, monkeypatch):
             _compiled._remove_damaged(tmp_path)
             assert not removed.exists()
             assert compute() == 3.0
-            assert removed.exists()  # and kept anew
+            assert removed.exists()  # and kept again
             _compiled._remove_damaged(tmp_path)
             assert removed.exists()
 

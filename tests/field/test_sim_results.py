@@ -452,7 +452,7 @@ def with_at(array, place, value):
         (X, Y, (X[:, :2], Y), "test samples must look like training samples"),
         (X, Y, (X, np.eye(2)[[0, 1, 1, 0]]), "test samples must look like training samples"),
         (X, [1, 1, 1, 1], None, "all 4 targets are of the class 1: give samples of two classes or more"),
-        (X, [0, 1, 2, 1], (X[:1], [3]), "class 3 of the test targets is none of the classes 0, 1, 2"),
+        (X, [0, 1, 2, 1], (X[:1], [3]), "class 3 of the test targets is not one of the classes 0, 1, 2"),
         (X, [0, 1, 2, 1], (X[:1], [[1.0]]), "test targets must be class numbers"),
         (
             np.tile(X, (3, 1)),

@@ -1,4 +1,4 @@
-"""What goes wrong on a wire is seen as such, and can be got over by opening anew."""
+"""What goes wrong on a wire is seen as such, and can be got over by opening again."""
 
 import asyncio
 

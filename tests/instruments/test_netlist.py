@@ -112,7 +112,7 @@ UNREADABLE = {
     ),
     "one of two": (
         {"m.cir": "t\n.inc d/a.inc\n", "d/a.inc": ".inc b.inc\n", "d/b.inc": "r1 a 0 1\n", "b.inc": "r1 a 0 2\n"},
-        "'b.inc' could be .*d/b.inc or .*/b.inc, which differ: write its whole path",
+        "'b.inc' could be .*d/b.inc or .*/b.inc, which differ: write the whole path",
     ),
     "unset variable": (
         {"m.cir": "t\n.inc $NOT_SET_AT_ALL/a\n"},
@@ -120,7 +120,7 @@ UNREADABLE = {
     ),
     "title that is a card": ({"m.cir": ".param x=1\nr1 a 0 1\n"}, "m.cir: the first line is the title, and .* add one"),
     "title of a subcircuit": ({"m.cir": ".SUBCKT s a\n.ends\n"}, "ngspice takes '.SUBCKT s a' for none: add one"),
-    "script": ({"m.cir": "*ng_script\necho hi\n"}, "m.cir: this is a script of ngspice's, no circuit"),
+    "script": ({"m.cir": "*ng_script\necho hi\n"}, "m.cir: this is an ngspice script and not a circuit"),
     "lost with a comment": (
         {"m.cir": "t\nr1 a 0\n; c\n+ 1k\n"},
         r"line 4: '\+ 1k' continues '; c', a comment to ngspice",

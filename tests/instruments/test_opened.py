@@ -185,7 +185,7 @@ def test_a_reply_that_is_no_numbers_is_the_drivers_fault_and_does_not_pass(
     with opened(Recorder(chip, tmp_path / "recording") if is_recorded else chip) as guarded:
         guarded.present(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32))
         with pytest.raises(
-            HardwareError, match=rf"chip 1: {verb} gave a {kind} where numbers of shape .* mend its driver"
+            HardwareError, match=rf"chip 1: {verb} gave a {kind} where numbers of shape .* correct its driver"
         ):
             guarded.measure_batch(np.zeros((2, 3))) if verb == "measure_batch" else getattr(guarded, verb)()
 

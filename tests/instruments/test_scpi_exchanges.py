@@ -220,7 +220,7 @@ def test_a_broken_reply_gives_up_the_line(replies, what, scripted):
         driver.measure_cost()
     assert raised.value.passing
     assert "\n" not in str(raised.value)
-    for part in ("TCPIP0::bench::5025::SOCKET", "'MEAS:COST?' was answered", what, "open it anew"):
+    for part in ("TCPIP0::bench::5025::SOCKET", "'MEAS:COST?' was answered", what, "open it again"):
         assert part in str(raised.value)
     assert line.closed
     with pytest.raises(HardwareError, match="not connected: open it before 'MEAS:COST"):

@@ -191,7 +191,7 @@ def test_narrower_limits_after_an_opening_anew_end_the_run(make_chip):
         bench.place_sample(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32), 0)
         bench.place_parameters(np.ones(3, np.float32), 0)
         with pytest.raises(
-            HardwareError, match=r"its limits are -0\.5 … 0\.5 V after it was opened anew, and were -2 … 2"
+            HardwareError, match=r"its limits are -0\.5 … 0\.5 V after it was opened again, and were -2 … 2"
         ):
             bench.measure(np.zeros(3, np.float32))
         since = chip.asked[chip.asked.index("close") :]

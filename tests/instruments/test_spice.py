@@ -328,8 +328,8 @@ def test_what_is_in_a_subcircuit_is_found_in_it(circuit):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"parameters": ["r.x1.r9"]}, "the circuit has no parameter 'r.x1.r9'.*mend parameters"),
-        ({"parameters": ["d1[widht]"]}, r"the circuit has no parameter 'd1\[widht\]'.*mend parameters"),
+        ({"parameters": ["r.x1.r9"]}, "the circuit has no parameter 'r.x1.r9'.*correct parameters"),
+        ({"parameters": ["d1[widht]"]}, r"the circuit has no parameter 'd1\[widht\]'.*correct parameters"),
     ],
 )
 def test_what_only_ngspice_knows_is_checked_at_opening(circuit, settings, message):
@@ -339,7 +339,7 @@ def test_what_only_ngspice_knows_is_checked_at_opening(circuit, settings, messag
 
 @pytest.mark.parametrize("outputs", [["v(x1.middle)"], ["v(out)", "v(x1.middle)"]])
 def test_an_output_that_only_ngspice_knows_is_checked_too(circuit, outputs):
-    why = r"the circuit has no v\(x1.middle\): mend outputs"
+    why = r"the circuit has no v\(x1.middle\): correct outputs"
     with circuit(INNER, parameters=["d1[area]"], outputs=outputs) as chip, pytest.raises(HardwareError, match=why):
         measured(chip, [1.0], [[1.0]])
 

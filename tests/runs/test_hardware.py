@@ -163,7 +163,7 @@ def test_another_chip_is_refused_before_anything_is_measured(serve_process, mgd,
 @pytest.mark.parametrize(
     ("more", "arguments", "said"),
     [
-        ("", ("nist7x7",), "chip.inputs is [2], and nist7x7 has [49]: mend it, or take another task"),
+        ("", ("nist7x7",), "chip.inputs is [2], and nist7x7 has [49]: correct it, or take another task"),
         ("", ("parity", "--algorithm=backprop"), "backprop needs a model of the chip"),
         ("", ("parity", "--replicas=3"), "an instrument is one chip: replicas must be 1, got 3"),
         ("", ("parity", "--engine=sampled"), "engine is of simulated chips: leave 'sampled' out, or give --simulate"),

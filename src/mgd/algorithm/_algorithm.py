@@ -90,7 +90,7 @@ class Algorithm(AbstractAskTell):
         check_optimizer(self.optimizer)
         if self.baseline.pointwise and self.time_constants.tau_hp != TimeConstants().tau_hp:
             raise ValueError(
-                f"tau_hp is of a high-pass baseline, and {type(self.baseline).__name__} is none: leave tau_hp out, got "
+                f"tau_hp belongs to a high-pass baseline, not to {type(self.baseline).__name__}: leave tau_hp out, got "
                 f"{self.time_constants.tau_hp}"
             )
         if self.modulation_limit is not None and not self.modulation_limit > 0:
@@ -314,7 +314,7 @@ class Algorithm(AbstractAskTell):
             return (modulation * scale) * self._perturbation(state, n_sites)
         if scale.ndim:
             raise ValueError(
-                f"{type(self.perturbation).__name__} perturbs each site differently, and credits are of all of them: "
+                f"{type(self.perturbation).__name__} perturbs each site differently, but credits need all sites alike: "
                 "take another family of perturbations"
             )
         return (modulation * scale) * credit

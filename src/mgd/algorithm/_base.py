@@ -73,4 +73,4 @@ class AbstractAlgorithm(eqx.Module):
 def check_optimizer(optimizer: object) -> None:
     """Raises: ValueError: if it is no optax transformation."""
     if not isinstance(optimizer, optax.GradientTransformation):
-        raise ValueError(f"optimizer must be an optax transformation, as optax.sgd(0.1), got {optimizer!r}")
+        raise ValueError(f"optimizer must be an optax transformation, such as optax.sgd(0.1), got {optimizer!r}")

@@ -128,7 +128,7 @@ class HighPass(AbstractBaseline):
         tau_p, tau_x = time_constants.tau_p, time_constants.tau_x
         if tau_p % tau_x == 0:
             raise ValueError(
-                f"the high-pass baseline sees no perturbation that changes together with the sample: with tau_p = "
+                f"the high-pass baseline cannot see perturbations that change together with the sample: with tau_p = "
                 f"{tau_p} hold samples longer, tau_x >= {tau_p + 1}, got tau_x = {tau_x}; or re-measure the baseline"
             )
         unblanked = 1 - tau_p / math.lcm(tau_p, tau_x)

@@ -42,7 +42,7 @@ def retuned(optimizer: optax.GradientTransformation, name: str, value: float) ->
     if len(replace.found) != 1:
         many = "no" if not replace.found else "more than one"
         raise ValueError(
-            f"the optimizer has {many} {name} to vary: vary `optimizer`, with one for each replica, as "
+            f"the optimizer has {many} {name} to vary: vary `optimizer` instead, with one for each replica, such as "
             "[optax.sgd(rate) for rate in rates]"
         )
     return changed

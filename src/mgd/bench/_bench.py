@@ -30,7 +30,7 @@ class Bench:
     """Measures on a chip, and asks again where that may help.
 
     Whatever fails and may pass (a time-out, a lost line, a garbled reply) is mended in one way: the instrument is
-    opened anew, is given its sample and its parameters again, and the same measurement is made again. So nothing is
+    opened again, is given its sample and its parameters again, and the same measurement is made again. So nothing is
     counted twice and nothing is left out. A reading that can be none (NaN, or beyond all reason) is made again on the
     spot, and then skipped.
 
@@ -45,7 +45,7 @@ class Bench:
         give_up_seconds: how long a chip may fail to answer.
 
     Attributes:
-        recoveries: times the instrument was opened anew.
+        recoveries: times the instrument was opened again.
         voided: measurements that were made and not believed.
         halted: whether the run is being left, so that the chip is not to be touched any more.
         written: the write whose parameters are to be on the chip.
@@ -128,8 +128,8 @@ class Bench:
             self._in_trouble_since = now
         elif now - self._in_trouble_since > self.give_up_seconds:
             raise HardwareError(
-                f"{self.instrument.address}: no reply could be told to be the answer to its question for "
-                f"{self.give_up_seconds:g} s ({cause}): check its line; every measurement that was sure is kept"
+                f"{self.instrument.address}: for {self.give_up_seconds:g} s no reply could be matched to its query "
+                f"({cause}): check its line; all confirmed measurements are kept"
             ) from cause
         raise Slipped from cause
 
@@ -175,7 +175,7 @@ class Bench:
         NaN where an instrument says that it cannot be measured, of a signal or of all.
         """
 
-        def once() -> np.ndarray:  # said without a shape, which would be made anew at every call
+        def once() -> np.ndarray:  # said without a shape, which would be made again at every call
             self._ready()
             self._signal = None
             self.instrument.while_waiting(meanwhile)
@@ -217,10 +217,10 @@ class Bench:
         self.instrument.set_parameters(theta)
 
     def _insist(self, once: Callable[[], T], asked: int = 1) -> T:
-        """Does it; where it fails and that may pass, opens anew and does it again.
+        """Does it; where it fails and that may pass, opens again and does it again.
 
         Raises:
-            Slipped: if it was opened anew, and what was measured before is not sure.
+            Slipped: if it was opened again, and what was measured before is not sure.
         """
         give_up, self._asked, tries, refused = None, max(1, asked), 0, False
         self._alive, self._waiting = awake(), True
@@ -272,7 +272,7 @@ class Bench:
             ) from cause
 
     def _reopen(self, cause: Exception, give_up: float) -> None:
-        """Opens the instrument anew, with back-off, until it is there."""
+        """Opens the instrument again, with back-off, until it is there."""
         wait, last = _FIRST_WAIT, cause
         while awake() < give_up:
             self._check_halted()
@@ -284,7 +284,7 @@ class Bench:
                 self.instrument.open()
                 self._recognise()
                 self.recoveries += 1
-                LOG.warning("%s: opened anew, time %d: %s", self.instrument.address, self.recoveries, cause)
+                LOG.warning("%s: opened again, time %d: %s", self.instrument.address, self.recoveries, cause)
                 return
             except (HardwareError, OSError) as error:
                 if isinstance(error, HardwareError) and not error.passing:
@@ -293,13 +293,13 @@ class Bench:
         with suppress(MgdError, OSError):
             self.instrument.close()
         raise HardwareError(
-            f"{self.instrument.address} gave no good answer for {self.give_up_seconds:g} s ({last}): "
-            "check its power and its line; every measurement made is kept"
+            f"{self.instrument.address} gave no valid answer for {self.give_up_seconds:g} s ({last}): "
+            "check its power and its line; all measurements are kept"
         ) from cause
 
     def _check_halted(self) -> None:
         if self.halted:
-            raise HardwareError(f"{self.instrument.address}: the run is being left")
+            raise HardwareError(f"{self.instrument.address}: the run is ending")
 
     def _recognise(self) -> None:
         """Sees who is there.
@@ -310,14 +310,14 @@ class Bench:
         found = self.instrument.identify()
         if self._identity is not None and found.serial != self._identity.serial:
             raise HardwareError(
-                f"{self.instrument.address}: {found} answers where {self._identity} was: put that chip back"
+                f"{self.instrument.address}: {found} answers instead of {self._identity}: connect that chip again"
             )
         self._identity = found
         limits, before = self.instrument.limits, self._limits
         if limits.low.shape != before.low.shape or (limits.low > before.low).any() or (limits.high < before.high).any():
             raise HardwareError(
                 f"{self.instrument.address}: its limits are {limits.low.min():g} … {limits.high.max():g} {limits.unit} "
-                f"after it was opened anew, and were {before.low.min():g} … {before.high.max():g}: set it back to "
+                f"after it was opened again, and were {before.low.min():g} … {before.high.max():g}: set it back to "
                 "these, or start a run of its own within the new ones"
             )
 

@@ -73,5 +73,5 @@ class Pending:
             self._later.clear()
             self._unsure.clear()
             if isinstance(error, OSError):
-                raise RunError(f"what was measured cannot be kept: {error}") from error
+                raise RunError(f"the measurements cannot be kept: {error}") from error
             raise

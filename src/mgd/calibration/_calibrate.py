@@ -61,7 +61,7 @@ def calibrate(
         budget: measurements, at most; by default 20,000 and 60 for each of a code's period, or more if costs come late.
         cost: of outputs, for chips that give these.
         start: where training starts; by default where the chip says, or else drawn from the middle tenth of the limits.
-        give_up_seconds: how long it may fail to answer, while it is asked again and opened anew; called in the main
+        give_up_seconds: how long it may fail to answer, while it is asked again and opened again; called in the main
             thread, it is taken out of a wait of twice that.
         on_progress: called with the measurements made, and the budget.
 

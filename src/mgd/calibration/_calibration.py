@@ -189,8 +189,8 @@ class Calibration(BaseModel):
         """Raises: ValueError: if this calibration is not of that chip."""
         if identity.serial != self.serial:
             raise ValueError(
-                f"this calibration is of the chip with serial {self.serial!r}, and {identity.serial!r} answers "
-                f"({identity}): calibrate this one with mgd calibrate, or connect that one"
+                f"this calibration belongs to the chip with serial {self.serial!r}, and {identity.serial!r} answers "
+                f"({identity}): calibrate the connected chip with mgd calibrate, or connect the other one"
             )
 
     def write(self, path: Path) -> Path:
@@ -222,11 +222,11 @@ class Calibration(BaseModel):
         try:
             found = cls(**contents)
         except ValidationError as error:
-            raise ValueError(f"{path} is no calibration: {_one_line(error, list(cls.model_fields))}") from None
+            raise ValueError(f"{path} is not a calibration: {_one_line(error, list(cls.model_fields))}") from None
         if written is not None and written != found.id:
             raise ValueError(
                 f"{path} was changed since it was written: its id is {written} and its contents give {found.id}; "
-                "calibrate anew, or take the line of the id out if the change is meant"
+                "calibrate again, or remove the line of the id if you changed the file on purpose"
             )
         return found
 

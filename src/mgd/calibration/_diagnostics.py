@@ -199,7 +199,7 @@ class Diagnostics:
         if silent:
             named = ", ".join(map(str, silent[:8])) + (", …" if len(silent) > 8 else "")
             lines["silent"] = (
-                f"{len(silent)} of {self.n_params} parameters have not responded ({named}): calibrate to see whether "
+                f"{len(silent)} of {self.n_params} parameters have not responded ({named}): run mgd calibrate to see whether "
                 "they are dead"
             )
         return lines

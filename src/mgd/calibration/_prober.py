@@ -26,7 +26,7 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 
 class Prober:
-    """Measures on a chip as training does: what fails and may pass is asked for again on a line opened anew.
+    """Measures on a chip as training does: what fails and may pass is asked for again on a line opened again.
 
     A chip whose costs come late, or settle, gives a few of what was there before after that: these are measured and
     left out.
@@ -192,8 +192,8 @@ class Prober:
         self._on_progress(self.budget.spent)
         if np.isnan(costs).any():
             raise HardwareError(
-                f"{self.instrument.address}: {np.isnan(costs).sum()} of {len(rows)} measurements cannot be made: "
-                "calibrate where the chip can be measured"
+                f"{self.instrument.address}: {np.isnan(costs).sum()} of {len(rows)} measurements failed: "
+                "calibrate at parameters where the chip can be measured"
             )
         return costs
 

@@ -36,7 +36,7 @@ class Traits:
         for name in ("remembers", "coarse"):
             value = getattr(self, name)
             if not (isinstance(value, tuple) and all(isinstance(one, str) for one in value)):
-                raise ValueError(f"{name} must be a tuple of names, as ('ternary weights',), got {value!r}")
+                raise ValueError(f"{name} must be a tuple of names, such as ('ternary weights',), got {value!r}")
 
 
 class Reading(NamedTuple):

@@ -91,7 +91,7 @@ def from_function(
     if not is_parameter(start):
         raise ValueError(f"init must give floating-point numbers, which can be trained, got {start.dtype}")
     if respond is None and cost is not None:
-        raise ValueError(f"cost is of the outputs of respond: give respond, or leave cost out, got {cost!r}")
+        raise ValueError(f"cost needs the outputs of respond: give respond, or leave cost out, got {cost!r}")
     leaves = Leaves.of(start)
     return FunctionChip(
         function=function,

@@ -168,7 +168,7 @@ class NetworkChip(AbstractChip):
         wrong = sorted((found & set(self.leaves.names)) | (stopped - found))
         if wrong:
             raise ValueError(
-                f"which arrays are behind jax.lax.stop_gradient was not known without the shape of an input "
+                f"without the shape of an input it was not known which arrays are behind jax.lax.stop_gradient "
                 f"({', '.join(wrong)}): give input_shape={shape} where the chip is made"
             )
 
@@ -206,8 +206,8 @@ def _refuse_unbound_state(network: Any) -> None:
         any(isinstance(node, eqx.nn.StateIndex) for node in nodes) and not any(map(_is_state, nodes))
     ):
         raise ValueError(
-            "the module has a state of its own (eqx.nn.State, as of BatchNorm), which a chip is not handed: give a "
-            "module that holds the state, calls its layers in inference mode and returns only the outputs"
+            "the module needs a state (eqx.nn.State, as in BatchNorm), which a chip does not pass on: give a "
+            "module that contains the state, calls its layers in inference mode and returns only the outputs"
         )
 
 

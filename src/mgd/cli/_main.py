@@ -94,7 +94,7 @@ def _outcome(arguments: list[str] | None) -> tuple[int, str | None]:
     except (MgdError, ValueError) as error:
         return _exit_code(error), str(error)
     except MemoryError as error:
-        return BAD_INPUT, f"this does not fit in memory ({str(error) or 'no more can be had'}): ask for less"
+        return BAD_INPUT, f"this does not fit in memory ({str(error) or 'no more is available'}): use less"
     except BrokenPipeError:
         sys.stderr.close()
         return UNREAD, None

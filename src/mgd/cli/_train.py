@@ -21,21 +21,21 @@ from ._settings import with_settings
     "chips",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="TOML file of the chip: its network, or where it is. Given again, the chips of a fleet.",
+    help="TOML file of the chip: its network, or how to reach it. Give it several times for a fleet.",
 )
 @click.option(
-    "--simulate", is_flag=True, help="Simulate the chip of the file, though the file says where a real one is."
+    "--simulate", is_flag=True, help="Simulate the chip of the file, even if the file says how to reach a real one."
 )
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="What mgd calibrate wrote of the chip: gives defaults. By default that of the chip file, if it names one.",
+    help="Calibration that mgd calibrate wrote: it sets defaults. By default the one that the chip file names.",
 )
 @click.option("--record", type=click.Path(path_type=Path), help="Record all exchanges with the chip in this file.")
 @click.option(
     "--at-end",
     type=click.Choice(("safe", "keep")),
-    help="How a chip on a bench is left after a run that came to its end: in its safe state, or with what it learnt.",
+    help="How a completed run leaves a real chip: in its safe state, or with its learnt parameters.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
@@ -66,7 +66,7 @@ def train(
         config = RunConfig.read(Path(task), given, described)
     else:
         if task not in TASKS and os.path.lexists(task):
-            raise ValueError(f"{task!r} is a file but no .toml: give a task ({', '.join(TASKS)}) or CONFIG.toml")
+            raise ValueError(f"{task!r} is a file but not a .toml: give a task ({', '.join(TASKS)}) or CONFIG.toml")
         config = RunConfig.of(merged({"task": task}, given, described))
     from ..runs import resolve
 
@@ -87,9 +87,9 @@ def train(
     "--before",
     type=click.IntRange(min=1),
     metavar="STEP",
-    help="Go back to the newest checkpoint before STEP, and forget what was learnt and measured after it.",
+    help="Go back to the newest checkpoint before STEP, and discard what was learnt and measured after it.",
 )
-@click.option("--run-code", is_flag=True, help="Run the code that RUN names, though it was never run here.")
+@click.option("--run-code", is_flag=True, help="Run the code that RUN names, even if it was never run here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
 def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint, to the bit as if it had never stopped.
@@ -134,11 +134,11 @@ def _diagnostics(folder: Path, *, ran: bool) -> str:
     return figures_of(lines[-1]) if lines else ""
 
 
-# What a chip was asked for in vain, and how often its line was made anew.
+# What a chip was asked for in vain, and how often its line was made again.
 _TROUBLES = {
     "skipped": "measurements gave no reading and were skipped",
-    "recoveries": "times the chip was opened anew",
-    "measured_again": "measurements were not sure and made again",
+    "recoveries": "times the chip was opened again",
+    "measured_again": "measurements were uncertain and repeated",
 }
 
 

@@ -202,5 +202,5 @@ class _ArrayUnpickler(pickle.Unpickler):
             ("numpy", "dtype"): np.dtype,
         }
         if (module, name) not in allowed:
-            raise DataError(f"asks for {module}.{name}, which no CIFAR-10 batch needs: refused; fetch it again")
+            raise DataError(f"asks for {module}.{name}, which a CIFAR-10 batch never needs: refused; fetch it again")
         return allowed[module, name]

@@ -62,7 +62,7 @@ def from_arrays(
     if kind == "values" and solved_accuracy is not None:
         raise ValueError("values have no accuracy: give solved_r2 in place of solved_accuracy")
     if test is not None and len(test) != 2:
-        raise ValueError(f"test must be inputs and targets, (x, y), got {len(test)} of them")
+        raise ValueError(f"test must be a pair of inputs and targets, (x, y), got {len(test)} of them")
     targets, test_targets = _numbers(y, "targets"), None if test is None else _numbers(test[1], "test targets")
     targets, test_targets, names = _as_rows(targets, test_targets, kind, classes)
     given = [_finite(x, "inputs"), *([] if test is None else [_finite(test[0], "test inputs")])]
@@ -103,7 +103,7 @@ def _numbers(given: ArrayLike, what: str) -> np.ndarray:
     try:
         values = np.asarray(given)
     except (TypeError, ValueError):
-        raise ValueError(f"{what} must be one array of numbers, got rows that differ in length or are none") from None
+        raise ValueError(f"{what} must be one array of numbers, got rows of different length, or no rows") from None
     if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
         raise ValueError(f"{what} have masked entries: leave out their rows, or fill them")
     if values.dtype.kind not in "biuf":
@@ -198,7 +198,7 @@ def _numbered(
         unknown = [] if labels is None else np.setdiff1d(labels, numbers)
         if len(unknown):
             known = f"{numbers[0]} … {numbers[-1]}" if len(numbers) > 5 else ", ".join(map(str, numbers))
-            raise ValueError(f"class {unknown[0]} of the {whose} targets is none of the classes {known}")
+            raise ValueError(f"class {unknown[0]} of the {whose} targets is not one of the classes {known}")
     if len(numbers) < 2:
         raise ValueError(f"all {len(y)} targets are of the class {numbers[0]}: give samples of two classes or more")
     if kind is None and len(numbers) > max(_FEW_CLASSES, len(y) // _SAMPLES_OF_EACH):

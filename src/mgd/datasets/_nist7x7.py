@@ -69,7 +69,7 @@ def nist7x7() -> Task:
         test=Samples(x[test], y[test]),
         classes=tuple(_LETTERS),
         solved_accuracy=0.95,
-        source="generated: 4 letters x 9 positions x every flip of up to 2 pixels, less 54 ambiguous images",
+        source="generated: 4 letters x 9 positions x every flip of up to 2 pixels, without 54 ambiguous images",
     )
 
 

@@ -73,7 +73,7 @@ def check_finite(values: Shaped[np.ndarray, "n *rest"], what: str) -> None:
     rows = int(wrong.reshape(len(values), -1).any(1).sum())
     raise ValueError(
         f"{what} must be finite: row {row}{column} is {values[(row, *place)]} ({rows} of {len(values)} rows have such "
-        "a number): mend these rows or leave them out"
+        "a number): correct these rows or leave them out"
     )
 
 

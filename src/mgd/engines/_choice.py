@@ -60,7 +60,7 @@ def choose(
         raise ValueError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
     if devices > 1 and (name not in ("auto", "measured") or not isinstance(algorithm, Algorithm)):
         raise ValueError(
-            f"only the measured engine is spread over devices: leave devices out, got {devices}, with engine {name!r} "
+            f"only the measured engine uses several devices: leave devices out, got {devices}, with engine {name!r} "
             f"and {type(algorithm).__name__}"
         )
     wanted = Wanted(name != "auto", n_replicas, batch, n_steps, devices)
@@ -71,14 +71,14 @@ def choose(
             if engine is not None:
                 return engine
     if isinstance(algorithm, Backprop):
-        raise ValueError(f"backprop measures nothing and has an engine of its own: leave engine out, got {name!r}")
+        raise ValueError(f"backprop measures nothing and has its own engine: leave engine out, got {name!r}")
     raise ValueError(f"no engine runs a {type(algorithm).__name__}: give an Algorithm or Backprop")
 
 
 def refuse_bitwise(algorithm: Algorithm, name: str) -> None:
     """Raises: ValueError: if an engine that was asked for by name cannot keep to the bits of the measured one."""
     if algorithm.bitwise:
-        raise ValueError(f"bitwise is of the measured engine on one device, got {name!r}: leave engine out")
+        raise ValueError(f"bitwise needs the measured engine on one device, got {name!r}: leave engine out")
 
 
 def choose_for_each(

@@ -73,8 +73,8 @@ def _check_small(chip: AbstractChip, x: np.ndarray, spread: np.ndarray) -> None:
     as_given, standard = _respond(chip, x, (x - x.mean(0)) / np.where(spread > 0, spread, 1.0))
     if as_given.size and _FAR_MORE * as_given.std(0).max() < standard.std(0).max():
         _warn(
-            f"inputs are too small for this chip: none differs by more than {spread.max():.2g} (standard deviation) "
-            f"from sample to sample: {_REMEDY}"
+            f"inputs are too small for this chip: their standard deviations over samples are at most {spread.max():.2g}"
+            f": {_REMEDY}"
         )
 
 

@@ -43,11 +43,11 @@ def parameters_at_start(
         return np.asarray(instrument.start, np.float32)
     if isinstance(given, str) or (given is None and network is not None):
         if network is None:
-            raise ValueError(f"there is no network to take the start from: give start a number, not {given!r}")
+            raise ValueError(f"there is no network to start from: give start as a number, not {given!r}")
         if network.n_params != instrument.n_params:
             raise ValueError(
                 f"the network of the chip file has {network.n_params} parameters and the chip {instrument.n_params}: "
-                "mend [chip], or give start a number"
+                "correct [chip], or give start as a number"
             )
         return np.asarray(network.init(key=own_key))
     return start_within(instrument.limits, key=own_key, spread=given)

@@ -60,7 +60,7 @@ def numbers_of(reply: object, shape: tuple[int, ...], address: str, verb: str) -
     values = real_numbers(reply)
     if values is None:
         given = "None" if reply is None else f"a {type(reply).__name__}"
-        raise HardwareError(f"{address}: {verb} gave {given} where numbers of shape {shape} are due: mend its driver")
+        raise HardwareError(f"{address}: {verb} gave {given} where numbers of shape {shape} are due: correct its driver")
     if values.shape != shape and _longer_than_one(values.shape) == _longer_than_one(shape):
         values = values.reshape(shape)
     if values.shape != shape:
@@ -99,7 +99,7 @@ class AbstractInstrument(ABC):
     Subclasses give the abstract verbs, and of the optional ones those that `reads`, `own_line` and
     `most_together` say they have. They need not check what they are given: `opened` puts a guard around an
     instrument that refuses wrong shapes, NaN and values outside `limits` before anything is sent, and sees to
-    the safe state. Verbs that talk to the chip raise `HardwareError`, with `passing=True` where opening anew
+    the safe state. Verbs that talk to the chip raise `HardwareError`, with `passing=True` where opening again
     and asking again may help; training then does so, and gives the chip its sample and parameters again.
 
     Values are float32 NumPy arrays; θ and θ̃ are in the unit of `limits`.

@@ -38,7 +38,7 @@ class Callables(AbstractInstrument):
         self.settle_seconds, self.leave_seconds = settle_seconds, leave_seconds
         self.start = None if start is None else np.array(start, np.float32, ndmin=1)
         if self.start is not None and self.start.shape != (self.n_params,):
-            raise ValueError(f"there are limits of {self.n_params} parameters, and start has shape {self.start.shape}")
+            raise ValueError(f"there are limits for {self.n_params} parameters, and start has shape {self.start.shape}")
         cost, outputs = verbs["measure_cost"] is not None, verbs["read_outputs"] is not None
         self.reads = "both" if cost and outputs else "cost" if cost else "outputs"
         self.own_line = verbs["perturb"] is not None
@@ -98,7 +98,7 @@ class Callables(AbstractInstrument):
         verb = self._verbs[name]
         if verb is None:
             return None if name in _MAY_LACK else self._lacks(name)
-        with failing(self.address, f"its {name}", "mend that function"):
+        with failing(self.address, f"its {name}", "correct that function"):
             return verb(*arguments)
 
     def _settle(self) -> None:

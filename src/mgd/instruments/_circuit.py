@@ -218,7 +218,7 @@ class Spice(AbstractInstrument):
         for name in self._kept:
             vector = spice.vector(name)
             if vector is None and (not trouble or "no data saved" in trouble):
-                raise HardwareError(f"{self.address}: the circuit has no {name}: mend outputs")
+                raise HardwareError(f"{self.address}: the circuit has no {name}: correct outputs")
             if vector is None or len(vector) != length:
                 return None
             found[name] = vector
@@ -276,7 +276,7 @@ class Spice(AbstractInstrument):
             if value is not None and parameter:  # which may be one that is only told, such as a current
                 spice.command(f"alter @{name}={value[0]:.9g}")
             if value is None or (parameter and spice.trouble()):
-                raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): mend parameters")
+                raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): correct parameters")
 
     def _allow(self, times: int) -> None:
         for option, iterations in _ITERATIONS[self.settings.analysis].items():

@@ -21,7 +21,7 @@ _BROKEN_REPLY = ("could not convert string to float", "invalid literal for int()
 
 
 def may_pass(error: Exception) -> bool:
-    """Whether what was raised may be over when the chip is opened anew and asked again."""
+    """Whether what was raised may be over when the chip is opened again and asked again."""
     if isinstance(error, HardwareError):
         return error.passing
     if isinstance(error, UnicodeDecodeError) or any(each in str(error) for each in _BROKEN_REPLY):

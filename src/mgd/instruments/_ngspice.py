@@ -154,7 +154,7 @@ class Ngspice:
         self._at.clear()
         self.command(text)
         if self._ended:
-            raise HardwareError(f"{text}: ngspice ended itself ({self.trouble()}): it is loaded anew", passing=True)
+            raise HardwareError(f"{text}: ngspice ended itself ({self.trouble()}): it is loaded again", passing=True)
         return "" if not self._aborted() else self.trouble() or "aborted"
 
     def vector(self, name: str) -> Float[np.ndarray, " n"] | None:

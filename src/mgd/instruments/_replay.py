@@ -53,7 +53,7 @@ class Replay(AbstractInstrument):
     What failed when it was recorded fails again, in the same way. The file is read as it is replayed.
 
     Leaving is always allowed, and so is asking, or not asking, who is there: `safe_state`, `close` and `identify` need
-    not be where they were. Opened again it goes on from where it is; make another to begin anew.
+    not be where they were. Opened again it goes on from where it is; make another to begin again.
 
     Args:
         path: of a file by `Recorder`.

@@ -21,7 +21,7 @@ class Walsh(AbstractPerturbation):
     $$\tilde\theta_i(m) = \Delta\theta\, f_i(\lfloor m/N \rfloor)\, (-1)^{|\rho(i) \wedge \kappa(m \bmod N)|}$$
 
     where Δθ is `amplitude`, |·| counts the set bits of a word, ρ is a seeded permutation of rows that leaves
-    out the constant row, κ a seeded permutation of columns, drawn anew each period (so that successive values
+    out the constant row, κ a seeded permutation of columns, drawn again each period (so that successive values
     are uncorrelated and a filter in time finds no structure), and f_i = ±1 flips row i each period. Over one
     full period codes are exactly orthogonal, so G is the gradient to first order; no row of the N × P code is
     ever stored.

@@ -78,7 +78,7 @@ def calibrate(
             if stop():
                 raise Interrupted(
                     f"stopped after {done} measurements; the chip is in its safe state and nothing was written: "
-                    f"mgd calibrate {path} --task {task} starts anew",
+                    f"mgd calibrate {path} --task {task} starts again",
                     step=0,
                 )
             on_progress(done, total)

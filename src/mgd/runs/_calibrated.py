@@ -83,7 +83,7 @@ def check_calibration(path: Path | None, identity: Identity, n_params: int) -> C
     if found.n_params != n_params:
         raise ValueError(
             f"{path}: this calibration is of {found.n_params} parameters, and the chip has {n_params}: calibrate it "
-            "anew with mgd calibrate"
+            "again with mgd calibrate"
         )
     return found
 

@@ -147,7 +147,7 @@ def unpack(path: Path, header: Header, like: Snapshot) -> Snapshot:
             what = "nothing" if found is None else f"{found.dtype} of shape {found.shape}"
             raise RunError(
                 f"{path} was written by another state of this program: it has {what} for {name}, which is "
-                f"{leaf.dtype} of shape {leaf.shape} now; resume it with the program that wrote it, or start anew"
+                f"{leaf.dtype} of shape {leaf.shape} now; resume it with the program that wrote it, or start a new run"
             )
     leaves = [jnp.asarray(arrays[name]) for name in due]
     structure = jax.tree.structure(eqx.filter(like.progress, eqx.is_array))

@@ -170,7 +170,7 @@ def _writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise RunError(
-            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: mend that, then mgd resume {folder}"
+            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: correct that, then mgd resume {folder}"
         ) from error
 
 
@@ -247,7 +247,7 @@ def _undoable(session: Session, place: _Place) -> Iterator[None]:
         if header is None:
             raise
         message = (
-            f"{error}; the last good checkpoint is that of step {header.step}: mend what made this of the costs, then "
+            f"{error}; the last good checkpoint is that of step {header.step}: correct what made this of the costs, then "
             f"go back to it with mgd resume {place.folder} --before {header.step + 1}, or to an earlier one"
         )
         if isinstance(error, DivergedError):

@@ -22,7 +22,7 @@ from ._replace import replace_file
 FILE = "checkpoint.safetensors"
 LARGE = 8_000_000
 _OTHERS = (
-    "{path} does not fit config.toml: it is of another run, or the settings have changed (put them back, or start anew)"
+    "{path} does not fit config.toml: it is of another run, or the settings have changed (put them back, or start a new run)"
 )
 _OLDER = re.compile(r"checkpoint-(\d+)\.safetensors")
 
@@ -74,7 +74,7 @@ def read_header(folder: Path) -> Header | None:
             warnings.warn(said, MgdWarning, stacklevel=2)
         return header
     if troubles:
-        raise RunError(f"{troubles[0]}; start the run anew") from troubles[0]
+        raise RunError(f"{troubles[0]}; start a new run") from troubles[0]
     return None
 
 
@@ -114,10 +114,10 @@ def read_checkpoint(folder: Path, like: Snapshot, settings: str) -> tuple[Snapsh
             )
         return found
     if troubles:
-        raise RunError(f"{troubles[0]}; no other is whole: start the run anew") from troubles[0]
+        raise RunError(f"{troubles[0]}; no other is whole: start a new run") from troubles[0]
     begun = [path for path in (folder / METRICS, *folder.glob("*.journal")) if os.path.lexists(path)]
     if begun:
-        raise RunError(f"{folder} has no {FILE}, though it has {begun[0].name}: put it back, or start the run anew")
+        raise RunError(f"{folder} has no {FILE}, though it has {begun[0].name}: put it back, or start a new run")
     return None
 
 

@@ -129,7 +129,7 @@ class Journal:
                 self._file.truncate(at)
             # No fault of the chip's: not to be asked again for it.
             raise RunError(
-                f"cannot write to {self._folder}: {error.strerror}; what was measured until then is kept: mend that, "
+                f"cannot write to {self._folder}: {error.strerror}; what was measured until then is kept: correct that, "
                 f"then mgd resume {self._folder}"
             ) from error
 

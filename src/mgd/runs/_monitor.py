@@ -24,7 +24,7 @@ _MOST_WAITING, _MOST_NUMBERS = 512, 50_000
 _MANY = 8
 # Windows, or constants of a low-pass, over which means forget.
 _MEMORY = 256
-# What is warned of: timesteps in a row whose C̃ is exactly zero, openings anew, and the part of measurements without a
+# What is warned of: timesteps in a row whose C̃ is exactly zero, reopenings, and the part of measurements without a
 # reading.
 _STILL, _OPENED_ANEW, _UNREAD = 64, 10, 0.05
 
@@ -33,7 +33,7 @@ class Monitor:
     """Gathers diagnostics from what is measured anyway, warns once of each kind of trouble, and keeps no more of a long
     run than of a short one.
 
-    It begins anew where a run is taken up: what it says then is of what was measured since.
+    It begins again where a run is taken up: what it says then is of what was measured since.
 
     Args:
         n_params: P.
@@ -117,7 +117,7 @@ class Monitor:
             )
         if tally.get("recoveries", 0) >= _OPENED_ANEW:
             found["line"] = (
-                f"the chip was opened anew {tally['recoveries']:,} times until now: check its line and power, and "
+                f"the chip was opened again {tally['recoveries']:,} times until now: check its line and power, and "
                 "whether timeout_seconds is long enough"
             )
         measured = self.diagnostics.summary()["measurements"]

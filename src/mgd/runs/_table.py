@@ -117,4 +117,4 @@ class Table:
             ("outputs", self.outputs, n_outputs),
         ):
             if mine is not None and mine != theirs:
-                raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: mend it, or take another task")
+                raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: correct it, or take another task")

@@ -62,7 +62,7 @@ def execute(
         except OSError as error:
             reason = error.strerror or str(error).splitlines()[0]
             raise RunError(
-                f"cannot write to {folder}: {reason}; what is computed is kept: mend that, and give the command again"
+                f"cannot write to {folder}: {reason}; what is computed is kept: correct that, and give the command again"
             ) from error
 
 

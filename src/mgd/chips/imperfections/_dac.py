@@ -73,7 +73,7 @@ class DAC(AbstractImperfection):
         require_truth(self.name, "own_line", self.own_line)
         require_truth(self.name, "finer_copy", self.finer_copy)
         if self.finer_copy and self.stochastic:
-            raise ValueError(f"{self.name}: what has a finer copy is not rounded stochastically: leave one out")
+            raise ValueError(f"{self.name}: with a finer copy, writes are not rounded stochastically: leave one out")
 
     def _derive(self) -> dict[str, float]:
         return steps_of(self.bits, self.low, self.high)

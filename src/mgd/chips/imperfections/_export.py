@@ -64,7 +64,7 @@ def device_from_arrays(chip: AbstractChip, arrays: Mapping[str, np.ndarray]) -> 
     like = eqx.filter_eval_shape(chip.fabricate, key=jax.random.key(0))
     names = [name for name, _ in _named(chip, like)]
     if missing := [name for name in names if name not in arrays]:
-        raise ValueError(f"the piece of this chip has {missing[0]}, which is not among the arrays: {', '.join(arrays)}")
+        raise ValueError(f"this chip's device needs {missing[0]}, which is not among the arrays: {', '.join(arrays)}")
     return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(arrays[name]) for name in names])
 
 

@@ -73,13 +73,13 @@ class Fleet(AbstractEngine[Algorithm]):
         self._on_drop = on_drop
         sizes = [member.n_params for member in members]
         if len(set(sizes)) > 1:
-            raise ValueError(f"the chips of a fleet must have as many parameters each, got {sizes}")
+            raise ValueError(f"the chips of a fleet must have equal numbers of parameters, got {sizes}")
         if trained == "shared":
             self._limits = _common_limits(members)
             if not self.algorithm.integrator.resets:
                 raise ValueError(
-                    "chips that share their parameters need windows, which the analog algorithm has not: "
-                    'take algorithm = "discrete", or let each train its own'
+                    "chips that share their parameters need windows, and the analog algorithm has none: "
+                    'use algorithm = "discrete", or let each train its own'
                 )
         for member in members[1:]:
             member.share_program(first)
@@ -228,7 +228,7 @@ class Fleet(AbstractEngine[Algorithm]):
         if not found:
             # None is dropped: what ailed all of them at once may be mended, and the run go on.
             last = next(iter(failed.values()), None)
-            raise HardwareError(f"no chip of the fleet answers; one of them: {last}") from last
+            raise HardwareError(f"no chip of the fleet answers; the last error was {last}") from last
         for chip, error in sorted(failed.items()):
             self._drop(chip, step, error)
             if not self.members[chip].bench.halted:
@@ -292,7 +292,7 @@ def _common_limits(members: Sequence[Instrumented]) -> tuple[Float[np.ndarray, "
     if not (low < high).all():
         worst = int(np.argmax(low - high))
         raise ValueError(
-            f"no value of parameter {worst} is within the limits of all chips of the fleet ({low[worst]:g} … "
+            f"parameter {worst} has no value within the limits of all chips of the fleet ({low[worst]:g} … "
             f"{high[worst]:g}): leave one out, or let each train its own"
         )
     return low, high

@@ -330,8 +330,8 @@ class Instrumented(AbstractEngine[Algorithm]):
                 made[start:stop] = self.bench.measure_batch(rows[start:stop], self._pending.catch_up)
                 if math.isnan(made[start]) and math.isnan(self._skips.reference):
                     raise HardwareError(
-                        f"{self.bench.instrument.address}: the first cost of the run cannot be measured: "
-                        "start it where the chip can be"
+                        f"{self.bench.instrument.address}: the first cost of the run could not be measured: "
+                        "start at parameters where the chip can be measured"
                     )
                 costs[start:stop] = self._skips.told_together(start, made[start:stop])
                 self._put_off(partial(self.options.keep, made[start:stop]))

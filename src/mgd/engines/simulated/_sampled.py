@@ -153,7 +153,7 @@ def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
     instead = "use the measured engine"
     if chip.n_sites != chip.n_params:
         raise ValueError(
-            f"the sampled engine's law is of parameters that are perturbed, and not of other sites: {instead}"
+            f"the sampled engine's law is for perturbed parameters, and not for other sites: {instead}"
         )
     if not algorithm.integrator.resets or not algorithm.baseline.pointwise:
         raise ValueError(
@@ -167,7 +167,7 @@ def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
         a, b = getattr(times, long), getattr(times, short)
         if a % b and (b % a or long == "tau_theta"):
             raise ValueError(
-                f"the sampled engine needs windows that are cut evenly: {long} = {a} and {short} = {b} do not divide; "
+                f"the sampled engine needs windows that divide evenly: {long} = {a} and {short} = {b} do not divide; "
                 f"change one, or {instead}"
             )
     if algorithm.modulation_limit is not None and times.tau_p > 1:

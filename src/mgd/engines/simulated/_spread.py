@@ -59,7 +59,7 @@ class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         self.engine.check_start(progress, data)
 
     def for_each(self, engines: Sequence[Any], which: Int[np.ndarray, " replica"]) -> "Spread":
-        raise ValueError("numbers vary over the replicas of one device: leave devices out")
+        raise ValueError("varied numbers need one device: leave devices out")
 
     def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
         self.engine.check(n_replicas, data, key=key)
@@ -145,7 +145,7 @@ def spread(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int
     if n_devices > there:
         raise ValueError(
             f"devices = {n_devices}, and JAX has {there}: use up to {there}; on a CPU, JAX_NUM_CPU_DEVICES={n_devices} "
-            "in the environment makes as many of its cores"
+            "in the environment makes that many of its cores"
         )
     if n_replicas > 1:
         if n_replicas % n_devices:
@@ -157,7 +157,7 @@ def spread(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int
         return Spread(Measured(chip, algorithm, batch), n_devices)
     if chip.traits.remembers:
         raise ValueError(
-            f"a chip that remembers measurements is measured one after the other: use devices = 1, got {n_devices}, or "
+            f"a chip that remembers must be measured in order: use devices = 1, got {n_devices}, or "
             f"{n_devices} replicas"
         )
     hold = algorithm.hold
@@ -179,5 +179,5 @@ def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> S
     if wanted.devices == 1 or not isinstance(algorithm, Algorithm):
         return None
     if algorithm.bitwise:
-        raise ValueError(f"bitwise is of the measured engine on one device, got {wanted.devices}: leave devices out")
+        raise ValueError(f"bitwise needs the measured engine on one device, got {wanted.devices}: leave devices out")
     return spread(chip, algorithm, wanted.n_replicas, wanted.batch, wanted.devices)

@@ -32,7 +32,7 @@ class Dialogue:
         self.line: Transport | None = None
 
     def open(self) -> None:
-        """Makes the line anew.
+        """Makes a new line.
 
         Raises:
             HardwareError: if that fails.
@@ -105,6 +105,6 @@ class Dialogue:
         self.close()
         raise HardwareError(
             f"{self._address}: {shown(message)!r} was answered {shown(reply[:1000])!r}: {what}; "
-            "check the cable and the chip, then open it anew",
+            "check the cable and the chip, then open it again",
             passing=True,
         )

@@ -84,7 +84,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         self._plans, self._which = [self._plan], None
         if why := _no_numba():
             raise ValueError(
-                f'the fused engine is compiled by Numba, which is not here ({why}): pip install "mgd[fused]"'
+                f'the fused engine needs Numba, which cannot be imported ({why}): pip install "mgd[fused]"'
             )
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}: leave it out for all cores")
