@@ -30,7 +30,7 @@ def check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any], vary
         given = [name for name, value in of_instruments.items() if value is not None]
         if given:
             raise ValueError(
-                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for a real chip: a simulated one "
+                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for an instrument: a simulated chip "
                 "starts from its key, and has the cost that it was made with"
             )
         return
@@ -40,9 +40,9 @@ def check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any], vary
             "give an instrument that mgd.instruments.opened opened"
         )
     if vary is not None:
-        raise ValueError("vary is for replicas of a simulated chip, and a real chip has none: leave vary out")
+        raise ValueError("vary is for replicas of a simulated chip, and an instrument is one chip: leave vary out")
     if engine != "auto":
-        raise ValueError(f"a real chip has its own engine: leave engine out, got {engine!r}")
+        raise ValueError(f"an instrument has its own engine: leave engine out, got {engine!r}")
 
 
 def check_whole(*, most: int, **numbers: Any) -> None:

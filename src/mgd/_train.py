@@ -109,7 +109,7 @@ def train(
     options: Options | None = None,
     vary: Vary | None = None,
 ) -> Result:
-    """Trains replicas of a simulated chip, or a chip behind I/O.
+    """Trains replicas of a simulated chip, or an instrument.
 
     Args:
         chip: what is trained. Replicas of a simulated chip differ by their keys. A chip behind I/O is one that
@@ -205,7 +205,7 @@ def _instrumented(
 ) -> Instrumented:
     """The engine of a chip behind I/O."""
     if not isinstance(algorithm, Algorithm):
-        raise ValueError(f"a chip behind I/O is trained by an Algorithm, got {type(algorithm).__name__}")
+        raise ValueError(f"an instrument is trained by an Algorithm, got {type(algorithm).__name__}")
     start = parameters_at_start(chip, key=key, given=start)
     return Instrumented(chip, algorithm, start, cost=cost_named(cost), batch=batch, options=options)
 
@@ -290,7 +290,7 @@ class Session:
         else:
             self._engine = first = engine
             if devices > 1:
-                raise ValueError(f"a real chip needs no JAX devices: leave devices out, got {devices}")
+                raise ValueError(f"an instrument uses no JAX devices: leave devices out, got {devices}")
             if engine.batch != batch or engine.algorithm is not algorithm:
                 raise ValueError(
                     "the engine and the session must have the same algorithm and batch, got batch = "

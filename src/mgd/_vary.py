@@ -63,8 +63,8 @@ def choose_varied(
             for one, values in vary.items():
                 choose_varied(name, chip, algorithm, {one: values}, n_replicas=n_replicas, **settings)
         raise ValueError(
-            f"vary: {' with '.join(vary)} changes more than numbers: these values make different programs, so train each "
-            "in a run of its own"
+            f"vary: {' with '.join(vary)} changes more than numbers: these values make different programs, so train "
+            "each in a run of its own"
         ) from None
 
 

@@ -242,7 +242,7 @@ def test_not_a_run(mgd_cli):
 
 def test_a_run_without_metrics(run, mgd_cli):
     shutil.rmtree(run / "metrics.zarr")
-    line = "run has no metrics yet: wait for its first checkpoint, or go on with it: mgd resume run"
+    line = "run has no metrics yet: wait for its first checkpoint, or continue it: mgd resume run"
     _refused(mgd_cli("time", run, "--profile", "hw1"), line)
 
 

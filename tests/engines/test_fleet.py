@@ -179,7 +179,9 @@ def test_a_chip_that_dies_is_dropped_and_the_others_go_on(silently):
 
 
 def test_when_none_is_left_the_run_ends_with_what_the_last_one_said():
-    with pytest.raises(HardwareError, match=r"no chip of the fleet answers; the last error was chip . gave no good answer"):
+    with pytest.raises(
+        HardwareError, match=r"no chip of the fleet answers; the last error was chip . gave no good answer"
+    ):
         train(fleet(Mortal(0, dies_at=5), Mortal(1, dies_at=25)), 2, 80)
 
 

@@ -139,7 +139,7 @@ def test_a_session_goes_on_from_a_snapshot():
 
 # No argument is left out in silence.
 
-OWN_ENGINE = "^a real chip has its own engine: leave engine out, got '{}'$"
+OWN_ENGINE = "^an instrument has its own engine: leave engine out, got '{}'$"
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_what_is_for_chips_behind_io_is_refused_with_a_simulated_one(given, name
         ({"engine": "sampled"}, OWN_ENGINE.format("sampled")),
         ({"engine": "measured"}, OWN_ENGINE.format("measured")),
         ({"n_replicas": 2}, r"^an instrument is one chip: replicas must be 1, got 2$"),
-        ({"devices": 2}, r"^a real chip needs no JAX devices: leave devices out, got 2$"),
+        ({"devices": 2}, r"^an instrument uses no JAX devices: leave devices out, got 2$"),
         ({"cost": "no such"}, r"^unknown cost 'no such'"),
     ],
 )

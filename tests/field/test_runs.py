@@ -90,7 +90,7 @@ def test_resume_under_other_limits_or_at_limit_is_refused(stopped, said, old, ne
     edit_config(stopped, old, new)
     code, _, err = said("resume", stopped)
     assert code == 2
-    assert err.splitlines()[-1] == f"mgd: {stopped} was {why}: put that back, or start a run of its own"
+    assert err.splitlines()[-1] == f"mgd: {stopped} was {why}: restore that, or start a new run"
     assert list(stopped.glob("costs-*.journal"))
 
 
@@ -138,4 +138,4 @@ def test_odd_bytes_in_the_diagnostics_are_one_line_and_nothing_is_lost(stopped, 
     assert code == 0
     assert "test accuracy" in out
     lines = [line for line in err.splitlines() if "warning" in line]
-    assert lines == [f"mgd: warning: {path}: a line is damaged, and left out"]
+    assert lines == [f"mgd: warning: {path}: a line is damaged, and ignored"]

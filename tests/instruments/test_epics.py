@@ -157,7 +157,9 @@ def test_a_server_that_starts_anew_is_told_and_one_that_dies(start, server, pvs)
         time.sleep(0.01)
     for pv in pvs.values():
         assert pv.wait_for_connection(timeout=60), pv.pvname
-    with pytest.raises(HardwareError, match="mgd:left could not be reached after it was set: check its connection") as lost:
+    with pytest.raises(
+        HardwareError, match="mgd:left could not be reached after it was set: check its connection"
+    ) as lost:
         chip.measure_cost()
     chip.set_parameters(np.ones(2, np.float32))
     assert chip.measure_cost() == 1

@@ -139,7 +139,7 @@ def test_it_says_what_each_kind_lacks_and_who_brings_it(installed):
 def test_without_pytorch_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr("mgd.instruments._torch.find_spec", lambda name: None)
     said = {kind.name: kind.missing for kind in available()}["torch"]
-    assert said == 'needs PyTorch, which is not installed: pip install "mgd[torch]"'
+    assert said == 'needs PyTorch, which cannot be imported: pip install "mgd[torch]"'
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ValueError, match=r'needs PyTorch, .* pip install "mgd\[torch\]"'):
         load_instrument("torch", {"module": "lab:net"}, tmp_path)

@@ -87,7 +87,7 @@ def test_one_that_fails_does_not_keep_the_others_from_being_made_safe(broken):
 def test_one_that_waits_for_ever_neither(capfd):
     gates = Gates()
     gates.at[1] = wait_for_ever
-    words = r"see to gate 1 \(at 4 V\) \(.*it did not end within 1 s; leave_seconds gives it more"
+    words = r"see to gate 1 \(at 4 V\) \(.*it did not end within 1 s; raise leave_seconds to give it more"
     with pytest.warns(MgdWarning, match=words), opened(gates.chip, leave_seconds=1.0):
         pass
     assert gates.volts == [0, 4, 0, 0]
@@ -138,7 +138,7 @@ def test_what_takes_long_is_told_in_one_line(capfd):
         pass
     assert (
         "".join([*said, capfd.readouterr().err])
-        == "mgd: gates: being put in its safe state, which may take up to 60 s\n"
+        == "mgd: gatesis being put in its safe state, which may take up to 60 s\n"
     )
 
 

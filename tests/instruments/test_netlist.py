@@ -127,7 +127,7 @@ UNREADABLE = {
     ),
     "no utf-8": (
         {"m.cir": b"t\nr1 \xe9 0 1k\n"},
-        "m.cir, line 2: 'r1 \ufffd 0 1k' is no UTF-8: save the file as UTF-8",
+        "m.cir, line 2: 'r1 \ufffd 0 1k' is not UTF-8: save the file as UTF-8",
     ),
     "program": ({"m.cir": 't\n.model x d_process(process_file="p")\n'}, "line 2: a model of the kind d_process runs"),
     "data not there": (
@@ -169,7 +169,7 @@ TIMES = {"analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9}
     [
         (".tran 1n 1u\n+ UIC\nc2 out 0 1n IC=1\n", {}, "chip.cir sets initial states, .* or uic = false for operating"),
         (".tran 1n 1u uic\n.ic v(out)=1\n", {}, "chip.cir sets initial states"),
-        (".tran 1n 1u uic\n.tran 1n 2u\n", TIMES, "has transients with uic and without: set uic to true or false"),
+        (".tran 1n 1u uic\n.tran 1n 2u\n", TIMES, "has transients with and without uic: set uic to true or false"),
     ],
 )
 def test_initial_states_that_nothing_would_begin_with_are_refused(load, cards, settings, message):
@@ -217,7 +217,7 @@ WRONG = {
     "of the title": ({"parameters": ["r9"]}, r"parameters: .*chip.cir has no element 'r9'"),
     "half a pair": ({"parameters": ["r1 - r3"], "middle": 2.0}, r"parameters: .*chip.cir has no element 'r3'"),
     "missing input": ({"inputs": ["v2"]}, r"inputs: .*chip.cir has no source 'v2': did you mean 'v1'"),
-    "input that is none": ({"inputs": ["r1"]}, r"inputs: 'r1' of .*chip.cir is no voltage or current source"),
+    "input that is none": ({"inputs": ["r1"]}, r"inputs: 'r1' of .*chip.cir is not a voltage or current source"),
     "missing node": ({"outputs": ["v(oot)"]}, r"outputs: .*chip.cir has no node 'oot': did you mean 'out'"),
     "missing element": ({"outputs": ["i(r3)"]}, r"outputs: .*chip.cir has no element 'r3'"),
     "no output": ({"outputs": ["out"]}, r'outputs are voltages and currents, such as "v\(out\)".*got \'out\''),
@@ -235,19 +235,19 @@ WRONG = {
     ),
     "initial state without uic": (
         {"parameters": ["c1[ic]"], "analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9},
-        r"parameters: 'c1\[ic\]' is an initial state, from which a transient begins only with uic = true",
+        r"parameters: 'c1\[ic\]' is an initial state, which a transient uses only with uic = true",
     ),
     "uic of an operating point": ({"uic": True}, 'uic is of analysis = "tran"'),
     "uic that is no truth": ({"uic": "yes"}, "instrument.uic"),
-    "parameter and input": ({"parameters": ["v1"]}, "parameters: 'v1' is an input too, which sets it"),
+    "parameter and input": ({"parameters": ["v1"]}, "parameters: 'v1' is also an input, which sets it"),
     "parameter with a waveform": (
         {"parameters": ["vwave"], "analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9},
         "parameters: 'vwave' has a waveform in .*chip.cir, which a transient follows whatever its value is",
     ),
     "no such start": ({"spiceinit": "no.such"}, "spiceinit: cannot read .*no.such: No such file"),
     "a transistor whole": ({"parameters": ["m1"]}, r"parameters: 'm1' must be an element .* \(\"m1\[w\]\"\)"),
-    "pair without middle": ({"parameters": ["r1 - r2"]}, "middle is needed for pairs of elements, and for them alone"),
-    "middle without pair": ({"middle": 1.0}, "middle is needed for pairs of elements, and for them alone"),
+    "pair without middle": ({"parameters": ["r1 - r2"]}, "give middle if there are pairs of elements, and only then"),
+    "middle without pair": ({"middle": 1.0}, "give middle if there are pairs of elements, and only then"),
     "zero conductance": (
         {"conductance_unit": 1e-3, "limits": {"low": 0.0, "high": 1.0}},
         "limits: conductances must be above 0, and r1 could be 0",

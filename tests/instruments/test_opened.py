@@ -200,7 +200,7 @@ def test_limits_for_another_number_of_parameters_are_refused_when_it_opens(chip)
 def test_the_same_address_twice_in_one_program_is_refused(chip, make_chip):
     with (
         opened(chip),
-        pytest.raises(HardwareError, match="chip 1 is open already: give each instrument an address of its own"),
+        pytest.raises(HardwareError, match="chip 1 is open already: give each instrument its own address"),
         opened(make_chip()),
     ):
         pytest.fail("it was opened")

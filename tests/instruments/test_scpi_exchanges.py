@@ -398,7 +398,7 @@ def test_a_query_that_is_refused_answers_with_the_error_alone(scripted):
 
 
 OPENINGS = {
-    "no parameters": ([(b"PAR:COUN?", b"0\n")], "is no number of parameters: give n_params"),
+    "no parameters": ([(b"PAR:COUN?", b"0\n")], "is not a number of parameters: give n_params"),
     "parts of parameters": ([(b"PAR:COUN?", b"1.5\n")], "is no number of parameters"),
     "limits inverted": (
         [(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1,-1\n")],
@@ -484,6 +484,6 @@ def test_a_wrong_setting_is_one_line(changes, message, tmp_path):
 
 def test_without_pyvisa_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r'GPIB0::3::INSTR is reached by PyVISA: pip install "mgd\[lab\]"'):
+    with pytest.raises(ValueError, match=r'GPIB0::3::INSTR needs PyVISA: pip install "mgd\[lab\]"'):
         load({"resource": "GPIB0::3::INSTR"}, tmp_path)
     assert load({"resource": "TCPIP0::bench::5025::SOCKET"}, tmp_path).reads == "both"

@@ -120,7 +120,7 @@ def test_sigterm_leaves_the_chip_safe_and_the_run_to_go_on(serve_process, mgd, w
         trainer.send_signal(signal.SIGTERM)
         complaint = trainer.communicate(timeout=100)[1]
         assert trainer.returncode == 130
-        assert f"go on with: mgd resume {run}" in complaint
+        assert f"to continue: mgd resume {run}" in complaint
         line.sendall(b"PAR:DATA?\n")
         assert set(reply.readline().strip().split(",")) == {"0"}
 
@@ -168,7 +168,7 @@ def test_another_chip_is_refused_before_anything_is_measured(serve_process, mgd,
         ("", ("parity", "--replicas=3"), "an instrument is one chip: replicas must be 1, got 3"),
         ("", ("parity", "--engine=sampled"), "engine is of simulated chips: leave 'sampled' out, or give --simulate"),
         ("", ("parity", "--imperfect=cost-noise=0.1"), "imperfect is of simulated chips: leave it out"),
-        ("", ("parity", "--fleet=own"), "fleet is of several real chips: give --chip for each of them"),
+        ("", ("parity", "--fleet=own"), "fleet needs several real chips: give --chip for each of them"),
         ("", ("parity", "--simulate", "--record=x"), "record is of a real chip: give --chip with a file"),
         ("kindd = 'x'", ("parity",), "kindd"),
         ("at_limit = 'clip'", ("parity",), "at_limit"),

@@ -317,8 +317,8 @@ class Bench:
         if limits.low.shape != before.low.shape or (limits.low > before.low).any() or (limits.high < before.high).any():
             raise HardwareError(
                 f"{self.instrument.address}: its limits are {limits.low.min():g} … {limits.high.max():g} {limits.unit} "
-                f"after it was opened again, and were {before.low.min():g} … {before.high.max():g}: set it back to "
-                "these, or start a run of its own within the new ones"
+                f"after it was opened again, and were {before.low.min():g} … {before.high.max():g}: set the chip "
+                "back to these, or start a new run within the new ones"
             )
 
 

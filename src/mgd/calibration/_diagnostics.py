@@ -199,8 +199,8 @@ class Diagnostics:
         if silent:
             named = ", ".join(map(str, silent[:8])) + (", …" if len(silent) > 8 else "")
             lines["silent"] = (
-                f"{len(silent)} of {self.n_params} parameters have not responded ({named}): run mgd calibrate to see whether "
-                "they are dead"
+                f"{len(silent)} of {self.n_params} parameters have not responded ({named}): run mgd calibrate to see "
+                "whether they are dead"
             )
         return lines
 

@@ -123,7 +123,9 @@ def real(values: Any, what: str) -> Array:
     if not isinstance(values, jax.Array | np.ndarray | np.generic):
         raise ValueError(f"{what} must be one array, got a {type(values).__name__}")
     if _is_complex(values.dtype):
-        raise ValueError(f"{what} must be real, got {values.dtype}: return what a detector sees, such as jnp.abs(y) ** 2")
+        raise ValueError(
+            f"{what} must be real, got {values.dtype}: return what a detector sees, such as jnp.abs(y) ** 2"
+        )
     return jnp.asarray(values, jnp.float32)
 
 

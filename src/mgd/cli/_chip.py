@@ -20,7 +20,13 @@ def chip() -> None:
 
 @chip.command(epilog="Example: mgd chip serve examples/virtual-chip.toml --port 5025")
 @click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
-@click.option("--port", type=click.IntRange(0, 65535), default=5025, show_default=True, help="Port to listen at; 0 for any free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5025,
+    show_default=True,
+    help="Port to listen at; 0 for any free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the piece, its noise and the faults.")
 def serve(file: Path, port: int, host: str, seed: int | None) -> None:

@@ -19,7 +19,9 @@ _MOST_ROWS = 12
 
 @click.command("time", epilog="Example: mgd time runs/parity-1 --profile hw1 --profile hw2")
 @click.argument("run", required=False, type=click.Path(path_type=Path))
-@click.option("--profile", "profiles", multiple=True, metavar="NAME|FILE.toml", help="Profile of the chip; may be given again.")
+@click.option(
+    "--profile", "profiles", multiple=True, metavar="NAME|FILE.toml", help="Profile of the chip; may be given again."
+)
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw the score against time: a .png or .svg file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every logged step, and nothing else.")
 @click.option("--list", "listed", is_flag=True, help="List the profiles that come with the package.")

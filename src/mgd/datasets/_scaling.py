@@ -60,9 +60,7 @@ class Scaling:
         """
         x = np.asarray(x)
         if x.shape[1:] != self.offset.shape:
-            raise ValueError(
-                f"this scaling takes rows of shape {self.offset.shape}, got an array of shape {x.shape}"
-            )
+            raise ValueError(f"this scaling takes rows of shape {self.offset.shape}, got an array of shape {x.shape}")
         return ((np.asarray(x, np.float64) - self.offset) / self.spread).astype(np.float32)
 
 

@@ -34,9 +34,7 @@ def fresh_replicas(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas:
     algorithm.check(chip.n_sites)
     for each in jax.tree.leaves((chip, algorithm), is_leaf=lambda leaf: isinstance(leaf, Each)):
         if isinstance(each, Each) and len(each.values) != n_replicas:
-            raise ValueError(
-                f"the varied numbers are for {len(each.values)} replicas, got n_replicas = {n_replicas}"
-            )
+            raise ValueError(f"the varied numbers are for {len(each.values)} replicas, got n_replicas = {n_replicas}")
     chip, algorithm = as_data(chip), as_data(algorithm.for_program(chip.n_params, chip.n_sites))
     # Within another program (only shapes are asked for) it is a part of that.
     make = _fresh if isinstance(key, Tracer) else _compiled_fresh

@@ -27,12 +27,12 @@ ROWS = (
     Row("measured", "", ".simulated._spread:offer"),
     Row(
         "fused",
-        "the same in SIMD lanes, several times faster for many small chips (needs mgd[fused])",
+        "simulates every measurement in SIMD lanes: several times faster for many small chips (needs mgd[fused])",
         ".simulated._fused._engine:offer",
     ),
     Row(
         "sampled",
-        "draws each window's gradient from its law: long windows of large chips, by the million",
+        "draws each window's G from its probability law: for long windows and large chips",
         ".simulated._sampled:offer",
     ),
     Row("measured", "", ".simulated._in_place:offer"),
@@ -40,6 +40,6 @@ ROWS = (
 )
 _LINES = {row.name: row.line for row in ROWS if row.line}
 ENGINES: Mapping[str, str] = MappingProxyType(
-    {"auto": "the fastest engine that covers the settings"}
+    {"auto": "the fastest engine that supports the settings"}
     | {name: _LINES[name] for name in ("measured", "fused", "sampled")}
 )

@@ -60,7 +60,9 @@ def numbers_of(reply: object, shape: tuple[int, ...], address: str, verb: str) -
     values = real_numbers(reply)
     if values is None:
         given = "None" if reply is None else f"a {type(reply).__name__}"
-        raise HardwareError(f"{address}: {verb} gave {given} where numbers of shape {shape} are due: correct its driver")
+        raise HardwareError(
+            f"{address}: {verb} gave {given} where numbers of shape {shape} are due: correct its driver"
+        )
     if values.shape != shape and _longer_than_one(values.shape) == _longer_than_one(shape):
         values = values.reshape(shape)
     if values.shape != shape:

@@ -231,8 +231,8 @@ def _joined(lines: Iterator[_Line]) -> Iterator[Card]:
         elif card is not None:  # before the first card ngspice ignores it
             if card.text[0] in _ODD:
                 raise ValueError(
-                    f"{line.where}: {says!r} continues {card.text!r}, which ngspice takes for a comment, so it ignores both "
-                    f"lines: begin that line with *"
+                    f"{line.where}: {says!r} continues {card.text!r}, which ngspice takes for a comment, so it "
+                    f"ignores both lines: begin that line with *"
                 )
             card = replace(card, text=f"{card.text} {says[1:].strip()}", lines=(*card.lines, text))
     if card is not None:

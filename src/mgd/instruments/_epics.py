@@ -82,7 +82,7 @@ def check_holds_numbers(pv: Any) -> None:
     """Raises: TypeError: if a process variable is known to hold other numbers than float32 or float64."""
     kind = str(getattr(pv, "type", None) or "double").rpartition("_")[2]
     if kind not in ("double", "float"):
-        raise TypeError(f"it is of type {kind}, which cuts off what comes after the point")
+        raise TypeError(f"it is of type {kind}, which drops the digits after the point")
 
 
 class _Variable:

@@ -58,4 +58,4 @@ def failing(address: str, doing: str, remedy: str) -> Iterator[None]:
 def said_by(error: BaseException) -> str:
     """What an error says, in one line; libraries that add to its arguments make a tuple of it."""
     several = len(error.args) > 1 and not isinstance(error, OSError)
-    return " ".join((", ".join(map(str, error.args)) if several else str(error)).split()) or "no more is known"
+    return " ".join((", ".join(map(str, error.args)) if several else str(error)).split()) or "it gave no message"

@@ -55,7 +55,7 @@ def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, told: 
     with _signals_held(instrument.address) as came, _told_of(instrument.address, seconds):
         left = _left(instrument, seconds)
     if not left.safe and (left.names or left.given_up or not told):
-        where = f": see to {', '.join(left.names)}" if left.names else ": see to it"
+        where = f": check {', '.join(left.names)}" if left.names else ": see to it"
         warnings.warn(
             f"{instrument.address} could not be put in its safe state, and may hold its last parameters{where} "
             f"({left.why})",
@@ -110,13 +110,13 @@ def _make_safe(instrument: AbstractInstrument) -> None:
 
 
 def _ring(seconds: float) -> None:
-    raise TimeIsUp(f"it did not end within {seconds:g} s; leave_seconds gives it more")
+    raise TimeIsUp(f"it did not end within {seconds:g} s; raise leave_seconds to give it more")
 
 
 @contextmanager
 def _told_of(address: str, seconds: float) -> Iterator[None]:
     """Says so, if the body takes long."""
-    line = f"mgd: {address}: being put in its safe state, which may take up to {seconds:g} s"
+    line = f"mgd: {address}is being put in its safe state, which may take up to {seconds:g} s"
     timer = threading.Timer(_NOT_AT_ONCE, _say, [line])
     timer.daemon = True
     timer.start()
@@ -140,7 +140,7 @@ def _signals_held(address: str) -> Iterator[list[int]]:
             return
         if len(came) - came.count(signal.SIGHUP) > 1:
             raise KeyboardInterrupt
-        _say(f"mgd: {address} is being put in its safe state: once more to give up, and leave it as it is")
+        _say(f"mgd: {address} is being put in its safe state: press Ctrl-C again to give up and leave it as it is")
 
     held = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]
     before = {number: signal.signal(number, hold) for number in held}

@@ -49,7 +49,7 @@ class Limits:
     def __post_init__(self):
         low, high = inwards(self.low, up=True), inwards(self.high, up=False)
         if low.shape != high.shape or low.ndim != 1 or not low.size:
-            raise ValueError(f"limits need a low and a high for each parameter, got {low.shape} and {high.shape}")
+            raise ValueError(f"limits need a low and a high value for each parameter, got {low.shape} and {high.shape}")
         wrong = ~(low < high) | ~np.isfinite(low) | ~np.isfinite(high)
         if wrong.any():
             k = int(np.argmax(wrong))

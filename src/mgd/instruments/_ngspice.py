@@ -90,7 +90,7 @@ class Ngspice:
         """
         if self._user:
             raise HardwareError(
-                f"{user}: this process's ngspice has {self._user} in it, and holds one circuit at a time: "
+                f"{user}: ngspice in this process already has {self._user} and can have only one circuit: "
                 "close that one first, or open this one in another process"
             )
         self._user = user
@@ -129,7 +129,7 @@ class Ngspice:
         self._said.clear()
         failed = self._library.ngSpice_Circ(array)
         self._raise()
-        if trouble := self.trouble() or ("ngspice does not take it and does not say why" if failed else ""):
+        if trouble := self.trouble() or ("ngspice rejects it and does not say why" if failed else ""):
             raise HardwareError(trouble)
 
     def commands(self, texts: Iterable[bytes]) -> None:

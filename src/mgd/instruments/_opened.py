@@ -52,7 +52,7 @@ class Guarded(AbstractInstrument):
         if self.limits.low.size != self.n_params:
             self.inner.close()
             raise HardwareError(
-                f"{self.address}: {self.n_params} parameters and limits for {self.limits.low.size}: "
+                f"{self.address} has {self.n_params} parameters and limits for {self.limits.low.size}: "
                 "give limits for each, or one for all"
             )
 
@@ -186,7 +186,7 @@ class Guarded(AbstractInstrument):
         believed = is_believed(values)
         if not believed.all():
             raise HardwareError(
-                f"{self.address}: {verb} gave {values.ravel()[~believed.ravel()][0]:g}, which is no reading: "
+                f"{self.address}: {verb} gave {values.ravel()[~believed.ravel()][0]:g}, which is not a valid reading: "
                 "check the readout and its range",
                 passing=True,
                 skip=True,
@@ -240,7 +240,7 @@ def opened(
     """
     seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
     if not seconds > 0:
-        raise ValueError(f"leave_seconds must be above 0, got {seconds}: it is what the safe state may take")
+        raise ValueError(f"leave_seconds must be above 0, got {seconds}: it is the time that the safe state may take")
     with _alone(instrument.address) if alone else nullcontext():
         guarded = Guarded(instrument)
         with interruptible() as signals:
@@ -296,6 +296,6 @@ def _check_identity(instrument: AbstractInstrument, serial: str | None) -> None:
     identity = instrument.identify()
     if serial is not None and identity.serial != serial:
         raise HardwareError(
-            f"{instrument.address}: serial {identity.serial!r} answers ({identity}), {serial!r} is meant: "
+            f"{instrument.address}: serial {identity.serial!r} answers ({identity}), instead of {serial!r}: "
             "connect that chip, or change its serial in the chip file"
         )

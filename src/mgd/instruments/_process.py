@@ -76,7 +76,7 @@ class Process:
         self.end()
         raise HardwareError(
             f"{self._address}: its process {self._process.pid} ended with code {self._process.returncode}: "
-            "see whether memory ran out, and start again",
+            "check whether memory ran out, and start again",
             passing=True,
         )
 

@@ -22,7 +22,7 @@ def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
     made = build(settings["build"], settings.get("arguments", {}), folder, "build")
     if not isinstance(made, AbstractInstrument):
         raise ValueError(
-            f"build = {settings['build']!r} must return an instrument, as from_callables does, got a "
+            f"build = {settings['build']!r} must return an instrument, such as from_callables makes, got a "
             f"{type(made).__name__}"
         )
     return made

@@ -246,7 +246,7 @@ class Recorder(AbstractInstrument):
                 self._length += written
         except OSError as error:
             raise RunError(
-                f"cannot record to {self.path}: {error.strerror}: what was recorded until now can be replayed"
+                f"cannot record to {self.path}: {error.strerror}: the recording so far can be replayed"
             ) from error
 
     def _flush_at_last(self) -> None:

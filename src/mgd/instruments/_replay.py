@@ -118,7 +118,7 @@ class Replay(AbstractInstrument):
         try:
             return Identity(*TypeAdapter(_Identity).validate_json(reply))
         except ValidationError as error:
-            raise HardwareError(f"{self.path}: exchange {self._position} tells of no identity: {reply!r}") from error
+            raise HardwareError(f"{self.path}: exchange {self._position} has no identity: {reply!r}") from error
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         self._take("set_parameters", digest(theta))
@@ -133,7 +133,7 @@ class Replay(AbstractInstrument):
     def measure_cost(self) -> float:
         numbers = _numbers(self._take("measure_cost", 0))
         if numbers.size != 1:
-            self._differs("measure_cost", f"{numbers.size} numbers were answered")
+            self._differs("measure_cost", f"the answer had {numbers.size} numbers")
         return float(numbers[0])
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
@@ -159,9 +159,9 @@ class Replay(AbstractInstrument):
         if found is None:
             self._differs(verb, self._why_none())
         if found.verb != verb:
-            self._differs(verb, f"{found.verb} was asked when it was recorded: replay with the settings of then")
+            self._differs(verb, f"the recording has {found.verb} there: replay with the same settings")
         if found.sent != sent:
-            self._differs(verb, "other values were sent when it was recorded: replay with the settings of then")
+            self._differs(verb, "the recording has other values there: replay with the same settings")
         self._pass(found)
         if found.outcome & FAILED:
             raise HardwareError(
@@ -180,7 +180,7 @@ class Replay(AbstractInstrument):
         self._position += 1
 
     def _differs(self, verb: str, why: str) -> NoReturn:
-        raise HardwareError(f"{self.path}: exchange {self._position} is asked to be {verb}, and {why}")
+        raise HardwareError(f"{self.path}: at exchange {self._position}, {verb} was called, but {why}")
 
     def _why_none(self) -> str:
         """Why there is no exchange where one is due."""
@@ -189,13 +189,13 @@ class Replay(AbstractInstrument):
         head = self._file.read(HEAD.size)
         whole = len(head) == HEAD.size and self._at + HEAD.size + HEAD.unpack(head)[3] + TAIL.size <= _size(self._file)
         if whole:
-            return f"the recording is damaged there, at byte {self._at:,}: take a copy of it, or record it again"
+            return f"the recording is damaged at byte {self._at:,}: take a copy of it, or record it again"
         return "the recording ends here: record for longer, or stop earlier"
 
     def _peek(self) -> _Exchange | None:
         """The next exchange; None at the end, or where what follows is torn."""
         if self._file is None:
-            raise HardwareError(f"{self.path} is not open: open the replay before it is asked")
+            raise HardwareError(f"{self.path} is not open: open the replay first")
         if self._next is None:
             self._file.seek(self._at)
             self._next = _exchange(self._file)
@@ -204,10 +204,10 @@ class Replay(AbstractInstrument):
 
 def _header(file: BinaryIO, path: Path) -> bytes:
     if file.read(len(MAGIC)) != MAGIC:
-        raise DataError(f"{path} is no recording of this version: it does not begin with {MAGIC.decode().strip()!r}")
+        raise DataError(f"{path} is not a recording of this version: it does not begin with {MAGIC.decode().strip()!r}")
     line = file.readline()
     if not line.endswith(b"\n"):
-        raise DataError(f"the recording {path} has a damaged header: it is cut off: record it again")
+        raise DataError(f"the recording {path} has an incomplete header: record it again")
     return line
 
 

@@ -21,7 +21,7 @@ from ._base import AbstractInstrument, Identity
 from ._factory import build, check_names
 from ._limits import Limits
 
-_NEEDS = 'PyTorch, which is not installed: pip install "mgd[torch]"'
+_NEEDS = 'PyTorch, which cannot be imported: pip install "mgd[torch]"'
 _TWO = [True, True]
 _NUMBERS = itertools.count(1)
 # Parameters, over all perturbations, that are vectorised at once: 64 MB.
@@ -143,7 +143,7 @@ class TorchModule(AbstractInstrument):
         if outputs.shape != self._target.shape:
             raise ValueError(
                 f"{self.address}: outputs have shape {tuple(outputs.shape)} and targets {tuple(self._target.shape)}: "
-                "a module must give (batch, outputs) as its targets are"
+                "a module must return (batch, outputs), like its targets"
             )
         return self._cost(outputs, self._target).mean()
 
@@ -198,11 +198,11 @@ def load(settings: Mapping[str, Any], folder: Path) -> TorchModule:
     check_names(settings, ("module",), ("arguments", "names", "limits", "cost"), "torch")
     names, limits, cost = settings.get("names"), settings.get("limits"), settings.get("cost", "mse")
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        raise ValueError(f'names must be a list of names or patterns, as ["layers.*.weight"], got {names!r}')
+        raise ValueError(f'names must be a list of names or patterns, such as ["layers.*.weight"], got {names!r}')
     if limits is not None and not (
         isinstance(limits, list) and [type(end) in (int, float) for end in limits] == [True] * 2
     ):
-        raise ValueError(f"limits must be the lowest and the highest value, as [-3.0, 3.0], got {limits!r}")
+        raise ValueError(f"limits must be the lowest and the highest value, such as [-3.0, 3.0], got {limits!r}")
     if not isinstance(cost, str):
         raise ValueError(f"cost must be mse or cross-entropy, got {cost!r}")
     _torch()
@@ -240,7 +240,7 @@ def _chosen(module: Any, names: Sequence[str] | None) -> dict[str, Any]:
         if (parameter.requires_grad if names is None else any(fnmatch.fnmatchcase(name, each) for each in names))
     }
     if not chosen:
-        raise ValueError(f"a {type(module).__name__} has no parameters to train: give names of some that it has")
+        raise ValueError(f"a {type(module).__name__} has no parameters to train: give other names")
     for name, parameter in chosen.items():
         if _torch().nn.parameter.is_lazy(parameter):
             raise ValueError(f"parameter {name!r} has no shape yet: pass a batch through the module first")

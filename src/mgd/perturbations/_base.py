@@ -83,4 +83,6 @@ def require_amplitude(amplitude: float) -> None:
     if not isinstance(amplitude, int | float) or not 0 < amplitude < float("inf"):
         raise ValueError(f"amplitude must be a finite number above 0, got {amplitude!r}")
     if not 1e-18 <= amplitude <= 1e18:
-        raise ValueError(f"amplitude must be from 1e-18 to 1e18, whose squares float32 holds, got {amplitude!r}")
+        raise ValueError(
+            f"amplitude must be from 1e-18 to 1e18, so that float32 can hold its square, got {amplitude!r}"
+        )

@@ -62,7 +62,7 @@ class LFSR(AbstractPerturbation):
     def __check_init__(self):
         require_amplitude(self.amplitude)
         if self.width not in TAPS:
-            raise ValueError(f"a shift register has 3 … 31 stages here, got width = {self.width}")
+            raise ValueError(f"a shift register must have 3 to 31 stages, got width = {self.width}")
 
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
         state = self.register(index, seed=seed, n_params=n_params)

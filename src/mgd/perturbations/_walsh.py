@@ -116,7 +116,7 @@ class Walsh(AbstractPerturbation):
     def check(self, n_params: int, tau_p: int, window: int | None) -> None:
         most = 2**30 if self.shared_bit else _LARGEST - 1
         if n_params > most:
-            raise ValueError(f"Walsh codes have 32-bit rows: at most {most} parameters, got {n_params}")
+            raise ValueError(f"Walsh codes have 32-bit rows, for at most {most} parameters, got {n_params}")
 
 
 def _transform(values: Float[Array, " order"]) -> Float[Array, " order"]:

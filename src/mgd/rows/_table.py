@@ -96,7 +96,7 @@ class Table(Generic[R]):
             raise ValueError(f"{self.kind} {name!r}: making it raised {said(error)}") from error
         if not isinstance(made, found(self._makes)):
             wanted = self._makes.replace(":", ".")
-            raise ValueError(f"{self.kind} {name!r} must be a {wanted}, and it is a {type(made).__name__}")
+            raise ValueError(f"{self.kind} {name!r} must be a {wanted}, got a {type(made).__name__}")
         return made
 
     def _covers(self, entry: str, name: str) -> bool:

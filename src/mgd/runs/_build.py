@@ -73,7 +73,7 @@ def build_served_chip(file: ChipFile) -> AbstractChip:
     """
     if file.inputs is None or file.outputs is None or not {"hidden", "channels"} & set(file.chip):
         raise ValueError(
-            f"{file.path}: a chip without a task needs its whole network: give inputs, outputs and hidden "
+            f"{file.path}: without a task the file must describe the whole network: give inputs, outputs and hidden "
             "(or channels) in [chip], such as inputs = [49], outputs = 4, hidden = [4]"
         )
     # The task is a stand-in: settings of training are not used.

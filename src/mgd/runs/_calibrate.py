@@ -123,7 +123,7 @@ def _place(path: Path, out: Path | None) -> Path:
     place = path.parent if out is None else out
     folder = place if os.path.isdir(place) else place.parent
     if not os.path.isdir(folder):
-        raise ValueError(f"there is no folder {folder} to write the calibration to: make it, or give another --out")
+        raise ValueError(f"the folder {folder} for the calibration does not exist: make it, or give another --out")
     return place
 
 

@@ -29,12 +29,12 @@ def use_calibration(chip: dict[str, Any] | None, path: Path | None) -> dict[str,
         return chip
     if chip is None or "instrument" not in chip:
         raise ValueError(
-            f"the calibration {path} is of a chip on a bench, and this run has none: give --chip with a file that has "
+            f"the calibration {path} is for a real chip, and this run has none: give --chip with a file that has "
             "an [instrument] table, and no --simulate; for simulated chips, give its settings as options"
         )
     if not isinstance(chip["instrument"], dict):
         raise ValueError(
-            f"the calibration {path} is of one chip, and a fleet has several: leave --calibration out, and name each "
+            f"the calibration {path} is for one chip, and a fleet has several: leave --calibration out, and name each "
             "chip's own in its file, as calibration in [instrument]"
         )
     return chip | {"instrument": chip["instrument"] | {"calibration": str(path.resolve())}}
@@ -59,7 +59,7 @@ def with_calibration(config: RunConfig) -> RunConfig:
         return config
     if found.task != config.task:
         warnings.warn(
-            f"the calibration {path} was made with {found.task}, and {config.task} is to be learnt: its settings may "
+            f"the calibration {path} was made with {found.task}, and this run learns {config.task}: its settings may "
             f"not suit; mgd calibrate with --task {config.task}",
             MgdWarning,
             stacklevel=2,
@@ -82,7 +82,7 @@ def check_calibration(path: Path | None, identity: Identity, n_params: int) -> C
         raise ValueError(f"{path}: {error}") from None
     if found.n_params != n_params:
         raise ValueError(
-            f"{path}: this calibration is of {found.n_params} parameters, and the chip has {n_params}: calibrate it "
+            f"{path}: this calibration is for {found.n_params} parameters, and the chip has {n_params}: calibrate it "
             "again with mgd calibrate"
         )
     return found

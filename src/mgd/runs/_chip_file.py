@@ -81,7 +81,7 @@ class ChipFile:
         """
         if self.instrument is None:
             raise ValueError(
-                f'{self.path}: there is no [instrument] table: give its kind and where it is, such as kind = "scpi", '
+                f'{self.path}: there is no [instrument] table: give its kind and address, such as kind = "scpi", '
                 'resource = "TCPIP0::127.0.0.1::5025::SOCKET"'
             )
         try:
@@ -100,7 +100,7 @@ def with_at_end(config: RunConfig, at_end: AtEnd | None) -> RunConfig:
         return config
     if not config.instruments:
         raise ValueError(
-            f"at_end = {at_end!r} is how a chip on a bench is left, and this run has none: leave --at-end out, or give "
+            f"at_end = {at_end!r} is for a real chip, and this run has none: leave --at-end out, or give "
             "--chip with a file that has an [instrument] table"
         )
     first, *more = (table | {"at_end": at_end} for table in config.instruments)
@@ -171,7 +171,9 @@ def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any
     for file in files:
         if simulate or file.instrument is None:
             why = "--simulate" if simulate else f"{file.path} has no [instrument]"
-            raise ValueError(f"a fleet is of real chips, and {why}: give one chip file, and --replicas for several")
+            raise ValueError(
+                f"a fleet consists of real chips, and {why}: give one chip file, and --replicas for several"
+            )
     # What is imperfect about a real chip is the chip's own affair.
     network = {name: value for name, value in first.chip.items() if name != "imperfect"}
     described = "hidden" in network or "channels" in network

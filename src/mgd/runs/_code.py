@@ -34,7 +34,7 @@ def said_to_run(tables: tuple[dict[str, Any], ...]) -> None:
             mark.touch()
         except OSError as error:
             raise RunError(
-                f"cannot keep in {mark.parent} which code is to be run: {error.strerror}: make it writable, or "
+                f"cannot write to {mark.parent} which code may run: {error.strerror}: make it writable, or "
                 "set XDG_STATE_HOME to a folder that is"
             ) from error
 

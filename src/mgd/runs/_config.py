@@ -117,42 +117,48 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
 
     task: str
     bits: Annotated[_Bits | None, Option("Bits of parity.")] = None
-    hidden: Annotated[Sizes | None, Option("Neurons of each hidden layer: a perceptron.", metavar="N[,N…]")] = None
-    channels: Annotated[Sizes | None, Option("Channels of each convolution: a CNN.", metavar="N[,N…]")] = None
+    hidden: Annotated[
+        Sizes | None, Option("Neurons of each hidden layer; the chip is a perceptron.", metavar="N[,N…]")
+    ] = None
+    channels: Annotated[Sizes | None, Option("Channels of each convolution; the chip is a CNN.", metavar="N[,N…]")] = (
+        None
+    )
     activation: Activation | None = None
     init: Init | None = None
     cost: Cost | None = None
     label_smoothing: Smoothing | None = None
-    algorithm: Annotated[str | None, Option("How costs become updates.")] = None
+    algorithm: Annotated[str | None, Option("The algorithm that turns costs into updates.")] = None
     perturbation: Annotated[str | None, Option("Family of the perturbation.")] = None
-    blocks: Annotated[Positive | None, Option("Perturb parameters in that many blocks, one at a time.")] = None
-    baseline: Annotated[str | None, Option("What the perturbed cost is compared with.")] = None
-    amplitude: Annotated[Amount | None, Option("Perturbation of one parameter.")] = None
+    blocks: Annotated[Positive | None, Option("Perturb the parameters in this many blocks, one at a time.")] = None
+    baseline: Annotated[str | None, Option("Baseline with which the perturbed cost is compared.")] = None
+    amplitude: Annotated[Amount | None, Option("Size of one parameter's perturbation.")] = None
     modulation_limit: Annotated[Amount | None, Option("Clamp on the change in cost.")] = None
     optimizer: Annotated[str | None, Option("The update rule.")] = None
     learning_rate: Annotated[
-        Amount | None, Option("On the ordinary gradient; without --optimizer that of plain descent.")
+        Amount | None, Option("Learning rate on the ordinary gradient; without --optimizer, of plain descent.")
     ] = None
     schedule: Annotated[str | None, Option("How the learning rate changes over the run.")] = None
     weight_decay: Annotated[_Decay | None, Option("Leak of the parameters, per update and learning rate.")] = None
-    tau_p: Annotated[Tau | None, Option("Timesteps a perturbation is held.")] = None
-    tau_x: Annotated[Tau | None, Option("Timesteps a sample is held.")] = None
+    tau_p: Annotated[Tau | None, Option("Timesteps for which a perturbation is held.")] = None
+    tau_x: Annotated[Tau | None, Option("Timesteps for which a sample is held.")] = None
     tau_theta: Annotated[Tau | None, Option("Timesteps between parameter updates.")] = None
     tau_hp: Annotated[_Constant | None, Option("Time constant of the high-pass.")] = None
-    batch: Annotated[Positive | None, Option("Samples a measurement is averaged over.")] = None
-    steps: Annotated[Steps | None, Option("Timesteps.")] = None
-    # How many fit in memory is told later.
+    batch: Annotated[Positive | None, Option("Samples over which a measurement is averaged.")] = None
+    steps: Annotated[Steps | None, Option("Timesteps of the run.")] = None
+    # Whether they fit in memory is checked later.
     replicas: Annotated[Steps | None, Option("Chips trained side by side.")] = None
     devices: Annotated[
         Positive | None, Option("JAX devices, or cores, that share the replicas or one chip's perturbations.")
     ] = None
-    seed: Annotated[_Seed | None, Option("Everything random is drawn from it.")] = None
-    engine: Annotated[str | None, Option("How chips are simulated.")] = None
-    bitwise: Annotated[_Truth | None, Option("Come to the same bits, simulated and in the loop; slower if small.")] = (
-        None
-    )
+    seed: Annotated[_Seed | None, Option("Seed of all random numbers.")] = None
+    engine: Annotated[str | None, Option("The engine that simulates the chips.")] = None
+    bitwise: Annotated[
+        _Truth | None, Option("Give the same bits in simulation and on a real chip; slower for small chips.")
+    ] = None
     log_every: Steps | None = None
-    holdout: Annotated[Positive | None, Option("Keep the last so many training samples out of training.")] = None
+    holdout: Annotated[
+        Positive | None, Option("Number of training samples, the last ones, to keep out of training.")
+    ] = None
     data: Annotated[str | None, Option("Folder of the images.", metavar="PATH")] = None
     fleet: Annotated[
         Literal["shared", "own"] | None, Option("Whether several chips train one set of parameters or each its own.")

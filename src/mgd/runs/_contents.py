@@ -71,18 +71,16 @@ class _Kind(NamedTuple):
 
 
 _KINDS = {
-    CONFIG: _Kind(
-        "put it back as it was; if it is right as it is now (an instrument has moved), delete its line in " + SUMS
-    ),
+    CONFIG: _Kind("restore it; if you changed it on purpose (an instrument has moved), delete its line in " + SUMS),
     SUMMARY: _Kind("mgd resume {folder} writes it again", _Summary),
     THETA: _Kind("mgd resume {folder} writes it again"),
     DEVICE: _Kind("mgd resume {folder} writes it again"),
     INSTRUMENT: _Kind(
-        "put it back as it was, or delete it if the same chip is connected still",
+        "restore it, or delete it if the same chip is still connected",
         Annotated[list[_Told], Field(min_length=1)],
     ),
     DROPPED: _Kind(
-        "put it back as it was, or go back with mgd resume {folder} --before STEP",
+        "restore it, or go back with mgd resume {folder} --before STEP",
         dict[Annotated[str, Field(pattern=r"^\d+$")], tuple[int, str]],
     ),
 }
@@ -111,7 +109,7 @@ def read_bytes(folder: Path, name: str) -> bytes | None:
             raise damaged(folder, name, "it is missing")
         return None
     if listed and _digest(content) not in listed:
-        raise damaged(folder, name, f"it has not the digest that {SUMS} has")
+        raise damaged(folder, name, f"its digest is not the one in {SUMS}")
     return content
 
 
@@ -170,7 +168,7 @@ def _sums(folder: Path) -> dict[str, tuple[str, ...]]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise RunError(f"cannot read {folder / SUMS}: {error.strerror}: take it away, or put it back") from error
+        raise RunError(f"cannot read {folder / SUMS}: {error.strerror}: remove it, or restore it") from error
     found: dict[str, tuple[str, ...]] = {}
     for line in content.decode(errors="replace").splitlines():
         if match := _LINE.fullmatch(line):

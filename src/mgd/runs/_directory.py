@@ -33,7 +33,7 @@ def check_out(out: Path | None) -> None:
     except OSError as error:
         raise RunError(f"cannot make the run directory {out}: {error.strerror}") from error
     if found and CONFIG in found:
-        raise RunError(f"{out} is a run already: give another --out, or go on with it: mgd resume {out}")
+        raise RunError(f"{out} is a run already: give another --out, or continue it: mgd resume {out}")
     if found:
         raise RunError(f"{out} exists and is not empty: give another --out")
 

@@ -170,7 +170,8 @@ def _writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise RunError(
-            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: correct that, then mgd resume {folder}"
+            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: correct that, then mgd "
+            f"resume {folder}"
         ) from error
 
 
@@ -212,7 +213,7 @@ def make_session(config: Settings, task: Task) -> Session:
 def _run(keeping: AbstractKeeping, place: _Place, on_progress: OnProgress) -> None:
     folder, session = place.folder, keeping.session
     with _writing(folder), _undoable(session, place):
-        hint = f"stopped at once; it goes on from its last checkpoint with: mgd resume {folder}"
+        hint = f"stopped at once; to continue from its last checkpoint: mgd resume {folder}"
         with stop_requested(hint) as stop, keeping.recorded(folder, place.owner) as checkpointed:
             _checkpoint(keeping, place)
             checkpointed()
@@ -226,7 +227,7 @@ def _run(keeping: AbstractKeeping, place: _Place, on_progress: OnProgress) -> No
                     if not behind:
                         _checkpoint(keeping, place)
                     step = session.snapshot.step
-                    raise Interrupted(f"stopped at step {step}; go on with: mgd resume {folder}", step=step)
+                    raise Interrupted(f"stopped at step {step}; to continue: mgd resume {folder}", step=step)
                 if not behind and (time.monotonic() >= due or keeping.full):
                     taken = _checkpoint(keeping, place)
                     checkpointed()
@@ -247,7 +248,7 @@ def _undoable(session: Session, place: _Place) -> Iterator[None]:
         if header is None:
             raise
         message = (
-            f"{error}; the last good checkpoint is that of step {header.step}: correct what made this of the costs, then "
+            f"{error}; the last good checkpoint is that of step {header.step}: correct what caused this, then "
             f"go back to it with mgd resume {place.folder} --before {header.step + 1}, or to an earlier one"
         )
         if isinstance(error, DivergedError):

@@ -22,7 +22,8 @@ from ._replace import replace_file
 FILE = "checkpoint.safetensors"
 LARGE = 8_000_000
 _OTHERS = (
-    "{path} does not fit config.toml: it is of another run, or the settings have changed (put them back, or start a new run)"
+    "{path} does not fit config.toml: it belongs to another run, or the settings have changed "
+    "(restore them, or start a new run)"
 )
 _OLDER = re.compile(r"checkpoint-(\d+)\.safetensors")
 
@@ -108,16 +109,16 @@ def read_checkpoint(folder: Path, like: Snapshot, settings: str) -> tuple[Snapsh
         if troubles:
             said = "; ".join(map(str, troubles))
             warnings.warn(
-                f"{said}; the run goes on from the checkpoint before it, at step {header.step}",
+                f"{said}; the run continues from the checkpoint before it, at step {header.step}",
                 MgdWarning,
                 stacklevel=2,
             )
         return found
     if troubles:
-        raise RunError(f"{troubles[0]}; no other is whole: start a new run") from troubles[0]
+        raise RunError(f"{troubles[0]}; all others are damaged too: start a new run") from troubles[0]
     begun = [path for path in (folder / METRICS, *folder.glob("*.journal")) if os.path.lexists(path)]
     if begun:
-        raise RunError(f"{folder} has no {FILE}, though it has {begun[0].name}: put it back, or start a new run")
+        raise RunError(f"{folder} has no {FILE}, though it has {begun[0].name}: restore it, or start a new run")
     return None
 
 
@@ -149,7 +150,7 @@ def go_back(folder: Path, before: int, settings: str) -> int:
         if header.step < before:
             _forget(folder, path, header.step)
             return header.step
-    steps = f"there are those at {', '.join(f'{step:,}' for step in sorted(there))}" if there else "none is whole"
+    steps = f"it has those at {', '.join(f'{step:,}' for step in sorted(there))}" if there else "none is whole"
     raise RunError(f"{folder} has no checkpoint before step {before:,}: {steps}")
 
 

@@ -33,7 +33,7 @@ def checked(given: Any) -> Imperfections:
     found = _model(tuple(settings.values())).model_validate(given).model_dump(by_alias=True, exclude_unset=True)
     for name in found:
         if (needs := settings[name].needs) and needs not in found:
-            raise ValueError(f"{name} goes with {needs}: give {needs} too, or leave {name} out")
+            raise ValueError(f"{name} needs {needs}: give {needs} too, or leave {name} out")
     for row in rows:
         if row.check is not None:
             row.check(found)

@@ -112,12 +112,12 @@ class Monitor:
         found: dict[str, str] = {}
         if self._still >= _STILL:
             found["still"] = (
-                f"the cost did not change at all in the last {self._still:,} timesteps (C̃ is exactly 0): see whether "
-                "the detector is connected and its range shows so small a change; nothing is learnt meanwhile"
+                f"the cost did not change at all in the last {self._still:,} timesteps (C̃ is exactly 0): check whether "
+                "the detector is connected and its range shows so small a change; the chip learns nothing meanwhile"
             )
         if tally.get("recoveries", 0) >= _OPENED_ANEW:
             found["line"] = (
-                f"the chip was opened again {tally['recoveries']:,} times until now: check its line and power, and "
+                f"the chip was opened again {tally['recoveries']:,} times so far: check its line and power, and "
                 "whether timeout_seconds is long enough"
             )
         measured = self.diagnostics.summary()["measurements"]
@@ -193,13 +193,13 @@ def _halves(algorithm: Algorithm, n_params: int) -> tuple[str, str]:
     traits = algorithm.perturbation.traits(n_params)
     if traits.independent:
         if interval < turn or (traits.turn > 1 and interval % turn):
-            return "", "a window is no whole number of perturbations of all parameters"
+            return "", "a window is not a whole number of perturbations of all parameters"
         return "within", ""
     if _periods(algorithm, n_params):
         return "between", ""
     return (
         "",
-        "parts of a code's period know of each other: make tau_theta a whole number of periods, or use random signs",
+        "parts of a code's period are not independent: make tau_theta a whole number of periods, or use random signs",
     )
 
 

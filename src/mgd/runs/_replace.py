@@ -17,7 +17,7 @@ def replace_file(path: Path, content: bytes, *, before: Path | None = None) -> N
         OSError: if it cannot be written; the file is then as it was.
     """
     if path.is_dir():
-        raise OSError(errno.EISDIR, f"{path.name} is a folder and must be a file (take it away)")
+        raise OSError(errno.EISDIR, f"{path.name} is a folder and must be a file (remove it)")
     beside = path.with_name(path.name + ".part")
     beside.unlink(missing_ok=True)  # whatever it is: what is there is never written into
     try:

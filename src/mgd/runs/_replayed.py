@@ -50,15 +50,15 @@ def replay(folder: Path, *, on_progress: Callable[[Session], None] = lambda sess
     if config.record is None or not config.instruments:
         raise RunError(f"{folder} was not recorded: give --record FILE to mgd train, with --chip")
     if not is_finished(folder):
-        raise RunError(f"{folder} is not finished: go on with it first: mgd resume {folder}")
+        raise RunError(f"{folder} is not finished: continue it first: mgd resume {folder}")
     with ExitStack() as stack:
         chips = []
         for chip in range(len(config.instruments)):
             first, *more = recordings(config, chip)
             if more:
                 raise RunError(
-                    f"{folder} was not made in one go: {first} ends where it was stopped, and {more[0]} goes on from "
-                    "costs that were kept apart; a run is replayed whole"
+                    f"{folder} was interrupted: {first} ends where it was stopped, and {more[0]} continues from "
+                    "other saved costs; only an uninterrupted run can be replayed"
                 )
             chips.append(stack.enter_context(opened(Replay(first))))
         session = Hardware(config, build_task(config), chips).session
@@ -69,7 +69,8 @@ def replay(folder: Path, *, on_progress: Callable[[Session], None] = lambda sess
         counts = session.algorithm.counts(session.snapshot.step)
     if found.shape != due.shape:
         raise RunError(
-            f"{folder} has parameters of shape {due.shape}, and its replay {found.shape}: it is another run's"
+            f"{folder} has parameters of shape {due.shape}, and its replay {found.shape}: the recording "
+            f"belongs to another run"
         )
     largest = float(np.abs(found - due).max())
     return Replayed(counts.cost_measurements, found.tobytes() == due.tobytes(), largest)

@@ -82,7 +82,7 @@ class Table:
             raise ValueError(f"instrument: {first_error(error, list(InstrumentTable.model_fields))}") from None
         folder = table.get("folder", ".")
         if not isinstance(folder, str):
-            raise ValueError(f"instrument: folder must be the path of one, got {folder!r}")
+            raise ValueError(f"instrument: folder must be a path, got {folder!r}")
         own = dict(read.model_extra or {})
         is_network = bool(table.get("chip_network"))
         return Table(read, own, Path(folder), table.get("chip_inputs"), table.get("chip_outputs"), is_network)

@@ -45,7 +45,7 @@ def read_told(folder: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise RunError(f"cannot read {folder / DIAGNOSTICS}: {error.strerror}; take it away") from error
+        raise RunError(f"cannot read {folder / DIAGNOSTICS}: {error.strerror}; remove it") from error
 
 
 def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any
             damaged += 1
     if damaged and not quiet:
         n = "a line is" if damaged == 1 else f"{damaged} lines are"
-        warnings.warn(f"{folder / DIAGNOSTICS}: {n} damaged, and left out", MgdWarning, stacklevel=2)
+        warnings.warn(f"{folder / DIAGNOSTICS}: {n} damaged, and ignored", MgdWarning, stacklevel=2)
     return found
 
 
@@ -78,11 +78,11 @@ def _read_line(line: bytes) -> dict[str, Any]:
     text = line.decode()
     body, checksum, digest = text.rpartition(_CHECKSUM)
     if checksum and f'{zlib.crc32((body + "}").encode()):08x}"}}' != digest:
-        raise ValueError("it has another checksum")
+        raise ValueError("its checksum is wrong")
     try:
         _Line.model_validate_json(text)
     except ValidationError as error:
-        raise ValueError("it is no line of diagnostics") from error
+        raise ValueError("it is not a line of diagnostics") from error
     found = json.loads(text)
     found.pop("crc32", None)
     return found

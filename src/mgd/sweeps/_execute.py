@@ -62,7 +62,7 @@ def execute(
         except OSError as error:
             reason = error.strerror or str(error).splitlines()[0]
             raise RunError(
-                f"cannot write to {folder}: {reason}; what is computed is kept: correct that, and give the command again"
+                f"cannot write to {folder}: {reason}; finished cells are kept: correct that, and give the command again"
             ) from error
 
 
@@ -78,10 +78,10 @@ def _claim(folder: Path, title: Mapping[str, Any], cells: Mapping[str, Run | Wor
         except (OSError, ValueError):
             found = None
         if found != mine:
-            raise RunError(f"{folder} holds another study, or one of other settings: give another --out, or remove it")
+            raise RunError(f"{folder} has another study, or other settings: give another --out, or remove it")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder} is there and is no study: give another --out")
+        raise RunError(f"{folder} exists and is not a study: give another --out")
     try:
         (folder / "cells").mkdir(parents=True, exist_ok=True)
         replace_file(path, (json.dumps(mine, indent=2) + "\n").encode())
@@ -120,11 +120,11 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
                 on_progress(total - len(waiting), total, _share(cells, folder))
             if waiting:
                 n = sum(is_done(folder / "cells" / name) for name in cells)
-                raise Interrupted(f"stopped with {n} of {total} cells done; go on with the same command", step=n)
+                raise Interrupted(f"stopped with {n} of {total} cells done; continue with the same command", step=n)
         pool.shutdown()
     except BrokenProcessPool:
         raise RunError(
-            f"a worker of {folder} died (out of memory?); what is computed is kept: give the command again, "
+            f"a worker of {folder} died (out of memory?); finished cells are kept: give the command again, "
             "with --workers 1 if memory is short"
         ) from None
     finally:

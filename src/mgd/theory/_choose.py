@@ -217,7 +217,7 @@ def _curvature(facts: Facts) -> tuple[float, str]:
     if facts.curvature > 2 * facts.curvature_error:
         return facts.curvature + facts.curvature_error, "a secant along G, one standard error added"
     most = max(facts.curvature_error, steepest)
-    return most, "no curvature along G stands out; what its error and the height of the cost allow is taken"
+    return most, "no curvature along G stands out; its error and the size of the cost set the rate"
 
 
 def _reasons(

@@ -62,7 +62,7 @@ def draw_score(histories: "dict[str, xr.Dataset]", path: Path, *, title: str) ->
         score = (100 if percent else 1) * history[metric or "cost"].mean("replica").values
         timed = seconds > 0  # the start has no place on a logarithmic axis
         if not timed.any():
-            raise ValueError(f"nothing to draw for {name}: no logged step takes any time on it yet")
+            raise ValueError(f"nothing to draw for {name}: no logged step takes time with this profile yet")
         low, high = min(low, seconds[timed][0]), max(high, seconds[-1])
         label = f"{name}: {format_seconds(seconds[-1])}"
         axes.plot(seconds[timed], score[timed], marker="o", markersize=3, linewidth=1.6, label=label)

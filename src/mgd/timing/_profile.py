@@ -73,12 +73,12 @@ class Profile(BaseModel):
         seen = set()
         for group in groups:
             if len(group) < 2:
-                raise ValueError(f"a group of one, {list(group)}, overlaps with nothing: name two events or more")
+                raise ValueError(f"a group of one, {list(group)}, cannot overlap: name two events or more")
             for event in group:
                 if event not in EVENTS:
                     raise ValueError(f"unknown event {event!r}{nearest(event, EVENTS)}; choose {', '.join(EVENTS)}")
                 if event in seen:
-                    raise ValueError(f"{event!r} is named twice: an event is in one group at most, and there once")
+                    raise ValueError(f"{event!r} is named twice: an event may be in only one group, and only once")
                 seen.add(event)
         return groups
 

@@ -88,8 +88,8 @@ def _check_types(chip: AbstractChip, theta: np.ndarray, amplitude: float) -> Non
         step = float(jnp.finfo(dtype).eps) * float(np.sqrt(np.mean(theta[place] ** 2)))
         if dtype.itemsize <= 2 and amplitude < step:
             warnings.warn(
-                f"an amplitude of {amplitude:.3g} is below the resolution of {name}, which is {dtype}: most perturbations "
-                f"are rounded away; use an amplitude of {2 * step:.1g} or more",
+                f"an amplitude of {amplitude:.3g} is below the resolution of {name}, which is {dtype}: most "
+                f"perturbations are rounded away; use an amplitude of {2 * step:.1g} or more",
                 MgdWarning,
                 stacklevel=5,
             )

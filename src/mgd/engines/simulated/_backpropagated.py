@@ -43,7 +43,8 @@ class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
     def check_start(self, progress: Progress, data: Data) -> None:
         if wrong := check_slope(self.chip, progress, data, engine=self.name):
             warnings.warn(
-                f"{wrong}; backprop follows jax.grad, so its result says nothing about training this chip by measurements",
+                f"{wrong}; backprop follows jax.grad, so its result says nothing about training this chip by "
+                f"measurements",
                 MgdWarning,
                 stacklevel=5,
             )

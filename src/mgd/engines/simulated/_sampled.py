@@ -152,9 +152,7 @@ def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
     times, traits = algorithm.time_constants, chip.traits
     instead = "use the measured engine"
     if chip.n_sites != chip.n_params:
-        raise ValueError(
-            f"the sampled engine's law is for perturbed parameters, and not for other sites: {instead}"
-        )
+        raise ValueError(f"the sampled engine's law is for perturbed parameters, and not for other sites: {instead}")
     if not algorithm.integrator.resets or not algorithm.baseline.pointwise:
         raise ValueError(
             f"the sampled engine draws whole windows; it has no law for a {type(algorithm.baseline).__name__} baseline "

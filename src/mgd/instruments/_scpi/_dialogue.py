@@ -68,7 +68,7 @@ class Dialogue:
                 return
         except OSError as error:
             self.garbled(message, b"", str(error))
-        self.garbled(message, stale, "this came unasked, before it was sent")
+        self.garbled(message, stale, "this came before the query was sent")
 
     def ask(self, message: bytes, most_numbers: int, meanwhile: Callable[[], None]) -> list[Item]:
         """The items of the answer to a message.
@@ -92,7 +92,7 @@ class Dialogue:
                 if items is not None:
                     return items
                 if len(reply) > longest:
-                    raise WireError(f"more than {longest:,} bytes and no end of it")
+                    raise WireError(f"more than {longest:,} bytes without an end")
                 if time.monotonic() > end:
                     raise TimeoutError("timed out")
         except TimeoutError:

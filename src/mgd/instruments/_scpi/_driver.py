@@ -95,7 +95,7 @@ class Scpi(AbstractInstrument):
         self._identity = reply = self._ask(self.settings.commands.identify)
         parts = [part.strip() for part in reply.decode("ascii", "replace").split(",", 3)]
         if len(parts) < 3 or not reply.isascii():
-            self._garbled(self.settings.commands.identify.encode(), reply, "maker,model,serial,version is due")
+            self._garbled(self.settings.commands.identify.encode(), reply, "expected maker,model,serial,version")
         return Identity(*parts)
 
     def make_sure(self) -> None:
@@ -107,7 +107,7 @@ class Scpi(AbstractInstrument):
             items = [self._items(query, 1)[0] for query in queries]
         reply = items[0] if isinstance(items[0], bytes) else block(items[0])
         if self._identity is not None and _who(reply) != _who(self._identity):
-            self._garbled(identify, reply, f"{shown(self._identity)!r} is due, as before")
+            self._garbled(identify, reply, f"{shown(self._identity)!r} was expected, as before")
         if held:
             self._check_held(items[1])
 
@@ -217,12 +217,12 @@ class Scpi(AbstractInstrument):
         for _ in range(_MOST_ERRORS):
             if self._code(self._error, self._ask(self.settings.commands.error)) == 0:
                 return
-        self._refused(self._error, b"", f"still has errors after {_MOST_ERRORS} were taken out: switch it off and on")
+        self._refused(self._error, b"", f"still has errors after {_MOST_ERRORS} were read: switch it off and on")
 
     def _count(self, command: str) -> int:
         values = self._numbers(command.encode(), self._exchange(command.encode()), 1)
         if not (values[0] >= 1 and values[0] == int(values[0])):
-            self._refused(command.encode(), text(values), "is no number of parameters: give n_params")
+            self._refused(command.encode(), text(values), "is not a number of parameters: give n_params")
         return int(values[0])
 
     def _asked_limits(self, command: str) -> Limits:
@@ -256,8 +256,8 @@ class Scpi(AbstractInstrument):
         if said:
             self.close()
             raise HardwareError(
-                f"{self.address}: {shown(self._readback.command)} does not give what was held: {said}; it was reset, "
-                "or a reply was that to another question: check its supply and its line",
+                f"{self.address}: {shown(self._readback.command)} does not return the parameters that were set: "
+                f"{said}; the chip was reset, or a reply belongs to another query: check its supply and its line",
                 passing=True,
             )
 
@@ -352,7 +352,7 @@ class Scpi(AbstractInstrument):
             if self._error and len(items) < n and isinstance(last, bytes) and last.startswith(b"-"):
                 self._check_error(message, last)
             reply = b";".join(item if isinstance(item, bytes) else block(item) for item in items)
-            self._garbled(message, reply, f"{len(items)} replies where {n} are due")
+            self._garbled(message, reply, f"{len(items)} replies, expected {n}")
         return items
 
     def _flush(self) -> None:
@@ -409,12 +409,12 @@ class Scpi(AbstractInstrument):
         if not isinstance(reply, bytes) and (found := swapped(reply)):
             other = {"<": "big", ">": "little"}[self._order]
             raise HardwareError(
-                f"{self.address}: {shown(query)!r} was answered with a block that has {found[0]:g} in it, which is no "
-                f"reading, and {found[1]:g} with its bytes in the other order: set "
+                f"{self.address}: {shown(query)!r} was answered with a block that contains {found[0]:g}, which is "
+                f"not a valid reading, and {found[1]:g} in the other byte order: set "
                 f'byte_order = "{other}" in the chip file'
             )
         if n is not None and values.size != n:
-            what = f"{values.size} numbers where {n} are due"
+            what = f"{values.size} numbers, expected {n}"
             self._garbled(query, reply if isinstance(reply, bytes) else block(reply), what)
         return values
 
@@ -438,7 +438,7 @@ class Scpi(AbstractInstrument):
         try:
             return int(reply.partition(b",")[0])
         except ValueError:
-            self._garbled(message, reply, "an error's number is due")
+            self._garbled(message, reply, "expected the number of an error")
 
     def _garbled(self, message: bytes, reply: bytes, what: str) -> NoReturn:
         self._dialogue.garbled(message, reply, what)

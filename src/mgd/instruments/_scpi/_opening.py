@@ -37,13 +37,13 @@ def told_limits(values: Float[np.ndarray, " n"], n_params: int, unit: str) -> Li
     """
     if values.size not in (2, 2 * n_params):
         raise ValueError(
-            f"are {values.size} numbers, where low and high for all or each of {n_params} parameters are due"
+            f"are {values.size} numbers, expected low and high for all or for each of {n_params} parameters"
         )
     low, high = np.broadcast_to(values.reshape(-1, 2), (n_params, 2)).T
     try:
         return Limits(low, high, unit)
     except ValueError as error:
-        raise ValueError(f"are no limits ({error})") from None
+        raise ValueError(f"are not limits ({error})") from None
 
 
 def as_before(limits: Limits, before: Limits | None) -> Limits:

@@ -67,7 +67,7 @@ class ReadBack:
         assert held is not None
         wrong = self._wrong(found, held, 0.0)
         if wrong is not None:
-            return f"it says {found[wrong]:.9g} for parameter {wrong}, and said {held[wrong]:.9g}"
+            return f"it says {found[wrong]:.9g} for parameter {wrong}, and said {held[wrong]:.9g} before"
         if self._in_blocks == isinstance(item, bytes):
             return "it gives parameters in another format than before"
         self.held = held

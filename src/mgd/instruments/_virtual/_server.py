@@ -96,7 +96,7 @@ class Server:
         except OSError as error:
             reason = error.strerror or str(error)
             raise HardwareError(
-                f"{host}:{port} cannot be listened at: {reason}; take another --port (0 for any that is free) or --host"
+                f"{host}:{port} cannot be opened: {reason}; use another --port (0 for any that is free) or --host"
             ) from error
 
     async def close(self, server: asyncio.Server) -> None:
