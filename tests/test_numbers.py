@@ -285,7 +285,7 @@ def test_chips_are_judged_each_with_its_own_numbers():
 @pytest.mark.parametrize(
     ("vary", "said"),
     [
-        ({"tau_x": [1, 2, 3]}, "vary: tau_x is structure, of which replicas have the same: vary it from run to run"),
+        ({"tau_x": [1, 2, 3]}, "vary: tau_x is structure, which all replicas share: vary it from run to run"),
         ({"adc.bits": [8, 9, 10]}, "vary: bits of adc is structure"),
         ({"adc.width": [8, 9, 10]}, "vary: adc has no width, but low, high"),
         ({"dac.low": [-1, -2, -3]}, "vary: the chip has no imperfection 'dac' around it"),

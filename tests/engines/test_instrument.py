@@ -225,7 +225,7 @@ def test_a_chip_that_stays_away_is_given_up_with_its_address_and_the_last_error(
     flaky = Flaky(dict.fromkeys(range(20, 10_000), HardwareError("no reply to MEAS:COST?", passing=True)))
     kept: list[float] = []
     of = engine(ALGORITHMS["windows"], flaky, give_up_seconds=0.3, keep=lambda c: kept.extend(c.tolist()))
-    with pytest.raises(HardwareError, match=r"flaky gave no good answer for 0.3 s \(no reply to MEAS:COST\?\)"):
+    with pytest.raises(HardwareError, match=r"flaky gave no valid answer for 0.3 s \(no reply to MEAS:COST\?\)"):
         train(of, 40)
     assert 5 < len(kept) < 20
 
@@ -426,7 +426,7 @@ def test_a_chip_that_is_another_when_the_line_comes_back_is_refused():
     with opened(Swapped({20: HardwareError("reset", passing=True)})) as guarded:
         of = Instrumented(guarded, ALGORITHMS["windows"], Simulated(CHIP, key=KEY).start, cost=CHIP.loss)  # pyright: ignore[reportArgumentType]
         with pytest.raises(
-            HardwareError, match="flaky: mgd,flaky,S2, answers where mgd,flaky,S1, was: put that chip back"
+            HardwareError, match="flaky: mgd,flaky,S2, answers instead of mgd,flaky,S1,: connect that chip"
         ):
             train(of, 40)
 
@@ -449,7 +449,7 @@ def test_a_batch_whose_first_cost_cannot_be_measured_ends_the_run():
         def read_batch(self, signals):
             return np.full((len(signals), 1, 1), np.nan, np.float32)
 
-    with pytest.raises(HardwareError, match="the first cost of the run cannot be measured: start it where"):
+    with pytest.raises(HardwareError, match="the first cost of the run could not be measured: start at"):
         train(engine(ALGORITHMS["windows"], Never(100)), 4)
 
 

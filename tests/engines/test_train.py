@@ -153,7 +153,7 @@ OWN_ENGINE = "^an instrument has its own engine: leave engine out, got '{}'$"
     ],
 )
 def test_what_is_for_chips_behind_io_is_refused_with_a_simulated_one(given, names):
-    with pytest.raises(ValueError, match=f"^{names} for a chip behind I/O: a simulated one starts as its key says"):
+    with pytest.raises(ValueError, match=f"^{names} for an instrument: a simulated chip starts from its key"):
         mgd.train(CHIP, TASK, ALGORITHM, n_steps=4, key=KEY, **given)
 
 
@@ -177,7 +177,7 @@ def test_what_is_for_simulated_chips_is_refused_with_one_behind_io(given, messag
 def test_what_is_no_chip_is_refused():
     piece = mgd.instruments.Simulated(CHIP, key=KEY)
     for thing, name in ((piece, "Simulated"), (eqx.nn.Linear(2, 1, key=KEY), "Linear"), (None, "NoneType")):
-        with pytest.raises(ValueError, match=f"^a chip is needed, got a {name}: make one by mgd.chips"):
+        with pytest.raises(ValueError, match=f"^a chip is needed, got a {name}: make one with mgd.chips"):
             mgd.train(thing, TASK, ALGORITHM, n_steps=4, key=KEY)  # pyright: ignore[reportArgumentType]
 
 
@@ -185,7 +185,5 @@ def test_a_session_has_the_batch_and_the_algorithm_of_its_engine():
     with mgd.instruments.opened(mgd.instruments.Simulated(CHIP, key=KEY)) as guarded:
         engine = mgd.engines.Instrumented(guarded, ALGORITHM, np.zeros(9), cost=mgd.chips.MeanSquaredError(), batch=2)
         for algorithm, batch in ((ALGORITHM, 1), (discrete(), 2)):
-            with pytest.raises(
-                ValueError, match=r"^the engine has an algorithm and a batch of its own: give the session"
-            ):
+            with pytest.raises(ValueError, match=r"^the engine and the session must have the same algorithm and batch"):
                 Session(None, TASK, algorithm, n_steps=4, key=KEY, batch=batch, engine=engine)

@@ -105,7 +105,7 @@ def test_a_flipped_bit_in_the_journal_is_said(stopped, said):
     assert code == 0
     (line,) = (line for line in err.splitlines() if "warning" in line)
     assert line.startswith(f"mgd: warning: {journal} is damaged at byte ")
-    assert line.endswith("are lost, with all that were measured later; they are measured again")
+    assert line.endswith("are lost, with all measured later; they are measured again")
     thetas = [load_file(run / "theta.safetensors")["theta"] for run in (stopped, stopped.with_name("whole"))]
     assert thetas[0].tobytes() == thetas[1].tobytes()  # the chip has no noise
 

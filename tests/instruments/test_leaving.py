@@ -159,7 +159,7 @@ def test_a_first_ctrl_c_meanwhile_is_held_back(capfd, number):
         signal.signal(number, before)
     assert gates.volts == [0, 0, 0, 0]
     assert came == [[0, 0, 0, 0]]  # and arrives afterwards
-    assert "gates is being put in its safe state: once more to give up" in capfd.readouterr().err
+    assert "gates is being put in its safe state: press Ctrl-C again to give up" in capfd.readouterr().err
 
 
 def test_a_second_gives_up_and_says_what_is_not_safe(capfd):

@@ -105,7 +105,7 @@ UNREADABLE = {
         "section 'tt' of .*a.lib has no .endl",
     ),
     "in a circle": ({"m.cir": "t\n.inc a.inc\n", "a.inc": ".inc b.inc\n", "b.inc": ".inc a.inc\n"}, "itself included"),
-    "of itself": ({"m.cir": "t\n.inc m.cir\n"}, "m.cir includes .*m.cir, which it is itself included by"),
+    "of itself": ({"m.cir": "t\n.inc m.cir\n"}, "m.cir and .*m.cir include each other"),
     "section of itself": (
         {"m.cir": "t\n.lib a.lib tt\n", "a.lib": ".lib tt\n.lib a.lib tt\n.endl\n"},
         "section 'tt' of .*a.lib includes itself",
@@ -118,8 +118,8 @@ UNREADABLE = {
         {"m.cir": "t\n.inc $NOT_SET_AT_ALL/a\n"},
         "'.NOT_SET_AT_ALL/a' begins with a variable that is not",
     ),
-    "title that is a card": ({"m.cir": ".param x=1\nr1 a 0 1\n"}, "m.cir: the first line is the title, and .* add one"),
-    "title of a subcircuit": ({"m.cir": ".SUBCKT s a\n.ends\n"}, "ngspice takes '.SUBCKT s a' for none: add one"),
+    "title that is a card": ({"m.cir": ".param x=1\nr1 a 0 1\n"}, "m.cir: the first line must be a title, .* add one"),
+    "title of a subcircuit": ({"m.cir": ".SUBCKT s a\n.ends\n"}, "which '.SUBCKT s a' is not to ngspice: add one"),
     "script": ({"m.cir": "*ng_script\necho hi\n"}, "m.cir: this is an ngspice script and not a circuit"),
     "lost with a comment": (
         {"m.cir": "t\nr1 a 0\n; c\n+ 1k\n"},
@@ -136,7 +136,7 @@ UNREADABLE = {
     ),
     "data in capitals": (
         {"m.cir": 't\n.model x filesource(file="D/p.txt")\n', "D/p.txt": "1"},
-        "the model reads 'D/p.txt', which must be a file whose whole path is in lower case",
+        "the model reads 'D/p.txt', which must be a file with a path all in lower case",
     ),
 }
 
@@ -226,12 +226,15 @@ WRONG = {
     "input twice": ({"inputs": ["v1", "V1"]}, "inputs: 'v1' is named twice"),
     "no element": ({"parameters": ["r1=5"]}, r"parameters: 'r1=5' must be an element \(\"r1\"\), one of its"),
     "injection": ({"parameters": ["r1;quit"]}, "parameters: 'r1;quit' must be an element"),
-    "injection by quotes": ({"parameters": ["r.x1.`shell touch pwned`"]}, "must be an element .* of letters, digits"),
-    "injection by an input": ({"inputs": ["v`pwned`"]}, "inputs: 'v`pwned`' must be the name of a source, of letters"),
+    "injection by quotes": ({"parameters": ["r.x1.`shell touch pwned`"]}, "must be an element .* with letters, digits"),
+    "injection by an input": (
+        {"inputs": ["v`pwned`"]},
+        "inputs: 'v`pwned`' must be the name of a source, with letters",
+    ),
     "injection into a file": ({"parameters": ["r.x1.r2>pwned"]}, "must be an element"),
     "initial state without a transient": (
         {"parameters": ["c1[ic]"]},
-        r'c1\[ic\] sets initial states, from which a transient with uic begins .*: set analysis = "tran"$',
+        r'c1\[ic\] sets initial states, which a transient with uic uses .*: set analysis = "tran"$',
     ),
     "initial state without uic": (
         {"parameters": ["c1[ic]"], "analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9},

@@ -132,7 +132,7 @@ REPLIES = {
     "two costs": ("measure_cost", np.zeros(2, np.float32), r"measure_cost gave shape \(2,\) where \(\) is due"),
     "an output that is NaN": ("read_outputs", np.array([[0, np.nan]], np.float32), "read_outputs gave nan"),
     "an output too few": ("read_outputs", np.zeros((1, 1), np.float32), r"shape \(1, 1\) where \(1, 2\) is due"),
-    "SCPI's over range": ("measure_cost", 9.9e37, r"measure_cost gave 9\.9e\+37, which is no reading"),
+    "SCPI's over range": ("measure_cost", 9.9e37, r"measure_cost gave 9\.9e\+37, which is not a valid reading"),
     "an output beyond all reason": (
         "read_outputs",
         np.array([[0, -4.7e35]], np.float32),

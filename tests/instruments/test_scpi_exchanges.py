@@ -202,7 +202,7 @@ BROKEN = {
     "text": ([b"busy\n"], "no number"),
     "two numbers": ([b"0.5,0.5\n"], "2 numbers where 1 are due"),
     "two replies": ([b"0.5\n0.5\n"], "more than one reply"),
-    "two items": ([b"0.5;0.5\n"], "2 replies where 1 are due"),
+    "two items": ([b"0.5;0.5\n"], "2 replies, expected 1"),
     "a block too long": ([data(1, 2) + b"\n"], "2 numbers where 1 are due"),
     "a block cut short": ([data(1)[:-1] + b"\n"], "no complete reply"),
     "a block without its newline": ([data(1) + b"x\n"], "something other than a newline"),
@@ -248,7 +248,7 @@ def test_outputs_that_do_not_fit_the_batch(scripted):
 def test_what_comes_unasked_is_not_taken_for_a_reply(scripted):
     driver = scripted()
     driver._dialogue.line.unasked = b"0.25\n"
-    with pytest.raises(HardwareError, match=r"'0\.25': this came unasked"):
+    with pytest.raises(HardwareError, match=r"'0\.25': this came before the query was sent"):
         driver.measure_cost()
 
 
@@ -275,7 +275,9 @@ def test_in_a_batch_what_is_no_reading_is_nan_alone(scripted):
 def test_a_block_in_the_other_byte_order_is_told_and_can_be_said(scripted):
     swapped = block(floats(0.5, 0.25), ">")
     driver = scripted((b"MEAS:OUTP?", swapped + b"\n"))
-    with pytest.raises(HardwareError, match=r'which is no reading, and 0\.5 with its bytes .* set byte_order = "big"'):
+    with pytest.raises(
+        HardwareError, match=r'which is not a valid reading, and 0\.5 with its bytes .* set byte_order = "big"'
+    ):
         driver.read_outputs()
     near_zero = block(NEAR_ZERO, ">")
     probed = (b"PAR:DATA " + near_zero + b";:PAR:DATA?;:SYST:ERR?", near_zero + b";" + OK + b"\n")
@@ -293,7 +295,7 @@ def test_a_reply_without_end_is_given_up_at_a_few_megabytes(scripted):
 
     driver = scripted((b"MEAS:COST?", None))
     driver._dialogue.line.receive = endless
-    with pytest.raises(HardwareError, match="bytes and no end of it") as raised:
+    with pytest.raises(HardwareError, match="bytes without an end") as raised:
         driver.measure_cost()
     assert sent < 4e6
     assert len(str(raised.value)) < 300
@@ -306,11 +308,11 @@ def test_sure_is_what_answers_as_before(scripted):
     driver.measure_cost()
     driver.make_sure()
     for answer, said in (
-        (b"0.125\n", "1 replies where 2 are due"),
+        (b"0.125\n", "1 replies, expected 2"),
         (b"0.125;" + held + b"\n", "'Maker,Model 3,A7,1.0' is due"),
         (WHO[1][:-1] + b";0.125\n", "1 numbers where 2 are due"),
-        (WHO[1][:-1] + b";" + data(0, 0) + b"\n", "it says 0 for parameter 0, and said 1; it was reset"),
-        (WHO[1][:-1] + b";1,2\n", "in another format than before; it was reset"),
+        (WHO[1][:-1] + b";" + data(0, 0) + b"\n", "it says 0 for parameter 0, and said 1 before; the chip was reset"),
+        (WHO[1][:-1] + b";1,2\n", "in another format than before; the chip was reset"),
     ):
         driver = scripted(set_to(1.0, 2.0), (asked, answer))
         driver.set_parameters(floats(1, 2))
@@ -340,7 +342,9 @@ def test_a_chip_that_was_reset_is_found_when_it_is_next_set(scripted):
     driver.set_parameters(floats(1, 2))
     driver.measure_cost()
     driver.set_parameters(floats(3, 4))
-    with pytest.raises(HardwareError, match="it says 0 for parameter 0, and said 1; it was reset") as raised:
+    with pytest.raises(
+        HardwareError, match="it says 0 for parameter 0, and said 1 before; the chip was reset"
+    ) as raised:
         driver.measure_cost()
     assert raised.value.passing
 
@@ -404,7 +408,7 @@ OPENINGS = {
         [(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1,-1\n")],
         "are no limits (limits of parameter 0 must be finite with low < high, got 1 … -1",
     ),
-    "limits missing": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1\n")], "are 1 numbers, where low and high"),
+    "limits missing": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1\n")], "are 1 numbers, expected low and high"),
     "limits too many": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"-1,1,1\n")], "are 3 numbers"),
     "no answer": ([(b"PAR:COUN?", None)], "no complete reply in 5 s"),
 }
@@ -458,7 +462,10 @@ WRONG = {
     "time-out": ({"timeout_seconds": 0.0}, "instrument.timeout_seconds: input should be greater than 0, got 0.0"),
     "a word for a number": ({"retries": "3"}, "instrument.retries: input should be a valid integer, got '3'"),
     "unknown command": ({"commands": {"mesure": "X"}}, "unknown setting 'instrument.commands.mesure'"),
-    "placeholder": ({"commands": {"cost": "X {dta}?"}}, "instrument.commands.cost: there is no {dta} for this command"),
+    "placeholder": (
+        {"commands": {"cost": "X {dta}?"}},
+        "instrument.commands.cost: this command cannot have {dta}, only",
+    ),
     "no data": ({"commands": {"set": "VOLT"}}, "instrument.commands.set: it needs {data} once, got 'VOLT'"),
     "no set": ({"commands": {"set": ""}}, "instrument.commands.set: a chip cannot be used without it"),
     "brace": ({"commands": {"cost": "X}"}}, "write {{ for a brace"),
