@@ -46,7 +46,7 @@ def check_arguments(chip: Any, engine: Any, of_instruments: dict[str, Any], vary
 
 
 def check_whole(*, most: int, **numbers: Any) -> None:
-    """Raises: ValueError: if one is no whole number from 1 to the most."""
+    """Raises: ValueError: if one is not a whole number from 1 to the most."""
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")

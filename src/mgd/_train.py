@@ -40,24 +40,25 @@ _LONGEST_CHUNK = 1_000_000_000
 
 @dataclass(frozen=True)
 class Result:
-    """What training gave.
+    """The results of a training.
 
     Attributes:
         theta: final parameters of each replica.
-        metric: what `score` is, by the kind of the task's targets: "accuracy" or "label_accuracy", 0 … 1, or "r2";
-            None if the chip gives no outputs.
+        metric: the name of the measure in `score`, which follows from the kind of the task's targets: "accuracy" or
+            "label_accuracy", 0 … 1, or "r2"; None if the chip gives no outputs.
         score: of each replica on the test samples; NaN if the chip gives no outputs.
         cost: of each replica on the test samples, unperturbed and without noise.
-        solved: whether each replica's score is at least the task's threshold. None has solved a task without one
-            (values, if no R² is given), or whose test samples were not all evaluated (an instrument's `test_samples`).
-        counts: what each chip went through, exact integers.
-        history: score (by its name; R² with the RMSE) and cost over (replica, step), with the counts at each logged
-            step.
+        solved: whether each replica's score is at least the task's threshold. False for all if the task has no
+            threshold (values, if no R² is given), or if not all test samples were evaluated (an instrument's
+            `test_samples`).
+        counts: how often each chip was measured and written, as exact integers.
+        history: the score under its name (for R², also the RMSE) and the cost over (replica, step), with the counts at
+            each logged step.
         n_steps: timesteps made.
         seconds: wall time, compilation and evaluation included.
-        device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None
-            for perfect chips, and for those behind I/O.
-        varied: the numbers in which replicas differ, by their names; numbers are coordinates of `history` too.
+        device: the individual values and the memory of each replica's chip, a tree of arrays with a leading replica
+            axis; None for perfect chips, and for instruments.
+        varied: the numbers in which replicas differ, by their names; they are also coordinates of `history`.
     """
 
     theta: Float[Array, "replica p"]
@@ -74,7 +75,7 @@ class Result:
 
     @property
     def accuracy(self) -> Float[Array, " replica"]:
-        """The score where it is an accuracy, or one by label; otherwise NaN."""
+        """The score if it is an accuracy, or an accuracy by label; otherwise NaN."""
         return self.score if self.metric in ("accuracy", "label_accuracy") else jnp.full_like(self.score, jnp.nan)
 
     def piece(self, replica: int) -> tuple[Float[Array, " p"], Any]:
@@ -112,30 +113,33 @@ def train(
     """Trains replicas of a simulated chip, or an instrument.
 
     Args:
-        chip: what is trained. Replicas of a simulated chip differ by their keys. A chip behind I/O is one that
-            `mgd.instruments.opened` gives; there is one replica, and no run directory: `mgd train --chip` keeps one.
-        task: what it is trained on.
-        algorithm: how; `mgd.discrete()` by default, whose parts that are not given are chosen here for the chip and
-            the number of steps (`mgd.algorithm.fitted`).
+        chip: a simulated chip, whose replicas differ by their keys; or an instrument that `mgd.instruments.opened`
+            opened. An instrument has one replica, and no run directory (`mgd train --chip` keeps one).
+        task: the task to learn.
+        algorithm: the training algorithm; `mgd.discrete()` by default. Parts that `discrete` was not given are chosen
+            here for the chip and the number of steps (`mgd.algorithm.fitted`).
         n_steps: timesteps.
-        key: everything random is drawn from it: same key, same run, to the bit.
+        key: the seed of all random numbers: the same key gives the same run, to the bit.
         n_replicas: chips trained side by side.
-        batch: samples a measurement is averaged over; by default 1, or where time constants are chosen here, up to 64.
-        engine: of simulated chips: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or
-            "auto": fused where it covers chip and algorithm, there are enough of them and it is installed, otherwise
-            measured.
+        batch: samples over which a measurement is averaged; by default 1, or up to 64 if time constants are chosen
+            here.
+        engine: for simulated chips: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or
+            "auto". "auto" takes the fused engine if it is installed, supports chip and algorithm, and there are enough
+            chips; otherwise the measured one.
         log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
             logarithm of the step.
-        devices: JAX devices that share the replicas, or, of one chip, the perturbations within a hold; measured engine
-            only. The run is that of one device, to rounding.
-        start: of a chip behind I/O, the parameters at the start; by default the chip's own, if it has some, or else
-            drawn about the middle of its limits.
-        cost: of such a chip's outputs, "mse" (the default) or "cross-entropy"; a simulated chip is made with its own.
-        options: how such a chip is trained, beyond the algorithm.
-        vary: of simulated chips, numbers in which replicas differ: for each name a sequence with one for each replica.
-            Names are "learning_rate", "momentum", "weight_decay" or another number of the optimizer, "amplitude",
-            "modulation_limit", those of an imperfection, as "cost-noise.sigma", and "optimizer", of which values are
-            optax transformations. What is no number, or makes another program of one, cannot vary.
+        devices: JAX devices that share the replicas, or the perturbations within a hold of a single chip; only in the
+            measured engine. The result is that of one device, to rounding.
+        start: for an instrument, the parameters at the start; by default its own, if it has some, or else random ones
+            about the middle of its limits.
+        cost: for an instrument, the cost of its outputs: "mse" (the default) or "cross-entropy"; a simulated chip has
+            its own.
+        options: for an instrument, further settings of the training.
+        vary: for simulated chips, the numbers in which replicas differ: for each name a sequence with one value for
+            each replica. Names are "learning_rate", "momentum", "weight_decay" or another number of the optimizer,
+            "amplitude", "modulation_limit", numbers of an imperfection, such as "cost-noise.sigma", and "optimizer",
+            whose values are optax transformations. A setting that is not a number, or that changes the program,
+            cannot vary.
 
     Returns:
         Final parameters, score, counts and history.
@@ -144,10 +148,10 @@ def train(
         MgdWarning: if the cost on the test set never changed.
 
     Raises:
-        ValueError: if chip and task do not fit, a number is out of range, an argument is not for such a chip, replicas
-            do not fit in memory, or the sampled engine finds that `jax.grad` is not the slope of the chip.
+        ValueError: if chip and task do not match, a number is out of range, an argument is not for this kind of chip,
+            replicas do not fit in memory, or the sampled engine finds that `jax.grad` is not the slope of the chip.
         DivergedError: if a measured cost was NaN or infinite.
-        HardwareError, LimitError: of a chip behind I/O, as `mgd.engines.Instrumented.advance`.
+        HardwareError, LimitError: from an instrument, as from `mgd.engines.Instrumented.advance`.
 
     >>> import mgd
     >>> task = mgd.datasets.parity(bits=2)

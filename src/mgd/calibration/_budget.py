@@ -36,7 +36,7 @@ class Budget:
         spent: measurements made.
 
     Raises:
-        ValueError: if the total is no number, or less than the least of all stages.
+        ValueError: if the total is not a number, or less than the least of all stages.
 
     >>> budget = Budget(1000, dict.fromkeys(SHARES, 10), "a chip of 9 parameters")
     >>> budget.allot("noise")

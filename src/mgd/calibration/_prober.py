@@ -33,7 +33,7 @@ class Prober:
 
     Args:
         instrument: open.
-        cost: of outputs, for chips that give these.
+        cost: the cost of outputs, for chips that give outputs.
         budget: of measurements.
         give_up_seconds: how long the chip may fail to answer.
         on_progress: called with the number of measurements made.

@@ -98,7 +98,7 @@ def _numbers(given: ArrayLike, what: str) -> np.ndarray:
     """What was given as an array of real numbers, in its own type.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
     """
     try:
         values = np.asarray(given)

@@ -33,7 +33,7 @@ class Scaling:
         """The scaling that these samples, one a row, ask for.
 
         Raises:
-            ValueError: if there is no such scaling, there are no samples, or one is no finite number.
+            ValueError: if there is no such scaling, there are no samples, or one is not a finite number.
         """
         if how not in SCALINGS:
             hint = nearest(how, SCALINGS) if isinstance(how, str) else ""

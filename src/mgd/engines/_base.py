@@ -79,7 +79,7 @@ class AbstractEngine(ABC, Generic[A]):
     Attributes:
         name: what people call it.
         algorithm: how it trains.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
     """
 
     name: ClassVar[str]
@@ -142,4 +142,4 @@ class AbstractEngine(ABC, Generic[A]):
 
     @abstractmethod
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
+        """Mark and mean cost of each replica on these samples, as in `mgd.engines.evaluate`."""

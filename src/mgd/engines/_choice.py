@@ -20,7 +20,7 @@ class Wanted:
     Attributes:
         named: whether the engine was asked for by its name.
         n_replicas: chips side by side.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         n_steps: timesteps of the run.
         devices: JAX devices to spread it over.
     """
@@ -49,7 +49,7 @@ def choose(
         chip: the simulated chip.
         algorithm: how it is trained.
         n_replicas: chips side by side.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         n_steps: timesteps of the run.
         devices: JAX devices to spread it over.
 

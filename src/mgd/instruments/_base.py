@@ -55,7 +55,7 @@ def numbers_of(reply: object, shape: tuple[int, ...], address: str, verb: str) -
     Axes of length one count for nothing: (1,) may stand for (), and (4,) for (4, 1).
 
     Raises:
-        HardwareError: if it is no array of real numbers; with `passing=True` if it is one of another shape.
+        HardwareError: if it is not an array of real numbers; with `passing=True` if it is one of another shape.
     """
     values = real_numbers(reply)
     if values is None:

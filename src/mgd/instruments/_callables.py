@@ -131,7 +131,7 @@ def from_callables(
 
     What a function raises is a failure of the chip. A time-out, a lost connection and whatever else a driver's library
     raises may pass: the chip is closed, opened and asked again. A wrong call (`TypeError`, `KeyError`, `ValueError`, …)
-    ends the training at once, except where a broken reply is no number.
+    ends the training at once, except where a broken reply is not a number.
 
     Args:
         set_parameters: sets all P parameters, a float32 array in the unit of `limits`.

@@ -16,7 +16,7 @@ _WRONG_CALL = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, NotImplementedError),
     *(RecursionError, SyntaxError, TypeError, ValueError),
 )
-# Except that a reply that came broken is no number.
+# Except that a reply that came broken is not a number.
 _BROKEN_REPLY = ("could not convert string to float", "invalid literal for int()")
 
 

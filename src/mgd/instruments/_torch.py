@@ -178,7 +178,7 @@ def from_torch(
             sample, of tensors.
 
     Raises:
-        ValueError: if it is no module, a name is not there, or the cost is unknown; if PyTorch is not installed.
+        ValueError: if it is not a module, a name is not there, or the cost is unknown; if PyTorch is not installed.
         LimitError: if a parameter starts outside the limits.
     """
     return TorchModule(module, limits=limits, names=names, cost=cost)

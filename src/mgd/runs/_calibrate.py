@@ -46,7 +46,7 @@ def calibrate(
         task: whose samples are presented.
         bits: of parity; by default as many as the file's chip has inputs, or two.
         data: folder of the images.
-        batch: samples a measurement is averaged over; by default that of the task.
+        batch: samples over which a measurement is averaged; by default that of the task.
         budget: measurements, at most.
         seed: of codes, samples and parameters.
         out: the file to write, or a folder for it; by default `calibration-SERIAL.toml` beside the chip file.

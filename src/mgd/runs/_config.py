@@ -98,13 +98,13 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         tau_x: timesteps a sample is held.
         tau_theta: timesteps between updates, or the low-pass's constant.
         tau_hp: the high-pass's constant.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         steps: timesteps.
         replicas: chips trained side by side.
         devices: JAX devices that share the replicas, or the perturbations of one chip; None for one.
-        seed: everything random is drawn from it.
+        seed: the seed of all random numbers.
         engine: how it is simulated.
-        bitwise: whether simulated chips and those behind I/O come to the same bits.
+        bitwise: whether simulated chips and instruments give the same bits.
         log_every: timesteps between evaluations; None: evenly in the logarithm.
         holdout: the last so many training samples are kept out of training.
         data: folder of the images.

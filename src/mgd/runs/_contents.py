@@ -95,7 +95,7 @@ def read_bytes(folder: Path, name: str) -> bytes | None:
     """What is in a file of a run; None if there is none.
 
     Raises:
-        RunError: if it is no file, cannot be read, or is not as it was written.
+        RunError: if it is not a file, cannot be read, or is not as it was written.
     """
     try:
         content = read_file(folder / name)

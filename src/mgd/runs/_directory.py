@@ -81,7 +81,7 @@ def read_config(folder: Path) -> RunConfig:
     """The settings of a run directory.
 
     Raises:
-        RunError: if it is none.
+        RunError: if it is not one.
     """
     if read_bytes(folder, CONFIG) is None:
         raise RunError(f"{folder} is not a run directory: it has no {CONFIG}")

@@ -220,7 +220,7 @@ def _records(content: bytes, start: int) -> tuple[Float[np.ndarray, " n"], int]:
 
 
 def _whole(content: bytes, at: int) -> int:
-    """How many costs the record there has; 0 if it is none, or not whole."""
+    """How many costs the record there has; 0 if it is not one, or not whole."""
     if at + _RECORD.size > len(content):
         return 0
     n, digest = _RECORD.unpack_from(content, at)

@@ -31,7 +31,7 @@ def check_sound(snapshot: Snapshot, members: Sequence[Member] = ()) -> None:
         members: its real chips, if it has any: replica r is chip r.
 
     Raises:
-        DivergedError: if it is none to go on from.
+        DivergedError: if it is not one to go on from.
     """
     state, step = snapshot.progress.state, snapshot.step
     numbers = {"parameters": state.theta, "gradient": state.gradient, "baseline": state.baseline}

@@ -38,7 +38,7 @@ def read_told(folder: Path) -> bytes:
     """The file as it is; nothing if there is none.
 
     Raises:
-        RunError: if it is no file, or cannot be read.
+        RunError: if it is not a file, or cannot be read.
     """
     try:
         return read_file(folder / DIAGNOSTICS)
@@ -58,7 +58,7 @@ def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any
         quiet: whether the warning was given before.
 
     Raises:
-        RunError: if it is no file, or cannot be read.
+        RunError: if it is not a file, or cannot be read.
     """
     *lines, _ = read_told(folder).split(b"\n")
     found, damaged = [], 0

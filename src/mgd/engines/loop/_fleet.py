@@ -156,7 +156,7 @@ class Fleet(AbstractEngine[Algorithm]):
         return Progress.together(states)
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " chip"], Float[Array, " chip"]]:
-        """Mark and mean cost of each chip, as `mgd.engines.evaluate` has them; NaN for those that are dropped."""
+        """Mark and mean cost of each chip, as in `mgd.engines.evaluate`; NaN for those that are dropped."""
         states = [progress.replica(chip) for chip in range(self.n_chips)]
         found = self._all(lambda chip: self.members[chip].evaluate(Progress.one(states[chip]), data), states)
         values = np.full((2, self.n_chips), np.nan, np.float32)

@@ -92,7 +92,7 @@ class Instrumented(AbstractEngine[Algorithm]):
         algorithm: what turns costs into changes of θ.
         start: the parameters at the start.
         cost: of outputs, for chips that give these, and for the cost on the test set.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         options: all else.
 
     Attributes:
@@ -181,7 +181,7 @@ class Instrumented(AbstractEngine[Algorithm]):
 
         Args:
             n_replicas: 1.
-            key: everything random is drawn from it.
+            key: the seed of all random numbers.
             replica: which replica of a simulation with the same key has the same perturbations and samples.
 
         Raises:
@@ -243,7 +243,7 @@ class Instrumented(AbstractEngine[Algorithm]):
         return after
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
-        """Mark and mean cost of the chip on the first `test_samples` samples, as `mgd.engines.evaluate` has them.
+        """Mark and mean cost of the chip on the first `test_samples` samples, as in `mgd.engines.evaluate`.
 
         Without outputs, the mark is NaN; where the chip cannot be measured (a circuit that does not converge), both.
         """

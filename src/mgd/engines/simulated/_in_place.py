@@ -34,7 +34,7 @@ class InPlace(eqx.Module, AbstractSimulated[Algorithm, NetworkChip]):
     Args:
         chip: the simulated chip, one that has `pieces`.
         algorithm: what turns costs into changes of θ.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
     """
 
     name: ClassVar[str] = "measured"

@@ -32,7 +32,7 @@ class Measured(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
     Args:
         chip: the simulated chip; replicas differ by their keys.
         algorithm: what turns costs into changes of θ.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         together: timesteps measured as one batch where they start at a multiple of this; it must divide the
             algorithm's `hold`. Bits are then the same for cuts at multiples of it.
         axis: the mesh axis of the devices that share these out, inside `jax.shard_map`; None for one device.

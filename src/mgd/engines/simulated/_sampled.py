@@ -51,7 +51,7 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
     Args:
         chip: the simulated chip; its cost must be smooth in the perturbation, but for white noise.
         algorithm: with an accumulating integrator and a re-measured or two-sided baseline.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
 
     Raises:
         ValueError: if the law does not cover the chip or the algorithm: it says what, and what to do.

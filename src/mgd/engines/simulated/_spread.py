@@ -79,7 +79,7 @@ class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         return _advance((self._for_program(), data), progress, jnp.int32(n_steps))
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
+        """Mark and mean cost of each replica on these samples, as in `mgd.engines.evaluate`."""
         return _evaluate((self._for_program(), data), progress)
 
     def _for_program(self) -> "Spread":
@@ -135,7 +135,7 @@ def spread(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int
         chip: the simulated chip.
         algorithm: what turns costs into changes of θ.
         n_replicas: if 1, the perturbations of the one chip are shared out.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         n_devices: how many devices.
 
     Raises:

@@ -59,7 +59,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         chip: the simulated chip; replicas differ by their keys.
         algorithm: what turns costs into changes of θ; its optimizer plain gradient descent, with momentum or weight
             decay or without.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         threads: cores to use; all that the process may by default.
 
     Raises:
