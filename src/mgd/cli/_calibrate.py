@@ -44,10 +44,10 @@ def calibrate(
     out: Path | None,
     simulate: bool,
 ) -> None:
-    """Measure what the chip of CHIP.toml is like, choose the settings to train it with, and say why.
+    """Measure the chip of CHIP.toml, choose the settings with which to train it, and say why.
 
-    Parameters are moved within their limits; afterwards the chip is left in its safe state. What was found is kept
-    beside CHIP.toml, with the chip's serial number.
+    The command moves parameters within their limits, and leaves the chip in its safe state. It writes the calibration
+    beside CHIP.toml, to a file with the chip's serial number in its name.
     """
     from ..runs import read_chip_file
 

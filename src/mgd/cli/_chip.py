@@ -30,7 +30,7 @@ def chip() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the piece, its noise and the faults.")
 def serve(file: Path, port: int, host: str, seed: int | None) -> None:
-    """Serve the simulated chip of CHIP.toml on a socket, as a bench instrument that speaks SCPI, until Ctrl-C."""
+    """Serve the simulated chip of CHIP.toml on a socket, like a bench instrument that speaks SCPI, until Ctrl-C."""
     from ..runs import read_chip_file
 
     read = read_chip_file(file)

@@ -57,12 +57,12 @@ for _command in (*commands.commands.values(), *chip.commands.values(), *data.com
 
 
 def run(arguments: list[str] | None, handler: EndAtOnce | None) -> None:
-    """Runs one command. Bad input is one line on stderr and exit code 2; a run that diverged, 3; an instrument that
-    does not do what it must, 4; stopped, 130.
+    """Runs one command. Bad input gives one line on stderr and exit code 2; a run that diverged gives 3, an instrument
+    that failed 4, a stop 130.
 
     Args:
         arguments: of the command.
-        handler: of signals, which is told when the command has said all there is to say.
+        handler: the handler of signals, to be informed when the command has printed everything.
     """
     warnings.simplefilter("default", MgdWarning)
     warnings.showwarning = _show_warning

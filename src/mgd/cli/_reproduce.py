@@ -21,7 +21,7 @@ def reproduce(
 ) -> None:
     """Compute the published result ID: data (Zarr), figure (PNG, SVG) and rows of the table.
 
-    Stopped or killed, it goes on with the same command.
+    After a stop or kill, the same command continues it.
     """
     if list_studies:
         width = max(map(len, STUDIES))

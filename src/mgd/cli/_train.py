@@ -50,9 +50,9 @@ def train(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Train simulated chips, or the one of a chip file, on TASK or by the settings in CONFIG.toml.
+    """Train simulated chips, or the chip of a file, on TASK or with the settings in CONFIG.toml.
 
-    Whatever is not given has a default that learns; mgd list names the tasks and all that can be chosen. Options
+    Settings that you leave out have defaults with which the task is learnt; mgd list names all choices. Options
     override the settings in files.
     """
     from ..runs import RunConfig, chip_settings, merged, read_chip_file, use_calibration, with_at_end, with_calibration
@@ -92,10 +92,10 @@ def train(
 @click.option("--run-code", is_flag=True, help="Run the code that RUN names, even if it was never run here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
 def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None:
-    """Go on with RUN from its last checkpoint, to the bit as if it had never stopped.
+    """Continue RUN from its last checkpoint, to the bit as if it had never stopped.
 
-    A run on a chip of the kind callables or torch names code of yours. In a run directory of another's, have a look at
-    it before you say --run-code.
+    A run on a chip of the kind callables or torch names Python code. If the run directory comes from someone else, read
+    that code before you give --run-code.
     """
     from ..runs import read_config
 

@@ -15,16 +15,16 @@ from ._kinds import AbstractDrive, AbstractImperfection
 
 
 class Imperfect(AbstractChip):
-    """A chip with one imperfection around it: the next one goes around this.
+    """A chip with one imperfection around it; the next imperfection goes around this chip.
 
-    Its device is that of the imperfection and that of the chip inside.
+    Its device consists of the imperfection's part and the device of the chip inside.
 
     Args:
-        chip: what is inside.
-        imperfection: what is around it.
+        chip: the chip inside.
+        imperfection: the imperfection around it.
 
     Raises:
-        ValueError: if the chip has this imperfection already, has one that must be farther out, or cannot have it.
+        ValueError: if the chip already has this imperfection, has one that must be farther out, or cannot have it.
 
     >>> import mgd
     >>> from mgd.chips.imperfections import ADC, CostNoise
