@@ -42,19 +42,19 @@ def choose(
     n_steps: int,
     devices: int = 1,
 ) -> "AbstractSimulated[Any, Any]":
-    """The engine of that name; of "auto", the first that is right.
+    """The engine of that name; for "auto", the first that suits.
 
     Args:
-        name: one of `ENGINES`; "auto" is the fused engine where it pays, otherwise the measured one.
+        name: one of `ENGINES`; "auto" is the fused engine if it saves time, otherwise the measured one.
         chip: the simulated chip.
-        algorithm: how it is trained.
+        algorithm: the training algorithm.
         n_replicas: chips side by side.
         batch: samples over which a measurement is averaged.
         n_steps: timesteps of the run.
-        devices: JAX devices to spread it over.
+        devices: number of JAX devices to use.
 
     Raises:
-        ValueError: if the engine is unknown, or does not run this.
+        ValueError: if the engine is unknown, or does not support these settings.
     """
     if name not in ENGINES:
         raise ValueError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
@@ -84,7 +84,7 @@ def refuse_bitwise(algorithm: Algorithm, name: str) -> None:
 def choose_for_each(
     name: str, members: Sequence[tuple[AbstractChip, AbstractAlgorithm]], **settings: int
 ) -> list["AbstractSimulated[Any, Any]"]:
-    """An engine of one kind for each chip and its algorithm, as `choose` has them."""
+    """An engine of one kind for each chip and its algorithm, as from `choose`."""
     chosen = [choose(name, *member, **settings) for member in members]
     if name == "auto" and len({type(engine) for engine in chosen}) > 1:  # the fused engine covers some of them
         return choose_for_each("measured", members, **settings)

@@ -86,7 +86,7 @@ def each_replica(one: Callable, engine: "AbstractSimulated[Any, Any]") -> Callab
 
 
 def in_front(algorithm: AbstractAlgorithm, data: Data, batch: int, state: State) -> tuple:
-    """The inputs and targets in front of each replica now."""
+    """The inputs and targets that each replica sees now."""
 
     def one(seed: Array) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
         return shown_to_one(algorithm, data, batch, state.clock, seed)

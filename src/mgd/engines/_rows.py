@@ -7,13 +7,14 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Row:
-    """An engine, as it is chosen.
+    """An engine among which `choose` chooses.
 
     Attributes:
-        name: by which it is asked for, or "" if it is only ever chosen for its algorithm.
-        line: what it does; empty where another row of this name says it.
-        offer: "module:function" within this package, which makes the engine for a chip, an algorithm and what is
-            `Wanted`, or gives None where another engine is better; named, it refuses what it does not run.
+        name: its name, or "" if only the algorithm can choose it.
+        line: a one-line description; empty if another row of this name has it.
+        offer: "module:function" within this package, which makes the engine for a chip, an algorithm and the `Wanted`
+            settings, or returns None if another engine is better; if the engine was asked for by name, it refuses what
+            it does not support.
     """
 
     name: str

@@ -127,11 +127,11 @@ def from_callables(
     start: Vector | None = None,
     address: str | None = None,
 ) -> AbstractInstrument:
-    """An instrument made of the functions that a lab has: the smallest way to bring a chip.
+    """An instrument made of a lab's own functions: the simplest way to bring a chip.
 
-    What a function raises is a failure of the chip. A time-out, a lost connection and whatever else a driver's library
-    raises may pass: the chip is closed, opened and asked again. A wrong call (`TypeError`, `KeyError`, `ValueError`, …)
-    ends the training at once, except where a broken reply is not a number.
+    An exception in a function is a failure of the chip. Time-outs, lost connections and other errors of a driver's
+    library are taken for temporary: the chip is closed, opened and asked again. A programming error (`TypeError`,
+    `KeyError`, `ValueError`, …) ends the training at once, unless it comes from a broken reply that is not a number.
 
     Args:
         set_parameters: sets all P parameters, a float32 array in the unit of `limits`.

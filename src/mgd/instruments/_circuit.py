@@ -24,20 +24,20 @@ _ITERATIONS = {"op": {"itl1": 100, "itl2": 50}, "tran": {"itl1": 100, "itl4": 10
 
 
 class Spice(AbstractInstrument):
-    """A circuit in ngspice, whose elements are the parameters and whose sources the inputs.
+    """A circuit in ngspice, whose elements are the parameters and whose sources are the inputs.
 
-    The circuit is loaded once. Parameters are set by `alter`, those that changed; of operating points, a batch is one
-    sweep whose inputs are asked of us at each point; of transients, one transient. A process holds one open circuit.
+    The circuit is loaded once, and only changed parameters are set, by `alter`. A batch is one sweep of operating
+    points, in which ngspice asks for the inputs at each point, or one transient. A process can have one open circuit.
 
     Args:
-        settings: what is what in the netlist.
-        folder: what the netlist's path is relative to.
+        settings: which elements of the netlist are parameters, inputs and outputs.
+        folder: the folder to which the netlist's path is relative.
 
     Attributes:
         not_converged: analyses that did not converge, retries included.
 
     Raises:
-        ValueError: if the netlist cannot be read or lacks what is named.
+        ValueError: if the netlist cannot be read or lacks a named element.
     """
 
     reads = "outputs"
@@ -134,7 +134,7 @@ class Spice(AbstractInstrument):
         return found
 
     def safe_state(self) -> None:
-        """Nothing: what is simulated may be left as it is."""
+        """Does nothing: a simulation is always safe."""
 
     def _load(self, spice: Ngspice) -> None:
         """Loads the circuit, and sees whether it has what is named in it."""

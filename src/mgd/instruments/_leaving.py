@@ -69,7 +69,7 @@ def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, told: 
 
 
 def leave_safely(instrument: AbstractInstrument) -> bool:
-    """Puts a chip in its safe state and closes it; whether it took the safe state (the line may be gone)."""
+    """Puts a chip in its safe state and closes it; returns whether it reached the safe state (the line may be lost)."""
     return _left(instrument, instrument.leave_seconds).safe
 
 

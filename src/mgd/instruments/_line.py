@@ -86,11 +86,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Reading:
-    """One readable thing of a control system.
+    """One readable signal of a control system.
 
     Attributes:
-        name: how the control system calls it.
-        get: its value.
+        name: its name in the control system.
+        get: returns its value.
     """
 
     name: str

@@ -48,19 +48,20 @@ class _Exchange:
 
 
 class Replay(AbstractInstrument):
-    """The instrument of a recording: the same bytes for the same questions, with no hardware.
+    """An instrument made from a recording: it gives the same bytes for the same queries, without the chip.
 
-    What failed when it was recorded fails again, in the same way. The file is read as it is replayed.
+    Recorded failures are raised again, in the same way. The file is read during the replay.
 
-    Leaving is always allowed, and so is asking, or not asking, who is there: `safe_state`, `close` and `identify` need
-    not be where they were. Opened again it goes on from where it is; make another to begin again.
+    `safe_state`, `close` and `identify` are always allowed, and need not come where they were recorded. If it is opened
+    again, it continues where it was; to begin again, make another.
 
     Args:
-        path: of a file by `Recorder`.
+        path: the path of a file written by `Recorder`.
 
     Raises:
-        DataError: if there is none, or it is no recording.
-        HardwareError: from a verb, if the recording has another there, or of other arrays, or ends; with the place.
+        DataError: if the file is missing, or is not a recording.
+        HardwareError: from a method, if the recording has another method or other arrays there, or ends; the message
+            gives the position.
     """
 
     def __init__(self, path: Path):

@@ -1,4 +1,4 @@
-"""The instrument engine: ask → a chip behind I/O → tell, turned by the host."""
+"""The instrument engine: a host loop of ask → instrument → tell."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -35,17 +35,17 @@ Watch = Callable[[Told, int, Float[np.ndarray, " m"]], None]
 
 @dataclass(frozen=True)
 class Options:
-    """How an instrument is trained, beyond the algorithm.
+    """Further settings for training an instrument.
 
     Attributes:
         saturate: whether parameters stop short of their limits, by the largest perturbation; if not, a parameter
             that would leave them ends the run with `LimitError`.
-        test_samples: how many of a test set are shown to the chip at an evaluation, at most.
+        test_samples: the largest number of test samples in an evaluation.
         give_up_seconds: how long a chip may fail to answer before the run is given up.
-        keep: called with every cost, in order, as soon as it is sure.
-        replay: costs that `keep` was called with before, by a run of the same settings from the same start.
-        settle: called when what was kept must not be lost any more: several chips' costs go into one θ.
-        watch: called with what each chunk told, its number of timesteps, and the cost of its baseline if it had one.
+        keep: called with every cost, in order, as soon as it is confirmed.
+        replay: costs with which `keep` was called before, in a run with the same settings from the same start.
+        settle: called when kept costs must not be lost any more, because several chips' costs enter one θ.
+        watch: called with each chunk's `Outcome`, its number of timesteps, and the cost of its baseline if it had one.
 
     Raises:
         ValueError: if a number is out of range.
@@ -77,29 +77,29 @@ class _Point(NamedTuple):
 
 
 class Instrumented(AbstractEngine[Algorithm]):
-    """Measures on a chip behind I/O; ask and tell are the compiled ones of every other engine.
+    """Measures on an instrument; ask and tell are compiled as for every other engine.
 
-    Unlike other engines it has effects: it moves a real chip, and hands each cost to `keep`. What `replay` yields is
-    taken as measured before anything is asked of the chip, so a run goes on from the last cost that was kept, in the
-    middle of a window or of a hold.
+    Unlike other engines it has effects: it moves a real chip, and hands each cost to `keep`. The costs in `replay` are
+    taken as measured before the chip is used, so a run continues from the last cost that was kept, in the middle of a
+    window or of a hold.
 
-    Where replies can slip, costs are sure when the chip has answered a question whose answer is known, at the end of
-    each `advance` and, after trouble, between holds. If it answers otherwise, or if its line was lost meanwhile, the
-    run goes back to the last sure point and measures again.
+    If replies can slip, costs are confirmed when the chip has answered a query with a known answer, at the end of each
+    `advance` and, after trouble, between holds. If the answer is wrong, or the line was lost meanwhile, the run goes
+    back to the last confirmed measurement and measures again.
 
     Args:
         instrument: open, and guarded.
-        algorithm: what turns costs into changes of θ.
+        algorithm: the training algorithm.
         start: the parameters at the start.
-        cost: of outputs, for chips that give these, and for the cost on the test set.
+        cost: the cost of outputs, for chips that give outputs, and for the test set.
         batch: samples over which a measurement is averaged.
-        options: all else.
+        options: further settings.
 
     Attributes:
-        bench: the chip as it is measured.
-        start: the parameters at the start; where parameters saturate, with room for a perturbation.
-        room: lowest and highest value of each parameter that leave place for a perturbation.
-        told: what the last chunk told.
+        bench: the chip with its measurements.
+        start: the parameters at the start; if parameters saturate, with room for a perturbation.
+        room: lowest and highest value of each parameter that leave room for a perturbation.
+        told: the outcome of the last chunk.
     """
 
     name: ClassVar[str] = "instrument"
@@ -162,14 +162,14 @@ class Instrumented(AbstractEngine[Algorithm]):
             raise ValueError(f"an instrument is one chip: replicas must be 1, got {n_replicas}")
 
     def check_start(self, progress: Progress, data: Data) -> None:
-        """Nothing: what a real chip answers is watched as it goes on."""
+        """Does nothing: a real chip is watched during the run."""
 
     def shown_of(self, n_samples: int) -> int:
         return min(n_samples, self.options.test_samples)
 
     @property
     def skipped(self) -> int:
-        """Measurements that could not be made, of which nothing was learnt."""
+        """Number of skipped measurements, from which nothing was learnt."""
         return self._skips.count
 
     @property
@@ -201,7 +201,7 @@ class Instrumented(AbstractEngine[Algorithm]):
         """The run after `n_steps` more timesteps.
 
         Raises:
-            HardwareError: if the chip gives no good answer for `give_up_seconds`, or is another one.
+            HardwareError: if the chip gives no valid answer for `give_up_seconds`, or is another one.
             LimitError: if a parameter would leave its limits; nothing is sent.
         """
         alone = progress.replica()
@@ -245,7 +245,7 @@ class Instrumented(AbstractEngine[Algorithm]):
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
         """Mark and mean cost of the chip on the first `test_samples` samples, as in `mgd.engines.evaluate`.
 
-        Without outputs, the mark is NaN; where the chip cannot be measured (a circuit that does not converge), both.
+        Without outputs, the mark is NaN; if the chip cannot be measured (a circuit that does not converge), both are.
         """
         theta, skips = np.asarray(progress.replica().theta), self._skips.mark()
         while True:
@@ -278,7 +278,7 @@ class Instrumented(AbstractEngine[Algorithm]):
         return jnp.asarray([right / n], jnp.float32), jnp.asarray([total / n], jnp.float32)
 
     def share_program(self, other: "Instrumented") -> None:
-        """Takes the other's compiled parts of ask and tell, if the chips differ in nothing that these know."""
+        """Takes the other's compiled parts of ask and tell, if the chips' programs are the same."""
         mine, theirs = (
             (*of._limits, of._size, of.options.saturate, of.bench.instrument.own_line) for of in (self, other)
         )

@@ -21,7 +21,7 @@ class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
 
     Args:
         chip: the simulated chip.
-        algorithm: what the gradient is used by.
+        algorithm: the update rule for the gradient.
         batch: samples in a mini-batch.
     """
 
@@ -52,7 +52,7 @@ class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
     def estimate(
         self, state: State, device: Any, data: Data, key: PRNGKeyArray
     ) -> tuple[Float[Array, " p"], Float[Array, ""]]:
-        """The gradient of the mini-batch that comes next, and its cost."""
+        """The gradient of the next mini-batch, and its cost."""
         rows = rows_of(state.clock.step, seed=state.seeds.samples, n_samples=len(data.y), batch=self.batch)
         return gradient_of(self.chip, state.theta, device, *data.show(rows), key=key)
 

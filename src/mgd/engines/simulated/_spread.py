@@ -24,15 +24,16 @@ _ALL, _SHARE = PartitionSpec(), PartitionSpec(_AXIS)
 
 
 class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
-    """Many replicas, each device with its own, which exchange nothing; or one chip, whose perturbations are shared out.
+    """Trains on several devices: many replicas, divided among them, or one chip, whose perturbations they share.
 
-    Of one chip, within a hold (θ and the sample unchanged) each device measures its share of the perturbations, the
-    devices tell each other the costs, and each makes the same G of them: the perturbations of the others are had again
-    from the counter. The run is that of one device, to rounding.
+    Replicas exchange nothing. For one chip, within a hold (θ and the sample unchanged), each device measures its share
+    of the perturbations, the devices exchange the costs, and each computes the same G: it makes the perturbations of
+    the others again from the counter. The result is that of one device, to rounding.
 
     Args:
-        engine: what one device does; of one chip, with `together` a multiple of the number of devices and `axis` set.
-        n_devices: how many devices.
+        engine: the engine for one device; for one chip, with `together` a multiple of the number of devices and `axis`
+            set.
+        n_devices: number of devices.
     """
 
     name: ClassVar[str] = "measured"
@@ -65,7 +66,7 @@ class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         self.engine.check(n_replicas, data, key=key)
 
     def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
-        """Fresh replicas, the same as on one device, each where it will be trained."""
+        """Fresh replicas, the same as on one device, each on the device that will train it."""
         progress = self.engine.init(n_replicas, key=key)
         mesh = _mesh(self.n_devices)
 

@@ -31,28 +31,27 @@ T = TypeVar("T")
 class Scpi(AbstractInstrument):
     """A chip that speaks SCPI.
 
-    `TCPIP…::SOCKET` resources are reached by a bare socket, all others by PyVISA. What is written is held back
-    until something is asked, and goes in the same message: a measurement is one round trip, its perturbation
-    included. A message with writes in it ends by asking for the chip's error, so that no refused write goes
-    unseen; parameters are read back besides (`verify`), in the same message, before anything is made of its answer.
+    It reaches `TCPIP…::SOCKET` resources by a bare socket, all others by PyVISA. Writes wait for the next query and go
+    in the same message: a measurement is one round trip, its perturbation included. A message with writes ends with a
+    query for the chip's error, so that no refused write goes unnoticed; it also reads parameters back (`verify`),
+    before its answer is used.
 
-    A reply that is late, cut short, no number, of the wrong length or followed by something closes the line and
-    raises `HardwareError` with `passing=True`: replies to come could be those to earlier questions. Parameters and
-    inputs are then to be given again after `open`, as training does. Asked again on the spot (`retries`) is only
-    what leaves the line in step: readings that are no numbers (NaN, SCPI's 9.9E37), parameters that read back wrong,
-    and all that `open` asks. A reading that stays no number cannot be made (`skip=True`, or NaN in a batch).
+    If a reply is late, incomplete, not a number, of the wrong length or followed by something, the line is closed and
+    `HardwareError` raised with `passing=True`, because later replies could belong to earlier queries. Parameters and
+    inputs must then be given again after `open`, as training does. Only errors that leave the line in step are retried
+    at once (`retries`): invalid readings (NaN, SCPI's 9.9E37), parameters that read back wrong, and all queries of
+    `open`. If a reading stays invalid, the measurement fails (`skip=True`, or NaN in a batch).
 
-    A reply that is doubled, or late by less than `timeout_seconds`, can be taken for the answer to the next question.
-    `make_sure` finds that out, since who answers, and which parameters are set, is known; it finds a chip that was
-    reset likewise. What no check can find is a digit that changed into another: use a line with checksums, as TCP, USB
-    and HiSLIP have.
+    A reply that is doubled, or late by less than `timeout_seconds`, can be taken for the answer to the next query.
+    `make_sure` notices this, and also a chip that was reset, because identity and parameters are known. No check can
+    find a changed digit: use a line with checksums, such as TCP, USB and HiSLIP.
 
-    At opening a harmless value (as near to zero as the limits allow) is written and read back, before anything else is
-    set, where the chip can be read: a board that reads numbers otherwise than they are sent is found then.
+    When a chip that can be read is opened, a harmless value (as near to zero as the limits allow) is written and read
+    back before anything else is set. This finds a board that misreads numbers.
 
     Args:
-        settings: how to reach it and how it speaks.
-        connect: makes the line; by default as the resource says.
+        settings: how to reach it, and its commands.
+        connect: makes the line; by default the one that the resource names.
     """
 
     may_slip = True
@@ -472,8 +471,8 @@ def load(settings: dict[str, Any], folder: Path) -> Scpi:
     """A chip that answers text commands, through VISA or a socket.
 
     Args:
-        settings: its own settings, as `ScpiSettings` has them.
-        folder: unused: there are no paths in them.
+        settings: its own settings, those of `ScpiSettings`.
+        folder: unused, because the settings contain no paths.
 
     Raises:
         ValueError: if one is wrong, or PyVISA is needed and not installed.
