@@ -220,7 +220,7 @@ def test_presets_are_what_they_say():
 
 def test_a_high_passes_constant_is_not_left_out_in_silence():
     with pytest.raises(
-        ValueError, match=r"^tau_hp belongs to a high-pass baseline, not to Remeasured:  leave tau_hp out"
+        ValueError, match=r"^tau_hp belongs to a high-pass baseline, not to Remeasured: leave tau_hp out"
     ):
         discrete(time_constants=TimeConstants(tau_hp=20.0))
     with pytest.raises(ValueError, match=r"^backprop has no perturbation and no high-pass: leave tau_p and tau_hp out"):

@@ -20,13 +20,13 @@ class Block(AbstractPerturbation):
     $$\tilde\theta_i(m) = \tilde\theta^\text{inner}_{i - \text{start}}(\lfloor m/B \rfloor)
       \;\text{ if } i \text{ is in block } m \bmod B,\; 0 \text{ otherwise}$$
 
-    Blocks are contiguous slices of θ. The inner family is made for the largest block, so its period is the
-    block's and not the chip's. ⟨θ̃²⟩ is the inner family's, divided by the number of blocks B.
+    Blocks are contiguous slices of θ. The inner family is made for the largest block, so its period is
+    that of the block and not of the chip. ⟨θ̃²⟩ is the inner family's, divided by the number of blocks B.
 
     Args:
         inner: the family that perturbs the parameters of a block.
         n_blocks: number of blocks of equal size (within one); or
-        sizes: the size of each block, in order (a chip's `groups` has those of its layers).
+        sizes: the size of each block, in order (a chip's `groups` gives those of its layers).
 
     Raises:
         ValueError: if not exactly one of `n_blocks` and `sizes` is given, or one is not positive.

@@ -26,15 +26,15 @@ class Walsh(AbstractPerturbation):
     full period codes are exactly orthogonal, so G is the gradient to first order; no row of the N × P code is
     ever stored.
 
-    Some rows are the product of two others (ρ(i) = ρ(j) ⊕ ρ(k)). Measured from one side, G_i then has a part of the
-    curvature along j and k in it, of the first order in Δθ, which changes its sign at random with the period:
+    Some rows are the product of two others (ρ(i) = ρ(j) ⊕ ρ(k)). Measured from one side, G_i then contains some of the
+    curvature along j and k. This error is of the first order in Δθ, and its sign changes at random with the period:
 
     $$G_i - \frac{\partial C}{\partial\theta_i} = \Delta\theta \sum_{\{j, k\}:\, \rho(j) \oplus \rho(k) = \rho(i)}
       f_i f_j f_k \frac{\partial^2 C}{\partial\theta_j\, \partial\theta_k} + O(\Delta\theta^2)$$
 
-    With `shared_bit` all rows have one bit in common, and no row is the product of two others: the part of first order
-    is zero in every period. N is then the least power of two ≥ 2P: twice as long, unless P is a power of two. Such a
-    period has every perturbation with both signs, so its bias is that of the two-sided baseline.
+    With `shared_bit` all rows have one bit in common, and no row is the product of two others, so the error of first
+    order is zero in every period. N is then the least power of two ≥ 2P: twice as long, unless P is a power of two.
+    Such a period has every perturbation with both signs, so its bias is that of the two-sided baseline.
 
     Args:
         amplitude: Δθ, in the parameter's unit.
@@ -104,7 +104,7 @@ class Walsh(AbstractPerturbation):
         return SignalTraits(largest=1.0, independent=False, zero_sum=True, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
-        r"""That of a white code, but for what balance takes away.
+        r"""The gain of a white code, corrected for the balance of the rows.
 
         Codes j < N perturbations apart correlate as $-(1 - j/N)/(N - 1)$: a balanced row in random order, and
         independent signs beyond its period.

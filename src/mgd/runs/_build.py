@@ -34,7 +34,7 @@ def build_task(config: Settings) -> Task:
     """The task of resolved settings.
 
     Raises:
-        ValueError: if the task does not take what was given, or has fewer samples than a batch.
+        ValueError: if the task does not take a setting, or has fewer samples than a batch.
         DataError: if its files cannot be found, fetched or read.
     """
     task = datasets.load(config.task, bits=config.bits, data=config.data)

@@ -19,11 +19,11 @@ def use_calibration(chip: dict[str, Any] | None, path: Path | None) -> dict[str,
     """The settings of a chip, with this calibration in place of the chip file's.
 
     Args:
-        chip: as `chip_settings` gives them; None if there is no chip file.
+        chip: the settings from `chip_settings`; None if there is no chip file.
         path: the calibration; None for that of the chip file, if it has one.
 
     Raises:
-        ValueError: if there is no instrument that it could be of.
+        ValueError: if there is no instrument to which it could belong.
     """
     if path is None:
         return chip
@@ -41,12 +41,12 @@ def use_calibration(chip: dict[str, Any] | None, path: Path | None) -> dict[str,
 
 
 def with_calibration(config: RunConfig) -> RunConfig:
-    """These settings, with the calibration's for each that is None: they go before the task's defaults.
+    """These settings, with the calibration's for each that is None; they override the task's defaults.
 
-    A calibration chooses for the discrete algorithm; of another, only its noise is used.
+    A calibration chooses settings for the discrete algorithm; other algorithms use only its noise.
 
     Raises:
-        ValueError: if the calibration cannot be read, is none, or was changed since it was written.
+        ValueError: if the calibration cannot be read, is not one, or was changed since it was written.
     """
     # Of a fleet, the first: all its chips are trained with the same settings.
     path = Table.of(config.instruments[0]).calibration if config.instruments else None

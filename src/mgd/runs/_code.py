@@ -23,10 +23,10 @@ def code_named(table: dict[str, Any]) -> str | None:
 
 
 def said_to_run(tables: tuple[dict[str, Any], ...]) -> None:
-    """Remembers, for this user and on this machine, that the code which these name is meant to be run.
+    """Remembers, for this user and on this machine, that the code named in these settings may run.
 
     Raises:
-        RunError: if that cannot be kept.
+        RunError: if that cannot be stored.
     """
     for mark in [_mark(table) for table in tables if code_named(table) is not None]:
         try:

@@ -59,12 +59,12 @@ _OF_PERTURBATION = (
 
 @dataclass(frozen=True)
 class Option:
-    """That a setting can be given on the command line, by its own name.
+    """Makes a setting an option of the command line, under its own name.
 
     Attributes:
-        help: what it is, in one line.
-        metavar: how its value is written, where that is not said by its type.
-        several: whether it may be given again.
+        help: a one-line description.
+        metavar: how its value is written, if the type does not say so.
+        several: whether it may be given several times.
     """
 
     help: str
@@ -73,29 +73,29 @@ class Option:
 
 
 class RunConfig(BaseModel, extra="forbid", frozen=True):
-    """The settings of a run as they are given. What is None was not: `resolve` fills it in.
+    """The settings of a run as they are given. None means not given: `resolve` fills it in.
 
     Attributes:
-        task: what is learnt.
-        bits: of parity.
-        hidden: neurons of each hidden layer: makes the chip a perceptron.
-        channels: of each convolution: makes the chip a convolutional network.
-        activation: of a perceptron's hidden neurons.
+        task: the task to learn.
+        bits: the bits of parity.
+        hidden: neurons of each hidden layer; the chip is a perceptron.
+        channels: channels of each convolution; the chip is a convolutional network.
+        activation: the activation of a perceptron's hidden neurons.
         init: how parameters start.
         cost: mse or cross-entropy.
-        label_smoothing: of cross-entropy.
+        label_smoothing: the label smoothing of cross-entropy.
         algorithm: discrete, analog or backprop.
         perturbation: the family.
-        blocks: if given, parameters are perturbed in that many blocks, one after the other.
-        baseline: what the perturbed cost is compared with.
+        blocks: if given, parameters are perturbed in this many blocks, one after the other.
+        baseline: the baseline with which the perturbed cost is compared.
         amplitude: Δθ of one parameter.
         modulation_limit: clamp on C̃.
         optimizer: the update rule.
         learning_rate: η on the ordinary gradient.
-        schedule: how it changes over the run.
-        weight_decay: added to the gradient, times θ: a leak of the weights.
-        tau_p: timesteps a perturbation is held.
-        tau_x: timesteps a sample is held.
+        schedule: how the learning rate changes over the run.
+        weight_decay: the factor of θ that is added to the gradient: a leak of the weights.
+        tau_p: timesteps for which a perturbation is held.
+        tau_x: timesteps for which a sample is held.
         tau_theta: timesteps between updates, or the low-pass's constant.
         tau_hp: the high-pass's constant.
         batch: samples over which a measurement is averaged.
@@ -103,16 +103,17 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         replicas: chips trained side by side.
         devices: JAX devices that share the replicas, or the perturbations of one chip; None for one.
         seed: the seed of all random numbers.
-        engine: how it is simulated.
+        engine: the engine that simulates the chips.
         bitwise: whether simulated chips and instruments give the same bits.
         log_every: timesteps between evaluations; None: evenly in the logarithm.
-        holdout: the last so many training samples are kept out of training.
+        holdout: number of training samples, the last ones, that are kept out of training.
         data: folder of the images.
-        imperfect: what is imperfect about the chips.
+        imperfect: the imperfections of the chips.
         fleet: whether several chips train one set of parameters ("shared") or each its own ("own").
-        record: file to record all exchanges with the chip in, for `mgd replay`; of several, the start of their names.
-        instrument: the table of a chip file that says where a real chip is, or those of several; None for simulated
-            ones.
+        record: file in which to record all exchanges with the chip, for `mgd replay`; for several chips, the start of
+            the files' names.
+        instrument: the table of a chip file that says how to reach a real chip, or several tables; None for simulated
+            chips.
     """
 
     task: str
@@ -205,12 +206,12 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
 
     @classmethod
     def read(cls, path: Path, changes: dict[str, Any] | None = None, chip: dict[str, Any] | None = None) -> Self:
-        """The settings in a TOML file, some of them changed.
+        """The settings in a TOML file, with changes.
 
         Args:
             path: the file.
-            changes: settings that go before the file's.
-            chip: a chip as `read_chip` gives it, in place of the file's.
+            changes: settings that override the file's.
+            chip: the settings of a chip, in place of the file's.
 
         Raises:
             ValueError: if the file cannot be read or a setting is wrong; the file is named.
@@ -235,7 +236,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         return ", ".join(name for name in (self.algorithm, self.perturbation) if name)
 
     def identity(self) -> str:
-        """A digest of all that the outcome depends on: two runs with the same one give the same bits."""
+        """A digest of all that the outcome depends on: two runs with the same digest give the same bits."""
         text = self.model_copy(update={"data": None, "record": None, "instrument": None}).toml()
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -300,12 +301,12 @@ CHIP = ("hidden", "channels", "activation", "init", "cost", "label_smoothing", "
 
 
 def merged(settings: dict[str, Any], changes: dict[str, Any], chip: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Settings, some of them changed; imperfections one by one.
+    """Settings with changes; each imperfection changes by itself.
 
     Args:
-        settings: right ones.
-        changes: what goes before them.
-        chip: a whole chip, in place of that of the settings; the changes go before it too.
+        settings: valid settings.
+        changes: settings that override them.
+        chip: a whole chip, in place of that of the settings; the changes override it too.
     """
     if chip is not None:
         settings = {name: value for name, value in settings.items() if name not in CHIP} | chip

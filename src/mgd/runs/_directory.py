@@ -119,7 +119,7 @@ def read_theta(folder: Path) -> "np.ndarray":
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run has a whole summary, and the parameters that it tells of."""
+    """Whether a run has a complete summary, and its parameters."""
     try:
         return read_summary(folder) is not None and read_theta(folder).size > 0
     except RunError:

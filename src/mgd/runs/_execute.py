@@ -52,10 +52,10 @@ OnProgress = Callable[[Session], None]
 
 
 def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress = lambda session: None) -> Path:
-    """Trains by these settings into a fresh run directory.
+    """Trains with these settings into a new run directory.
 
     Args:
-        config: settings; what is None is the task's default.
+        config: the settings; None means the task's default.
         out: the directory; None for the first free `runs/TASK-N`.
         on_progress: called about twice a second.
 
@@ -63,8 +63,8 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         The run directory.
 
     Raises:
-        ValueError: if the settings are wrong or do not go together.
-        DataError: if the task's files cannot be had.
+        ValueError: if the settings are wrong or contradict each other.
+        DataError: if the task's files are not available.
         RunError: if the directory exists or cannot be written.
         DivergedError: if a cost was not finite; the last good checkpoint is kept.
         Interrupted: if the run was asked to stop.
@@ -82,15 +82,15 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
 
 
 def resume(folder: Path, *, before: int | None = None, on_progress: OnProgress = lambda session: None) -> Path:
-    """Goes on with a run from its last checkpoint; it ends as if it had never stopped, to the bit.
+    """Continues a run from its last checkpoint; it ends as if it had never stopped, to the bit.
 
-    A checkpoint that is damaged is said so, and the one before it taken; the costs of a chip that were kept since are
-    taken up as well, so that the run comes to the same bits.
+    If a checkpoint is damaged, it says so and takes the one before it. It also uses the costs of a chip that were kept
+    since then, so that the run gives the same bits.
 
     Args:
         folder: the run directory.
-        before: if given, the run goes back to the newest checkpoint before this step, finished or not. What was
-            learnt and measured after it is forgotten; chips of a fleet that were dropped later stay dropped.
+        before: if given, the run goes back to the newest checkpoint before this step, even if it is finished. What was
+            learnt and measured after it is discarded; chips of a fleet that were dropped later stay dropped.
         on_progress: called about twice a second.
 
     Raises:
@@ -117,7 +117,7 @@ def resume(folder: Path, *, before: int | None = None, on_progress: OnProgress =
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a run is finished, and all that it left can be read."""
+    """Whether a run is finished, and all its files can be read."""
     if not is_finished(folder):
         return False
     try:

@@ -56,7 +56,7 @@ def oldest_needed(folder: Path) -> int | None:
 
 
 def read_header(folder: Path) -> Header | None:
-    """What the newest whole checkpoint of a run directory says of itself; None if there is none at all.
+    """The header of the newest undamaged checkpoint of a run directory; None if there is no checkpoint.
 
     Warns if a newer one is damaged.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Imperfections(dict[str, Any]):
-    """Imperfections by the names of their settings, as a value: nobody changes them, so they have a hash."""
+    """Imperfections by the names of their settings, as an immutable value with a hash."""
 
     def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return hash(tuple(self.items()))

@@ -55,7 +55,7 @@ def read_metrics(folder: Path) -> "xr.Dataset":
     """The metrics of a run so far, finished or not: accuracy and cost over (replica, step), with the counts.
 
     Raises:
-        RunError: if it is not a run directory, or has no metrics that can be read.
+        RunError: if it is not a run directory, or has no readable metrics.
     """
     config = read_config(folder)
     import xarray as xr

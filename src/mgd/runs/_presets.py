@@ -48,10 +48,10 @@ _NEEDED = ("learning_rate", "steps")
 
 
 def resolve(config: RunConfig) -> Settings:
-    """These settings with the task's default for each that is None; those that are resolved, as they are.
+    """These settings with the task's default for each that is None; resolved settings stay as they are.
 
     Raises:
-        ValueError: if what is given does not go together.
+        ValueError: if the given settings contradict each other.
     """
     if isinstance(config, Settings):
         return config

@@ -1,4 +1,4 @@
-"""A run made again from the recording of its chip, with no hardware."""
+"""Repeats a run from the recording of its chip, without the chip."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,19 +32,19 @@ class Replayed:
 
 
 def replay(folder: Path, *, on_progress: Callable[[Session], None] = lambda session: None) -> Replayed:
-    """Trains once more as a recorded run did, every answer of its chip being the one that was recorded.
+    """Repeats the training of a recorded run, with the recorded answers of its chip.
 
-    Nothing is written. A question that the recording has not is an error: then program, settings or recording have
-    changed since.
+    It writes nothing. A query that is not in the recording is an error: the program, the settings or the recording have
+    then changed.
 
     Args:
-        folder: of the run, finished, made in one go with `record`.
+        folder: the directory of a run that was recorded, never interrupted, and is finished.
         on_progress: called about twice a second.
 
     Raises:
         RunError: if the run was not recorded, is not finished, or was resumed.
         DataError: if a recording cannot be read.
-        HardwareError: if the recording has another exchange where one is due; with the place.
+        HardwareError: if the recording has another exchange at some position, which the message gives.
     """
     config = resolve(read_config(folder))
     if config.record is None or not config.instruments:

@@ -1,4 +1,4 @@
-"""What a run on a chip told of itself at each checkpoint: a file of lines of JSON, each with a checksum of its own."""
+"""The diagnostics of a run on a chip at each checkpoint: a file of JSON lines, each with its own checksum."""
 
 import json
 import warnings
@@ -49,9 +49,9 @@ def read_told(folder: Path) -> bytes:
 
 
 def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any]]:
-    """What a run on a chip told of itself at each checkpoint; empty for others.
+    """The diagnostics of a run on a chip, one for each checkpoint; empty for other runs.
 
-    A line that a kill cut short is left out; so are damaged ones, with a warning.
+    An incomplete last line, after a kill, is ignored; so are damaged lines, with a warning.
 
     Args:
         folder: the run directory.

@@ -40,18 +40,18 @@ def execute(
 ) -> list[Row]:
     """Computes the cells of a study, several at a time, then its data (Zarr), figure (PNG and SVG) and rows.
 
-    What is there of an earlier call is used again, to the last checkpoint.
+    Results of an earlier call are used again, up to the last checkpoint.
 
     Args:
-        study: what is made of the cells' results.
-        cells: by name, what is to be computed.
-        folder: where; made if it is not there.
-        title: plain values that say which study it is: a folder keeps one.
-        workers: cells computed at a time; None for one a core.
+        study: the evaluation of the cells' results.
+        cells: the cells to compute, by name.
+        folder: the folder; it is made if it does not exist.
+        title: plain values that identify the study: a folder has only one.
+        workers: cells computed at a time; None for one for each core.
         on_progress: called about once a second with cells done, all cells, and the share of all work done.
 
     Raises:
-        RunError: if the folder holds something else, or cannot be written.
+        RunError: if the folder contains something else, or cannot be written.
         Interrupted: if it was asked to stop.
     """
     _claim(folder, title, cells)
