@@ -273,7 +273,7 @@ class Session:
         vary: Vary | None = None,
     ):
         check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=MOST_STEPS)
-        check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # how many fit in memory is told below
+        check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # whether they fit in memory is checked below
         check_whole(batch=batch, devices=devices, most=MOST)
         check_log(n_steps, log_every, n_replicas)
         check_batch(batch, task)

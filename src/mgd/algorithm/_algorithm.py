@@ -174,8 +174,8 @@ class Algorithm(AbstractAskTell):
         if slot is None:
             branches = [partial(self._tell, slot=k, write=write, n_sites=n_sites) for k in range(self.n_slots)]
             return lax.switch(state.clock.slot, branches, state, cost, credit)
-        told = partial(self._tell, slot=slot, write=write, n_sites=n_sites)
-        return self.apart(state, told, state, cost, credit)
+        tell = partial(self._tell, slot=slot, write=write, n_sites=n_sites)
+        return self.apart(state, tell, state, cost, credit)
 
     def apart(self, state: State, function: Callable[..., T], *arguments: Any) -> T:
         """The value of a function; it is compiled separately if engines must give the same bits."""

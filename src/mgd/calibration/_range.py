@@ -19,7 +19,7 @@ _LEAP = 2.5
 
 @dataclass(frozen=True)
 class Range:
-    """What costs at ± a ladder of amplitudes told.
+    """The results of costs at ± a ladder of amplitudes.
 
     Attributes:
         slope: root mean square of g·s over codes s: ‖∇C‖.

@@ -45,7 +45,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at a cost along one parameter told.
+    """The results of a look at the cost along one parameter.
 
     Attributes:
         steps: if there are any of which at least one is seen whole.

@@ -143,18 +143,18 @@ def _levels(found: "Calibration", unit: str) -> str:
 
 def _gain(found: "Calibration") -> str:
     """The gain of all parameters in one line; each is in the file."""
-    told = sorted(
+    gains = sorted(
         (gain, error) for gain, error in zip(found.gain, found.gain_error, strict=True) if not math.isnan(gain)
     )
-    if not told:
+    if not gains:
         return "unknown: perturbations have no lines of their own, or no response stands out"
-    middle, error = told[len(told) // 2]
-    of = f"measured for {len(told):,} of {found.n_params:,} parameters"
-    return f"{middle:.3g} ± {error:.1g} in the middle, {told[0][0]:.3g} … {told[-1][0]:.3g}; {of}"
+    middle, error = gains[len(gains) // 2]
+    of = f"measured for {len(gains):,} of {found.n_params:,} parameters"
+    return f"{middle:.3g} ± {error:.1g} in the middle, {gains[0][0]:.3g} … {gains[-1][0]:.3g}; {of}"
 
 
 def _answers(found: "Calibration") -> list[tuple[str, str]]:
-    """The parameters that do not do what they are told."""
+    """The parameters that do not respond as they should."""
     kinds = (
         ("dead", found.dead, "respond neither to a perturbation nor to a write"),
         ("unwiggled", found.no_perturbation, "respond only to a write"),

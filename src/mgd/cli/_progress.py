@@ -27,8 +27,8 @@ def progress(steps: int) -> Iterator[Callable[["Session"], None]]:
                 if metric := session.judge.metric:
                     figures = f"{METRICS[metric]} {written(metric, float(np.mean(session.scores)))}  {figures}"
                 figures = f"cost {np.mean(snapshot.cost[-1]):.3g}  {figures}"
-            if told := figures_of(session.figures()):
-                figures = f"{told}  {figures}"
+            if diagnostics := figures_of(session.figures()):
+                figures = f"{diagnostics}  {figures}"
             bar.update(task, description="training", completed=snapshot.step, figures=figures)
 
         yield on_progress

@@ -80,7 +80,7 @@ def _list_profiles() -> None:
 
 
 def _load(names: tuple[str, ...]) -> "list[Profile]":
-    """Raises: ValueError: if one cannot be had, or two could not be told apart in a table."""
+    """Raises: ValueError: if one is not available, or two would have the same name in a table."""
     from ..timing import load_profile
 
     loaded = {}

@@ -126,7 +126,7 @@ def _progress(steps: int | None):
 
 
 def _diagnostics(folder: Path, *, ran: bool) -> str:
-    """What a run on a chip told of itself at its end; empty for others. One that ran now has warned already."""
+    """The last diagnostics of a run on a chip; empty for other runs. A run that ran now has already warned."""
     from ..runs import read_diagnostics
     from ._progress import figures_of
 
@@ -157,8 +157,8 @@ def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
         f"  {summary['n_params']:,} parameters, {summary['steps']:,} steps, "
         f"{counts['cost_measurements']:,} cost measurements and {counts['parameter_writes']:,} writes a chip"
     )
-    if told := _diagnostics(folder, ran=ran):
-        click.echo(f"  {told}")
+    if line := _diagnostics(folder, ran=ran):
+        click.echo(f"  {line}")
     if troubles := [f"{summary[name]:,} {words}" for name, words in _TROUBLES.items() if summary.get(name)]:
         click.echo(f"  {', '.join(troubles)}")
     for text in summary.get("warnings", ()):

@@ -66,8 +66,8 @@ def each_replica(one: Callable, engine: "AbstractSimulated[Any, Any]") -> Callab
     def call(state: State, *rest: Any) -> tuple:
         def body(args: tuple) -> tuple[tuple, Clock]:
             own, state, *rest = args
-            state, *told = one(eqx.combine(own, shared), state.with_clock(clock), *rest)
-            return (state.with_clock(None), told), state.clock
+            state, *results = one(eqx.combine(own, shared), state.with_clock(clock), *rest)
+            return (state.with_clock(None), results), state.clock
 
         clock = state.clock
         own, shared = split(engine)

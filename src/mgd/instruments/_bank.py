@@ -15,7 +15,7 @@ from ._failures import TimeIsUp, failing, said_by
 from ._limits import Limits
 from ._line import Line, Reading
 
-# Lines that are told of by name, at most.
+# Lines that a message names, at most.
 _MOST_NAMED = 12
 _REMEDY = "narrow the limits to what it takes, or correct the function"
 
@@ -122,8 +122,8 @@ class Bank:
                 value = None if late else real_numbers(line.present())
             except Exception as error:  # whatever reading it raises
                 late = isinstance(error, TimeIsUp)
-            told = "not known where" if value is None or value.size != 1 else f"at {float(value.reshape(())):.6g}"
-            found.append(f"{line.name} ({told} {line.unit})".replace(" )", ")"))
+            place = "not known where" if value is None or value.size != 1 else f"at {float(value.reshape(())):.6g}"
+            found.append(f"{line.name} ({place} {line.unit})".replace(" )", ")"))
         more = len(self._not_safe) - _MOST_NAMED
         return [*found, f"{more} more"] if more > 0 else found
 

@@ -273,7 +273,7 @@ class Spice(AbstractInstrument):
         for name in names:
             device, _, parameter = name.partition("[")
             value = spice.vector(f"@{device}[{parameter.rstrip(']') or MAIN[name[0]]}]")
-            if value is not None and parameter:  # which may be one that is only told, such as a current
+            if value is not None and parameter:  # which may be one that can only be read, such as a current
                 spice.command(f"alter @{name}={value[0]:.9g}")
             if value is None or (parameter and spice.trouble()):
                 raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): correct parameters")

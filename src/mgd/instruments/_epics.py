@@ -54,7 +54,7 @@ def from_epics(
 
 @contextmanager
 def _connected() -> Iterator[None]:
-    """What pyepics raises of a channel that was closed meanwhile: it looks for it, waits for it, or is told."""
+    """What pyepics raises of a channel that was closed meanwhile: it looks for it, waits for it, or gets its event."""
     try:
         yield
     except Exception as error:

@@ -13,7 +13,7 @@ from .._errors import MgdError, MgdWarning
 from ._base import AbstractInstrument
 from ._failures import TimeIsUp, said_by
 
-# A chip that takes longer than that to be left is told of.
+# A chip that takes longer than that to be left is announced.
 _NOT_AT_ONCE = 1.0
 # That a driver may take to say where the chip is, and to disconnect.
 _SAYING, _CLOSING = 3.0, 10.0
@@ -40,7 +40,7 @@ class Left:
     given_up: bool = False
 
 
-def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, told: bool) -> None:
+def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, reported: bool) -> None:
     """Puts a chip in its safe state and closes it, within so many seconds; warns of what is not safe.
 
     Ctrl-C and SIGTERM are held back meanwhile: at the first a line says so, the second gives up. What was held back
@@ -50,11 +50,11 @@ def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, told: 
         instrument: open.
         seconds: that it may take.
         fails: whether an error is on its way, which is then what ends the program.
-        told: whether that error tells already that the chip does not do what it must.
+        reported: whether that error already says that the chip does not do what it must.
     """
     with _signals_held(instrument.address) as came, _told_of(instrument.address, seconds):
         left = _left(instrument, seconds)
-    if not left.safe and (left.names or left.given_up or not told):
+    if not left.safe and (left.names or left.given_up or not reported):
         where = f": check {', '.join(left.names)}" if left.names else ": see to it"
         warnings.warn(
             f"{instrument.address} could not be put in its safe state, and may hold its last parameters{where} "

@@ -245,13 +245,13 @@ def opened(
         guarded = Guarded(instrument)
         with interruptible() as signals:
             _open(guarded, serial, patience_seconds, seconds, signals)
-            fails, told, kept = True, False, False
+            fails, reported, kept = True, False, False
             try:
                 signals.on = True
                 yield guarded
                 fails = False
             except HardwareError:  # which tells already that the chip does not do what it must
-                told = True
+                reported = True
                 raise
             finally:
                 signals.on = False  # first of all: no call is before it, within which an exception could come
@@ -259,7 +259,7 @@ def opened(
                     kept = not fails and guarded.left_with_parameters()
                 finally:
                     if not kept:
-                        leave(guarded, seconds, fails=fails, told=told)
+                        leave(guarded, seconds, fails=fails, reported=reported)
 
 
 def _open(
@@ -281,7 +281,7 @@ def _open(
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or awake() + wait > give_up:
                 if is_open:
-                    leave(instrument, leave_seconds, fails=True, told=not isinstance(error, KeyboardInterrupt))
+                    leave(instrument, leave_seconds, fails=True, reported=not isinstance(error, KeyboardInterrupt))
                 if isinstance(error, OSError):
                     raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise

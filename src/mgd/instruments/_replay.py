@@ -73,23 +73,27 @@ class Replay(AbstractInstrument):
         except OSError as error:
             raise DataError(f"cannot read the recording {self.path}: {error.strerror}") from error
         try:
-            told = _Header.model_validate_json(header)
-            self._identity = Identity(*told.identity)
-            self.recorded_address, self.n_params = told.address, told.n_params
-            self.limits = Limits(np.array(told.low), np.array(told.high), told.unit)
-            if told.start is not None and len(told.start) != told.n_params:
-                raise ValueError(f"it has a start of {len(told.start)} parameters, and n_params is {told.n_params}")
-            if self.limits.low.shape != (told.n_params,):
-                raise ValueError(f"it has limits of {self.limits.low.size} parameters, and n_params is {told.n_params}")
+            recorded = _Header.model_validate_json(header)
+            self._identity = Identity(*recorded.identity)
+            self.recorded_address, self.n_params = recorded.address, recorded.n_params
+            self.limits = Limits(np.array(recorded.low), np.array(recorded.high), recorded.unit)
+            if recorded.start is not None and len(recorded.start) != recorded.n_params:
+                raise ValueError(
+                    f"it has a start of {len(recorded.start)} parameters, and n_params is {recorded.n_params}"
+                )
+            if self.limits.low.shape != (recorded.n_params,):
+                raise ValueError(
+                    f"it has limits of {self.limits.low.size} parameters, and n_params is {recorded.n_params}"
+                )
         except ValidationError as error:
             why = first_error(error, _Header.model_fields)
             raise DataError(f"the recording {self.path} has a damaged header: {why}: record it again") from None
         except ValueError as error:
             raise DataError(f"the recording {self.path} has a damaged header: {error}: record it again") from error
-        self.reads, self.own_line = told.reads, told.own_line
-        self.most_together, self.reads_together = told.most_together, told.reads_together
-        self.start = None if told.start is None else np.array(told.start, np.float32)
-        self.groups = {name: slice(*ends) for name, ends in told.groups.items()}
+        self.reads, self.own_line = recorded.reads, recorded.own_line
+        self.most_together, self.reads_together = recorded.most_together, recorded.reads_together
+        self.start = None if recorded.start is None else np.array(recorded.start, np.float32)
+        self.groups = {name: slice(*ends) for name, ends in recorded.groups.items()}
         self.address = f"replay of {self.path} in process {os.getpid()}"
         self._position, self._rows = 0, 1
         self._file: BinaryIO | None = None

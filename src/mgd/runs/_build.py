@@ -117,8 +117,8 @@ def build_algorithm(config: Settings) -> AbstractAlgorithm:
     )
 
 
-def _perturbation(told: Perturbed, blocks: int | None) -> AbstractPerturbation:
-    family = FAMILIES.build(told.perturbation, lambda row: row.build(amplitude=told.amplitude))
+def _perturbation(settings: Perturbed, blocks: int | None) -> AbstractPerturbation:
+    family = FAMILIES.build(settings.perturbation, lambda row: row.build(amplitude=settings.amplitude))
     return family if blocks is None else Block(family, n_blocks=blocks)
 
 

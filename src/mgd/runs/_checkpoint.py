@@ -91,9 +91,9 @@ def unpack_header(path: Path) -> Header:
     try:
         open_file(path).close()  # it is a file
         with safe_open(path, "np") as file:
-            told = file.metadata()
-        text = told["mgd"]
-        if "sha256" in told and told["sha256"] != hashlib.sha256(text.encode()).hexdigest():
+            metadata = file.metadata()
+        text = metadata["mgd"]
+        if "sha256" in metadata and metadata["sha256"] != hashlib.sha256(text.encode()).hexdigest():
             raise ValueError("the digest of its header is wrong")
         header = Header(**json.loads(text))
         if not isinstance(header.step, int) or not isinstance(header.seconds, float):

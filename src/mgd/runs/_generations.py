@@ -155,7 +155,7 @@ def go_back(folder: Path, before: int, settings: str) -> int:
 
 
 def _forget(folder: Path, path: Path, step: int) -> None:
-    """Takes away what is newer; the newest last, so that a run that is cut off here can be told to go back again."""
+    """Removes newer checkpoints, the newest last, so that a run that is killed here can go back again."""
     (folder / SUMMARY).unlink(missing_ok=True)
     for journal in folder.glob("*.journal"):
         journal.unlink()

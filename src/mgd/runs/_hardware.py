@@ -214,13 +214,15 @@ class Hardware(AbstractKeeping):
         return Member(engine, instrument.known(), journal, monitor, used, common.at_end == "keep")
 
     def _check_same(self, folder: Path) -> None:
-        mine, told = [member.as_dict() for member in self.members], read_json(folder, INSTRUMENT)
-        if told is None:
+        mine, recorded = [member.as_dict() for member in self.members], read_json(folder, INSTRUMENT)
+        if recorded is None:
             put(folder, {INSTRUMENT: (json.dumps(mine, indent=2) + "\n").encode()})
             return
-        if len(told) != len(mine):
-            raise RunError(f"{folder} was begun on {len(told)} chips, and there are now {len(mine)}: start a new run")
-        for before, now in zip(told, mine, strict=True):
+        if len(recorded) != len(mine):
+            raise RunError(
+                f"{folder} was begun on {len(recorded)} chips, and there are now {len(mine)}: start a new run"
+            )
+        for before, now in zip(recorded, mine, strict=True):
             if before["serial"] != now["serial"]:
                 raise RunError(
                     f"{folder} was begun on the chip with serial {before['serial']!r}, and {now['serial']!r} answers "
@@ -336,14 +338,14 @@ def _absent(folder: Path, chip: int) -> Absent:
     every = read_json(folder, INSTRUMENT) or []
     if chip >= len(every):
         raise RunError(f"{folder / INSTRUMENT} lacks chip {chip}, which was dropped: restore the file")
-    told = every[chip]
-    limits = Limits(np.asarray(told["low"], np.float32), np.asarray(told["high"], np.float32), told["unit"])
-    start, groups = told.get("start"), told.get("groups") or {}  # not in runs of before they were kept
+    recorded = every[chip]
+    limits = Limits(np.asarray(recorded["low"], np.float32), np.asarray(recorded["high"], np.float32), recorded["unit"])
+    start, groups = recorded.get("start"), recorded.get("groups") or {}  # not in runs of before they were kept
     return Absent(
-        Identity(*told["identity"]),
-        told["address"],
+        Identity(*recorded["identity"]),
+        recorded["address"],
         limits,
-        own_line=told["own_line"],
+        own_line=recorded["own_line"],
         start=None if start is None else np.asarray(start, np.float32),
         groups={name: slice(*ends) for name, ends in groups.items()},
     )

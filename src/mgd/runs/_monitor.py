@@ -16,7 +16,7 @@ from ..calibration import Diagnostics
 from ..engines import Told
 from ..engines.loop import turn_of
 from ..theory import high_pass_noise
-from ._told import DIAGNOSTICS, as_line, read_diagnostics, read_told
+from ._diagnostics import DIAGNOSTICS, as_line, read_content, read_diagnostics
 
 # Chunks that wait to be taken in together, and parameters that they have at most: what a processor's cache holds.
 _MOST_WAITING, _MOST_NUMBERS = 512, 50_000
@@ -74,12 +74,12 @@ class Monitor:
         self._at, self._restarted = step, step > 0
         # Of a window that was begun before, the parts are not known.
         self._whole = step % self._interval == 0
-        content = read_told(folder)
+        content = read_content(folder)
         if content and not content.endswith(b"\n"):  # a line that a kill cut short
             os.truncate(folder / DIAGNOSTICS, content.rfind(b"\n") + 1)
 
     def watch(self, told: Told, n: int, baseline: Float[np.ndarray, " m"]) -> None:
-        """Takes in what a chunk told; most of the work is put off, to be done for many at once."""
+        """Takes the results of a chunk; most of the work waits, and is done for many chunks at once."""
         self._waiting.append((told, n, baseline))
         if len(self._waiting) >= self._most:
             self._take_in()

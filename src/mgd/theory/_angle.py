@@ -34,7 +34,7 @@ def angle_after(n_params: int, perturbations: Any) -> Any:
 
 
 def perturbations_for(n_params: int, degrees: float) -> float:
-    """T after which G of random signs is this near to the gradient: (P − 1)/tan².
+    """The T after which G of random signs has this angle to the gradient: (P − 1)/tan².
 
     >>> round(perturbations_for(220, 45.0))
     219

@@ -45,7 +45,7 @@ class Options:
         keep: called with every cost, in order, as soon as it is confirmed.
         replay: costs with which `keep` was called before, in a run with the same settings from the same start.
         settle: called when kept costs must not be lost any more, because several chips' costs enter one θ.
-        watch: called with each chunk's `Outcome`, its number of timesteps, and the cost of its baseline if it had one.
+        watch: called with the `Told` of each chunk, its number of timesteps, and the cost of its baseline, if any.
 
     Raises:
         ValueError: if a number is out of range.
@@ -312,7 +312,7 @@ class Instrumented(AbstractEngine[Algorithm]):
         first = 0 if head and bool(applied.due) else head
         known = first
         for kept in self._pending.known() if known < last else ():
-            costs[known] = self._skips.told(known, kept)
+            costs[known] = self._skips.filled(known, kept)
             known += 1
             if known == last:
                 break
@@ -324,7 +324,7 @@ class Instrumented(AbstractEngine[Algorithm]):
             for row in range(known, last) if not together else ():
                 made[row] = cost = self._cost_or_nan(rows, row)
                 self._put_off(partial(self.options.keep, made[row : row + 1]))
-                costs[row] = self._skips.told(row, cost)
+                costs[row] = self._skips.filled(row, cost)
             for start in range(known, last, together) if together else ():
                 stop = min(last, start + together)
                 made[start:stop] = self.bench.measure_batch(rows[start:stop], self._pending.catch_up)
@@ -333,7 +333,7 @@ class Instrumented(AbstractEngine[Algorithm]):
                         f"{self.bench.instrument.address}: the first cost of the run could not be measured: "
                         "start at parameters where the chip can be measured"
                     )
-                costs[start:stop] = self._skips.told_together(start, made[start:stop])
+                costs[start:stop] = self._skips.filled_together(start, made[start:stop])
                 self._put_off(partial(self.options.keep, made[start:stop]))
         return costs, costs[first:head]
 
@@ -373,7 +373,7 @@ class Instrumented(AbstractEngine[Algorithm]):
 
     def _cost_or_nan(self, rows: np.ndarray, row: int) -> float:
         """The cost of a row; NaN if it cannot be measured, or would tell nothing without one that could not."""
-        if self._skips.tells_nothing(row):
+        if self._skips.lacks_reference(row):
             return math.nan
         try:
             return self.bench.measure(rows[row], self._pending.catch_up)

@@ -16,7 +16,7 @@ from .._factory import check_one
 from .._limits import Limits
 from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
 from ._dialogue import Dialogue
-from ._opening import as_before, declared_limits, harmless, told_limits
+from ._opening import as_before, declared_limits, harmless, reported_limits
 from ._readback import InStep, ReadBack
 from ._settings import ScpiSettings
 from ._transports import Socket, Transport, Visa, check_visa, socket_address
@@ -77,7 +77,7 @@ class Scpi(AbstractInstrument):
         self._read_together = settings.compound and not settings.settle_seconds
         self._theta = np.zeros(0, np.float32)
         self._identity: bytes | None = None
-        self._told: Limits | None = None
+        self._reported: Limits | None = None
         self._pending: dict[str, bytes] = {}
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at = 1, 0.0
@@ -232,8 +232,10 @@ class Scpi(AbstractInstrument):
             exact = np.array([float(part) for part in reply.split(b",")])
             values = np.where(np.isnan(values), np.nan, exact)
         try:
-            self._told = as_before(told_limits(values, self.n_params, self.settings.limits.unit), self._told)
-            return self._told
+            self._reported = as_before(
+                reported_limits(values, self.n_params, self.settings.limits.unit), self._reported
+            )
+            return self._reported
         except ValueError as error:
             self._refused(command.encode(), text(values), f"{error}: give limits in the chip file")
 

@@ -29,7 +29,7 @@ def declared_limits(given: LimitSettings, n_params: int) -> Limits | None:
     return Limits(low, high, given.unit)
 
 
-def told_limits(values: Float[np.ndarray, " n"], n_params: int, unit: str) -> Limits:
+def reported_limits(values: Float[np.ndarray, " n"], n_params: int, unit: str) -> Limits:
     """What a chip says of them: low and high, of all or of each in turn.
 
     Raises:
@@ -47,10 +47,10 @@ def told_limits(values: Float[np.ndarray, " n"], n_params: int, unit: str) -> Li
 
 
 def as_before(limits: Limits, before: Limits | None) -> Limits:
-    """Those told before, where these are the same in other digits: in text after a block, or rounded once more.
+    """The limits reported before, if these equal them except for digits: as text after a block, or rounded again.
 
-    >>> told = Limits.uniform(1, -1.1, 1.1)
-    >>> as_before(Limits(np.nextafter(told.low, 0), told.high), told) is told
+    >>> before = Limits.uniform(1, -1.1, 1.1)
+    >>> as_before(Limits(np.nextafter(before.low, 0), before.high), before) is before
     True
     """
     if before is None or limits.low.shape != before.low.shape:

@@ -16,7 +16,7 @@ _CHECKSUM = ', "crc32": "'
 
 
 class _Line(BaseModel):
-    """What is read of a line; it has more."""
+    """The fields that are read from a line; it has more."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -28,13 +28,13 @@ class _Line(BaseModel):
     predicted_angle: float | None = None
 
 
-def as_line(told: dict[str, Any]) -> str:
+def as_line(diagnostics: dict[str, Any]) -> str:
     """A line of the file."""
-    text = json.dumps(told, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(diagnostics, allow_nan=False, ensure_ascii=False)
     return f'{text[:-1]}{_CHECKSUM}{zlib.crc32(text.encode()):08x}"}}\n'
 
 
-def read_told(folder: Path) -> bytes:
+def read_content(folder: Path) -> bytes:
     """The file as it is; nothing if there is none.
 
     Raises:
@@ -60,7 +60,7 @@ def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any
     Raises:
         RunError: if it is not a file, or cannot be read.
     """
-    *lines, _ = read_told(folder).split(b"\n")
+    *lines, _ = read_content(folder).split(b"\n")
     found, damaged = [], 0
     for line in lines:
         try:
