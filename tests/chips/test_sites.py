@@ -118,7 +118,7 @@ def test_a_parameter_learns_nothing_from_a_site_it_is_not_on():
 
 
 def test_what_cannot_be_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"^perturbation-gain is on the lines of 17 parameters, and the perturbations"):
+    with pytest.raises(ValueError, match=r"^perturbation-gain acts on the lines of 17 parameters, but this chip"):
         imperfect(CHIP, PerturbationGain(0.1))
     assert imperfect(CHIP, Delay(1)).n_sites == 5
     with pytest.raises(ValueError, match=r"law is for perturbed parameters"):

@@ -104,8 +104,11 @@ UNREADABLE = {
         {"m.cir": "t\n.lib a.lib tt\n", "a.lib": ".lib tt\n"},
         "section 'tt' of .*a.lib has no .endl",
     ),
-    "in a circle": ({"m.cir": "t\n.inc a.inc\n", "a.inc": ".inc b.inc\n", "b.inc": ".inc a.inc\n"}, "itself included"),
-    "of itself": ({"m.cir": "t\n.inc m.cir\n"}, "m.cir and .*m.cir include each other"),
+    "in a circle": (
+        {"m.cir": "t\n.inc a.inc\n", "a.inc": ".inc b.inc\n", "b.inc": ".inc a.inc\n"},
+        "includes it in turn",
+    ),
+    "of itself": ({"m.cir": "t\n.inc m.cir\n"}, "m.cir includes .*m.cir, which includes it in turn"),
     "section of itself": (
         {"m.cir": "t\n.lib a.lib tt\n", "a.lib": ".lib tt\n.lib a.lib tt\n.endl\n"},
         "section 'tt' of .*a.lib includes itself",
@@ -123,7 +126,7 @@ UNREADABLE = {
     "script": ({"m.cir": "*ng_script\necho hi\n"}, "m.cir: this is an ngspice script and not a circuit"),
     "lost with a comment": (
         {"m.cir": "t\nr1 a 0\n; c\n+ 1k\n"},
-        r"line 4: '\+ 1k' continues '; c', a comment to ngspice",
+        r"line 4: '\+ 1k' continues '; c', which ngspice takes for a comment",
     ),
     "no utf-8": (
         {"m.cir": b"t\nr1 \xe9 0 1k\n"},
@@ -167,7 +170,7 @@ TIMES = {"analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9}
 @pytest.mark.parametrize(
     ("cards", "settings", "message"),
     [
-        (".tran 1n 1u\n+ UIC\nc2 out 0 1n IC=1\n", {}, "chip.cir sets initial states, .* or uic = false for operating"),
+        (".tran 1n 1u\n+ UIC\nc2 out 0 1n IC=1\n", {}, "chip.cir sets initial states, .* or uic = false to ignore"),
         (".tran 1n 1u uic\n.ic v(out)=1\n", {}, "chip.cir sets initial states"),
         (".tran 1n 1u uic\n.tran 1n 2u\n", TIMES, "has transients with and without uic: set uic to true or false"),
     ],
@@ -240,7 +243,7 @@ WRONG = {
         {"parameters": ["c1[ic]"], "analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9},
         r"parameters: 'c1\[ic\]' is an initial state, which a transient uses only with uic = true",
     ),
-    "uic of an operating point": ({"uic": True}, 'uic is of analysis = "tran"'),
+    "uic of an operating point": ({"uic": True}, 'uic needs analysis = "tran"'),
     "uic that is no truth": ({"uic": "yes"}, "instrument.uic"),
     "parameter and input": ({"parameters": ["v1"]}, "parameters: 'v1' is also an input, which sets it"),
     "parameter with a waveform": (
@@ -269,7 +272,7 @@ WRONG = {
         {"analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 2e-6},
         "needs step_seconds below stop_seconds, got 2e-06 and 1e-06",
     ),
-    "time of no transient": ({"stop_seconds": 1e-6}, 'stop_seconds and step_seconds are of analysis = "tran"'),
+    "time of no transient": ({"stop_seconds": 1e-6}, 'stop_seconds and step_seconds need analysis = "tran"'),
     "analysis": ({"analysis": "ac"}, "instrument.analysis"),
     "misspelt": ({"parametres": ["r1"]}, r"parametres.*did you mean 'parameters'"),
     "misspelt limit": ({"limits": {"low": 1.0, "hihg": 2.0}}, r"instrument.limits"),

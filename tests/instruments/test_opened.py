@@ -69,7 +69,7 @@ def test_a_chip_that_does_not_open_is_not_left_in_use(chip, make_chip):
 
 def test_another_piece_is_refused_with_both_serials(chip):
     with (
-        pytest.raises(HardwareError, match=r"chip 1: serial 'S1' answers \(house,toy,S1,2.0\), 'S2' is meant"),
+        pytest.raises(HardwareError, match=r"chip 1: serial 'S1' answers \(house,toy,S1,2.0\), instead of 'S2'"),
         opened(chip, serial="S2"),
     ):
         pytest.fail("it was opened")

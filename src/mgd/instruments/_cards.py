@@ -105,7 +105,7 @@ class Reader:
     def _lines(self, path: Path, within: tuple[Path, ...] = (), *, titled: bool = False) -> list[_Line]:
         """A file's lines, with those of files that it includes."""
         if path.resolve() in within:
-            raise ValueError(f"{within[-1]} and {path} include each other: leave one out")
+            raise ValueError(f"{within[-1]} includes {path}, which includes it in turn: leave one out")
         within = (*within, path.resolve())
         content = self.files.setdefault(path.resolve(), self._read(path))
         lines: list[_Line] = []

@@ -55,7 +55,7 @@ def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, report
     with _signals_held(instrument.address) as came, _told_of(instrument.address, seconds):
         left = _left(instrument, seconds)
     if not left.safe and (left.names or left.given_up or not reported):
-        where = f": check {', '.join(left.names)}" if left.names else ": see to it"
+        where = f": check {', '.join(left.names)}" if left.names else ": check it"
         warnings.warn(
             f"{instrument.address} could not be put in its safe state, and may hold its last parameters{where} "
             f"({left.why})",

@@ -75,13 +75,13 @@ class Member:
 
 
 class Hardware(AbstractKeeping):
-    """A session on open chips, and what it leaves in the run directory beside all that other runs leave.
+    """The real chips of a run: a session on open instruments, with the files that such a run adds to its directory.
 
     Args:
-        config: resolved settings, with an instrument or several.
-        task: what is learnt.
-        instruments: open.
-        dropped: chips of a fleet that were dropped before, and at which step.
+        config: resolved settings, with one or more instruments.
+        task: the task to learn.
+        instruments: the open instruments.
+        dropped: chips of a fleet that were dropped before, with the step of each drop.
     """
 
     def __init__(
