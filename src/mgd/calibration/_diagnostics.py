@@ -142,7 +142,7 @@ class Diagnostics:
     def windows(
         self, even: Float[np.ndarray, "k p"], whole: Float[np.ndarray, "k p"], shares: Float[np.ndarray, " k"]
     ) -> None:
-        """Takes many windows at once: of each the part from even perturbations, G, and the even ones' share."""
+        """Takes many windows at once: for each, the part from even perturbations, G, and the share of even ones."""
         self._tally.ends(even.astype(np.float64), whole.astype(np.float64), shares)
 
     @property

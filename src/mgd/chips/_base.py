@@ -17,7 +17,7 @@ class Traits:
     Attributes:
         cost_noise: standard deviation of white noise on every measured cost, in the cost's unit.
         remembers: names of the parts that make a measurement depend on earlier ones.
-        coarse: names of the parts because of which the cost is not a smooth function of the perturbation.
+        coarse: names of the parts that keep the cost from being a smooth function of the perturbation.
 
     Raises:
         ValueError: if the noise is negative or not finite, or names are not a tuple of strings.

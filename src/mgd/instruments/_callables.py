@@ -136,27 +136,26 @@ def from_callables(
     Args:
         set_parameters: sets all P parameters, a float32 array in the unit of `limits`.
         limits: the range of each parameter.
-        measure_cost: the cost of the batch in front of the chip; this or `read_outputs` is needed.
-        read_outputs: the chip's outputs for it, (batch, outputs).
-        present: puts inputs and targets in front of the chip; without it the chip has no inputs.
-        perturb: puts θ̃ on lines of its own.
-        measure_batch: costs of many perturbations at once, (k).
-        read_batch: or outputs, (k, batch, outputs); NaN for a perturbation with which they cannot be read.
-        identify: who is there: a serial number or an `Identity`.
+        measure_cost: returns the cost of the presented batch; give this or `read_outputs`.
+        read_outputs: returns the chip's outputs for the presented batch, (batch, outputs).
+        present: presents inputs and targets; without it the chip has no inputs.
+        perturb: puts θ̃ on its own lines.
+        measure_batch: returns the costs of many perturbations at once, (k).
+        read_batch: returns the outputs of many perturbations, (k, batch, outputs); NaN where they cannot be read.
+        identify: returns a serial number or an `Identity`.
         open: connects.
         close: disconnects.
         safe_state: makes the chip safe; by default every parameter goes to the middle of its range.
-        not_safe: what is not in its safe state, by name and with its present value, if `safe_state` failed or did not
-            end in time; it must not wait for long.
-        settle_seconds: from a set parameter to a cost that can be read.
-        leave_seconds: that `safe_state` may take, for chips that are ramped.
-        start: the parameters that a training starts from, for chips that have some; by default they are drawn about the
-            middle of the limits.
-        address: what it is called in messages; two programs cannot use one address at the same time, so give one to a
-            chip that is real.
+        not_safe: returns the lines that are not safe, by name and with present values, if `safe_state` failed or did
+            not end in time; it must not wait for long.
+        settle_seconds: time from a set parameter to a cost that can be read.
+        leave_seconds: the time that `safe_state` may take, for chips that are ramped.
+        start: the chip's own parameters, from which training starts; by default random ones about the middle of the
+            limits.
+        address: its name in messages; two programs cannot use one address at the same time, so give one to a real chip.
 
     Raises:
-        ValueError: if there is nothing to measure with, or `start` is of another number of parameters.
+        ValueError: if there is nothing to measure with, or `start` has another number of parameters.
 
     >>> import numpy as np
     >>> volts = np.zeros(2, np.float32)

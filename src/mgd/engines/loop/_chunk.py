@@ -56,10 +56,9 @@ class Told(NamedTuple):
 
 
 def turn_of(algorithm: Algorithm, n_params: int) -> int:
-    """Timesteps of one perturbation of all parameters: of block after block, where there are blocks.
+    """Timesteps that perturb all parameters once: one block after the other, if there are blocks.
 
-    Those of even turns and those of odd ones are the two halves that diagnostics compare; with random signs, they
-    are independent.
+    Even turns and odd turns are the two halves that diagnostics compare; with random signs they are independent.
     """
     return algorithm.time_constants.tau_p * algorithm.perturbation.traits(n_params).turn
 
