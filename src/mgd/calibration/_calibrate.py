@@ -58,7 +58,7 @@ def calibrate(
         task: the task whose samples are presented.
         batch: samples over which a measurement is averaged.
         key: the seed of codes, samples and parameters.
-        budget: most measurements; by default 20,000 and 60 for each timestep of a code's period, more if costs come
+        budget: most measurements; by default 20,000 and 60 for each perturbation of a code's period, more if costs come
             late.
         cost: the cost of outputs, for chips that give outputs.
         start: the parameters at the start of training; by default the chip's own, or else drawn from the middle tenth

@@ -27,7 +27,7 @@ _NAMED = 12
 @click.option(
     "--budget",
     type=click.IntRange(1, 2**31),
-    help="Most measurements; by default 20,000 and 60 for each timestep of a code's period, more if costs come late.",
+    help="Most measurements; by default 20,000 + 60 × a code's period, more if costs come late.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of codes, samples and parameters.")
 @click.option("--data", type=click.Path(path_type=str), help="Folder of the images.")

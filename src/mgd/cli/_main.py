@@ -21,7 +21,7 @@ from ._show import show
 from ._time import time
 from ._train import resume, train
 
-UNREAD, BAD_INPUT, DIVERGED, HARDWARE = 1, 2, 3, 4
+UNREAD, BAD_INPUT, DIVERGED, CHIP_FAILED = 1, 2, 3, 4
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -103,7 +103,7 @@ def _outcome(arguments: list[str] | None) -> tuple[int, str | None]:
 def _exit_code(error: Exception) -> int:
     if isinstance(error, DivergedError):
         return DIVERGED
-    return HARDWARE if isinstance(error, HardwareError) else BAD_INPUT
+    return CHIP_FAILED if isinstance(error, HardwareError) else BAD_INPUT
 
 
 def _say(message: str) -> None:
