@@ -41,8 +41,7 @@ class AbstractAskTell(AbstractAlgorithm):
     @property
     @abstractmethod
     def hold(self) -> int:
-        """Length in timesteps of a hold, which begins at any multiple of it: neither θ nor the sample changes
-        within."""
+        """Length of a hold, in timesteps: from any multiple of it, neither θ nor the sample changes."""
 
     @property
     @abstractmethod

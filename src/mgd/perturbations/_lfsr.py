@@ -81,8 +81,7 @@ class LFSR(AbstractPerturbation):
         return state
 
     def circuit(self, n_params: int) -> tuple[UInt32[np.ndarray, " p"], UInt32[np.ndarray, " width"]]:
-        """Masks of the register, whose parities are each parameter's bit, and the register's bits one perturbation
-        later."""
+        """Masks of the register, whose parities are each parameter's bit, and its own bits a perturbation later."""
         masks = _output_masks(self.width, n_params)
         later = [masks[n_params - 1 - r] if r < n_params else 1 << (r - n_params) for r in range(self.width)]
         return masks, np.array(later, np.uint32)

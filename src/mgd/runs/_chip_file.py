@@ -156,8 +156,7 @@ def _without_arguments(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any]:
-    """The settings of a run on the chips of some files: real ones if the files say how to reach them, otherwise
-    simulated.
+    """The settings of a run on the chips of some files: real ones if the files say how to reach them.
 
     Args:
         files: one file, or those of a fleet; the network is that of the first.
