@@ -15,7 +15,7 @@ _ROUND_TRIPS, _COSTS, _SAMPLES = 100, 100, 16
 
 @click.group(epilog="Example: mgd chip check examples/virtual-chip.toml")
 def chip() -> None:
-    """Serve a virtual chip, or check one on the bench."""
+    """Serve a virtual chip, or check a real one."""
 
 
 @chip.command(epilog="Example: mgd chip serve examples/virtual-chip.toml --port 5025")
@@ -43,9 +43,9 @@ def serve(file: Path, port: int, host: str, seed: int | None) -> None:
 @chip.command(epilog="Example: mgd chip check examples/virtual-chip.toml")
 @click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Open the chip of CHIP.toml, and show who answers, its limits, how fast it is and how noisy its cost.
+    """Open the chip of CHIP.toml, and show its identity, its limits, its speed and the noise of its cost.
 
-    The chip is left in its safe state.
+    The command leaves the chip in its safe state.
     """
     from ..instruments import opened
     from ..runs import read_chip_file

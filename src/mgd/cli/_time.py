@@ -26,9 +26,9 @@ _MOST_ROWS = 12
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every logged step, and nothing else.")
 @click.option("--list", "listed", is_flag=True, help="List the profiles that come with the package.")
 def time(run: Path | None, profiles: tuple[str, ...], figure: Path | None, as_json: bool, listed: bool) -> None:
-    """Show what RUN would take on a chip, in seconds and joules, by its counts and the chip's profile.
+    """Show the time and energy that RUN would take on a chip, from its counts and the chip's profile.
 
-    Times are of one chip, from the start of the run to each logged step; RUN need not be finished.
+    Times are for one chip, from the start of the run to each logged step; RUN need not be finished.
     """
     from ..timing import profile_names
 
