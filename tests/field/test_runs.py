@@ -82,8 +82,8 @@ def edit_config(run: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ('at_limit = "saturate"', 'at_limit = "stop"', "begun with at_limit = 'saturate', and it is 'stop' now"),
-        ("limit = 4.0", "limit = 3.0", "begun with limits of which low of parameter 0 was -4 V, and is -3 now"),
+        ('at_limit = "saturate"', 'at_limit = "stop"', "begun with at_limit = 'saturate', and it is now 'stop'"),
+        ("limit = 4.0", "limit = 3.0", "begun with other limits: low of parameter 0 was -4 V, and is now -3"),
     ],
 )
 def test_resume_under_other_limits_or_at_limit_is_refused(stopped, said, old, new, why):

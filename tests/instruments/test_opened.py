@@ -192,7 +192,7 @@ def test_a_reply_that_is_no_numbers_is_the_drivers_fault_and_does_not_pass(
 
 def test_limits_for_another_number_of_parameters_are_refused_when_it_opens(chip):
     chip.n_params = 4
-    with pytest.raises(HardwareError, match="chip 1: 4 parameters and limits for 3"), opened(chip):
+    with pytest.raises(HardwareError, match="chip 1 has 4 parameters and limits for 3"), opened(chip):
         pytest.fail("it was opened")
     assert chip.asked == ["open", "close"]
 

@@ -231,7 +231,7 @@ def test_a_read_back_of_the_wrong_length(scripted):
     query, _ = set_to(1, 2)
     driver = scripted((query, data(*NEAR_ZERO) + b";" + data(1) + b";0.125;" + OK + b"\n"))
     driver.set_parameters(floats(1, 2))
-    with pytest.raises(HardwareError, match="1 numbers where 2 are due"):
+    with pytest.raises(HardwareError, match="1 numbers, expected 2"):
         driver.measure_cost()
 
 
@@ -310,7 +310,7 @@ def test_sure_is_what_answers_as_before(scripted):
     for answer, said in (
         (b"0.125\n", "1 replies, expected 2"),
         (b"0.125;" + held + b"\n", "'Maker,Model 3,A7,1.0' was expected"),
-        (WHO[1][:-1] + b";0.125\n", "1 numbers where 2 are due"),
+        (WHO[1][:-1] + b";0.125\n", "1 numbers, expected 2"),
         (WHO[1][:-1] + b";" + data(0, 0) + b"\n", "it says 0 for parameter 0, and said 1 before; the chip was reset"),
         (WHO[1][:-1] + b";1,2\n", "in another format than before; the chip was reset"),
     ):
