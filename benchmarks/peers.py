@@ -126,9 +126,9 @@ def loops_by_hand(with_torch: bool) -> str:
 
 `benchmarks/peer_loops.py`, for the same algorithm: discrete, all τ = 1, signs, re-measured baseline, plain gradient
 descent. PyTorch (`benchmarks/peer_torch.py`) runs in inference mode, in the fastest of its layouts, and in one layout
-for the compiled loop; the times exclude the first call, which compiles. Every loop starts with the same parameters. Its
-mean cost after {_numbers(n[3] for n in NETWORKS)} timesteps must have fallen by {MANY[0]:g} to {MANY[1]:g} times as much
-as in our measured engine.
+for the compiled loop; the times exclude the first call, which compiles. Every loop starts with the same parameters.
+Its mean cost after {_numbers(n[3] for n in NETWORKS)} timesteps must have fallen by {MANY[0]:g} to {MANY[1]:g} times as
+much as in our measured engine.
 
 | network, replicas | loop | how | a step of all | against our measured engine's time | mean cost |
 |---|---|---|---|---|---|
@@ -177,8 +177,8 @@ The same network, τ_θ = {WINDOW:,}, a batch of 100 held for the window; the co
 ### Other packages' optimizers
 
 The same deterministic cost, the same starts, the same number of measurements, {len(peer_optimizers.SEEDS)} seeds. The
-time is for one run; the first run, which compiles, is listed separately. Tuned means that we tried a few values by hand.
-A tuned optimizer's median cost must fall below three quarters of its start for XOR, below half for NIST7x7.
+time is for one run; the first run, which compiles, is listed separately. Tuned means that we tried a few values by
+hand. A tuned optimizer's median cost must fall below three quarters of its start for XOR, below half for NIST7x7.
 
 | cost | optimizer | settings | measurements | time | against ours | first run | start | reached, median | from … to |
 |---|---|---|---|---|---|---|---|---|---|

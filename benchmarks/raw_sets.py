@@ -149,6 +149,6 @@ warned that inputs saturate the chip. Sets of KEEL and the penguins are read fro
 |---|---|---|---|---|---|---|---|---|
 {rows}
 
-On heart, which has 189 training samples, these chips end below logistic regression. The rule does not consider the number
-of samples: if you have so few, hold some out and watch them.
+On heart, which has 189 training samples, these chips end below logistic regression. The rule does not consider the
+number of samples: if you have so few, hold some out and watch them.
 """
