@@ -238,23 +238,23 @@ def _reasons(
     lines = [
         f"amplitude {a:g}{unit}: relative error of G per perturbation, noise {(noise / (a * g)) ** 2:.2g}, "
         f"second order {(a * facts.quadratic / g) ** 2 / 4:.2g}, bias² {(facts.cubic * a**2) ** 2:.2g}, "
-        f"their sum is least or nearly so"
+        f"their sum nearly the least"
         f"{at_end}; linear to {facts.linear:.3g}{unit}, room in the limits for {facts.allowed:.3g}{unit}",
         f"noise of C̃ {noise:.2g} for a signal of {seen * a * g:.2g}: SNR {choice.snr:.2g}",
         f"tau_p {choice.tau_p}: delay {facts.delay} and settling {facts.settling:.2g} measurements leave "
-        f"{seen:.0%} of the signal, and most of it for the measurements",
-        f"tau_theta {choice.tau_theta}: {window} perturbations of {p} parameters, each with {extra:.2g} of noise "
-        f"beside the other parameters: an angle of {choice.angle:.0f}° is expected, "
+        f"{seen:.0%} of the signal; this tau_p gives the most signal per measurement",
+        f"tau_theta {choice.tau_theta}: {window} perturbations of {p} parameters, noise {extra:.2g} relative to "
+        f"the other parameters: an angle of {choice.angle:.0f}° is expected, "
         + (
             f"at most {TARGET_ANGLE:.0f}° wanted"
             if window < _LONGEST_WINDOW
-            else f"and more updates are worth more than the {TARGET_ANGLE:.0f}° of a longer window"
+            else f"because more updates help more than the {TARGET_ANGLE:.0f}° of a longer window"
         ),
         f"tau_x {choice.tau_x}: "
         + (
-            "late readings are of the sample before, so samples are held for a window"
+            "late readings belong to the previous sample, so samples are held for a window"
             if late
-            else f"at most √(parameters × batch × (1 + {facts.load:.2g})) perturbations, since a presentation takes "
+            else f"at most √(parameters × batch × (1 + {facts.load:.2g})) perturbations, because a presentation takes "
             f"{facts.load:.2g} measurements and its baseline one more; and at most a window"
         ),
         f"learning_rate {choice.learning_rate:g}{unit} of Adam, falling to zero as a cosine: each update moves every "
@@ -266,21 +266,21 @@ def _reasons(
     if facts.level:
         how_many = f"{choice.amplitude / facts.level:.3g} levels of {facts.level:.3g}{unit}"
         which = (
-            "all alike, so that a whole number is moved exactly; a fiftieth more, as their width is known to about that"
+            "all alike, so a whole number is applied exactly; 2 % more, for the error of their width"
             if facts.even
-            else "uneven, and this is the widest that was seen"
+            else "uneven; this is the widest seen"
         )
         lines.insert(1, f"the amplitude is {how_many}, {which}")
     if facts.readout_step:
         lines.insert(
             1,
-            f"the cost is read in steps of {facts.readout_step:.3g}: the amplitude moves it by "
-            f"{a * g / facts.readout_step:.2g} of them",
+            f"the cost is read in steps of {facts.readout_step:.3g}: the amplitude changes it by "
+            f"{a * g / facts.readout_step:.2g} steps",
         )
     if late and facts.spread > facts.noise:
         lines.append(
-            f"a late baseline has the cost of the sample before in it (spread {facts.spread:.2g}): larger batches, or "
-            "walsh codes with tau_theta a whole period, are free of it"
+            f"a late baseline contains the cost of the previous sample (spread {facts.spread:.2g}): larger batches, or "
+            "walsh codes with tau_theta of a whole period, avoid that"
         )
     return tuple(lines)
 
