@@ -6,7 +6,7 @@
     ├── HardwareError    an instrument does not answer, answers wrongly, or is not the one that was meant
     └── DivergedError    a measured cost was NaN or infinite
 
-    LimitError           a ValueError: a value outside an instrument's limits, of which nothing was sent
+    LimitError           a ValueError: a value is outside an instrument's limits; nothing was sent
     Interrupted          a run was asked to stop, and its checkpoint is written
 
     MgdWarning           a setting that will run, but hardly do what was meant

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from .chips import AbstractCost, CrossEntropy
 from .datasets import Samples, Task, metric_of
 
-# Logged points of which a cost that never changes is no accident.
+# If a cost is the same at this many logged points, that is no accident.
 _FEWEST_POINTS = 4
 
 

@@ -13,7 +13,7 @@ from ._noise import Sigma
 from ._parameters import STANDS_OUT, Codes, Point, Response, codes_together, response, suspects
 from ._prober import Prober
 
-# Of the answer of other parameters, what must be excluded before one is said not to answer.
+# A parameter is called silent if this share of the others' response is excluded.
 _ENOUGH = 0.1
 # Further points at which one must not answer either, and of how many at least: what is far from the cost at one place
 # need not be at another.
@@ -53,7 +53,7 @@ class Answers:
         unresolved: parameters that the budget did not suffice to decide.
         tries: of a parameter, at most.
         detectable: change in cost that would have been seen.
-        levels: of parameters, with those of which codes show nothing.
+        levels: the levels of parameters, with those that codes do not show.
     """
 
     dead: list[int] = field(default_factory=list)

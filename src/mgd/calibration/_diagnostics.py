@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from ._tally import Tally
 
-# Windows before anything is said of angles, and of silent parameters; baselines before anything is said of noise.
+# Least windows for a statement about angles, and about silent parameters; least baselines for one about noise.
 _FEWEST, _FEWEST_SILENT = 16, 64
 # A parameter is silent if its mean squared gradient is, by so many standard errors, below this part of that of the
 # parameter in the middle: a sixth in the gradient itself. A mean of all would be that of the last layer.

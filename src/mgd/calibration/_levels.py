@@ -15,7 +15,7 @@ from ._staircase import Look, Steps, look
 # Points of a look; looks of the least budget, at perturbations and at writes; looks that there is to be enough for,
 # each of so many repeats at most.
 _POINTS, _FEWEST_LOOKS, _FEWEST_WRITES, _LOOKS, _MOST_REPEATS = 48, 8, 2, 6, 16
-# Parameters, and random codes, of which those that answer most are looked at first.
+# Numbers of parameters, and of random codes, to look at; those with the largest response come first.
 _CANDIDATES, _CODES = 12, 3
 # How much nearer the next look is; the finest of all, of the farthest that parameters are moved together.
 _NEARER, _FINEST = 4.0, 1 / 512

@@ -134,7 +134,7 @@ def _diagnostics(folder: Path, *, ran: bool) -> str:
     return figures_of(lines[-1]) if lines else ""
 
 
-# What a chip was asked for in vain, and how often its line was made again.
+# Failed measurements of a chip, and how often its line was opened again.
 _TROUBLES = {
     "skipped": "measurements gave no reading and were skipped",
     "recoveries": "times the chip was opened again",
@@ -167,7 +167,7 @@ def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
 
 
 def _score_lines(summary: dict[str, Any]) -> list[str]:
-    """How good the chips of a run are, by the measure that it names; those of before there were others had accuracy."""
+    """The lines with the score of a run's chips, by the measure that it names; old runs name none and have accuracy."""
     metric, task, n = summary.get("metric", "accuracy"), summary["task"], summary["replicas"]
     scores = [a for a in summary[f"{metric}_per_replica"] if a is not None] if metric else []
     if not scores:

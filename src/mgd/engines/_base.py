@@ -63,7 +63,7 @@ class Progress(eqx.Module):
     def after(
         self, state: State, device: Any, finite: Bool[Array, " replica"], offset: Int[Array, " replica"]
     ) -> "Progress":
-        """The run with a new state and device, after costs of which some may not have been finite."""
+        """The run with a new state and device; some of its last costs may not have been finite."""
         first = ~finite & ~self.diverged
         at, here = self.diverged_at, jax.vmap(self.state.clock.step.plus)(offset)
         at = Counter(jnp.where(first, here.high, at.high), jnp.where(first, here.low, at.low))

@@ -9,7 +9,7 @@ from jaxtyping import Float, PRNGKeyArray
 from ..chips import AbstractChip
 from ..instruments import AbstractInstrument, Limits, inwards
 
-# Where nothing is said, parameters start within this part of their range, about its middle.
+# By default, parameters start within this share of their range, about its middle.
 _START = 0.1
 
 

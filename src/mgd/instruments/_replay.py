@@ -33,7 +33,7 @@ class _Header(BaseModel):
     reads: Literal["cost", "outputs", "both"]
     own_line: bool
     most_together: Annotated[int, Field(ge=0)]
-    # These are not in recordings of before there were others, and of before they were kept.
+    # Old recordings do not have these.
     reads_together: Literal["cost", "outputs"] = "cost"
     start: list[float] | None = None
     groups: dict[str, tuple[int, int]] = {}

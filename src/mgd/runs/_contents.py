@@ -2,7 +2,7 @@
 
 What is written once (settings, parameters, picture, summary) or rarely (who answered, who was dropped) is listed with
 its digest in `SHA256SUMS`, as `sha256sum` writes it. What is written again and again (checkpoints, metrics, journals,
-diagnostics) carries digests of its own. A file that is not listed, as in runs of before there were lists, is not
+diagnostics) carries digests of its own. A file that is not listed, as in runs of old versions, is not
 checked for its digest, but all are for their shape.
 """
 
@@ -162,7 +162,7 @@ def _digest(content: bytes) -> str:
 
 
 def _sums(folder: Path) -> dict[str, tuple[str, ...]]:
-    """The digests that are listed for each file: one, or while it is being replaced, that of before and the new one."""
+    """The digests that are listed for each file: one, or the old and the new one while it is being replaced."""
     try:
         content = read_file(folder / SUMS)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,6 +1,6 @@
-"""The checkpoints of a run: the newest, and some of before it.
+"""The checkpoints of a run: the newest, and some older ones.
 
-`checkpoint.safetensors` is the newest, `checkpoint-STEP.safetensors` those of before. The newest two are always kept,
+`checkpoint.safetensors` is the newest, `checkpoint-STEP.safetensors` are older ones. The newest two are always kept,
 so that a run goes on if one is damaged. Older ones are kept at distances that double with their age, to go back to:
 after n checkpoints about 2 log₂ n. Of large chips only the newest two are, whatever is bigger than `LARGE` bytes.
 """

@@ -262,7 +262,7 @@ def _other_limits(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
             at = different[0]
             return f"other limits: {end} of parameter {at} was {then[at]:g} {before['unit']}, and is now {new[at]:g}"
     for name in ("unit", "own_line", "at_limit"):
-        if name in before and before[name] != now[name]:  # a run of before has no at_limit
+        if name in before and before[name] != now[name]:  # a run of an old version has no at_limit
             return f"{name} = {before[name]!r}, and it is now {now[name]!r}"
     return ""
 
@@ -340,7 +340,7 @@ def _absent(folder: Path, chip: int) -> Absent:
         raise RunError(f"{folder / INSTRUMENT} lacks chip {chip}, which was dropped: restore the file")
     recorded = every[chip]
     limits = Limits(np.asarray(recorded["low"], np.float32), np.asarray(recorded["high"], np.float32), recorded["unit"])
-    start, groups = recorded.get("start"), recorded.get("groups") or {}  # not in runs of before they were kept
+    start, groups = recorded.get("start"), recorded.get("groups") or {}  # missing in runs of old versions
     return Absent(
         Identity(*recorded["identity"]),
         recorded["address"],

@@ -99,7 +99,7 @@ class Instrumented(AbstractEngine[Algorithm]):
         bench: the chip with its measurements.
         start: the parameters at the start; if parameters saturate, with room for a perturbation.
         room: lowest and highest value of each parameter that leave room for a perturbation.
-        told: the outcome of the last chunk.
+        told: the `Told` of the last chunk.
     """
 
     name: ClassVar[str] = "instrument"

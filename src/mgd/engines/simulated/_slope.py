@@ -105,7 +105,7 @@ def check_slope(chip: AbstractChip, progress: Progress, data: Data, *, engine: s
 
 
 def _is_known(chip: AbstractChip) -> bool:
-    """Whether all of a chip is this package's, of which tests know that the gradient is the slope."""
+    """Whether the whole chip is this package's; tests then know that the gradient is the slope."""
     while isinstance(chip, Imperfect):
         if not type(chip.imperfection).__module__.startswith(f"{_PACKAGE}.chips."):
             return False

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from ..._input import nearest
 from .._wire import WireError, block_end
 
-# That of PyVISA which is taken where nothing is said.
+# The default of PyVISA.
 BACKEND = "@py"
 # Options that this driver sets by itself.
 _OURS = {

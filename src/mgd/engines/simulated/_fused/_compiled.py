@@ -63,7 +63,7 @@ def _kernel(lanes: int) -> Callable[..., None]:
 
 
 def _remove_damaged(folder: Path) -> None:
-    """Removes what was kept and is not what it was when it was written, or of which that is not known."""
+    """Removes cached programs that have changed since they were written, or that cannot be checked."""
     for path in _kept_in(folder):
         try:
             whole = _seal_of(path).read_text() == _digest_of(path)
