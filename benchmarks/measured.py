@@ -158,7 +158,7 @@ hand-vectorised C that does only this; the NumPy loop is `numpy_loop` in `benchm
 
 ## A hold measured as one batch
 
-One chip, sample and parameters held for 100 timesteps; against the same one by one.
+One chip, with sample and parameters held for 100 timesteps, compared with the same measurements one by one.
 
 | network | per step | faster by |
 |---|---|---|
@@ -166,9 +166,9 @@ One chip, sample and parameters held for 100 timesteps; against the same one by 
 
 ## Convolutional networks, measured engine
 
-The published networks (14,378 and 26,154 parameters). One step is two measurements (C and C₀) of a batch. The ratio is
-to the time that the multiply-adds of all outputs of its convolutions and dense layer take at the rate of a 2048 × 2048
-single-precision matrix product, timed beside it; the second is to those alone that the logits depend on.
+The published networks (14,378 and 26,154 parameters). One step is two measurements (C and C₀) of a batch. The first
+ratio compares it with the time of the multiply-adds for all outputs of its convolutions and dense layer, at the rate of
+a 2048 × 2048 single-precision matrix product timed beside it; the second counts only those that affect the logits.
 
 | network | batch | a step | against the matrix product | against what is seen | allowed (of the first) | reached |
 |---|---|---|---|---|---|---|

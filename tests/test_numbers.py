@@ -285,9 +285,9 @@ def test_chips_are_judged_each_with_its_own_numbers():
 @pytest.mark.parametrize(
     ("vary", "said"),
     [
-        ({"tau_x": [1, 2, 3]}, "vary: tau_x is structure, of which replicas have the same: vary it from run to run"),
+        ({"tau_x": [1, 2, 3]}, "vary: tau_x is structure, which all replicas share: vary it from run to run"),
         ({"adc.bits": [8, 9, 10]}, "vary: bits of adc is structure"),
-        ({"adc.width": [8, 9, 10]}, "vary: adc has no width, but low, high"),
+        ({"adc.width": [8, 9, 10]}, "vary: adc has no width; it has low, high"),
         ({"dac.low": [-1, -2, -3]}, "vary: the chip has no imperfection 'dac' around it"),
         ({"learning_rate": [0.1, 0.2]}, "vary: learning_rate has 2 values, and there are n_replicas = 3"),
         ({"learning_rate": 0.1}, "vary: learning_rate must be a sequence of numbers, one for each replica, got 0.1"),
@@ -299,10 +299,10 @@ def test_chips_are_judged_each_with_its_own_numbers():
         ({"amplitude": [0.1, 0.2, -0.3]}, "vary: amplitude must be a finite number above 0, got -0.3"),
         ({"adc.low": [0.0, 0.5, 2.0]}, "vary: adc: low must be below high, got 2.0 and 1.0"),
         ({"optimizer": [optax.sgd(0.1), optax.sgd(0.1), "sgd"]}, "vary: optimizer must be optax transformations"),
-        ({"optimizer": [optax.sgd(0.1), optax.sgd(0.1), optax.adam(0.1)]}, "vary: optimizer is more than a number"),
+        ({"optimizer": [optax.sgd(0.1), optax.sgd(0.1), optax.adam(0.1)]}, "vary: optimizer changes more than numbers"),
         (
             {"amplitude": [0.1, 0.2, 0.3], "optimizer": [optax.sgd(0.1), optax.sgd(0.1), optax.adam(0.1)]},
-            "vary: optimizer is more than a number",
+            "vary: optimizer changes more than numbers",
         ),
     ],
 )

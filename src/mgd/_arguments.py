@@ -38,7 +38,7 @@ def check_arguments(
         raise ValueError(f"a task is needed, got {_said(task)}: {_task_meant(task)}")
     if algorithm is not None and not isinstance(algorithm, AbstractAlgorithm):
         raise ValueError(
-            f"an algorithm is needed, got {_said(algorithm)}: make one by mgd.discrete(), mgd.analog() or "
+            f"an algorithm is needed, got {_said(algorithm)}: make one with mgd.discrete(), mgd.analog() or "
             "mgd.Backprop(…), or leave it out"
         )
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
@@ -47,16 +47,16 @@ def check_arguments(
         given = [name for name, value in of_instruments.items() if value is not None]
         if given:
             raise ValueError(
-                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for a chip behind I/O: a simulated one "
+                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for an instrument: a simulated chip "
                 "has the cost that it was made with"
             )
         return
     if not isinstance(chip, Guarded):
         raise ValueError(f"a chip is needed, got {_said(chip)}: {_chip_meant(chip)}")
     if vary is not None:
-        raise ValueError("vary is for replicas of a simulated chip, and a chip behind I/O is one: leave vary out")
+        raise ValueError("vary is for replicas of a simulated chip, and an instrument is one chip: leave vary out")
     if engine != "auto":
-        raise ValueError(f"a chip behind I/O is measured by an engine of its own: leave engine out, got {engine!r}")
+        raise ValueError(f"an instrument has its own engine: leave engine out, got {engine!r}")
 
 
 def _said(value: Any) -> str:
@@ -66,20 +66,20 @@ def _said(value: Any) -> str:
 
 def _task_meant(value: Any) -> str:
     if isinstance(value, str) and value in TASKS:
-        return f"load it by mgd.datasets.load({value!r})"
-    return "make one by mgd.datasets.load(name) or mgd.datasets.from_arrays(x, y)"
+        return f"load it with mgd.datasets.load({value!r})"
+    return "make one with mgd.datasets.load(name) or mgd.datasets.from_arrays(x, y)"
 
 
 def _chip_meant(value: Any) -> str:
     if isinstance(value, AbstractInstrument):
         return "open it first: with mgd.instruments.opened(instrument) as chip"
     if isinstance(value, eqx.Module):
-        return "make it one by mgd.chips.from_module(module, cost)"
-    return "make one by mgd.chips (mlp, from_module, from_function), or give what mgd.instruments.opened gives"
+        return "make it one with mgd.chips.from_module(module, cost)"
+    return "make one with mgd.chips (mlp, from_module, from_function), or give an instrument that mgd.instruments.opened opened"
 
 
 def check_whole(*, most: int, **numbers: Any) -> None:
-    """Raises: ValueError: if one is no whole number from 1 to the most."""
+    """Raises: ValueError: if one is not a whole number from 1 to the most."""
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
@@ -109,7 +109,7 @@ def check_fit(chip: AbstractChip, task: Task) -> None:
     inputs, given = inputs_of(chip), math.prod(task.input_shape)
     try:
         if inputs not in (None, given):
-            raise ValueError(f"it has {inputs} inputs, and {given} are given")
+            raise ValueError(f"it has {inputs} inputs, got {given}")
         outputs = n_outputs(chip, data)
         cost = eqx.filter_eval_shape(measure) if outputs in (0, task.n_outputs) else None
     except Exception as error:
@@ -163,7 +163,7 @@ def warn_of_order(chip: AbstractChip, task: Task) -> None:
     if names and len(task.train.y) > 1:
         warnings.warn(
             f"the chip remembers earlier measurements ({', '.join(names)}), and the samples of {task.name} are shown "
-            "in shuffled order: what it answers depends on the order; put what belongs together into one sample, or "
+            "in shuffled order, on which its outputs then depend: put samples that belong together into one, or "
             "show each sample for longer than the chip remembers (tau_x)",
             MgdWarning,
             stacklevel=4,

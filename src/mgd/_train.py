@@ -31,25 +31,26 @@ _LONGEST_CHUNK = 1_000_000_000
 
 @dataclass(frozen=True)
 class Result:
-    """What training gave.
+    """The results of a training.
 
     Attributes:
         theta: final parameters of each replica.
-        metric: what `score` is, by the kind of the task's targets: "accuracy" or "label_accuracy", 0 … 1, or "r2";
-            None if the chip gives no outputs.
+        metric: the name of the measure in `score`, which follows from the kind of the task's targets: "accuracy" or
+            "label_accuracy", 0 … 1, or "r2"; None if the chip gives no outputs.
         score: of each replica on the test samples; NaN if the chip gives no outputs.
         cost: of each replica on the test samples, unperturbed and without noise.
-        solved: whether each replica's score is at least the task's threshold. None has solved a task without one
-            (values, if no R² is given), or whose test samples were not all evaluated (an instrument's `test_samples`).
-        counts: what each chip went through, exact integers.
-        history: over (replica, step), the score (by its name; R² with the RMSE) and the cost on the test samples, and
-            `measured_cost`, the last cost without a perturbation that training measured, by the chip's own cost and
-            with its noise (NaN where none was); with the counts at each logged step.
+        solved: whether each replica's score is at least the task's threshold. False for all if the task has no
+            threshold (values, if no R² is given), or if not all test samples were evaluated (an instrument's
+            `test_samples`).
+        counts: how often each chip was measured and written, as exact integers.
+        history: the score under its name (for R², also the RMSE) and the cost on the test samples over (replica, step),
+            with the counts at each logged step; and `measured_cost`, the last unperturbed cost that training measured:
+            the chip's own cost with its noise, NaN if none was measured yet.
         n_steps: timesteps made.
         seconds: wall time, compilation and evaluation included.
-        device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None
-            for perfect chips, and for those behind I/O.
-        varied: the numbers in which replicas differ, by their names; numbers are coordinates of `history` too.
+        device: the individual values and the memory of each replica's chip, a tree of arrays with a leading replica
+            axis; None for perfect chips, and for instruments.
+        varied: the numbers in which replicas differ, by their names; they are also coordinates of `history`.
     """
 
     theta: Float[Array, "replica p"]
@@ -66,7 +67,7 @@ class Result:
 
     @property
     def accuracy(self) -> Float[Array, " replica"]:
-        """The score where it is an accuracy, or one by label; otherwise NaN."""
+        """The score if it is an accuracy, or an accuracy by label; otherwise NaN."""
         return self.score if self.metric in ("accuracy", "label_accuracy") else jnp.full_like(self.score, jnp.nan)
 
     def piece(self, replica: int) -> tuple[Float[Array, " p"], Any]:
@@ -148,7 +149,7 @@ class Session:
         until: Until | None = None,
     ):
         check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=MOST_STEPS)
-        check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # how many fit in memory is told below
+        check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # whether they fit in memory is checked below
         check_whole(batch=batch, devices=devices, most=MOST)
         self.until = until or Until()
         log_every = self.until.spacing(n_steps) if log_every is None else log_every
@@ -160,7 +161,7 @@ class Session:
         self.figures: Callable[[], dict[str, float]] = dict
         self.varied: dict[str, np.ndarray] = {}
         if isinstance(engine, str):
-            assert chip is not None, "an engine that is named needs a chip"
+            assert chip is not None, "to name an engine, give a chip"
             check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
             check_fit(chip, task)
             settings = {"n_replicas": n_replicas, "batch": batch, "n_steps": n_steps, "devices": devices}
@@ -171,11 +172,11 @@ class Session:
         else:
             self._engine = first = engine
             if devices > 1:
-                raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
+                raise ValueError(f"an instrument uses no JAX devices: leave devices out, got {devices}")
             if engine.batch != batch or engine.algorithm is not algorithm:
                 raise ValueError(
-                    "the engine has an algorithm and a batch of its own: give the session the same, got batch = "
-                    f"{batch} where the engine's is {engine.batch}"
+                    "the engine and the session must have the same algorithm and batch, got batch = "
+                    f"{batch} for the session and {engine.batch} for the engine"
                 )
         self._train, self._test = Data.of(task.train, task.kind), Data.of(task.test, task.kind)
         outputs, shown = first.gives_outputs(self._test), first.shown_of(len(task.test))
@@ -321,7 +322,7 @@ class Session:
         whose = "" if self.n_replicas == 1 else f" of {len(steps)} of {self.n_replicas} replicas"
         advice = "lower the learning rate or the amplitude, or clamp the modulation"
         if max(steps) == 0:
-            advice = "no parameter had been changed yet, so look at the chip's cost, its start and the amplitude"
+            advice = "no parameter had changed yet, so check the chip's cost, its start and the amplitude"
         raise DivergedError(
             f"the measured cost{whose} was NaN or infinite, first at step {min(steps)}: {advice}", step=min(steps)
         )

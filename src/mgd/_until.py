@@ -1,4 +1,4 @@
-"""When a run ends before its last timestep."""
+"""The conditions that end a run before its last timestep."""
 
 import math
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from jaxtyping import Float
 
 from ._judge import Judge
 
-# Evaluations of a run that is to end early, where nobody says how often.
+# Evaluations of a run that may end early, by default.
 _EVALUATIONS = 200
 
 
 @dataclass(frozen=True)
 class Until:
-    """What a run ends by before its last timestep, at an evaluation on the test samples.
+    """The conditions that end a run before its last timestep, at an evaluation on the test samples.
 
     Args:
-        accuracy: it ends when the mean accuracy of all chips is at least this, from 0 to 1.
-        solved: it ends when every chip has solved the task.
-        patience: it ends when the mean score of all chips (the cost, where there is no score) has not become better
-            for so many timesteps.
+        accuracy: the run ends when the mean accuracy of all chips is at least this, from 0 to 1.
+        solved: the run ends when every chip has solved the task.
+        patience: the run ends when the mean score of all chips (the cost, if there is no score) has not improved for
+            this many timesteps.
 
     Raises:
         ValueError: if a number is out of range.
@@ -43,7 +43,7 @@ class Until:
         return self.solved or self.accuracy is not None or self.patience is not None
 
     def check(self, judge: Judge) -> None:
-        """Raises: ValueError: if a run that is judged so can never end by this."""
+        """Raises: ValueError: if a run with this judge can never meet a condition."""
         name = judge.task.name
         if self.accuracy is not None and judge.metric not in ("accuracy", "label_accuracy"):
             why = "its targets are values" if judge.metric == "r2" else "the chip gives no outputs"
@@ -59,7 +59,7 @@ class Until:
             )
 
     def spacing(self, n_steps: int) -> int | None:
-        """Timesteps between evaluations, where nobody says; None for a run that does not end early."""
+        """The default of timesteps between evaluations; None for a run that cannot end early."""
         return max(1, n_steps // _EVALUATIONS) if self else None
 
     def reached(
@@ -69,13 +69,13 @@ class Until:
         marks: Sequence[Float[np.ndarray, " replica"]],
         costs: Sequence[Float[np.ndarray, " replica"]],
     ) -> str:
-        """Why a run with these evaluations ends now, in words; empty if it does not.
+        """The reason why a run with these evaluations ends now, in words; empty if it does not.
 
         Args:
-            judge: by what it is judged.
-            steps: at which it was evaluated.
-            marks: of each replica, at each of them.
-            costs: likewise.
+            judge: the judge of the run.
+            steps: the steps of the evaluations.
+            marks: the marks of each replica at each of them.
+            costs: the costs of each replica at each of them.
         """
         if not self or not steps:
             return ""
@@ -92,7 +92,7 @@ class Until:
         best = int(np.nanargmax(worth)) if not np.isnan(worth).all() else 0
         if steps[-1] - steps[best] < self.patience:
             return ""
-        return f"nothing has become better since step {steps[best]:,}"
+        return f"nothing has improved since step {steps[best]:,}"
 
 
 def _mean(values: Float[np.ndarray, " replica"]) -> float:

@@ -260,7 +260,7 @@ def test_a_perturbation_may_need_more_than_an_eighth_of_the_range():
 
 
 def test_levels_for_which_there_is_no_room_are_refused():
-    with pytest.raises(HardwareError, match=r"levels are finer than that|needs room for two levels"):
+    with pytest.raises(HardwareError, match=r"levels are fine enough|needs room for two levels"):
         calibrated(with_levels(2 / 3), 6000)
 
 
@@ -292,7 +292,7 @@ def test_a_budget_that_is_too_small_is_told_the_least_that_suffices(imperfection
         try:
             found = measure(piece, XOR, budget=budget)
         except ValueError as error:
-            (least,) = re.findall(r"takes (\d+) measurements or more, got (\d+)", str(error))
+            (least,) = re.findall(r"needs at least (\d+) measurements, got (\d+)", str(error))
             told.append(int(least[0]))
             assert int(least[1]) == budget < told[-1]
             budget = told[-1]
@@ -360,7 +360,7 @@ def test_the_settings_train_nist7x7(imperfection, n_steps, least):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"budget": 2000}, r"a calibration of 9 parameters takes 3641 measurements or more, got 2000"),
+        ({"budget": 2000}, r"a calibration of 9 parameters needs at least 3641 measurements, got 2000"),
         ({"budget": True}, "must be a whole number of measurements, got True"),
         ({"start": np.zeros(4, np.float32)}, "the chip has 9 parameters, and its start has shape"),
         ({"cost": "mae"}, "mae"),

@@ -118,12 +118,12 @@ def test_a_parameter_learns_nothing_from_a_site_it_is_not_on():
 
 
 def test_what_cannot_be_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"^perturbation-gain is on the lines of 17 parameters, and the perturbations"):
+    with pytest.raises(ValueError, match=r"^perturbation-gain acts on the lines of 17 parameters, but this chip"):
         imperfect(CHIP, PerturbationGain(0.1))
     assert imperfect(CHIP, Delay(1)).n_sites == 5
-    with pytest.raises(ValueError, match=r"law is of parameters that are perturbed"):
+    with pytest.raises(ValueError, match=r"law is for perturbed parameters"):
         Sampled(CHIP, mgd.discrete())
-    with pytest.raises(ValueError, match=r"^backprop follows the slope along perturbations of the parameters"):
+    with pytest.raises(ValueError, match=r"^backprop needs perturbations of the parameters"):
         Backpropagated(CHIP, mgd.algorithm.Backprop(optax.sgd(0.1)))
     with pytest.raises(ValueError, match=r"fused engine"):
         mgd.train(CHIP, XOR, mgd.discrete(optimizer=optax.sgd(0.1)), n_steps=4, engine="fused", key=KEY)

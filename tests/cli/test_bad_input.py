@@ -180,7 +180,7 @@ def test_unreadable_config(mgd_cli):
     Path("binary.toml").write_bytes(b"\xff\xfe")
     refused(mgd_cli("train", "binary.toml"), "cannot read binary.toml", "utf-8")
     Path("settings").write_text('task = "parity"')
-    refused(mgd_cli("train", "settings"), "'settings' is a file but no .toml")
+    refused(mgd_cli("train", "settings"), "'settings' is a file but not a .toml")
 
 
 def test_out_that_is_taken_or_cannot_be(train_small):
@@ -286,7 +286,7 @@ CHECKPOINTS = {
     "damaged config": (_no_toml, ("config.toml is not TOML",)),
     "a config that is another": (
         lambda run: (run / "config.toml").write_text((run / "config.toml").read_text() + "\n"),
-        ("config.toml is damaged", "put it back as it was", "delete its line in SHA256SUMS"),
+        ("config.toml is damaged", "restore it", "delete its line in SHA256SUMS"),
     ),
 }
 

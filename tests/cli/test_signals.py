@@ -50,7 +50,7 @@ def test_a_signal_checkpoints_and_says_how_to_resume(number, mgd_process, mgd_cl
     step = read_header(run).step
     assert step > 0
     assert "Traceback" not in err
-    assert err.splitlines()[-1] == f"mgd: stopped at step {step}; go on with: mgd resume {run}"
+    assert err.splitlines()[-1] == f"mgd: stopped at step {step}; to continue: mgd resume {run}"
     assert (process.returncode, out) == (130, "")
     # It goes on from there.
     process = mgd_process("resume", run)

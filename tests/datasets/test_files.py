@@ -74,7 +74,7 @@ def test_corrupt_on_the_server(serve, from_address, data_dir, tmp_path):
 
 
 def test_cut_short_by_the_server(serve, from_address, data_dir):
-    with pytest.raises(DataError, match=r"^(cannot fetch|what came from) .*train-images-idx3-ubyte.gz"):
+    with pytest.raises(DataError, match=r"^(cannot fetch|the download from) .*train-images-idx3-ubyte.gz"):
         locate(from_address(serve(data_dir / "fashion-mnist", CutShort)))
     assert find(from_address("")) is None
 

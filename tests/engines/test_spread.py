@@ -46,7 +46,7 @@ for settings, one, devices, message in (
     ({"n_replicas": 7}, algorithm(), 4, "^7 replicas cannot be shared evenly by 4 devices: use 8 replicas, or"),
     ({}, algorithm(), 4, "^4 devices cannot share a hold of 1 timesteps evenly: use tau_x and tau_theta"),
     ({}, algorithm(tau_x=6, tau_theta=6), 4, "^4 devices cannot share a hold of 6 timesteps evenly"),
-    ({"n_replicas": 4, "engine": "sampled"}, algorithm(), 4, "^only the measured engine is spread over devices"),
+    ({"n_replicas": 4, "engine": "sampled"}, algorithm(), 4, "^only the measured engine uses several devices"),
     ({"n_replicas": 5}, algorithm(), 5, "^devices = 5, and JAX has 4: use up to 4"),
 ):
     with pytest.raises(ValueError, match=message):

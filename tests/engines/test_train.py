@@ -139,7 +139,7 @@ def test_a_session_goes_on_from_a_snapshot():
 
 # No argument is left out in silence.
 
-OWN_ENGINE = "^a chip behind I/O is measured by an engine of its own: leave engine out, got '{}'$"
+OWN_ENGINE = "^an instrument has its own engine: leave engine out, got '{}'$"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ OWN_ENGINE = "^a chip behind I/O is measured by an engine of its own: leave engi
     ],
 )
 def test_what_is_for_chips_behind_io_is_refused_with_a_simulated_one(given, names):
-    with pytest.raises(ValueError, match=f"^{names} for a chip behind I/O: a simulated one has the cost"):
+    with pytest.raises(ValueError, match=f"^{names} for an instrument: a simulated chip has the cost"):
         mgd.train(CHIP, TASK, ALGORITHM, n_steps=4, key=KEY, **given)
 
 
@@ -163,7 +163,7 @@ def test_what_is_for_chips_behind_io_is_refused_with_a_simulated_one(given, name
         ({"engine": "sampled"}, OWN_ENGINE.format("sampled")),
         ({"engine": "measured"}, OWN_ENGINE.format("measured")),
         ({"n_replicas": 2}, r"^an instrument is one chip: replicas must be 1, got 2$"),
-        ({"devices": 2}, r"^a chip behind I/O is one, and computed by itself: leave devices out, got 2$"),
+        ({"devices": 2}, r"^an instrument uses no JAX devices: leave devices out, got 2$"),
         ({"cost": "no such"}, r"^unknown cost 'no such'"),
     ],
 )
@@ -177,8 +177,8 @@ def test_what_is_no_chip_is_refused():
     piece = mgd.instruments.Simulated(CHIP, key=KEY)
     for thing, words in (
         (piece, "got a Simulated: open it first: with mgd.instruments.opened"),
-        (eqx.nn.Linear(2, 1, key=KEY), "got a Linear: make it one by mgd.chips.from_module"),
-        (None, "got a NoneType: make one by mgd.chips"),
+        (eqx.nn.Linear(2, 1, key=KEY), "got a Linear: make it one with mgd.chips.from_module"),
+        (None, "got a NoneType: make one with mgd.chips"),
     ):
         with pytest.raises(ValueError, match=f"^a chip is needed, {words}"):
             mgd.train(thing, TASK, ALGORITHM, n_steps=4, key=KEY)  # pyright: ignore[reportArgumentType]
@@ -188,7 +188,5 @@ def test_a_session_has_the_batch_and_the_algorithm_of_its_engine():
     with mgd.instruments.opened(mgd.instruments.Simulated(CHIP, key=KEY)) as guarded:
         engine = mgd.engines.Instrumented(guarded, ALGORITHM, np.zeros(9), cost=mgd.chips.MeanSquaredError(), batch=2)
         for algorithm, batch in ((ALGORITHM, 1), (discrete(), 2)):
-            with pytest.raises(
-                ValueError, match=r"^the engine has an algorithm and a batch of its own: give the session"
-            ):
+            with pytest.raises(ValueError, match=r"^the engine and the session must have the same algorithm and batch"):
                 Session(None, TASK, algorithm, n_steps=4, key=KEY, batch=batch, engine=engine)

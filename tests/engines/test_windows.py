@@ -218,7 +218,7 @@ NO_LAW = (
     "choose one of these, or the measured engine"
 )
 UNEVEN = (
-    "the sampled engine needs windows that are cut evenly: {} and {} do not divide; change one, or use the measured "
+    "the sampled engine needs windows that divide evenly: {} and {} do not divide; change one, or use the measured "
     "engine"
 )
 REFUSED = {
@@ -275,10 +275,10 @@ def test_what_it_covers_is_taken(family, baseline):
 
 
 def test_backprop_refuses_what_it_cannot_do():
-    with pytest.raises(ValueError, match="a chip with adc has no gradient to propagate back: leave that out for"):
+    with pytest.raises(ValueError, match="a chip with adc has no gradient to propagate back: leave these out for"):
         Backpropagated(Told(CHIP, Traits(coarse=("adc",))), Backprop(optax.sgd(0.1)))  # pyright: ignore[reportCallIssue]
     with pytest.raises(ValueError, match="takes one mini-batch an update: leave tau_x and tau_theta at 1"):
         Backprop(optax.sgd(0.1), TimeConstants(tau_theta=4))
     for engine in ("measured", "sampled"):
-        with pytest.raises(ValueError, match=f"engine of its own: leave engine out, got '{engine}'"):
+        with pytest.raises(ValueError, match=f"has its own engine: leave engine out, got '{engine}'"):
             mgd.train(CHIP, TASK, Backprop(optax.sgd(0.1)), n_steps=3, key=KEY, engine=engine)

@@ -95,7 +95,7 @@ def test_a_detector_that_is_unplugged(bench):
     code, out, err, _ = bench("unplugged", *train(*ADAM, steps=2000))
     assert code == 0
     assert "the cost did not change at all in the last" in out + err
-    assert any("see whether the detector is connected" in each for each in summary()["warnings"])
+    assert any("check whether the detector is connected" in each for each in summary()["warnings"])
 
 
 def test_a_big_endian_block(bench):

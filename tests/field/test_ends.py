@@ -331,7 +331,7 @@ def test_a_folder_without_locks_is_told_in_one_line(monkeypatch, tmp_path):
     ):
         pytest.fail("it was locked")
     with (
-        pytest.raises(HardwareError, match=r"^chip 1: no lock can be had in [^\n]* \(No locks available\)[^\n]*$"),
+        pytest.raises(HardwareError, match=r"^chip 1: a file in [^\n]* cannot be locked \(No locks available\)[^\n]*$"),
         opened(_chip_at("chip 1")),
     ):
         pytest.fail("it was opened")
@@ -352,7 +352,7 @@ TOO_LARGE = {
     "tau-hp": (("--algorithm=analog", "--tau-hp=1e17"), "tau_hp: input should be less than or equal to 2147483648"),
     "a number of 5,000 digits": (("batch = " + "1" * 5000,), "config.toml is not TOML: Exceeds the limit"),
     "a number of 400 digits": (("weight_decay = " + "1" * 400,), "weight_decay: input should be a valid number"),
-    "tables nested too deep": (("batch = " + "[" * 20000,), "config.toml is not TOML that anyone writes"),
+    "tables nested too deep": (("batch = " + "[" * 20000,), "config.toml cannot be read as TOML"),
 }
 
 
@@ -431,7 +431,7 @@ def test_a_flipped_bit_in_what_numba_kept_is_found_out(tmp_path, monkeypatch):
             _compiled._remove_damaged(tmp_path)
             assert not removed.exists()
             assert compute() == 3.0
-            assert removed.exists()  # and kept anew
+            assert removed.exists()  # and kept again
             _compiled._remove_damaged(tmp_path)
             assert removed.exists()
 

@@ -204,7 +204,7 @@ def test_a_chip_file_of_several_instruments_is_refused_in_one_line(tmp_path, cap
     assert command("chip", "check", tmp_path / "two.toml") == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "'reader' makes several instruments, and several in one chip file are not yet supported: take" in said
+    assert "'reader' makes several instruments, and one chip file cannot yet have several: use" in said
 
 
 VISA = {
@@ -368,7 +368,7 @@ def test_all_chips_of_a_fleet_are_left_with_what_each_learnt(lab, train):
 def test_a_run_that_fails_leaves_its_chip_safe_though_it_is_to_keep(lab, train):
     late = list(range(30, 1000))
     table = {"build": f"{lab}:chip", "at_end": "keep", "give_up_seconds": 0.2, "arguments": {"late": late}}
-    with pytest.raises(mgd.HardwareError, match=r"gave no good answer for 0\.2 s"):
+    with pytest.raises(mgd.HardwareError, match=r"gave no valid answer for 0\.2 s"):
         train("run", table)
     assert not benches(lab)[0].volts.any()
 

@@ -216,7 +216,7 @@ def test_every_engine_has_the_same_cross_entropy_of_one_output():
 @pytest.mark.parametrize("y", [[[-1.0], [1.0]], [[0.3], [2.0]], [[1.0, 1.0], [0.0, 1.0]]])
 def test_cross_entropy_of_what_are_no_classes_is_refused(y):
     chip = mgd.chips.mlp((1, len(y[0])), cost="cross-entropy")
-    with pytest.raises(ValueError, match=r'cross-entropy is of classes.*take the cost "mse"'):
+    with pytest.raises(ValueError, match=r'cross-entropy needs classes.*take the cost "mse"'):
         mgd.train(chip, from_arrays(ROWS[:2], y), mgd.discrete(), n_steps=1, key=KEY)
 
 
@@ -240,7 +240,7 @@ def test_a_cost_that_never_changes_is_told_in_the_closing_lines(command):
     settings = ("--steps=50", "--replicas=3", "--learning-rate=1e-30", "--out=run")
     code, said = command("train", "parity", *settings)
     assert code == 0
-    assert "  warning: the cost on the test set was exactly the same, for each chip its own, at all" in said
+    assert "  warning: the cost on the test set was exactly constant for each chip, at all" in said
     assert len((read_summary(Path("run")) or {})["warnings"]) == 1
 
 
@@ -412,7 +412,7 @@ def test_show_names_the_file_of_the_piece(command):
     assert command("train", "parity", *settings)[0] == 0
     code, said = command("show", "run")
     assert code == 0
-    assert "run/device.safetensors: what its chips are made of" in said
+    assert "run/device.safetensors: how its chips differ from the ideal" in said
 
 
 # --- data that cannot be used
@@ -441,7 +441,7 @@ def with_at(array, place, value):
         (X.astype(object), Y, None, "inputs must be real numbers, got objects of mixed types"),
         (X + 1j, Y, None, "inputs must be real numbers, got complex numbers: put real and imaginary"),
         (X.astype("datetime64[s]"), Y, None, "inputs must be real numbers, got dates"),
-        ([[1.0, 2.0], [3.0]], Y[:2], None, "inputs must be one array of numbers, got rows that differ in length"),
+        ([[1.0, 2.0], [3.0]], Y[:2], None, "inputs must be one array of numbers, got rows of different length"),
         (np.ma.masked_equal(X, 3), Y, None, "inputs have masked entries"),
         (np.float32(3.0), Y, None, "inputs must be an array with one row a sample, got the single number"),
         (X[:0], Y[:0], None, "needs at least one row, got none"),
@@ -452,7 +452,7 @@ def with_at(array, place, value):
         (X, Y, (X[:, :2], Y), "test samples must look like training samples"),
         (X, Y, (X, np.eye(2)[[0, 1, 1, 0]]), "test samples must look like training samples"),
         (X, [1, 1, 1, 1], None, "all 4 targets are of the class 1: give samples of two classes or more"),
-        (X, [0, 1, 2, 1], (X[:1], [3]), "class 3 of the test targets is none of the classes 0, 1, 2"),
+        (X, [0, 1, 2, 1], (X[:1], [3]), "class 3 of the test targets is not one of the classes 0, 1, 2"),
         (X, [0, 1, 2, 1], (X[:1], [[1.0]]), "test targets must be class numbers"),
         (
             np.tile(X, (3, 1)),
@@ -533,7 +533,7 @@ def test_targets_that_are_all_the_same_are_refused(y):
 
 def test_a_cost_that_is_nan_from_the_start_is_not_blamed_on_the_learning_rate():
     chip = mgd.chips.from_function(lambda t, x, y: jnp.sum(t) + jnp.nan, init=lambda key: jnp.zeros(2))
-    with pytest.raises(mgd.DivergedError, match="no parameter had been changed yet, so look at the chip's cost"):
+    with pytest.raises(mgd.DivergedError, match="no parameter had changed yet, so check the chip's cost"):
         mgd.train(chip, from_arrays(X, Y), mgd.discrete(), n_steps=5, key=KEY)
 
 

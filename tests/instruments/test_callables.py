@@ -166,7 +166,7 @@ def test_what_a_function_raises_may_pass_unless_it_is_a_wrong_call(verb, error):
 
 
 def test_a_time_out_in_a_training_is_asked_again_and_a_wrong_call_ends_it_at_once():
-    """At any measurement, in any function: opened anew, the chip learns as if nothing had been."""
+    """At any measurement, in any function: opened again, the chip learns as if nothing had been."""
     task, calls = mgd.datasets.parity(bits=2), []
 
     def train(**fails: dict[int, Exception]) -> np.ndarray:
@@ -200,7 +200,7 @@ def test_a_time_out_in_a_training_is_asked_again_and_a_wrong_call_ends_it_at_onc
     }
     np.testing.assert_array_equal(train(**late), whole)
     assert calls[1]["open"] == 4
-    with pytest.raises(HardwareError, match="its read_outputs raised TypeError: wrong: mend that function"):
+    with pytest.raises(HardwareError, match="its read_outputs raised TypeError: wrong: correct that function"):
         train(read_outputs={20: TypeError("wrong")})
     assert calls[2]["open"] == 1
 
@@ -222,7 +222,7 @@ def test_a_reply_is_taken_for_a_number_or_refused_in_one_line(reply, verb):
         assert np.asarray(ASKED[verb](guarded)).ravel().tolist() == [0.5]
         return
     with pytest.raises(
-        HardwareError, match=f"{verb} gave (None|a .*) where numbers of shape .* mend its driver"
+        HardwareError, match=f"{verb} gave (None|a .*) where numbers of shape .* correct its driver"
     ) as told:
         ASKED[verb](guarded)
     assert not told.value.passing

@@ -174,7 +174,7 @@ def test_what_is_drawn_at_random_is_the_same_in_every_process_and_at_every_load(
     assert abs(found[0][0, 0] - 0.5) > 1e-3
     with circuit(text.replace("300", "301")) as other:
         other.present(X, TARGET)
-        assert abs(other.read_batch(signals)[0, 0, 0] - found[0][0, 0]) > 1e-3  # another circuit is drawn anew
+        assert abs(other.read_batch(signals)[0, 0, 0] - found[0][0, 0]) > 1e-3  # another circuit is drawn again
 
 
 HOLD = """

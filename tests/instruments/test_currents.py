@@ -71,7 +71,7 @@ def test_the_current_of_an_element_is_what_flows_into_its_first_node(name, eleme
 
 @pytest.mark.parametrize("name", ["x1", "t1", "a1", "k1", "o1", "x1.r1"])
 def test_what_has_no_current_is_refused_by_name(name, tmp_path):
-    with pytest.raises(ValueError, match=re.escape(f"ngspice has no current i({name}): it has that of R, C, L, V")):
+    with pytest.raises(ValueError, match=re.escape(f"ngspice has no current i({name}): it has those of R, C, L, V")):
         measured(tmp_path, "x1 n s\n.subckt s a\nr1 a 0 1k\n.ends", [f"i({name})"])
 
 

@@ -87,17 +87,29 @@ def test_the_sizes_are_those_that_are_stated(chip, path):
 
 
 OTHER = {
-    "another verb": (lambda c: c.measure_cost(), "exchange 1 is asked to be measure_cost, and present was asked when"),
-    "other inputs": (lambda c: c.present(X + 1, TARGET), "exchange 1 is asked to be present, and other values were"),
-    "other targets": (lambda c: c.present(X, TARGET + 1), "exchange 1 is asked to be present, and other values were"),
-    "another shape": (lambda c: c.present(X[:, :, None], TARGET), "exchange 1 is asked to be present, and other"),
+    "another verb": (
+        lambda c: c.measure_cost(),
+        "at exchange 1, measure_cost was called, but the recording has present",
+    ),
+    "other inputs": (
+        lambda c: c.present(X + 1, TARGET),
+        "at exchange 1, present was called, but the recording has other values",
+    ),
+    "other targets": (
+        lambda c: c.present(X, TARGET + 1),
+        "at exchange 1, present was called, but the recording has other values",
+    ),
+    "another shape": (
+        lambda c: c.present(X[:, :, None], TARGET),
+        "at exchange 1, present was called, but the recording has other",
+    ),
     "other parameters": (
         lambda c: (c.present(X, TARGET), c.set_parameters(np.full(3, 1.1, np.float32))),
-        "exchange 2 is asked to be set_parameters, and other values were sent",
+        "at exchange 2, set_parameters was called, but the recording has other values",
     ),
     "more than there is": (
         lambda c: (_session(c), c.measure_cost(), c.measure_cost()),
-        "exchange 9 is asked to be measure_cost, and safe_state was asked when it was recorded",
+        "at exchange 9, measure_cost was called, but the recording has safe_state there",
     ),
 }
 
@@ -238,9 +250,9 @@ def test_a_damaged_exchange_ends_the_recording(path, begins):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "is no recording of this version"),
-        (b"something else\n{}\n", "is no recording of this version"),
-        (b"mgd recording 1\n{", "damaged header: it is cut off"),
+        (b"", "is not a recording of this version"),
+        (b"something else\n{}\n", "is not a recording of this version"),
+        (b"mgd recording 1\n{", "has an incomplete header"),
         (b"mgd recording 1\n{]\n", "damaged header"),
         (b"mgd recording 1\n{}\n", "damaged header: the setting 'identity' is needed"),
         (None, "cannot read the recording .*: No such file or directory"),

@@ -105,7 +105,7 @@ def test_a_chip_whose_replies_are_always_doubled_is_given_up(serve_here, tmp_pat
 
     with (
         serve_here(latency_seconds=0.003, double=1.0) as resource,
-        pytest.raises(HardwareError, match=r"no reply could be told|gave no good answer|was answered"),
+        pytest.raises(HardwareError, match=r"no reply could be matched|gave no valid answer|was answered"),
     ):
         train(resource)
 
@@ -173,7 +173,7 @@ def test_what_is_no_reading_is_asked_again_then_skipped_and_counted(no_number):
 def test_a_chip_without_any_reading_is_given_up():
     with pytest.raises(HardwareError, match="gave no reading: check the detector"):
         steps_of(Toy([None] * 20 + [9.9e37] * 10**6), 100_000, give_up_seconds=0.5)
-    with pytest.raises(HardwareError, match=r"toy: measure_cost gave nan, which is no reading"):
+    with pytest.raises(HardwareError, match=r"toy: measure_cost gave nan, which is not a valid reading"):
         steps_of(Toy(itertools.repeat(np.nan)), 10)
 
 
@@ -191,7 +191,7 @@ def test_narrower_limits_after_an_opening_anew_end_the_run(make_chip):
         bench.place_sample(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32), 0)
         bench.place_parameters(np.ones(3, np.float32), 0)
         with pytest.raises(
-            HardwareError, match=r"its limits are -0\.5 … 0\.5 V after it was opened anew, and were -2 … 2"
+            HardwareError, match=r"its limits are -0\.5 … 0\.5 V after it was opened again, and were -2 … 2"
         ):
             bench.measure(np.zeros(3, np.float32))
         since = chip.asked[chip.asked.index("close") :]

@@ -327,6 +327,6 @@ def test_blocks_that_are_not_are_refused(settings, message):
 
 
 def test_blocks_that_do_not_make_up_the_chip_are_refused():
-    with pytest.raises(ValueError, match=r"^blocks of 6 parameters in all do not make up a chip with 7$"):
+    with pytest.raises(ValueError, match=r"^blocks of 6 parameters in all do not match a chip with 7$"):
         Block(Rademacher(), sizes=(2, 4)).check(7, 1, 1)
     Block(Rademacher(), sizes=(3, 4)).check(7, 1, 1)

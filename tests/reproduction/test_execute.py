@@ -98,11 +98,11 @@ def test_a_folder_of_something_else_is_refused(computed, tmp_path, monkeypatch):
         cells=lambda quick: {"learns": CELLS["learns"]}, minutes=(1, 1), assemble=assemble, draw=draw, rows=rows
     )
     monkeypatch.setattr(_reproduce, "study_named", lambda name: other)
-    wording = r"holds another study, or one of other settings: give another --out, or remove it$"
+    wording = r"has another study, or other settings: give another --out, or remove it$"
     with pytest.raises(RunError, match=wording):
         reproduce("waveforms", folder)
     (folder / "study.json").rename(tmp_path / "study.json")
-    with pytest.raises(RunError, match=r"is there and is no study: give another --out$"):
+    with pytest.raises(RunError, match=r"exists and is not a study: give another --out$"):
         reproduce("waveforms", folder)
     (folder / "study.json").write_text('{"study": "wavefo')
     with pytest.raises(RunError, match=wording):
@@ -162,7 +162,7 @@ def test_a_study_that_is_stopped_goes_on_to_the_same_bits(tmp_path, how):
         process.wait(timeout=120)
     if how == signal.SIGINT:
         assert process.returncode == 130
-        assert (tmp_path / "said").read_text() == "stopped with 0 of 2 cells done; go on with the same command\n"
+        assert (tmp_path / "said").read_text() == "stopped with 0 of 2 cells done; continue with the same command\n"
     else:
         assert process.returncode == -signal.SIGKILL
         time.sleep(2.0)  # its workers find that it is gone

@@ -31,8 +31,8 @@ def test_a_served_chip_is_the_simulated_one_to_the_bit(serve_process, mgd, tmp_p
 
 def test_what_cannot_be_the_same_bits_is_refused(mgd):
     for more, message in (
-        ("--engine=sampled", "bitwise is of the measured engine on one device, got 'sampled': leave engine out"),
-        ("--devices=2", "bitwise is of the measured engine on one device, got 2: leave devices out"),
+        ("--engine=sampled", "bitwise needs the measured engine on one device, got 'sampled': leave engine out"),
+        ("--devices=2", "bitwise needs the measured engine on one device, got 2: leave devices out"),
         ("--algorithm=backprop", "backprop perturbs and measures nothing: leave out bitwise"),
     ):
         done = mgd("train", "parity", "--bitwise", more)

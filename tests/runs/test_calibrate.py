@@ -93,6 +93,6 @@ def test_a_chip_that_stays_away_is_given_up_in_one_line_and_nothing_is_written(s
             served.process.wait(20)
 
     file = chip_file(tmp_path, served.resource, give_up=1.0)
-    with pytest.raises(HardwareError, match=r"gave no good answer for 1 s .*check its power and its line"):
+    with pytest.raises(HardwareError, match=r"gave no valid answer for 1 s .*check its power and its line"):
         calibrate(file, "parity", batch=4, budget=BUDGET, on_progress=kill)
     assert [path.name for path in tmp_path.glob("calibration*")] == []

@@ -132,7 +132,7 @@ def test_back_to_before_a_step(on_plant, tmp_path, half):
     run = half(config, tmp_path / "run")
     whole = start(config, tmp_path / "whole")
     there = steps_of(run)
-    with pytest.raises(RunError, match=r"no checkpoint before step 0: there are those at 0, .*60|64"):
+    with pytest.raises(RunError, match=r"no checkpoint before step 0: it has those at 0, .*60|64"):
         resume(run, before=0)
     target = there[-2]
     already = measured()

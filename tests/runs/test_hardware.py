@@ -100,8 +100,8 @@ def test_a_chip_that_stays_away_ends_the_run_with_code_4(serve_process, mgd, wai
     said, complaint = trainer.communicate(timeout=100)
     assert (trainer.returncode, said) == (4, "")
     assert complaint.count("\n") == 1
-    assert complaint.startswith(f"mgd: {served.resource} gave no good answer for 1 s (")
-    assert complaint.endswith("check its power and its line; every measurement made is kept\n")
+    assert complaint.startswith(f"mgd: {served.resource} gave no valid answer for 1 s (")
+    assert complaint.endswith("check its power and its line; all measurements are kept\n")
     serve_process(CHIP, "--seed=3", port=port)
     assert mgd("resume", run).returncode == 0
 
@@ -120,7 +120,7 @@ def test_sigterm_leaves_the_chip_safe_and_the_run_to_go_on(serve_process, mgd, w
         trainer.send_signal(signal.SIGTERM)
         complaint = trainer.communicate(timeout=100)[1]
         assert trainer.returncode == 130
-        assert f"go on with: mgd resume {run}" in complaint
+        assert f"to continue: mgd resume {run}" in complaint
         line.sendall(b"PAR:DATA?\n")
         assert set(reply.readline().strip().split(",")) == {"0"}
 
@@ -153,7 +153,7 @@ def test_another_chip_is_refused_before_anything_is_measured(serve_process, mgd,
     assert said.returncode == 2
     assert said.stderr == (
         f"mgd: {run} was begun on the chip with serial '6', and '7' answers at {other.resource}: connect that chip, "
-        "or start a run of its own\n"
+        "or start a new run\n"
     )
     said = mgd("train", "parity", "--chip", chip_file(tmp_path, other.resource, more="serial = '6'"), "--out", "x")
     assert said.returncode == 4
@@ -163,13 +163,13 @@ def test_another_chip_is_refused_before_anything_is_measured(serve_process, mgd,
 @pytest.mark.parametrize(
     ("more", "arguments", "said"),
     [
-        ("", ("nist7x7",), "chip.inputs is [2], and nist7x7 has [49]: mend it, or take another task"),
+        ("", ("nist7x7",), "chip.inputs is [2], and nist7x7 has [49]: correct it, or take another task"),
         ("", ("parity", "--algorithm=backprop"), "backprop needs a model of the chip"),
         ("", ("parity", "--replicas=3"), "an instrument is one chip: replicas must be 1, got 3"),
-        ("", ("parity", "--engine=sampled"), "engine is of simulated chips: leave 'sampled' out, or give --simulate"),
-        ("", ("parity", "--imperfect=cost-noise=0.1"), "imperfect is of simulated chips: leave it out"),
-        ("", ("parity", "--fleet=own"), "fleet is of several real chips: give --chip for each of them"),
-        ("", ("parity", "--simulate", "--record=x"), "record is of a real chip: give --chip with a file"),
+        ("", ("parity", "--engine=sampled"), "engine is for simulated chips: leave 'sampled' out, or give --simulate"),
+        ("", ("parity", "--imperfect=cost-noise=0.1"), "imperfect is for simulated chips: leave it out"),
+        ("", ("parity", "--fleet=own"), "fleet needs several real chips: give --chip for each of them"),
+        ("", ("parity", "--simulate", "--record=x"), "record needs a real chip: give --chip with a file"),
         ("kindd = 'x'", ("parity",), "kindd"),
         ("at_limit = 'clip'", ("parity",), "at_limit"),
         ("test_samples = 0", ("parity",), "test_samples"),

@@ -55,7 +55,7 @@ def interrupted(monkeypatch):
 def test_it_is_kept_interrupted_and_ends_as_the_run_in_memory(tmp_path, interrupted):
     whole = mgd.train(CHIP, TASK, algorithm(), **SETTINGS)
     interrupted(25)
-    with pytest.raises(mgd.Interrupted, match=r'go on with: mgd\.resume\("[^"]*", chip=…, task=…\)') as caught:
+    with pytest.raises(mgd.Interrupted, match=r'to continue: mgd\.resume\("[^"]*", chip=…, task=…\)') as caught:
         mgd.train(CHIP, TASK, algorithm(), **SETTINGS, out=tmp_path / "run")
     assert 25 <= caught.value.step < 60
     assert caught.value.result.n_steps == caught.value.step
@@ -137,7 +137,7 @@ OTHERS = {
     "other samples": ({"task": mgd.datasets.parity(bits=3)}, "was begun on other samples than those of parity"),
     "no chip": ({"chip": None}, "give its chip again, as chip=…"),
     "no task": ({"task": None}, "give its task again, as task=…"),
-    "a cost": ({"cost": "mse"}, "cost is for a chip behind I/O"),
+    "a cost": ({"cost": "mse"}, "cost is for an instrument"),
     "vary": ({"vary": {"learning_rate": [1.0, 2.0, 3.0]}}, "was begun without vary: leave it out"),
 }
 
@@ -170,22 +170,22 @@ def test_what_another_user_pickled_is_not_read_and_is_to_be_given_again(run_of_a
 def test_a_run_of_settings_is_gone_on_with_from_python_too(tmp_path, small):
     mgd.runs.start(small(), tmp_path / "run")
     assert mgd.resume(tmp_path / "run", n_steps=90).n_steps == 90
-    with pytest.raises(ValueError, match="has the settings of a whole run, with its chip: leave chip out"):
+    with pytest.raises(ValueError, match="has settings that describe its chip: leave chip out"):
         mgd.resume(tmp_path / "run", chip=CHIP)
 
 
 def test_a_run_of_python_is_not_gone_on_with_by_its_settings(run_of_adam):
-    with pytest.raises(mgd.RunError, match=r"was begun by a program in Python: go on there, with mgd\.resume"):
+    with pytest.raises(mgd.RunError, match=r"was begun by a Python program: continue it there, with mgd\.resume"):
         mgd.runs.resume(run_of_adam)
 
 
 WRONG = {
     "a task's name": (
         {"task": "parity"},
-        r"a task is needed, got 'parity': load it by mgd\.datasets\.load",
+        r"a task is needed, got 'parity': load it with mgd\.datasets\.load",
     ),
-    "no task at all": ({"task": "letters"}, r"got 'letters': make one by mgd\.datasets\.load"),
-    "an algorithm's name": ({"algorithm": "discrete"}, r"an algorithm is needed, got 'discrete': make one by"),
+    "no task at all": ({"task": "letters"}, r"got 'letters': make one with mgd\.datasets\.load"),
+    "an algorithm's name": ({"algorithm": "discrete"}, r"an algorithm is needed, got 'discrete': make one with"),
     "a seed": ({"key": 0}, r"a key is needed, got 0: give jax\.random\.key\(0\)"),
     "an old key": ({"key": jnp.zeros(2, jnp.uint32)}, r"a key is needed, got a ArrayImpl"),
     "a closed instrument": (

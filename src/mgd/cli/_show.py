@@ -32,7 +32,9 @@ def show(runs: tuple[Path, ...]) -> None:
     console.print(table)
     for run in runs:
         if (run / DEVICE).exists():
-            console.print(f"{run / DEVICE}: what its chips are made of, and theta as they apply it", markup=False)
+            console.print(
+                f"{run / DEVICE}: how its chips differ from the ideal, and theta as they apply it", markup=False
+            )
 
 
 def _row(run: Path, config: "RunConfig", summary: dict[str, Any] | None, *, named: bool) -> list[str]:

@@ -48,9 +48,7 @@ def fresh_replicas(
     algorithm.check(chip.n_sites)
     for each in jax.tree.leaves((chip, algorithm), is_leaf=lambda leaf: isinstance(leaf, Each)):
         if isinstance(each, Each) and len(each.values) != n_replicas:
-            raise ValueError(
-                f"numbers that vary are given for {len(each.values)} replicas, got n_replicas = {n_replicas}"
-            )
+            raise ValueError(f"the varied numbers are for {len(each.values)} replicas, got n_replicas = {n_replicas}")
     chip, algorithm = as_data(chip), as_data(algorithm.for_program(chip.n_params, chip.n_sites))
     # Within another program (only shapes are asked for) it is a part of that.
     make = _fresh if isinstance(key, Tracer) else _compiled_fresh
@@ -89,8 +87,8 @@ def each_replica(one: Callable, engine: "AbstractSimulated[Any, Any]") -> Callab
     def call(state: State, *rest: Any) -> tuple:
         def body(args: tuple) -> tuple[tuple, Clock]:
             own, state, *rest = args
-            state, *told = one(eqx.combine(own, shared), state.with_clock(clock), *rest)
-            return (state.with_clock(None), told), state.clock
+            state, *results = one(eqx.combine(own, shared), state.with_clock(clock), *rest)
+            return (state.with_clock(None), results), state.clock
 
         clock = state.clock
         own, shared = split(engine)
@@ -109,7 +107,7 @@ def each_replica(one: Callable, engine: "AbstractSimulated[Any, Any]") -> Callab
 
 
 def in_front(algorithm: AbstractAlgorithm, data: Data, batch: int, state: State) -> tuple:
-    """The inputs and targets in front of each replica now."""
+    """The inputs and targets that each replica sees now."""
 
     def one(seed: Array) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
         return shown_to_one(algorithm, data, batch, state.clock, seed)

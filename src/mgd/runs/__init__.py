@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._contents import CONFIG as CONFIG
     from ._contents import CURVE as CURVE
     from ._contents import DEVICE as DEVICE
+    from ._diagnostics import read_diagnostics as read_diagnostics
     from ._directory import is_finished as is_finished
     from ._directory import only_writer as only_writer
     from ._directory import read_config as read_config
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
-    from ._told import read_diagnostics as read_diagnostics
 
 _PUBLIC = {
     "RunConfig": "_config",
@@ -82,7 +82,7 @@ _INSIDE = {
     "merged": "_config",
     "only_writer": "_directory",
     "read_chip_file": "_chip_file",
-    "read_diagnostics": "_told",
+    "read_diagnostics": "_diagnostics",
     "read_header": "_generations",
     "replace_file": "_replace",
     "said_to_run": "_code",

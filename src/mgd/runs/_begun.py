@@ -1,4 +1,4 @@
-"""Where a run begins that does not begin afresh: with the parameters of another run, or of a file."""
+"""The parameters with which a run starts, from another run or from a file."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ _SUFFIXES = (".npy", ".npz", ".csv", ".safetensors")
 
 
 def with_start(config: C) -> C:
-    """These settings, with a digest of the parameters that they start with.
+    """These settings with a digest of the parameters at the start.
 
     Raises:
         ValueError: if what `start` names is neither a run nor a file of parameters, or there are not as many as chips.
@@ -45,7 +45,7 @@ def with_start(config: C) -> C:
 
 
 def digest_of(theta: "np.ndarray") -> str:
-    """Of parameters, as a setting has it."""
+    """A digest of parameters, as a setting."""
     return hashlib.sha256(f"{theta.shape}".encode() + theta.tobytes()).hexdigest()
 
 
@@ -53,7 +53,7 @@ def read_parameters(path: Path) -> "np.ndarray":
     """The parameters of a run directory or in a file, over (chip, p), in float32.
 
     Args:
-        path: a run directory, of which an unfinished run's last checkpoint is taken; or a file: .npy or .csv (a row
+        path: a run directory (for an unfinished run, its last checkpoint is read); or a file: .npy or .csv (a row
             a chip), .npz or .safetensors (the array "theta", or the only one).
 
     Raises:
@@ -112,11 +112,11 @@ def _checked(theta: "np.ndarray", path: Path) -> "np.ndarray":
 
 
 def start_of(config: RunConfig, folder: Path | None = None) -> "np.ndarray | None":
-    """The parameters that a run starts with, over (chip, p); None if it begins afresh.
+    """The parameters at the start of a run, of shape (chip, p); None if the chip draws them.
 
     Args:
         config: its settings, as `with_start` gives them.
-        folder: of a run that was begun, which has kept them.
+        folder: the directory of a run that was begun, which has kept them.
 
     Raises:
         ValueError, RunError: if they cannot be read, or have changed since.
@@ -145,7 +145,7 @@ def start_of(config: RunConfig, folder: Path | None = None) -> "np.ndarray | Non
 
 
 def keep_start(folder: Path, theta: "np.ndarray | None") -> None:
-    """Keeps the parameters that a run starts with in its directory."""
+    """Keeps the parameters at the start in the run directory."""
     if theta is not None:
         from safetensors.numpy import save
 

@@ -35,7 +35,7 @@ def build_task(config: Settings) -> Task:
     """The task of resolved settings.
 
     Raises:
-        ValueError: if the task does not take what was given, or has fewer samples than a batch.
+        ValueError: if the task does not take a setting, or has fewer samples than a batch.
         DataError: if its files cannot be found, fetched or read.
     """
     task = datasets.load(config.task, bits=config.bits, data=config.data)
@@ -74,7 +74,7 @@ def build_served_chip(file: ChipFile) -> AbstractChip:
     """
     if file.inputs is None or file.outputs is None or not {"hidden", "channels"} & set(file.chip):
         raise ValueError(
-            f"{file.path}: a chip without a task needs its whole network: give inputs, outputs and hidden "
+            f"{file.path}: without a task the file must describe the whole network: give inputs, outputs and hidden "
             "(or channels) in [chip], such as inputs = [49], outputs = 4, hidden = [4]"
         )
     # The task is a stand-in: settings of training are not used.
@@ -118,8 +118,8 @@ def build_algorithm(config: Settings) -> AbstractAlgorithm:
     )
 
 
-def _perturbation(told: Perturbed, blocks: int | None) -> AbstractPerturbation:
-    family = FAMILIES.build(told.perturbation, lambda row: row.build(amplitude=told.amplitude))
+def _perturbation(settings: Perturbed, blocks: int | None) -> AbstractPerturbation:
+    family = FAMILIES.build(settings.perturbation, lambda row: row.build(amplitude=settings.amplitude))
     return family if blocks is None else Block(family, n_blocks=blocks)
 
 

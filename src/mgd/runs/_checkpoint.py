@@ -92,13 +92,13 @@ def unpack_header(path: Path) -> Header:
     try:
         open_file(path).close()  # it is a file
         with safe_open(path, "np") as file:
-            told = file.metadata()
-        text = told["mgd"]
-        if "sha256" in told and told["sha256"] != hashlib.sha256(text.encode()).hexdigest():
-            raise ValueError("its header has not the digest that it was written with")
+            metadata = file.metadata()
+        text = metadata["mgd"]
+        if "sha256" in metadata and metadata["sha256"] != hashlib.sha256(text.encode()).hexdigest():
+            raise ValueError("the digest of its header is wrong")
         header = Header(**json.loads(text))
         if not isinstance(header.step, int) or not isinstance(header.seconds, float):
-            raise ValueError("its header has other types")
+            raise ValueError("the types of its header are wrong")
         return header
     except _TROUBLES as error:
         raise _damaged(path, error) from error
@@ -114,7 +114,7 @@ def unpack_arrays(path: Path, header: Header) -> dict[str, np.ndarray]:
         with safe_open(path, "np") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         if header.arrays != _digest(arrays):
-            raise ValueError("its arrays have not the digest that they were written with")
+            raise ValueError("the digest of its arrays is wrong")
         return arrays
     except _TROUBLES as error:
         raise _damaged(path, error) from error
@@ -147,8 +147,8 @@ def unpack(path: Path, header: Header, like: Snapshot) -> Snapshot:
         if found is None or (found.shape, found.dtype) != (leaf.shape, leaf.dtype):
             what = "nothing" if found is None else f"{found.dtype} of shape {found.shape}"
             raise RunError(
-                f"{path} was written by another state of this program: it has {what} for {name}, which is "
-                f"{leaf.dtype} of shape {leaf.shape} now; resume it with the program that wrote it, or start anew"
+                f"{path} was written by another version of this program: it has {what} for {name}, which is "
+                f"{leaf.dtype} of shape {leaf.shape} now; resume it with the program that wrote it, or start a new run"
             )
     cost = arrays["history.cost"]
     leaves = [jnp.asarray(arrays[name]) for name in due]

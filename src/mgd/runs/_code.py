@@ -23,10 +23,10 @@ def code_named(table: dict[str, Any]) -> str | None:
 
 
 def said_to_run(tables: tuple[dict[str, Any], ...]) -> None:
-    """Remembers, for this user and on this machine, that the code which these name is meant to be run.
+    """Remembers, for this user and on this machine, that the code named in these settings may run.
 
     Raises:
-        RunError: if that cannot be kept.
+        RunError: if that cannot be stored.
     """
     for table in tables:
         if code_named(table) is not None:
@@ -56,7 +56,7 @@ def remember(what: str) -> None:
         mark.touch()
     except OSError as error:
         raise RunError(
-            f"cannot keep in {mark.parent} which code is to be run: {error.strerror}: make it writable, or "
+            f"cannot write to {mark.parent} which code may run: {error.strerror}: make it writable, or "
             "set XDG_STATE_HOME to a folder that is"
         ) from error
 

@@ -54,10 +54,10 @@ OnProgress = Callable[[Session], None]
 
 
 def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress = lambda session: None) -> Path:
-    """Trains by these settings into a fresh run directory.
+    """Trains with these settings into a new run directory.
 
     Args:
-        config: settings; what is None is the task's default.
+        config: the settings; None means the task's default.
         out: the directory; None for the first free `runs/TASK-N`.
         on_progress: called about twice a second.
 
@@ -65,8 +65,8 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         The run directory.
 
     Raises:
-        ValueError: if the settings are wrong or do not go together.
-        DataError: if the task's files cannot be had.
+        ValueError: if the settings are wrong or contradict each other.
+        DataError: if the task's files are not available.
         RunError: if the directory exists or cannot be written.
         DivergedError: if a cost was not finite; the last good checkpoint is kept.
         Interrupted: if the run was asked to stop.
@@ -100,16 +100,16 @@ def resume(
     steps: int | None = None,
     on_progress: OnProgress = lambda session: None,
 ) -> Path:
-    """Goes on with a run from its last checkpoint; it ends as if it had never stopped, to the bit.
+    """Continues a run from its last checkpoint; it ends as if it had never stopped, to the bit.
 
-    A checkpoint that is damaged is said so, and the one before it taken; the costs of a chip that were kept since are
-    taken up as well, so that the run comes to the same bits.
+    If a checkpoint is damaged, it says so and takes the one before it. It also uses the costs of a chip that were kept
+    since then, so that the run gives the same bits.
 
     Args:
         folder: the run directory.
-        before: if given, the run goes back to the newest checkpoint before this step, finished or not. What was
-            learnt and measured after it is forgotten; chips of a fleet that were dropped later stay dropped.
-        steps: if given, the run goes on to so many timesteps in all, whatever it was to end by.
+        before: if given, the run goes back to the newest checkpoint before this step, even if it is finished. What was
+            learnt and measured after it is discarded; chips of a fleet that were dropped later stay dropped.
+        steps: if given, the run continues to this many timesteps in all, whatever was to end it.
         on_progress: called about twice a second.
 
     Raises:
@@ -118,7 +118,7 @@ def resume(
     """
     if read_config(folder).python is not None:
         raise RunError(
-            f'{folder} was begun by a program in Python: go on there, with mgd.resume("{folder}", chip=…, task=…)'
+            f'{folder} was begun by a Python program: continue it there, with mgd.resume("{folder}", chip=…, task=…)'
         )
     with only_writer(folder):
         given = lengthened(folder, steps)
@@ -134,7 +134,7 @@ def resume(
 
 
 def take_up(keeping: AbstractKeeping, place: "Place", on_progress: OnProgress) -> None:
-    """Goes on with a run from its last checkpoint, or from its start if there is none yet."""
+    """Continues a run from its last checkpoint, or from its start if there is none yet."""
     settings, session = place.owner.settings, keeping.session
     found = read_checkpoint(place.folder, session.snapshot, settings)
     owner = Owner.fresh(settings, measured=bool(keeping.members))
@@ -144,10 +144,10 @@ def take_up(keeping: AbstractKeeping, place: "Place", on_progress: OnProgress) -
 
 
 def lengthened(folder: Path, steps: int | None) -> RunConfig:
-    """The settings of a run, which goes on to so many timesteps in all; None for as many as it was begun for.
+    """The settings of a run that continues to this many timesteps in all; None for as many as were planned.
 
     Raises:
-        RunError: if the run has made as many already.
+        RunError: if the run has made this many already.
     """
     config = read_config(folder)
     if steps is None or (steps == config.steps and config.begun_for is not None):
@@ -158,14 +158,14 @@ def lengthened(folder: Path, steps: int | None) -> RunConfig:
         raise RunError(f"{folder} has made {made:,} timesteps: give --steps more than that, got {steps:,}")
     longer = config.model_copy(update={"steps": steps, "begun_for": config.begun_for or config.steps})
     with _writing(folder):
-        # First it is finished no more, then it is longer: whenever this is cut off, it can be gone on with.
+        # First the run is no longer finished, then it is longer: whenever this is cut off, it can be continued.
         (folder / SUMMARY).unlink(missing_ok=True)
         put(folder, {CONFIG: longer.toml().encode()})
     return longer
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a run is finished, and all that it left can be read."""
+    """Whether a run is finished, and all its files can be read."""
     if not is_finished(folder):
         return False
     try:
@@ -177,7 +177,7 @@ def is_whole(folder: Path) -> bool:
 
 
 def go_back_before(folder: Path, before: int, settings: str) -> None:
-    """Goes back to the newest checkpoint before a step.
+    """Makes the newest checkpoint before a step the last one.
 
     Raises:
         RunError: if there is none, or it cannot be written.
@@ -224,7 +224,7 @@ def _writing(folder: Path, go_on: str = "") -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise RunError(
-            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: mend that, then "
+            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: correct that, then "
             f"{go_on or f'mgd resume {folder}'}"
         ) from error
 
@@ -249,10 +249,10 @@ class Place:
         return bool(self.config.instruments) or (self.config.python is not None and self.config.python.behind_io)
 
     def go_on(self, before: int | None = None) -> str:
-        """How the run is gone on with, as it is written on the command line or in Python.
+        """What to write, on the command line or in Python, to continue the run.
 
         Args:
-            before: the step that it is to go back before, if it is to go back.
+            before: if given, the run is to go back to its newest checkpoint before this step.
         """
         if self.config.python is None:
             return f"mgd resume {self.folder}" + ("" if before is None else f" --before {before}")
@@ -303,7 +303,7 @@ def run_into(keeping: AbstractKeeping, place: Place, on_progress: OnProgress) ->
     """
     folder, session = place.folder, keeping.session
     with _writing(folder, place.go_on()), _undoable(session, place):
-        hint = f"stopped at once; it goes on from its last checkpoint with: {place.go_on()}"
+        hint = f"stopped at once; to continue from its last checkpoint: {place.go_on()}"
         with stop_requested(hint) as stop, keeping.recorded(folder, place.owner) as checkpointed:
             _checkpoint(keeping, place)
             checkpointed()
@@ -317,7 +317,7 @@ def run_into(keeping: AbstractKeeping, place: Place, on_progress: OnProgress) ->
                     if not behind:
                         _checkpoint(keeping, place)
                     step = session.snapshot.step
-                    raise Interrupted(f"stopped at step {step}; go on with: {place.go_on()}", step=step)
+                    raise Interrupted(f"stopped at step {step}; to continue: {place.go_on()}", step=step)
                 if not behind and (time.monotonic() >= due or keeping.full):
                     taken = _checkpoint(keeping, place)
                     checkpointed()
@@ -338,7 +338,7 @@ def _undoable(session: Session, place: Place) -> Iterator[None]:
         if header is None:
             raise
         message = (
-            f"{error}; the last good checkpoint is that of step {header.step}: mend what made this of the costs, then "
+            f"{error}; the last good checkpoint is that of step {header.step}: correct what caused this, then "
             f"go back to it with {place.go_on(header.step + 1)}, or to an earlier one"
         )
         if isinstance(error, DivergedError):

@@ -76,12 +76,12 @@ class Member:
 
 
 class Hardware(AbstractKeeping):
-    """A session on open chips, and what it leaves in the run directory beside all that other runs leave.
+    """The real chips of a run: a session on open instruments, with the files that such a run adds to its directory.
 
     Args:
         members: the chips.
-        session: at its start.
-        fleet: that the chips are, if there are several.
+        session: the run at its start.
+        fleet: the fleet of these chips, if there are several.
     """
 
     def __init__(self, members: Sequence[Member], session: Session, fleet: Fleet | None = None):
@@ -124,7 +124,7 @@ class Hardware(AbstractKeeping):
         if self.fleet is not None:
             return nullcontext()  # it watches its chips itself
         bench = self.members[0].engine.bench
-        kept = "; every measurement made is kept"
+        kept = "; all measurements are kept"
         return watchdog(bench.instrument.address, bench.give_up_seconds, bench.silence, kept)
 
     @property
@@ -161,35 +161,35 @@ class Hardware(AbstractKeeping):
         return found | _tally(self.members)
 
     def _check_same(self, folder: Path) -> None:
-        mine, told = [member.as_dict() for member in self.members], read_json(folder, INSTRUMENT)
-        if told is None:
+        mine, recorded = [member.as_dict() for member in self.members], read_json(folder, INSTRUMENT)
+        if recorded is None:
             put(folder, {INSTRUMENT: (json.dumps(mine, indent=2) + "\n").encode()})
             return
-        if len(told) != len(mine):
+        if len(recorded) != len(mine):
             raise RunError(
-                f"{folder} was begun on {len(told)} chips, and these are {len(mine)}: start a run of its own"
+                f"{folder} was begun on {len(recorded)} chips, and there are now {len(mine)}: start a new run"
             )
-        for before, now in zip(told, mine, strict=True):
+        for before, now in zip(recorded, mine, strict=True):
             if before["serial"] != now["serial"]:
                 raise RunError(
                     f"{folder} was begun on the chip with serial {before['serial']!r}, and {now['serial']!r} answers "
-                    f"at {now['address']}: connect that chip, or start a run of its own"
+                    f"at {now['address']}: connect that chip, or start a new run"
                 )
             used, found = ((one["calibration"] or {}).get("id") for one in (before, now))
             if used != found:
                 raise RunError(
-                    f"{folder} was begun with the calibration {used}, and {now['calibration']} is there now: put that "
-                    "one back, or start a run of its own"
+                    f"{folder} was begun with the calibration {used}, and it is now {now['calibration']}: use that "
+                    "one again, or start a new run"
                 )
             if why := _other_limits(before, now):
                 # Costs that were kept belong to parameters that would not come again.
-                raise RunError(f"{folder} was begun with {why}: put that back, or start a run of its own")
+                raise RunError(f"{folder} was begun with {why}: restore that, or start a new run")
 
     def dropped(self, chip: int, step: int, why: str) -> None:
         """Says so, and writes it down before anything is made of it."""
         member = self.members[chip]
         warnings.warn(
-            f"chip {chip} ({member.identity}) is dropped at step {step}: {why}; the others go on",
+            f"chip {chip} ({member.identity}) is dropped at step {step}: {why}; the others continue",
             MgdWarning,
             stacklevel=2,
         )
@@ -218,7 +218,7 @@ def hardware_of(
     """
     model, algorithm = model_of(config, task), build_algorithm(config)
     if not isinstance(algorithm, Algorithm):
-        raise ValueError("backprop needs a model of the chip, which an instrument is not: train it with --simulate")
+        raise ValueError("backprop needs a model of the chip, and an instrument has none: train it with --simulate")
     members = [_member(config, algorithm, model, each, chip) for chip, each in enumerate(instruments)]
     engines = [member.engine for member in members]
     fleet = None
@@ -277,9 +277,9 @@ def kept(
     Args:
         instrument: the chip.
         algorithm: of the run.
-        options: all else.
-        noise: σ of one measured cost, where it was calibrated.
-        chip: which of a fleet it is; None for a chip alone.
+        options: the other options.
+        noise: σ of one measured cost, if it was calibrated.
+        chip: the chip's number in a fleet; None for a single chip.
     """
     journal = Journal(
         lambda step: algorithm.counts(step).cost_measurements, name="costs" if chip is None else f"costs.{chip}"
@@ -294,13 +294,13 @@ def _other_limits(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     for end in ("low", "high"):
         then, new = (np.asarray(one[end], np.float32) for one in (before, now))
         if then.shape != new.shape:
-            return f"{then.size} parameters, and there are {new.size}"
+            return f"{then.size} parameters, and there are now {new.size}"
         if different := np.flatnonzero(then != new).tolist():
             at = different[0]
-            return f"limits of which {end} of parameter {at} was {then[at]:g} {before['unit']}, and is {new[at]:g} now"
+            return f"other limits: {end} of parameter {at} was {then[at]:g} {before['unit']}, and is now {new[at]:g}"
     for name in ("unit", "own_line", "at_limit"):
-        if name in before and before[name] != now[name]:  # a run of before has no at_limit
-            return f"{name} = {before[name]!r}, and it is {now[name]!r} now"
+        if name in before and before[name] != now[name]:  # a run of an old version has no at_limit
+            return f"{name} = {before[name]!r}, and it is now {now[name]!r}"
     return ""
 
 
@@ -380,15 +380,15 @@ def _read_dropped(folder: Path) -> dict[int, int]:
 def _absent(folder: Path, chip: int) -> Absent:
     every = read_json(folder, INSTRUMENT) or []
     if chip >= len(every):
-        raise RunError(f"{folder / INSTRUMENT} says nothing of chip {chip}, which was dropped: put it back as it was")
-    told = every[chip]
-    limits = Limits(np.asarray(told["low"], np.float32), np.asarray(told["high"], np.float32), told["unit"])
-    start, groups = told.get("start"), told.get("groups") or {}  # not in runs of before they were kept
+        raise RunError(f"{folder / INSTRUMENT} lacks chip {chip}, which was dropped: restore the file")
+    recorded = every[chip]
+    limits = Limits(np.asarray(recorded["low"], np.float32), np.asarray(recorded["high"], np.float32), recorded["unit"])
+    start, groups = recorded.get("start"), recorded.get("groups") or {}  # missing in runs of old versions
     return Absent(
-        Identity(*told["identity"]),
-        told["address"],
+        Identity(*recorded["identity"]),
+        recorded["address"],
         limits,
-        own_line=told["own_line"],
+        own_line=recorded["own_line"],
         start=None if start is None else np.asarray(start, np.float32),
         groups={name: slice(*ends) for name, ends in groups.items()},
     )

@@ -1,4 +1,4 @@
-"""How the parts of a run that a program in Python made are known again: chip, samples, and how it is trained."""
+"""How a run of a Python program recognises its parts: the chip, the samples and the other arguments."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from ._code import is_remembered, remember
 from ._replace import replace_file
 
 PICKLE = "training.pickle"
-# Samples that a chip is known by, and how far its costs may be off: other programs round otherwise.
+# Samples by which a chip is recognised, and the tolerance of its costs, since other programs round differently.
 _SHOWN, _RELATIVE, _ABSOLUTE = 8, 1e-3, 1e-6
 
 
 def digest_of_samples(task: Task) -> str:
-    """Of all that a run on a task depends on."""
+    """A digest of the samples and of what judges them."""
     digest = hashlib.sha256(f"{task.kind} {task.threshold}".encode())
     for samples in (task.train, task.test):
         _add(digest, samples)
@@ -37,14 +37,14 @@ def _add(digest: Any, samples: Samples) -> None:
     digest.update(f"{samples.offset} {samples.scale}".encode())
     for array in (samples.x, samples.y):
         digest.update(f"{array.dtype} {array.shape}".encode())
-        for row in range(0, len(array), 4096):  # a file in memory is not read whole
+        for row in range(0, len(array), 4096):  # a memory-mapped file is not read whole
             digest.update(np.ascontiguousarray(array[row : row + 4096]).data)
 
 
 def answers_of(
     chip: AbstractChip, task: Task, key: PRNGKeyArray, start: Float[np.ndarray, "chip p"] | None
 ) -> tuple[float, ...]:
-    """Costs of the first chip of a run, at its start and beside it; empty if one is no finite number."""
+    """Two costs of the first chip of a run, at its start and near it; empty if one is not finite."""
     data = Data.of(task.train.subset(slice(0, _SHOWN)), task.kind)
     theta, device, chip_key = first_piece(chip, key)
     theta = theta if start is None else jnp.asarray(start[0])
@@ -62,7 +62,7 @@ def _costs(
 
 
 def check_answers(found: tuple[float, ...], due: tuple[float, ...], folder: Path) -> None:
-    """Raises: RunError: if a chip does not answer as that of the run did when it began."""
+    """Raises: RunError: if a chip does not give the costs that the chip of the run gave at its start."""
     if len(found) == len(due) and np.allclose(found, due, rtol=_RELATIVE, atol=_ABSOLUTE):
         return
     raise RunError(
@@ -77,10 +77,10 @@ def _written(costs: tuple[float, ...]) -> str:
 
 @dataclass(frozen=True)
 class Pickled:
-    """Parts of a run that no settings can say, as Python keeps them.
+    """Arguments of a run that settings cannot describe, pickled.
 
     Attributes:
-        content: of the file.
+        content: the content of the file.
     """
 
     content: bytes
@@ -91,22 +91,22 @@ class Pickled:
 
     @staticmethod
     def of(parts: Any) -> "Pickled | None":
-        """These parts; None if one of them cannot be kept."""
+        """These arguments; None if one of them cannot be pickled."""
         try:
             return Pickled(cloudpickle.dumps(parts))
-        except Exception:  # whatever a part of a user's raises: then it is to be given again
+        except Exception:  # whatever a user's object raises: then it must be given again
             return None
 
     def keep(self, folder: Path) -> None:
-        """Writes the file into a run directory, and remembers that this user did."""
+        """Writes the file to a run directory, and remembers that this user did."""
         replace_file(folder / PICKLE, self.content)
         remember(self.digest)
 
 
 def unpickled(folder: Path, digest: str | None) -> Any:
-    """The parts that were kept; None if there are none, or they were not kept by this user on this machine.
+    """The pickled arguments; None if there are none, or this user did not write them on this machine.
 
-    To read them runs what is in them, so they are read only if they are to the bit what this user kept.
+    Reading them runs code, so they are read only if this user wrote exactly these bytes.
 
     Raises:
         RunError: if they cannot be read.

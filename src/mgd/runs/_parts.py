@@ -1,4 +1,4 @@
-"""The parts of a run that a program in Python made, and what is made of them."""
+"""The parts of a run of a Python program, and the session made from them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ _OF_DIRECTORY = ("keep", "replay", "settle", "watch")
 
 @dataclass(frozen=True)
 class Given:
-    """How a run is trained, as far as it was said and no settings can say it; None for what was not."""
+    """The arguments of `mgd.train` that settings cannot describe; None for those that were not given."""
 
     algorithm: AbstractAlgorithm | None = None
     cost: str | AbstractCost | None = None
@@ -37,15 +37,15 @@ class Given:
     vary: Vary | None = None
 
     def named(self) -> dict[str, Any]:
-        """What was given, by name."""
+        """The given arguments, by name."""
         parts = {"algorithm": self.algorithm, "cost": self.cost, "options": self.options, "vary": self.vary}
         return {name: part for name, part in parts.items() if part is not None}
 
     def pickled(self) -> Pickled | None:
-        """All of it, to be kept in a run directory; None if nothing was given, or it cannot be kept.
+        """The given arguments for a run directory; None if there are none, or one cannot be pickled.
 
         Raises:
-            ValueError: if options say what to do with costs, which the directory keeps.
+            ValueError: if options handle costs, which the directory keeps.
         """
         parts = self.named()
         if self.options is not None:
@@ -57,10 +57,10 @@ class Given:
         return Pickled.of(parts) if parts else None
 
     def completed(self, folder: Path, known: PythonRun) -> "Given":
-        """These parts, and those that were given when a run was begun and are not now.
+        """These arguments, completed by those that were given when the run was begun.
 
         Raises:
-            ValueError: if one that was given is not kept for this user, or one is given that was not.
+            ValueError: if one is missing that this user may not unpickle, or one is new.
         """
         now = self.named()
         if more := [name for name in now if name not in known.given]:
@@ -81,14 +81,14 @@ class Given:
 
 @dataclass(frozen=True)
 class Parts:
-    """All that a run is made of.
+    """The parts of a run.
 
     Attributes:
-        chip: what is trained.
-        task: what it is trained on.
-        given: how.
-        config: its numbers.
-        key: everything random is drawn from it.
+        chip: the chip.
+        task: the task to learn.
+        given: the arguments that settings cannot describe.
+        config: all other settings.
+        key: the seed of all random numbers.
         start: the parameters at the start, if they were given.
     """
 
@@ -100,33 +100,33 @@ class Parts:
     start: Float[np.ndarray, "replica p"] | None = None
 
     def session(self) -> Session:
-        """The run at its start, which nothing is kept of."""
+        """The run at its start, in memory."""
         algorithm, batch = self._chosen()
         if isinstance(self.chip, Guarded):
             return self._session(algorithm, batch, self._engine(self.chip, algorithm, batch, self.given.options))
         return self._session(algorithm, batch)
 
     def keeping(self) -> AbstractKeeping:
-        """The run at its start, and what it keeps in a run directory."""
+        """The run at its start, for a run directory."""
         if not isinstance(self.chip, Guarded):
             return Nothing(self.session())
         algorithm, batch = self._chosen()
         if not isinstance(algorithm, Algorithm):
-            raise ValueError(f"a chip behind I/O is trained by an Algorithm, got {type(algorithm).__name__}")
+            raise ValueError(f"an instrument is trained by an Algorithm, got {type(algorithm).__name__}")
         journal, monitor, options = kept(self.chip, algorithm, self.given.options or Options())
         engine = self._engine(self.chip, algorithm, batch, options)
         member = Member(engine, self.chip.known(), journal, monitor, None, keeps=False)
         return Hardware([member], self._session(algorithm, batch, engine))
 
     def described(self, session: Session, pickled: str | None) -> RunConfig:
-        """The settings of the run with what its parts are known by, for its directory.
+        """The settings of the run for its directory, with what identifies its parts.
 
         Args:
             session: the run at its start.
-            pickled: the digest of what was given; None if it is not kept.
+            pickled: the digest of the pickled arguments; None if there are none.
         """
         algorithm = session.algorithm
-        told = PythonRun(
+        known = PythonRun(
             chip=self._name_of_chip(),
             algorithm=_name_of(algorithm),
             given=tuple(self.given.named()),
@@ -137,14 +137,14 @@ class Parts:
             pickled=pickled,
         )
         begun = {} if self.start is None else {"start": "given in Python", "start_digest": digest_of(self.start)}
-        return self.config.model_copy(update={"python": told, "batch": session.batch, **begun})
+        return self.config.model_copy(update={"python": known, "batch": session.batch, **begun})
 
     def check_same(self, folder: Path) -> None:
         """Raises: RunError: if a part is not that of the run in this directory."""
         due = self.config.python
         assert due is not None, "the run was made by a program in Python"
         if isinstance(self.chip, Guarded) != due.behind_io:
-            kinds = ("simulated", "behind I/O")
+            kinds = ("simulated", "an instrument")
             raise RunError(
                 f"{folder} was begun on a chip that is {kinds[due.behind_io]}, and this one is "
                 f"{kinds[not due.behind_io]}: give the chip that it was begun with"
@@ -176,9 +176,9 @@ class Parts:
         )
 
     def _chosen(self) -> tuple[AbstractAlgorithm, int]:
-        """The algorithm with what nobody chose, and the batch.
+        """The algorithm with its defaults, and the batch.
 
-        A run that is lengthened keeps what was chosen for it, but for the length of its schedule.
+        A run that is lengthened keeps its defaults, except for the length of the schedule.
         """
         algorithm, batch, steps = self.given.algorithm or discrete(), self.config.batch, _set(self.config.steps)
         if not (isinstance(algorithm, Algorithm) and algorithm.open):
@@ -189,7 +189,7 @@ class Parts:
 
     def _engine(self, chip: Guarded, algorithm: AbstractAlgorithm, batch: int, options: Options | None) -> Instrumented:
         if not isinstance(algorithm, Algorithm):
-            raise ValueError(f"a chip behind I/O is trained by an Algorithm, got {type(algorithm).__name__}")
+            raise ValueError(f"an instrument is trained by an Algorithm, got {type(algorithm).__name__}")
         start = parameters_at_start(chip, key=self.key, given=None if self.start is None else self.start[0])
         cost = cost_named("mse" if self.given.cost is None else self.given.cost)
         return Instrumented(chip, algorithm, start, cost=cost, batch=batch, options=options)
@@ -205,7 +205,7 @@ class Parts:
 
 
 def _name_of(algorithm: AbstractAlgorithm) -> str:
-    """An algorithm, for people."""
+    """A name of an algorithm for users."""
     if not isinstance(algorithm, Algorithm):
         return type(algorithm).__name__.lower()
     kind = "discrete" if algorithm.integrator.resets else "analog"

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal and in a notebook, and elsewhere a line now and then; on stderr."""
+"""The progress of a run, on stderr: a bar on a terminal and in a notebook, elsewhere a line now and then."""
 
 import time
 from collections import deque
@@ -53,13 +53,13 @@ def _figures(session: "Session") -> str:
         if metric := session.judge.metric:
             figures = f"{METRICS[metric]} {written(metric, float(np.mean(session.scores)))}  {figures}"
         figures = f"cost {np.mean(snapshot.cost[-1]):.3g}  {figures}"
-    if diagnosed := figures_of(session.figures()):
-        figures = f"{diagnosed}  {figures}"
+    if diagnostics := figures_of(session.figures()):
+        figures = f"{diagnostics}  {figures}"
     return figures
 
 
 class _Left:
-    """The time to the end, by the speed of late: compilation, and what a run that goes on had before, do not count.
+    """The time left, from the recent speed: compilation and steps of before a resume do not count.
 
     Args:
         steps: of the whole run.

@@ -1,4 +1,4 @@
-"""Training by a program in Python: of any chip, on any task, in memory or into a run directory."""
+"""Training from Python: any chip, any task, in memory or in a run directory."""
 
 import os
 import warnings
@@ -70,43 +70,45 @@ def train(
     out: str | os.PathLike | None = None,
     progress: bool | None = None,
 ) -> Result:
-    """Trains replicas of a simulated chip, or a chip behind I/O.
+    """Trains replicas of a simulated chip, or an instrument.
 
-    Ctrl-C ends the run with `Interrupted`. What it has come to is in `Interrupted.result`; a run in a directory has a
-    checkpoint, from which `mgd.resume` goes on.
+    Ctrl-C ends the run with `Interrupted`. Its `result` has the results so far. A run in a directory also has a
+    checkpoint, from which `mgd.resume` continues.
 
     Args:
-        chip: what is trained. Replicas of a simulated chip differ by their keys. A chip behind I/O is one that
-            `mgd.instruments.opened` gives, and there is one replica.
-        task: what it is trained on.
-        algorithm: how; `mgd.discrete()` by default, whose parts that are not given are chosen here for the chip and
-            the number of steps (`mgd.algorithm.fitted`).
+        chip: a simulated chip, whose replicas differ by their keys; or an instrument that `mgd.instruments.opened`
+            opened, which has one replica.
+        task: the task to learn.
+        algorithm: the training algorithm; `mgd.discrete()` by default. Parts that `discrete` was not given are chosen
+            here for the chip and the number of steps (`mgd.algorithm.fitted`).
         n_steps: timesteps.
-        key: everything random is drawn from it: same key, same run, to the bit.
+        key: the seed of all random numbers: the same key gives the same run, to the bit.
         n_replicas: chips trained side by side.
-        batch: samples a measurement is averaged over; by default 1, or where time constants are chosen here, up to 64.
-        engine: of simulated chips: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or
-            "auto": fused where it covers chip and algorithm, there are enough of them and it is installed, otherwise
-            measured.
-        log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
-            logarithm of the step, or 200 of them evenly over a run that may end early.
-        devices: JAX devices that share the replicas, or, of one chip, the perturbations within a hold; measured engine
-            only. The run is that of one device, to rounding.
-        start: the parameters at the start, of shape (p,), or (replica, p) for each replica its own. By default a
-            simulated chip draws them; a chip behind I/O has its own, or they are drawn about the middle of its limits.
-        cost: of outputs of a chip behind I/O, "mse" (the default) or "cross-entropy"; a simulated chip is made with
+        batch: samples over which a measurement is averaged; by default 1, or up to 64 if time constants are chosen
+            here.
+        engine: for simulated chips: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or
+            "auto". "auto" takes the fused engine if it is installed, supports chip and algorithm, and there are enough
+            chips; otherwise the measured one.
+        log_every: timesteps between two evaluations on the test set. By default they are spaced evenly in the logarithm
+            of the step; a run that may end early has 200 of them at equal distances.
+        devices: JAX devices that share the replicas, or the perturbations within a hold of a single chip; only in the
+            measured engine. The result is that of one device, to rounding.
+        start: the parameters at the start, of shape (p,) for all replicas or (replica, p) for each. By default a
+            simulated chip draws them; an instrument has its own, or else random ones about the middle of its limits.
+        cost: for an instrument, the cost of its outputs: "mse" (the default) or "cross-entropy"; a simulated chip has
             its own.
-        options: how a chip behind I/O is trained, beyond the algorithm.
-        vary: of simulated chips, numbers in which replicas differ: for each name a sequence with one for each replica.
-            Names are "learning_rate", "momentum", "weight_decay" or another number of the optimizer, "amplitude",
-            "modulation_limit", those of an imperfection, as "cost-noise.sigma", and "optimizer", of which values are
-            optax transformations. What is no number, or makes another program of one, cannot vary.
+        options: for an instrument, further settings of the training.
+        vary: for simulated chips, the numbers in which replicas differ: for each name a sequence with one value for
+            each replica. Names are "learning_rate", "momentum", "weight_decay" or another number of the optimizer,
+            "amplitude", "modulation_limit", numbers of an imperfection, such as "cost-noise.sigma", and "optimizer",
+            whose values are optax transformations. A setting that is not a number, or that changes the program,
+            cannot vary.
         until_accuracy: the run ends when the mean test accuracy of all replicas is at least this, from 0 to 1.
         until_solved: the run ends when every replica has solved the task.
-        patience: the run ends when the mean test score (the cost, where there is no score) has not become better for
-            so many timesteps.
-        out: a run directory to make: it keeps checkpoints, metrics, costs of a real chip and what the run comes to.
-        progress: whether a bar is shown; by default it is on a terminal and in a notebook.
+        patience: the run ends when the mean test score (the cost, if there is no score) has not improved for this many
+            timesteps.
+        out: a run directory to make. It keeps checkpoints, metrics, the costs of an instrument, and the results.
+        progress: whether to show a progress bar; by default on a terminal and in a notebook.
 
     Returns:
         Final parameters, score, counts and history.
@@ -115,10 +117,10 @@ def train(
         MgdWarning: if the cost on the test set never changed.
 
     Raises:
-        ValueError: if chip and task do not fit, a number is out of range, an argument is not for such a chip, replicas
-            do not fit in memory, or the sampled engine finds that `jax.grad` is not the slope of the chip.
+        ValueError: if chip and task do not match, a number is out of range, an argument is not for this kind of chip,
+            replicas do not fit in memory, or the sampled engine finds that `jax.grad` is not the slope of the chip.
         DivergedError: if a measured cost was NaN or infinite.
-        HardwareError, LimitError: of a chip behind I/O, as `mgd.engines.Instrumented.advance`.
+        HardwareError, LimitError: from an instrument, as from `mgd.engines.Instrumented.advance`.
         Interrupted: if the run was asked to stop.
         RunError: if the run directory exists or cannot be written.
 
@@ -176,25 +178,26 @@ def resume(
     vary: Vary | None = None,
     progress: bool | None = None,
 ) -> Result:
-    """Goes on with a run from its last checkpoint; it ends as if it had never stopped, to the bit.
+    """Continues a run from its last checkpoint; it ends as if it had never stopped, to the bit.
 
     Args:
-        out: the run directory that `mgd.train` was given, or one that `mgd train` made.
-        chip: the chip of the run, which Python made: its settings are not in the directory.
-        task: likewise.
-        algorithm: likewise; it need not be given where the run was begun by this user on this machine.
-        n_steps: if given, the run goes on to so many timesteps in all, whatever it was to end by.
+        out: the run directory, of `mgd.train` or of the command `mgd train`.
+        chip: the chip of a run of `mgd.train`, which the run directory does not contain.
+        task: its task, likewise.
+        algorithm: its algorithm, if one was given. The user who began the run need not give it again on the same
+            machine: it is kept in the run directory.
+        n_steps: if given, the run continues to this many timesteps in all, whatever was to end it.
         before: if given, the run goes back to the newest checkpoint before this step.
-        cost: as `algorithm`, if one was given to `mgd.train`.
-        options: likewise.
-        vary: likewise.
-        progress: whether a bar is shown; by default it is on a terminal and in a notebook.
+        cost: as `algorithm`.
+        options: as `algorithm`.
+        vary: as `algorithm`.
+        progress: whether to show a progress bar; by default on a terminal and in a notebook.
 
     Returns:
-        As `mgd.train`; of a finished run, what it came to.
+        As `mgd.train`; for a finished run, its results.
 
     Raises:
-        ValueError: if a part of the run is not given.
+        ValueError: if a part of the run is missing.
         RunError: if it is not a run directory, the parts are not those of the run, or its checkpoints cannot be used.
         DivergedError, HardwareError, LimitError, Interrupted: as `mgd.train`.
 
@@ -213,7 +216,7 @@ def resume(
         return _resume_settings(folder, {"chip": chip, "task": task, **given.named()}, n_steps, before, progress)
     if chip is None or task is None:
         missing = "chip" if chip is None else "task"
-        raise ValueError(f"{folder} was begun by a program in Python: give its {missing} again, as {missing}=…")
+        raise ValueError(f"{folder} was begun by a Python program: give its {missing} again, as {missing}=…")
     key = jax.random.wrap_key_data(jnp.asarray(known.python.key, jnp.uint32))
     check_arguments(chip, task, algorithm, key, known.engine, {"cost": cost, "options": options}, vary)
     with only_writer(folder):
@@ -242,8 +245,8 @@ def _in_memory(session: Session, on_progress: OnProgress) -> Result:
             if stop() and not session.finished:
                 step = session.snapshot.step
                 raise Interrupted(
-                    f"stopped at step {step}; what it came to is in the exception's result; give out=… to go on with "
-                    "such a run",
+                    f"stopped at step {step}; the exception's result has the results so far; give out=… to be able to "
+                    "continue",
                     step=step,
                     result=session.result() if session.snapshot.steps else None,
                 )
@@ -256,10 +259,10 @@ def _into(
     on_progress: OnProgress,
     how: Callable[[AbstractKeeping, Place, OnProgress], None] = run_into,
 ) -> None:
-    """Trains into a run directory, or goes on there.
+    """Trains in a run directory, or continues there.
 
     Raises:
-        Interrupted: if it is asked to stop, with what it came to.
+        Interrupted: if it is asked to stop, with the results so far.
     """
     try:
         how(keeping, place, on_progress)
@@ -278,12 +281,12 @@ def _ended(session: Session) -> Result:
 def _resume_settings(
     folder: Path, parts: dict[str, Any], n_steps: int | None, before: int | None, progress: bool | None
 ) -> Result:
-    """Goes on with a run whose settings say all, as `mgd resume` does."""
+    """Continues a run that its settings describe, as `mgd resume` does."""
     if given := [name for name, part in parts.items() if part is not None]:
-        raise ValueError(f"{folder} has the settings of a whole run, with its {given[0]}: leave {given[0]} out")
+        raise ValueError(f"{folder} has settings that describe its {given[0]}: leave {given[0]} out")
     known = read_config(folder)
     if known.instruments:
-        raise ValueError(f"{folder} is a run on a chip on a bench, by a chip file: go on with mgd resume {folder}")
+        raise ValueError(f"{folder} is a run on a real chip of a chip file: continue it with mgd resume {folder}")
     with _shown(n_steps or known.steps or 1, progress) as on_progress:
         resume_settings(folder, before=before, steps=n_steps, on_progress=on_progress)
     config = read_config(folder)

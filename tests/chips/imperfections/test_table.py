@@ -249,11 +249,11 @@ SINGLE = [one for name, one in MILD.items() if "," not in name]
 def test_any_two_go_around_one_another_only_as_their_places_say(inner, outer):
     inside = Imperfect(mlp((2, 2, 1)), inner)  # pyright: ignore[reportCallIssue]
     if inner.name == outer.name:
-        message = f"{inner.name} is around this chip already: give it once"
+        message = f"this chip already has {inner.name}: give it once"
     elif inner.side == outer.side and outer.place < inner.place:
         way = "to the parameters" if outer.side == "in" else "of the cost"
         message = (
-            f"{outer.name} cannot be put around {inner.name}: on the way {way} it is nearer to the network; "
+            f"{outer.name} cannot be put around {inner.name}: on the way {way} it comes nearer to the network; "
             f"put {inner.name} around {outer.name}"
         )
     elif outer.name == "activation-variation":
@@ -289,6 +289,6 @@ def test_a_chip_with_imperfections_needs_its_device():
     chip = chip_with("drift")
     with pytest.raises(
         ValueError,
-        match=r"^an imperfect chip responds with a device: for a trained one give that of its run \(result.device",
+        match=r"^an imperfect chip needs a device to respond: for a trained chip give that of its run \(result.device",
     ):
         chip.measure(jnp.zeros(9), jnp.zeros(9), jnp.ones((1, 2)), jnp.ones((1, 1)), key=KEY)

@@ -21,7 +21,7 @@ class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
 
     Args:
         chip: the simulated chip.
-        algorithm: what the gradient is used by.
+        algorithm: the update rule for the gradient.
         batch: samples in a mini-batch.
     """
 
@@ -34,17 +34,18 @@ class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
     def __check_init__(self):
         if self.chip.n_sites != self.chip.n_params:
             raise ValueError(
-                "backprop follows the slope along perturbations of the parameters, and this chip perturbs other sites: "
+                "backprop needs perturbations of the parameters, and this chip perturbs other sites: "
                 "give it the chip without that"
             )
         if self.chip.traits.coarse:
             names = ", ".join(self.chip.traits.coarse)
-            raise ValueError(f"a chip with {names} has no gradient to propagate back: leave that out for backprop")
+            raise ValueError(f"a chip with {names} has no gradient to propagate back: leave these out for backprop")
 
     def check_start(self, progress: Progress, data: Data) -> None:
         if wrong := check_slope(self.chip, progress, data, engine=self.name):
             warnings.warn(
-                f"{wrong}; backprop follows jax.grad, and tells nothing of what measuring this chip can reach",
+                f"{wrong}; backprop follows jax.grad, so its result says nothing about training this chip by "
+                f"measurements",
                 MgdWarning,
                 stacklevel=5,
             )
@@ -52,7 +53,7 @@ class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
     def estimate(
         self, state: State, device: Any, data: Data, key: PRNGKeyArray
     ) -> tuple[Float[Array, " p"], Float[Array, ""]]:
-        """The gradient of the mini-batch that comes next, and its cost."""
+        """The gradient of the next mini-batch, and its cost."""
         rows = rows_of(state.clock.step, seed=state.seeds.samples, n_samples=len(data.y), batch=self.batch)
         return gradient_of(self.chip, state.theta, device, *data.show(rows), key=key)
 

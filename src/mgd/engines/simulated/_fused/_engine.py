@@ -44,27 +44,27 @@ _KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 
 
 class Fused(AbstractSimulated[Algorithm, AbstractChip]):
-    """Simulates every measurement of every replica, as the measured engine does, many times faster for small chips.
+    """Simulates every measurement of every replica, like the measured engine, and many times faster for small chips.
 
-    Chips are layered perceptrons, with activation variation, cost noise, update noise, a parameter range or converters
-    if there are such. A replica is a lane of vectors; all that a group of replicas needs stays in cache, and groups are
-    spread over the processor's cores. It has the measured engine's keys, perturbations, noise and order of samples, so
-    it goes the same way to rounding; how a run is cut into calls does not change a bit of it. Where a converter rounds,
-    a difference in rounding may become one of a level, and trajectories part from there. A start outside a range is
-    taken in at once, and not with the first write.
+    Chips are layered perceptrons, and may have activation variation, cost noise, update noise, a parameter range or
+    converters. A replica is a lane of vectors; all data of a group of replicas stay in cache, and groups are spread
+    over the processor's cores. Keys, perturbations, noise and order of samples are those of the measured engine, so the
+    result is the same, to rounding; it does not depend on how a run is cut into calls. If a converter rounds, a
+    difference in rounding may become a difference of one level, after which trajectories diverge. A start outside a
+    range is moved to its end at once, and not at the first write.
 
-    It is compiled by Numba (`pip install "mgd[fused]"`), once on a machine: after that it is kept.
+    Numba compiles it (`pip install "mgd[fused]"`), once on each machine.
 
     Args:
         chip: the simulated chip; replicas differ by their keys.
-        algorithm: what turns costs into changes of θ; its optimizer plain gradient descent, with momentum or weight
-            decay or without.
-        batch: samples a measurement is averaged over.
-        threads: cores to use; all that the process may by default.
+        algorithm: the training algorithm; its optimizer must be plain gradient descent, with or without momentum and
+            weight decay.
+        batch: samples over which a measurement is averaged.
+        threads: cores to use; by default all that the process may use.
 
     Raises:
-        ValueError: if Numba is not there, the engine does not cover a part of chip or algorithm, naming it, or
-            `threads` is below 1.
+        ValueError: if Numba cannot be imported, `threads` is below 1, or the engine does not support a part of the chip
+            or the algorithm, which the message names.
 
     >>> import mgd
     >>> engine = Fused(mgd.chips.mlp((2, 2, 1)), mgd.discrete())
@@ -84,7 +84,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         self._plans, self._which = [self._plan], None
         if why := _no_numba():
             raise ValueError(
-                f'the fused engine is compiled by Numba, which is not here ({why}): pip install "mgd[fused]"'
+                f'the fused engine needs Numba, which cannot be imported ({why}): pip install "mgd[fused]"'
             )
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}: leave it out for all cores")
@@ -93,7 +93,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
 
     @staticmethod
     def applies(chip: AbstractChip, algorithm: Algorithm) -> bool:
-        """Whether it covers a chip and an algorithm, and can be compiled here."""
+        """Whether it supports a chip and an algorithm, and can be compiled here."""
         if _no_numba():
             return False
         try:
@@ -119,7 +119,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         """The run after `n_steps` more timesteps.
 
         Raises:
-            ValueError: if the samples, or the run, are not of this chip.
+            ValueError: if the samples, or the run, do not match this chip.
         """
         from ._compiled import kernel
 

@@ -121,16 +121,16 @@ def _imperfections(chip: AbstractChip) -> tuple[list[AbstractImperfection], Netw
         around.append(chip.imperfection)
         chip = chip.chip
     if not isinstance(chip, NetworkChip):
-        raise _refuse(f"a {type(chip).__name__}, only layered perceptrons")
+        raise _refuse(f"a {type(chip).__name__} (only layered perceptrons)")
     return around, chip
 
 
 def _network(chip: NetworkChip, *, varied: bool) -> Network:
     network: Any = eqx.filter_eval_shape(chip.make, jax.random.key(0))
     if type(network) is not MLP:
-        raise _refuse(f"a {type(network).__name__} network, only layered perceptrons")
+        raise _refuse(f"a {type(network).__name__} network (only layered perceptrons)")
     if not chip.whole:
-        raise _refuse("a network with frozen arrays, or with other types than float32")
+        raise _refuse("a network with frozen arrays, or with types other than float32")
     if type(chip.loss) not in (MeanSquaredError, CrossEntropy):
         raise _refuse(f"a {type(chip.loss).__name__} cost")
     layers = network.layers
@@ -166,7 +166,7 @@ def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
 def _update(algorithm: Algorithm, n_params: int, found: dict) -> Update:
     tried = linear_rule(algorithm.optimizer, n_params)
     if tried is None:
-        raise _refuse("this optimizer, only gradient descent with momentum and weight decay, at a constant rate")
+        raise _refuse("this optimizer (only gradient descent with momentum and weight decay, at a constant rate)")
     rule, remembers = tried
     noise, ends = found.get(UpdateNoise), found.get(ParameterRange)
     return Update(

@@ -51,7 +51,7 @@ class Signals(NamedTuple):
         limit: clamp on the modulation.
         tau_p: timesteps that a perturbation is held.
         tau_x: timesteps that a sample is held.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         n_samples: of the training set.
         samples_split: the two factors of the permutation of samples.
     """
