@@ -12,7 +12,7 @@ import pytest
 
 from mgd.calibration import Calibration
 from mgd.runs import read_config
-from mgd.runs._told import read_diagnostics
+from mgd.runs._diagnostics import read_diagnostics
 
 CHIP = """name = "small"
 [chip]
