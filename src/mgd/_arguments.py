@@ -75,7 +75,7 @@ def _chip_meant(value: Any) -> str:
         return "open it first: with mgd.instruments.opened(instrument) as chip"
     if isinstance(value, eqx.Module):
         return "make it one with mgd.chips.from_module(module, cost)"
-    return "make one with mgd.chips (mlp, from_module, from_function), or open an instrument with mgd.instruments.opened"
+    return "make one with mgd.chips (mlp, from_module, …), or open an instrument with mgd.instruments.opened"
 
 
 def check_whole(*, most: int, **numbers: Any) -> None:
