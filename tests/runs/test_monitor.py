@@ -17,8 +17,8 @@ from mgd.algorithm import TwoSided
 from mgd.chips.imperfections import CostNoise
 from mgd.engines import Data, Instrumented, Options, Told
 from mgd.instruments import Guarded, Simulated
-from mgd.runs._monitor import Monitor, all_warnings
 from mgd.runs._diagnostics import read_diagnostics
+from mgd.runs._monitor import Monitor, all_warnings
 
 SIGMA, AMPLITUDE, P = 0.002, 0.1, 9
 TASK, IDEAL = mgd.datasets.parity(bits=2), mgd.chips.mlp((2, 2, 1))
