@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from mgd.runs._told import read_diagnostics
 
 import mgd
 from mgd import perturbations
@@ -18,7 +19,6 @@ from mgd.chips.imperfections import CostNoise
 from mgd.engines import Data, Instrumented, Options, Told
 from mgd.instruments import Guarded, Simulated
 from mgd.runs._monitor import Monitor, all_warnings
-from mgd.runs._told import read_diagnostics
 
 SIGMA, AMPLITUDE, P = 0.002, 0.1, 9
 TASK, IDEAL = mgd.datasets.parity(bits=2), mgd.chips.mlp((2, 2, 1))
