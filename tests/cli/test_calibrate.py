@@ -9,10 +9,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from mgd.runs._told import read_diagnostics
 
 from mgd.calibration import Calibration
 from mgd.runs import read_config
+from mgd.runs._diagnostics import read_diagnostics
 
 CHIP = """name = "small"
 [chip]

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from mgd.runs._told import read_diagnostics
 
 import mgd
 from mgd import perturbations
@@ -18,6 +17,7 @@ from mgd.algorithm import TwoSided
 from mgd.chips.imperfections import CostNoise
 from mgd.engines import Data, Instrumented, Options, Told
 from mgd.instruments import Guarded, Simulated
+from mgd.runs._diagnostics import read_diagnostics
 from mgd.runs._monitor import Monitor, all_warnings
 
 SIGMA, AMPLITUDE, P = 0.002, 0.1, 9
