@@ -325,7 +325,7 @@ def test_sure_is_what_answers_as_before(scripted):
 def test_of_a_chip_that_takes_one_command_a_message_each_is_asked_by_itself(scripted):
     driver = scripted(WHO, (b"*IDN?", b"0.125\n"), probed=(), verify=False, compound=False)
     driver.make_sure()
-    with pytest.raises(HardwareError, match=r"'Maker,Model 3,A7,1\.0' is due"):
+    with pytest.raises(HardwareError, match=r"'Maker,Model 3,A7,1\.0' was expected"):
         driver.make_sure()
 
 
