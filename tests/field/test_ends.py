@@ -231,9 +231,10 @@ def test_under_nohup_a_closed_window_is_nothing(cache_env, tmp_path):
 def test_what_is_waited_for_is_not_blamed_while_nobody_listened():
     program = (
         "import sys, time\nfrom mgd._awake import awake\nfrom mgd.bench._watchdog import watchdog\n"
-        "began = awake()\n"
-        "with watchdog('chip 1', 0.5, lambda: awake() - began):\n"
-        "    print('waits', flush=True)\n    sys.stdin.readline()\nprint(awake() - began)"
+        "began, since = awake(), time.monotonic()\n"
+        "with watchdog('chip 1', 1.0, lambda: awake() - began):\n"
+        "    print('waits', flush=True)\n    sys.stdin.readline()\n"
+        "print(time.monotonic() - since - (awake() - began))"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdin=_PIPE, stdout=_PIPE, stderr=_PIPE, text=True)
     assert process.stdout is not None
@@ -243,18 +244,18 @@ def test_what_is_waited_for_is_not_blamed_while_nobody_listened():
     process.send_signal(signal.SIGCONT)
     out, err = process.communicate("\n", timeout=60)
     assert process.returncode == 0, err
-    assert float(out) < 2
+    assert float(out) > 2
 
 
 def test_a_run_that_is_stopped_for_long_goes_on(serve_process, tmp_path, cache_env):
     served = serve_process(CHIP)
     file, run = tmp_path / "chip.toml", tmp_path / "run"
-    file.write_text(f"{CHIP}[instrument]\nkind = 'scpi'\nresource = '{served.resource}'\ngive_up_seconds = 2.0\n")
+    file.write_text(f"{CHIP}[instrument]\nkind = 'scpi'\nresource = '{served.resource}'\ngive_up_seconds = 3.0\n")
     process = _mgd("train", "parity", "--chip", file, *LONG, "--out", run, env=cache_env)
     talk = _Talk(served.resource)
     _wait_until(lambda: (run / "checkpoint.safetensors").exists() and not talk.is_safe(), process)
     process.send_signal(signal.SIGTSTP)
-    time.sleep(5)
+    time.sleep(7)
     process.send_signal(signal.SIGCONT)
     held = talk("PAR:DATA?")
     _wait_until(lambda: talk("PAR:DATA?") != held, process)

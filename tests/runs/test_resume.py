@@ -179,8 +179,8 @@ def test_kill_9_at_random_moments_and_resumed_is_the_unbroken_run(small, tmp_pat
         process = subprocess.Popen(
             [sys.executable, "-c", DRIVER, *command], stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=cache_env
         )
-        _wait_until(lambda: _step(broken) > at[-1] + 20, process)
-        time.sleep(rng.uniform(0, 0.3))
+        goal = at[-1] + int(rng.integers(20, 20_000))
+        _wait_until(lambda goal=goal: _step(broken) > goal, process)
         process.kill()
         _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, errors.decode()
