@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mgd.runs._chip_file import read_chip_file
+from mgd.runs import read_chip_file
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "bring-your-own-chip.md").read_text(encoding="utf-8")

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 import mgd
 from mgd.algorithm import Backprop, Counts, TimeConstants, defaults, fitted
-from mgd.runs import RunConfig, resolve
-from mgd.runs._build import build_algorithm, build_chip, build_task
+from mgd.runs import RunConfig, build_task, resolve
+from mgd.runs._build import build_algorithm, build_chip
 
 KEY = jax.random.key(0)
 XOR = mgd.datasets.parity(bits=2)

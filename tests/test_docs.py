@@ -12,7 +12,7 @@ import click
 import pytest
 
 from mgd.cli._main import commands
-from mgd.datasets._catalogue import check_name
+from mgd.datasets import check_name
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("README.md"), *ROOT.glob("docs/**/*.md")])

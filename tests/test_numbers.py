@@ -12,7 +12,7 @@ import optax
 import pytest
 
 import mgd
-from mgd._errors import MgdWarning
+from mgd import MgdWarning
 from mgd._numbers import as_data
 from mgd.algorithm import (
     AbstractAlgorithm,
@@ -24,8 +24,8 @@ from mgd.algorithm import (
     TimeConstants,
     TwoSided,
     discrete,
+    retuned,
 )
-from mgd.algorithm._retune import retuned
 from mgd.algorithm._rule import rule_of
 from mgd.chips import AbstractChip, imperfect, mlp
 from mgd.chips.imperfections import (

@@ -12,7 +12,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 import mgd
-from mgd._errors import HardwareError
+from mgd import HardwareError
 from mgd.chips.imperfections import ADC, DAC, CostNoise, Delay, PerturbationGain, Settling, StuckCells
 from mgd.instruments import AbstractInstrument, Guarded, Limits, Simulated, from_callables, opened
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mgd.runs._generations import read_header
+from mgd.runs import read_header
 
 LONG = (
     "--bits=2",

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from mgd._errors import DataError
+from mgd import DataError
 from mgd.datasets import cifar10
 from mgd.datasets._cifar10 import read_archive
 from mgd.datasets._files import Found

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 import mgd
-from mgd._errors import HardwareError, RunError
+from mgd import HardwareError, RunError
 from mgd.engines import Data, Fleet, Instrumented, Options
 from mgd.engines.loop._fleet import Trained
 from mgd.instruments import AbstractInstrument, Guarded, Identity, Limits, Simulated

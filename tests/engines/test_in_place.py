@@ -97,7 +97,7 @@ def test_a_session_takes_it_for_one_large_chip_and_for_no_other(small_pieces):
 def test_amplitudes_that_float32_cannot_see_are_warned_of(small_pieces):
     algorithm = discrete(perturbation=Rademacher(1e-9))
     with pytest.warns(mgd.MgdWarning, match=r"^an amplitude of 1e-09 changes the cost"):
-        Session(mgd.chips.mlp((40, 21, 3), cost="mse", init="uniform"), TASK, algorithm, n_steps=5, key=KEY)
+        mgd.train(mgd.chips.mlp((40, 21, 3), cost="mse", init="uniform"), TASK, algorithm, n_steps=5, key=KEY)
 
 
 @pytest.mark.parametrize(("settings", "most"), [({}, 1.3), ({"optimizer": "momentum"}, 2.3)])

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 import mgd
-from mgd._errors import HardwareError, LimitError, RunError
+from mgd import HardwareError, LimitError, RunError
 from mgd.algorithm import TwoSided
 from mgd.chips.imperfections import ActivationVariation, PerturbationGain
 from mgd.engines import Data, Instrumented, Measured, Options

@@ -24,7 +24,7 @@ from mgd.instruments import Limits, Simulated, from_callables, opened
 from mgd.instruments._locks import places
 from mgd.instruments._virtual._messages import Messages, Refused, values
 from mgd.instruments._virtual._server import Server
-from mgd.runs._directory import only_writer
+from mgd.runs import only_writer
 
 LONG = ("--bits=2", "--hidden=2", "--learning-rate=0.5", "--tau-theta=8", "--tau-x=8", "--steps=1000000000")
 CHIP = """
@@ -480,9 +480,8 @@ def test_what_is_no_numbers_is_refused(data):
 def test_a_client_that_sends_without_end_is_cut_off_and_the_others_are_not(monkeypatch, tmp_path):
     import asyncio
 
+    from mgd.instruments import ServeSettings, Speaker
     from mgd.instruments._virtual import _server
-    from mgd.instruments._virtual._settings import ServeSettings
-    from mgd.instruments._virtual._speaker import Speaker
 
     monkeypatch.setattr(_server, "_LONGEST_MESSAGE", 1000)
     piece = Simulated(mgd.chips.mlp((2, 2, 1)), key=jax.random.key(0))

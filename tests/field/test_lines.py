@@ -380,7 +380,7 @@ def test_the_option_at_end_is_of_a_chip_on_a_bench(capsys):
 
 @pytest.mark.parametrize("chips", [1, 2])
 def test_the_option_at_end_goes_before_what_chip_files_say(chips):
-    from mgd.runs._chip_file import with_at_end
+    from mgd.runs import with_at_end
 
     tables = tuple({"kind": "scpi", "at_end": "safe", "resource": f"chip {k}"} for k in range(chips))
     config = RunConfig.of({"task": "parity", "instrument": tables[0] if chips == 1 else tables})

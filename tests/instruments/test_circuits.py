@@ -225,8 +225,7 @@ def trained(folder: Path, processes: int | None, **more) -> dict:
     """The summary of a training of the diode circuit, and its parameters."""
     from safetensors.numpy import load_file
 
-    from mgd.runs import RunConfig, read_summary, resolve, start
-    from mgd.runs._chip_file import read_chip_file
+    from mgd.runs import RunConfig, read_chip_file, read_summary, resolve, start
 
     read = read_chip_file(Path(__file__).parents[2] / "examples" / "diode-xor.toml")
     instrument = (read.instrument or {}) | ({"processes": processes} if processes else {})

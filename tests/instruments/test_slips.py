@@ -8,12 +8,10 @@ import optax
 import pytest
 
 import mgd
-from mgd._errors import HardwareError
-from mgd.bench._bench import Bench
-from mgd.bench._sure import Pending
+from mgd import HardwareError
+from mgd.bench import Bench, Pending
 from mgd.engines import Data, Instrumented, Options
-from mgd.instruments import Identity, Limits, Recorder, Replay, from_callables, opened
-from mgd.instruments._scpi import load
+from mgd.instruments import Identity, Limits, Recorder, Replay, from_callables, load_instrument, opened
 
 KEY = jax.random.key(3)
 TASK = mgd.datasets.parity(bits=2)
@@ -49,7 +47,8 @@ def run(instrument, pieces=(100, 37, STEPS - 137)) -> tuple[np.ndarray, list[flo
 
 
 def scpi(resource: str, folder, **settings):
-    return load({"resource": resource, "timeout_seconds": 2.0, "most_together": 1} | settings, folder)
+    settings = {"resource": resource, "timeout_seconds": 2.0, "most_together": 1} | settings
+    return load_instrument("scpi", settings, folder)
 
 
 _DUE: list[tuple[np.ndarray, list[float]]] = []

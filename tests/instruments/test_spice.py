@@ -11,8 +11,7 @@ import pytest
 from scipy.special import lambertw
 
 from mgd import HardwareError, LimitError
-from mgd.instruments import load_instrument, opened
-from mgd.instruments._spice import Spice
+from mgd.instruments import Spice, load_instrument, opened
 
 pytestmark = pytest.mark.usefixtures("needs_ngspice")
 
@@ -120,7 +119,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def example(name: str) -> Spice:
-    from mgd.runs._chip_file import read_chip_file
+    from mgd.runs import read_chip_file
 
     chip = read_chip_file(EXAMPLES / name).load_instrument()
     assert isinstance(chip, Spice)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from mgd.reproduction import _angle
-from mgd.reproduction._reproduce import study_named
+from mgd.reproduction import _angle, study_named
 from mgd.theory import angle_after
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mgd.reproduction import _equivalences
-from mgd.reproduction._reproduce import study_named
+from mgd.reproduction import _equivalences, study_named
 from mgd.sweeps import Run
 
 

@@ -12,9 +12,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from mgd import RunError
-from mgd.reproduction import Row, _reproduce, reproduce
-from mgd.reproduction._reproduce import study_named
-from mgd.runs._generations import read_header
+from mgd.reproduction import Row, _reproduce, reproduce, study_named
+from mgd.runs import read_header
 from mgd.sweeps import Run, Study, Work
 from mgd.sweeps._cell import read_result, write_zarr
 

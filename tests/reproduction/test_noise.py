@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mgd.reproduction._reproduce import study_named
+from mgd.reproduction import study_named
 from mgd.reproduction._statistics import first_time, median, median_ratio, wilson
 from mgd.reproduction._sweep import sweep
 

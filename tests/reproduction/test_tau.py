@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mgd.reproduction._reproduce import study_named
+from mgd.reproduction import study_named
 from mgd.reproduction._sweep import sweep
 from mgd.reproduction._tau_theta import N_PARAMS, fitted, grid, judge
 from mgd.theory import growth

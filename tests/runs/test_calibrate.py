@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from mgd._errors import HardwareError
+from mgd import HardwareError
 from mgd.runs import calibrate
 
 CHIP = """name = "small"

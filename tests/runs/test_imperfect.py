@@ -10,8 +10,8 @@ from safetensors import safe_open
 from mgd.chips import imperfections as kinds
 from mgd.chips.imperfections import Imperfect
 from mgd.rows import IMPERFECTIONS
-from mgd.runs import RunConfig, read_config, resolve, resume, start
-from mgd.runs._build import build_chip, build_task
+from mgd.runs import RunConfig, build_task, read_config, resolve, resume, start
+from mgd.runs._build import build_chip
 from mgd.runs._config import Settings
 
 ALL = {

@@ -11,14 +11,13 @@ import optax
 import pytest
 
 import mgd
-from mgd import perturbations
-from mgd._errors import MgdWarning
+from mgd import MgdWarning, perturbations
 from mgd.algorithm import TwoSided
 from mgd.chips.imperfections import CostNoise
 from mgd.engines import Data, Instrumented, Options, Told
 from mgd.instruments import Guarded, Simulated
+from mgd.runs import read_diagnostics
 from mgd.runs._monitor import Monitor, all_warnings
-from mgd.runs._told import read_diagnostics
 
 SIGMA, AMPLITUDE, P = 0.002, 0.1, 9
 TASK, IDEAL = mgd.datasets.parity(bits=2), mgd.chips.mlp((2, 2, 1))
