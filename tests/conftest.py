@@ -166,6 +166,28 @@ def _let_go() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
+# --- which tests `make test` leaves to `make test-rest` ---
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Of a test whose quick cases are named, all others are long."""
+    quick = item.get_closest_marker("quick")
+    if quick and isinstance(item, pytest.Function) and item.callspec.id not in quick.args:
+        item.add_marker(pytest.mark.long)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A case that is named quick must be there, or a name that was changed would leave a test without any."""
+    named = {}
+    for item in items:
+        if quick := item.get_closest_marker("quick"):
+            named.setdefault(item.nodeid.partition("[")[0], set(quick.args)).discard(item.callspec.id)  # pyright: ignore
+    missing = {test: sorted(cases) for test, cases in named.items() if cases}
+    if missing and not any("::" in argument for argument in config.args):
+        raise pytest.UsageError(f"no such quick cases: {missing}")
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.stash[_AT_REST] = _megabytes()
 

@@ -146,6 +146,7 @@ def with_regression(name: str, scaling: str | None):
 
 
 @pytest.mark.parametrize("name", SETS)
+@pytest.mark.quick("wine")
 def test_sets_of_ones_own_are_learnt_as_well_as_by_logistic_regression(name):
     task, linear = with_regression(name, "standard")
     chip = mgd.chips.mlp((*task.input_shape, 8, task.n_outputs))

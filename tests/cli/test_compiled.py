@@ -35,6 +35,7 @@ def entries(tmp_path: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in (tmp_path / "cache/mgd/compiled").rglob("*-cache")}
 
 
+@pytest.mark.long
 def test_a_run_outlives_entries_cut_short_and_writes_them_anew(tmp_path):
     train = ("-m", "mgd", "train", "parity", "--bits=2", "--steps=20", "--replicas=2", "--json")
     first = run(tmp_path, *train)

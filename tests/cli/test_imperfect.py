@@ -31,6 +31,7 @@ def test_imperfections_are_settings_of_the_run(train_small):
     assert "imperfect" not in settings("perfect")
 
 
+@pytest.mark.long
 def test_options_go_before_the_files_imperfections_one_by_one(train_small, mgd_cli):
     assert train_small("--imperfect=cost-noise=0.001,update-noise=0.001", "--out=first").code == 0
     options = ("--imperfect=cost-noise=0,leak=1e-5", "--steps=10")

@@ -42,6 +42,7 @@ def _step(run) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.quick("15")
 def test_a_signal_checkpoints_and_says_how_to_resume(number, mgd_process, mgd_cli, tmp_path):
     run = tmp_path / "run"
     process = mgd_process("train", "parity", *LONG, "--out", run, python=("-c", OFTEN))

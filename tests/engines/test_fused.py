@@ -115,6 +115,7 @@ IMPERFECT = {
 
 
 @pytest.mark.parametrize("name", IMPERFECT)
+@pytest.mark.quick("range", "own line", "update noise", "cost noise")
 def test_it_makes_chips_imperfect_in_the_same_way(name):
     # A level of a converter, or a few, may be rounded the other way.
     tolerance = 5e-3 if any(isinstance(each, DAC) for each in IMPERFECT[name]) else 2e-3
@@ -170,6 +171,7 @@ def test_wide_vectors_are_for_many_small_chips():
         (mlp((49, 4), output="linear"), 1e-3),
     ],
 )
+@pytest.mark.quick("chip3-0.001")
 def test_networks_and_costs(chip, rate):
     algorithm = discrete(perturbation=SIGNS, optimizer=optax.sgd(rate))
     same(chip, algorithm, LETTERS, batch=3)
@@ -223,6 +225,7 @@ def random_setting(seed):
 
 
 @pytest.mark.parametrize("seed", quick_or_long(range(6), (0, 1)))
+@pytest.mark.long
 def test_random_settings(seed):
     chip, algorithm, task, batch, n_replicas = random_setting(seed)
     same(chip, algorithm, task, cuts=(37, 1, 82), n_replicas=n_replicas, batch=batch, tolerance=1e-2)

@@ -39,6 +39,7 @@ def small_pieces(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "batch"), [*((name, 1) for name in ALGORITHMS), ("every step", 8)])
+@pytest.mark.quick("every step-1")
 def test_it_is_the_measured_run(name, batch, monkeypatch, small_pieces):
     algorithm, data, chip = (
         ALGORITHMS[name],
@@ -68,6 +69,7 @@ def test_it_is_the_measured_run(name, batch, monkeypatch, small_pieces):
 
 
 @pytest.mark.parametrize("init", ["uniform", "glorot"])
+@pytest.mark.quick("glorot")
 def test_fresh_parameters_are_drawn_in_pieces(init, monkeypatch, small_pieces):
     pieces = mgd.chips.mlp((40, 21, 3), cost="mse", init=init).init(key=KEY)
     with jax.threefry_partitionable(False):
@@ -101,6 +103,7 @@ def test_amplitudes_that_float32_cannot_see_are_warned_of(small_pieces):
 
 
 @pytest.mark.parametrize(("settings", "most"), [({}, 1.3), ({"optimizer": "momentum"}, 2.3)])
+@pytest.mark.quick("settings0-1.3")
 def test_peak_memory_grows_as_the_parameters_do(settings, most):
     """Each parameter more takes its four bytes, and those of its momentum, and little else."""
     peaks = []

@@ -105,6 +105,7 @@ def test_regression_is_judged_by_r2_and_is_not_called_solved():
     assert by_hand.min() > 0.5
 
 
+@pytest.mark.long
 def test_regression_is_solved_where_a_threshold_says_so():
     task = from_arrays(SINE_X, SINE_Y, solved_r2=-8.0)
     chip = mgd.chips.mlp((1, 6, 1), activation="tanh", output="linear")
@@ -150,6 +151,7 @@ MANY = RNG.normal(size=(4, 3)).astype(np.float32)
         (MANY, 0.5 * MANY, "values", ("r2", 1 - 0.25 * (MANY**2).sum() / ((MANY - MANY.mean(0)) ** 2).sum())),
     ],
 )
+@pytest.mark.quick("y1-outputs1-signs-expected1", "y4-outputs4-classes-expected4", "y10-outputs10-values-expected10")
 def test_each_kind_of_target_has_its_measure(y, outputs, kind, expected):
     task = from_arrays(ROWS, y)
     assert task.kind == kind
@@ -229,6 +231,7 @@ def test_a_logistic_output_is_refused_as_a_logit():
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.0, "exactly 0 at"), (0.25, r"exactly 0\.25 at")])
+@pytest.mark.quick("0.0-exactly 0 at")
 def test_a_cost_that_never_changes_is_warned_of(value, said):
     chip = mgd.chips.from_function(lambda t, x, y: 0 * t[0] + value, init=lambda key: jnp.zeros(2))
     task = from_arrays(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32))
@@ -244,6 +247,7 @@ def test_a_cost_that_never_changes_is_told_in_the_closing_lines(command):
     assert len((read_summary(Path("run")) or {})["warnings"]) == 1
 
 
+@pytest.mark.long
 def test_chips_that_died_among_others_are_not_warned_of():
     chip = mgd.chips.mlp((2, 2, 1), init="uniform")
     algorithm = mgd.discrete(optimizer=optax.sgd(1e4))  # so large that most saturate at the first update
@@ -339,6 +343,7 @@ NEURON = ("alpha", "beta", "shift", "offset")
         ({"cross-talk": 0.2, "parameter-range": 1.5, "cost-noise": 0.01}, set()),
     ],
 )
+@pytest.mark.quick("imperfect0-names0")
 def test_exported_parameters_give_the_reported_accuracy(tmp_path, imperfect, names):
     """Of chips whose outputs are logistic."""
     settings = {"task": "nist7x7", "hidden": [4], "replicas": 3, "steps": 300, "batch": 8, "imperfect": imperfect}
@@ -400,6 +405,7 @@ def test_without_a_device_the_advice_is_the_piece_of_the_run():
         chip.respond(jnp.zeros(3), jnp.zeros((1, 2)), key=KEY)
 
 
+@pytest.mark.long
 def test_a_perfect_chip_has_no_piece_to_keep(tmp_path):
     settings = {"task": "parity", "bits": 2, "hidden": [2], "replicas": 2, "steps": 5}
     run = mgd.runs.start(RunConfig.of(settings), tmp_path / "run")

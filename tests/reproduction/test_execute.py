@@ -150,6 +150,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
+@pytest.mark.long
 def test_a_study_that_is_stopped_goes_on_to_the_same_bits(tmp_path, how):
     script, cell = tmp_path / "study.py", tmp_path / "cut" / "cells" / "a"
     script.write_text(SCRIPT)
