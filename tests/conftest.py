@@ -169,20 +169,27 @@ def _let_go() -> None:
 # --- which tests `make test` leaves to `make test-rest` ---
 
 
+def _quick(item: pytest.Item) -> set[str]:
+    return {case for mark in item.iter_markers("quick") for case in mark.args}
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Of a test whose quick cases are named, all others are long."""
-    quick = item.get_closest_marker("quick")
-    if quick and isinstance(item, pytest.Function) and item.callspec.id not in quick.args:
+    if isinstance(item, pytest.Function) and (quick := _quick(item)) and item.callspec.id not in quick:
         item.add_marker(pytest.mark.long)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A case that is named quick must be there, or a name that was changed would leave a test without any."""
-    named = {}
+    """Begins with what takes longest, so that no worker is left with it at the end; and checks the quick cases.
+
+    One that is named quick must be there, or a name that was changed would leave a test without any.
+    """
+    items.sort(key=lambda item: not item.name.endswith("[types]"))
+    named: dict[str, set[str]] = {}
     for item in items:
-        if quick := item.get_closest_marker("quick"):
-            named.setdefault(item.nodeid.partition("[")[0], set(quick.args)).discard(item.callspec.id)  # pyright: ignore
+        if isinstance(item, pytest.Function) and (quick := _quick(item)):
+            named.setdefault(item.nodeid.partition("[")[0], quick).discard(item.callspec.id)
     missing = {test: sorted(cases) for test, cases in named.items() if cases}
     if missing and not any("::" in argument for argument in config.args):
         raise pytest.UsageError(f"no such quick cases: {missing}")

@@ -88,6 +88,7 @@ def test_train_chooses_and_counts_what_it_chose():
     assert trained(chip, XOR, mgd.discrete(), 900, batch=4).counts.inferences == 4800
 
 
+@pytest.mark.long
 def test_a_chip_behind_io_is_trained_by_the_same_rule():
     chip = mgd.chips.mlp((2, 2, 1))
     with mgd.instruments.opened(mgd.instruments.Simulated(chip, key=KEY)) as bench:

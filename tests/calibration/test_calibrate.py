@@ -219,7 +219,7 @@ def test_a_readout_so_coarse_that_nothing_moves_it_is_refused():
 
 
 @pytest.mark.parametrize(("bits", "noise"), [(5, 5e-4), (6, 0.0), (8, 0.0), (8, 5e-4)])
-@pytest.mark.quick("8-0.0")
+@pytest.mark.long
 def test_an_amplitude_is_no_less_than_a_level_of_the_parameters(bits, noise):
     """Of an 8-bit converter an amplitude of a twenty-eighth of a level was once advised."""
     imperfections = [DAC(bits, -10.0, 10.0), *([CostNoise(noise)] if noise else [])]

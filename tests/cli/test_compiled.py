@@ -53,6 +53,7 @@ def test_a_run_outlives_entries_cut_short_and_writes_them_anew(tmp_path):
 
 
 @pytest.mark.parametrize("asked", ["", "error"])
+@pytest.mark.quick("error")
 def test_what_cannot_be_read_is_compiled_whatever_is_asked_of_warnings(tmp_path, asked):
     more = {"PYTHONWARNINGS": asked} if asked else {}
     computes(tmp_path, **more)

@@ -101,6 +101,7 @@ def test_the_example_chip_trains_and_its_settings_are_the_runs(mgd_cli):
     assert Path("again/theta.safetensors").read_bytes() == Path("run/theta.safetensors").read_bytes()
 
 
+@pytest.mark.long
 def test_options_go_before_the_chip_and_the_chip_before_the_config(mgd_cli):
     Path("c.toml").write_text(
         'task = "parity"\nhidden = [5]\nactivation = "relu"\nsteps = 5\nreplicas = 2\n[imperfect]\nleak = 0.1'

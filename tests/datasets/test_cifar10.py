@@ -25,6 +25,7 @@ def test_real_files(cifar_task):
     assert "not bit-equal to the original" in cifar_task.source
 
 
+@pytest.mark.long
 def test_features_are_standardised_over_the_training_set(cifar_task):
     share = np.bincount(cifar_task.train.x.ravel(), minlength=256) / cifar_task.train.x.size
     shown = np.asarray(cifar_task.train.features(jnp.arange(256, dtype=jnp.uint8)), np.float64)

@@ -98,6 +98,9 @@ CASES = {
 
 @pytest.mark.filterwarnings("ignore:Sinusoid")
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.quick(
+    "signs", "Walsh", "LFSR", "Gaussian", "sequential", "sinusoid", "two-sided", "blocks", "analog", "momentum"
+)
 def test_it_goes_the_measured_engines_way(name):
     same(CHIP, CASES[name], TASK)
 
@@ -122,14 +125,10 @@ def test_it_makes_chips_imperfect_in_the_same_way(name):
     same(imperfect(CHIP, *IMPERFECT[name]), discrete(perturbation=Rademacher(0.1)), TASK, tolerance=tolerance)
 
 
-def quick_or_long(names, quick: tuple) -> list:
-    """All of them, those that are not quick for `make test-rest`."""
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.long) for name in names]
-
-
 @pytest.mark.as_shipped
 @pytest.mark.filterwarnings("ignore:Sinusoid")
-@pytest.mark.parametrize("name", quick_or_long([*CASES, *IMPERFECT], ("signs", "momentum", "analog", "update noise")))
+@pytest.mark.parametrize("name", [*CASES, *IMPERFECT])
+@pytest.mark.quick("signs")
 def test_wide_vectors_make_the_same_bits(name, monkeypatch):
     chip, algorithm = imperfect(CHIP, *IMPERFECT.get(name, ())), CASES.get(name, discrete(perturbation=Rademacher(0.1)))
     _, narrow = trained(Fused(chip, algorithm), TASK, 5, (90, 60))
@@ -224,7 +223,7 @@ def random_setting(seed):
     return imperfect(chip, *around), algorithm, task, int(choose(1, 1, 2, 7)), int(rng.integers(1, 40))
 
 
-@pytest.mark.parametrize("seed", quick_or_long(range(6), (0, 1)))
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.long
 def test_random_settings(seed):
     chip, algorithm, task, batch, n_replicas = random_setting(seed)

@@ -83,6 +83,7 @@ def test_a_signal_while_importing_is_one_line_and_exit_code_130(module, signals,
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_says_how_to_go_on_too(cache_env, tmp_path):
     run = tmp_path / "run"
     process = _mgd("train", "parity", *LONG, "--out", run, env=cache_env)

@@ -71,6 +71,7 @@ def test_the_cost_of_a_cost_only_chip_is_a_mean_over_all_test_samples(n_replicas
     assert np.asarray(cost) == pytest.approx(((np.asarray(theta) - 3) ** 2).sum(1) + x.mean(), rel=1e-5)
 
 
+@pytest.mark.long
 def test_the_cost_of_an_imperfect_cost_only_chip_is_that_of_the_parameters_it_applies_without_noise():
     chip = mgd.chips.imperfect(
         mgd.chips.from_function(quadratic, init=lambda key: jnp.zeros(4)),
@@ -200,6 +201,7 @@ def test_parity_learns_with_the_cross_entropy_of_one_output(command, tmp_path):
     assert summary["solved_fraction"] >= 0.5
 
 
+@pytest.mark.long
 def test_every_engine_has_the_same_cross_entropy_of_one_output():
     task, algorithm = mgd.datasets.parity(bits=2), mgd.discrete(optimizer=optax.sgd(0.1))
     chip = mgd.chips.mlp((2, 2, 1), cost="cross-entropy")
@@ -343,7 +345,7 @@ NEURON = ("alpha", "beta", "shift", "offset")
         ({"cross-talk": 0.2, "parameter-range": 1.5, "cost-noise": 0.01}, set()),
     ],
 )
-@pytest.mark.quick("imperfect0-names0")
+@pytest.mark.long
 def test_exported_parameters_give_the_reported_accuracy(tmp_path, imperfect, names):
     """Of chips whose outputs are logistic."""
     settings = {"task": "nist7x7", "hidden": [4], "replicas": 3, "steps": 300, "batch": 8, "imperfect": imperfect}

@@ -391,6 +391,7 @@ def documented(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["diode-xor.toml", pytest.param("cmos-xor.toml", marks=pytest.mark.long)])
+@pytest.mark.long
 def test_a_circuit_learns_xor_by_the_command_that_its_file_gives(name, tmp_path, capsys):
     import jax
     from safetensors.numpy import load_file

@@ -19,6 +19,7 @@ def of(results, family):
 
 
 @pytest.mark.parametrize("at", [25, 100, 562])
+@pytest.mark.long
 def test_random_signs_are_at_the_angle_of_theory(results, at):
     angle = of(results, "Rademacher").sel(measurements=at).values
     squares = np.tan(np.radians(angle)) ** 2 / (24 / at)

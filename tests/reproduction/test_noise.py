@@ -60,6 +60,7 @@ def test_each_chip_has_the_learning_rate_it_was_given():
     assert result.sample_loads.values[-1] == 300 * 16
 
 
+@pytest.mark.long
 def test_a_hopeless_noise_leaves_no_chip_that_learns():
     result = sweep(**TINY | {"windows": 60}, rates=[20.0], imperfection="update-noise", sigma=3.0)  # pyright: ignore[reportArgumentType]
     assert (result.accuracy.values < 0.8).all()

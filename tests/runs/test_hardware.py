@@ -35,10 +35,10 @@ def kept(run: Path) -> int:
 def test_a_served_chip_is_trained_as_the_simulated_one(serve_process, mgd, tmp_path):
     served = serve_process(CHIP, "--seed=0")
     chip = chip_file(tmp_path, served.resource)
-    real = mgd("train", "parity", "--chip", chip, *TRAIN, "--steps=8000", "--out", tmp_path / "real", "--json")
+    real = mgd("train", "parity", "--chip", chip, *TRAIN, "--steps=2000", "--out", tmp_path / "real", "--json")
     assert (real.returncode, real.stderr) == (0, "")
     simulated = mgd(
-        *("train", "parity", "--chip", chip, "--simulate", *TRAIN, "--steps=8000", "--replicas=1"),
+        *("train", "parity", "--chip", chip, "--simulate", *TRAIN, "--steps=2000", "--replicas=1"),
         *("--out", tmp_path / "simulated", "--json"),
     )
     first, second = json.loads(real.stdout), json.loads(simulated.stdout)
