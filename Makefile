@@ -33,7 +33,7 @@ test-fast: $(VENV)/dev
 # What `make test` leaves: more cases of the same, and what is about bits once more, with machine code made as shipped.
 test-rest: $(VENV)/dev
 	$(PYTEST) -m "long and not as_shipped and not slow"
-	$(AS_SHIPPED) $(PYTEST) -m "as_shipped and not slow" tests/engines tests/runs
+	$(AS_SHIPPED) $(PYTEST) -m "as_shipped and not slow" tests
 
 test-slow: $(VENV)/dev
 	$(BIN)/python -m pytest -m slow
