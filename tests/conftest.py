@@ -148,7 +148,7 @@ def exchanged(request) -> None:
 
 # How much a process may grow before it lets go of what it has compiled. Of pieces of memory that are mapped it may have
 # 65,530, and LLVM ends it when there are no more; a compiled program has some ten.
-_MOST_GROWN_MEGABYTES, _MOST_MAPPED = 300, 20_000
+_MOST_GROWN_MEGABYTES, _MOST_MAPPED = 200, 20_000
 _AT_REST = pytest.StashKey[float]()
 _PROCESS = Path("/proc/self")
 
