@@ -85,6 +85,7 @@ def test_a_hold_never_reaches_over_a_change(algorithm, hold):
         Measured(mgd.chips.mlp((2, 2, 1)), algorithm, together=hold + 1)
 
 
+@pytest.mark.long
 def test_a_session_logs_at_multiples_of_what_it_measures_together():
     algorithm = mgd.discrete(time_constants=TimeConstants(tau_x=10, tau_theta=10))
     result = mgd.train(mgd.chips.mlp((2, 2, 1)), TASK, algorithm, n_steps=105, key=KEY)

@@ -38,6 +38,7 @@ def leaves(progress) -> list[np.ndarray]:
     ("name", "n_replicas"),
     [("discrete", 1), ("discrete", 3), ("every step", 3), ("two-sided", 3), ("analog", 1), ("momentum", 3)],
 )
+@pytest.mark.quick("momentum-3", "analog-1", "every step-3")
 def test_how_a_run_is_cut_changes_no_bit(name, n_replicas):
     engine = Measured(CHIP, ALGORITHMS[name], batch=2 if name == "discrete" else 1)
     outcomes = []

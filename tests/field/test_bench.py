@@ -60,6 +60,7 @@ def test_control(bench):
 
 @pytest.mark.parametrize("mode", ["over range", "under range"])
 @pytest.mark.parametrize("reads", ["cost", "outputs"])
+@pytest.mark.quick("outputs-over range", "cost-under range")
 def test_overload(bench, mode, reads):
     """SCPI's 9.9E37 is no number: it is asked again, and the chip learns as if nothing had been."""
     code, _, _, found = bench(mode, *train(*SGD), reads=reads)

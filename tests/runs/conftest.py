@@ -109,10 +109,11 @@ def mgd(capsys, tmp_path, monkeypatch) -> Iterator[Callable[..., subprocess.Comp
 
     def run(*arguments: object) -> subprocess.CompletedProcess:
         capsys.readouterr()
+        words = [str(argument) for argument in arguments]
         with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
+            main(words)
         assert isinstance(ended.value.code, int | None)
-        return subprocess.CompletedProcess(arguments, ended.value.code or 0, *capsys.readouterr())
+        return subprocess.CompletedProcess(words, ended.value.code or 0, *capsys.readouterr())
 
     yield run
     jax.config.update("jax_numpy_dtype_promotion", "strict")
