@@ -185,7 +185,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     One that is named quick must be there, or a name that was changed would leave a test without any.
     """
-    items.sort(key=lambda item: not item.name.endswith("[types]"))
+    items.sort(key=lambda item: "[types" not in item.name)
     named: dict[str, set[str]] = {}
     for item in items:
         if isinstance(item, pytest.Function) and (quick := _quick(item)):

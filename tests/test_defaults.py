@@ -155,6 +155,7 @@ def test_sets_of_ones_own_are_learnt_as_well_as_by_logistic_regression(name):
     assert result.accuracy.mean() > linear - 0.03
 
 
+@pytest.mark.long
 def test_a_raw_set_that_cannot_be_learnt_is_warned_of():
     task, linear = with_regression("wine", None)
     with pytest.warns(mgd.MgdWarning, match='^inputs saturate the chip: they go up to .*scaling="standard"'):

@@ -137,7 +137,7 @@ def trained(chip, algorithm, engine="measured", *, n_replicas=3, n_steps=64, **s
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.quick("measured", "fused")
+@pytest.mark.quick("measured")
 def test_equal_or_tuned_again_it_compiles_nothing(engine):
     make = ENGINES[engine]
     first = trained(noisy(Numbers()), make(Numbers()), engine)
@@ -219,7 +219,7 @@ def test_each_replica_of_a_varied_imperfection_is_that_of_a_run_with_its_number(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.quick("measured", "fused", "sampled")
+@pytest.mark.quick("measured", "fused")
 def test_each_replica_of_a_varied_run_is_that_of_a_run_with_its_numbers(engine):
     make, mixed = ENGINES[engine], Numbers(0.11, 0.05, 0.02, 0.1, 0.03)
     each = [Numbers(), TUNED, mixed]
@@ -247,6 +247,7 @@ def test_a_run_of_equal_values_is_the_run_without(engine):
 
 
 @pytest.mark.parametrize("engine", ["measured", "fused"])
+@pytest.mark.quick("fused")
 def test_zero_beside_other_numbers_is_a_run_without(engine):
     none = imperfect(mlp((2, 2, 1)), ActivationVariation(0.05), UpdateNoise(0.0), CostNoise(0.0))
     vary = {"update-noise.sigma": [0.01, 0.0, 0.02], "cost-noise.sigma": [0.1, 0.0, 0.2]}

@@ -52,6 +52,7 @@ def noisy() -> Calibration:
     return measure(piece_of(SMALL, CostNoise(0.002)), XOR, budget=12_000, on_progress=lambda *pair: TOLD.append(pair))
 
 
+@pytest.mark.long
 def test_noise_is_found_and_nothing_that_is_not_there(noisy):
     assert is_near(noisy.cost_noise, 0.002)
     assert noisy.cost_noise.error < 0.0002
@@ -90,6 +91,7 @@ def broken() -> tuple[Calibration, Simulated]:
     return measure(piece, PARITY, batch=16, budget=16_000), piece
 
 
+@pytest.mark.long
 def test_stuck_cells_are_found_by_name_and_no_others(broken):
     found, piece = broken
     stuck = np.flatnonzero(own(piece, bool)).tolist()
@@ -294,7 +296,7 @@ def test_no_more_is_spent_than_the_budget(budget, kind):
     ],
     ids=["stuck", "delay", "settling"],
 )
-@pytest.mark.quick("stuck")
+@pytest.mark.long
 def test_a_budget_that_is_too_small_is_told_the_least_that_suffices(imperfections):
     """What costs that come late take is known only after their delay is, and is told then."""
     piece, told, budget = piece_of(SMALL, *imperfections), [], 100

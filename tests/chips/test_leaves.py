@@ -149,7 +149,7 @@ def test_a_filter_spec_says_what_is_trained(trainable, n_params):
 
 
 @pytest.mark.parametrize("engine", ["measured", "sampled", "backprop"])
-@pytest.mark.quick("sampled", "backprop")
+@pytest.mark.quick("backprop")
 def test_frozen_arrays_stay_as_they_are_in_every_engine(engine):
     chip = imperfect(from_module(mlp, trainable=first_frozen()), CostNoise(1e-3))
     times = mgd.TimeConstants(tau_x=4, tau_theta=4)

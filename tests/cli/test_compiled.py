@@ -63,6 +63,7 @@ def test_what_cannot_be_read_is_compiled_whatever_is_asked_of_warnings(tmp_path,
     computes(tmp_path, **more)
 
 
+@pytest.mark.long
 def test_a_folder_that_cannot_be_made_or_written_is_done_without(tmp_path):
     (tmp_path / "cache").write_text("a file, and no folder")
     computes(tmp_path)

@@ -89,6 +89,7 @@ def test_a_wrong_table_in_a_file_names_the_file(mgd_cli):
 # Chip files.
 
 
+@pytest.mark.long
 def test_the_example_chip_trains_and_its_settings_are_the_runs(mgd_cli):
     said = mgd_cli("train", "nist7x7", "--chip", EXAMPLE, "--steps=5", "--replicas=2", "--batch=2", "--out=run")
     assert (said.code, said.err) == (0, "")

@@ -18,6 +18,7 @@ from mgd.datasets._files import Found
 BATCHES = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
 
 
+@pytest.mark.long
 def test_real_files(cifar_task):
     assert cifar_task.train.x.shape == (50_000, 32, 32, 3)
     assert cifar_task.train.y.sum(0).tolist() == [5000] * 10

@@ -128,7 +128,7 @@ def test_it_makes_chips_imperfect_in_the_same_way(name):
 @pytest.mark.as_shipped
 @pytest.mark.filterwarnings("ignore:Sinusoid")
 @pytest.mark.parametrize("name", [*CASES, *IMPERFECT])
-@pytest.mark.quick("signs")
+@pytest.mark.long
 def test_wide_vectors_make_the_same_bits(name, monkeypatch):
     chip, algorithm = imperfect(CHIP, *IMPERFECT.get(name, ())), CASES.get(name, discrete(perturbation=Rademacher(0.1)))
     _, narrow = trained(Fused(chip, algorithm), TASK, 5, (90, 60))
@@ -155,7 +155,10 @@ def test_wide_vectors_are_for_many_small_chips():
         {"perturbation": Gaussian(0.01)},
     ):
         assert lanes((49, 4, 4), 128, **more) == 64 > lanes((784, 32, 10), 10_000, **more)  # pyright: ignore[reportArgumentType]
-    # Whichever it is, groups are put together again in order.
+
+
+@pytest.mark.long
+def test_groups_of_any_width_are_put_together_again_in_order():
     _, of_two = trained(Fused(CHIP, discrete(), threads=2), TASK, 150, (50,))
     _, of_five = trained(Fused(CHIP, discrete(), threads=5), TASK, 150, (50,))
     assert np.array_equal(of_two.state.theta, of_five.state.theta)
@@ -241,6 +244,7 @@ def test_ten_thousand_steps_of_the_same_trajectory():
     same(mlp((2, 2, 1)), algorithm, TASK, cuts=(10_000,), n_replicas=40)
 
 
+@pytest.mark.long
 def test_how_a_run_is_cut_and_how_many_replicas_there_are_change_no_bit():
     chip = imperfect(CHIP, ActivationVariation(0.1), UpdateNoise(1e-3), CostNoise(1e-3))
     for algorithm in (

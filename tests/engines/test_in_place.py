@@ -82,6 +82,7 @@ def test_fresh_parameters_are_drawn_in_pieces(init, monkeypatch, small_pieces):
         assert np.array_equal(other, mgd.chips.mlp((40, 21, 3), cost="mse", init=init).init(key=KEY))
 
 
+@pytest.mark.long
 def test_a_session_takes_it_for_one_large_chip_and_for_no_other(small_pieces):
     chip = mgd.chips.mlp((40, 21, 3), cost="mse", init="uniform")
 

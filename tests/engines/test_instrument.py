@@ -118,7 +118,7 @@ CHIPS = {
 @pytest.mark.as_shipped
 @pytest.mark.parametrize("batch", [1, pytest.param(8, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", CHIPS)
-@pytest.mark.quick("wide-1")
+@pytest.mark.long
 def test_bitwise_it_is_so_for_chips_of_any_size(name, batch):
     chip, algorithm = CHIPS[name], mgd.discrete(time_constants=times(tau_x=4, tau_theta=4), bitwise=True)
     simulated, data = Simulated(chip, key=KEY), Data.of(IMAGES.train)

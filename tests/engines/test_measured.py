@@ -101,6 +101,7 @@ def test_the_engine_is_the_algorithm_with_the_chip_in_the_middle():
 
 
 @pytest.mark.parametrize(("n", "n_replicas"), [(2037, 1), (2037, 3), (23, 200)])
+@pytest.mark.quick("23-200")
 def test_evaluation_is_the_mean_over_all_samples(n, n_replicas):
     chip = mlp((3, 4), cost="mse")
     x = np.array(jax.random.normal(jax.random.key(1), (n, 3)))

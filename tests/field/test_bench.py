@@ -53,6 +53,7 @@ def summary() -> dict:
     return json.loads(Path("run/summary.json").read_text())
 
 
+@pytest.mark.long
 def test_control(bench):
     code, _, _, _ = bench("clean", *train(*ADAM))
     assert (code, summary()["skipped"], summary()["warnings"]) == (0, 0, [])
@@ -92,6 +93,7 @@ def test_a_board_that_reads_numbers_otherwise_is_found_before_anything_is_set(be
     assert not Path("run").exists()
 
 
+@pytest.mark.long
 def test_a_detector_that_is_unplugged(bench):
     code, out, err, _ = bench("unplugged", *train(*ADAM, steps=2000))
     assert code == 0

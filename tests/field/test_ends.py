@@ -214,6 +214,7 @@ def test_a_closed_window_leaves_the_chip_safe_and_keeps_the_run(serve_process, t
     served.stop()
 
 
+@pytest.mark.long
 def test_under_nohup_a_closed_window_is_nothing(cache_env, tmp_path):
     run = tmp_path / "run"
     process = _mgd("train", "parity", *LONG, "--out", run, before=("nohup",), env=cache_env, stdin=subprocess.DEVNULL)

@@ -279,6 +279,7 @@ def unfinished(run: Path, copy: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [None, START])
+@pytest.mark.quick("None")
 def test_recording_does_not_change_the_training(lab, train, tmp_path, start):
     table = {"build": f"{lab}:chip", "arguments": {} if start is None else {"start": start}}
     plain = train("plain", table)

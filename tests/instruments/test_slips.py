@@ -66,6 +66,7 @@ def due(serve_here, tmp_path) -> tuple[np.ndarray, list[float]]:
 
 
 @pytest.mark.parametrize("name", CHIPS)
+@pytest.mark.quick("all checks", "sums")
 def test_a_doubled_reply_is_found_and_what_followed_is_measured_again(name, due, serve_here, tmp_path):
     with serve_here(seed=1, latency_seconds=0.003, double=0.02, double_seconds=0.001) as resource:
         theta, kept, loop = run(scpi(resource, tmp_path, **CHIPS[name]))
@@ -77,6 +78,7 @@ def test_a_doubled_reply_is_found_and_what_followed_is_measured_again(name, due,
 
 
 @pytest.mark.parametrize("name", ["all checks", "no error queue", "sums"])
+@pytest.mark.quick("all checks")
 def test_a_chip_that_resets_itself_is_found_where_it_is_read_back(name, due, serve_here, tmp_path):
     with serve_here(seed=2, reset=0.02) as resource:
         theta, kept, loop = run(scpi(resource, tmp_path, **CHIPS[name]))

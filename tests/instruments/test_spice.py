@@ -366,6 +366,7 @@ def test_an_interrupt_in_the_midst_of_an_analysis_arrives_and_harms_nothing(circ
         assert measured(chip, [1e3], [[1.0]])[0, 0] == pytest.approx(0.5)
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_measurements(circuit):
     """A plot that is kept is 8 bytes a point and vector; thousands of them would show."""
     status = Path("/proc/self/statm")

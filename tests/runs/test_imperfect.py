@@ -129,6 +129,7 @@ MEMORY = {
 
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
+@pytest.mark.long
 def test_config_toml_keeps_them_and_gives_the_same_run(small, tmp_path, assert_same_run):
     run = start(small(imperfect=MEMORY), tmp_path / "run")
     kept = read_config(run)

@@ -86,7 +86,7 @@ BY_WINDOWS = {
 
 @pytest.mark.usefixtures("always_checkpoint", "ragged")
 @pytest.mark.parametrize("changes", BY_WINDOWS.values(), ids=BY_WINDOWS)
-@pytest.mark.quick("sampled")
+@pytest.mark.long
 def test_a_run_by_whole_windows_killed_and_resumed_is_the_unbroken_run(
     changes, small, tmp_path, monkeypatch, killed, assert_same_run
 ):
@@ -118,6 +118,7 @@ def test_a_run_by_whole_windows_killed_and_resumed_is_the_unbroken_run(
 
 
 @pytest.mark.usefixtures("always_checkpoint", "ragged")
+@pytest.mark.long
 def test_killed_before_any_write_or_rename_and_resumed_is_the_unbroken_run(
     small, tmp_path, monkeypatch, killed, assert_same_run
 ):

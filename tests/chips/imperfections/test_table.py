@@ -281,6 +281,7 @@ def test_the_places_are_those_of_the_signals_path():
 
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
+@pytest.mark.long
 def test_all_of_them_at_once_train():
     chip = imperfect(mlp((2, 2, 1)), *SINGLE)
     result = mgd.train(chip, TASK, ALGORITHM, n_steps=100, n_replicas=2, batch=4, key=KEY, log_every=100)
