@@ -26,7 +26,6 @@ from mgd.algorithm import (
     from_published,
     to_published,
 )
-from mgd.algorithm._base import check_optimizer
 from mgd.perturbations import LFSR, Block, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
 
 
@@ -228,6 +227,6 @@ def test_a_high_passes_constant_is_not_left_out_in_silence():
 
 
 @pytest.mark.parametrize("optimizer", ["adam", optax.sgd, 0.1])
-def test_what_is_no_optimizer_is_refused(optimizer):
+def test_what_is_no_optimizer_is_refused(optimizer, as_users_call):
     with pytest.raises(ValueError, match=r"^optimizer must be an optax transformation, such as optax.sgd\(0.1\), got "):
-        check_optimizer(optimizer)
+        discrete(optimizer=optimizer)

@@ -149,6 +149,7 @@ def test_a_filter_spec_says_what_is_trained(trainable, n_params):
 
 
 @pytest.mark.parametrize("engine", ["measured", "sampled", "backprop"])
+@pytest.mark.quick("backprop")
 def test_frozen_arrays_stay_as_they_are_in_every_engine(engine):
     chip = imperfect(from_module(mlp, trainable=first_frozen()), CostNoise(1e-3))
     times = mgd.TimeConstants(tau_x=4, tau_theta=4)
@@ -316,6 +317,7 @@ def test_traits_are_declared_and_obeyed():
     ],
     ids=["own", "late cost", "memory that no sample is in"],
 )
+@pytest.mark.quick("own")
 def test_a_chip_that_mixes_samples_is_warned_of_before_it_sees_them_shuffled(chip, names):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from mgd.calibration import Calibration
-from mgd.runs import read_config
-from mgd.runs._diagnostics import read_diagnostics
+from mgd.runs import read_config, read_diagnostics
 
 CHIP = """name = "small"
 [chip]

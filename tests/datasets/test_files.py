@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 
-from mgd._errors import DataError
-from mgd.datasets import available, fetch
-from mgd.datasets._fashion_mnist import FILES, fashion_mnist
+from mgd import DataError
+from mgd.datasets import available, fashion_mnist, fetch
+from mgd.datasets._fashion_mnist import FILES
 from mgd.datasets._files import cache_folder, find, locate
 
 LABELS = "t10k-labels-idx1-ubyte.gz"

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 import mgd
-from mgd._errors import HardwareError, RunError
+from mgd import HardwareError, RunError
 from mgd.engines import Data, Fleet, Instrumented, Options
 from mgd.engines.loop._fleet import Trained
 from mgd.instruments import AbstractInstrument, Guarded, Identity, Limits, Simulated
@@ -230,13 +230,14 @@ def test_when_one_chip_ends_the_run_the_others_are_at_rest_before_they_are_left(
         def measure_cost(self):
             raise RunError("the disk is full")
 
-    slow = Slow(0)
+    slow, others = Slow(0), set(threading.enumerate())
     of = fleet(slow, Broken(1))
     with pytest.raises(RunError, match="the disk is full"):
         train(of, 2, 80)
     of.halt(10.0)
     measured = slow.measured
-    time.sleep(0.2)
+    for thread in set(threading.enumerate()) - others:
+        thread.join(60)
     assert slow.measured == measured
     with pytest.raises(HardwareError, match="chip 0: the run is ending"):
         of.members[0].bench.measure(np.zeros(9, np.float32))

@@ -12,7 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 import mgd
 from mgd.chips import cnn, from_function, from_module, mlp
 from mgd.datasets import Samples, Task, from_arrays, nist7x7, parity
-from mgd.engines._inputs import check_inputs
+from mgd.engines import check_inputs
 
 RNG = np.random.default_rng(1)
 SETS = {"wine": load_wine(), "breast cancer": load_breast_cancer(), "iris": load_iris()}

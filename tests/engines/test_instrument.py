@@ -13,7 +13,7 @@ import optax
 import pytest
 
 import mgd
-from mgd._errors import HardwareError, LimitError, RunError
+from mgd import HardwareError, LimitError, RunError
 from mgd.algorithm import TwoSided
 from mgd.chips.imperfections import ActivationVariation, PerturbationGain
 from mgd.engines import Data, Instrumented, Measured, Options
@@ -70,6 +70,9 @@ def train(of: Instrumented, *pieces: int) -> np.ndarray:
     ],
 )
 @pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.quick(
+    "every step-one by one-own line", "analog-one by one-own line", "every step-batches-sums", "two-sided-batches-sums"
+)
 def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most, own_line):
     algorithm, kept = ALGORITHMS[name], []
     simulated = Simulated(CHIP, key=KEY, limits=WIDE, own_line=own_line)
@@ -86,6 +89,7 @@ def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most
     "most", [pytest.param(0, id="one by one"), pytest.param(3, id="batches", marks=pytest.mark.long)]
 )
 @pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.quick("every step-one by one", "windows-one by one")
 def test_bitwise_it_is_the_measured_engine_to_the_bit(name, most):
     algorithm = dataclasses.replace(ALGORITHMS[name], bitwise=True)
     simulated = Simulated(CHIP, key=KEY, limits=WIDE, own_line=not most)
@@ -114,6 +118,7 @@ CHIPS = {
 @pytest.mark.as_shipped
 @pytest.mark.parametrize("batch", [1, pytest.param(8, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", CHIPS)
+@pytest.mark.long
 def test_bitwise_it_is_so_for_chips_of_any_size(name, batch):
     chip, algorithm = CHIPS[name], mgd.discrete(time_constants=times(tau_x=4, tau_theta=4), bitwise=True)
     simulated, data = Simulated(chip, key=KEY), Data.of(IMAGES.train)

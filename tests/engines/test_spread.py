@@ -55,8 +55,9 @@ print("the same")
 """
 
 
-def test_four_devices_give_the_run_of_one_and_refuse_what_they_cannot_share():
-    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+def test_four_devices_give_the_run_of_one_and_refuse_what_they_cannot_share(cache_env):
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    env = cache_env | {"XLA_FLAGS": flags}
     done = subprocess.run([sys.executable, "-W", "error", "-c", ON_FOUR], capture_output=True, text=True, env=env)
     assert (done.returncode, done.stdout) == (0, "the same\n"), done.stderr
 

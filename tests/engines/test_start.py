@@ -6,8 +6,8 @@ import optax
 import pytest
 
 import mgd
-from mgd.engines import Data, Instrumented, Options
-from mgd.engines._start import check_room, parameters_at_start, room_within, start_within
+from mgd.engines import Data, Instrumented, Options, parameters_at_start, start_within
+from mgd.engines._start import check_room, room_within
 from mgd.instruments import Guarded, Limits, from_callables
 
 KEY = jax.random.key(4)

@@ -279,6 +279,7 @@ def unfinished(run: Path, copy: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [None, START])
+@pytest.mark.quick("None")
 def test_recording_does_not_change_the_training(lab, train, tmp_path, start):
     table = {"build": f"{lab}:chip", "arguments": {} if start is None else {"start": start}}
     plain = train("plain", table)
@@ -380,7 +381,7 @@ def test_the_option_at_end_is_of_a_chip_on_a_bench(capsys):
 
 @pytest.mark.parametrize("chips", [1, 2])
 def test_the_option_at_end_goes_before_what_chip_files_say(chips):
-    from mgd.runs._chip_file import with_at_end
+    from mgd.runs import with_at_end
 
     tables = tuple({"kind": "scpi", "at_end": "safe", "resource": f"chip {k}"} for k in range(chips))
     config = RunConfig.of({"task": "parity", "instrument": tables[0] if chips == 1 else tables})

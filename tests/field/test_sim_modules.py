@@ -139,6 +139,7 @@ ENGINES = {
 
 
 @pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.quick("measured", "backprop")
 def test_buffers_behind_stop_gradient_are_not_trained(name):
     chip = mgd.chips.from_module(Normalised)
     assert chip.n_params == 3

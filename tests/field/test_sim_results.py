@@ -71,6 +71,7 @@ def test_the_cost_of_a_cost_only_chip_is_a_mean_over_all_test_samples(n_replicas
     assert np.asarray(cost) == pytest.approx(((np.asarray(theta) - 3) ** 2).sum(1) + x.mean(), rel=1e-5)
 
 
+@pytest.mark.long
 def test_the_cost_of_an_imperfect_cost_only_chip_is_that_of_the_parameters_it_applies_without_noise():
     chip = mgd.chips.imperfect(
         mgd.chips.from_function(quadratic, init=lambda key: jnp.zeros(4)),
@@ -105,6 +106,7 @@ def test_regression_is_judged_by_r2_and_is_not_called_solved():
     assert by_hand.min() > 0.5
 
 
+@pytest.mark.long
 def test_regression_is_solved_where_a_threshold_says_so():
     task = from_arrays(SINE_X, SINE_Y, solved_r2=-8.0)
     chip = mgd.chips.mlp((1, 6, 1), activation="tanh", output="linear")
@@ -150,6 +152,7 @@ MANY = RNG.normal(size=(4, 3)).astype(np.float32)
         (MANY, 0.5 * MANY, "values", ("r2", 1 - 0.25 * (MANY**2).sum() / ((MANY - MANY.mean(0)) ** 2).sum())),
     ],
 )
+@pytest.mark.quick("y1-outputs1-signs-expected1", "y4-outputs4-classes-expected4", "y10-outputs10-values-expected10")
 def test_each_kind_of_target_has_its_measure(y, outputs, kind, expected):
     task = from_arrays(ROWS, y)
     assert task.kind == kind
@@ -198,6 +201,7 @@ def test_parity_learns_with_the_cross_entropy_of_one_output(command, tmp_path):
     assert summary["solved_fraction"] >= 0.5
 
 
+@pytest.mark.long
 def test_every_engine_has_the_same_cross_entropy_of_one_output():
     task, algorithm = mgd.datasets.parity(bits=2), mgd.discrete(optimizer=optax.sgd(0.1))
     chip = mgd.chips.mlp((2, 2, 1), cost="cross-entropy")
@@ -229,6 +233,7 @@ def test_a_logistic_output_is_refused_as_a_logit():
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.0, "exactly 0 at"), (0.25, r"exactly 0\.25 at")])
+@pytest.mark.quick("0.0-exactly 0 at")
 def test_a_cost_that_never_changes_is_warned_of(value, said):
     chip = mgd.chips.from_function(lambda t, x, y: 0 * t[0] + value, init=lambda key: jnp.zeros(2))
     task = from_arrays(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32))
@@ -244,6 +249,7 @@ def test_a_cost_that_never_changes_is_told_in_the_closing_lines(command):
     assert len((read_summary(Path("run")) or {})["warnings"]) == 1
 
 
+@pytest.mark.long
 def test_chips_that_died_among_others_are_not_warned_of():
     chip = mgd.chips.mlp((2, 2, 1), init="uniform")
     algorithm = mgd.discrete(optimizer=optax.sgd(1e4))  # so large that most saturate at the first update
@@ -339,6 +345,7 @@ NEURON = ("alpha", "beta", "shift", "offset")
         ({"cross-talk": 0.2, "parameter-range": 1.5, "cost-noise": 0.01}, set()),
     ],
 )
+@pytest.mark.long
 def test_exported_parameters_give_the_reported_accuracy(tmp_path, imperfect, names):
     """Of chips whose outputs are logistic."""
     settings = {"task": "nist7x7", "hidden": [4], "replicas": 3, "steps": 300, "batch": 8, "imperfect": imperfect}
@@ -400,6 +407,7 @@ def test_without_a_device_the_advice_is_the_piece_of_the_run():
         chip.respond(jnp.zeros(3), jnp.zeros((1, 2)), key=KEY)
 
 
+@pytest.mark.long
 def test_a_perfect_chip_has_no_piece_to_keep(tmp_path):
     settings = {"task": "parity", "bits": 2, "hidden": [2], "replicas": 2, "steps": 5}
     run = mgd.runs.start(RunConfig.of(settings), tmp_path / "run")

@@ -5,10 +5,9 @@ import asyncio
 import numpy as np
 import pytest
 
-from mgd._errors import HardwareError
-from mgd.instruments import load_instrument
+from mgd import HardwareError
+from mgd.instruments import ServeSettings, load_instrument
 from mgd.instruments._virtual._server import Faults
-from mgd.instruments._virtual._settings import ServeSettings
 from mgd.instruments._wire import WireError, block, numbers, split_reply
 
 THETA = np.linspace(-1, 1, 9, dtype=np.float32)

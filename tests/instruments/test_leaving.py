@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from mgd import HardwareError, MgdWarning
-from mgd.instruments import Limits, Recorder, Scpi, from_callables, from_epics, from_ophyd, opened
+from mgd.instruments import Limits, Recorder, from_callables, from_epics, from_ophyd, load_instrument, opened
 from mgd.instruments._line import Line, Reading
 from mgd.instruments._lines import from_lines
-from mgd.instruments._scpi._settings import ScpiSettings
 
 LIMITS = Limits.uniform(4, -5.0, 5.0, "V")
 
@@ -285,10 +284,10 @@ def test_it_is_not_if_it_refuses_them(chip):
     assert chip.asked[-2:] == ["safe_state", "close"]
 
 
-def test_what_a_driver_holds_back_is_sent_before_it_is_left(served):
+def test_what_a_driver_holds_back_is_sent_before_it_is_left(served, tmp_path):
     settings = {"resource": served.resource, "timeout_seconds": 10.0}
     theta = np.linspace(-1, 1, 9).astype(np.float32)
-    with opened(Scpi(ScpiSettings.of(settings))) as guarded:
+    with opened(load_instrument("scpi", settings, tmp_path)) as guarded:
         guarded.perturb(np.full(9, 0.5))
         guarded.leave_with(theta)
     host, port = served.resource.split("::")[1:3]

@@ -288,7 +288,7 @@ def test_wrong_settings_are_refused_in_one_line(load, settings, message):
 
 
 def test_a_chip_file_with_a_wrong_netlist_is_named(tmp_path):
-    from mgd.runs._chip_file import read_chip_file
+    from mgd.runs import read_chip_file
 
     (tmp_path / "chip.cir").write_text(CIRCUIT)
     table = 'kind = "spice"\nnetlist = "chip.cir"\nparameters = ["r5"]\ninputs = ["v1"]\noutputs = ["v(out)"]\n'

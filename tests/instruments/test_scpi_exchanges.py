@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from mgd._errors import HardwareError
-from mgd.instruments._scpi import load
+from mgd import HardwareError
+from mgd.instruments import load_instrument
 from mgd.instruments._wire import block, text
 
 OK = b'0,"No error"'
@@ -485,12 +485,12 @@ WRONG = {
 @pytest.mark.parametrize(("changes", "message"), WRONG.values(), ids=WRONG)
 def test_a_wrong_setting_is_one_line(changes, message, tmp_path):
     with pytest.raises(ValueError, match=re.escape(message)) as raised:
-        load({"resource": "TCPIP0::bench::5025::SOCKET"} | changes, tmp_path)
+        load_instrument("scpi", {"resource": "TCPIP0::bench::5025::SOCKET"} | changes, tmp_path)
     assert "\n" not in str(raised.value)
 
 
 def test_without_pyvisa_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r'GPIB0::3::INSTR needs PyVISA: pip install "mgd\[lab\]"'):
-        load({"resource": "GPIB0::3::INSTR"}, tmp_path)
-    assert load({"resource": "TCPIP0::bench::5025::SOCKET"}, tmp_path).reads == "both"
+        load_instrument("scpi", {"resource": "GPIB0::3::INSTR"}, tmp_path)
+    assert load_instrument("scpi", {"resource": "TCPIP0::bench::5025::SOCKET"}, tmp_path).reads == "both"

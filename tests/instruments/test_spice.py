@@ -11,8 +11,7 @@ import pytest
 from scipy.special import lambertw
 
 from mgd import HardwareError, LimitError
-from mgd.instruments import load_instrument, opened
-from mgd.instruments._spice import Spice
+from mgd.instruments import Spice, load_instrument, opened
 
 pytestmark = pytest.mark.usefixtures("needs_ngspice")
 
@@ -120,7 +119,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def example(name: str) -> Spice:
-    from mgd.runs._chip_file import read_chip_file
+    from mgd.runs import read_chip_file
 
     chip = read_chip_file(EXAMPLES / name).load_instrument()
     assert isinstance(chip, Spice)
@@ -369,6 +368,7 @@ def test_an_interrupt_in_the_midst_of_an_analysis_arrives_and_harms_nothing(circ
         assert measured(chip, [1e3], [[1.0]])[0, 0] == pytest.approx(0.5)
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_measurements(circuit):
     """A plot that is kept is 8 bytes a point and vector; thousands of them would show."""
     status = Path("/proc/self/statm")
@@ -394,6 +394,7 @@ def documented(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["diode-xor.toml", pytest.param("cmos-xor.toml", marks=pytest.mark.long)])
+@pytest.mark.long
 def test_a_circuit_learns_xor_by_the_command_that_its_file_gives(name, tmp_path, capsys):
     import jax
     from safetensors.numpy import load_file

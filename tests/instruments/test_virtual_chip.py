@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 import mgd.cli
-from mgd._errors import HardwareError
-from mgd.instruments import Limits, Simulated, load_instrument, opened
-from mgd.instruments._scpi import Scpi
+from mgd import HardwareError
+from mgd.instruments import Limits, Scpi, Simulated, load_instrument, opened
 from mgd.instruments._scpi._opening import harmless
 from mgd.instruments._scpi._settings import ScpiSettings
 from mgd.instruments._scpi._transports import Visa
+from mgd.runs import read_chip_file
 from mgd.runs._build import build_served_chip
-from mgd.runs._chip_file import read_chip_file
 
 THETA = np.linspace(-1, 1, 9, dtype=np.float32)
 WIGGLE = np.full(9, 0.125, np.float32)

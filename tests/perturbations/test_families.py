@@ -83,6 +83,7 @@ def test_moments_are_those_promised(name):
 
 
 @family
+@pytest.mark.quick("rademacher", "walsh", "lfsr-9", "gaussian", "sequential", "sinusoid", "block-walsh")
 def test_any_perturbation_can_be_had_again(name):
     perturbation = FAMILIES[name](0.5)
     together = code(perturbation, 8, start=10**10)

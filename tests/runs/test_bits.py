@@ -17,6 +17,7 @@ NIST = "name = 'nist'\n[chip]\ninputs = [49]\noutputs = 4\nhidden = [32]\n"
     ],
     ids=["every step", "batches"],
 )
+@pytest.mark.long
 def test_a_served_chip_is_the_simulated_one_to_the_bit(serve_process, mgd, tmp_path, text, task, more):
     served = serve_process(text, "--seed=0")
     chip = tmp_path / "bench.toml"

@@ -35,10 +35,10 @@ def kept(run: Path) -> int:
 def test_a_served_chip_is_trained_as_the_simulated_one(serve_process, mgd, tmp_path):
     served = serve_process(CHIP, "--seed=0")
     chip = chip_file(tmp_path, served.resource)
-    real = mgd("train", "parity", "--chip", chip, *TRAIN, "--steps=8000", "--out", tmp_path / "real", "--json")
+    real = mgd("train", "parity", "--chip", chip, *TRAIN, "--steps=2000", "--out", tmp_path / "real", "--json")
     assert (real.returncode, real.stderr) == (0, "")
     simulated = mgd(
-        *("train", "parity", "--chip", chip, "--simulate", *TRAIN, "--steps=8000", "--replicas=1"),
+        *("train", "parity", "--chip", chip, "--simulate", *TRAIN, "--steps=2000", "--replicas=1"),
         *("--out", tmp_path / "simulated", "--json"),
     )
     first, second = json.loads(real.stdout), json.loads(simulated.stdout)
@@ -53,6 +53,7 @@ def test_a_served_chip_is_trained_as_the_simulated_one(serve_process, mgd, tmp_p
 
 
 @pytest.mark.parametrize("more", [(), ADAM], ids=["descent", "adam"])
+@pytest.mark.long
 def test_killed_in_mid_window_it_goes_on_to_the_same_bits(serve_process, mgd, wait_for, begin, tmp_path, more):
     served = serve_process(CHIP, "--seed=1")
     # One measurement at a time, so that a kill falls anywhere in a window.
@@ -72,6 +73,7 @@ def test_killed_in_mid_window_it_goes_on_to_the_same_bits(serve_process, mgd, wa
     assert theta_of(run).tobytes() == theta_of(tmp_path / "whole").tobytes()
 
 
+@pytest.mark.long
 def test_a_server_that_dies_and_comes_back_leaves_no_trace(serve_process, mgd, wait_for, begin, tmp_path):
     served = serve_process(CHIP, "--seed=2")
     port = int(served.resource.split("::")[2])
@@ -89,6 +91,7 @@ def test_a_server_that_dies_and_comes_back_leaves_no_trace(serve_process, mgd, w
     assert theta_of(run).tobytes() == theta_of(tmp_path / "whole").tobytes()
 
 
+@pytest.mark.long
 def test_a_chip_that_stays_away_ends_the_run_with_code_4(serve_process, mgd, wait_for, begin, tmp_path):
     served = serve_process(CHIP, "--seed=3")
     port = int(served.resource.split("::")[2])
@@ -199,6 +202,7 @@ def test_a_chip_that_is_not_there_is_code_4(mgd, tmp_path):
 
 
 @pytest.mark.parametrize("more", ["most_together = 1", ""], ids=["one by one", "batches"])
+@pytest.mark.quick("batches")
 def test_a_recorded_run_is_made_again_without_the_chip(serve_process, mgd, tmp_path, more):
     served = serve_process(CHIP + "[imperfect]\ncost-noise = 0.01\n", "--seed=9")
     chip, recording, run = chip_file(tmp_path, served.resource, more=more), tmp_path / "exchanges", tmp_path / "run"

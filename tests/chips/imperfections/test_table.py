@@ -99,6 +99,7 @@ def test_every_imperfection_is_in_the_table():
 
 
 @pytest.mark.parametrize("name", MILD)
+@pytest.mark.quick("soft-bounds-write", "cross-talk")
 def test_it_trains_in_pieces_as_in_one_go(name):
     engine, data = measured_engine(name), mgd.engines.Data.of(TASK.train)
     start = engine.init(2, key=KEY)
@@ -138,6 +139,7 @@ def test_shapes_and_types_of_its_device_do_not_change(name):
 
 
 @pytest.mark.parametrize("name", MILD)
+@pytest.mark.quick("stuck-cells", "flicker-noise")
 def test_side_by_side_is_one_by_one(name):
     chip = chip_with(name)
     x, y = jnp.ones((3, 2)), jnp.zeros((3, 1))
@@ -217,6 +219,7 @@ def test_traits_add_up():
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
 @pytest.mark.parametrize("name", sorted(REMEMBER))
+@pytest.mark.quick("settling")
 def test_one_chip_alone_remembers_every_measurement(name):
     """Holds measured as one batch would leave the memory as it was."""
     chip = chip_with(name)
@@ -278,6 +281,7 @@ def test_the_places_are_those_of_the_signals_path():
 
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
+@pytest.mark.long
 def test_all_of_them_at_once_train():
     chip = imperfect(mlp((2, 2, 1)), *SINGLE)
     result = mgd.train(chip, TASK, ALGORITHM, n_steps=100, n_replicas=2, batch=4, key=KEY, log_every=100)
