@@ -1,6 +1,6 @@
 """From an estimate to new parameters."""
 
-from ._lanes import below, floats, load, nearest, select, store, words
+from ._lanes import below, floats, load, nearest, product, select, store, words
 from ._math import inlined
 from ._perturb import signed
 from ._random import normal, part, row_under, uniform
@@ -103,7 +103,7 @@ def integrate(signals, update, converter, group, modulation, step):
             packed = packed << 1
         else:
             scale = load(group.scale, p if group.scale.shape[0] > 1 else 0)
-            gradient = (scale * modulation) * load(group.wiggle, p)
+            gradient = product(scale * modulation, load(group.wiggle, p))
         if keeps:
             gradient = update.keep * load(group.gradient, p) + gradient
             store(group.gradient, p, floats(0.0) if due and update.resets else gradient)
