@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +27,13 @@ CONVOLUTIONAL = (("Fashion-MNIST", (28, 28, 1), (16, 32, 32)), ("CIFAR-10", (32,
 SMALL = (((2, 2, 1), 1000, 4000, 15), ((49, 4, 4), 1000, 400, 20), ((2, 2, 1), 1, 200_000, 12))
 
 
-def engine_seconds(engine: Measured, task: mgd.datasets.Task, replicas: int, steps: int) -> Callable[[], float]:
-    """A timer of `steps` timesteps in a compiled engine; it checks that the cost has not become nonsense."""
+def engine_seconds(
+    engine: Any, task: mgd.datasets.Task, replicas: int, steps: int, *, before: int = 10
+) -> Callable[[], float]:
+    """A timer of `steps` timesteps in an engine, after some before them; it checks that θ has not become nonsense."""
     data = Data.of(task.train)
     progress = engine.init(replicas, key=jax.random.key(0))
-    progress = engine.advance(data, progress, 10)
+    progress = engine.advance(data, progress, before)
 
     def run() -> float:
         nonlocal progress

@@ -164,6 +164,49 @@ def test_groups_of_any_width_are_put_together_again_in_order():
     assert np.array_equal(of_two.state.theta, of_five.state.theta)
 
 
+APART = {
+    "signs": lambda a: discrete(perturbation=Rademacher(a), optimizer=optax.sgd(a)),
+    "a window of Walsh codes": lambda a: discrete(
+        perturbation=Walsh(a),
+        optimizer=optax.sgd(0.1, a),
+        modulation_limit=a / 10,
+        time_constants=TimeConstants(1, 2, 3),
+    ),
+    "normals": lambda a: discrete(perturbation=Gaussian(a), optimizer=optax.sgd(0.1)),
+    "sequential": lambda a: discrete(perturbation=Sequential(a), optimizer=optax.sgd(0.1)),
+    "blocks": lambda a: discrete(perturbation=Block(Rademacher(a), n_blocks=3), optimizer=optax.sgd(0.1)),
+    # Its high-pass gives each parameter a gain of its own.
+    "analog": lambda a: analog(optimizer=optax.sgd(a), perturbation=Sinusoid(a)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sinusoid")
+@pytest.mark.parametrize("name", APART)
+def test_chips_of_different_numbers_share_vectors(name):
+    sizes = np.array([0.05, 0.1, 0.07])
+    of_each = [
+        Fused(
+            imperfect(CHIP, ActivationVariation(0.1), UpdateNoise(size / 50), CostNoise(size / 50)), APART[name](size)
+        )
+        for size in sizes
+    ]
+    which = np.array([0, 2, 1, 1])
+    together = of_each[0].for_each(of_each, which)
+    assert [members.tolist() for _, members, _ in together._groups(4)] == [[0, 1, 2, 3]]
+    _, varied = trained(together, TASK, 4, (40, 20))
+    for number, engine in enumerate(of_each):
+        _, alone = trained(engine, TASK, 4, (40, 20))
+        mine = which == number
+        assert np.array_equal(varied.state.theta[mine], alone.state.theta[mine])
+    assert len({row.tobytes() for row in np.asarray(varied.state.theta)}) == 4
+
+
+def test_chips_without_noise_have_vectors_of_their_own():
+    quiet, noisy, louder = (Fused(imperfect(CHIP, CostNoise(sigma)), discrete()) for sigma in (0.0, 0.1, 0.2))
+    together = noisy.for_each([noisy, quiet, louder], np.array([0, 1, 2, 1]))
+    assert [members.tolist() for _, members, _ in together._groups(4)] == [[0, 2], [1, 3]]
+
+
 @pytest.mark.parametrize(
     ("chip", "rate"),
     [
