@@ -1,0 +1,28 @@
+"""Which files are read as data, and which a task of one's own has. Nothing here imports JAX."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from .._errors import DataError
+
+TEXT = (".csv", ".tsv", ".txt", ".dat")
+KNOWN = (*TEXT, ".npz", ".npy")
+
+
+def files_of(path: str | os.PathLike, test: str | os.PathLike | None, targets: Any) -> list[Path]:
+    """The files that data at these places are read from, in the order of their names.
+
+    Raises:
+        DataError: if there are none.
+    """
+    places = [Path(path), *([] if test is None else [Path(test)])]
+    if isinstance(targets, os.PathLike) or (isinstance(targets, str) and targets.endswith(".npy")):
+        places.append(Path(path).parent / targets)
+    found = []
+    for place in places:
+        inside = sorted(each for each in place.rglob("*") if each.is_file()) if place.is_dir() else [place]
+        found += [each for each in inside if not any(part.startswith(".") for part in each.relative_to(place).parts)]
+    if not found:
+        raise DataError(f"there is nothing in {path}")
+    return found
