@@ -56,6 +56,7 @@ def taken(x: Any, rows: Int[np.ndarray, " m"]) -> Shaped[np.ndarray, "m *feature
         piece = rows[start : start + step]
         out[start : start + step] = x[piece]
         let_go(x)
+    out.flags.writeable = False
     return out
 
 
