@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -274,7 +275,8 @@ def test_files_that_are_not_there_or_of_no_known_kind(tmp_path):
     "keys", [("x", "y"), ("X", "y"), ("inputs", "targets"), ("images", "labels"), ("x_train", "y_train")]
 )
 def test_usual_names_of_arrays(tmp_path, keys):
-    np.savez(tmp_path / "a.npz", **dict(zip(keys, (X, np.arange(N) % 3), strict=True)))
+    arrays: dict[str, Any] = dict(zip(keys, (X, np.arange(N) % 3), strict=True))
+    np.savez(tmp_path / "a.npz", **arrays)
     assert from_file(tmp_path / "a.npz").classes == ("0", "1", "2")
 
 

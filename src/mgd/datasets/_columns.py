@@ -46,7 +46,7 @@ def _of_one(part: int | str, names: Sequence[str], n_columns: int) -> list[int]:
             return list(range(first, last + 1))
     listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
     known = f"the columns are {listed}" if names else f"there are {n_columns}, counted from 1, and none has a name"
-    raise ValueError(f"there is no column {text!r}{nearest(text, names)}; {known}")
+    raise ValueError(f"there is no column {text!r}{nearest(text, names) or ';'} {known}")
 
 
 def _place(text: str, names: Sequence[str], n_columns: int) -> int | None:

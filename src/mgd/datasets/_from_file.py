@@ -16,7 +16,7 @@ from ._array_files import read_npy, read_npz
 from ._columns import Columns
 from ._from_arrays import from_arrays, numbered_text
 from ._image_folder import class_folders, read_image_folder
-from ._known import KNOWN, TEXT
+from ._known import KNOWN, TEXT, check_there
 from ._scaling import SCALINGS
 from ._source import Source, check_room, let_go, taken
 from ._split import split
@@ -158,10 +158,7 @@ def _read(path: Path, choice: _Choice, *, like: Source | None = None) -> Source:
     if path.is_dir():
         return _read_folder(path, choice, like)
     suffix = path.suffix.lower()
-    if not os.path.lexists(path):
-        folder = path.parent if path.parent.is_dir() else Path()
-        hint = nearest(path.name, [each.name for each in folder.iterdir()])
-        raise DataError(f"there is no file {path}{hint}")
+    check_there(path)
     if suffix not in KNOWN:
         raise DataError(
             f"{path} is of no kind that is read: give {', '.join(KNOWN)} or a folder; anything else by a function of "

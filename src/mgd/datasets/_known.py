@@ -5,9 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import DataError
+from .._input import nearest
 
 TEXT = (".csv", ".tsv", ".txt", ".dat")
 KNOWN = (*TEXT, ".npz", ".npy")
+
+
+def check_there(path: Path) -> None:
+    """Raises: DataError: if there is nothing at this path; with the file beside it that may have been meant."""
+    if os.path.lexists(path):
+        return
+    beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise DataError(f"there is no file {path}{nearest(path.name, beside)}")
 
 
 def files_of(path: str | os.PathLike, test: str | os.PathLike | None, targets: Any) -> list[Path]:
@@ -21,6 +30,7 @@ def files_of(path: str | os.PathLike, test: str | os.PathLike | None, targets: A
         places.append(Path(path).parent / targets)
     found = []
     for place in places:
+        check_there(place)
         inside = sorted(each for each in place.rglob("*") if each.is_file()) if place.is_dir() else [place]
         found += [each for each in inside if not any(part.startswith(".") for part in each.relative_to(place).parts)]
     if not found:

@@ -93,6 +93,7 @@ class TaskTable(BaseModel):
     folder: _Text | None = None
     facts: Facts | None = None
     _loaded: "Task | None" = PrivateAttr(default=None)
+    _digest: str = PrivateAttr(default="")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
@@ -148,8 +149,12 @@ class TaskTable(BaseModel):
     @property
     def told(self) -> str:
         """What was read, in one line; of a task that is loaded."""
-        assert self._loaded is not None
-        return self._loaded.source if self.build is None else f"{self.build}: {self._loaded.source}"
+        task = self._loaded
+        assert task is not None
+        if self.build is None:
+            return task.source
+        sizes = f"{len(task.train):,} samples to train on, {len(task.test):,} to test on"
+        return f"{self.build}, code of yours, was run: {sizes}"
 
     def load(self, order: str) -> "Task":
         """The task; that of before, if it was loaded already.
@@ -183,7 +188,7 @@ class TaskTable(BaseModel):
                 name=self.name,
             )
         self._check_same(digest)
-        self._loaded = task
+        self._loaded, self._digest = task, digest
         return task
 
     def _built(self) -> "Task":
@@ -214,20 +219,15 @@ class TaskTable(BaseModel):
         """
         fresh = self.model_copy(update={"facts": None})
         task = fresh.load(order)
-        digest = (
-            digest_of_arrays(task)
-            if fresh.path is None
-            else digest_of_files(files_of(fresh.path, fresh.test, fresh.targets))
-        )
         facts = Facts(
-            sha256=digest,
+            sha256=fresh._digest,
             kind=task.kind,
             samples=len(task.train),
             input_shape=task.input_shape,
             outputs=task.n_outputs,
         )
         known = fresh.model_copy(update={"facts": facts})
-        known._loaded = task
+        known._loaded, known._digest = task, fresh._digest
         return known
 
     def row(self) -> TaskRow:
@@ -303,8 +303,6 @@ def digest_of_files(files: Iterable[Path]) -> str:
         try:
             with open_file(file) as stream:
                 digests[file] = hashlib.file_digest(stream, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]
-        except FileNotFoundError:
-            raise DataError(f"there is no file {file}") from None
         except OSError as error:
             raise DataError(f"cannot read {file}: {error.strerror}") from error
     if len(digests) == 1:
