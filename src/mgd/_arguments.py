@@ -160,11 +160,12 @@ def warn_of_order(chip: AbstractChip, task: Task) -> None:
         names += [own.name] if own.mixes_samples and own.traits(Traits()).remembers else []
         inside = inside.chip
     names += inside.traits.remembers
-    if names and len(task.train.y) > 1:
+    if names and len(task.train.y) > 1 and task.order == "shuffled":
         warnings.warn(
             f"the chip remembers earlier measurements ({', '.join(names)}), and the samples of {task.name} are shown "
-            "in shuffled order, on which its outputs then depend: put samples that belong together into one, or "
-            "show each sample for longer than the chip remembers (tau_x)",
+            "in shuffled order, on which its outputs then depend: show them in their own order (order = "
+            '"sequential"), put samples that belong together into one, or show each sample for longer than the chip '
+            "remembers (tau_x)",
             MgdWarning,
             stacklevel=4,
         )

@@ -178,7 +178,7 @@ class Session:
                     "the engine and the session must have the same algorithm and batch, got batch = "
                     f"{batch} for the session and {engine.batch} for the engine"
                 )
-        self._train, self._test = Data.of(task.train, task.kind), Data.of(task.test, task.kind)
+        self._train, self._test = Data.of(task.train, task.kind, task.order), Data.of(task.test, task.kind)
         outputs, shown = first.gives_outputs(self._test), first.shown_of(len(task.test))
         self.judge = Judge.of(task, outputs=outputs, shown=shown, cost=first.cost_of_outputs)
         self.until.check(self.judge)

@@ -19,8 +19,8 @@ _NAMED = 12
 @click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
 @click.option(
     "--task",
-    type=click.Choice(list(TASKS)),
-    help="Task whose samples are presented; by default the one with the file's inputs and outputs.",
+    metavar="TASK|DATA",
+    help="Task, or your own data, whose samples are presented; by default the task with the file's inputs and outputs.",
 )
 @click.option("--bits", type=int, help="Bits of parity; by default as many as the chip has inputs.")
 @click.option("--batch", type=int, help="Samples over which a measurement is averaged; by default the task's.")

@@ -44,7 +44,7 @@ def _row(run: Path, config: "RunConfig", summary: dict[str, Any] | None, *, name
 
     row = [
         escape(str(run)),
-        config.task,
+        config.task_name,
         config.method,
         str(config.replicas),
     ]

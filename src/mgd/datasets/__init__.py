@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from ._fetch import available as available
     from ._fetch import fetch as fetch
     from ._from_arrays import from_arrays as from_arrays
+    from ._from_file import from_file as from_file
     from ._kind import metric_of as metric_of
+    from ._known import KNOWN as KNOWN
+    from ._known import files_of as files_of
     from ._load import load as load
+    from ._memory import available_to_process as available_to_process
+    from ._memory import gigabytes as gigabytes
     from ._nist7x7 import nist7x7 as nist7x7
     from ._parity import parity as parity
     from ._scaling import Scaling as Scaling
@@ -37,6 +42,7 @@ _PUBLIC = {
     "fashion_mnist": "_fashion_mnist",
     "fetch": "_fetch",
     "from_arrays": "_from_arrays",
+    "from_file": "_from_file",
     "load": "_load",
     "names": "_catalogue",
     "nist7x7": "_nist7x7",
@@ -45,8 +51,12 @@ _PUBLIC = {
 }
 # For other parts of this library.
 _INSIDE = {
+    "KNOWN": "_known",
+    "available_to_process": "_memory",
     "check_batch": "_task",
     "check_name": "_catalogue",
+    "files_of": "_known",
+    "gigabytes": "_memory",
     "metric_of": "_kind",
 }
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

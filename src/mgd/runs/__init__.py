@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ._chip_file import with_at_end as with_at_end
     from ._code import said_to_run as said_to_run
     from ._config import CHOICES as CHOICES
-    from ._config import Option as Option
     from ._config import RunConfig as RunConfig
     from ._config import merged as merged
     from ._contents import CONFIG as CONFIG
@@ -38,13 +37,19 @@ if TYPE_CHECKING:
     from ._names import ALGORITHMS as ALGORITHMS
     from ._names import BASELINES as BASELINES
     from ._names import SCHEDULES as SCHEDULES
+    from ._option import Option as Option
     from ._presets import resolve as resolve
+    from ._presets import with_facts as with_facts
     from ._progress import figures_of as figures_of
     from ._progress import measuring as measuring
     from ._progress import progress as progress
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
+    from ._task_facts import read_task_facts as read_task_facts
+    from ._task_table import TASK_OPTIONS as TASK_OPTIONS
+    from ._task_table import TaskTable as TaskTable
+    from ._task_table import task_given as task_given
 
 _PUBLIC = {
     "RunConfig": "_config",
@@ -61,7 +66,7 @@ _PUBLIC = {
 _INSIDE = {
     "CHOICES": "_config",
     "Imperfections": "_imperfect",
-    "Option": "_config",
+    "Option": "_option",
     "ALGORITHMS": "_names",
     "BASELINES": "_names",
     "CONFIG": "_contents",
@@ -83,6 +88,11 @@ _INSIDE = {
     "only_writer": "_directory",
     "read_chip_file": "_chip_file",
     "read_diagnostics": "_diagnostics",
+    "TASK_OPTIONS": "_task_table",
+    "TaskTable": "_task_table",
+    "read_task_facts": "_task_facts",
+    "task_given": "_task_table",
+    "with_facts": "_presets",
     "read_header": "_generations",
     "replace_file": "_replace",
     "said_to_run": "_code",

@@ -11,10 +11,12 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from .._input import first_error, nearest, read_toml
 from ..datasets import check_name
 from ..engines import ENGINES
-from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS
+from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS, TASKS
 from ._imperfect import Given, Imperfections
 from ._names import ALGORITHMS, BASELINES, SCHEDULES
+from ._option import Option
 from ._table import Table
+from ._task_table import TaskTable, task_given
 
 # Beyond this nothing can be counted or kept, and 32-bit numbers end.
 Positive = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
@@ -30,6 +32,7 @@ _Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 _Truth = Annotated[bool, Field(strict=True)]
 Sizes = tuple[Positive, ...]
 Activation = Literal["logistic", "tanh", "relu"]
+Output = Literal["logistic", "tanh", "relu", "linear"]
 Init = Literal["uniform", "glorot"]
 Cost = Literal["mse", "cross-entropy"]
 Smoothing = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -56,21 +59,6 @@ _OF_PERTURBATION = (
     "tau_hp",
     "bitwise",
 )
-
-
-@dataclass(frozen=True)
-class Option:
-    """Makes a setting an option of the command line, under its own name.
-
-    Attributes:
-        help: a one-line description.
-        metavar: how its value is written, if the type does not say so.
-        several: whether it may be given several times.
-    """
-
-    help: str
-    metavar: str | None = None
-    several: bool = False
 
 
 class PythonRun(BaseModel, extra="forbid", frozen=True):
@@ -101,11 +89,12 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     """The settings of a run as they are given. None means not given: `resolve` fills it in.
 
     Attributes:
-        task: the task to learn.
+        task: the task to learn: its name, or a table of your own task.
         bits: the bits of parity.
         hidden: neurons of each hidden layer; the chip is a perceptron.
         channels: channels of each convolution; the chip is a convolutional network.
         activation: the activation of a perceptron's hidden neurons.
+        output: the activation of its output neurons; None for logistic, or linear if the cost is cross-entropy.
         init: how parameters start.
         cost: mse or cross-entropy.
         label_smoothing: the label smoothing of cross-entropy.
@@ -130,6 +119,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         seed: the seed of all random numbers.
         engine: the engine that simulates the chips.
         bitwise: whether simulated chips and instruments give the same bits.
+        order: the order of the training samples; None for that of the task.
         log_every: timesteps between evaluations; None: evenly in the logarithm.
         until_accuracy: the run ends when the mean test accuracy of all chips is at least this, from 0 to 1.
         until_solved: the run ends when every chip has solved the task.
@@ -148,7 +138,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         python: for a run of a Python program, what identifies its parts; None for all others.
     """
 
-    task: str
+    task: str | TaskTable
     bits: Annotated[_Bits | None, Option("Bits of parity.")] = None
     hidden: Annotated[
         Sizes | None, Option("Neurons of each hidden layer; the chip is a perceptron.", metavar="N[,N…]")
@@ -157,6 +147,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         None
     )
     activation: Activation | None = None
+    output: Output | None = None
     init: Init | None = None
     cost: Cost | None = None
     label_smoothing: Smoothing | None = None
@@ -188,6 +179,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     bitwise: Annotated[
         _Truth | None, Option("Give the same bits in simulation and on a real chip; slower for small chips.")
     ] = None
+    order: Annotated[Literal["shuffled", "sequential"] | None, Option("Order of the training samples.")] = None
     log_every: Annotated[
         Steps | None, Option("Timesteps between evaluations; by default evenly spaced in the logarithm.")
     ] = None
@@ -222,6 +214,15 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     instrument: dict[str, Any] | tuple[dict[str, Any], ...] | None = None
     python: PythonRun | None = None
 
+    @field_validator("task", mode="before")
+    @classmethod
+    def _task(cls, task: Any) -> Any:
+        if isinstance(task, dict):
+            return TaskTable.of(task)
+        if not isinstance(task, str | TaskTable):
+            raise ValueError(f"give the name of a task, or a table [task], got {task!r}")
+        return task
+
     @field_validator("imperfect")
     @classmethod
     def _none_is_none(cls, imperfect: Imperfections | None) -> Imperfections | None:
@@ -238,8 +239,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
             config = cls(**settings)
         except ValidationError as error:
             raise ValueError(one_line(error, list(cls.model_fields))) from None
-        if config.python is None:
-            check_name(config.task)
+        if config.python is None and isinstance(config.task, str):
+            _check_name(config.task)
         for field, choices in CHOICES.items():
             value = getattr(config, field)
             if value is not None and value not in choices:
@@ -265,6 +266,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         """
         settings = read_toml(path)
         try:
+            if isinstance(settings.get("task"), dict):
+                settings["task"] = TaskTable.of(settings["task"]).placed(path.parent)
             config = cls.of(settings)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
@@ -278,6 +281,17 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         return (self.instrument,) if isinstance(self.instrument, dict) else self.instrument
 
     @property
+    def task_name(self) -> str:
+        """What the task is called."""
+        return self.task if isinstance(self.task, str) else self.task.name
+
+    @property
+    def code(self) -> tuple[dict[str, Any], ...]:
+        """The tables that may name code of the user's."""
+        own = {} if isinstance(self.task, str) else self.task.code
+        return (*self.instruments, own) if own else self.instruments
+
+    @property
     def method(self) -> str:
         """The algorithm and its perturbation, for people."""
         if self.python is not None:
@@ -288,7 +302,9 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         """A digest of all that the outcome depends on: two runs with the same digest give the same bits."""
         # A run that is lengthened stays the same run.
         steps = {"steps": self.begun_for or self.steps, "begun_for": None}
-        places = {"data": None, "record": None, "instrument": None, "start": None}
+        places: dict[str, Any] = {"data": None, "record": None, "instrument": None, "start": None}
+        if not isinstance(self.task, str):
+            places["task"] = self.task.anywhere
         text = self.model_copy(update=steps | places).toml()
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -349,7 +365,7 @@ class Perturbed:
     tau_hp: float
 
 
-CHIP = ("hidden", "channels", "activation", "init", "cost", "label_smoothing", "imperfect", "instrument")
+CHIP = ("hidden", "channels", "activation", "output", "init", "cost", "label_smoothing", "imperfect", "instrument")
 
 
 def merged(settings: dict[str, Any], changes: dict[str, Any], chip: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -366,9 +382,32 @@ def merged(settings: dict[str, Any], changes: dict[str, Any], chip: dict[str, An
             if kind in changes:  # another kind of chip than the file's
                 settings.pop(other, None)
     both = settings | changes
+    if isinstance(changes.get("task"), dict) and "task" in settings:
+        both["task"] = _changed(settings["task"], changes["task"])
     if "imperfect" in settings and "imperfect" in changes:
         both["imperfect"] = settings["imperfect"] | changes["imperfect"]
     return both
+
+
+def _changed(task: Any, changes: dict[str, Any]) -> dict[str, Any]:
+    """The table of a task of one's own, some of its settings changed.
+
+    Raises:
+        ValueError: if the task is one by its name.
+    """
+    if isinstance(task, str):
+        raise ValueError(f"{', '.join(changes)} is of data of your own, and {task} is a task by its name: leave it out")
+    table = task.model_dump(exclude_none=True) if isinstance(task, TaskTable) else dict(task)
+    return table | changes
+
+
+def _check_name(task: str) -> None:
+    """Raises: ValueError: if no task is called that; a path has a table of its own."""
+    if task not in TASKS and isinstance(task_given(task), dict):
+        raise ValueError(
+            f"no task is called {task!r}: for a file or function of yours give a table, [task] with path or build"
+        )
+    check_name(task)
 
 
 def one_line(error: ValidationError, fields: list[str]) -> str:

@@ -26,8 +26,9 @@ from ._begun import keep_start, start_of, with_start
 from ._build import build_algorithm, build_chip, build_task, build_until
 from ._calibrated import with_calibration
 from ._checkpoint import Owner, theta_of, unpack_arrays, unpack_header
+from ._code import check_said
 from ._config import RunConfig, Settings
-from ._contents import CONFIG, CURVE, DEVICE, DROPPED, SUMMARY, THETA, put, read_bytes, read_json
+from ._contents import CONFIG, CURVE, DEVICE, DROPPED, SUMMARY, TASK, THETA, put, read_bytes, read_json
 from ._curve import draw_curve
 from ._directory import (
     check_out,
@@ -43,8 +44,9 @@ from ._generations import FILE, go_back, read_checkpoint, read_header, write_che
 from ._hardware import model_of, opened_hardware
 from ._keeping import AbstractKeeping, Nothing
 from ._metrics import read_metrics, write_metrics
-from ._presets import resolve
+from ._presets import resolve, with_facts
 from ._sound import check_sound
+from ._task_facts import write_task_facts
 
 CHECKPOINT_SECONDS = 15.0
 # At most one part in this of the time goes into writing checkpoints.
@@ -71,25 +73,28 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         DivergedError: if a cost was not finite; the last good checkpoint is kept.
         Interrupted: if the run was asked to stop.
     """
-    config = with_start(config if isinstance(config, Settings) else resolve(with_calibration(config)))
+    config = config if isinstance(config, Settings) else resolve(with_calibration(with_facts(config)))
+    config = with_start(config)
     check_out(out)
     task, theta = build_task(config), start_of(config)
-    with _ready(config, task, start=theta) as keeping, fresh_place(out, config, keeping) as place:
+    with _ready(config, task, start=theta) as keeping, fresh_place(out, config, task, keeping) as place:
         keep_start(place.folder, theta)
         run_into(keeping, place, on_progress)
     return place.folder
 
 
 @contextmanager
-def fresh_place(out: Path | None, config: RunConfig, keeping: AbstractKeeping) -> "Iterator[Place]":
+def fresh_place(out: Path | None, config: RunConfig, task: Task, keeping: AbstractKeeping) -> "Iterator[Place]":
     """A run directory of these settings, which nobody else writes to while the body runs.
 
     Raises:
         RunError: if it cannot be made.
     """
-    folder = make_directory(out, config.task)
+    folder = make_directory(out, config.task_name)
     with only_writer(folder):
         write_config(folder, config)
+        with _writing(folder):
+            write_task_facts(folder, task)
         yield Place(config, folder, Owner.fresh(config.identity(), measured=bool(keeping.members)))
 
 
@@ -128,7 +133,11 @@ def resume(
             go_back_before(folder, before, settings)
         elif is_whole(folder) or _theta_again(config, folder, settings):
             return folder
-        with _ready(config, build_task(config), folder, start_of(config, folder)) as keeping:
+        check_said(config.code, folder)
+        task = build_task(config)
+        with _writing(folder):
+            write_task_facts(folder, task)
+        with _ready(config, task, folder, start_of(config, folder)) as keeping:
             take_up(keeping, Place(config, folder, Owner(settings)), on_progress)
     return folder
 
@@ -171,6 +180,7 @@ def is_whole(folder: Path) -> bool:
     try:
         read_metrics(folder)
         read_bytes(folder, DEVICE)
+        read_json(folder, TASK)
     except RunError:
         return False
     return True
@@ -369,7 +379,7 @@ def _finish(session: Session, place: Place, more: dict[str, Any]) -> None:
     chips = "1 chip" if session.n_replicas == 1 else f"{session.n_replicas} chips"
     curve = draw_curve(
         session.history(),
-        title=f"{config.task}: {chips} of {session.n_params:,} parameters, {config.method}",
+        title=f"{config.task_name}: {chips} of {session.n_params:,} parameters, {config.method}",
         guess=_guess(session.task),
     )
     contents = {THETA: _packed(theta, session.groups), CURVE: curve}
@@ -405,7 +415,7 @@ def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
     scores[f"{measure}_per_replica"] = [_number(a) for a in np.asarray(result.score)]
     scores[f"held_out_{measure}_per_replica"] = _held_out(session)
     return {
-        "task": config.task,
+        "task": config.task_name,
         "engine": session.engine,
         "algorithm": config.algorithm,
         "perturbation": config.perturbation,

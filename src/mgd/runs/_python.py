@@ -157,7 +157,7 @@ def train(
     check_out(folder)
     keeping, pickled = parts.keeping(), given.pickled()
     config = parts.described(keeping.session, None if pickled is None else pickled.digest)
-    with fresh_place(folder, config, keeping) as place, _shown(n_steps, progress) as on_progress:
+    with fresh_place(folder, config, task, keeping) as place, _shown(n_steps, progress) as on_progress:
         keep_start(folder, begun)
         if pickled is not None:
             pickled.keep(folder)
