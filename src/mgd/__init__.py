@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .algorithm import discrete as discrete
     from .algorithm import from_published as from_published
     from .algorithm import to_published as to_published
+    from .runs import load_run as load_run
 
 _PACKAGES = (
     *("algorithm", "calibration", "chips", "datasets", "engines", "instruments", "networks", "perturbations"),
@@ -61,6 +62,7 @@ _HOMES = {
     "discrete": "algorithm",
     "from_published": "algorithm",
     "to_published": "algorithm",
+    "load_run": "runs",
 }
 __all__ = ["__version__", *_PACKAGES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

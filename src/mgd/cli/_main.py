@@ -15,6 +15,7 @@ from ._compiled import is_trouble, keep_compiled
 from ._data import data
 from ._instruments import instruments
 from ._list import list_names
+from ._predict import predict
 from ._replay import replay
 from ._reproduce import reproduce
 from ._show import show
@@ -49,7 +50,10 @@ def commands() -> None:
     """Train hardware neural networks by multiplexed gradient descent."""
 
 
-for _command in (train, resume, replay, show, time, reproduce, chip, calibrate, instruments, list_names, data):
+for _command in (
+    *(train, resume, show, predict, replay, time, reproduce, chip, calibrate, instruments),
+    *(list_names, data),
+):
     commands.add_command(_command)
 for _command in (*commands.commands.values(), *chip.commands.values(), *data.commands.values()):
     # click keeps the help option of a command's first use, which need not be below the group.

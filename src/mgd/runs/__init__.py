@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from .._lazy import lazily
 
 if TYPE_CHECKING:
+    from ._assessed import Assessment as Assessment
     from ._build import build_task as build_task
     from ._calibrate import calibrate as calibrate
     from ._calibrated import use_calibration as use_calibration
@@ -32,23 +33,37 @@ if TYPE_CHECKING:
     from ._generations import FILE as FILE
     from ._generations import read_header as read_header
     from ._imperfect import Imperfections as Imperfections
+    from ._loaded import LoadedRun as LoadedRun
+    from ._loaded import load_run as load_run
     from ._metrics import METRICS as METRICS
     from ._metrics import read_metrics as read_metrics
     from ._names import ALGORITHMS as ALGORITHMS
     from ._names import BASELINES as BASELINES
     from ._names import SCHEDULES as SCHEDULES
+    from ._predicted import Predictions as Predictions
+    from ._predicted import check_format as check_format
+    from ._predicted import predict as predict
     from ._presets import resolve as resolve
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
+    from ._task_facts import TaskFacts as TaskFacts
+    from ._task_facts import read_task_facts as read_task_facts
     from ._told import read_diagnostics as read_diagnostics
 
 _PUBLIC = {
+    "Assessment": "_assessed",
+    "LoadedRun": "_loaded",
+    "Predictions": "_predicted",
     "RunConfig": "_config",
+    "TaskFacts": "_task_facts",
     "calibrate": "_calibrate",
+    "load_run": "_loaded",
+    "predict": "_predicted",
     "read_config": "_directory",
     "read_metrics": "_metrics",
     "read_summary": "_directory",
+    "read_task_facts": "_task_facts",
     "replay": "_replayed",
     "resolve": "_presets",
     "resume": "_execute",
@@ -69,6 +84,7 @@ _INSIDE = {
     "METRICS": "_metrics",
     "SCHEDULES": "_names",
     "build_task": "_build",
+    "check_format": "_predicted",
     "chip_settings": "_chip_file",
     "is_finished": "_directory",
     "is_whole": "_execute",
