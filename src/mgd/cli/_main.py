@@ -13,8 +13,10 @@ from ._calibrate import calibrate
 from ._chip import chip
 from ._compiled import is_trouble, keep_compiled
 from ._data import data
+from ._export import export
 from ._instruments import instruments
 from ._list import list_names
+from ._plot import plot
 from ._predict import predict
 from ._replay import replay
 from ._reproduce import reproduce
@@ -51,7 +53,7 @@ def commands() -> None:
 
 
 for _command in (
-    *(train, resume, show, predict, replay, time, reproduce, chip, calibrate, instruments),
+    *(train, resume, show, plot, predict, export, replay, time, reproduce, chip, calibrate, instruments),
     *(list_names, data),
 ):
     commands.add_command(_command)

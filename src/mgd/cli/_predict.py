@@ -56,11 +56,11 @@ def _print(found: "Predictions", *, named: int | str) -> None:
     if len(found.assessments) > 1:
         _print_replicas(found)
         return
-    (assessed,) = found.assessments
-    click.echo(f"{_score(assessed)} on {assessed.samples:,} samples")
-    if assessed.confusion is not None:
-        _print_confusion(assessed)
-    _print_figures(assessed)
+    for assessed in found.assessments:
+        click.echo(f"{_score(assessed)} on {assessed.samples:,} samples")
+        if assessed.confusion is not None:
+            _print_confusion(assessed)
+        _print_figures(assessed)
 
 
 def _score(assessed: "Assessment") -> str:
@@ -69,13 +69,9 @@ def _score(assessed: "Assessment") -> str:
 
 
 def _print_replicas(found: "Predictions") -> None:
-    metric = found.assessments[0].metric
-    rows = [
-        (str(number), "–" if one.score is None else written(metric, one.score))
-        for number, one in zip(found.replicas, found.assessments, strict=True)
-    ]
-    _table(("chip", METRICS[metric]), rows)
-    click.echo(f"on {found.assessments[0].samples:,} samples; --replica N shows one of them by class or output")
+    rows = [(str(number), _score(one)) for number, one in zip(found.replicas, found.assessments, strict=True)]
+    _table(("chip", "score"), rows)
+    click.echo(f"on {found.outputs.shape[1]:,} samples; --replica N shows one of them by class or output")
 
 
 def _print_confusion(assessed: "Assessment") -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ._chip_file import read_chip_file as read_chip_file
     from ._chip_file import with_at_end as with_at_end
     from ._code import said_to_run as said_to_run
+    from ._compared import differing as differing
+    from ._compared import flat_settings as flat_settings
+    from ._compared import written_setting as written_setting
     from ._config import CHOICES as CHOICES
     from ._config import Option as Option
     from ._config import RunConfig as RunConfig
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from ._execute import make_session as make_session
     from ._execute import resume as resume
     from ._execute import start as start
+    from ._exported import Exported as Exported
+    from ._exported import check_export as check_export
+    from ._exported import export as export
     from ._generations import FILE as FILE
     from ._generations import read_header as read_header
     from ._imperfect import Imperfections as Imperfections
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     from ._names import ALGORITHMS as ALGORITHMS
     from ._names import BASELINES as BASELINES
     from ._names import SCHEDULES as SCHEDULES
+    from ._plotted import plot as plot
     from ._predicted import Predictions as Predictions
     from ._predicted import check_format as check_format
     from ._predicted import predict as predict
@@ -53,12 +60,15 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Assessment": "_assessed",
+    "Exported": "_exported",
     "LoadedRun": "_loaded",
     "Predictions": "_predicted",
     "RunConfig": "_config",
     "TaskFacts": "_task_facts",
     "calibrate": "_calibrate",
+    "export": "_exported",
     "load_run": "_loaded",
+    "plot": "_plotted",
     "predict": "_predicted",
     "read_config": "_directory",
     "read_metrics": "_metrics",
@@ -84,8 +94,11 @@ _INSIDE = {
     "METRICS": "_metrics",
     "SCHEDULES": "_names",
     "build_task": "_build",
+    "check_export": "_exported",
     "check_format": "_predicted",
     "chip_settings": "_chip_file",
+    "differing": "_compared",
+    "flat_settings": "_compared",
     "is_finished": "_directory",
     "is_whole": "_execute",
     "make_session": "_execute",
@@ -100,5 +113,6 @@ _INSIDE = {
     "use_calibration": "_calibrated",
     "with_at_end": "_chip_file",
     "with_calibration": "_calibrated",
+    "written_setting": "_compared",
 }
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -158,7 +158,8 @@ def _figures(found: np.ndarray, due: np.ndarray, names: tuple[str, ...]) -> tupl
     from sklearn.metrics import precision_recall_fscore_support
 
     labels = range(len(names))
-    columns = precision_recall_fscore_support(due, found, labels=labels, average=None, zero_division=np.nan)
+    none: Any = np.nan  # which sklearn's annotations do not know
+    columns: Any = precision_recall_fscore_support(due, found, labels=labels, average=None, zero_division=none)
     taken = [int(np.sum(found == k if found.ndim == 1 else found[:, k])) for k in labels]
     return tuple(
         ClassFigures(name, _number(precision), _number(recall), _number(f1), int(samples), predicted)

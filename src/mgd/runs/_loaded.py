@@ -26,7 +26,7 @@ from ._contents import DEVICE, INSTRUMENT, damaged, read_bytes, read_json
 from ._directory import read_config, read_summary, read_theta
 from ._generations import read_arrays
 from ._header import theta_of
-from ._metrics import read_metrics
+from ._metrics import METRICS, read_metrics
 from ._presets import resolve
 from ._task_facts import TaskFacts, read_task_facts
 
@@ -91,9 +91,14 @@ class LoadedRun:
         return read_metrics(self.folder)
 
     @property
+    def evaluated(self) -> bool:
+        """Whether it was evaluated at all: a run just begun was not."""
+        return (self.folder / METRICS).exists()
+
+    @property
     def scores(self) -> Float[np.ndarray, " replica"] | None:
-        """The score of each replica on the test samples when it was last evaluated; None if it only has a cost."""
-        metric = metric_in(self.history)
+        """The score of each replica on the test samples when it was last evaluated; None if it has none."""
+        metric = metric_in(self.history) if self.evaluated else None
         return None if metric is None else self.history[metric].values[:, -1]
 
     def best(self) -> int:
@@ -106,6 +111,8 @@ class LoadedRun:
         """
         if self.n_replicas == 1:
             return 0
+        if not self.evaluated:
+            raise ValueError(f"{self.folder} was not evaluated yet, so no replica is the best: give its number")
         metric = metric_in(self.history)
         held_out = (self.summary or {}).get(f"held_out_{metric}_per_replica")
         if held_out:
@@ -145,10 +152,10 @@ class LoadedRun:
         Raises:
             ValueError: if there is no such replica, or all are meant.
         """
-        found = self.replicas(replica)
-        if len(found) > 1:
+        first, *more = self.replicas(replica)
+        if more:
             raise ValueError(f"this is of one replica: give its number or best, got {replica!r}")
-        return found[0]
+        return first
 
     @property
     def is_logit(self) -> bool:

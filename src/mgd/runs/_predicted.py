@@ -103,7 +103,11 @@ class Predictions:
         return np.array(class_names(facts))[decided(targets, facts)] if one_of(facts) else targets
 
     def _npz(self) -> bytes:
-        arrays = {"outputs": self.outputs, "predictions": self.answers, "replicas": np.array(self.replicas)}
+        arrays: dict[str, Any] = {
+            "outputs": self.outputs,
+            "predictions": self.answers,
+            "replicas": np.array(self.replicas),
+        }
         arrays["classes"] = np.array(class_names(self.run.task), np.str_)
         if self.targets is not None:
             arrays["targets"] = self.targets
