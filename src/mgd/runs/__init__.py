@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ._contents import CONFIG as CONFIG
     from ._contents import CURVE as CURVE
     from ._contents import DEVICE as DEVICE
+    from ._described import Described as Described
+    from ._described import describe as describe
     from ._directory import is_finished as is_finished
     from ._directory import only_writer as only_writer
     from ._directory import read_config as read_config
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from ._exported import Exported as Exported
     from ._exported import check_export as check_export
     from ._exported import export as export
+    from ._facts import TaskFacts as TaskFacts
     from ._generations import FILE as FILE
     from ._generations import read_header as read_header
     from ._imperfect import Imperfections as Imperfections
@@ -54,18 +57,18 @@ if TYPE_CHECKING:
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
-    from ._task_facts import TaskFacts as TaskFacts
-    from ._task_facts import read_task_facts as read_task_facts
     from ._told import read_diagnostics as read_diagnostics
 
 _PUBLIC = {
     "Assessment": "_assessed",
+    "Described": "_described",
     "Exported": "_exported",
     "LoadedRun": "_loaded",
     "Predictions": "_predicted",
     "RunConfig": "_config",
-    "TaskFacts": "_task_facts",
+    "TaskFacts": "_facts",
     "calibrate": "_calibrate",
+    "describe": "_described",
     "export": "_exported",
     "load_run": "_loaded",
     "plot": "_plotted",
@@ -73,7 +76,6 @@ _PUBLIC = {
     "read_config": "_directory",
     "read_metrics": "_metrics",
     "read_summary": "_directory",
-    "read_task_facts": "_task_facts",
     "replay": "_replayed",
     "resolve": "_presets",
     "resume": "_execute",

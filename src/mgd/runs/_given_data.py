@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from .._errors import DataError
 from .._input import open_file
 from ._assessed import class_names, one_of
-from ._task_facts import TaskFacts
+from ._facts import TaskFacts
 
 # Data of which the usual column is so many spreads off the training's, or so many times as wide, have other units.
 _FAR, _WIDER = 10.0, 100.0

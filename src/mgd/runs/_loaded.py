@@ -21,14 +21,14 @@ from ..chips import AbstractChip, CrossEntropy, applied_parameters, device_array
 from ..chips.imperfections import Imperfect, loss_of
 from ..datasets import Samples, Task
 from ._build import Shapes, build_chip, build_task
-from ._config import Settings
+from ._config import RunConfig
 from ._contents import DEVICE, INSTRUMENT, damaged, read_bytes, read_json
 from ._directory import read_config, read_summary, read_theta
+from ._facts import TaskFacts, read_facts
 from ._generations import read_arrays
 from ._header import theta_of
 from ._metrics import METRICS, read_metrics
 from ._presets import resolve
-from ._task_facts import TaskFacts, read_task_facts
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -62,7 +62,7 @@ class LoadedRun:
     """
 
     folder: Path
-    settings: Settings
+    settings: RunConfig
     summary: dict[str, Any] | None
     task: TaskFacts
     step: int
@@ -244,7 +244,8 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
     """
     folder = Path(folder)
     given = read_config(folder)
-    settings, summary = resolve(given), read_summary(folder)
+    in_python = made_in_python(given)
+    settings, summary = given if in_python else resolve(given), read_summary(folder)
     arrays: dict[str, np.ndarray] = {}
     if summary is not None:
         theta, step = read_theta(folder), summary["steps"]
@@ -255,15 +256,19 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
         header, arrays = found
         theta, step = theta_of(arrays), header.step
     facts = _facts(folder, settings, task)
-    chip, said = (chip, "that was given") if chip is not None else (_model(settings, facts), "of its settings")
+    told = (read_json(folder, INSTRUMENT) or [{}])[0]
+    if chip is None and not told and not settings.instruments:
+        if in_python:
+            raise ValueError(
+                f"{folder} is of a chip that was made in Python: give it, as load_run({str(folder)!r}, chip=…)"
+            )
+        chip = build_chip(resolve(given), Shapes(facts.input_shape, facts.n_outputs))
     if chip is not None and chip.n_params != theta.shape[1]:
         raise ValueError(
-            f"{folder} has {theta.shape[1]:,} parameters a chip, and the chip {said} has {chip.n_params:,}: give the "
-            "chip that was trained"
+            f"{folder} has {theta.shape[1]:,} parameters a chip, and this chip has {chip.n_params:,}: give the one "
+            "that was trained"
         )
-    told = (read_json(folder, INSTRUMENT) or [{}])[0] if settings.instruments else {}
     groups = chip.groups if chip is not None else {k: slice(*of) for k, of in (told.get("groups") or {}).items()}
-    device = None if chip is None else _device(folder, chip, arrays, given.identity(), len(theta))
     return LoadedRun(
         folder=folder,
         settings=settings,
@@ -272,14 +277,33 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
         step=step,
         theta=theta,
         chip=chip,
-        device=device,
+        device=None if chip is None else _device(folder, chip, arrays, given.identity(), len(theta)),
         groups=groups or {"theta": slice(0, theta.shape[1])},
         unit=told.get("unit", ""),
     )
 
 
-def _facts(folder: Path, settings: Settings, task: Task | None) -> TaskFacts:
-    facts = read_task_facts(folder)
+def made_in_python(config: RunConfig) -> bool:
+    """Whether a program in Python made the run, so that chip and task are not in its settings."""
+    return getattr(config, "python", None) is not None
+
+
+def samples_of(run: LoadedRun, task: Task | None) -> Task:
+    """The task of a run, with its samples.
+
+    Raises:
+        ValueError: if it was made in Python and is not given.
+        DataError: if its files cannot be had.
+    """
+    if task is not None:
+        return task
+    if made_in_python(run.settings):
+        raise ValueError(f"the task of {run.folder} was made in Python: give it as task=, or give data of its own")
+    return build_task(resolve(run.settings))
+
+
+def _facts(folder: Path, settings: RunConfig, task: Task | None) -> TaskFacts:
+    facts = read_facts(folder)
     if task is not None:
         given = TaskFacts.of(task)
         if facts is not None and (given.input_shape, given.n_outputs) != (facts.input_shape, facts.n_outputs):
@@ -288,13 +312,11 @@ def _facts(folder: Path, settings: Settings, task: Task | None) -> TaskFacts:
                 f"task that was given has {given.input_shape} with {given.n_outputs}"
             )
         return facts or given
-    return facts or TaskFacts.of(build_task(settings))
-
-
-def _model(settings: Settings, facts: TaskFacts) -> AbstractChip | None:
-    if settings.instruments:
-        return None
-    return build_chip(settings, Shapes(facts.input_shape, facts.n_outputs))
+    if facts is None and made_in_python(settings):
+        raise ValueError(
+            f"{folder} is of a task that was made in Python: give it, as load_run({str(folder)!r}, task=…)"
+        )
+    return facts or TaskFacts.of(build_task(resolve(settings)))
 
 
 def _device(folder: Path, chip: AbstractChip, arrays: dict[str, np.ndarray], settings: str, n_replicas: int) -> Any:

@@ -151,7 +151,7 @@ def _so_far(run: _Run) -> str:
 
 
 def _title(runs: Sequence[_Run]) -> str:
-    tasks = dict.fromkeys(str(run.history.attrs.get("task", run.config.task)) for run in runs)
+    tasks = dict.fromkeys(str(run.history.attrs["task"]) for run in runs)
     chips = sorted({run.history.sizes["replica"] for run in runs})
     each = "one chip" if chips == [1] else f"{' or '.join(map(str, chips))} chips"
     return f"{', '.join(tasks)}: {each}" + (" a run" if len(runs) > 1 else "")

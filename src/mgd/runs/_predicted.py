@@ -13,9 +13,8 @@ from .._errors import RunError
 from ..chips import AbstractChip
 from ..datasets import Task
 from ._assessed import Assessment, assess, class_names, decided, one_of, output_names
-from ._build import build_task
 from ._given_data import read_given
-from ._loaded import LoadedRun, load_run
+from ._loaded import LoadedRun, load_run, samples_of
 from ._replace import replace_file
 
 FORMATS = (".csv", ".npz")
@@ -149,7 +148,7 @@ def predict(
     run.model()
     numbers = run.replicas(replica)
     if data is None:
-        test = (task or build_task(run.settings)).test
+        test = samples_of(run, task).test
         outputs = np.stack([run.answer(test, replica=number) for number in numbers])
         targets = test.y
     else:

@@ -76,6 +76,7 @@ class TaskFacts:
             classes=task.classes,
             input_shape=task.input_shape,
             n_outputs=task.n_outputs,
+            inputs=getattr(task, "inputs", None),
             scaling=task.scaling,
             offset=train.offset,
             scale=train.scale,
@@ -99,7 +100,7 @@ class TaskFacts:
         return (small - np.float32(self.offset)) * np.float32(self.scale)
 
 
-def read_task_facts(folder: Path) -> TaskFacts | None:
+def read_facts(folder: Path) -> TaskFacts | None:
     """What a run directory says of its task; None in runs of before that was kept.
 
     Raises:
@@ -135,10 +136,10 @@ def read_task_facts(folder: Path) -> TaskFacts | None:
 
 def read_task_json(folder: Path) -> dict[str, Any] | None:
     """The file as it is, once it is known to be whole; None if there is none."""
-    if read_task_facts(folder) is None:
+    if read_facts(folder) is None:
         return None
     return json.loads(read_bytes(folder, TASK) or b"null")
 
 
 def _damaged(folder: Path, why: str) -> RunError:
-    return RunError(f"{folder / TASK} is damaged ({why}): put it back as it was, or give the task")
+    return RunError(f"{folder / TASK} is damaged ({why}): mgd resume {folder} writes it again")
