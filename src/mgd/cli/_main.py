@@ -9,6 +9,7 @@ from .._errors import DivergedError, HardwareError, Interrupted, MgdError, MgdWa
 from .._input import printable
 from .._stops import GO_ON, STOPPED, EndAtOnce
 from .._version import __version__
+from ._apply import apply_run
 from ._calibrate import calibrate
 from ._chip import chip
 from ._compiled import is_trouble, keep_compiled
@@ -53,7 +54,7 @@ def commands() -> None:
 
 
 for _command in (
-    *(train, resume, show, plot, predict, export, replay, time, reproduce, chip, calibrate, instruments),
+    *(train, resume, show, plot, predict, apply_run, export, replay, time, reproduce, chip, calibrate, instruments),
     *(list_names, data),
 ):
     commands.add_command(_command)

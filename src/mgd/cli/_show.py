@@ -65,7 +65,8 @@ def _print_table(console: "Console", found: "list[Described]") -> None:
     settings = [flat_settings(one.settings) for one in found]
     names = [name for name in differing(settings) if name not in _COMMON]
     table = _table(found, settings, names)
-    if not names or console.measure(table).maximum <= console.width:
+    unbounded = console.options.update(max_width=_PIPE)
+    if not names or console.measure(table, options=unbounded).maximum <= console.width:
         console.print(table)
         return
     console.print(_table(found, settings, []))

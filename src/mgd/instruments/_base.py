@@ -117,6 +117,8 @@ class AbstractInstrument(ABC):
             left of it in `measure_cost` and `read_outputs`, so that the host can work meanwhile.
         may_slip: whether a reply may be taken for the answer to another question than its own, as on a line where
             one can be late or doubled. Training then keeps no cost before `make_sure` has returned.
+        reads_back: whether parameters are read back after they are set, and compared: if they are others, an answer
+            that comes with them raises `HardwareError`.
         start: the parameters that a training starts from, where the chip has some of its own; None if it has none.
         groups: names of slices of θ, such as layers or banks; empty if there are none.
         leave_seconds: that the safe state may take, for chips that are ramped.
@@ -131,6 +133,7 @@ class AbstractInstrument(ABC):
     reads_together: Literal["cost", "outputs"] = "cost"
     settle_seconds: float = 0.0
     may_slip: bool = False
+    reads_back: bool = False
     start: Float[np.ndarray, " p"] | None = None
     groups: Mapping[str, slice] = MappingProxyType({})
     leave_seconds: float = 120.0

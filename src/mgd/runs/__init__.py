@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from .._lazy import lazily
 
 if TYPE_CHECKING:
+    from ._applied import Applied as Applied
+    from ._applied import apply as apply
     from ._assessed import Assessment as Assessment
     from ._build import build_task as build_task
     from ._calibrate import calibrate as calibrate
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from ._told import read_diagnostics as read_diagnostics
 
 _PUBLIC = {
+    "Applied": "_applied",
     "Assessment": "_assessed",
     "Described": "_described",
     "Exported": "_exported",
@@ -67,6 +70,7 @@ _PUBLIC = {
     "Predictions": "_predicted",
     "RunConfig": "_config",
     "TaskFacts": "_facts",
+    "apply": "_applied",
     "calibrate": "_calibrate",
     "describe": "_described",
     "export": "_exported",

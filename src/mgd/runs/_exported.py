@@ -102,6 +102,8 @@ def export(
 
 def exported(run: LoadedRun, replica: int | str = "all") -> Exported:
     """What is written of a run."""
+    if not run.on_bench:
+        run.model()  # it may have been made in Python, and not given
     numbers = list(run.replicas(replica))
     network = None if run.chip is None else _network(run.chip)
     arrays = {"theta": run.theta[numbers]}

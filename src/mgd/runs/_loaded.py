@@ -48,15 +48,16 @@ class LoadedRun:
         task: what is known of its task without the samples.
         step: timesteps after which the parameters were these.
         theta: parameters of each replica, as the controller knows them.
-        chip: the design, with its imperfections; None for a chip on a bench, which is no design.
+        chip: the design, with its imperfections; None for a chip on a bench, or one of Python's that was not given.
         device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None
             for perfect chips.
         groups: names of slices of θ.
+        on_bench: whether it was made on chips on a bench.
         unit: of θ: that of the bench's chip; empty for the network's own units.
 
-    >>> import mgd
+    >>> import tempfile, mgd
     >>> settings = mgd.runs.RunConfig.of({"task": "parity", "steps": 50, "replicas": 2})
-    >>> run = mgd.load_run(mgd.runs.start(settings, tmp_path / "run"))
+    >>> run = mgd.load_run(mgd.runs.start(settings, Path(tempfile.mkdtemp()) / "run"))
     >>> run.theta.shape, run.predict([[0, 1], [1, 1]], replica=1).shape
     ((2, 9), (2, 1))
     """
@@ -70,6 +71,7 @@ class LoadedRun:
     chip: AbstractChip | None
     device: Any
     groups: Mapping[str, slice]
+    on_bench: bool = False
     unit: str = ""
 
     @property
@@ -197,8 +199,13 @@ class LoadedRun:
         """The design.
 
         Raises:
-            ValueError: if there is none: the run is of a chip on a bench.
+            ValueError: if there is none, as of a chip on a bench, or it was made in Python and was not given.
         """
+        if self.chip is None and not self.on_bench:
+            raise ValueError(
+                f"the chip of {self.folder} was made in Python, and is not in its settings: give it in Python, as "
+                "chip=, to mgd.load_run or to what mgd.runs has for this command"
+            )
         if self.chip is None:
             raise ValueError(
                 f"{self.folder} is a run on a chip on a bench, of which there is no model: put its parameters on the "
@@ -257,11 +264,8 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
         theta, step = theta_of(arrays), header.step
     facts = _facts(folder, settings, task)
     told = (read_json(folder, INSTRUMENT) or [{}])[0]
-    if chip is None and not told and not settings.instruments:
-        if in_python:
-            raise ValueError(
-                f"{folder} is of a chip that was made in Python: give it, as load_run({str(folder)!r}, chip=…)"
-            )
+    on_bench = bool(told or settings.instruments)
+    if chip is None and not on_bench and not in_python:
         chip = build_chip(resolve(given), Shapes(facts.input_shape, facts.n_outputs))
     if chip is not None and chip.n_params != theta.shape[1]:
         raise ValueError(
@@ -279,6 +283,7 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
         chip=chip,
         device=None if chip is None else _device(folder, chip, arrays, given.identity(), len(theta)),
         groups=groups or {"theta": slice(0, theta.shape[1])},
+        on_bench=on_bench,
         unit=told.get("unit", ""),
     )
 
