@@ -165,9 +165,9 @@ def _check(run: LoadedRun, number: int, chip: Guarded, file: ChipFile) -> None:
         k = int(outside[0])
         ends = f"{limits.low[k]:g} … {limits.high[k]:g} {limits.unit}".rstrip()
         raise ValueError(
-            f"parameter {k} of chip {number} of {run.folder} is {theta[k]:.6g}, outside the limits {ends} of the chip of "
-            f"{file.path} ({outside.size:,} of {theta.size:,} are outside): nothing was sent; train within them, as with "
-            f"--imperfect parameter-range={limits.high[k]:g}"
+            f"parameter {k} of chip {number} of {run.folder} is {theta[k]:.6g}, outside the limits {ends} of the chip "
+            f"of {file.path} ({outside.size:,} of {theta.size:,} are outside): nothing was sent; train within them, as "
+            f"with --imperfect parameter-range={limits.high[k]:g}"
         )
 
 

@@ -1,6 +1,7 @@
 """Samples of a file that a trained run is to answer, with targets or without."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,15 +136,19 @@ def _npy(path: Path) -> np.ndarray:
 
 def _npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
-        with open_file(path) as opened, np.load(opened, allow_pickle=False) as file:
-            keys = {key.lower(): key for key in file.files}
-            if "x" not in keys:
-                raise ValueError(f"{path} has the arrays {', '.join(file.files)}: call the inputs x, and targets y")
-            return file[keys["x"]], file[keys["y"]] if "y" in keys else None
+        with open_file(path) as opened:
+            if not zipfile.is_zipfile(opened):
+                raise DataError(f"{path} is no NPZ file, or only a part of one")
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {key.lower(): file[key] for key in file.files if key.lower() in ("x", "y")}
+                there = ", ".join(file.files)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise DataError(f"{path} is no NPZ file, or only a part of one ({error})") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise DataError(f"{path} has an array that cannot be read ({str(error).splitlines()[0]})") from error
+    if "x" not in arrays:
+        raise ValueError(f"{path} has the arrays {there}: call the inputs x, and the targets y")
+    return arrays["x"], arrays.get("y")
 
 
 def _split(

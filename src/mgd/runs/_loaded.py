@@ -181,7 +181,7 @@ class LoadedRun:
 
     def answer(self, samples: Samples, *, replica: int | str = "best") -> Float[np.ndarray, "n outputs"]:
         """The outputs for samples of a task, which are scaled already."""
-        return self._answers(samples.x, lambda x: np.asarray(samples.features(x)), replica)
+        return self._answers(samples.x, lambda x: np.asarray(samples.features(jnp.asarray(x))), replica)
 
     def applied(self) -> Float[np.ndarray, "replica p"]:
         """The parameters that each chip computes with: θ on a converter's levels, with the values of stuck cells …"""
