@@ -14,8 +14,8 @@ from mgd.instruments._absent import Absent
 from mgd.instruments._circuits import Circuits
 
 ATTRIBUTES = tuple(AbstractInstrument.__annotations__)
-# Those of a recorded chip that a replay has no use for: it is another file, which cannot be asked, and neither waits nor
-# is left with care.
+# Those of a recorded chip that a replay has no use for: it is another file, cannot be asked, and neither waits nor is
+# left with care.
 NOT_OF_A_REPLAY = {"address", "settle_seconds", "leave_seconds", "may_slip", "reads_back"}
 WRAPPERS = {"Guarded", "Recorder", "Replay", "Circuits", "Absent"}
 DRIVERS = {"Callables", "Scpi", "Simulated", "Spice", "TorchModule"}

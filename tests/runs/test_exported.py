@@ -28,10 +28,12 @@ IMPERFECT = {
         "stuck": 0.05,
         "cross-talk": 0.05,
         "parameter-range": 2.0,
-        "drift": 1e-3,
+        "drift": 1e-5,
         "dac-bits": 5,
         "dac-range": 3.0,
-        "cost-noise": 0.01,
+        "dac-own-line": True,
+        "dac-finer-copy": True,
+        "cost-noise": 1e-3,
     },
     "cells with soft bounds": {"dw-min": 0.01, "w-max": 1.5, "w-min": -1.5, "w-max-dtod": 0.2},
 }
@@ -72,7 +74,7 @@ def test_eight_lines_of_numpy_come_to_the_reported_accuracy(name, tmp_path):
     np.savez(tmp_path / "samples.npz", x=test.x, target=test.y.argmax(1))
     code = "samples = np.load('samples.npz')\nx, target = samples['x'], samples['target']\n" + reader()
     reported = mgd.runs.read_summary(run)["accuracy_per_replica"][1]
-    assert reported > 0.15  # it has learnt something: guessing is right in a tenth
+    assert reported > 0.25  # it has learnt something: guessing is right in a tenth
     assert float(run_without_mgd(code + "\nprint(repr(float(accuracy)))", tmp_path)) == pytest.approx(
         reported, abs=1e-6
     )

@@ -10,7 +10,7 @@ def flat_settings(config: RunConfig) -> dict[str, Any]:
     """Settings by name, without those that are None; imperfections by their own names, tables with dots.
 
     >>> flat_settings(RunConfig.of({"task": "parity", "imperfect": {"dac-bits": 6, "dac-range": 2.0}}))
-    {'task': 'parity', 'dac-range': 2.0, 'dac-bits': 6}
+    {'task': 'parity', 'dac-bits': 6, 'dac-range': 2.0}
     """
     found: dict[str, Any] = {}
     for name, value in config.model_dump(exclude_none=True, mode="json", by_alias=True).items():
