@@ -190,11 +190,13 @@ def test_plot_writes_the_curves(run, train_small, mgd_cli):
 
 
 def test_legends_name_what_differs():
+    import xarray as xr
+
     from mgd.runs import RunConfig
     from mgd.runs._plotted import _labels, _Run
 
     def of(name: str, **settings: object) -> _Run:
-        return _Run(Path(name), RunConfig.of({"task": "parity"} | settings), None, finished=True)
+        return _Run(Path(name), RunConfig.of({"task": "parity"} | settings), xr.Dataset(), finished=True)
 
     assert _labels([of("a"), of("b", seed=3)]) == ["seed –", "seed 3"]
     assert _labels([of("a", seed=3), of("b", seed=3)]) == ["a", "b"]

@@ -28,9 +28,9 @@ def predict(run: Path, data: Path | None, replica: int | str, out: Path | None, 
     they are known. RUN need not be finished: it then answers with its last checkpoint.
     """
     if out is not None:
-        from ..runs import check_format
+        from ..runs import check_predictions
 
-        check_format(out)
+        check_predictions(out)
     from ..runs import predict as answer
 
     found = answer(run, data, replica=replica)

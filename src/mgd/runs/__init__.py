@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from ._execute import resume as resume
     from ._execute import start as start
     from ._exported import Exported as Exported
-    from ._exported import check_export as check_export
     from ._exported import export as export
     from ._facts import TaskFacts as TaskFacts
+    from ._formats import check_export as check_export
+    from ._formats import check_predictions as check_predictions
     from ._generations import FILE as FILE
     from ._generations import read_header as read_header
     from ._imperfect import Imperfections as Imperfections
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from ._names import SCHEDULES as SCHEDULES
     from ._plotted import plot as plot
     from ._predicted import Predictions as Predictions
-    from ._predicted import check_format as check_format
     from ._predicted import predict as predict
     from ._presets import resolve as resolve
     from ._replace import replace_file as replace_file
@@ -100,8 +100,8 @@ _INSIDE = {
     "METRICS": "_metrics",
     "SCHEDULES": "_names",
     "build_task": "_build",
-    "check_export": "_exported",
-    "check_format": "_predicted",
+    "check_export": "_formats",
+    "check_predictions": "_formats",
     "chip_settings": "_chip_file",
     "differing": "_compared",
     "flat_settings": "_compared",

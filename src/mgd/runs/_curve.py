@@ -1,9 +1,7 @@
 """Pictures of runs: of one, and of several side by side. Nothing here imports JAX."""
 
 import io
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SUFFIXES = (".png", ".svg", ".pdf")
 # What may be to the right: the coordinate of a history, and its name for people.
 AXES = {
     "measurements": ("cost_measurements", "cost measurements of one chip"),
@@ -78,18 +75,6 @@ class Curve(NamedTuple):
 
     label: str
     history: "xr.Dataset"
-
-
-def check_picture(path: Path) -> None:
-    """Refuses, before anything is read, a file that cannot be drawn to.
-
-    Raises:
-        ValueError: if its name ends in none of the suffixes, or its folder is not there.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"a picture is PNG, SVG or PDF: give a name that ends in {', '.join(SUFFIXES)}, got {path}")
-    if not os.path.isdir(path.parent):
-        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def draw_curves(

@@ -18,10 +18,10 @@ from ..chips.imperfections import Imperfect
 from ..datasets import Task
 from ..networks import CNN, MLP, Dense
 from ._assessed import class_names
+from ._formats import check_export
 from ._loaded import LoadedRun, load_run
 from ._replace import replace_file
 
-FORMATS = (".npz", ".csv", ".safetensors")
 # Values of a text file: of more it would take gigabytes.
 _MOST_LINES = 20_000_000
 _NEURONS = ("alpha", "beta", "shift", "offset")
@@ -50,16 +50,6 @@ class Exported:
 
     arrays: dict[str, np.ndarray]
     about: dict[str, Any]
-
-
-def check_export(path: Path) -> None:
-    """Raises: ValueError: if a run cannot be exported to a file of that name."""
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(
-            f"a run is exported to NPZ, CSV or safetensors: end the name in {', '.join(FORMATS)}, got {path}"
-        )
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def export(

@@ -14,8 +14,9 @@ from .._metric import METRICS as MEASURES
 from ..timing import load_profile, time_history
 from ._compared import differing, flat_settings, written_setting
 from ._config import RunConfig
-from ._curve import AXES, Curve, check_picture, draw_curves
+from ._curve import AXES, Curve, draw_curves
 from ._directory import read_config, read_summary
+from ._formats import check_picture, check_table
 from ._metrics import METRICS, read_metrics
 from ._replace import replace_file
 
@@ -67,7 +68,7 @@ def plot(
     if picture is not None:
         check_picture(picture)
     if sheet is not None:
-        _check_table(sheet)
+        check_table(sheet)
     if along not in AXES:
         raise ValueError(f"along is one of {', '.join(AXES)}, got {along!r}")
     if not 0 < within <= 1:
@@ -91,13 +92,6 @@ def plot(
         except OSError as error:
             raise RunError(f"cannot write {path}: {error.strerror}") from error
     return list(contents)
-
-
-def _check_table(path: Path) -> None:
-    if path.suffix.lower() != ".csv":
-        raise ValueError(f"a table of curves is CSV: give a name that ends in .csv, got {path}")
-    if not os.path.isdir(path.parent):
-        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def _read(folders: Sequence[Path]) -> list[_Run]:

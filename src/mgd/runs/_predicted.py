@@ -13,11 +13,10 @@ from .._errors import RunError
 from ..chips import AbstractChip
 from ..datasets import Task
 from ._assessed import Assessment, assess, class_names, decided, one_of, output_names
+from ._formats import check_predictions
 from ._given_data import read_given
 from ._loaded import LoadedRun, load_run, samples_of
 from ._replace import replace_file
-
-FORMATS = (".csv", ".npz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +72,7 @@ class Predictions:
             ValueError: if the suffix is neither.
             RunError: if it cannot be written.
         """
-        check_format(path)
+        check_predictions(path)
         content = self._csv() if path.suffix.lower() == ".csv" else self._npz()
         try:
             replace_file(path, content)
@@ -113,14 +112,6 @@ class Predictions:
         content = io.BytesIO()
         np.savez(content, **arrays)
         return content.getvalue()
-
-
-def check_format(path: Path) -> None:
-    """Raises: ValueError: if predictions cannot be written to a file of that name."""
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"predictions are written as CSV or NPZ: give a name that ends in .csv or .npz, got {path}")
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def predict(
