@@ -57,7 +57,7 @@ NAMES = {
     "mgd.cli": ("main",),
     "mgd.datasets": (
         *("Available", "DESCRIPTIONS", "Samples", "Scaling", "Task", "available", "cifar10", "digits"),
-        *("fashion_mnist", "fetch", "from_arrays", "load", "names", "nist7x7", "parity", "yin_yang"),
+        *("fashion_mnist", "fetch", "from_arrays", "from_file", "load", "names", "nist7x7", "parity", "yin_yang"),
     ),
     "mgd.engines": (
         *("ENGINES", "AbstractEngine", "Backpropagated", "Data", "Fleet", "Fused", "Instrumented", "Measured"),

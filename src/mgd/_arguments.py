@@ -103,11 +103,12 @@ def warn_of_order(chip: AbstractChip, task: Task) -> None:
         names += [own.name] if own.mixes_samples and own.traits(Traits()).remembers else []
         inside = inside.chip
     names += inside.traits.remembers
-    if names and len(task.train.y) > 1:
+    if names and len(task.train.y) > 1 and task.order == "shuffled":
         warnings.warn(
             f"the chip remembers earlier measurements ({', '.join(names)}), and the samples of {task.name} are shown "
-            "in shuffled order: what it answers depends on the order; put what belongs together into one sample, or "
-            "show each sample for longer than the chip remembers (tau_x)",
+            "in shuffled order: what it answers depends on the order; present them as they lie (order = "
+            '"sequential"), put what belongs together into one sample, or show each sample for longer than the chip '
+            "remembers (tau_x)",
             MgdWarning,
             stacklevel=4,
         )

@@ -296,7 +296,7 @@ class Session:
                     "the engine has an algorithm and a batch of its own: give the session the same, got batch = "
                     f"{batch} where the engine's is {engine.batch}"
                 )
-        self._train, self._test = Data.of(task.train, task.kind), Data.of(task.test, task.kind)
+        self._train, self._test = Data.of(task.train, task.kind, task.order), Data.of(task.test, task.kind)
         outputs, shown = first.gives_outputs(self._test), first.shown_of(len(task.test))
         self.judge = Judge.of(task, outputs=outputs, shown=shown, cost=first.cost_of_outputs)
         self.engine = first.name

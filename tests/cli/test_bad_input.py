@@ -100,7 +100,7 @@ def test_wrong_option(options, words, train_small, monkeypatch):
     [
         (("train", "pairity"), ("'pairity'", "did you mean parity")),
         (("train", "zebra"), ("'zebra'", "cifar10")),
-        (("train",), ("TASK|CONFIG.toml",)),
+        (("train",), ("TASK|DATA|CONFIG.toml",)),
         (("trian", "parity"), ("trian",)),
         (("train", "parity", "extra"), ("extra",)),
         (("resume",), ("RUN",)),
@@ -136,7 +136,7 @@ CONFIGS = {
     "unknown key": ('task = "parity"\nrelpicas = 3', ("c.toml", "'relpicas'", "did you mean 'replicas'?")),
     "no task": ("bits = 2", ("c.toml", "'task'")),
     "unknown task": ('task = "parrity"', ("c.toml", "'parrity'", "did you mean parity")),
-    "task not a name": ("task = 3", ("c.toml", "task", "string", "got 3")),
+    "task not a name": ("task = 3", ("c.toml", "task", "the name of a task, or a table [task]", "got 3")),
     "word for a number": ('task = "parity"\nlearning_rate = "fast"', ("c.toml", "learning_rate", "number", "'fast'")),
     "word among sizes": ('task = "parity"\nhidden = ["a"]', ("c.toml", "hidden", "integer", "'a'")),
     "size not in a list": ('task = "parity"\nhidden = 3', ("c.toml", "hidden", "got 3")),

@@ -44,7 +44,7 @@ def test_raw_inputs_that_saturate_are_warned_of_with_the_largest_and_a_remedy(ac
         (message,) = said(chip, task)
         assert message == (
             f"inputs saturate the chip: they go up to {largest}, and its outputs hardly change when all are halved: "
-            'give from_arrays(…, scaling="standard"), or scale them yourself'
+            'give scaling="standard" with data of your own (--scaling standard), or scale them yourself'
         )
 
 

@@ -4,6 +4,7 @@ import jax
 import pytest
 
 import mgd
+from mgd.datasets._memory import of_control_group, of_machine
 from mgd.engines import Data, Measured
 from mgd.engines.simulated import _memory
 
@@ -58,7 +59,7 @@ def test_what_a_replica_takes_is_what_its_arrays_take():
 
 def test_control_groups_limit_what_is_there(tmp_path):
     def left() -> int | None:
-        return _memory._of_control_group(tmp_path / "proc", tmp_path / "sys")
+        return of_control_group(tmp_path / "proc", tmp_path / "sys")
 
     assert left() is None
     (tmp_path / "proc/self").mkdir(parents=True)
@@ -79,6 +80,6 @@ def test_control_groups_limit_what_is_there(tmp_path):
 
 
 def test_the_machine_says_what_it_has(tmp_path):
-    assert _memory._of_machine(tmp_path) is None
+    assert of_machine(tmp_path) is None
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:     3 kB\n")
-    assert _memory._of_machine(tmp_path) == 3072
+    assert of_machine(tmp_path) == 3072

@@ -12,6 +12,7 @@ from mgd.cli._at_once import have_devices
 
 FLAG = "xla_force_host_platform_device_count"
 ON_FOUR = """
+import dataclasses
 import jax, numpy as np, optax, pytest
 import mgd
 from mgd.algorithm import TimeConstants, TwoSided
@@ -41,6 +42,10 @@ same({"n_replicas": 8}, algorithm(), 4)
 same({"n_replicas": 4}, algorithm(tau_x=3, tau_theta=6), 4)
 same({}, algorithm(tau_x=8, tau_theta=16), 4)
 same({}, algorithm(TwoSided(), tau_p=2, tau_x=6, tau_theta=12), 2)
+shuffled, task = task, dataclasses.replace(task, order="sequential")
+same({"n_replicas": 4}, algorithm(tau_x=3, tau_theta=6), 4)
+same({}, algorithm(tau_x=8, tau_theta=16), 4)
+task = shuffled
 
 for settings, one, devices, message in (
     ({"n_replicas": 7}, algorithm(), 4, "^7 replicas cannot be shared evenly by 4 devices: use 8 replicas, or"),

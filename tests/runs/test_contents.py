@@ -27,6 +27,7 @@ def test_the_directory_has_these_files_and_no_other(run):
         "curve.png",
         "metrics.zarr",
         "summary.json",
+        "task.json",
         "theta.safetensors",
     }
 

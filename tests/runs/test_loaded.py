@@ -256,10 +256,10 @@ REFUSED = {
         "length,width,kind\n10,-3,green\n",
         "the target of sample 1 is 'green', none of the classes even",
     ),
-    "text": ("d.csv", "length,width\n10,-3\n11,wide\n", "an input is no number"),
-    "empty cell": ("d.csv", "length,width\n10,-3\n,-2\n", "sample 2 has an input that is empty or no finite number"),
+    "text": ("d.csv", "length,width\n10,-3\n11,wide\n", "line 3, column 'width' is 'wide', and must be a finite"),
+    "empty cell": ("d.csv", "length,width\n10,-3\n,-2\n", "line 3, column 'length' is empty"),
     "empty file": ("d.csv", "", "is empty"),
-    "suffix": ("d.parquet", "x", "cannot tell what .* is: give a file that ends in .csv"),
+    "suffix": ("d.parquet", "x", r"cannot tell what .* is: give a file that ends in \.csv"),
     "no array": ("d.npy", "nothing", "is no array in NumPy's format"),
     "no archive": ("d.npz", "nothing", "is no NPZ file"),
 }

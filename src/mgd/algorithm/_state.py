@@ -84,9 +84,9 @@ class Probe(eqx.Module):
     seed: UInt32[Array, " 2"]
     slot: int | None = eqx.field(static=True, default=None)
 
-    def rows(self, n_samples: int, batch: int = 1) -> Int[Array, " {batch}"]:
-        """The rows of the training set to present: every sample once an epoch, in an order of its own."""
-        return rows_of(self.presentation, seed=self.seed, n_samples=n_samples, batch=batch)
+    def rows(self, n_samples: int, batch: int = 1, order: str = "shuffled") -> Int[Array, " {batch}"]:
+        """The rows of the training set to present: every sample once an epoch, in an order as `rows_of` has them."""
+        return rows_of(self.presentation, seed=self.seed, n_samples=n_samples, batch=batch, order=order)
 
 
 class Info(eqx.Module):
@@ -103,10 +103,22 @@ class Info(eqx.Module):
     updated: Bool[Array, "*steps"]
 
 
-def rows_of(presentation: Counter, *, seed: UInt32[Array, " 2"], n_samples: int, batch: int) -> Int[Array, " {batch}"]:
-    """Rows of the training set in a presentation: batch·presentation, … in the order of shuffled epochs."""
+def rows_of(
+    presentation: Counter, *, seed: UInt32[Array, " 2"], n_samples: int, batch: int, order: str = "shuffled"
+) -> Int[Array, " {batch}"]:
+    """Rows of the training set in a presentation: batch·presentation, … in the order of shuffled epochs.
+
+    Args:
+        presentation: counted over the whole run.
+        seed: of the order.
+        n_samples: of the training set.
+        batch: samples in a presentation.
+        order: "shuffled", anew in each epoch; or "sequential", as they lie, and from the first again after the last.
+    """
     epoch, start = presentation.times(batch).divmod(n_samples)
     place = start + jnp.arange(batch, dtype=jnp.uint32)
+    if order == "sequential":
+        return (place % jnp.uint32(n_samples)).astype(jnp.int32)
     if batch == 1:
         return permute(place, Row.of(seed, epoch), n_samples).astype(jnp.int32)
 

@@ -19,8 +19,8 @@ _NAMED = 12
 @click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
 @click.option(
     "--task",
-    type=click.Choice(list(TASKS)),
-    help="Whose samples are presented; by default that of the file's inputs and outputs.",
+    metavar="TASK|DATA",
+    help="Whose samples are presented, a task or data of your own; by default that of the file's inputs and outputs.",
 )
 @click.option("--bits", type=int, help="Bits of parity; by default as many as the chip of the file has inputs.")
 @click.option("--batch", type=int, help="Samples a measurement is averaged over; by default the task's.")

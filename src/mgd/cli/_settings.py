@@ -1,23 +1,34 @@
 """Options of the command line, one for each setting of a run that says it is one. Nothing here imports JAX."""
 
+import os
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 
-from ..runs import CHOICES, Imperfections, Option, RunConfig
+from ..runs import CHOICES, TASK_OPTIONS, Imperfections, Option, RunConfig, TaskTable
 
 C = TypeVar("C", bound=Callable)
 
 
 def with_settings(command: C) -> C:
     """A command with an option for each setting that can be given on the command line."""
-    for name, info in reversed(RunConfig.model_fields.items()):
-        for option in info.metadata:
-            if isinstance(option, Option):
-                command = _option(name, info.annotation, option)(command)
+    for model in (TaskTable, RunConfig):
+        for name, info in reversed(model.model_fields.items()):
+            for option in info.metadata:
+                if isinstance(option, Option):
+                    command = _option(name, info.annotation, option)(command)
     return command
+
+
+def given_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run that were given as options; those of a task of one's own in a table, `task`."""
+    given = {name: value for name, value in options.items() if value is not None}
+    table = {name: given.pop(name) for name in TASK_OPTIONS if name in given}
+    if "test" in table:
+        table["test"] = os.path.abspath(table["test"])
+    return given | ({"task": table} if table else {})
 
 
 def _option(name: str, annotation: Any, option: Option) -> Callable:

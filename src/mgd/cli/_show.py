@@ -109,7 +109,7 @@ def _row(one: "Described", own: list[str], *, named: bool) -> list[str]:
     config, summary = one.settings, one.summary
     row = [
         escape(str(one.folder)),
-        config.task,
+        escape(config.task_name),
         config.method,
         *own,
         str(config.replicas),

@@ -1,20 +1,18 @@
 """`mgd train` and `mgd resume`."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from .._metric import METRICS, written
-from ..rows import TASKS
 from ._at_once import answer_at_once, have_devices
-from ._settings import with_settings
+from ._settings import given_of, with_settings
 
 
 @click.command(epilog="Example: mgd train parity --bits 2 --replicas 64 --out runs/xor")
-@click.argument("task", metavar="TASK|CONFIG.toml")
+@click.argument("task", metavar="TASK|DATA|CONFIG.toml")
 @with_settings
 @click.option(
     "--chip",
@@ -50,30 +48,43 @@ def train(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Train simulated chips, or the one of a chip file, on TASK or by the settings in CONFIG.toml.
+    """Train simulated chips, or the one of a chip file, on TASK, on your own DATA, or by the settings in CONFIG.toml.
+
+    DATA is a table (.csv, .tsv, .txt), an .npz or .npy file, or a folder; or module:function, code of yours that is run
+    and returns the task.
 
     Whatever is not given has a default that learns; mgd list names the tasks and all that can be chosen. Options
     override the settings in files.
     """
-    from ..runs import RunConfig, chip_settings, merged, read_chip_file, use_calibration, with_at_end, with_calibration
+    from ..runs import (
+        RunConfig,
+        chip_settings,
+        merged,
+        read_chip_file,
+        task_given,
+        use_calibration,
+        with_at_end,
+        with_calibration,
+        with_facts,
+    )
 
     described = chip_settings([read_chip_file(chip) for chip in chips], simulate=simulate) if chips else None
     described = use_calibration(described, calibration)
-    given = {name: value for name, value in settings.items() if value is not None}
+    given = given_of(settings)
     if record is not None:
         given["record"] = str(record.resolve())
     if task.endswith(".toml"):
         config = RunConfig.read(Path(task), given, described)
     else:
-        if task not in TASKS and os.path.lexists(task):
-            raise ValueError(f"{task!r} is a file but no .toml: give a task ({', '.join(TASKS)}) or CONFIG.toml")
-        config = RunConfig.of(merged({"task": task}, given, described))
+        config = RunConfig.of(merged({"task": task_given(task)}, given, described))
     from ..runs import resolve
 
-    config = resolve(with_calibration(with_at_end(config, at_end)))
     if config.instruments:
         answer_at_once()
     have_devices(config.devices or 1)
+    config = resolve(with_calibration(with_at_end(with_facts(config), at_end)))
+    if not isinstance(config.task, str):
+        click.echo(config.task.told, err=True)
     from ..runs import start
 
     with _progress(config.steps) as on_progress:
@@ -94,8 +105,8 @@ def train(
 def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint, to the bit as if it had never stopped.
 
-    A run on a chip of the kind callables or torch names code of yours. In a run directory of another's, have a look at
-    it before you say --run-code.
+    A run on a chip of the kind callables or torch, or on a task that a function makes, names code of yours. In a run
+    directory of another's, have a look at it before you say --run-code.
     """
     from ..runs import read_config
 
@@ -113,7 +124,7 @@ def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None
         from ..runs import said_to_run
 
         if run_code:
-            said_to_run(config.instruments)
+            said_to_run(config.code)
         with _progress(config.steps) as on_progress:
             go_on(run, before=before, on_progress=on_progress)
     _report(run, as_json, ran=ran)

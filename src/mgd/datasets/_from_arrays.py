@@ -23,13 +23,15 @@ def from_arrays(
     kind: str | None = None,
     solved_r2: float | None = None,
     scaling: str | None = None,
+    order: str = "shuffled",
 ) -> Task:
     """A task from arrays.
 
     Args:
         x: training inputs of shape (n, ...), one row a sample: whole numbers, floating-point numbers or truth values.
         y: their targets. Whole numbers of shape (n,) are classes, and become one-hot rows with a column for each class
-            that occurs (of -1 and 1 alone, signs). Anything else is what the outputs should be, of shape
+            that occurs (of -1 and 1 alone, signs); so is text of shape (n,), whose classes are sorted by their names.
+            Anything else is what the outputs should be, of shape
             (n, outputs), or (n,) for one output.
         test: inputs and targets, in the same form, that a chip is judged by; the training set itself by default.
         name: of the task.
@@ -41,6 +43,7 @@ def from_arrays(
         scaling: brings inputs to the size that neurons are made for: "standard" gives each input mean 0 and standard
             deviation 1, "min-max" brings it to 0 … 1; None leaves inputs as they are. It is fitted to the training
             inputs alone, applied to the test's too, and kept as `task.scaling`, to be called on new inputs.
+        order: in which training samples are presented, "shuffled" or "sequential"; see `Task`.
 
     Returns:
         The task. `task.kind` says what the targets were taken for, `task.n_outputs` how many outputs a chip needs.
@@ -63,7 +66,8 @@ def from_arrays(
         raise ValueError("values have no accuracy: give solved_r2 in place of solved_accuracy")
     if test is not None and len(test) != 2:
         raise ValueError(f"test must be inputs and targets, (x, y), got {len(test)} of them")
-    targets, test_targets = _numbers(y, "targets"), None if test is None else _numbers(test[1], "test targets")
+    y, test_y, classes = numbered_text(y, None if test is None else test[1], classes, kind)
+    targets, test_targets = _numbers(y, "targets"), None if test_y is None else _numbers(test_y, "test targets")
     targets, test_targets, names = _as_rows(targets, test_targets, kind, classes)
     given = [_finite(x, "inputs"), *([] if test is None else [_finite(test[0], "test inputs")])]
     fitted, given = scaled(scaling, *given)  # in all their digits, which float32 may not have
@@ -86,12 +90,55 @@ def from_arrays(
         kind=kind or "",
         solved_r2=solved_r2,
         scaling=fitted,
+        order=order,
     )
     if solved_r2 is not None and task.kind != "values":
         raise ValueError(f'the targets are {task.kind}: give solved_accuracy in place of solved_r2, or kind="values"')
     if solved_accuracy is not None and task.kind == "values":
         raise ValueError("the targets are values, which have no accuracy: give solved_r2 in place of solved_accuracy")
     return task
+
+
+def numbered_text(
+    y: ArrayLike, test: ArrayLike | None, classes: tuple[str, ...] | None, kind: str | None
+) -> tuple[ArrayLike, ArrayLike | None, tuple[str, ...] | None]:
+    """Class numbers in place of class names, and the names; all as it was given if it is no text of shape (n,).
+
+    Raises:
+        ValueError: if a name is none of the classes, or text is said to be of another kind.
+    """
+    names = _text(y)
+    if names is None:
+        return y, test, classes
+    if kind not in (None, "classes"):
+        raise ValueError(f"targets of the kind {kind!r} must be numbers, got text such as {str(names[0])!r}")
+    known: tuple[str, ...] = tuple(map(str, np.unique(names))) if classes is None else tuple(classes)
+    tested = None if test is None else _text(test)
+    if test is not None and tested is None:
+        raise ValueError("test targets must be names of classes, as those of training are, got no text of shape (m,)")
+    for whose, given in (("training", names), ("test", tested)):
+        unknown = [] if given is None else np.setdiff1d(given, known)
+        if len(unknown):
+            raise ValueError(
+                f"class {str(unknown[0])!r} of the {whose} targets is none of the classes {', '.join(known)}"
+            )
+    if len(known) < 2:
+        raise ValueError(f"all {len(names)} targets are of the class {names[0]}: give samples of two classes or more")
+    place = {name: k for k, name in enumerate(known)}
+    numbers = [None if given is None else np.array([place[str(name)] for name in given]) for given in (names, tested)]
+    assert numbers[0] is not None
+    return numbers[0], numbers[1], known
+
+
+def _text(y: ArrayLike) -> np.ndarray | None:
+    """Targets that are text of shape (n,); None if they are not."""
+    try:
+        values = np.asarray(y)
+    except (TypeError, ValueError):
+        return None
+    if values.ndim == 1 and values.dtype.kind == "O" and len(values) and all(isinstance(one, str) for one in values):
+        values = values.astype(np.str_)
+    return values if values.ndim == 1 and values.dtype.kind == "U" and len(values) else None
 
 
 def _numbers(given: ArrayLike, what: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Inputs brought to a size that neurons can use: each by itself, by what the training samples say."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -8,6 +9,8 @@ from jaxtyping import Float, Shaped
 from .._input import nearest
 
 SCALINGS = ("standard", "min-max")
+# Numbers that are worked on together, in double precision.
+_TOGETHER = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +43,13 @@ class Scaling:
             raise ValueError(f"unknown scaling {how!r}{hint}; choose {', '.join(SCALINGS)}, or None")
         if len(x) == 0:
             raise ValueError("scaling needs at least one training sample, got none")
-        x = np.asarray(x, np.float64)
-        if not np.isfinite(x).all():
-            row = int(np.argwhere(~np.isfinite(x))[0][0])
-            raise ValueError(f"inputs must be finite numbers to be scaled, got NaN or infinity in row {row}")
-        if how == "standard":
-            offset, spread = x.mean(0), x.std(0)
-        else:
-            offset, spread = x.min(0), x.max(0) - x.min(0)
-        # The mean of equal numbers may be off by rounding, and they would then be called different.
-        alike = x.max(0) == x.min(0)
-        return cls(how, offset, np.where(alike, 1.0, spread))
+        x = np.asarray(x)
+        if x.size < 2 * _TOGETHER:
+            return cls(how, *_fitted(how, x))
+        flat = x.reshape(len(x), -1)
+        pieces = [_fitted(how, flat[:, columns]) for columns in _pieces(flat)]
+        offset, spread = (np.concatenate(parts).reshape(x.shape[1:]) for parts in zip(*pieces, strict=True))
+        return cls(how, offset, spread)
 
     def __call__(self, x: Shaped[np.ndarray, "n *given"]) -> Float[np.ndarray, "n *given"]:
         """Samples, one a row, as the chip is shown them.
@@ -63,7 +62,33 @@ class Scaling:
             raise ValueError(
                 f"this scaling is of samples of shape {self.offset.shape}, one a row, got an array of shape {x.shape}"
             )
-        return ((np.asarray(x, np.float64) - self.offset) / self.spread).astype(np.float32)
+        scaled = np.empty(x.shape, np.float32)
+        step = max(1, _TOGETHER // max(1, self.offset.size))
+        for start in range(0, len(x), step):
+            piece = np.asarray(x[start : start + step], np.float64)
+            scaled[start : start + step] = (piece - self.offset) / self.spread
+        return scaled
+
+
+def _pieces(x: Shaped[np.ndarray, "n d"]) -> list[slice]:
+    """Columns that are looked at together: of one alone NumPy sums in another order, so there are two at least."""
+    n_pieces = max(1, min(x.size // _TOGETHER, x.shape[1] // 2))
+    ends = [x.shape[1] * k // n_pieces for k in range(n_pieces + 1)]
+    return [slice(start, end) for start, end in pairwise(ends)]
+
+
+def _fitted(
+    how: str, x: Shaped[np.ndarray, "n *features"]
+) -> tuple[Float[np.ndarray, "*features"], Float[np.ndarray, "*features"]]:
+    """Offset and spread of these inputs."""
+    x = np.asarray(x, np.float64)
+    if not np.isfinite(x).all():
+        row = int(np.argwhere(~np.isfinite(x))[0][0])
+        raise ValueError(f"inputs must be finite numbers to be scaled, got NaN or infinity in row {row}")
+    low, high = x.min(0), x.max(0)
+    offset, spread = (x.mean(0), x.std(0)) if how == "standard" else (low, high - low)
+    # The mean of equal numbers may be off by rounding, and they would then be called different.
+    return np.asarray(offset), np.where(high == low, 1.0, spread)
 
 
 def scaled(how: str | None, *arrays: np.ndarray) -> tuple[Scaling | None, list[np.ndarray]]:

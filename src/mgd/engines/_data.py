@@ -28,6 +28,7 @@ class Data(eqx.Module):
         offset: subtracted from a stored input.
         scale: multiplied after.
         kind: of the targets, as in `mgd.datasets.Task`.
+        order: in which samples are presented, likewise.
     """
 
     x: Shaped[Array, "n *features"]
@@ -35,10 +36,15 @@ class Data(eqx.Module):
     offset: float = eqx.field(static=True)
     scale: float = eqx.field(static=True)
     kind: str = eqx.field(static=True, default="classes")
+    order: str = eqx.field(static=True, default="shuffled")
 
     @staticmethod
-    def of(samples: Samples, kind: str = "classes") -> "Data":
-        return Data(jnp.asarray(samples.x), jnp.asarray(samples.y), samples.offset, samples.scale, kind)
+    def of(samples: Samples, kind: str = "classes", order: str = "shuffled") -> "Data":
+        return Data(_placed(samples.x), jnp.asarray(samples.y), samples.offset, samples.scale, kind, order)
+
+    def rows(self, presentation: Counter, *, seed: UInt32[Array, " 2"], batch: int) -> Int[Array, " {batch}"]:
+        """The rows of a presentation, counted over the whole run."""
+        return rows_of(presentation, seed=seed, n_samples=len(self.y), batch=batch, order=self.order)
 
     def show(self, rows: Int[Array, " batch"]) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
         """Inputs and targets of these rows."""
@@ -75,6 +81,11 @@ class HostData:
         return x if self.x.size <= _FEW_NUMBERS else _features(x, self.data), self.y.take(rows, 0)
 
 
+def _placed(values: Shaped[np.ndarray, "n *features"]) -> Shaped[Array, "n *features"]:
+    """Inputs on the device; where they are, without a copy, if nobody can write to them and JAX can use them there."""
+    return jnp.asarray(values) if values.flags.writeable else jax.device_put(np.asarray(values))
+
+
 def _features(stored: Shaped[np.ndarray, "*many"], data: Data) -> Float[np.ndarray, "*many"]:
     x = stored.astype(np.float32)
     if (data.offset, data.scale) != (0.0, 1.0):
@@ -82,14 +93,14 @@ def _features(stored: Shaped[np.ndarray, "*many"], data: Data) -> Float[np.ndarr
     return x
 
 
-@partial(jax.jit, static_argnames=("n_samples", "batch"))
+@partial(jax.jit, static_argnames=("n_samples", "batch", "order"))
 def coming_rows(
-    first: Counter, seed: UInt32[Array, " 2"], *, n_samples: int, batch: int
+    first: Counter, seed: UInt32[Array, " 2"], *, n_samples: int, batch: int, order: str = "shuffled"
 ) -> Int[Array, "presentations batch"]:
     """The rows of the training set in some presentations, from the first of them on."""
 
     def one(k: UInt32[Array, ""]) -> Int[Array, " batch"]:
-        return rows_of(first.plus(k), seed=seed, n_samples=n_samples, batch=batch)
+        return rows_of(first.plus(k), seed=seed, n_samples=n_samples, batch=batch, order=order)
 
     n_presentations = max(1, min(_MOST_PRESENTATIONS, _MOST_ROWS // batch))
     return jax.vmap(one)(jnp.arange(n_presentations, dtype=jnp.uint32))

@@ -20,7 +20,7 @@ _ROUNDING = 1e-3
 _LOOKED_AT = 256
 # A copy of the parameters of larger chips is not worth it.
 _MOST_PARAMS = 10_000_000
-_REMEDY = 'give from_arrays(…, scaling="standard"), or scale them yourself'
+_REMEDY = 'give scaling="standard" with data of your own (--scaling standard), or scale them yourself'
 
 
 def check_inputs(chip: AbstractChip, task: Task) -> None:

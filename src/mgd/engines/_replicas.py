@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from .._numbers import Each, as_data, split
-from ..algorithm import AbstractAlgorithm, Clock, State, rows_of
+from ..algorithm import AbstractAlgorithm, Clock, State
 from ..chips import AbstractChip
 from ..chips._pieces import ONCE, fresh_piece
 from ._base import Progress
@@ -105,4 +105,4 @@ def shown_to_one(
 ) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
     """The inputs and targets in front of one replica, by its seed of the order of samples."""
     presentation = clock.step.quotient(algorithm.time_constants.tau_x)
-    return data.show(rows_of(presentation, seed=seed, n_samples=len(data.y), batch=batch))
+    return data.show(data.rows(presentation, seed=seed, batch=batch))

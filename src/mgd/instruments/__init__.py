@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._check import noise as noise
     from ._circuit import Spice as Spice
     from ._epics import from_epics as from_epics
+    from ._factory import build as build
     from ._factory import check_one as check_one
     from ._kinds import Kind as Kind
     from ._kinds import available as available
@@ -65,6 +66,7 @@ _INSIDE = {
     "Absent": "_absent",
     "ServeSettings": "_virtual._settings",
     "Speaker": "_virtual._speaker",
+    "build": "_factory",
     "check_one": "_factory",
     "inwards": "_limits",
     "latency": "_check",

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ._compared import flat_settings as flat_settings
     from ._compared import written_setting as written_setting
     from ._config import CHOICES as CHOICES
-    from ._config import Option as Option
     from ._config import RunConfig as RunConfig
     from ._config import merged as merged
     from ._contents import CONFIG as CONFIG
@@ -52,13 +51,19 @@ if TYPE_CHECKING:
     from ._names import ALGORITHMS as ALGORITHMS
     from ._names import BASELINES as BASELINES
     from ._names import SCHEDULES as SCHEDULES
+    from ._option import Option as Option
     from ._plotted import plot as plot
     from ._predicted import Predictions as Predictions
     from ._predicted import predict as predict
     from ._presets import resolve as resolve
+    from ._presets import with_facts as with_facts
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
+    from ._task_facts import read_task_facts as read_task_facts
+    from ._task_table import TASK_OPTIONS as TASK_OPTIONS
+    from ._task_table import TaskTable as TaskTable
+    from ._task_table import task_given as task_given
     from ._told import read_diagnostics as read_diagnostics
 
 _PUBLIC = {
@@ -89,7 +94,7 @@ _PUBLIC = {
 _INSIDE = {
     "CHOICES": "_config",
     "Imperfections": "_imperfect",
-    "Option": "_config",
+    "Option": "_option",
     "ALGORITHMS": "_names",
     "BASELINES": "_names",
     "CONFIG": "_contents",
@@ -111,7 +116,12 @@ _INSIDE = {
     "merged": "_config",
     "only_writer": "_directory",
     "read_chip_file": "_chip_file",
+    "TASK_OPTIONS": "_task_table",
+    "TaskTable": "_task_table",
     "read_diagnostics": "_told",
+    "read_task_facts": "_task_facts",
+    "task_given": "_task_table",
+    "with_facts": "_presets",
     "read_header": "_generations",
     "replace_file": "_replace",
     "said_to_run": "_code",

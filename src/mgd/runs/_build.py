@@ -22,6 +22,7 @@ from ..datasets import Task, check_batch
 from ..perturbations import AbstractPerturbation, Block
 from ..rows import FAMILIES, OPTIMIZERS
 from ._chip_file import ChipFile
+from ._code import check_said
 from ._config import Perturbed, RunConfig, Settings
 from ._imperfect import build_imperfections
 from ._presets import resolve
@@ -34,10 +35,11 @@ def build_task(config: Settings) -> Task:
     """The task of resolved settings.
 
     Raises:
-        ValueError: if the task does not take what was given, or has fewer samples than a batch.
-        DataError: if its files cannot be found, fetched or read.
+        ValueError: if the task does not take what was given, has fewer samples than a batch, or is made by a function
+            that was never said to be meant to run.
+        DataError: if its files cannot be found, fetched or read, or have changed since the run began.
     """
-    task = datasets.load(config.task, bits=config.bits, data=config.data)
+    task = _whole_task(config)
     if config.holdout is not None:
         n = len(task.train.y)
         if config.holdout >= n:
@@ -46,6 +48,20 @@ def build_task(config: Settings) -> Task:
         task = replace(task, train=task.train.subset(kept), held_out=task.train.subset(out))
     check_batch(config.batch, task)
     return task
+
+
+def _whole_task(config: Settings) -> Task:
+    """The task, before any samples are held out."""
+    if isinstance(config.task, str):
+        task = datasets.load(config.task, bits=config.bits, data=config.data)
+    else:
+        if given := [name for name in ("bits", "data") if getattr(config, name) is not None]:
+            raise ValueError(
+                f"{given[0]} is of some tasks by name, and {config.task_name} is of your own: leave it out"
+            )
+        check_said((config.task.code,), None)
+        task = config.task.load(config.order or "shuffled")
+    return task if config.order in (None, task.order) else replace(task, order=config.order)
 
 
 class Shapes(NamedTuple):
@@ -89,7 +105,7 @@ def _network(config: Settings, task: Task | Shapes) -> AbstractChip:
         inputs *= n
     assert config.hidden is not None, "resolved settings have one kind of network"
     sizes = (inputs, *config.hidden, task.n_outputs)
-    output = "logistic" if config.cost == "mse" else "linear"
+    output = config.output or ("logistic" if config.cost == "mse" else "linear")
     return chips.mlp(sizes, activation=config.activation, output=output, cost=build_cost(config), init=config.init)
 
 

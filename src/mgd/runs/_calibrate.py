@@ -1,7 +1,7 @@
 """The chip of a file, calibrated: opened, measured for a task, and what was found kept beside the file."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from ._hardware import model_of
 from ._presets import resolve
 from ._served import simulated_piece
 from ._table import Table
+from ._task_table import task_given
 
 
 def calibrate(
     path: Path,
-    task: str,
+    task: str | Mapping[str, Any],
     *,
     bits: int | None = None,
     data: str | None = None,
@@ -43,7 +44,8 @@ def calibrate(
 
     Args:
         path: the chip file.
-        task: whose samples are presented.
+        task: whose samples are presented: its name, a file or folder of data, a function that makes it as
+            "module:function", or a table as [task] in settings.
         bits: of parity; by default as many as the file's chip has inputs, or two.
         data: folder of the images.
         batch: samples a measurement is averaged over; by default that of the task.
@@ -63,7 +65,8 @@ def calibrate(
         Interrupted: if it was asked to stop.
     """
     file, out = read_chip_file(path), _place(path, out)
-    config = _config(file, task, bits=bits, data=data, batch=batch, seed=seed, simulate=simulate)
+    given = task_given(task) if isinstance(task, str) else dict(task)
+    config = _config(file, given, bits=bits, data=data, batch=batch, seed=seed, simulate=simulate)
     loaded = build_task(config)
     try:
         _check_fits(file, loaded)
@@ -78,7 +81,7 @@ def calibrate(
             if stop():
                 raise Interrupted(
                     f"stopped after {done} measurements; the chip is in its safe state and nothing was written: "
-                    f"mgd calibrate {path} --task {task} starts anew",
+                    f"mgd calibrate {path} --task {task if isinstance(task, str) else config.task_name} starts anew",
                     step=0,
                 )
             on_progress(done, total)
@@ -102,7 +105,7 @@ def _check_fits(file: ChipFile, task: Task) -> None:
     Table.of({"kind": "any"} | file.shapes).check_fits(task.name, task.input_shape, task.n_outputs)
 
 
-def _config(file: ChipFile, task: str, *, simulate: bool, **given: Any) -> Settings:
+def _config(file: ChipFile, task: str | dict[str, Any], *, simulate: bool, **given: Any) -> Settings:
     """The settings of a run on this chip, as far as a calibration needs them."""
     inputs = file.inputs or ()
     if task == "parity" and given["bits"] is None and len(inputs) == 1:

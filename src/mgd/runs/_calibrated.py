@@ -57,14 +57,14 @@ def with_calibration(config: RunConfig) -> RunConfig:
     missing = {name: value for name, value in chosen.items() if getattr(config, name) is None}
     if not missing:
         return config
-    if found.task != config.task:
+    if found.task != config.task_name:
         warnings.warn(
-            f"the calibration {path} was made with {found.task}, and {config.task} is to be learnt: its settings may "
-            f"not suit; mgd calibrate with --task {config.task}",
+            f"the calibration {path} was made with {found.task}, and {config.task_name} is to be learnt: its settings "
+            f"may not suit; mgd calibrate with --task {config.task_name}",
             MgdWarning,
             stacklevel=2,
         )
-    return RunConfig.of(config.model_dump(exclude_none=True, by_alias=True) | missing)
+    return RunConfig.of(config.model_dump(exclude_none=True, by_alias=True) | {"task": config.task} | missing)
 
 
 def check_calibration(path: Path | None, identity: Identity, n_params: int) -> Calibration | None:

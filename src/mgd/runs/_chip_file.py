@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._input import read_toml
 from ..instruments import ServeSettings, check_one
-from ._config import Activation, Cost, Init, Positive, RunConfig, Sizes, Smoothing, one_line
+from ._config import Activation, Cost, Init, Output, Positive, RunConfig, Sizes, Smoothing, one_line
 from ._imperfect import Given
 from ._table import AtEnd, InstrumentTable, Table
 
@@ -29,6 +29,7 @@ class _Network(BaseModel):
     hidden: Sizes | None = None
     channels: Sizes | None = None
     activation: Activation | None = None
+    output: Output | None = None
     init: Init | None = None
     cost: Cost | None = None
     label_smoothing: Smoothing | None = None

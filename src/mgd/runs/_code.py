@@ -13,11 +13,11 @@ import platformdirs
 from .._errors import RunError
 
 # The kinds of this package whose settings name a function, and where.
-_NAMED_BY = {"callables": "build", "torch": "module"}
+_NAMED_BY = {"callables": "build", "torch": "module", "task": "build"}
 
 
 def code_named(table: dict[str, Any]) -> str | None:
-    """The function that an instrument's table names, as "module:function"; None if it names none."""
+    """The function that the table of an instrument or a task names, as "module:function"; None if it names none."""
     setting = _NAMED_BY.get(str(table.get("kind")))
     return None if setting is None else str(table.get(setting, ""))
 
@@ -39,14 +39,15 @@ def said_to_run(tables: tuple[dict[str, Any], ...]) -> None:
             ) from error
 
 
-def check_said(tables: tuple[dict[str, Any], ...], folder: Path) -> None:
+def check_said(tables: tuple[dict[str, Any], ...], folder: Path | None) -> None:
     """Raises: ValueError: if tables of a run directory name code that was never said to be meant to run."""
     for table in tables:
         named = code_named(table)
         if named is not None and not _mark(table).exists():
+            where, run = (folder, folder) if folder is not None else ("this run", "RUN")
             raise ValueError(
-                f"{folder} names code that was not run here before: {named!r}, from {table.get('folder', '.')}: if you "
-                f"trust it as you would a program, mgd resume {folder} --run-code"
+                f"{where} names code that was not run here before: {named!r}, from {table.get('folder', '.')}: if you "
+                f"trust it as you would a program, mgd resume {run} --run-code"
             )
 
 

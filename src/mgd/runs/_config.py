@@ -11,10 +11,12 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from .._input import first_error, nearest, read_toml
 from ..datasets import check_name
 from ..engines import ENGINES
-from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS
+from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS, TASKS
 from ._imperfect import Given, Imperfections
 from ._names import ALGORITHMS, BASELINES, SCHEDULES
+from ._option import Option
 from ._table import Table
+from ._task_table import TaskTable, task_given
 
 # Beyond this nothing can be counted or kept, and 32-bit numbers end.
 Positive = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
@@ -29,6 +31,7 @@ _Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 _Truth = Annotated[bool, Field(strict=True)]
 Sizes = tuple[Positive, ...]
 Activation = Literal["logistic", "tanh", "relu"]
+Output = Literal["logistic", "tanh", "relu", "linear"]
 Init = Literal["uniform", "glorot"]
 Cost = Literal["mse", "cross-entropy"]
 Smoothing = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -57,30 +60,16 @@ _OF_PERTURBATION = (
 )
 
 
-@dataclass(frozen=True)
-class Option:
-    """That a setting can be given on the command line, by its own name.
-
-    Attributes:
-        help: what it is, in one line.
-        metavar: how its value is written, where that is not said by its type.
-        several: whether it may be given again.
-    """
-
-    help: str
-    metavar: str | None = None
-    several: bool = False
-
-
 class RunConfig(BaseModel, extra="forbid", frozen=True):
     """The settings of a run as they are given. What is None was not: `resolve` fills it in.
 
     Attributes:
-        task: what is learnt.
+        task: what is learnt: a task by its name, or the table of one's own.
         bits: of parity.
         hidden: neurons of each hidden layer: makes the chip a perceptron.
         channels: of each convolution: makes the chip a convolutional network.
         activation: of a perceptron's hidden neurons.
+        output: of a perceptron's output neurons; None for logistic, or linear where the cost is cross-entropy.
         init: how parameters start.
         cost: mse or cross-entropy.
         label_smoothing: of cross-entropy.
@@ -105,6 +94,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         seed: everything random is drawn from it.
         engine: how it is simulated.
         bitwise: whether simulated chips and those behind I/O come to the same bits.
+        order: in which training samples are presented; None for that of the task.
         log_every: timesteps between evaluations; None: evenly in the logarithm.
         holdout: the last so many training samples are kept out of training.
         data: folder of the images.
@@ -115,11 +105,12 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
             ones.
     """
 
-    task: str
+    task: str | TaskTable
     bits: Annotated[_Bits | None, Option("Bits of parity.")] = None
     hidden: Annotated[Sizes | None, Option("Neurons of each hidden layer: a perceptron.", metavar="N[,N…]")] = None
     channels: Annotated[Sizes | None, Option("Channels of each convolution: a CNN.", metavar="N[,N…]")] = None
     activation: Activation | None = None
+    output: Output | None = None
     init: Init | None = None
     cost: Cost | None = None
     label_smoothing: Smoothing | None = None
@@ -151,6 +142,9 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     bitwise: Annotated[_Truth | None, Option("Come to the same bits, simulated and in the loop; slower if small.")] = (
         None
     )
+    order: Annotated[Literal["shuffled", "sequential"] | None, Option("In which training samples are presented.")] = (
+        None
+    )
     log_every: Steps | None = None
     holdout: Annotated[Positive | None, Option("Keep the last so many training samples out of training.")] = None
     data: Annotated[str | None, Option("Folder of the images.", metavar="PATH")] = None
@@ -169,6 +163,15 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     ] = None
     instrument: dict[str, Any] | tuple[dict[str, Any], ...] | None = None
 
+    @field_validator("task", mode="before")
+    @classmethod
+    def _task(cls, task: Any) -> Any:
+        if isinstance(task, dict):
+            return TaskTable.of(task)
+        if not isinstance(task, str | TaskTable):
+            raise ValueError(f"give the name of a task, or a table [task], got {task!r}")
+        return task
+
     @field_validator("imperfect")
     @classmethod
     def _none_is_none(cls, imperfect: Imperfections | None) -> Imperfections | None:
@@ -185,7 +188,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
             config = cls(**settings)
         except ValidationError as error:
             raise ValueError(one_line(error, list(cls.model_fields))) from None
-        check_name(config.task)
+        if isinstance(config.task, str):
+            _check_name(config.task)
         for field, choices in CHOICES.items():
             value = getattr(config, field)
             if value is not None and value not in choices:
@@ -211,6 +215,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         """
         settings = read_toml(path)
         try:
+            if isinstance(settings.get("task"), dict):
+                settings["task"] = TaskTable.of(settings["task"]).placed(path.parent)
             config = cls.of(settings)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
@@ -224,13 +230,27 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         return (self.instrument,) if isinstance(self.instrument, dict) else self.instrument
 
     @property
+    def task_name(self) -> str:
+        """What the task is called."""
+        return self.task if isinstance(self.task, str) else self.task.name
+
+    @property
+    def code(self) -> tuple[dict[str, Any], ...]:
+        """The tables that may name code of the user's."""
+        own = {} if isinstance(self.task, str) else self.task.code
+        return (*self.instruments, own) if own else self.instruments
+
+    @property
     def method(self) -> str:
         """The algorithm and its perturbation, for people."""
         return ", ".join(name for name in (self.algorithm, self.perturbation) if name)
 
     def identity(self) -> str:
         """A digest of all that the outcome depends on: two runs with the same one give the same bits."""
-        text = self.model_copy(update={"data": None, "record": None, "instrument": None}).toml()
+        where: dict[str, Any] = {"data": None, "record": None, "instrument": None}
+        if not isinstance(self.task, str):
+            where["task"] = self.task.anywhere
+        text = self.model_copy(update=where).toml()
         return hashlib.sha256(text.encode()).hexdigest()
 
     def toml(self) -> str:
@@ -290,7 +310,7 @@ class Perturbed:
     tau_hp: float
 
 
-CHIP = ("hidden", "channels", "activation", "init", "cost", "label_smoothing", "imperfect", "instrument")
+CHIP = ("hidden", "channels", "activation", "output", "init", "cost", "label_smoothing", "imperfect", "instrument")
 
 
 def merged(settings: dict[str, Any], changes: dict[str, Any], chip: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -307,9 +327,32 @@ def merged(settings: dict[str, Any], changes: dict[str, Any], chip: dict[str, An
             if kind in changes:  # another kind of chip than the file's
                 settings.pop(other, None)
     both = settings | changes
+    if isinstance(changes.get("task"), dict) and "task" in settings:
+        both["task"] = _changed(settings["task"], changes["task"])
     if "imperfect" in settings and "imperfect" in changes:
         both["imperfect"] = settings["imperfect"] | changes["imperfect"]
     return both
+
+
+def _changed(task: Any, changes: dict[str, Any]) -> dict[str, Any]:
+    """The table of a task of one's own, some of its settings changed.
+
+    Raises:
+        ValueError: if the task is one by its name.
+    """
+    if isinstance(task, str):
+        raise ValueError(f"{', '.join(changes)} is of data of your own, and {task} is a task by its name: leave it out")
+    table = task.model_dump(exclude_none=True) if isinstance(task, TaskTable) else dict(task)
+    return table | changes
+
+
+def _check_name(task: str) -> None:
+    """Raises: ValueError: if no task is called that; a path has a table of its own."""
+    if task not in TASKS and isinstance(task_given(task), dict):
+        raise ValueError(
+            f"no task is called {task!r}: for a file or function of yours give a table, [task] with path or build"
+        )
+    check_name(task)
 
 
 def one_line(error: ValidationError, fields: list[str]) -> str:

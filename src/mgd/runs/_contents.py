@@ -22,6 +22,7 @@ from ._replace import replace_file
 SUMS = "SHA256SUMS"
 CONFIG, SUMMARY, THETA, CURVE = "config.toml", "summary.json", "theta.safetensors", "curve.png"
 DEVICE, INSTRUMENT, DROPPED = "device.safetensors", "instrument.json", "dropped.json"
+TASK = "task.json"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
@@ -63,6 +64,24 @@ class _Told(_Open):
     own_line: bool
 
 
+class _Scaling(_Open):
+    how: str
+    offset: Any
+    spread: Any
+
+
+class _Task(_Open):
+    name: str
+    kind: str
+    classes: list[str]
+    input_shape: list[int]
+    n_outputs: int
+    inputs: list[str] | None
+    scaling: _Scaling | None
+    offset: float
+    scale: float
+
+
 class _Kind(NamedTuple):
     """What a file must be, and what to do if it is not."""
 
@@ -77,6 +96,7 @@ _KINDS = {
     SUMMARY: _Kind("mgd resume {folder} writes it again", _Summary),
     THETA: _Kind("mgd resume {folder} writes it again"),
     DEVICE: _Kind("mgd resume {folder} writes it again"),
+    TASK: _Kind("mgd resume {folder} writes it again", _Task),
     INSTRUMENT: _Kind(
         "put it back as it was, or delete it if the same chip is connected still",
         Annotated[list[_Told], Field(min_length=1)],

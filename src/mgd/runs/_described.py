@@ -7,9 +7,8 @@ from typing import Any
 
 from .._errors import RunError
 from ._config import RunConfig
-from ._contents import DROPPED, INSTRUMENT, read_json
+from ._contents import DROPPED, INSTRUMENT, TASK, read_json
 from ._directory import is_finished, read_config, read_summary
-from ._facts import read_task_json
 from ._generations import read_header
 from ._told import read_diagnostics
 
@@ -82,7 +81,7 @@ def describe(folder: str | Path) -> Described:
         summary=summary,
         step=summary["steps"] if summary is not None else header.step if header else 0,
         whole=summary is None or is_finished(folder),
-        task=read_task_json(folder),
+        task=read_json(folder, TASK),
         instruments=read_json(folder, INSTRUMENT) or [],
         dropped=read_json(folder, DROPPED) or {},
         diagnostics=told[-1] if told else None,

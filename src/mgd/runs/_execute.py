@@ -24,8 +24,9 @@ from ..datasets import Task
 from ._build import build_algorithm, build_chip, build_task
 from ._calibrated import with_calibration
 from ._checkpoint import Owner, theta_of, unpack_arrays, unpack_header
+from ._code import check_said
 from ._config import RunConfig, Settings
-from ._contents import CURVE, DEVICE, DROPPED, SUMMARY, THETA, put, read_bytes, read_json
+from ._contents import CURVE, DEVICE, DROPPED, SUMMARY, TASK, THETA, put, read_bytes, read_json
 from ._curve import draw_curve
 from ._directory import (
     check_out,
@@ -41,8 +42,9 @@ from ._generations import FILE, go_back, read_checkpoint, read_header, write_che
 from ._hardware import model_of, opened_hardware
 from ._keeping import AbstractKeeping, Nothing
 from ._metrics import read_metrics, write_metrics
-from ._presets import resolve
+from ._presets import resolve, with_facts
 from ._sound import check_sound
+from ._task_facts import write_task_facts
 
 CHECKPOINT_SECONDS = 15.0
 # At most one part in this of the time goes into writing checkpoints.
@@ -69,13 +71,15 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         DivergedError: if a cost was not finite; the last good checkpoint is kept.
         Interrupted: if the run was asked to stop.
     """
-    config = config if isinstance(config, Settings) else resolve(with_calibration(config))
+    config = config if isinstance(config, Settings) else resolve(with_calibration(with_facts(config)))
     check_out(out)
     task = build_task(config)
     with _ready(config, task) as keeping:
-        folder = make_directory(out, config.task)
+        folder = make_directory(out, config.task_name)
         with only_writer(folder):
             write_config(folder, config)
+            with _writing(folder):
+                write_task_facts(folder, task)
             owner = Owner.fresh(config.identity(), measured=bool(keeping.members))
             _run(keeping, _Place(config, folder, owner), on_progress)
     return folder
@@ -106,7 +110,11 @@ def resume(folder: Path, *, before: int | None = None, on_progress: OnProgress =
                 _go_back(folder, before, settings)
         elif is_whole(folder) or _theta_again(config, folder, settings):
             return folder
-        with _ready(config, build_task(config), folder) as keeping:
+        check_said(config.code, folder)
+        task = build_task(config)
+        with _writing(folder):
+            write_task_facts(folder, task)
+        with _ready(config, task, folder) as keeping:
             session = keeping.session
             found = read_checkpoint(folder, session.snapshot, settings)
             owner = Owner.fresh(settings, measured=bool(keeping.members))
@@ -123,6 +131,7 @@ def is_whole(folder: Path) -> bool:
     try:
         read_metrics(folder)
         read_bytes(folder, DEVICE)
+        read_json(folder, TASK)
     except RunError:
         return False
     return True
@@ -278,7 +287,7 @@ def _finish(session: Session, place: _Place, more: dict[str, Any]) -> None:
     chips = "1 chip" if session.n_replicas == 1 else f"{session.n_replicas} chips"
     curve = draw_curve(
         session.history(),
-        title=f"{config.task}: {chips} of {session.n_params:,} parameters, {config.method}",
+        title=f"{config.task_name}: {chips} of {session.n_params:,} parameters, {config.method}",
         guess=_guess(session.task),
     )
     contents = {THETA: _packed(theta, session.groups), CURVE: curve}
@@ -314,7 +323,7 @@ def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
     scores[f"{measure}_per_replica"] = [_number(a) for a in np.asarray(result.score)]
     scores[f"held_out_{measure}_per_replica"] = _held_out(session)
     return {
-        "task": config.task,
+        "task": config.task_name,
         "engine": session.engine,
         "algorithm": config.algorithm,
         "perturbation": config.perturbation,

@@ -1,43 +1,18 @@
 """What a run directory says of its task: what a chip is shown, and what its outputs mean. Nothing here imports JAX."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .._errors import RunError
-from .._input import first_error
 from ..datasets import Scaling
-from ._contents import read_bytes
+from ._contents import TASK, damaged, read_json
 
 if TYPE_CHECKING:
     from ..datasets import Task
-
-TASK = "task.json"
-
-
-class _Scaling(BaseModel):
-    how: str
-    offset: Any
-    spread: Any
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    name: str
-    kind: str
-    classes: list[str]
-    input_shape: list[int]
-    n_outputs: int
-    inputs: list[str] | None
-    scaling: _Scaling | None
-    offset: float
-    scale: float
 
 
 @dataclass(frozen=True)
@@ -73,10 +48,10 @@ class TaskFacts:
         return TaskFacts(
             name=task.name,
             kind=task.kind,
-            classes=task.classes,
+            classes=() if task.kind == "values" else task.classes,
             input_shape=task.input_shape,
             n_outputs=task.n_outputs,
-            inputs=getattr(task, "inputs", None),
+            inputs=task.inputs,
             scaling=task.scaling,
             offset=train.offset,
             scale=train.scale,
@@ -106,40 +81,29 @@ def read_facts(folder: Path) -> TaskFacts | None:
     Raises:
         RunError: if it is damaged.
     """
-    content = read_bytes(folder, TASK)
-    if content is None:
+    told = read_json(folder, TASK)
+    if told is None:
         return None
     try:
-        told = _File.model_validate_json(content)
-        scaling = None
-        if told.scaling is not None:
-            offset, spread = (np.asarray(of, np.float64) for of in (told.scaling.offset, told.scaling.spread))
-            if not offset.shape == spread.shape == tuple(told.input_shape):
-                raise ValueError(f"its scaling is of inputs of shape {offset.shape}, not {tuple(told.input_shape)}")
-            scaling = Scaling(told.scaling.how, offset, spread)
-    except ValidationError as error:
-        raise _damaged(folder, first_error(error, ())) from None
-    except (ValueError, TypeError, RecursionError) as error:
-        raise _damaged(folder, str(error)) from None
+        scaling = None if told["scaling"] is None else _scaling(told["scaling"], tuple(told["input_shape"]))
+    except (ValueError, TypeError) as error:
+        raise damaged(folder, TASK, str(error)) from None
     return TaskFacts(
-        name=told.name,
-        kind=told.kind,
-        classes=tuple(told.classes),
-        input_shape=tuple(told.input_shape),
-        n_outputs=told.n_outputs,
-        inputs=None if told.inputs is None else tuple(told.inputs),
+        name=told["name"],
+        kind=told["kind"],
+        classes=tuple(told["classes"]),
+        input_shape=tuple(told["input_shape"]),
+        n_outputs=told["n_outputs"],
+        inputs=None if told["inputs"] is None else tuple(told["inputs"]),
         scaling=scaling,
-        offset=told.offset,
-        scale=told.scale,
+        offset=told["offset"],
+        scale=told["scale"],
     )
 
 
-def read_task_json(folder: Path) -> dict[str, Any] | None:
-    """The file as it is, once it is known to be whole; None if there is none."""
-    if read_facts(folder) is None:
-        return None
-    return json.loads(read_bytes(folder, TASK) or b"null")
-
-
-def _damaged(folder: Path, why: str) -> RunError:
-    return RunError(f"{folder / TASK} is damaged ({why}): mgd resume {folder} writes it again")
+def _scaling(told: Mapping[str, Any], shape: tuple[int, ...]) -> Scaling:
+    """Raises: ValueError: if it is not of inputs of this shape."""
+    offset, spread = (np.asarray(told[name], np.float64) for name in ("offset", "spread"))
+    if not offset.shape == spread.shape == shape:
+        raise ValueError(f"its scaling is of inputs of shape {offset.shape}, not {shape}")
+    return Scaling(told["how"], offset, spread)

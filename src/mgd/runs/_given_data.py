@@ -1,7 +1,7 @@
 """Samples of a file that a trained run is to answer, with targets or without."""
 
-import zipfile
-import zlib
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from .._errors import DataError
-from .._input import open_file
+from ..datasets import KNOWN, mapped, read_arrays, read_cells
 from ._assessed import class_names, one_of
 from ._facts import TaskFacts
 
@@ -17,7 +17,6 @@ from ._facts import TaskFacts
 _FAR, _WIDER = 10.0, 100.0
 # Of fewer samples their width says nothing.
 _FEWEST = 10
-SUFFIXES = (".csv", ".tsv", ".txt", ".npz", ".npy")
 
 
 class Given(NamedTuple):
@@ -32,27 +31,34 @@ class Given(NamedTuple):
     y: Float[np.ndarray, "n outputs"] | None
 
 
-def read_given(path: Path, facts: TaskFacts) -> Given:
+def read_given(path: Path, facts: TaskFacts, *, header: bool | None = None) -> Given:
     """The samples of a file, to be answered by a chip that was trained on this task.
 
     A table (CSV, TSV, or an array of two axes) has the inputs' columns by the names they had in training, if it has
     names; otherwise the inputs come first, in the order they had. What is left are the targets: one column, of classes
-    or their names, or one an output. An NPZ file has arrays `x` and, if there are targets, `y`.
+    or their names, or one an output. An NPZ file has arrays `x` and, if there are targets, `y`, or other usual names.
+
+    Args:
+        path: the file.
+        facts: of the task.
+        header: whether the first line of a table has the names of its columns; by default, if none of its cells is a
+            number.
 
     Raises:
         DataError: if the file cannot be read.
         ValueError: if its samples are not like those of the training, or a class is none of the task's.
     """
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"cannot tell what {path} is: give a file that ends in {', '.join(SUFFIXES)}")
     if suffix == ".npz":
-        x, y = _npz(path)
+        x, y = read_arrays(path)
+        if y is None:
+            x, y = _of_array(path, x, facts)
     elif suffix == ".npy":
-        x, y = _split(path, _npy(path), None, facts)
+        x, y = _of_array(path, mapped(path), facts)
+    elif suffix in KNOWN:
+        x, y = _of_text(path, facts, header)
     else:
-        cells, names = _text(path)
-        x, y = _split(path, cells, names, facts)
+        raise ValueError(f"cannot tell what {path} is: give a file that ends in {', '.join(KNOWN)}")
     facts.check_inputs(x, f"the inputs of {path}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0][0])
@@ -88,89 +94,43 @@ def _check_scaling(path: Path, x: np.ndarray, facts: TaskFacts) -> None:
     )
 
 
-def _text(path: Path) -> tuple[np.ndarray, list[str] | None]:
-    """Cells of a table, and the names of its columns if it has some."""
-    import io
-
-    import pandas as pd
-
-    try:
-        with open_file(path) as file:
-            lines = file.read().decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no UTF-8 text: {error.reason}") from error
-    whole = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if not whole:
-        raise DataError(f"{path} is empty: it needs a line for each sample")
-    delimiter = next((mark for mark in ("\t", ";", ",") if mark in whole[0]), r"\s+")
-    header = not any(_is_number(cell) for cell in pd.Series(whole[:1]).str.split(delimiter, regex=True)[0])
-    try:
-        frame = pd.read_csv(
-            io.StringIO("\n".join(whole)), sep=delimiter, header=0 if header else None, skipinitialspace=True
-        )
-    except (pd.errors.ParserError, ValueError) as error:
-        raise DataError(f"{path} is no table that can be read: {' '.join(str(error).split())}") from error
-    return frame.to_numpy(object), [str(name).strip() for name in frame.columns] if header else None
+def _of_text(path: Path, facts: TaskFacts, header: bool | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Inputs and targets of a table of text."""
+    cells = read_cells(path, header)
+    chosen, rest = _columns(path, cells.dialect.names, cells.frame.shape[1], facts)
+    x = np.stack([cells.numbers(column) for column in chosen], 1)
+    if not rest:
+        return x, None
+    return x, cells.labels(rest[0]) if len(rest) == 1 else np.stack([cells.numbers(column) for column in rest], 1)
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _of_array(path: Path, values: np.ndarray, facts: TaskFacts) -> tuple[np.ndarray, np.ndarray | None]:
+    """Inputs and targets of an array: a table, or inputs alone."""
+    if len(facts.input_shape) != 1 or values.ndim != 2:
+        return values, None  # images, say: whether they are those of the task is seen next
+    chosen, rest = _columns(path, None, values.shape[1], facts)
+    return values[:, chosen], values[:, rest] if rest else None
 
 
-def _npy(path: Path) -> np.ndarray:
-    try:
-        with open_file(path) as file:
-            file.read(1)
-        return np.load(path, allow_pickle=False, mmap_mode="r")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{path} is no array in NumPy's format ({str(error).splitlines()[0]})") from error
+def _columns(path: Path, names: Sequence[str] | None, n_columns: int, facts: TaskFacts) -> tuple[list[int], list[int]]:
+    """Where the inputs and the targets of a table are; there may be no targets.
 
-
-def _npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        with open_file(path) as opened:
-            if not zipfile.is_zipfile(opened):
-                raise DataError(f"{path} is no NPZ file, or only a part of one")
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {key.lower(): file[key] for key in file.files if key.lower() in ("x", "y")}
-                there = ", ".join(file.files)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise DataError(f"{path} has an array that cannot be read ({str(error).splitlines()[0]})") from error
-    if "x" not in arrays:
-        raise ValueError(f"{path} has the arrays {there}: call the inputs x, and the targets y")
-    return arrays["x"], arrays.get("y")
-
-
-def _split(
-    path: Path, cells: np.ndarray, names: list[str] | None, facts: TaskFacts
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Inputs and targets of a table."""
-    if len(facts.input_shape) != 1 or cells.ndim != 2:
-        return cells, None  # images, say: it is seen next whether they are those of the task
-    n, columns = facts.input_shape[0], cells.shape[1]
-    known = names is not None and facts.inputs is not None
-    if known and set(facts.inputs or ()) <= set(names or ()):
-        chosen = [(names or []).index(name) for name in facts.inputs or ()]
-    elif columns in (n, n + 1, n + facts.n_outputs):
+    Raises:
+        ValueError: if the inputs are not told.
+    """
+    n = math.prod(facts.input_shape)
+    if names is not None and facts.inputs is not None and set(facts.inputs) <= set(names):
+        chosen = [names.index(name) for name in facts.inputs]
+    elif n_columns in (n, n + 1, n + facts.n_outputs):
         chosen = list(range(n))
     else:
         raise ValueError(
-            f"{path} has {columns} columns, and {facts.name} was trained on {n} inputs: give these, and a column for "
-            f"the target if there is one"
+            f"{path} has {n_columns} columns, and {facts.name} was trained on {n} inputs: give these, and a column for "
+            "the target if there is one"
         )
-    rest = [column for column in range(columns) if column not in chosen]
+    rest = [column for column in range(n_columns) if column not in chosen]
     # Of other numbers of columns nobody knows which are the targets.
-    return _numbers(path, cells[:, chosen]), cells[:, rest] if len(rest) in (1, facts.n_outputs) else None
+    return chosen, rest if len(rest) in (1, facts.n_outputs) else []
 
 
 def _numbers(path: Path, cells: np.ndarray) -> np.ndarray:

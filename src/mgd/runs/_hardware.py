@@ -299,7 +299,7 @@ def opened_hardware(config: Settings, task: Task, folder: Path | None = None) ->
             if folder is not None and chip in dropped:
                 instruments.append(Guarded(_absent(folder, chip)))
                 continue
-            table.check_fits(config.task, task.input_shape, task.n_outputs)
+            table.check_fits(config.task_name, task.input_shape, task.n_outputs)
             instrument = table.load()
             if config.record is not None:
                 _check_fresh(config, chip, folder)

@@ -17,6 +17,7 @@ from ._formats import check_predictions
 from ._given_data import read_given
 from ._loaded import LoadedRun, load_run, samples_of
 from ._replace import replace_file
+from ._task_table import TaskTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +144,8 @@ def predict(
         outputs = np.stack([run.answer(test, replica=number) for number in numbers])
         targets = test.y
     else:
-        given = read_given(Path(data), run.task)
+        table = run.settings.task
+        given = read_given(Path(data), run.task, header=table.header if isinstance(table, TaskTable) else None)
         outputs = np.stack([run.predict(given.x, replica=number) for number in numbers])
         targets = given.y
     assessments = ()

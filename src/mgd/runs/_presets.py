@@ -6,8 +6,10 @@ from typing import Any
 
 from .._defaults import defaults
 from ..rows import FAMILIES, OPTIMIZERS, TASKS, TaskRow
+from ._code import said_to_run
 from ._config import RunConfig, Settings
 from ._imperfect import complete
+from ._task_table import TaskTable
 
 _COMMON: dict[str, Any] = {
     "activation": "logistic",
@@ -52,11 +54,15 @@ def resolve(config: RunConfig) -> Settings:
 
     Raises:
         ValueError: if what is given does not go together.
+        DataError: if data of one's own cannot be read; they are, if their facts are not known.
     """
     if isinstance(config, Settings):
         return config
+    if isinstance(config.task, TaskTable) and config.task.facts is None:
+        config = with_facts(config)
     given = config.model_dump(exclude_none=True, by_alias=True)
-    row, algorithm = TASKS.row(config.task), given.get("algorithm", "discrete")
+    row = config.task.row() if isinstance(config.task, TaskTable) else TASKS.row(config.task)
+    given["task"], algorithm = config.task, given.get("algorithm", "discrete")
     settings = _COMMON | {"algorithm": algorithm} | _ALGORITHMS[algorithm]
     settings |= {**row.chip, **row.training.get(algorithm, {})}
     perceptron = "channels" not in given and "hidden" in settings | given
@@ -68,7 +74,7 @@ def resolve(config: RunConfig) -> Settings:
         settings.pop("channels", None)
     elif "channels" in given:
         settings.pop("hidden", None)
-        settings["cost"] = "cross-entropy"
+        settings["cost"] = row.chip.get("cost", "cross-entropy")
     if chips := len(config.instruments):
         settings["replicas"] = chips
         settings |= {"fleet": "shared"} if chips > 1 else {}
@@ -76,7 +82,7 @@ def resolve(config: RunConfig) -> Settings:
     missing = [name for name in _NEEDED if name not in settings]
     missing += [] if {"hidden", "channels"} & settings.keys() else ["hidden"]
     if missing:
-        raise ValueError(f"the task {config.task!r} has no default of {missing[0]} for {algorithm}: give it")
+        raise ValueError(f"the task {config.task_name!r} has no default of {missing[0]} for {algorithm}: give it")
     resolved = Settings.of(settings)
     for table, name in ((FAMILIES, resolved.perturbation), (OPTIMIZERS, resolved.optimizer)):
         if name is not None:
@@ -85,6 +91,22 @@ def resolve(config: RunConfig) -> Settings:
     if resolved.imperfect is None:
         return resolved
     return resolved.model_copy(update={"imperfect": complete(resolved.imperfect, resolved.cost)})
+
+
+def with_facts(config: RunConfig) -> RunConfig:
+    """These settings with what data of one's own tell now, which settings follow from: they are read here, once.
+
+    Whoever begins a run with settings that name a function says by that that it is to be run.
+
+    Raises:
+        ValueError: if a setting does not fit the data, or a function cannot be run or returns no task.
+        DataError: if the data cannot be read.
+        RunError: if it cannot be kept that the function is to be run.
+    """
+    if not isinstance(config.task, TaskTable):
+        return config
+    said_to_run((config.task.code,))
+    return config.model_copy(update={"task": config.task.with_facts(config.order or "shuffled")})
 
 
 def _by_rule(row: TaskRow, given: dict[str, Any]) -> dict[str, Any]:

@@ -356,7 +356,8 @@ class Instrumented(AbstractEngine[Algorithm]):
             return self._foreseen[1]
         if self._rows_from < 0 or not 0 <= presentation - self._rows_from < len(self._rows):
             self._rows_from = presentation
-            rows = coming_rows(Counter.of(presentation), seed, n_samples=len(data.y), batch=self.batch)
+            sizes: dict[str, Any] = {"n_samples": len(data.y), "batch": self.batch, "order": data.order}
+            rows = coming_rows(Counter.of(presentation), seed, **sizes)
             self._rows = np.asarray(rows)
         return self._on_host.show(self._rows[presentation - self._rows_from])
 

@@ -7,7 +7,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._errors import MgdWarning
-from ...algorithm import AbstractAlgorithm, Backprop, State, rows_of
+from ...algorithm import AbstractAlgorithm, Backprop, State
 from ...chips import AbstractChip
 from .._base import Progress
 from .._choice import Wanted
@@ -52,7 +52,7 @@ class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
         self, state: State, device: Any, data: Data, key: PRNGKeyArray
     ) -> tuple[Float[Array, " p"], Float[Array, ""]]:
         """The gradient of the mini-batch that comes next, and its cost."""
-        rows = rows_of(state.clock.step, seed=state.seeds.samples, n_samples=len(data.y), batch=self.batch)
+        rows = data.rows(state.clock.step, seed=state.seeds.samples, batch=self.batch)
         return gradient_of(self.chip, state.theta, device, *data.show(rows), key=key)
 
 

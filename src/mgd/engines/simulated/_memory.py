@@ -1,12 +1,12 @@
 """Whether what is asked for fits in memory: known from shapes alone, before anything is allocated."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
+from ...datasets import available_to_process, gigabytes
 from .._data import Data
 from .._replicas import in_front
 
@@ -32,12 +32,12 @@ def check_memory(engine: "AbstractSimulated[Any, Any]", n_replicas: int, data: D
         return
     if fit == 0:
         raise ValueError(
-            f"a chip of {engine.chip.n_params:,} parameters does not fit in memory: it takes about {_gigabytes(each)}, "
-            f"and {_gigabytes(free)} are free; train a smaller chip, or one without momentum and with tau_theta = 1"
+            f"a chip of {engine.chip.n_params:,} parameters does not fit in memory: it takes about {gigabytes(each)}, "
+            f"and {gigabytes(free)} are free; train a smaller chip, or one without momentum and with tau_theta = 1"
         )
     raise ValueError(
         f"{n_replicas:,} replicas of {engine.chip.n_params:,} parameters do not fit in memory: they take about "
-        f"{_gigabytes(each * n_replicas)}, and {_gigabytes(free)} are free; {fit:,} replicas would fit"
+        f"{gigabytes(each * n_replicas)}, and {gigabytes(free)} are free; {fit:,} replicas would fit"
     )
 
 
@@ -57,52 +57,4 @@ def available_bytes() -> int | None:
     """Memory that can still be had; None where that is not known (no Linux, or a device with its own memory)."""
     if jax.default_backend() != "cpu":
         return None
-    known = [amount for amount in (_of_machine(), _of_control_group()) if amount is not None]
-    return min(known, default=None)
-
-
-def _of_machine(proc: Path = Path("/proc")) -> int | None:
-    for line in _lines(proc / "meminfo"):
-        if line.startswith("MemAvailable:"):
-            return 1024 * int(line.split()[1])
-    return None
-
-
-def _of_control_group(proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What is left to this process's control group, and to those it is in: of version 2, and of version 1."""
-    known = []
-    for line in _lines(proc / "self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory") and "memory" not in controllers.split(","):
-            continue
-        top = root if controllers == "" else root / "memory"
-        names = (
-            ("memory.max", "memory.current")
-            if controllers == ""
-            else ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        )
-        inside = top / path.lstrip("/")
-        for folder in (inside, *inside.parents):
-            if folder.is_relative_to(top):
-                known.append(_left(folder, *names))
-    return min((amount for amount in known if amount is not None), default=None)
-
-
-def _left(folder: Path, limit: str, used: str) -> int | None:
-    """Of a control group's limit, what is not in use; files kept in memory can be let go."""
-    limits, uses = _lines(folder / limit), _lines(folder / used)
-    if not (limits and uses and limits[0].isdigit() and uses[0].isdigit()):
-        return None
-    files = [int(line.split()[1]) for line in _lines(folder / "memory.stat") if line.startswith("inactive_file ")]
-    return max(0, int(limits[0]) - int(uses[0]) + sum(files))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _gigabytes(amount: int | float) -> str:
-    return f"{amount / 1e9:,.3g} GB"
+    return available_to_process()

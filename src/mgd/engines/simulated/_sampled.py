@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ..._numbers import derived
-from ...algorithm import AbstractAlgorithm, Algorithm, State, TwoSided, rows_of
+from ...algorithm import AbstractAlgorithm, Algorithm, State, TwoSided
 from ...chips import AbstractChip
 from .._base import Progress
 from .._choice import Wanted, refuse_bitwise
@@ -93,7 +93,7 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
         errors = Errors(known["own"], known["shared"], known["limit"])
 
         def one(group: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
-            rows = rows_of(first_group.plus(group), seed=state.seeds.samples, n_samples=len(data.y), batch=samples)
+            rows = data.rows(first_group.plus(group), seed=state.seeds.samples, batch=samples)
             cost_key, law_key = jax.random.split(jax.random.fold_in(key, group))
             g, cost = gradient_of(self.chip, state.theta, device, *data.show(rows), key=cost_key)
             part = law.gather(g, first.plus(group * n), n, errors, seed=state.seeds.perturbation, key=law_key)

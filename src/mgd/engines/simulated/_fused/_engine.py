@@ -130,7 +130,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
                 "with this engine's init"
             )
         n = len(data.y)
-        of_samples = {"n_samples": n, "samples_split": factors(n)}
+        of_samples = {"n_samples": n, "samples_split": factors(n) if data.order == "shuffled" else (0, 0)}
         first, n_replicas = int(progress.state.clock.step), len(progress.state.theta)
         groups = self._groups(n_replicas)
         kernels = {lanes: kernel(lanes) for lanes in {lanes for _, _, lanes in groups}}

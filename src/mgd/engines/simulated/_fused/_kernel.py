@@ -28,8 +28,8 @@ def _present(network, signals, group, tables, epoch, start):
         if start == signals.n_samples:
             start, epoch = 0, epoch + 1
             _begin_epoch(signals, group, epoch)
-        row = words(0)
-        if signals.n_samples > 1:
+        row = words(start)
+        if signals.n_samples > 1 and signals.samples_split[0] > 0:
             a, b, turn = load(group.epoch, 0), load(group.epoch, 1), load(group.epoch, 2)
             split = signals.samples_split
             row = permute(start, a, b, turn, signals.n_samples, split[0], split[1])

@@ -53,7 +53,7 @@ class Signals(NamedTuple):
         tau_x: timesteps that a sample is held.
         batch: samples a measurement is averaged over.
         n_samples: of the training set.
-        samples_split: the two factors of the permutation of samples.
+        samples_split: the two factors of the permutation of samples; zeros where they come as they lie.
     """
 
     family: int

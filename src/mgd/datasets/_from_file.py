@@ -1,0 +1,344 @@
+"""A task from a file or a folder of one's own."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._errors import DataError, MgdWarning
+from .._input import nearest
+from ._array_files import read_npy, read_npz
+from ._columns import Columns
+from ._from_arrays import from_arrays, numbered_text
+from ._image_folder import class_folders, read_image_folder
+from ._known import KNOWN, TEXT, check_there
+from ._scaling import SCALINGS
+from ._source import Source, check_room, let_go, taken
+from ._split import split
+from ._task import ORDERS, Samples, Task
+from ._text_table import read_text_table
+
+TEST_FRACTION = 0.2
+# Different whole numbers are classes if they are so few, or each has so many samples.
+_FEW_CLASSES, _SAMPLES_OF_EACH = 20, 5
+_NAMED = 3
+
+
+def from_file(
+    path: str | os.PathLike,
+    *,
+    inputs: Columns | None = None,
+    targets: Columns | os.PathLike | None = None,
+    kind: str | None = None,
+    test: str | os.PathLike | None = None,
+    test_fraction: int | float | None = None,
+    seed: int = 0,
+    scaling: str | None = None,
+    order: str = "shuffled",
+    header: bool | None = None,
+    name: str | None = None,
+    solved_accuracy: float | None = None,
+    solved_r2: float | None = None,
+) -> Task:
+    """A task from a file or a folder.
+
+    - `.csv`, `.tsv`, `.txt`, `.dat`: a table of text with one sample a line. Delimiter, decimal comma or point, header
+      and comments (lines that begin with #) are found out.
+    - `.npz`: arrays by their names: `x` and `y`, `x_train`, `y_train`, `x_test` and `y_test`, `inputs` and `targets`,
+      `images` and `labels` and the like, capital letters or small; or one array that is a table.
+    - `.npy`: one array that is a table, or inputs whose targets are in another file. It is mapped into memory.
+    - a folder: `x.npy` and `y.npy`, and `x_test.npy` and `y_test.npy`, if there are any; or `train.csv` (or another of
+      these suffixes), and `test.csv`; or one folder of PNG or JPEG images for each class, or `train` and `test` with
+      such.
+
+    Args:
+        path: the file or folder.
+        inputs: columns of a table: names, numbers counted from 1, and ranges of these such as "2-5"; by default all
+            that are no targets. Of an NPZ file, the name of an array.
+        targets: likewise; by default the last column. Beside an `.npy` file of inputs, the file that has them.
+        kind: what the targets are: "classes", "signs", "labels" or "values"; see `Task`. By default it is inferred:
+            text, and whole numbers in one column, are classes.
+        test: a file with the samples to test on, of the same form.
+        test_fraction: where there are none, the part of the samples that is kept to test on, each class having its
+            share; 0.2 by default. With 0 the training samples are those of the test as well.
+        seed: which these are.
+        scaling: "standard" gives each input mean 0 and standard deviation 1, "min-max" brings it to 0 … 1; both are
+            fitted to the training samples alone. "none" leaves inputs as they are, which is the default for all but
+            bytes: these are shown as 0 … 1. Bytes stay bytes, and are scaled all alike.
+        order: in which training samples are presented, "shuffled" or "sequential"; see `Task`. Of samples in sequence,
+            the last are kept to test on.
+        header: whether the first line of a text table has the names of its columns; by default it does if none of its
+            cells is a number.
+        name: of the task; by default that of the file.
+        solved_accuracy: a chip has solved the task when its test accuracy is at least this; 1 by default.
+        solved_r2: where targets are values, the R² at which a chip has solved the task; without it none has.
+
+    Returns:
+        The task. `task.source` says what was read and how it was split.
+
+    Raises:
+        DataError: if a file cannot be read, has an empty cell, text or a number that is not finite where one is due
+            (line and column are named), or does not fit in memory.
+        ValueError: if there is no such column, or settings do not go together.
+
+    Warns:
+        MgdWarning: if an input is the same in all samples.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "flowers.csv"
+    >>> _ = file.write_text("length;width;kind\\n" + "4,5;1,5;lily\\n5,5;0,5;rose\\n" * 5)
+    >>> task = from_file(file)
+    >>> task.classes, len(task.train), len(task.test), task.inputs
+    (('lily', 'rose'), 8, 2, ('length', 'width'))
+    """
+    _check(test, test_fraction, seed, scaling, order)
+    choice, place = _Choice(inputs, targets, header), Path(path)
+    source = _read(place, choice)
+    if test is not None:
+        if source.test is not None:
+            raise ValueError(f"{place} has samples to test on: leave test out, got {os.fspath(test)!r}")
+        tested = _read(Path(test), choice.for_test(Path(test)), like=source)
+        source = replace(source, test=tested, files=(*source.files, *tested.files))
+    called = name or place.resolve().stem or "data"
+    wanted = {"kind": kind, "solved_accuracy": solved_accuracy, "solved_r2": solved_r2, "order": order}
+    with _named(place):
+        return _task(source, called, place, test_fraction, seed, scaling, wanted)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Says of which file it is what is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What of a file is chosen."""
+
+    inputs: Columns | None
+    targets: Any
+    header: bool | None
+
+    def for_test(self, path: Path) -> "_Choice":
+        """The same of a file to test on; targets in a file of their own are those of training."""
+        beside = isinstance(self.targets, os.PathLike) or str(self.targets).endswith(".npy")
+        if beside and path.is_file():
+            raise ValueError(
+                f"targets = {os.fspath(self.targets)!r} are those of training: put x.npy, y.npy, x_test.npy and "
+                "y_test.npy into one folder, and give that"
+            )
+        return self
+
+
+def _check(test: Any, fraction: int | float | None, seed: int, scaling: str | None, order: str) -> None:
+    """Raises: ValueError: if an argument is none that can be."""
+    if test is not None and fraction is not None:
+        raise ValueError(
+            f"test is a file of its own, so none of the others is kept: leave test_fraction = {fraction:g}"
+        )
+    if fraction is not None and (isinstance(fraction, bool) or not 0 <= fraction < 1):
+        raise ValueError(f"test_fraction must be at least 0 and below 1, got {fraction!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be a whole number from 0 to 2^32 - 1, got {seed!r}")
+    for what, value, choices in (("scaling", scaling, (*SCALINGS, "none")), ("order", order, ORDERS)):
+        if value is not None and value not in choices:
+            raise ValueError(f"unknown {what} {value!r}{nearest(value, choices)}; choose {', '.join(choices)}")
+
+
+def _read(path: Path, choice: _Choice, *, like: Source | None = None) -> Source:
+    """What a file or folder gives."""
+    if path.is_dir():
+        return _read_folder(path, choice, like)
+    suffix = path.suffix.lower()
+    check_there(path)
+    if suffix not in KNOWN:
+        raise DataError(
+            f"{path} is of no kind that is read: give {', '.join(KNOWN)} or a folder; anything else by a function of "
+            'yours that returns a Task, as build = "module:function" in [task]'
+        )
+    if suffix in TEXT:
+        with _named(path):
+            return read_text_table(path, choice.inputs, choice.targets, choice.header)
+    if choice.header is not None:
+        raise ValueError(f"header is of a table of text, and {path} is none: leave it out")
+    if suffix == ".npz":
+        return read_npz(path, choice.inputs, choice.targets)
+    targets = choice.targets
+    with _named(path):
+        return read_npy(path, choice.inputs, Path(targets) if isinstance(targets, os.PathLike) else targets)
+
+
+def _read_folder(folder: Path, choice: _Choice, like: Source | None) -> Source:
+    """What a folder gives, in whichever of the ways its files lie."""
+    if (folder / "x.npy").is_file() and (folder / "y.npy").is_file():
+        first = read_npy(folder / "x.npy", None, folder / "y.npy")
+        if not ((folder / "x_test.npy").is_file() and (folder / "y_test.npy").is_file()):
+            return first
+        return _with_test(first, read_npy(folder / "x_test.npy", None, folder / "y_test.npy"))
+    for suffix in KNOWN:
+        train, test = (folder / f"{name}{suffix}" for name in ("train", "test"))
+        if train.is_file():
+            first = _read(train, choice)
+            return first if not test.is_file() else _with_test(first, _read(test, choice))
+    train, test = folder / "train", folder / "test"
+    if train.is_dir() and class_folders(train):
+        first = read_image_folder(train)
+        return first if not test.is_dir() else _with_test(first, read_image_folder(test, like=first))
+    if class_folders(folder):
+        return read_image_folder(folder, like=like)
+    there = sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
+    listed = ", ".join(there[:_NAMED]) + (", …" if len(there) > _NAMED else "")
+    raise DataError(
+        f"{folder} has no data that are known ({f'it has {listed}' if there else 'it is empty'}): put x.npy and y.npy "
+        "into it, or train.csv, or a folder of PNG or JPEG images for each class; or give one of its files"
+    )
+
+
+def _with_test(train: Source, test: Source) -> Source:
+    return replace(train, test=test, files=(*train.files, *test.files))
+
+
+def _task(
+    source: Source,
+    name: str,
+    path: Path,
+    fraction: int | float | None,
+    seed: int,
+    scaling: str | None,
+    wanted: dict[str, Any],
+) -> Task:
+    """The task of what was read."""
+    kind, order = wanted["kind"], wanted["order"]
+    y, test_y = (None if each is None else _targets(each, kind) for each in (source, source.test))
+    assert y is not None
+    if source.test is not None and fraction is not None:
+        raise ValueError(
+            f"there are samples to test on, so none of the others is kept: leave test_fraction = {fraction:g}"
+        )
+    if source.test is not None and source.test.x.shape[1:] != source.x.shape[1:]:
+        raise ValueError(
+            f"test samples must look like training samples, got inputs of shape {source.test.x.shape[1:]} and "
+            f"{source.x.shape[1:]}"
+        )
+    part = TEST_FRACTION if fraction is None else fraction
+    if source.test is None and part > 0:
+        rows = split(len(y), part, seed=seed, labels=_classes(y, kind), in_order=order == "sequential")
+        check_room(float(np.prod(source.x.shape, dtype=float)) * source.x.dtype.itemsize, path)
+        x, x_test = (taken(source.x, of) for of in rows)
+        # All classes, so that those which one part happens to lack are known to both.
+        y, _, classes = numbered_text(y, None, None, kind)
+        y = np.asarray(y)
+        y, test_y = (y[of] for of in rows)
+        drawn = "the last of them" if order == "sequential" else f"drawn with seed {seed}"
+        how = f"{len(x_test):,} to test on (test_fraction = {part:g}, {drawn})"
+    else:
+        classes = None
+        x, x_test = (None if each is None else _whole(each.x) for each in (source, source.test))
+        how = "the same to test on" if x_test is None else f"{len(x_test):,} to test on"
+    assert x is not None
+    stored = _storage(x, scaling)
+    test = None if x_test is None or test_y is None else (x_test, test_y)
+    scaled = scaling if x.dtype != np.uint8 and scaling != "none" else None
+    task = from_arrays(
+        x,
+        y,
+        test=test,
+        name=name,
+        classes=classes or source.outputs,
+        scaling=scaled,
+        **wanted,
+    )
+    _check_alike(task, source)
+    what = f"{len(task.classes)} classes" if task.kind == "classes" else f"{task.n_outputs} outputs ({task.kind})"
+    shape = "x".join(map(str, task.input_shape))
+    train, test_samples = task.train, task.test
+    if stored != (0.0, 1.0):
+        train = Samples(train.x, train.y, *stored)
+        test_samples = train if task.test is task.train else Samples(task.test.x, task.test.y, *stored)
+    return replace(
+        task,
+        train=train,
+        test=test_samples,
+        inputs=source.names,
+        source=f"{path.resolve().name}: {len(task.train):,} samples to train on, {how}; {shape} inputs, {what}",
+    )
+
+
+def _whole(x: Any) -> np.ndarray:
+    if hasattr(x, "decode"):
+        return x.decode(np.arange(len(x)))
+    return np.asarray(x)
+
+
+def _targets(source: Source, kind: str | None) -> np.ndarray:
+    """Targets as `from_arrays` takes them: a table's whole numbers are whole, whatever their type."""
+    y = source.y
+    if source.table and y.ndim == 1 and y.dtype.kind == "f" and kind in (None, "classes") and (y % 1 == 0).all():
+        return y.astype(np.int64)
+    return y
+
+
+def _classes(y: np.ndarray, kind: str | None) -> np.ndarray | None:
+    """The class of each sample, where targets are classes."""
+    if kind not in (None, "classes", "signs") or y.ndim != 1 or y.dtype.kind == "f":
+        return None
+    few = max(_FEW_CLASSES, len(y) // _SAMPLES_OF_EACH)
+    return y if len(np.unique(y)) <= few else None
+
+
+def _storage(x: np.ndarray, scaling: str | None) -> tuple[float, float]:
+    """Offset and scale that stored bytes are shown with; of other numbers, none."""
+    if x.dtype != np.uint8 or scaling == "none":
+        return 0.0, 1.0
+    counts = np.zeros(256)
+    step = max(1, 2**24 // max(1, x[:1].size))
+    for start in range(0, len(x), step):
+        counts += np.bincount(x[start : start + step].ravel(), minlength=256)
+        let_go(x)
+    values = np.arange(256.0)
+    low, high = (int(end) for end in np.flatnonzero(counts)[[0, -1]])
+    if low == high:
+        return 0.0, 1.0
+    if scaling is None:
+        return 0.0, 1.0 if high == 1 else 1 / 255
+    if scaling == "min-max":
+        return float(low), 1 / (high - low)
+    mean = float((counts * values).sum() / counts.sum())
+    return mean, float(1 / np.sqrt((counts * (values - mean) ** 2).sum() / counts.sum()))
+
+
+def _check_alike(task: Task, source: Source) -> None:
+    """Warns of inputs that are the same in all training samples.
+
+    Raises:
+        ValueError: if all inputs are, or all targets.
+    """
+    x, y = task.train.x, task.train.y
+    first, alike = x[:1], np.ones(x.shape[1:], bool)
+    step = max(1, 2**22 // max(1, first.size))
+    for start in range(0, len(x), step):
+        alike &= (x[start : start + step] == first).all(0)
+        if not alike.any():
+            break
+        let_go(x)
+    if len(x) > 1 and alike.all():
+        raise ValueError("all inputs are the same in every training sample: there is nothing to learn from them")
+    if len(y) > 1 and (y == y[:1]).all():
+        raise ValueError(f"all {len(y)} training targets are the same, {y[0].tolist()}: there is nothing to learn")
+    if x.ndim == 2 and x.dtype.kind == "f" and alike.any():
+        names = [source.names[k] if source.names else f"column {k + 1}" for k in np.flatnonzero(alike)]
+        listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        warnings.warn(
+            f"{task.name}: the same in all training samples, so that nothing is learnt from it: {listed}: leave it out "
+            "with inputs",
+            MgdWarning,
+            stacklevel=5,
+        )

@@ -1,0 +1,88 @@
+"""What a file of data gives, before it is split and scaled."""
+
+import math
+import mmap
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from .._errors import DataError
+from ._memory import available_to_process, gigabytes
+
+# Rows are gathered in pieces of so many bytes.
+_PIECE_BYTES = 2**24
+# JAX uses an array where it is, and makes no copy, if it begins at a multiple of this.
+_ALIGNED = 64
+# Of what is free, the part that data may take.
+_SHARE = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Inputs and targets as a file has them.
+
+    Attributes:
+        x: inputs, one row a sample: an array, or `Images` that are decoded when they are wanted.
+        y: targets of shape (n,) or (n, outputs): numbers, or text for classes.
+        files: that were read.
+        names: of the inputs, if they have some.
+        outputs: names of the targets, of several that have some.
+        test: the samples to judge by, if the file has some.
+        table: whether the targets were of one type with the inputs, so that whole numbers may be of floating point.
+    """
+
+    x: Any
+    y: np.ndarray
+    files: tuple[Path, ...]
+    names: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] | None = None
+    test: "Source | None" = None
+    table: bool = False
+
+
+def taken(x: Any, rows: Int[np.ndarray, " m"]) -> Shaped[np.ndarray, "m *features"]:
+    """These rows of inputs, where JAX can use them without a copy; of a file in memory, pages are let go again."""
+    if hasattr(x, "decode"):
+        return x.decode(rows)
+    row_bytes = max(1, math.prod(x.shape[1:]) * x.dtype.itemsize)
+    out = aligned((len(rows), *x.shape[1:]), x.dtype)
+    step = max(1, _PIECE_BYTES // row_bytes)
+    for start in range(0, len(rows), step):
+        piece = rows[start : start + step]
+        out[start : start + step] = x[piece]
+        let_go(x)
+    out.flags.writeable = False
+    return out
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array without contents, that begins where JAX wants arrays to."""
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + _ALIGNED, np.uint8)
+    start = -room.ctypes.data % _ALIGNED
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+def let_go(x: Any) -> None:
+    """Lets go of what was read of a memory-mapped file; it is read again when it is wanted."""
+    mapped = x
+    while isinstance(mapped, np.ndarray) and not isinstance(mapped.base, mmap.mmap):
+        mapped = mapped.base
+    if isinstance(mapped, np.ndarray) and isinstance(mapped.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        with suppress(OSError, ValueError):
+            mapped.base.madvise(mmap.MADV_DONTNEED)
+
+
+def check_room(n_bytes: int | float, what: object, free: Callable[[], int | None] = available_to_process) -> None:
+    """Raises: DataError: if so many bytes do not fit in memory; where it is not known how much there is, never."""
+    there = free()
+    if there is not None and n_bytes > _SHARE * there:
+        raise DataError(
+            f"{what} does not fit in memory: it takes about {gigabytes(n_bytes)}, and {gigabytes(there)} are free: "
+            "give fewer samples, smaller inputs, or bytes (uint8) in place of floating-point numbers"
+        )

@@ -1,0 +1,319 @@
+"""Tables of text: CSV, TSV and their like, each error with the line that a person would look at."""
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._errors import DataError
+from .._input import open_file, printable
+from ._columns import Columns, inputs_and_targets
+from ._source import Source, check_room
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A delimiter that is in every line as often goes before those after it: with semicolons, commas are in the decimals.
+_DELIMITERS = ("\t", ";", "|", ",")
+_BLANKS = r"\s+"
+# What delimiter, decimals and header are told by.
+_LINES, _BEGINNING = 100, 2**18
+_DECIMAL_COMMA, _DECIMAL_POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d*\.\d+")
+# pandas takes about so many bytes for each of the file's, text and numbers together.
+_BYTES_EACH = 3
+_LONGEST_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a table is written.
+
+    Attributes:
+        delimiter: between two cells.
+        decimal: "." or ",".
+        names: of the columns, if a line of the file has them.
+        header_line: the line that has them and would be data otherwise, counted from 1; 0 if none is.
+        comments: lines that are comments.
+        n_columns: cells of a line.
+    """
+
+    delimiter: str
+    decimal: str
+    names: tuple[str, ...] | None
+    header_line: int
+    comments: frozenset[int]
+    n_columns: int
+
+
+def read_text_table(
+    path: Path, inputs: Columns | None = None, targets: Columns | None = None, header: bool | None = None
+) -> Source:
+    """Inputs and targets of a text table.
+
+    Args:
+        path: the file.
+        inputs: its columns of inputs; by default all that are no targets.
+        targets: its columns of targets; by default the last one.
+        header: whether its first line has the names of the columns; by default it does if none of its cells is a
+            number.
+
+    Raises:
+        DataError: if it cannot be read, is no such table, or a cell is no finite number where one is due; it names the
+            line and the column.
+        ValueError: if there is no such column.
+    """
+    cells = read_cells(path, header)
+    dialect, frame = cells.dialect, cells.frame
+    given, wanted = inputs_and_targets(inputs, targets, dialect.names, frame.shape[1])
+    x = np.empty((len(frame), len(given)))
+    for k, column in enumerate(given):
+        x[:, k] = cells.numbers(column)
+    names, outputs = (
+        None if dialect.names is None else tuple(dialect.names[column] for column in of) for of in (given, wanted)
+    )
+    y = cells.labels(wanted[0]) if len(wanted) == 1 else np.stack([cells.numbers(column) for column in wanted], 1)
+    return Source(x, y, (path,), names, outputs if len(wanted) > 1 else None, table=True)
+
+
+def read_cells(path: Path, header: bool | None = None) -> "Cells":
+    """The cells of a text table, whatever its columns are.
+
+    Args:
+        path: the file.
+        header: as in `read_text_table`.
+
+    Raises:
+        DataError: if it cannot be read, or is no table.
+    """
+    dialect = _dialect(path, header)
+    return Cells(path, dialect, _frame(path, dialect))
+
+
+def _dialect(path: Path, header: bool | None) -> Dialect:
+    """Raises: DataError: if the file is no text, or has no lines."""
+    comments, lines, numbers, commented = set(), [], [], ""
+    for number, line in enumerate(_lines(path), 1):
+        if line.lstrip().startswith("#"):
+            comments.add(number)
+            commented = line if not lines else commented
+        elif line.strip() and len(lines) < _LINES:
+            lines.append(line)
+            numbers.append(number)
+    if not lines:
+        raise DataError(f"{path} is empty: it needs a line for each sample, with its inputs and its target")
+    delimiter = _delimiter(lines)
+    rows = [_split(line, delimiter) for line in lines]
+    first, rest = rows[0], rows[1:]
+    cells = [cell for row in rest or rows for cell in row]
+    commas, points = (sum(1 for cell in cells if form.fullmatch(cell)) for form in (_DECIMAL_COMMA, _DECIMAL_POINT))
+    decimal = "," if commas > points else "."
+    if header is None:
+        header = not any(_is_number(cell, decimal) for cell in first)
+    names = tuple(first) if header else None
+    if not header and commented:  # as numpy.savetxt writes it
+        above = _split(commented.lstrip().lstrip("#").strip(), delimiter)
+        if len(above) == len(first) and not any(_is_number(cell, decimal) for cell in above):
+            names = tuple(above)
+    if header and not rest:
+        raise DataError(f"{path} has a header and no samples: line {numbers[0]} is all that it has")
+    return Dialect(delimiter, decimal, names, numbers[0] if header else 0, frozenset(comments), len(first))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Raises: DataError: if the file cannot be read or is no text."""
+    try:
+        with open_file(path) as file:
+            beginning = file.read(_BEGINNING)
+            if b"\0" in beginning:
+                raise DataError(f"{path} is no text, whatever its name: give a table such as CSV, or .npz or .npy")
+            file.seek(0)
+            for number, line in enumerate(file, 1):
+                try:
+                    yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"{path}: line {number} is no UTF-8 text (byte 0x{line[error.start]:02X}): save it as UTF-8"
+                    ) from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """The first delimiter that is in all lines as often; or else the one that is so in most."""
+    best, most = _BLANKS if len(lines[0].split()) > 1 else ",", 0
+    for delimiter in _DELIMITERS:
+        counts = [len(_split(line, delimiter)) for line in lines]
+        usual = max(set(counts), key=counts.count)
+        if usual > 1 and counts.count(usual) == len(lines):
+            return delimiter
+        if usual > 1 and counts.count(usual) > max(most, len(lines) / 2):
+            best, most = delimiter, counts.count(usual)
+    return best
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    if delimiter == _BLANKS:
+        return line.split()
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
+
+
+def _is_number(cell: str, decimal: str) -> bool:
+    try:
+        float(cell.replace(decimal, "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _frame(path: Path, dialect: Dialect) -> "pd.DataFrame":
+    """Raises: DataError: if lines differ in how many cells they have, or it does not fit in memory."""
+    import pandas as pd
+
+    check_room(_BYTES_EACH * path.stat().st_size, path)
+    skipped = dialect.comments | ({dialect.header_line} if dialect.header_line else set())
+    try:
+        frame: Any = pd.read_csv(
+            path,
+            sep=dialect.delimiter,
+            header=None,
+            skiprows=sorted(number - 1 for number in skipped),
+            decimal=dialect.decimal,
+            keep_default_na=False,
+            na_values=[""],
+            encoding="utf-8-sig",
+            index_col=False,
+            low_memory=False,
+            skipinitialspace=True,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        _check_lengths(path, dialect)
+        raise DataError(f"{path} is no table that can be read: {' '.join(str(error).split())}") from error
+    if frame.shape[1] != dialect.n_columns or frame.iloc[:, -1].isna().any():
+        _check_lengths(path, dialect)
+    last_name = dialect.names[-1] if dialect.names else ""
+    if frame.shape[1] > 1 and not last_name and frame.iloc[:, -1].isna().all():  # lines end with a delimiter
+        frame = frame.iloc[:, :-1]
+    return frame
+
+
+def _records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """The samples' cells, and in which line of the file each sample begins."""
+    lines = enumerate(_lines(path), 1)
+    kept = [0]
+
+    def of_data() -> Iterator[str]:
+        for number, line in lines:
+            if number not in dialect.comments and number != dialect.header_line and line.strip():
+                kept[0] = number
+                yield line + "\n"
+
+    if dialect.delimiter == _BLANKS:
+        for line in of_data():
+            yield kept[0], line.split()
+        return
+    reader, start = csv.reader(of_data(), delimiter=dialect.delimiter, skipinitialspace=True), 0
+    for cells in reader:
+        start = kept[0]
+        yield start, cells
+
+
+def _check_lengths(path: Path, dialect: Dialect) -> None:
+    """Raises: DataError: if a line has another number of cells than the first."""
+    for line, cells in _records(path, dialect):
+        if len(cells) != dialect.n_columns:
+            raise DataError(
+                f"{path}: line {line} has {len(cells)} values, and the lines before it have {dialect.n_columns}: mend "
+                "it or leave it out"
+            )
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a table, by column."""
+
+    path: Path
+    dialect: Dialect
+    frame: "pd.DataFrame"
+
+    def numbers(self, column: int) -> np.ndarray:
+        """Raises: DataError: if a cell is no finite number."""
+        import pandas as pd
+
+        cells: Any = self.frame.iloc[:, column]
+        values = cells
+        if not pd.api.types.is_numeric_dtype(cells.dtype):
+            values = self._as_numbers(cells)
+            if values.isna().all() and not cells.isna().all():
+                raise DataError(
+                    f"{self.path}: {self._name(column)} is text ({self._shown(0, column)} in line {self._line(0)}), "
+                    "and inputs must be numbers: leave it out with inputs, or put numbers in its place"
+                )
+        numbers = values.to_numpy(np.float64)
+        wrong = ~np.isfinite(numbers)
+        if wrong.any():
+            row, n = int(wrong.argmax()), int(wrong.sum())
+            empty = bool(cells.isna().iloc[row])
+            told = "is empty" if empty else f"is {self._shown(row, column)}, and must be a finite number"
+            more = "" if n == 1 else f" ({n} of {len(numbers)} samples have such a cell there)"
+            raise DataError(
+                f"{self.path}: line {self._line(row)}, {self._name(column)} {told}{more}: mend these lines or leave "
+                "them out"
+            )
+        return numbers
+
+    def labels(self, column: int) -> np.ndarray:
+        """Numbers, or text if they are no numbers.
+
+        Raises:
+            DataError: if a cell is empty, or all but one are numbers.
+        """
+        import pandas as pd
+
+        cells: Any = self.frame.iloc[:, column]
+        if pd.api.types.is_bool_dtype(cells.dtype):
+            return cells.to_numpy(np.int64)
+        if pd.api.types.is_numeric_dtype(cells.dtype):
+            return cells.to_numpy() if cells.dtype.kind in "iu" else self.numbers(column)
+        if cells.isna().any():
+            row = int(cells.isna().to_numpy().argmax())
+            raise DataError(
+                f"{self.path}: line {self._line(row)}, {self._name(column)} is empty, and is the target: mend this "
+                "line or leave it out"
+            )
+        text = cells.astype(str).str.strip()
+        no_numbers = self._as_numbers(text).isna().to_numpy()
+        if no_numbers.sum() == 1 and len(text) > 2:
+            row = int(no_numbers.argmax())
+            hint = " (header = true if it is a header)" if row == 0 and not self.dialect.header_line else ""
+            raise DataError(
+                f"{self.path}: line {self._line(row)}, {self._name(column)} is {self._shown(row, column)}, and all "
+                f"other targets are numbers{hint}: mend this line or leave it out"
+            )
+        return text.to_numpy(np.str_) if no_numbers.any() else self.numbers(column)
+
+    def _as_numbers(self, cells: Any) -> Any:
+        """Numbers in place of text, which pandas leaves a column whose cells are not all numbers; NaN where none is."""
+        import pandas as pd
+
+        written = cells.astype("object").map(lambda cell: str(cell).strip().replace(self.dialect.decimal, "."))
+        return pd.to_numeric(written.where(cells.notna(), None), errors="coerce")
+
+    def _shown(self, row: int, column: int) -> str:
+        cell: Any = self.frame.iloc[row, column]
+        if isinstance(cell, float) and not math.isfinite(cell):
+            return str(cell)
+        text = printable(str(cell))
+        return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")
+
+    def _name(self, column: int) -> str:
+        names = self.dialect.names
+        return f"column {printable(names[column])!r}" if names and names[column] else f"column {column + 1}"
+
+    def _line(self, row: int) -> int:
+        return next(islice(_records(self.path, self.dialect), row, None), (0, []))[0]
