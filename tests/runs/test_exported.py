@@ -80,6 +80,30 @@ def test_eight_lines_of_numpy_come_to_the_reported_accuracy(name, tmp_path):
     )
 
 
+def test_the_reader_takes_inputs_in_the_units_of_the_data(tmp_path):
+    """Of a table of the user's own, scaled by its training samples: the file has what is subtracted and divided."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 50)
+    x = np.array([300.0, -4.0, 0.02]) + rng.normal(size=(150, 3)) * [50.0, 1.0, 0.01] + np.outer(y, [150.0, -3.0, 0.03])
+    lines = [f"{a!r},{b!r},{c!r},{'rgb'[k]}" for (a, b, c), k in zip(x.tolist(), y.tolist(), strict=True)]
+    (tmp_path / "mine.csv").write_text("\n".join(["long,wide,thick,colour", *lines]))
+    table = {"path": str(tmp_path / "mine.csv"), "scaling": "standard", "test_fraction": 0}
+    run = start(RunConfig.of({"task": table, "hidden": [4], "steps": 2000, "replicas": 2}), tmp_path / "run")
+    about = export(run, tmp_path / "digits.npz").about
+    assert about["classes"] == ["b", "g", "r"]
+    assert about["input_columns"] == ["long", "wide", "thick"]
+    np.savez(tmp_path / "samples.npz", x=x, target=2 - y)
+    code = "samples = np.load('samples.npz')\nx, target = samples['x'], samples['target']\n" + reader()
+    reported = mgd.runs.read_summary(run)["accuracy_per_replica"][1]
+    assert reported > 0.7
+    assert float(run_without_mgd(code + "\nprint(repr(float(accuracy)))", tmp_path)) == pytest.approx(
+        reported, abs=1e-6
+    )
+    again = mgd.runs.predict(run, tmp_path / "mine.csv", replica=1)  # with its own names and classes
+    assert again.assessments[0].score == pytest.approx(reported)
+    assert set(again.answers[0]) == {"r", "g", "b"}
+
+
 def convolutional(folder: Path) -> LoadedRun:
     """A run of two convolutional chips with neurons of their own, as it is after no step."""
     chip = mgd.chips.imperfect(mgd.chips.cnn((13, 12, 2), (3, 5), 4), ActivationVariation(0.3), CostNoise(0.1))

@@ -260,7 +260,7 @@ REFUSED = {
     "empty cell": ("d.csv", "length,width\n10,-3\n,-2\n", "line 3, column 'length' is empty"),
     "empty file": ("d.csv", "", "is empty"),
     "suffix": ("d.parquet", "x", r"cannot tell what .* is: give a file that ends in \.csv"),
-    "no array": ("d.npy", "nothing", "is no array in NumPy's format"),
+    "no array": ("d.npy", "nothing", "is no array of numbers in NumPy's format"),
     "no archive": ("d.npz", "nothing", "is no NPZ file"),
 }
 
