@@ -24,7 +24,7 @@ NAMES = {
             "networks",
             "perturbations",
         ),
-        *("reproduction", "resume", "runs", "theory", "timing", "to_published", "train"),
+        *("load_run", "reproduction", "resume", "runs", "theory", "timing", "to_published", "train"),
     ),
     "mgd.algorithm": (
         *(
@@ -75,8 +75,9 @@ NAMES = {
         *("Sinusoid", "Walsh"),
     ),
     "mgd.runs": (
-        *("RunConfig", "calibrate", "read_config", "read_metrics", "read_summary", "replay", "resolve", "resume"),
-        "start",
+        *("Applied", "Assessment", "Described", "Exported", "LoadedRun", "Predictions", "RunConfig", "TaskFacts"),
+        *("apply", "calibrate", "describe", "export", "load_run", "plot", "predict"),
+        *("read_config", "read_metrics", "read_summary", "replay", "resolve", "resume", "start"),
     ),
     "mgd.reproduction": ("Row", "STUDIES", "reproduce"),
     "mgd.rows": (

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .algorithm import discrete as discrete
     from .algorithm import from_published as from_published
     from .algorithm import to_published as to_published
+    from .runs import load_run as load_run
     from .runs._python import resume as resume
     from .runs._python import train as train
 
@@ -63,6 +64,7 @@ _HOMES = {
     "to_published": "algorithm",
     "resume": "runs._python",
     "train": "runs._python",
+    "load_run": "runs",
 }
 __all__ = ["__version__", *_PACKAGES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -33,6 +33,10 @@ def test_the_commands_are_these():
         ("resume",),
         ("replay",),
         ("show",),
+        ("plot",),
+        ("predict",),
+        ("apply",),
+        ("export",),
         ("time",),
         ("reproduce",),
         ("chip",),
@@ -179,6 +183,7 @@ def test_options_go_before_the_config(finished, mgd_cli, tmp_path):
 
 
 LIGHT = [("--help",), ("train", "--help"), ("--version",), ("list",), ("train", "pairity"), ("train", "none.toml")]
+LIGHT += [("show", "none"), ("plot", "none"), ("plot", "--help"), ("export", "none", "-o", "a.txt")]
 LIGHT += [("time", "--list"), ("time", "none", "--profile=hw1"), ("time", "none", "--profile=none")]
 
 

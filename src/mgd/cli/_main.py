@@ -9,12 +9,16 @@ from .._errors import DivergedError, HardwareError, Interrupted, MgdError, MgdWa
 from .._input import printable
 from .._stops import GO_ON, STOPPED, EndAtOnce
 from .._version import __version__
+from ._apply import apply_run
 from ._calibrate import calibrate
 from ._chip import chip
 from ._compiled import is_trouble, keep_compiled
 from ._data import data
+from ._export import export
 from ._instruments import instruments
 from ._list import list_names
+from ._plot import plot
+from ._predict import predict
 from ._replay import replay
 from ._reproduce import reproduce
 from ._show import show
@@ -49,7 +53,10 @@ def commands() -> None:
     """Train hardware neural networks by multiplexed gradient descent."""
 
 
-for _command in (train, resume, replay, show, time, reproduce, chip, calibrate, instruments, list_names, data):
+for _command in (
+    *(train, resume, show, plot, predict, apply_run, export, replay, time, reproduce, chip, calibrate, instruments),
+    *(list_names, data),
+):
     commands.add_command(_command)
 for _command in (*commands.commands.values(), *chip.commands.values(), *data.commands.values()):
     # click keeps the help option of a command's first use, which need not be below the group.

@@ -1,5 +1,6 @@
 """`mgd show`."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,53 +10,115 @@ from .._metric import METRICS, written
 from ..runs import DEVICE
 
 if TYPE_CHECKING:
-    from ..runs import RunConfig
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..runs import Described
+
+# Columns that every table has.
+_COMMON = {"task", "algorithm", "perturbation", "replicas", "steps"}
+# In a pipe no line is cut, however many columns there are.
+_PIPE = 10_000
+# What files of a run are, for people.
+_FILES = {
+    "config.toml": "every setting",
+    "summary.json": "what it came to",
+    "metrics.zarr": "score and cost at each logged step",
+    "theta.safetensors": "parameters",
+    DEVICE: "what its chips are made of, and theta as they apply it",
+    "checkpoint.safetensors": "what it goes on from",
+    "curve.png": "how it went",
+    "task.json": "what is known of its task",
+    "instrument.json": "who answered on the bench",
+    "dropped.json": "which chips were dropped",
+    "diagnostics.jsonl": "what it told of itself",
+    "SHA256SUMS": "digests of what is written once",
+}
 
 
 @click.command(epilog="Example: mgd show runs/*")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-def show(runs: tuple[Path, ...]) -> None:
-    """Show RUN... as a table: settings and what they came to."""
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list with all that there is of each run.")
+def show(runs: tuple[Path, ...], as_json: bool) -> None:
+    """Show RUN... as a table: the settings in which they differ, and what they came to; of one run, all there is."""
+    from ..runs import describe
+
+    found = [describe(run) for run in runs]
+    if as_json:
+        click.echo(json.dumps([one.as_dict() for one in found]))
+        return
     from rich.console import Console
+
+    console = Console(width=None if Console().is_terminal else _PIPE, highlight=False)
+    _print_table(console, found)
+    if len(found) == 1:
+        _print_all(console, found[0])
+    for one in found:
+        if DEVICE in one.files:
+            console.print(f"{one.folder / DEVICE}: {_FILES[DEVICE]}", markup=False)
+
+
+def _print_table(console: "Console", found: "list[Described]") -> None:
+    """Settings that differ are columns; where a terminal has no room for them, they are lines of their own."""
+    from ..runs import differing, flat_settings
+
+    settings = [flat_settings(one.settings) for one in found]
+    names = [name for name in differing(settings) if name not in _COMMON]
+    table = _table(found, settings, names)
+    unbounded = console.options.update(max_width=_PIPE)
+    if not names or console.measure(table, options=unbounded).maximum <= console.width:
+        console.print(table)
+        return
+    console.print(_table(found, settings, []))
+    console.print("\nsettings that differ", markup=False)
+    console.print(_settings_in_lines(found, settings, names))
+
+
+def _table(found: "list[Described]", settings: list[dict[str, Any]], names: list[str]) -> "Table":
+    from rich.markup import escape
     from rich.table import Table
 
-    from ..runs import read_config, read_summary
+    from ..runs import written_setting
 
-    rows = {run: (read_config(run), read_summary(run)) for run in runs}
-    alike = all(summary is None or summary.get("metric", "accuracy") == "accuracy" for _, summary in rows.values())
+    alike = all(one.summary is None or one.summary.get("metric", "accuracy") == "accuracy" for one in found)
     score = "accuracy" if alike else "test score"
-    table = Table("run", "task", "algorithm", "replicas", "steps", score, "solved", "measurements", "state", box=None)
-    for run in runs:
-        table.add_row(*_row(run, *rows[run], named=not alike))
-    # Not cut to the width of a pipe.
-    console = Console(width=None if Console().is_terminal else 200)
-    console.print(table)
-    for run in runs:
-        if (run / DEVICE).exists():
-            console.print(
-                f"{run / DEVICE}: how its chips differ from the ideal, and theta as they apply it", markup=False
-            )
+    table = Table("run", "task", "algorithm", *map(escape, names), "replicas", "steps", box=None)
+    for title in (score, "solved", "measurements", "state"):
+        table.add_column(title)
+    for one, given in zip(found, settings, strict=True):
+        own = [escape(written_setting(given.get(name))) for name in names]
+        table.add_row(*_row(one, own, named=not alike))
+    return table
 
 
-def _row(run: Path, config: "RunConfig", summary: dict[str, Any] | None, *, named: bool) -> list[str]:
+def _settings_in_lines(found: "list[Described]", settings: list[dict[str, Any]], names: list[str]) -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..runs import written_setting
+
+    table = Table("setting", *(escape(str(one.folder)) for one in found), box=None)
+    for name in names:
+        table.add_row(escape(name), *(escape(written_setting(given.get(name))) for given in settings))
+    return table
+
+
+def _row(one: "Described", own: list[str], *, named: bool) -> list[str]:
     from rich.markup import escape
 
-    from ..runs import is_finished, read_header
-
+    config, summary = one.settings, one.summary
     row = [
-        escape(str(run)),
-        config.task_name,
+        escape(str(one.folder)),
+        escape(config.task_name),
         config.method,
+        *own,
         str(config.replicas),
     ]
     if summary is None:
-        header = read_header(run)
-        step = header.step if header else 0
-        return [*row, f"{step:,} of {config.steps:,}", "", "", "", "unfinished: mgd resume"]
+        return [*row, f"{one.step:,} of {config.steps:,}", "", "", "", one.state]
     measurements = f"{summary['counts']['cost_measurements']:,}"
     solved = "" if summary.get("solved_accuracy") is None else f"{summary['solved_fraction']:.0%}"
-    state = "finished" if is_finished(run) else "parameters damaged: mgd resume"
-    return [*row, f"{summary['steps']:,}", _score(summary, named=named), solved, measurements, state]
+    return [*row, f"{summary['steps']:,}", _score(summary, named=named), solved, measurements, one.state]
 
 
 def _score(summary: dict[str, Any], *, named: bool) -> str:
@@ -64,3 +127,42 @@ def _score(summary: dict[str, Any], *, named: bool) -> str:
     if metric is not None and summary[metric] is not None:
         return (f"{METRICS[metric]} " if named else "") + written(metric, summary[metric])
     return "" if summary["cost"] is None else f"cost {summary['cost']:.4g}"
+
+
+def _print_all(console: "Console", one: "Described") -> None:
+    from ..runs import flat_settings, written_setting
+
+    settings = {name: written_setting(value) for name, value in flat_settings(one.settings).items()}
+    _section(console, "settings", settings)
+    _section(console, "task", {name: _plain(value) for name, value in (one.task or {}).items()})
+    _section(console, "what it came to", {name: _plain(value) for name, value in (one.summary or {}).items()})
+    for number, told in enumerate(one.instruments):
+        title = "chip on the bench" if len(one.instruments) == 1 else f"chip {number} on the bench"
+        _section(console, title, {name: _plain(value) for name, value in told.items()})
+    _section(console, "dropped", {f"chip {chip}": _plain(what) for chip, what in one.dropped.items()})
+    _section(console, "diagnostics", {name: _plain(value) for name, value in (one.diagnostics or {}).items()})
+    sizes = {name: f"{size:>12,} bytes  {_FILES.get(name, '')}".rstrip() for name, size in one.files.items()}
+    _section(console, "files", sizes)
+
+
+def _section(console: "Console", title: str, lines: dict[str, str]) -> None:
+    if not lines:
+        return
+    console.print(f"\n{title}", markup=False)
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        console.print(f"  {name:<{width}}  {value}", markup=False, soft_wrap=True)
+
+
+def _plain(value: Any) -> str:
+    """A value of JSON, for people."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        shown = ", ".join(_plain(one) for one in value[:8])
+        return f"{shown}, … ({len(value)} in all)" if len(value) > 8 else shown
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

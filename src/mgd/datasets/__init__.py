@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from .._lazy import lazily
 
 if TYPE_CHECKING:
+    from ._array_files import mapped as mapped
+    from ._array_files import read_arrays as read_arrays
     from ._catalogue import DESCRIPTIONS as DESCRIPTIONS
     from ._catalogue import Available as Available
     from ._catalogue import check_name as check_name
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from ._task import Samples as Samples
     from ._task import Task as Task
     from ._task import check_batch as check_batch
+    from ._text_table import Cells as Cells
+    from ._text_table import read_cells as read_cells
     from ._yin_yang import yin_yang as yin_yang
 
 _PUBLIC = {
@@ -51,12 +55,16 @@ _PUBLIC = {
 }
 # For other parts of this library.
 _INSIDE = {
+    "Cells": "_text_table",
     "KNOWN": "_known",
     "available_to_process": "_memory",
     "check_batch": "_task",
     "check_name": "_catalogue",
     "files_of": "_known",
     "gigabytes": "_memory",
+    "mapped": "_array_files",
     "metric_of": "_kind",
+    "read_arrays": "_array_files",
+    "read_cells": "_text_table",
 }
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -78,6 +78,22 @@ def read_npy(path: Path, inputs: Columns | None = None, targets: Columns | Path 
     return _paired(path, values, np.array(mapped(beside)), (path, beside))
 
 
+def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Inputs of an NPZ file, by one of the usual names, and its targets if it has some; of one array, that.
+
+    Raises:
+        DataError: if it cannot be read.
+        ValueError: if its keys are no usual ones.
+    """
+    keys = _keys(path)
+    known = {key.lower(): key for key in keys}
+    x, y = next(((known[x], known.get(y)) for x, y, *_ in _PAIRS if x in known), (keys[0], None))
+    if len(keys) > 1 and x.lower() not in {pair[0] for pair in _PAIRS}:
+        raise ValueError(f"{path} has the arrays {', '.join(keys)}: call the inputs x, and the targets y")
+    with _opened(path) as file:
+        return _array(path, file, x), None if y is None else _array(path, file, y)
+
+
 def mapped(path: Path) -> np.ndarray:
     """The array of an NPY file, mapped into memory.
 

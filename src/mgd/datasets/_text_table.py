@@ -68,10 +68,9 @@ def read_text_table(
             line and the column.
         ValueError: if there is no such column.
     """
-    dialect = _dialect(path, header)
-    frame = _frame(path, dialect)
+    cells = read_cells(path, header)
+    dialect, frame = cells.dialect, cells.frame
     given, wanted = inputs_and_targets(inputs, targets, dialect.names, frame.shape[1])
-    cells = _Cells(path, dialect, frame)
     x = np.empty((len(frame), len(given)))
     for k, column in enumerate(given):
         x[:, k] = cells.numbers(column)
@@ -80,6 +79,20 @@ def read_text_table(
     )
     y = cells.labels(wanted[0]) if len(wanted) == 1 else np.stack([cells.numbers(column) for column in wanted], 1)
     return Source(x, y, (path,), names, outputs if len(wanted) > 1 else None, table=True)
+
+
+def read_cells(path: Path, header: bool | None = None) -> "Cells":
+    """The cells of a text table, whatever its columns are.
+
+    Args:
+        path: the file.
+        header: as in `read_text_table`.
+
+    Raises:
+        DataError: if it cannot be read, or is no table.
+    """
+    dialect = _dialect(path, header)
+    return Cells(path, dialect, _frame(path, dialect))
 
 
 def _dialect(path: Path, header: bool | None) -> Dialect:
@@ -221,7 +234,7 @@ def _check_lengths(path: Path, dialect: Dialect) -> None:
 
 
 @dataclass(frozen=True)
-class _Cells:
+class Cells:
     """The cells of a table, by column."""
 
     path: Path

@@ -119,6 +119,8 @@ class AbstractInstrument(ABC):
             of it in `measure_cost` and `read_outputs`, so that the host can work meanwhile.
         may_slip: whether a reply may be taken for the answer to another query, because replies can be late or doubled.
             Training then keeps no cost before `make_sure` has returned.
+        reads_back: whether parameters are read back after they are set, and compared. If they differ, the next answer
+            raises `HardwareError`.
         start: the chip's own parameters, from which training starts; None if it has none.
         groups: names of slices of θ, such as layers or banks; empty if there are none.
         leave_seconds: the time that the safe state may take, for chips that are ramped.
@@ -133,6 +135,7 @@ class AbstractInstrument(ABC):
     reads_together: Literal["cost", "outputs"] = "cost"
     settle_seconds: float = 0.0
     may_slip: bool = False
+    reads_back: bool = False
     start: Float[np.ndarray, " p"] | None = None
     groups: Mapping[str, slice] = MappingProxyType({})
     leave_seconds: float = 120.0

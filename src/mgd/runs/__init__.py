@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from .._lazy import lazily
 
 if TYPE_CHECKING:
+    from ._applied import Applied as Applied
+    from ._applied import apply as apply
+    from ._assessed import Assessment as Assessment
     from ._build import build_task as build_task
     from ._calibrate import calibrate as calibrate
     from ._calibrated import use_calibration as use_calibration
@@ -14,12 +17,17 @@ if TYPE_CHECKING:
     from ._chip_file import read_chip_file as read_chip_file
     from ._chip_file import with_at_end as with_at_end
     from ._code import said_to_run as said_to_run
+    from ._compared import differing as differing
+    from ._compared import flat_settings as flat_settings
+    from ._compared import written_setting as written_setting
     from ._config import CHOICES as CHOICES
     from ._config import RunConfig as RunConfig
     from ._config import merged as merged
     from ._contents import CONFIG as CONFIG
     from ._contents import CURVE as CURVE
     from ._contents import DEVICE as DEVICE
+    from ._described import Described as Described
+    from ._described import describe as describe
     from ._diagnostics import read_diagnostics as read_diagnostics
     from ._directory import is_finished as is_finished
     from ._directory import only_writer as only_writer
@@ -29,15 +37,25 @@ if TYPE_CHECKING:
     from ._execute import make_session as make_session
     from ._execute import resume as resume
     from ._execute import start as start
+    from ._exported import Exported as Exported
+    from ._exported import export as export
+    from ._facts import TaskFacts as TaskFacts
+    from ._formats import check_export as check_export
+    from ._formats import check_predictions as check_predictions
     from ._generations import FILE as FILE
     from ._generations import read_header as read_header
     from ._imperfect import Imperfections as Imperfections
+    from ._loaded import LoadedRun as LoadedRun
+    from ._loaded import load_run as load_run
     from ._metrics import METRICS as METRICS
     from ._metrics import read_metrics as read_metrics
     from ._names import ALGORITHMS as ALGORITHMS
     from ._names import BASELINES as BASELINES
     from ._names import SCHEDULES as SCHEDULES
     from ._option import Option as Option
+    from ._plotted import plot as plot
+    from ._predicted import Predictions as Predictions
+    from ._predicted import predict as predict
     from ._presets import resolve as resolve
     from ._presets import with_facts as with_facts
     from ._progress import figures_of as figures_of
@@ -52,8 +70,21 @@ if TYPE_CHECKING:
     from ._task_table import task_given as task_given
 
 _PUBLIC = {
+    "Applied": "_applied",
+    "Assessment": "_assessed",
+    "Described": "_described",
+    "Exported": "_exported",
+    "LoadedRun": "_loaded",
+    "Predictions": "_predicted",
     "RunConfig": "_config",
+    "TaskFacts": "_facts",
+    "apply": "_applied",
     "calibrate": "_calibrate",
+    "describe": "_described",
+    "export": "_exported",
+    "load_run": "_loaded",
+    "plot": "_plotted",
+    "predict": "_predicted",
     "read_config": "_directory",
     "read_metrics": "_metrics",
     "read_summary": "_directory",
@@ -80,7 +111,11 @@ _INSIDE = {
     "figures_of": "_progress",
     "measuring": "_progress",
     "progress": "_progress",
+    "check_export": "_formats",
+    "check_predictions": "_formats",
     "chip_settings": "_chip_file",
+    "differing": "_compared",
+    "flat_settings": "_compared",
     "is_finished": "_directory",
     "is_whole": "_execute",
     "make_session": "_execute",
@@ -100,5 +135,6 @@ _INSIDE = {
     "use_calibration": "_calibrated",
     "with_at_end": "_chip_file",
     "with_calibration": "_calibrated",
+    "written_setting": "_compared",
 }
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,64 +10,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .._errors import RunError
-from .._input import open_file
 from .._train import Snapshot
 from .._version import __version__
-
-# What may come of a file that is damaged.
-_TROUBLES = (SafetensorError, OSError, KeyError, TypeError, ValueError, MemoryError)
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Whose a checkpoint or a journal is.
-
-    Attributes:
-        settings: a digest of the run's settings.
-        run: drawn when a run on a chip begins, whose costs no other run could have measured; empty for others, which
-            come to the same bits whenever they are made.
-    """
-
-    settings: str
-    run: str = ""
-
-    @staticmethod
-    def fresh(settings: str, *, measured: bool) -> "Owner":
-        """That of a run that begins, on real chips or not."""
-        return Owner(settings, secrets.token_hex(8) if measured else "")
-
-    def digest(self) -> str:
-        """Of both, in hexadecimal."""
-        return hashlib.sha256((self.settings + self.run).encode()).hexdigest() if self.run else self.settings
-
-
-@dataclass(frozen=True)
-class Header:
-    """What can be read of a checkpoint without its arrays.
-
-    Attributes:
-        version: of the program that wrote it.
-        step: timesteps made.
-        seconds: wall time so far.
-        settings: a digest of the run's settings.
-        arrays: a digest of all arrays.
-        run: see `Owner`.
-    """
-
-    version: str
-    step: int
-    seconds: float
-    settings: str
-    arrays: str
-    run: str = ""
-
-    @property
-    def owner(self) -> Owner:
-        return Owner(self.settings, self.run)
+from ._header import Header, Owner, digest_of, unpack_arrays
+from ._header import theta_of as theta_of
+from ._header import unpack_header as unpack_header
 
 
 def pack(snapshot: Snapshot, owner: Owner) -> bytes:
@@ -78,55 +27,9 @@ def pack(snapshot: Snapshot, owner: Owner) -> bytes:
     arrays["history.accuracy"] = np.array(snapshot.marks, np.float32)
     arrays["history.cost"] = np.array(snapshot.cost, np.float32)
     arrays["history.measured"] = np.array(snapshot.measured, np.float32)
-    header = Header(__version__, snapshot.step, snapshot.seconds, owner.settings, _digest(arrays), owner.run)
+    header = Header(__version__, snapshot.step, snapshot.seconds, owner.settings, digest_of(arrays), owner.run)
     text = json.dumps(asdict(header))
     return save(arrays, {"mgd": text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
-
-
-def unpack_header(path: Path) -> Header:
-    """What a checkpoint says of itself.
-
-    Raises:
-        RunError: if it is not a whole checkpoint.
-    """
-    try:
-        open_file(path).close()  # it is a file
-        with safe_open(path, "np") as file:
-            metadata = file.metadata()
-        text = metadata["mgd"]
-        if "sha256" in metadata and metadata["sha256"] != hashlib.sha256(text.encode()).hexdigest():
-            raise ValueError("the digest of its header is wrong")
-        header = Header(**json.loads(text))
-        if not isinstance(header.step, int) or not isinstance(header.seconds, float):
-            raise ValueError("the types of its header are wrong")
-        return header
-    except _TROUBLES as error:
-        raise _damaged(path, error) from error
-
-
-def unpack_arrays(path: Path, header: Header) -> dict[str, np.ndarray]:
-    """The arrays of a checkpoint with this header.
-
-    Raises:
-        RunError: if they are not as they were written.
-    """
-    try:
-        with safe_open(path, "np") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        if header.arrays != _digest(arrays):
-            raise ValueError("the digest of its arrays is wrong")
-        return arrays
-    except _TROUBLES as error:
-        raise _damaged(path, error) from error
-
-
-def check_version(header: Header, path: Path) -> None:
-    """Raises: RunError: if a checkpoint was written by another version."""
-    if header.version != __version__:
-        raise RunError(
-            f"{path} was written by mgd {header.version} and this is mgd {__version__}: "
-            f"resume it with that version (pip install mgd=={header.version})"
-        )
 
 
 def unpack(path: Path, header: Header, like: Snapshot) -> Snapshot:
@@ -164,25 +67,7 @@ def unpack(path: Path, header: Header, like: Snapshot) -> Snapshot:
     )
 
 
-def theta_of(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """The parameters of each replica, in a checkpoint."""
-    return arrays["progress.state.theta"]
-
-
-def _damaged(path: Path, error: Exception) -> RunError:
-    why = getattr(error, "strerror", None) or error
-    return RunError(f"{path} is not a checkpoint, or is damaged ({why})")
-
-
 def _named_leaves(snapshot: Snapshot) -> dict[str, np.ndarray]:
     """The engine's arrays by their path."""
     leaves: list[Any] = jax.tree_util.tree_leaves_with_path(eqx.filter(snapshot.progress, eqx.is_array))
     return {"progress" + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-
-
-def _digest(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data)
-    return digest.hexdigest()

@@ -1,14 +1,27 @@
-"""The picture of a run."""
+"""Pictures of runs: of one, and of several side by side. Nothing here imports JAX."""
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from .._metric import METRICS, metric_in
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# What may be to the right: the coordinate of a history, and its name for people.
+AXES = {
+    "measurements": ("cost_measurements", "cost measurements of one chip"),
+    "steps": ("step", "timesteps"),
+    "time": ("seconds", "hardware time of one chip"),
+}
+# After so many colours, lines are dashed, then dotted.
+_COLOURS, _DASHES = 10, ("-", "--", ":", "-.")
 
 
 def draw_curve(history: "xr.Dataset", *, title: str, guess: float) -> bytes:
@@ -50,3 +63,103 @@ def draw_curve(history: "xr.Dataset", *, title: str, guess: float) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130)
     return content.getvalue()
+
+
+class Curve(NamedTuple):
+    """What is drawn of a run.
+
+    Attributes:
+        label: what it is called.
+        history: over (replica, step).
+    """
+
+    label: str
+    history: "xr.Dataset"
+
+
+def draw_curves(
+    curves: Sequence[Curve], *, along: str, within: float, title: str, format: str, hardware: str = ""
+) -> bytes:
+    """Draws score and cost of several runs: the median of each run's chips, and a band that most of them are in.
+
+    Args:
+        curves: one a run.
+        along: what is to the right, of `AXES`.
+        within: the share of the chips that are in the band.
+        title: of the picture.
+        format: png, svg or pdf.
+        hardware: name of the profile, for the time.
+
+    Raises:
+        ValueError: if there is nothing to draw, as of runs whose steps take no time.
+    """
+    from matplotlib.figure import Figure
+
+    names = [name for name in METRICS if any(name in curve.history for curve in curves)] + ["cost"]
+    wide = max(len(curve.label) for curve in curves) > 45
+    columns = 1 if wide else min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(4.5 * len(names), 3.6 + 0.2 * rows), layout="constrained")
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
+        for number, curve in enumerate(curves):
+            if name in curve.history:
+                _draw(axes, curve, name, along, within, number)
+        _finish(axes, name, along, hardware)
+    _legend(figure, panels, columns)
+    band = "" if all(curve.history.sizes["replica"] == 1 for curve in curves) else _band(within)
+    figure.suptitle(title + band, fontsize=10)
+    content = io.BytesIO()
+    figure.savefig(content, format=format, dpi=130)
+    return content.getvalue()
+
+
+def _draw(axes: "Axes", curve: Curve, name: str, along: str, within: float, number: int) -> None:
+    x = curve.history[AXES[along][0]].values.astype(float)
+    values = curve.history[name].values.astype(float)
+    if name not in ("cost", "r2"):
+        values = 100 * values
+    drawn = x > 0 if along == "time" else np.ones(len(x), bool)  # the start has no place on a logarithmic axis
+    drawn &= ~np.isnan(values).all(0)
+    if not drawn.any():
+        raise ValueError(f"there is nothing to draw of {curve.label}: give other runs, or another --x")
+    x, values = np.maximum(x[drawn], 0 if along == "time" else 1), values[:, drawn]
+    colour, dashes = f"C{number % _COLOURS}", _DASHES[number // _COLOURS % len(_DASHES)]
+    low, middle, high = np.nanquantile(values, [0.5 - within / 2, 0.5, 0.5 + within / 2], axis=0)
+    marker = "o" if len(x) == 1 else ""
+    axes.plot(x, middle, linewidth=1.8, linestyle=dashes, color=colour, label=curve.label, marker=marker)
+    if len(values) > 1:
+        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _finish(axes: "Axes", name: str, along: str, hardware: str) -> None:
+    percent = name not in ("cost", "r2")
+    label = f"test {METRICS.get(name, name)}" + (" (%)" if percent else "")
+    axes.set(xscale="log", xlabel=AXES[along][1] + (f" ({hardware})" if hardware else ""), ylabel=label)
+    if percent:
+        axes.set_ylim(0, 102)
+    drawn = [np.asarray(line.get_xydata()) for line in axes.get_lines()]
+    if name == "cost" and min(_least(line[:, 1]) for line in drawn) > 0:
+        axes.set_yscale("log")
+    if along == "time":
+        from ..timing import mark_clock
+
+        mark_clock(axes, min(line[0, 0] for line in drawn), max(line[-1, 0] for line in drawn))
+    axes.grid(color="0.92", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _least(values: Float[np.ndarray, " n"]) -> float:
+    return float(np.nanmin(values))
+
+
+def _legend(figure: "Figure", panels: Sequence["Axes"], columns: int) -> None:
+    """One for all panels, with each run once."""
+    named = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        list(named.values()), list(named), loc="outside lower center", frameon=False, ncols=columns, fontsize=9
+    )
+
+
+def _band(within: float) -> str:
+    return f"; lines: medians, bands: {within:.0%} of the chips" if within < 1 else "; lines: medians, bands: all chips"

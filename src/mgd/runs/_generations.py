@@ -9,16 +9,23 @@ import os
 import re
 import shutil
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from .._errors import MgdWarning, RunError
-from .._train import Snapshot
-from ._checkpoint import Header, Owner, check_version, pack, unpack, unpack_arrays, unpack_header
 from ._contents import SUMMARY
+from ._header import Header, Owner, check_version, unpack_arrays, unpack_header
 from ._metrics import METRICS
 from ._replace import replace_file
 
+if TYPE_CHECKING:
+    from .._train import Snapshot
+
+T = TypeVar("T")
 FILE = "checkpoint.safetensors"
 LARGE = 8_000_000
 _OTHERS = (
@@ -28,7 +35,7 @@ _OTHERS = (
 _OLDER = re.compile(r"checkpoint-(\d+)\.safetensors")
 
 
-def write_checkpoint(folder: Path, snapshot: Snapshot, owner: Owner) -> None:
+def write_checkpoint(folder: Path, snapshot: "Snapshot", owner: Owner) -> None:
     """Writes a snapshot into a run directory; the newest until now becomes an older one.
 
     Args:
@@ -39,6 +46,8 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, owner: Owner) -> None:
     Raises:
         OSError: if it cannot be written; what was there is then there still.
     """
+    from ._checkpoint import pack
+
     step, content = snapshot.step, pack(snapshot, owner)
     last = _header_or_none(folder / FILE)
     # What is as far as this one, or farther, was undone, or found damaged; and what is another's was put there.
@@ -79,7 +88,7 @@ def read_header(folder: Path) -> Header | None:
     return None
 
 
-def read_checkpoint(folder: Path, like: Snapshot, settings: str) -> tuple[Snapshot, Owner] | None:
+def read_checkpoint(folder: Path, like: "Snapshot", settings: str) -> "tuple[Snapshot, Owner] | None":
     """The newest snapshot in a run directory that is whole, and whose it is; None if there is none yet.
 
     Args:
@@ -91,6 +100,29 @@ def read_checkpoint(folder: Path, like: Snapshot, settings: str) -> tuple[Snapsh
         RunError: if all are damaged, or none is where there must be one; if the newest was written by another version,
             or belongs to other settings.
     """
+    from ._checkpoint import unpack
+
+    found = _newest_whole(folder, settings, lambda path, header: unpack(path, header, like), "the run goes on from")
+    return None if found is None else (found[1], found[0].owner)
+
+
+def read_arrays(folder: Path, settings: str) -> tuple[Header, dict[str, np.ndarray]] | None:
+    """The newest whole checkpoint of a run directory, and its arrays by name; None if there is none yet.
+
+    Args:
+        folder: the run directory.
+        settings: a digest of its settings.
+
+    Raises:
+        RunError: as `read_checkpoint`.
+    """
+    return _newest_whole(folder, settings, unpack_arrays, "what is taken is")
+
+
+def _newest_whole(
+    folder: Path, settings: str, read: Callable[[Path, Header], T], taken: str
+) -> tuple[Header, T] | None:
+    """The newest checkpoint that can be read, and what is read of it; `taken` says what is made of an older one."""
     troubles: list[RunError] = []
     for path in _newest_first(folder):
         try:
@@ -102,17 +134,13 @@ def read_checkpoint(folder: Path, like: Snapshot, settings: str) -> tuple[Snapsh
             continue
         check_version(header, path)
         try:
-            found = unpack(path, header, like), header.owner
+            found = header, read(path, header)
         except RunError as error:
             troubles.append(error)
             continue
         if troubles:
             said = "; ".join(map(str, troubles))
-            warnings.warn(
-                f"{said}; the run continues from the checkpoint before it, at step {header.step}",
-                MgdWarning,
-                stacklevel=2,
-            )
+            warnings.warn(f"{said}; {taken} the checkpoint before it, at step {header.step}", MgdWarning, stacklevel=3)
         return found
     if troubles:
         raise RunError(f"{troubles[0]}; all others are damaged too: start a new run") from troubles[0]

@@ -12,6 +12,7 @@ from ._format import format_seconds
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
 
 SUFFIXES = (".png", ".svg")
 _DAY, _YEAR = 86_400.0, 365.25 * 86_400
@@ -70,10 +71,7 @@ def draw_score(histories: "dict[str, xr.Dataset]", path: Path, *, title: str) ->
     axes.set(xscale="log", xlabel="hardware time of one chip", ylabel=f"test {named}")
     if percent:
         axes.set_ylim(0, 102)
-    axes.set_xlim(low / 1.5, high * 1.5)
-    marks = _marks(low / 1.5, high * 1.5)
-    axes.set_xticks(marks, [format_seconds(mark) for mark in marks])
-    axes.set_xticks([], minor=True)
+    mark_clock(axes, low, high)
     axes.grid(color="0.9", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", frameon=False, ncols=2)
@@ -84,6 +82,15 @@ def draw_score(histories: "dict[str, xr.Dataset]", path: Path, *, title: str) ->
         path.write_bytes(content.getvalue())
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror}") from error
+
+
+def mark_clock(axes: "Axes", low: float, high: float) -> None:
+    """Gives a logarithmic axis of seconds, from the least to the most that is drawn, marks as people read clocks."""
+    low, high = low / 1.5, high * 1.5
+    axes.set_xlim(low, high)
+    marks = _marks(low, high)
+    axes.set_xticks(marks, [format_seconds(mark) for mark in marks])
+    axes.set_xticks([], minor=True)
 
 
 def _marks(low: float, high: float) -> list[float]:

@@ -73,6 +73,7 @@ class Scpi(AbstractInstrument):
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
         command = commands.readback.encode() if settings.verify else b""
         self._readback = ReadBack(self.address, command, settings.verify_within)
+        self.reads_back = bool(command)
         # What is set is read back in the message of the next question, where all may go in one and none must wait.
         self._read_together = settings.compound and not settings.settle_seconds
         self._theta = np.zeros(0, np.float32)

@@ -1,0 +1,56 @@
+"""Settings of several runs side by side. Nothing here imports JAX."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ._config import RunConfig
+
+
+def flat_settings(config: RunConfig) -> dict[str, Any]:
+    """Settings by name, without those that are None; imperfections by their own names, tables with dots.
+
+    >>> flat_settings(RunConfig.of({"task": "parity", "imperfect": {"dac-bits": 6, "dac-range": 2.0}}))
+    {'task': 'parity', 'dac-bits': 6, 'dac-range': 2.0}
+    """
+    found: dict[str, Any] = {}
+    for name, value in config.model_dump(exclude_none=True, mode="json", by_alias=True).items():
+        found |= _flat("" if name == "imperfect" else name, value)
+    return found
+
+
+def _flat(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        value = {str(place): one for place, one in enumerate(value)}
+    if not isinstance(value, Mapping):
+        return {name: value}
+    found: dict[str, Any] = {}
+    for key, one in value.items():
+        found |= _flat(f"{name}.{key}" if name else key, one)
+    return found
+
+
+def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of the settings that are not the same in all, in the order in which they stand.
+
+    >>> differing([{"task": "parity", "seed": 0}, {"task": "parity", "seed": 1, "batch": 8}])
+    ['seed', 'batch']
+    """
+    names = dict.fromkeys(name for one in settings for name in one)
+    return [name for name in names if any(one.get(name) != settings[0].get(name) for one in settings)]
+
+
+def written_setting(value: Any) -> str:
+    """A setting's value, for people.
+
+    >>> written_setting([4, 3]), written_setting(0.1), written_setting(300000), written_setting(None)
+    ('4,3', '0.1', '300,000', '–')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
