@@ -282,6 +282,7 @@ def test_many_random_settings(seed):
     test_random_settings(seed)
 
 
+@pytest.mark.long
 def test_ten_thousand_steps_of_the_same_trajectory():
     algorithm = discrete(perturbation=SIGNS, optimizer=optax.sgd(0.05))
     same(mlp((2, 2, 1)), algorithm, TASK, cuts=(10_000,), n_replicas=40)
