@@ -165,7 +165,7 @@ APART = {
     "signs": lambda a: discrete(perturbation=Rademacher(a), optimizer=optax.sgd(a)),
     "a window of Walsh codes": lambda a: discrete(
         perturbation=Walsh(a),
-        optimizer=optax.sgd(0.1, a),
+        optimizer=optax.sgd(a),
         modulation_limit=a / 10,
         time_constants=TimeConstants(1, 2, 3),
     ),
