@@ -88,7 +88,7 @@ def integrate(signals, update, converter, group, modulation, step):
     if signals.packed and is_exact and not (keeps or update.remembers):
         descend(group, load(group.numbers, DESCENT) * modulation)
         return
-    packed = words(0)
+    packed, credit = words(0), load(group.numbers, CREDIT) * modulation
     keys = packed, packed, packed, packed
     if due and not is_exact:
         keys = write_keys(update, converter, group.write_seed, step)
@@ -96,7 +96,7 @@ def integrate(signals, update, converter, group, modulation, step):
         if signals.packed:
             if p & 31 == 0:
                 packed = load(group.signs, p >> 5)
-            gradient = signed(load(group.numbers, CREDIT) * modulation, packed)
+            gradient = signed(credit, packed)
             packed = packed << 1
         else:
             scale = load(group.scale, p if group.scale.shape[0] > 1 else 0)
