@@ -70,15 +70,15 @@ def page(kept: str, made: dict[str, str]) -> str:
     return f"""# Defaults and what they reach
 
 Written by `make defaults` ({time.strftime("%Y-%m-%d")}, seed 1). Every row of the first table is `mgd train` with the
-task's default settings for that algorithm and only the perturbation changed, so one learning rate serves all families
-of a row's task. *Solved* is the fraction of chips at or above the task's level: 100 % for parity, 95 % for NIST7x7 (a
+task's default settings for that algorithm. Only the perturbation changes, so one learning rate serves all families of a
+task. *Solved* is the fraction of chips at or above the task's level: 100 % for parity, 95 % for NIST7x7 (a
 linear classifier reaches 91 %), 90 % for Yin-Yang and digits. Accuracy is on the test set: mean, then worst and best
 chip.
 
-What nobody chose is chosen by one rule, `mgd.algorithm.defaults`, for `mgd.train` in Python and for the perceptrons of
-`mgd train nist7x7 | yin-yang | digits`: Adam whose rate falls to zero over the run, as half a cosine; windows of P/3
-perturbations, up to 16, on one mini-batch of 64 samples; cross-entropy and Glorot's start. Parity and the
-convolutional networks keep rates of their own, for plain descent.
+One rule, `mgd.algorithm.defaults`, chooses the settings that you leave out, for `mgd.train` in Python and for the
+perceptrons of `mgd train nist7x7 | yin-yang | digits`: Adam with a rate that falls to zero over the run, as half a
+cosine; windows of P/3 perturbations, up to 16, on one mini-batch of 64 samples; cross-entropy and Glorot's start.
+Parity and the convolutional networks have rates of their own, for plain descent.
 
 ## Tasks
 
@@ -86,12 +86,12 @@ convolutional networks keep rates of their own, for plain descent.
 |---|---|---|---|---|---|---|
 {rows}
 
-Sequential and block-wise codes do not go with the high-pass of the analog algorithm, and are refused there: the step
-from one parameter to the next is taken for a gradient. A discrete sinusoid has windows shorter than its frequencies
-need to be told apart; it warns, and learns as the sum of many windows.
+The analog algorithm refuses sequential and block-wise codes, because its high-pass would take the step from one
+parameter to the next for a gradient. The windows of the discrete sinusoid are too short to separate its frequencies; it
+warns, and learns from the sum of many windows.
 
-Parity needs the weight decay that its defaults have: without it about a quarter of 2-2-1 chips end with neurons so
-far in saturation that no perturbation shows in the cost.
+Parity needs the weight decay of its defaults: without it about a quarter of 2-2-1 chips end with neurons so far in
+saturation that perturbations do not change the cost.
 
 {sets}"""
 

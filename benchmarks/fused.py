@@ -178,9 +178,9 @@ def section() -> str:
     """The section of docs/benchmarks.md."""
     return f"""## Fused engine
 
-Discrete, signs, all τ = 1, re-measured baseline. The yardstick does only the plain variant, and is what all are
-compared with, what noise, variation and momentum take alone too; all threads are {len(os.sched_getaffinity(0))}. An
-update noise draws a normal number for every parameter at every step, which is more work than all the rest.
+Discrete, signs, all τ = 1, re-measured baseline. The yardstick does only the plain variant; all
+variants are compared with it. "All threads" are {len(os.sched_getaffinity(0))}. Update noise draws a normal number for
+every parameter at every step, which is more work than everything else.
 
 | network | variant | per chip and step | of the yardstick's time, one thread | all threads | allowed | reached |
 |---|---|---|---|---|---|---|
@@ -198,7 +198,7 @@ How the time of a run grows (49-4-4 unless it says otherwise, one thread; expone
 |---|---|---|---|
 {chr(10).join(growth())}
 
-A process's first step (XOR, 64 replicas):
+The first step of a process (XOR, 64 replicas):
 
 | the kernel | imports and chip | first step |
 |---|---|---|

@@ -197,8 +197,8 @@ if __name__ == "__main__":
         print("\n".join(rows(*network)), flush=True)
     best = sgemm_rate()
     print(f"""
-Layers alone, 1,000 images: milliseconds, and the rate of the multiply-adds that pooling sees as a part of that of a
-product of 2048 × 2048 matrices ({best / 1e9:.0f} thousand million a second).
+This table is for single layers with 1,000 images. It has milliseconds, and the rate of the multiply-adds that pooling
+uses, relative to that of a product of 2048 × 2048 matrices ({best / 1e9:.0f} · 10⁹ a second).
 
 | layer | million multiply-adds | forward | forward, and places | slope of the kernel | slope of the image |
 |---|---|---|---|---|---|""")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +27,13 @@ CONVOLUTIONAL = (("Fashion-MNIST", (28, 28, 1), (16, 32, 32)), ("CIFAR-10", (32,
 SMALL = (((2, 2, 1), 1000, 4000, 15), ((49, 4, 4), 1000, 400, 20), ((2, 2, 1), 1, 200_000, 12))
 
 
-def engine_seconds(engine: Measured, task: mgd.datasets.Task, replicas: int, steps: int) -> Callable[[], float]:
-    """A timer of `steps` timesteps in a compiled engine; it checks that the cost has not become nonsense."""
+def engine_seconds(
+    engine: Any, task: mgd.datasets.Task, replicas: int, steps: int, *, before: int = 10
+) -> Callable[[], float]:
+    """A timer of `steps` timesteps in an engine, after some before them; it checks that θ has not become nonsense."""
     data = Data.of(task.train)
     progress = engine.init(replicas, key=jax.random.key(0))
-    progress = engine.advance(data, progress, 10)
+    progress = engine.advance(data, progress, before)
 
     def run() -> float:
         nonlocal progress
@@ -158,7 +161,7 @@ hand-vectorised C that does only this; the NumPy loop is `numpy_loop` in `benchm
 
 ## A hold measured as one batch
 
-One chip, sample and parameters held for 100 timesteps; against the same one by one.
+One chip, with sample and parameters held for 100 timesteps, compared with the same measurements one by one.
 
 | network | per step | faster by |
 |---|---|---|
@@ -166,9 +169,9 @@ One chip, sample and parameters held for 100 timesteps; against the same one by 
 
 ## Convolutional networks, measured engine
 
-The published networks (14,378 and 26,154 parameters). One step is two measurements (C and C₀) of a batch. The ratio is
-to the time that the multiply-adds of all outputs of its convolutions and dense layer take at the rate of a 2048 × 2048
-single-precision matrix product, timed beside it; the second is to those alone that the logits depend on.
+The published networks (14,378 and 26,154 parameters). One step is two measurements (C and C₀) of a batch. The first
+ratio compares it with the time of the multiply-adds for all outputs of its convolutions and dense layer, at the rate of
+a 2048 × 2048 single-precision matrix product timed beside it; the second counts only those that affect the logits.
 
 | network | batch | a step | against the matrix product | against what is seen | allowed (of the first) | reached |
 |---|---|---|---|---|---|---|

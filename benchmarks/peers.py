@@ -125,10 +125,10 @@ def loops_by_hand(with_torch: bool) -> str:
     return f"""### Loops by hand: perceptrons
 
 `benchmarks/peer_loops.py`, for the same algorithm: discrete, all τ = 1, signs, re-measured baseline, plain gradient
-descent. PyTorch (`benchmarks/peer_torch.py`) runs in inference mode; of its layouts the fastest was taken, and one for
-the compiled loop, whose first call, that compiles, is not in the times. Every loop starts with the same parameters.
-Its mean cost after {_numbers(n[3] for n in NETWORKS)} timesteps must have fallen by {MANY[0]:g} to {MANY[1]:g} times
-what it falls by in our measured engine.
+descent. PyTorch (`benchmarks/peer_torch.py`) runs in inference mode, in the fastest of its layouts, and in one layout
+for the compiled loop; the times exclude the first call, which compiles. Every loop starts with the same parameters.
+Its mean cost after {_numbers(n[3] for n in NETWORKS)} timesteps must have fallen by {MANY[0]:g} to {MANY[1]:g} times as
+much as in our measured engine.
 
 | network, replicas | loop | how | a step of all | against our measured engine's time | mean cost |
 |---|---|---|---|---|---|
@@ -142,8 +142,8 @@ A yield study, 49-4-4, {CHIPS:,} chips for {STEPS:,} timesteps, projected from t
 
 ### Loops by hand: the Fashion-MNIST network
 
-One replica, so its cost must fall by {ALONE[0]:g} to {ALONE[1]:g} times what ours does; images of that shape; as above,
-after {_numbers(b[2] for b in BATCHES)} timesteps.
+As above, with images of that shape and one replica, so the cost must fall by {ALONE[0]:g} to {ALONE[1]:g} times as much
+as ours, after {_numbers(b[2] for b in BATCHES)} timesteps.
 
 | measurement | loop | how | a step | against our measured engine's time | mean cost |
 |---|---|---|---|---|---|
@@ -161,7 +161,7 @@ def section() -> str:
     lines = "\n".join
     return f"""## Beside other programs
 
-Written by `benchmarks/peers.py`: medians of {ROUNDS} turns, and of the ratios in a turn.
+Written by `benchmarks/peers.py`: medians of {ROUNDS} turns; ratios are medians of the ratios within a turn.
 
 {lines(found + absent)}
 
@@ -177,8 +177,8 @@ The same network, τ_θ = {WINDOW:,}, a batch of 100 held for the window; the co
 ### Other packages' optimizers
 
 The same deterministic cost, the same starts, the same number of measurements, {len(peer_optimizers.SEEDS)} seeds. The
-time is of one run; a first run, which compiles, is apart. Tuned means that a few values were tried by hand. A tuned
-optimizer's median cost must get below three quarters of the start's for XOR, below half for NIST7x7.
+time is for one run; the first run, which compiles, is listed separately. Tuned means that we tried a few values by
+hand. A tuned optimizer's median cost must fall below three quarters of its start for XOR, below half for NIST7x7.
 
 | cost | optimizer | settings | measurements | time | against ours | first run | start | reached, median | from … to |
 |---|---|---|---|---|---|---|---|---|---|

@@ -135,21 +135,20 @@ def row(name: str) -> str:
 
 def section(rows: str) -> str:
     """The table of these rows, and what it says."""
-    return f"""## Data of one's own
+    return f"""## Data of your own
 
-Small public sets that are no tasks of this project, as they come, trained by
+These small public sets are not tasks of this project. They are used as they come, and trained by
 `mgd.train(mgd.chips.mlp((inputs, {HIDDEN}, classes)), task, mgd.discrete(), n_steps={STEPS:_}, key=…)` and nothing
 else. `task` is `mgd.datasets.from_arrays(x, y, test=…, scaling="standard")`, and for *raw* the same without
 `scaling`. Logistic regression is scikit-learn's, on standardised inputs of the same split. There are {SPLITS} splits
-(70 % to train
-on, 30 % to test by, seeds 0 … {SPLITS - 1}); the seed of a split is the chip's too. The difference is in percentage
-points, with its interval of 95 % over the splits. The raw run is of the first split, and *warned* says whether it
-told that inputs saturate the chip. Sets of KEEL and the penguins are read from the wheels {" and ".join(WHEELS)}.
+(70 % for training, 30 % for the test, seeds 0 … {SPLITS - 1}); the chip has the seed of its split. The difference is in
+percentage points, with its 95 % interval over the splits. The raw run uses the first split; *warned* says whether it
+warned that inputs saturate the chip. Sets of KEEL and the penguins are read from the wheels {" and ".join(WHEELS)}.
 
 | {" | ".join(COLUMNS)} |
 |---|---|---|---|---|---|---|---|---|
 {rows}
 
-On heart, which has 189 samples to train on, these chips end below logistic regression. Nothing in the rule looks at how
-few samples there are: with so few, hold some out and watch them.
+On heart, which has 189 training samples, these chips end below logistic regression. The rule does not consider the
+number of samples: if you have so few, hold some out and watch them.
 """

@@ -148,7 +148,7 @@ def exchanged(request) -> None:
 
 # How much a process may grow before it lets go of what it has compiled. Of pieces of memory that are mapped it may have
 # 65,530, and LLVM ends it when there are no more; a compiled program has some ten.
-_MOST_GROWN_MEGABYTES, _MOST_MAPPED = 300, 20_000
+_MOST_GROWN_MEGABYTES, _MOST_MAPPED = 200, 20_000
 _AT_REST = pytest.StashKey[float]()
 _PROCESS = Path("/proc/self")
 
@@ -164,6 +164,35 @@ def _let_go() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # where there is another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+# --- which tests `make test` leaves to `make test-rest` ---
+
+
+def _quick(item: pytest.Item) -> set[str]:
+    return {case for mark in item.iter_markers("quick") for case in mark.args}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Of a test whose quick cases are named, all others are long."""
+    if isinstance(item, pytest.Function) and (quick := _quick(item)) and item.callspec.id not in quick:
+        item.add_marker(pytest.mark.long)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begins with what takes longest, so that no worker is left with it at the end; and checks the quick cases.
+
+    One that is named quick must be there, or a name that was changed would leave a test without any.
+    """
+    items.sort(key=lambda item: "[types" not in item.name)
+    named: dict[str, set[str]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and (quick := _quick(item)):
+            named.setdefault(item.nodeid.partition("[")[0], quick).discard(item.callspec.id)
+    missing = {test: sorted(cases) for test, cases in named.items() if cases}
+    if missing and not any("::" in argument for argument in config.args):
+        raise pytest.UsageError(f"no such quick cases: {missing}")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mgd.runs._chip_file import read_chip_file
+from mgd.runs import read_chip_file
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "bring-your-own-chip.md").read_text(encoding="utf-8")
@@ -33,6 +33,7 @@ def test_its_chip_file_is_an_instrument(tmp_path):
     assert instrument.settle_seconds == 0.002
 
 
+@pytest.mark.long
 def test_two_terminals(serve_process, cache_env, tmp_path, monkeypatch):
     first, second, *_ = blocks("bash")
     assert shlex.split(first) == ["mgd", "chip", "serve", "examples/virtual-chip.toml"]

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 import mgd
 from mgd.algorithm import Backprop, Counts, TimeConstants, defaults, fitted
-from mgd.runs import RunConfig, resolve
-from mgd.runs._build import build_algorithm, build_chip, build_task
+from mgd.runs import RunConfig, build_task, resolve
+from mgd.runs._build import build_algorithm, build_chip
 
 KEY = jax.random.key(0)
 XOR = mgd.datasets.parity(bits=2)
@@ -88,6 +88,7 @@ def test_train_chooses_and_counts_what_it_chose():
     assert trained(chip, XOR, mgd.discrete(), 900, batch=4).counts.inferences == 4800
 
 
+@pytest.mark.long
 def test_a_chip_behind_io_is_trained_by_the_same_rule():
     chip = mgd.chips.mlp((2, 2, 1))
     with mgd.instruments.opened(mgd.instruments.Simulated(chip, key=KEY)) as bench:
@@ -146,6 +147,7 @@ def with_regression(name: str, scaling: str | None):
 
 
 @pytest.mark.parametrize("name", SETS)
+@pytest.mark.quick("wine")
 def test_sets_of_ones_own_are_learnt_as_well_as_by_logistic_regression(name):
     task, linear = with_regression(name, "standard")
     chip = mgd.chips.mlp((*task.input_shape, 8, task.n_outputs))
@@ -153,6 +155,7 @@ def test_sets_of_ones_own_are_learnt_as_well_as_by_logistic_regression(name):
     assert result.accuracy.mean() > linear - 0.03
 
 
+@pytest.mark.long
 def test_a_raw_set_that_cannot_be_learnt_is_warned_of():
     task, linear = with_regression("wine", None)
     with pytest.warns(mgd.MgdWarning, match='^inputs saturate the chip: they go up to .*scaling="standard"'):

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from mgd.cli._main import commands
-from mgd.datasets._catalogue import check_name
+from mgd.datasets import check_name
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("README.md"), *ROOT.glob("docs/**/*.md")])
@@ -21,14 +21,18 @@ _SHELL = ("bash", "console", "sh", "shell")
 
 
 def _blocks(languages: tuple[str, ...]) -> list:
-    """Every block in one of these languages, named by file and number."""
+    """Every block in one of these languages, named by file and number.
+
+    README's Python is run by `make test`, that of other pages by `make test-rest`.
+    """
     found = []
     for page in PAGES:
         of_page = [match for match in _FENCE.finditer(page.read_text(encoding="utf-8")) if match[3] in languages]
         for number, match in enumerate(of_page, 1):
             indent = len(match[1])
             code = "\n".join(line[indent:] for line in match[4].splitlines()) + "\n"
-            found.append(pytest.param(code, id=f"{page.relative_to(ROOT)}-{number}"))
+            marks = [pytest.mark.long] if "python" in languages and page.name != "README.md" else []
+            found.append(pytest.param(code, id=f"{page.relative_to(ROOT)}-{number}", marks=marks))
     return found
 
 

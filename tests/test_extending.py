@@ -41,6 +41,7 @@ def test_the_page_shows_the_files_of_the_package():
 
 
 @pytest.mark.parametrize(("words", "shown"), COMMANDS, ids=[words.partition(" --")[0] for words, _ in COMMANDS])
+@pytest.mark.quick("list", "train disc2")
 def test_a_command_of_the_page_says_what_the_page_shows(words, shown, installed, tmp_path):
     (tmp_path / "rack.toml").write_text(FILES["rack.toml"], encoding="utf-8")
     command = [sys.executable, "-m", "mgd", *words.split()]
@@ -56,6 +57,7 @@ def test_every_addition_is_on_the_page():
     assert len(COMMANDS) == 4
 
 
+@pytest.mark.long
 def test_a_run_with_additions_is_taken_up_from_its_directory(installed, tmp_path):
     words = "train disc --imperfect sag=0.3 --perturbation ternary --optimizer clipped --learning-rate=1 --steps=300"
     for name in ("whole", "broken"):

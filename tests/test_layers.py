@@ -19,6 +19,46 @@ REASONS = {
     "networks._pieces": "networks that are too large to be there as a whole are read in pieces, by chips and engines",
 }
 
+# What is private and used by tests of something else, each with its reason. A test goes by what the package offers
+# wherever that can show the same.
+IN_TESTS = {
+    "_counter": "what families, dropout and the hash draw at a step is asked for by the step's counter",
+    "_hash": "permutations are drawn by a row of the hash",
+    "_stops": "a signal that comes at an awkward moment, without a process for each",
+    "_train": "a session is asked which engine it took, and goes on in pieces",
+    "algorithm._rule": "an optimizer's rule beside what Optax does, without a chip",
+    "calibration": "each statistic on series whose answer is known, without a chip",
+    "cli._at_once": "what the command line sets before JAX is imported, which here it is already",
+    "cli._main": "every command there is, walked through",
+    "datasets._fashion_mnist": "a data set whose files are served from another address",
+    "datasets._files": "an archive that is there already",
+    "engines.simulated._fused": "how often it is compiled, and what with",
+    "engines.simulated._laws": "where the sampled engine's errors lie, to choose cases at their edges",
+    "instruments._circuits": "stands in the table of all instruments, with what a test needs",
+    "instruments._line": "chips made of lines, whatever their system, are left in one way",
+    "instruments._lines": "chips made of lines, whatever their system, are left in one way",
+    "instruments._locks": "the places of an address, without opening a chip there",
+    "instruments._netlist": "the circuit that ngspice reads beside it",
+    "instruments._ngspice": "whether the library is there, and what it does by itself",
+    "instruments._process": "a process that is told to die",
+    "instruments._scpi": "a line that is scripted, or is PyVISA's, in place of a socket",
+    "instruments._simulated": "how much it computes at once",
+    "instruments._spice_settings": "a circuit with every way to say what is read",
+    "instruments._virtual": "a chip served in this process, with faults and slips",
+    "instruments._wire": "bytes as they go over the wire",
+    "reproduction._reproduce": "studies of a test's own in place of the shipped",
+    "reproduction._statistics": "each statistic beside tables",
+    "reproduction._sweep": "one cell, smaller than any study has",
+    "runs._build": "what a run's settings stand for, without a run",
+    "runs._config": "settings that are resolved, as a type and with nothing looked up",
+    "runs._directory": "writes that are cut short at every one of their steps",
+    "runs._execute": "how often a checkpoint is written, and a failure in the midst of it",
+    "runs._generations": "checkpoints that are cut short, or as an older version wrote them",
+    "runs._hardware": "a failure between two measurements of a run",
+    "runs._served": "what a chip file serves, in this process",
+    "sweeps._cell": "the files of a cell, as others will read them",
+}
+
 
 def ranks() -> dict[str, int]:
     """The row of each part in the table."""
@@ -72,6 +112,32 @@ def test_what_is_private_to_a_part_is_used_by_others_for_a_reason():
     }
     assert set(used) - set(REASONS) == set(), used
     assert set(REASONS) <= set(used), "a reason is not needed any more"
+
+
+def private_in_tests() -> Iterator[tuple[Path, str]]:
+    """Every private module, or name of one, that a test imports: the test's file, and what is imported."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            for name in names:
+                package, _, rest = name.partition(".")
+                if package == "mgd" and re.search(r"(^|\.)_(?!_)", rest):
+                    yield path, rest
+
+
+def test_tests_use_what_is_private_where_it_is_their_subject_or_for_a_reason():
+    """A test is named after its subject: test_fused after `_fused`, test_scpi_exchanges after `_scpi`."""
+    used: dict[str, list[Path]] = {}
+    for path, target in private_in_tests():
+        stem = path.stem.removeprefix("test_")
+        subjects = [part[1:] for part in target.split(".") if part.startswith("_")]
+        if not any(stem.startswith(name) or name.startswith(stem) for name in subjects):
+            reason = next((key for key in IN_TESTS if f"{target}.".startswith(f"{key}.")), target)
+            used.setdefault(reason, []).append(path.relative_to(ROOT))
+    assert set(used) - set(IN_TESTS) == set(), used
+    assert set(IN_TESTS) <= set(used), "a reason is not needed any more"
 
 
 def test_no_modules_import_in_a_circle():

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 import mgd
-from mgd._errors import MgdWarning
+from mgd import MgdWarning
 from mgd._numbers import as_data
 from mgd.algorithm import (
     AbstractAlgorithm,
@@ -24,8 +24,8 @@ from mgd.algorithm import (
     TimeConstants,
     TwoSided,
     discrete,
+    retuned,
 )
-from mgd.algorithm._retune import retuned
 from mgd.algorithm._rule import rule_of
 from mgd.chips import AbstractChip, imperfect, mlp
 from mgd.chips.imperfections import (
@@ -137,6 +137,7 @@ def trained(chip, algorithm, engine="measured", *, n_replicas=3, n_steps=64, **s
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.quick("measured")
 def test_equal_or_tuned_again_it_compiles_nothing(engine):
     make = ENGINES[engine]
     first = trained(noisy(Numbers()), make(Numbers()), engine)
@@ -169,6 +170,7 @@ def test_what_is_doubted_is_said_in_each_run():
 @pytest.mark.parametrize(
     "family", [Walsh, Gaussian, LFSR, Sequential, Sinusoid, lambda a: Block(Rademacher(a), n_blocks=2)]
 )
+@pytest.mark.quick("Walsh", "Gaussian")
 def test_amplitudes_of_all_families_are_data(family):
     def run(amplitude: float):
         return trained(mlp((2, 2, 1)), discrete(perturbation=family(amplitude), optimizer=optax.sgd(0.1)))
@@ -199,6 +201,7 @@ NO_STEPS = pytest.mark.filterwarnings("ignore:an amplitude", "ignore:the chip re
 
 @NO_STEPS
 @pytest.mark.parametrize("name", IMPERFECTIONS)
+@pytest.mark.quick("update-noise.sigma", "parameter-range.high")
 def test_each_replica_of_a_varied_imperfection_is_that_of_a_run_with_its_number(name):
     algorithm = discrete(perturbation=Rademacher(0.05), optimizer=optax.sgd(0.5))
     make, sizes = IMPERFECTIONS[name], [0.1, 0.3, 0.2]
@@ -216,6 +219,7 @@ def test_each_replica_of_a_varied_imperfection_is_that_of_a_run_with_its_number(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.quick("measured", "fused")
 def test_each_replica_of_a_varied_run_is_that_of_a_run_with_its_numbers(engine):
     make, mixed = ENGINES[engine], Numbers(0.11, 0.05, 0.02, 0.1, 0.03)
     each = [Numbers(), TUNED, mixed]
@@ -232,6 +236,7 @@ def test_each_replica_of_a_varied_run_is_that_of_a_run_with_its_numbers(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.quick("measured", "sampled")
 def test_a_run_of_equal_values_is_the_run_without(engine):
     chip, algorithm, numbers = noisy(Numbers()), ENGINES[engine](Numbers()), Numbers()
     plain = trained(chip, algorithm, engine)
@@ -242,6 +247,7 @@ def test_a_run_of_equal_values_is_the_run_without(engine):
 
 
 @pytest.mark.parametrize("engine", ["measured", "fused"])
+@pytest.mark.quick("fused")
 def test_zero_beside_other_numbers_is_a_run_without(engine):
     none = imperfect(mlp((2, 2, 1)), ActivationVariation(0.05), UpdateNoise(0.0), CostNoise(0.0))
     vary = {"update-noise.sigma": [0.01, 0.0, 0.02], "cost-noise.sigma": [0.1, 0.0, 0.2]}
@@ -251,6 +257,7 @@ def test_zero_beside_other_numbers_is_a_run_without(engine):
 
 
 @pytest.mark.parametrize("engine", ["measured", "fused"])
+@pytest.mark.quick("fused")
 def test_chips_with_the_same_numbers_are_those_of_a_run_with_them(engine):
     rates, sigmas = np.tile([0.02, 0.05], 4), np.repeat([0.01, 0.1], 4)
     vary = {"learning_rate": rates, "cost-noise.sigma": sigmas}
@@ -285,9 +292,9 @@ def test_chips_are_judged_each_with_its_own_numbers():
 @pytest.mark.parametrize(
     ("vary", "said"),
     [
-        ({"tau_x": [1, 2, 3]}, "vary: tau_x is structure, of which replicas have the same: vary it from run to run"),
+        ({"tau_x": [1, 2, 3]}, "vary: tau_x is structure, which all replicas share: vary it from run to run"),
         ({"adc.bits": [8, 9, 10]}, "vary: bits of adc is structure"),
-        ({"adc.width": [8, 9, 10]}, "vary: adc has no width, but low, high"),
+        ({"adc.width": [8, 9, 10]}, "vary: adc has no width; it has low, high"),
         ({"dac.low": [-1, -2, -3]}, "vary: the chip has no imperfection 'dac' around it"),
         ({"learning_rate": [0.1, 0.2]}, "vary: learning_rate has 2 values, and there are n_replicas = 3"),
         ({"learning_rate": 0.1}, "vary: learning_rate must be a sequence of numbers, one for each replica, got 0.1"),
@@ -299,10 +306,10 @@ def test_chips_are_judged_each_with_its_own_numbers():
         ({"amplitude": [0.1, 0.2, -0.3]}, "vary: amplitude must be a finite number above 0, got -0.3"),
         ({"adc.low": [0.0, 0.5, 2.0]}, "vary: adc: low must be below high, got 2.0 and 1.0"),
         ({"optimizer": [optax.sgd(0.1), optax.sgd(0.1), "sgd"]}, "vary: optimizer must be optax transformations"),
-        ({"optimizer": [optax.sgd(0.1), optax.sgd(0.1), optax.adam(0.1)]}, "vary: optimizer is more than a number"),
+        ({"optimizer": [optax.sgd(0.1), optax.sgd(0.1), optax.adam(0.1)]}, "vary: optimizer changes more than numbers"),
         (
             {"amplitude": [0.1, 0.2, 0.3], "optimizer": [optax.sgd(0.1), optax.sgd(0.1), optax.adam(0.1)]},
-            "vary: optimizer is more than a number",
+            "vary: optimizer changes more than numbers",
         ),
     ],
 )

@@ -24,7 +24,7 @@ NAMES = {
             "networks",
             "perturbations",
         ),
-        *("load_run", "reproduction", "runs", "theory", "timing", "to_published", "train"),
+        *("load_run", "reproduction", "resume", "runs", "theory", "timing", "to_published", "train"),
     ),
     "mgd.algorithm": (
         *(

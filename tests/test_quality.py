@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[1]
     [
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
-        ["pyright", "--pythonpath", sys.executable],
+        ["pyright", "--pythonpath", sys.executable, "src"],
+        pytest.param(["pyright", "--pythonpath", sys.executable], marks=pytest.mark.long),
     ],
-    ids=["lint", "format", "types"],
+    ids=["lint", "format", "types", "types of tests"],
 )
 def test_nothing_to_mend(command):
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)

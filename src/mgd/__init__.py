@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ._errors import MgdWarning as MgdWarning
     from ._errors import RunError as RunError
     from ._train import Result as Result
-    from ._train import train as train
     from .algorithm import Algorithm as Algorithm
     from .algorithm import Backprop as Backprop
     from .algorithm import TimeConstants as TimeConstants
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from .algorithm import from_published as from_published
     from .algorithm import to_published as to_published
     from .runs import load_run as load_run
+    from .runs._python import resume as resume
+    from .runs._python import train as train
 
 _PACKAGES = (
     *("algorithm", "calibration", "chips", "datasets", "engines", "instruments", "networks", "perturbations"),
@@ -54,7 +55,6 @@ _HOMES = {
     "MgdWarning": "_errors",
     "RunError": "_errors",
     "Result": "_train",
-    "train": "_train",
     "Algorithm": "algorithm",
     "Backprop": "algorithm",
     "TimeConstants": "algorithm",
@@ -62,6 +62,8 @@ _HOMES = {
     "discrete": "algorithm",
     "from_published": "algorithm",
     "to_published": "algorithm",
+    "resume": "runs._python",
+    "train": "runs._python",
     "load_run": "runs",
 }
 __all__ = ["__version__", *_PACKAGES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -21,10 +21,10 @@ class Defaults(NamedTuple):
     """Settings of Adam that learn.
 
     Attributes:
-        tau_theta: timesteps between two updates, and as long a mini-batch is held (τ_x).
+        tau_theta: timesteps between two updates; a mini-batch is held as long (τ_x).
         learning_rate: at the start; it falls to zero over the run, as half a cosine.
         weight_decay: added to G, times θ.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
     """
 
     tau_theta: int
@@ -36,8 +36,8 @@ class Defaults(NamedTuple):
 def defaults(n_params: int, n_steps: int, n_samples: int) -> Defaults:
     """The settings for a chip, a run and a training set of these sizes.
 
-    Windows are of P/3 perturbations, up to 16, and shorter in short runs. A batch is of 64 samples, and at most of half
-    of them: batches that differ are what leads out of local minima.
+    Windows have P/3 perturbations, up to 16, and fewer in short runs. A batch has 64 samples, but at most half of the
+    training set: batches that differ help out of local minima.
 
     Args:
         n_params: P of the chip.

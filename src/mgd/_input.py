@@ -43,7 +43,7 @@ def open_file(path: Path) -> BinaryIO:
     kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
     if kind != stat.S_IFREG:
         os.close(descriptor)
-        raise OSError(errno.EINVAL, f"it is {_NO_FILES.get(kind, 'something else')} and must be a file", str(path))
+        raise OSError(errno.EINVAL, f"it must be a file, and is {_NO_FILES.get(kind, 'something else')}", str(path))
     return os.fdopen(descriptor, "rb")
 
 
@@ -69,7 +69,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     except RecursionError:
-        raise ValueError(f"{path} is not TOML that anyone writes: it is nested too deep") from None
+        raise ValueError(f"{path} cannot be read as TOML: it is nested too deep") from None
     except ValueError as error:  # one of TOML's, or a number of thousands of digits
         raise ValueError(f"{path} is not TOML: {error}") from error
 

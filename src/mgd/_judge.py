@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from .chips import AbstractCost, CrossEntropy
 from .datasets import Samples, Task, metric_of
 
-# Logged points of which a cost that never changes is no accident.
+# If a cost is the same at this many logged points, that is no accident.
 _FEWEST_POINTS = 4
 
 
@@ -45,11 +45,11 @@ class Judge:
         if len(y) > 1 and (y == y[0]).all():
             raise ValueError(
                 f"all {len(y)} training targets of {task.name} are the same, {y[0].tolist()}: "
-                "there is nothing to learn from them"
+                "nothing can be learnt from them"
             )
         if isinstance(cost, CrossEntropy) and (task.kind != "classes" or y.min() < 0 or y.max() > 1):
             raise ValueError(
-                f"cross-entropy is of classes whose targets are from 0 to 1, and those of {task.name} are "
+                f"cross-entropy needs classes with targets from 0 to 1, and those of {task.name} are "
                 f'{task.kind} from {y.min():g} to {y.max():g}: take the cost "mse"'
             )
         return Judge(task, metric_of(task.kind, task.n_outputs), shown)
@@ -96,7 +96,7 @@ class Judge:
             return []
         if not (known == known[:, :1]).all():
             return []
-        value = f"{known[0, 0]:g}" if (known == known[0, 0]).all() else "the same, for each chip its own,"
+        value = f"{known[0, 0]:g}" if (known == known[0, 0]).all() else "constant for each chip,"
         return [
             f"the cost on the test set was exactly {value} at all {costs.shape[1]} evaluations, after "
             f"{writes:,} writes: either it does not depend on the parameters, or no write changed any; "

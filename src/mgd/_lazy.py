@@ -13,7 +13,7 @@ def lazily(
     Args:
         package: its name.
         public: which of its modules has each name that users may rely on.
-        inside: likewise, of names that other parts of this library use, and nobody else.
+        inside: the same for names that only other parts of this library use.
     """
     names, homes = sorted(public), {**public, **(inside or {})}
 

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 STOPPED = 130
-GO_ON = "stopped; a run goes on from its last checkpoint with mgd resume RUN"
+GO_ON = "stopped; mgd resume RUN continues a run from its last checkpoint"
 _AGAIN_SECONDS = 0.02
 # What a progress bar leaves on a terminal: its line is emptied, and the cursor shown again.
 _CLEAN = b"\r\x1b[2K\x1b[?25h"
@@ -65,12 +65,12 @@ def end_at_once() -> EndAtOnce:
 
 
 @contextlib.contextmanager
-def stop_requested(hint: str = GO_ON, *, told: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
+def stop_requested(hint: str = GO_ON, *, on_stop: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
     """Turns signals into a question that is asked between pieces; a second one is not held back.
 
     Args:
         hint: what a process says that a second one ends.
-        told: called when the first one comes.
+        on_stop: called when the first one comes.
     """
     asked: list[int] = []
     answered: list[bool] = []
@@ -79,7 +79,7 @@ def stop_requested(hint: str = GO_ON, *, told: Callable[[], object] = lambda: No
         _let_terminal_go(number)
         if not asked:
             asked.append(number)
-            told()
+            on_stop()
             return
         handler = before[number]
         if not callable(handler):
@@ -173,7 +173,7 @@ def interruptible() -> Iterator[Interrupter]:
     was_on, hook = handler.on, sys.unraisablehook
 
     def lost(unraisable) -> None:
-        """From a callback that could not be told beforehand."""
+        """From a callback that was not known beforehand."""
         if unraisable.exc_type is KeyboardInterrupt:
             handler.again()
         else:

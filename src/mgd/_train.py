@@ -1,8 +1,7 @@
-"""The one entry function, the session behind it, and its result."""
+"""A run in progress, and its result."""
 
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,24 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ._arguments import MOST, MOST_STEPS, check_arguments, check_fit, check_log, check_whole, warn_of_order
+from ._arguments import MOST, MOST_STEPS, check_fit, check_log, check_whole, checked_start, warn_of_order
 from ._counter import Counter
-from ._errors import DivergedError, MgdWarning
+from ._errors import DivergedError
 from ._judge import Judge
+from ._until import Until
 from ._vary import Vary, choose_varied
-from .algorithm import AbstractAlgorithm, Algorithm, Counts, defaults, discrete, fitted
-from .chips import AbstractChip, AbstractCost, cost_named
+from .algorithm import AbstractAlgorithm, Counts
+from .chips import AbstractChip
 from .datasets import Task, check_batch
-from .engines import (
-    AbstractEngine,
-    Data,
-    Instrumented,
-    Options,
-    Progress,
-    check_inputs,
-    parameters_at_start,
-)
-from .instruments import Guarded
+from .engines import AbstractEngine, Data, Progress, check_inputs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,24 +31,26 @@ _LONGEST_CHUNK = 1_000_000_000
 
 @dataclass(frozen=True)
 class Result:
-    """What training gave.
+    """The results of a training.
 
     Attributes:
         theta: final parameters of each replica.
-        metric: what `score` is, by the kind of the task's targets: "accuracy" or "label_accuracy", 0 … 1, or "r2";
-            None if the chip gives no outputs.
+        metric: the name of the measure in `score`, which follows from the kind of the task's targets: "accuracy" or
+            "label_accuracy", 0 … 1, or "r2"; None if the chip gives no outputs.
         score: of each replica on the test samples; NaN if the chip gives no outputs.
         cost: of each replica on the test samples, unperturbed and without noise.
-        solved: whether each replica's score is at least the task's threshold. None has solved a task without one
-            (values, if no R² is given), or whose test samples were not all evaluated (an instrument's `test_samples`).
-        counts: what each chip went through, exact integers.
-        history: score (by its name; R² with the RMSE) and cost over (replica, step), with the counts at each logged
-            step.
+        solved: whether each replica's score is at least the task's threshold. False for all if the task has no
+            threshold (values, if no R² is given), or if not all test samples were evaluated (an instrument's
+            `test_samples`).
+        counts: how often each chip was measured and written, as exact integers.
+        history: the score under its name (for R², also the RMSE) and the cost on the test samples over (replica, step),
+            with the counts at each logged step; and `measured_cost`, the last unperturbed cost that training measured:
+            the chip's own cost with its noise, NaN if none was measured yet.
         n_steps: timesteps made.
         seconds: wall time, compilation and evaluation included.
-        device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None
-            for perfect chips, and for those behind I/O.
-        varied: the numbers in which replicas differ, by their names; numbers are coordinates of `history` too.
+        device: the individual values and the memory of each replica's chip, a tree of arrays with a leading replica
+            axis; None for perfect chips, and for instruments.
+        varied: the numbers in which replicas differ, by their names; they are also coordinates of `history`.
     """
 
     theta: Float[Array, "replica p"]
@@ -74,7 +67,7 @@ class Result:
 
     @property
     def accuracy(self) -> Float[Array, " replica"]:
-        """The score where it is an accuracy, or one by label; otherwise NaN."""
+        """The score if it is an accuracy, or an accuracy by label; otherwise NaN."""
         return self.score if self.metric in ("accuracy", "label_accuracy") else jnp.full_like(self.score, jnp.nan)
 
     def piece(self, replica: int) -> tuple[Float[Array, " p"], Any]:
@@ -92,124 +85,6 @@ class Result:
         return self.theta[replica], jax.tree.map(lambda leaf: leaf[replica], self.device)
 
 
-def train(
-    chip: AbstractChip | Guarded,
-    task: Task,
-    algorithm: AbstractAlgorithm | None = None,
-    *,
-    n_steps: int,
-    key: PRNGKeyArray,
-    n_replicas: int = 1,
-    batch: int | None = None,
-    engine: str = "auto",
-    log_every: int | None = None,
-    devices: int = 1,
-    start: Float[np.ndarray, " p"] | None = None,
-    cost: str | AbstractCost | None = None,
-    options: Options | None = None,
-    vary: Vary | None = None,
-) -> Result:
-    """Trains replicas of a simulated chip, or a chip behind I/O.
-
-    Args:
-        chip: what is trained. Replicas of a simulated chip differ by their keys. A chip behind I/O is one that
-            `mgd.instruments.opened` gives; there is one replica, and no run directory: `mgd train --chip` keeps one.
-        task: what it is trained on.
-        algorithm: how; `mgd.discrete()` by default, whose parts that are not given are chosen here for the chip and
-            the number of steps (`mgd.algorithm.fitted`).
-        n_steps: timesteps.
-        key: everything random is drawn from it: same key, same run, to the bit.
-        n_replicas: chips trained side by side.
-        batch: samples a measurement is averaged over; by default 1, or where time constants are chosen here, up to 64.
-        engine: of simulated chips: "measured", "fused" (many small chips), "sampled" (long windows of large chips), or
-            "auto": fused where it covers chip and algorithm, there are enough of them and it is installed, otherwise
-            measured.
-        log_every: timesteps between two evaluations on the test set; by default they are spaced evenly in the
-            logarithm of the step.
-        devices: JAX devices that share the replicas, or, of one chip, the perturbations within a hold; measured engine
-            only. The run is that of one device, to rounding.
-        start: of a chip behind I/O, the parameters at the start; by default the chip's own, if it has some, or else
-            drawn about the middle of its limits.
-        cost: of such a chip's outputs, "mse" (the default) or "cross-entropy"; a simulated chip is made with its own.
-        options: how such a chip is trained, beyond the algorithm.
-        vary: of simulated chips, numbers in which replicas differ: for each name a sequence with one for each replica.
-            Names are "learning_rate", "momentum", "weight_decay" or another number of the optimizer, "amplitude",
-            "modulation_limit", those of an imperfection, as "cost-noise.sigma", and "optimizer", of which values are
-            optax transformations. What is no number, or makes another program of one, cannot vary.
-
-    Returns:
-        Final parameters, score, counts and history.
-
-    Warns:
-        MgdWarning: if the cost on the test set never changed.
-
-    Raises:
-        ValueError: if chip and task do not fit, a number is out of range, an argument is not for such a chip, replicas
-            do not fit in memory, or the sampled engine finds that `jax.grad` is not the slope of the chip.
-        DivergedError: if a measured cost was NaN or infinite.
-        HardwareError, LimitError: of a chip behind I/O, as `mgd.engines.Instrumented.advance`.
-
-    >>> import mgd
-    >>> task = mgd.datasets.parity(bits=2)
-    >>> result = mgd.train(
-    ...     mgd.chips.mlp((2, 2, 1)), task, mgd.discrete(), n_steps=1000, n_replicas=3, key=jax.random.key(0)
-    ... )
-    >>> result.theta.shape, result.counts.cost_measurements
-    ((3, 9), 1334)
-    """
-    check_arguments(chip, engine, {"start": start, "cost": cost, "options": options}, vary)
-    check_whole(n_steps=n_steps, batch=1 if batch is None else batch, most=MOST_STEPS)
-    algorithm, batch = _chosen(chip, task, algorithm or discrete(), n_steps, batch)
-    of_instrument = None
-    if isinstance(chip, Guarded):
-        of_instrument = _instrumented(chip, algorithm, batch, start, "mse" if cost is None else cost, options, key)
-    session = Session(
-        None if isinstance(chip, Guarded) else chip,
-        task,
-        algorithm,
-        n_steps=n_steps,
-        key=key,
-        n_replicas=n_replicas,
-        batch=batch,
-        engine=of_instrument or engine,
-        log_every=log_every,
-        devices=devices,
-        vary=vary,
-    )
-    while not session.finished:
-        session.advance()
-    for doubt in session.doubts():
-        warnings.warn(doubt, MgdWarning, stacklevel=2)
-    return session.result()
-
-
-def _chosen(
-    chip: AbstractChip | Guarded, task: Task, algorithm: AbstractAlgorithm, n_steps: int, batch: int | None
-) -> tuple[AbstractAlgorithm, int]:
-    """The algorithm with what nobody chose, and the batch."""
-    if not (isinstance(algorithm, Algorithm) and algorithm.open):
-        return algorithm, batch or 1
-    chosen = defaults(chip.n_params, n_steps, len(task.train))
-    together = chosen.batch if "time_constants" in algorithm.open else 1
-    return fitted(algorithm, chosen, n_steps), batch or together
-
-
-def _instrumented(
-    chip: Guarded,
-    algorithm: AbstractAlgorithm,
-    batch: int,
-    start: Float[np.ndarray, " p"] | None,
-    cost: str | AbstractCost,
-    options: Options | None,
-    key: PRNGKeyArray,
-) -> Instrumented:
-    """The engine of a chip behind I/O."""
-    if not isinstance(algorithm, Algorithm):
-        raise ValueError(f"a chip behind I/O is trained by an Algorithm, got {type(algorithm).__name__}")
-    start = parameters_at_start(chip, key=key, given=start)
-    return Instrumented(chip, algorithm, start, cost=cost_named(cost), batch=batch, options=options)
-
-
 @dataclass
 class Snapshot:
     """All that a run goes on from.
@@ -219,6 +94,7 @@ class Snapshot:
         steps: the logged steps.
         marks: at each logged step, of each replica, as the engine's `evaluate` gives them.
         cost: likewise.
+        measured: likewise the last cost that was measured without a perturbation, in training; NaN before the first.
         seconds: wall time so far.
     """
 
@@ -226,6 +102,7 @@ class Snapshot:
     steps: list[int] = field(default_factory=list)
     marks: list[np.ndarray] = field(default_factory=list)
     cost: list[np.ndarray] = field(default_factory=list)
+    measured: list[np.ndarray] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -237,7 +114,7 @@ class Snapshot:
 class Session:
     """A run in progress: it is advanced by pieces, and can be put down and taken up between any two.
 
-    Takes the arguments of `train`; or in place of a chip and an engine's name, an engine that has a chip of its own
+    Takes the arguments of `mgd.train`; or in place of a chip and an engine's name, an engine that has a chip of its own
     (`Instrumented`, `Fleet`, or one from elsewhere). How the run is cut into pieces does not change a bit of its
     outcome.
 
@@ -248,6 +125,7 @@ class Session:
         varied: the numbers in which replicas differ, by their names.
         judge: by what it is judged.
         steps_per_second: timesteps a second in the last piece, each of all replicas.
+        until: what it ends by before its last timestep.
         figures: what is known of the run beside cost and accuracy, by name: diagnostics of a real chip.
     """
 
@@ -267,10 +145,14 @@ class Session:
         log_every: int | None = None,
         devices: int = 1,
         vary: Vary | None = None,
+        start: Float[np.ndarray, "*replica p"] | None = None,
+        until: Until | None = None,
     ):
         check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=MOST_STEPS)
-        check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # how many fit in memory is told below
+        check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # whether they fit in memory is checked below
         check_whole(batch=batch, devices=devices, most=MOST)
+        self.until = until or Until()
+        log_every = self.until.spacing(n_steps) if log_every is None else log_every
         check_log(n_steps, log_every, n_replicas)
         check_batch(batch, task)
         self.chip, self.task, self.algorithm = chip, task, algorithm
@@ -279,7 +161,7 @@ class Session:
         self.figures: Callable[[], dict[str, float]] = dict
         self.varied: dict[str, np.ndarray] = {}
         if isinstance(engine, str):
-            assert chip is not None, "an engine that is named needs a chip"
+            assert chip is not None, "to name an engine, give a chip"
             check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
             check_fit(chip, task)
             settings = {"n_replicas": n_replicas, "batch": batch, "n_steps": n_steps, "devices": devices}
@@ -290,15 +172,16 @@ class Session:
         else:
             self._engine = first = engine
             if devices > 1:
-                raise ValueError(f"a chip behind I/O is one, and computed by itself: leave devices out, got {devices}")
+                raise ValueError(f"an instrument uses no JAX devices: leave devices out, got {devices}")
             if engine.batch != batch or engine.algorithm is not algorithm:
                 raise ValueError(
-                    "the engine has an algorithm and a batch of its own: give the session the same, got batch = "
-                    f"{batch} where the engine's is {engine.batch}"
+                    "the engine and the session must have the same algorithm and batch, got batch = "
+                    f"{batch} for the session and {engine.batch} for the engine"
                 )
         self._train, self._test = Data.of(task.train, task.kind, task.order), Data.of(task.test, task.kind)
         outputs, shown = first.gives_outputs(self._test), first.shown_of(len(task.test))
         self.judge = Judge.of(task, outputs=outputs, shown=shown, cost=first.cost_of_outputs)
+        self.until.check(self.judge)
         self.engine = first.name
         self._log_steps = log_steps(n_steps, every=log_every, multiple=first.stride)
         first.check(n_replicas, self._train, key=key)
@@ -306,15 +189,27 @@ class Session:
             check_inputs(chip, task)
         self._chunk = 1
         self._clock = time.perf_counter()
-        self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
+        if start is None:
+            self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
+        else:
+            own = self._engine.init(n_replicas, key=key).state.theta.shape[1] if chip is None else chip.n_params
+            begun = checked_start(start, n_replicas, own)
+            self.snapshot = Snapshot(self._engine.init(n_replicas, key=key, start=begun))
         named = self._engine.groups or (chip.groups if chip is not None else {})
         self.groups = named or {"theta": slice(0, self.n_params)}
         first.check_start(self.snapshot.progress, self._train)
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are made and logged."""
-        return self.n_steps in self.snapshot.steps[-1:]
+        """Whether all steps are made and logged, or the run has ended before."""
+        return self.n_steps in self.snapshot.steps[-1:] or bool(self.ended_by)
+
+    @property
+    def ended_by(self) -> str:
+        """Why the run ends before its last timestep, in words; empty if it does not."""
+        if self.snapshot.step not in self.snapshot.steps[-1:]:
+            return ""
+        return self.until.reached(self.judge, self.snapshot.steps, self.snapshot.marks, self.snapshot.cost)
 
     def advance(self) -> None:
         """Goes on for about half a second, or to the next logged step and its evaluation.
@@ -335,6 +230,7 @@ class Session:
             self.snapshot.steps.append(goal)
             self.snapshot.marks.append(np.asarray(marks))
             self.snapshot.cost.append(np.asarray(cost))
+            self.snapshot.measured.append(self._measured())
         now = time.perf_counter()
         self.snapshot.seconds += now - self._clock
         self._clock = now
@@ -348,6 +244,13 @@ class Session:
     def scores(self) -> Float[np.ndarray, " replica"]:
         """The score of each replica at the last evaluation."""
         return self.judge.scores(self.snapshot.marks[-1])
+
+    def _measured(self) -> Float[np.ndarray, " replica"]:
+        """The last cost that each replica measured in training; NaN where there is none."""
+        baseline = jax.tree.leaves(getattr(self.snapshot.progress.state, "baseline", None))
+        if not (self._engine.measures and baseline and self.snapshot.step):
+            return np.full(self.n_replicas, np.nan, np.float32)
+        return np.asarray(baseline[0], np.float32)
 
     def held_out(self) -> Float[np.ndarray, " replica"] | None:
         """The score of each replica on the samples held out of training, if there are any."""
@@ -377,6 +280,7 @@ class Session:
         coordinates |= {name: ("replica", numbers) for name, numbers in self.varied.items() if name != "optimizer"}
         values = self.judge.variables(np.array(self.snapshot.marks, np.float32).T.reshape(shape))
         values["cost"] = np.array(self.snapshot.cost, np.float32).T.reshape(shape)
+        values["measured_cost"] = np.array(self.snapshot.measured, np.float32).T.reshape(shape)
         variables = {name: (("replica", "step"), of) for name, of in values.items()}
         return xr.Dataset(variables, coordinates, {"task": self.task.name, "batch": self.batch})
 
@@ -418,7 +322,7 @@ class Session:
         whose = "" if self.n_replicas == 1 else f" of {len(steps)} of {self.n_replicas} replicas"
         advice = "lower the learning rate or the amplitude, or clamp the modulation"
         if max(steps) == 0:
-            advice = "no parameter had been changed yet, so look at the chip's cost, its start and the amplitude"
+            advice = "no parameter had changed yet, so check the chip's cost, its start and the amplitude"
         raise DivergedError(
             f"the measured cost{whose} was NaN or infinite, first at step {min(steps)}: {advice}", step=min(steps)
         )

@@ -63,8 +63,8 @@ def choose_varied(
             for one, values in vary.items():
                 choose_varied(name, chip, algorithm, {one: values}, n_replicas=n_replicas, **settings)
         raise ValueError(
-            f"vary: {' with '.join(vary)} is more than a number: these values make different programs, so train them "
-            "in a run each"
+            f"vary: {' with '.join(vary)} changes more than numbers: these values make different programs, so train "
+            "each in a run of its own"
         ) from None
 
 
@@ -165,7 +165,7 @@ def _with_number(algorithm: AbstractAlgorithm, name: str, value: Any) -> Abstrac
     if isinstance(algorithm, Algorithm) and name == "amplitude":
         return dataclasses.replace(algorithm, perturbation=_with_amplitude(algorithm.perturbation, value))
     if name in _STRUCTURE:
-        raise ValueError(f"{name} is structure, of which replicas have the same: vary it from run to run")
+        raise ValueError(f"{name} is structure, which all replicas share: vary it from run to run")
     return dataclasses.replace(algorithm, optimizer=retuned(algorithm.optimizer, name, value))
 
 
@@ -185,7 +185,7 @@ def _replaced(module: Any, name: str, field: str, value: float) -> Any:
     fields = {each.name: each for each in dataclasses.fields(module) if each.init}
     numbers = [each for each in fields if fields[each].metadata.get("number")]
     if field not in fields:
-        raise ValueError(f"{name} has no {field}, but {', '.join(numbers)}")
+        raise ValueError(f"{name} has no {field}; it has {', '.join(numbers)}")
     if field not in numbers:
-        raise ValueError(f"{field} of {name} is structure, of which replicas have the same: vary it from run to run")
+        raise ValueError(f"{field} of {name} is structure, which all replicas share: vary it from run to run")
     return dataclasses.replace(module, **{field: value})

@@ -114,6 +114,7 @@ TWO_SIDED = ("gaussian", "sequential")
     [*((name, Remeasured()) for name in FAMILIES), *((name, TwoSided()) for name in TWO_SIDED)],
     ids=[*FAMILIES, *(f"{name}-two-sided" for name in TWO_SIDED)],
 )
+@pytest.mark.quick("walsh", "lfsr")
 def test_g_is_the_mean_gradient_of_the_samples_seen(name, baseline):
     # 12 timesteps see 6 presentations.
     tau_theta = 12
@@ -156,6 +157,7 @@ GRADIENT = jnp.array([1.0, -2.0, 0.5, 0.0, 1.5, -0.25, 0.75, 3.0, -1.0])
         ("walsh", 3, 8, 4.0),
     ],
 )
+@pytest.mark.quick("rademacher-3-8-4.0", "sinusoid-4-13-20.0")
 def test_through_a_high_pass_and_a_low_pass_g_is_the_gradient(name, tau_p, tau_x, tau_hp):
     n_params, burn, n_steps = 9, 200, 800
     perturbation = FAMILIES[name](0.5)
@@ -220,6 +222,7 @@ def test_rademacher_angle_and_norm_follow_their_laws(n_params, n_perturbations):
     ],
     ids=["walsh", "walsh-shared-bit", "sequential", "block-walsh", "block-sequential"],
 )
+@pytest.mark.quick("walsh-remeasured", "block-sequential-two-sided")
 def test_orthogonal_codes_give_the_gradient_exactly_at_one_full_period(perturbation, baseline):
     period = perturbation.period(9)
     times = TimeConstants(tau_p=2, tau_x=2**31, tau_theta=2 * period)
@@ -282,6 +285,7 @@ def test_two_sided_sequential_bias_is_a_sixth_of_the_third_derivative(amplitude)
 
 @pytest.mark.parametrize("amplitude", [0.5, 0.25])
 @pytest.mark.parametrize("baseline", [Remeasured(), TwoSided()], ids=["remeasured", "two-sided"])
+@pytest.mark.quick("remeasured-0.25")
 def test_symmetric_codes_are_biased_in_the_second_order_only(amplitude, baseline):
     # With s_i = ±1 and a diagonal cubic, ⟨C̃ s_i⟩/Δθ = g_i + Δθ² ∂³_i/6, and even terms are the same for all s.
     g = full_period(Walsh(amplitude), baseline, cubic)
@@ -296,6 +300,7 @@ def test_one_sided_mixed_curvature_averages_out_with_the_flips_of_walsh():
 
 
 @pytest.mark.parametrize("baseline", [Remeasured(), TwoSided()], ids=["remeasured", "two-sided"])
+@pytest.mark.quick("remeasured")
 def test_rows_that_share_a_bit_are_exact_on_a_quadratic_in_every_period(baseline):
     walsh = Walsh(0.5, shared_bit=True)
     g = full_period(walsh, baseline, quadratic, n_seeds=20)
@@ -306,6 +311,7 @@ def test_rows_that_share_a_bit_are_exact_on_a_quadratic_in_every_period(baseline
 
 
 @pytest.mark.parametrize("n_params", [3, 8, 9, 20])
+@pytest.mark.quick("8")
 def test_a_one_sided_period_of_walsh_codes_mixes_curvature_in_as_derived(n_params):
     # G_i − g_i = Δθ Σ f_i f_j f_k H_jk over the pairs j, k whose rows make row i.
     rng, seed, amplitude = np.random.default_rng(n_params), jnp.array([3, n_params], jnp.uint32), 0.25
@@ -328,6 +334,7 @@ def test_a_one_sided_period_of_walsh_codes_mixes_curvature_in_as_derived(n_param
         assert (np.abs(expected).max() > 0.1) is not shared_bit
 
 
+@pytest.mark.long
 def test_on_a_network_the_error_after_a_period_falls_with_the_square_of_the_amplitude_where_a_bit_is_shared():
     whole_cost = lambda theta, row, key: CHIP.measure(theta, jnp.zeros_like(theta), X, Y, key=key)[0]
     gradient = np.asarray(jax.grad(whole_cost)(THETA, None, jax.random.key(0)))

@@ -26,7 +26,6 @@ from mgd.algorithm import (
     from_published,
     to_published,
 )
-from mgd.algorithm._base import check_optimizer
 from mgd.perturbations import LFSR, Block, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
 
 
@@ -162,7 +161,7 @@ def test_clamps_that_are_not_are_refused(limit):
 
 @pytest.mark.parametrize(("tau_p", "tau_x"), [(1, 1), (4, 4), (4, 2), (6, 1)])
 def test_a_high_pass_needs_samples_held_longer_than_perturbations(tau_p, tau_x):
-    message = f"^the high-pass baseline sees no perturbation .* tau_x >= {tau_p + 1}, got tau_x = {tau_x}"
+    message = f"^the high-pass baseline cannot see perturbations .* tau_x >= {tau_p + 1}, got tau_x = {tau_x}"
     with pytest.raises(ValueError, match=message):
         analog(perturbation=Rademacher(), time_constants=TimeConstants(tau_p, tau_x, 10))
 
@@ -220,7 +219,7 @@ def test_presets_are_what_they_say():
 
 def test_a_high_passes_constant_is_not_left_out_in_silence():
     with pytest.raises(
-        ValueError, match=r"^tau_hp is of a high-pass baseline, and Remeasured is none: leave tau_hp out"
+        ValueError, match=r"^tau_hp belongs to a high-pass baseline, not to Remeasured: leave tau_hp out"
     ):
         discrete(time_constants=TimeConstants(tau_hp=20.0))
     with pytest.raises(ValueError, match=r"^backprop has no perturbation and no high-pass: leave tau_p and tau_hp out"):
@@ -228,6 +227,6 @@ def test_a_high_passes_constant_is_not_left_out_in_silence():
 
 
 @pytest.mark.parametrize("optimizer", ["adam", optax.sgd, 0.1])
-def test_what_is_no_optimizer_is_refused(optimizer):
-    with pytest.raises(ValueError, match=r"^optimizer must be an optax transformation, as optax.sgd\(0.1\), got "):
-        check_optimizer(optimizer)
+def test_what_is_no_optimizer_is_refused(optimizer, as_users_call):
+    with pytest.raises(ValueError, match=r"^optimizer must be an optax transformation, such as optax.sgd\(0.1\), got "):
+        discrete(optimizer=optimizer)

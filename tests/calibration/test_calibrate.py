@@ -12,7 +12,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 import mgd
-from mgd._errors import HardwareError
+from mgd import HardwareError
 from mgd.chips.imperfections import ADC, DAC, CostNoise, Delay, PerturbationGain, Settling, StuckCells
 from mgd.instruments import AbstractInstrument, Guarded, Limits, Simulated, from_callables, opened
 
@@ -52,6 +52,7 @@ def noisy() -> Calibration:
     return measure(piece_of(SMALL, CostNoise(0.002)), XOR, budget=12_000, on_progress=lambda *pair: TOLD.append(pair))
 
 
+@pytest.mark.long
 def test_noise_is_found_and_nothing_that_is_not_there(noisy):
     assert is_near(noisy.cost_noise, 0.002)
     assert noisy.cost_noise.error < 0.0002
@@ -90,6 +91,7 @@ def broken() -> tuple[Calibration, Simulated]:
     return measure(piece, PARITY, batch=16, budget=16_000), piece
 
 
+@pytest.mark.long
 def test_stuck_cells_are_found_by_name_and_no_others(broken):
     found, piece = broken
     stuck = np.flatnonzero(own(piece, bool)).tolist()
@@ -128,6 +130,7 @@ class Miswired(Simulated):
         return super().measure_batch(signals)
 
 
+@pytest.mark.long
 def test_an_open_line_and_a_write_that_does_nothing_are_told_apart():
     chip = mgd.chips.imperfect(SMALL, CostNoise(0.0002))
     found = measure(Miswired(chip, key=jax.random.key(3)), XOR, budget=24_000)
@@ -135,6 +138,7 @@ def test_an_open_line_and_a_write_that_does_nothing_are_told_apart():
 
 
 @pytest.mark.parametrize("verb", ["measure_batch", "set_parameters"])
+@pytest.mark.quick("measure_batch")
 def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
     piece, answer, asked = Simulated(SMALL, key=jax.random.key(3)), getattr(Simulated, verb), []
     never = threading.Event()
@@ -156,6 +160,7 @@ def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
 @pytest.mark.parametrize(
     "shut", [pytest.param(0.36, id="near the start", marks=pytest.mark.long), pytest.param(1.0, id="everywhere")]
 )
+@pytest.mark.long
 def test_a_parameter_that_matters_little_at_the_start_is_not_called_dead_unless_it_never_answers(shut):
     theta, rng = np.zeros(4), np.random.default_rng(0)
 
@@ -179,6 +184,7 @@ def larger() -> tuple[Calibration, Simulated]:
     return measure(piece, PARITY, batch=16, budget=16_000), piece
 
 
+@pytest.mark.long
 def test_the_linear_range_is_where_the_slope_is_wrong_by_a_tenth(larger):
     found, _ = larger
     x, y = jnp.asarray(PARITY.train.x, jnp.float32), jnp.asarray(PARITY.train.y, jnp.float32)
@@ -198,6 +204,7 @@ def test_the_linear_range_is_where_the_slope_is_wrong_by_a_tenth(larger):
 
 
 @pytest.mark.parametrize("bits", [5, 8, 10])
+@pytest.mark.quick("8")
 def test_a_converters_step_is_found_and_a_perturbation_moves_the_cost_by_more(bits):
     found = measure(piece_of(SMALL, ADC(bits, 0.0, 1.0)), XOR, budget=6000)
     assert abs(found.readout_step * (2**bits - 1) - 1) < 0.01
@@ -214,6 +221,7 @@ def test_a_readout_so_coarse_that_nothing_moves_it_is_refused():
 
 
 @pytest.mark.parametrize(("bits", "noise"), [(5, 5e-4), (6, 0.0), (8, 0.0), (8, 5e-4)])
+@pytest.mark.long
 def test_an_amplitude_is_no_less_than_a_level_of_the_parameters(bits, noise):
     """Of an 8-bit converter an amplitude of a twenty-eighth of a level was once advised."""
     imperfections = [DAC(bits, -10.0, 10.0), *([CostNoise(noise)] if noise else [])]
@@ -245,6 +253,7 @@ def calibrated(chip: AbstractInstrument, budget: int, seed: int = 0) -> Calibrat
 
 
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.long
 def test_of_levels_that_differ_from_parameter_to_parameter_the_widest_counts(seed):
     found = calibrated(with_levels(np.array([0.01, 0.02, 0.08, 0.05, 0.01, 0.12])), 8000, seed)
     assert not found.levels_even
@@ -253,6 +262,7 @@ def test_of_levels_that_differ_from_parameter_to_parameter_the_widest_counts(see
     assert "uneven" in " ".join(found.why)
 
 
+@pytest.mark.long
 def test_a_perturbation_may_need_more_than_an_eighth_of_the_range():
     found = calibrated(with_levels(2 / 7), 6000)
     assert abs(found.level * 7 / 2 - 1) < 0.05
@@ -260,12 +270,13 @@ def test_a_perturbation_may_need_more_than_an_eighth_of_the_range():
 
 
 def test_levels_for_which_there_is_no_room_are_refused():
-    with pytest.raises(HardwareError, match=r"levels are finer than that|needs room for two levels"):
+    with pytest.raises(HardwareError, match=r"levels are fine enough|needs room for two levels"):
         calibrated(with_levels(2 / 3), 6000)
 
 
 @pytest.mark.parametrize("budget", [3353, 4001, 9999])
 @pytest.mark.parametrize("kind", ["plain", "levels"])
+@pytest.mark.quick("plain-3353")
 def test_no_more_is_spent_than_the_budget(budget, kind):
     asked = []
     chip = with_levels(0.05 if kind == "levels" else 1e-9)
@@ -285,6 +296,7 @@ def test_no_more_is_spent_than_the_budget(budget, kind):
     ],
     ids=["stuck", "delay", "settling"],
 )
+@pytest.mark.long
 def test_a_budget_that_is_too_small_is_told_the_least_that_suffices(imperfections):
     """What costs that come late take is known only after their delay is, and is told then."""
     piece, told, budget = piece_of(SMALL, *imperfections), [], 100
@@ -292,7 +304,7 @@ def test_a_budget_that_is_too_small_is_told_the_least_that_suffices(imperfection
         try:
             found = measure(piece, XOR, budget=budget)
         except ValueError as error:
-            (least,) = re.findall(r"takes (\d+) measurements or more, got (\d+)", str(error))
+            (least,) = re.findall(r"needs at least (\d+) measurements, got (\d+)", str(error))
             told.append(int(least[0]))
             assert int(least[1]) == budget < told[-1]
             budget = told[-1]
@@ -360,7 +372,7 @@ def test_the_settings_train_nist7x7(imperfection, n_steps, least):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"budget": 2000}, r"a calibration of 9 parameters takes 3641 measurements or more, got 2000"),
+        ({"budget": 2000}, r"a calibration of 9 parameters needs at least 3641 measurements, got 2000"),
         ({"budget": True}, "must be a whole number of measurements, got True"),
         ({"start": np.zeros(4, np.float32)}, "the chip has 9 parameters, and its start has shape"),
         ({"cost": "mae"}, "mae"),
@@ -391,6 +403,7 @@ def test_a_chip_whose_cost_is_not_a_number_is_a_fault_of_the_chip():
 @pytest.mark.parametrize(
     "cost", [lambda rng: 0.5, lambda rng: 0.5 + 0.01 * rng.standard_normal()], ids=["still", "noise"]
 )
+@pytest.mark.quick("still")
 def test_a_silent_chip_is_said_to_be_silent(cost):
     with opened(chip_with_cost(cost), alone=False) as guarded, pytest.raises(HardwareError) as raised:
         calibrate(guarded, XOR, batch=1, key=jax.random.key(0), budget=6000)

@@ -74,6 +74,7 @@ def test_groups_cover_theta_without_gap_or_overlap(chip):
 @pytest.mark.parametrize(
     ("image", "channels"), [((12, 13, 1), (5, 4)), ((12, 11, 3), (4, 6)), ((11, 12, 5), (3,)), ((10, 10, 4), (2, 2))]
 )
+@pytest.mark.quick("image2-channels2")
 def test_a_convolutional_network_is_convolution_bias_relu_and_pooling(image, channels):
     chip = cnn(image, channels, 3, init="uniform")
     theta = chip.init(key=KEY)

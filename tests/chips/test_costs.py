@@ -6,8 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from mgd.chips import CrossEntropy, MeanSquaredError, cnn, mlp
-from mgd.chips._costs import cost_named
+from mgd.chips import CrossEntropy, MeanSquaredError, cnn, cost_named, mlp
 
 LOGITS = 3 * jax.random.normal(jax.random.key(0), (5, 4))
 LABELS = jnp.eye(4)[jnp.array([0, 3, 1, 2, 2])]

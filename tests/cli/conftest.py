@@ -50,10 +50,10 @@ def train_small(mgd_cli) -> Callable[..., Said]:
 
 @pytest.fixture
 def mgd_process(cache_env, tmp_path) -> Callable[..., subprocess.Popen]:
-    """Starts `python -m mgd` in a folder of its own."""
+    """Starts `python -m mgd`, or another program of Python, in a folder of its own."""
 
-    def start(*arguments: object, cwd: Path = tmp_path) -> subprocess.Popen:
-        command = [sys.executable, "-m", "mgd", *map(str, arguments)]
+    def start(*arguments: object, cwd: Path = tmp_path, python: tuple = ("-m", "mgd")) -> subprocess.Popen:
+        command = [sys.executable, *python, *map(str, arguments)]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=cache_env, cwd=cwd)
 

@@ -180,13 +180,13 @@ def test_unreadable_config(mgd_cli):
     Path("binary.toml").write_bytes(b"\xff\xfe")
     refused(mgd_cli("train", "binary.toml"), "cannot read binary.toml", "utf-8")
     Path("settings").write_text('task = "parity"')
-    refused(mgd_cli("train", "settings"), "'settings' is a file but no .toml")
+    refused(mgd_cli("train", "settings"), "'settings' is a file but not a .toml")
 
 
 def test_out_that_is_taken_or_cannot_be(train_small):
     Path("full").mkdir()
     Path("full/precious").write_text("kept")
-    refused(train_small("--out=full"), "full exists and is not empty", "another --out")
+    refused(train_small("--out=full"), "full exists and is not empty", "another out")
     assert Path("full/precious").read_text() == "kept"
     Path("file").write_text("kept")
     refused(train_small("--out=file"), "file")
@@ -286,7 +286,7 @@ CHECKPOINTS = {
     "damaged config": (_no_toml, ("config.toml is not TOML",)),
     "a config that is another": (
         lambda run: (run / "config.toml").write_text((run / "config.toml").read_text() + "\n"),
-        ("config.toml is damaged", "put it back as it was", "delete its line in SHA256SUMS"),
+        ("config.toml is damaged", "restore it", "delete its line in SHA256SUMS"),
     ),
 }
 
@@ -346,7 +346,7 @@ def test_a_tiny_amplitude_warns_with_the_number_and_trains(train_small):
     assert said.code == 0
     warning = said.err.splitlines()[0]
     assert warning.startswith("mgd: warning: an amplitude of 1e-12 changes the cost"), warning
-    assert "which float32" in warning
+    assert "float32" in warning
     assert " or more" in warning
     assert json.loads(said.out)["steps"] == 40
 

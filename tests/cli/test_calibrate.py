@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from mgd.calibration import Calibration
-from mgd.runs import read_config
-from mgd.runs._told import read_diagnostics
+from mgd.runs import read_config, read_diagnostics
 
 CHIP = """name = "small"
 [chip]
@@ -141,9 +140,9 @@ def changed(bench, **changes) -> str:
 def test_what_is_no_calibration_of_this_chip_is_refused_before_anything_is_written(bench, mgd_cli, tmp_path):
     wrong = {
         "other": (changed(bench, serial="B1"), r"of the chip with serial 'B1', and 'A7' answers .*mgd calibrate"),
-        "fewer": (changed(bench, n_params=8), r"is of 8 parameters, and the chip has 9: calibrate it anew"),
+        "fewer": (changed(bench, n_params=8), r"is of 8 parameters, and the chip has 9: calibrate it again"),
         "touched": (bench.written.read_text().replace("tau_p = ", "tau_p = 1"), "was changed since it was written"),
-        "none": ("name = 'chip'\n", "is no calibration: "),
+        "none": ("name = 'chip'\n", "is not a calibration: "),
         "no-toml": ("][", "is not TOML"),
     }
     for name, (text, message) in wrong.items():
@@ -163,7 +162,7 @@ def test_a_calibration_is_of_a_chip_on_a_bench(bench, mgd_cli):
     for more in ((), ("--chip", bench.file, "--simulate")):
         said = mgd_cli("train", "parity", *more, "--calibration", bench.written)
         assert (said.code, said.err.count("\n")) == (2, 1)
-        assert "is of a chip on a bench, and this run has none: give --chip" in said.err
+        assert "is for a real chip, and this run has none: give --chip" in said.err
 
 
 def test_another_task_is_warned_of(bench, mgd_cli, tmp_path):
@@ -173,7 +172,7 @@ def test_another_task_is_warned_of(bench, mgd_cli, tmp_path):
         *("--steps=20", "--out=run"),
     )
     assert said.code == 0
-    assert "was made with nist7x7, and parity is to be learnt" in said.err.splitlines()[0]
+    assert "was made with nist7x7, and this run learns parity" in said.err.splitlines()[0]
 
 
 def test_resume_wants_the_calibration_the_run_began_with(bench, mgd_cli, tmp_path):
@@ -211,10 +210,10 @@ def test_simulated_it_needs_no_chip(bench, mgd_cli):
         (
             ("--task=parity", "--budget=100"),
             2,
-            "a calibration of 9 parameters takes 3641 measurements or more, got 100",
+            "a calibration of 9 parameters needs at least 3641 measurements, got 100",
         ),
         (("--task=parity", "--batch=0"), 2, "batch: .*got 0"),
-        (("--task=parity", "--out=no/where.toml"), 2, "there is no folder no to write the calibration to"),
+        (("--task=parity", "--out=no/where.toml"), 2, "the folder no for the calibration does not exist"),
     ],
 )
 def test_bad_input_is_one_line(arguments, code, message, bench, mgd_cli):
@@ -227,7 +226,7 @@ def test_without_a_task_the_file_must_tell_it_by_its_shape(mgd_cli, tmp_path):
     (tmp_path / "chip.toml").write_text("[chip]\ninputs = [3]\noutputs = 2\nhidden = [2]\n")
     said = mgd_cli("calibrate", tmp_path / "chip.toml")
     assert (said.code, said.err.count("\n")) == (2, 1)
-    assert "chip.toml: no task is known by [3] inputs and 2 outputs of [chip]: give --task, of parity" in said.err
+    assert "chip.toml: no known task has [3] inputs and 2 outputs of [chip]: give --task, one of parity" in said.err
 
 
 def test_a_chip_that_is_not_there_is_exit_code_4(mgd_cli, tmp_path):

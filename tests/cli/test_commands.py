@@ -14,7 +14,7 @@ from mgd.datasets import DESCRIPTIONS
 from mgd.engines import ENGINES
 from mgd.instruments import available
 from mgd.rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS
-from mgd.runs._names import ALGORITHMS, BASELINES, SCHEDULES
+from mgd.runs import ALGORITHMS, BASELINES, SCHEDULES
 
 
 def _all(command: click.Command, path: tuple[str, ...] = ()):

@@ -35,6 +35,7 @@ def entries(tmp_path: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in (tmp_path / "cache/mgd/compiled").rglob("*-cache")}
 
 
+@pytest.mark.long
 def test_a_run_outlives_entries_cut_short_and_writes_them_anew(tmp_path):
     train = ("-m", "mgd", "train", "parity", "--bits=2", "--steps=20", "--replicas=2", "--json")
     first = run(tmp_path, *train)
@@ -52,6 +53,7 @@ def test_a_run_outlives_entries_cut_short_and_writes_them_anew(tmp_path):
 
 
 @pytest.mark.parametrize("asked", ["", "error"])
+@pytest.mark.quick("error")
 def test_what_cannot_be_read_is_compiled_whatever_is_asked_of_warnings(tmp_path, asked):
     more = {"PYTHONWARNINGS": asked} if asked else {}
     computes(tmp_path, **more)
@@ -61,6 +63,7 @@ def test_what_cannot_be_read_is_compiled_whatever_is_asked_of_warnings(tmp_path,
     computes(tmp_path, **more)
 
 
+@pytest.mark.long
 def test_a_folder_that_cannot_be_made_or_written_is_done_without(tmp_path):
     (tmp_path / "cache").write_text("a file, and no folder")
     computes(tmp_path)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from mgd.runs import _execute
-from mgd.runs._generations import read_header
+from mgd.runs import _execute, read_header
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ def test_what_does_not_make_what_it_should_is_refused(name, install, mgd_cli):
 @pytest.mark.parametrize("table", [FAMILIES, IMPERFECTIONS, OPTIMIZERS, TASKS], ids=lambda table: table.group)
 def test_our_own_rows_make_what_they_say(table):
     """What each names is there; imperfections are made with all their settings in tests/runs/test_imperfect.py."""
-    from mgd.rows._row import found
+    from mgd.rows import found
 
     assert all(callable(found(row.make)) for row in table.own.values())
     assert table.usable() == (dict(table.own), [])

@@ -31,6 +31,7 @@ def test_imperfections_are_settings_of_the_run(train_small):
     assert "imperfect" not in settings("perfect")
 
 
+@pytest.mark.long
 def test_options_go_before_the_files_imperfections_one_by_one(train_small, mgd_cli):
     assert train_small("--imperfect=cost-noise=0.001,update-noise=0.001", "--out=first").code == 0
     options = ("--imperfect=cost-noise=0,leak=1e-5", "--steps=10")
@@ -88,6 +89,7 @@ def test_a_wrong_table_in_a_file_names_the_file(mgd_cli):
 # Chip files.
 
 
+@pytest.mark.long
 def test_the_example_chip_trains_and_its_settings_are_the_runs(mgd_cli):
     said = mgd_cli("train", "nist7x7", "--chip", EXAMPLE, "--steps=5", "--replicas=2", "--batch=2", "--out=run")
     assert (said.code, said.err) == (0, "")
@@ -100,6 +102,7 @@ def test_the_example_chip_trains_and_its_settings_are_the_runs(mgd_cli):
     assert Path("again/theta.safetensors").read_bytes() == Path("run/theta.safetensors").read_bytes()
 
 
+@pytest.mark.long
 def test_options_go_before_the_chip_and_the_chip_before_the_config(mgd_cli):
     Path("c.toml").write_text(
         'task = "parity"\nhidden = [5]\nactivation = "relu"\nsteps = 5\nreplicas = 2\n[imperfect]\nleak = 0.1'

@@ -160,7 +160,7 @@ def test_the_list_has_a_line_for_each_profile(mgd_cli):
     lines = said.out.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == SHIPPED.split(", ")
     assert lines[1].endswith("  thermo-optic photonics (HW1 of McCaughan et al. 2023)")
-    folder = lines[-1].removeprefix("They lie in ").removesuffix(": copy example.toml for a chip of your own.")
+    folder = lines[-1].removeprefix("They are in ").removesuffix(": copy example.toml for your own chip.")
     assert (Path(folder) / "example.toml").is_file()
 
 
@@ -199,7 +199,7 @@ def test_unknown_profile(run, mgd_cli):
 def test_the_same_name_twice(run, decimal, mgd_cli):
     shutil.copy(decimal, "other.toml")
     said = mgd_cli("time", run, "--profile", decimal, "--profile", "other.toml")
-    _refused(said, "two profiles are named 'decimal': give each once, and each its own name")
+    _refused(said, "two profiles are named 'decimal': give each once, and each another name")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_not_a_run(mgd_cli):
 
 def test_a_run_without_metrics(run, mgd_cli):
     shutil.rmtree(run / "metrics.zarr")
-    line = "run has no metrics yet: wait for its first checkpoint, or go on with it: mgd resume run"
+    line = "run has no metrics yet: wait for its first checkpoint, or continue it: mgd resume run"
     _refused(mgd_cli("time", run, "--profile", "hw1"), line)
 
 
@@ -275,5 +275,5 @@ def test_a_figure_of_no_time(run, mgd_cli):
     )
     Path("nothing.toml").write_text(text, encoding="utf-8")
     said = mgd_cli("time", run, "--profile", "nothing.toml", "--figure", "picture.png")
-    _refused(said, "nothing to draw for decimal: no logged step takes any time on it yet")
+    _refused(said, "nothing to draw for decimal: no logged step takes time with this profile yet")
     assert not Path("picture.png").exists()

@@ -3,12 +3,13 @@ import pytest
 from mgd.datasets import cifar10, fashion_mnist
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: they are large, and would stay to its end.
+@pytest.fixture(scope="module")
 def fashion_task(data_dir):
     return fashion_mnist(data_dir)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cifar_task(data_dir):
     return cifar10(data_dir)
 

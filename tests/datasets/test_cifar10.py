@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from mgd._errors import DataError
+from mgd import DataError
 from mgd.datasets import cifar10
 from mgd.datasets._cifar10 import read_archive
 from mgd.datasets._files import Found
@@ -18,6 +18,7 @@ from mgd.datasets._files import Found
 BATCHES = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
 
 
+@pytest.mark.long
 def test_real_files(cifar_task):
     assert cifar_task.train.x.shape == (50_000, 32, 32, 3)
     assert cifar_task.train.y.sum(0).tolist() == [5000] * 10
@@ -25,6 +26,7 @@ def test_real_files(cifar_task):
     assert "not bit-equal to the original" in cifar_task.source
 
 
+@pytest.mark.long
 def test_features_are_standardised_over_the_training_set(cifar_task):
     share = np.bincount(cifar_task.train.x.ravel(), minlength=256) / cifar_task.train.x.size
     shown = np.asarray(cifar_task.train.features(jnp.arange(256, dtype=jnp.uint8)), np.float64)

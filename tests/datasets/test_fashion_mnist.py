@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgd._errors import DataError
+from mgd import DataError
 from mgd.datasets import fashion_mnist
 from mgd.datasets._fashion_mnist import FILES, read_idx
 

@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 
-from mgd._errors import DataError
-from mgd.datasets import available, fetch
-from mgd.datasets._fashion_mnist import FILES, fashion_mnist
+from mgd import DataError
+from mgd.datasets import available, fashion_mnist, fetch
+from mgd.datasets._fashion_mnist import FILES
 from mgd.datasets._files import cache_folder, find, locate
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
@@ -74,7 +74,7 @@ def test_corrupt_on_the_server(serve, from_address, data_dir, tmp_path):
 
 
 def test_cut_short_by_the_server(serve, from_address, data_dir):
-    with pytest.raises(DataError, match=r"^(cannot fetch|what came from) .*train-images-idx3-ubyte.gz"):
+    with pytest.raises(DataError, match=r"^(cannot fetch|the download from) .*train-images-idx3-ubyte.gz"):
         locate(from_address(serve(data_dir / "fashion-mnist", CutShort)))
     assert find(from_address("")) is None
 

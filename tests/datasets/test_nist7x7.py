@@ -72,6 +72,6 @@ def test_a_49_4_4_network_can_solve_it(task):
 
 
 def test_generation_is_fast():
-    start = time.perf_counter()
+    start = time.process_time()  # which other programs have no part in
     nist7x7()
-    assert time.perf_counter() - start < 2  # 0.05 s on an idle core
+    assert time.process_time() - start < 2  # it takes 0.05 s

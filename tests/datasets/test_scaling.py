@@ -71,5 +71,5 @@ def test_what_cannot_be_scaled_is_refused_in_one_line(how, x, message):
 def test_new_inputs_of_another_shape_are_refused():
     scaling = Scaling.fitted("standard", X)
     for wrong in (X[:, :2], X[0]):
-        with pytest.raises(ValueError, match=r"^this scaling is of samples of shape \(3,\), one a row, got an array"):
+        with pytest.raises(ValueError, match=r"^this scaling takes rows of shape \(3,\), got an array"):
             scaling(wrong)

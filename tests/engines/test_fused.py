@@ -98,6 +98,9 @@ CASES = {
 
 @pytest.mark.filterwarnings("ignore:Sinusoid")
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.quick(
+    "signs", "Walsh", "LFSR", "Gaussian", "sequential", "sinusoid", "two-sided", "blocks", "analog", "momentum"
+)
 def test_it_goes_the_measured_engines_way(name):
     same(CHIP, CASES[name], TASK)
 
@@ -115,20 +118,17 @@ IMPERFECT = {
 
 
 @pytest.mark.parametrize("name", IMPERFECT)
+@pytest.mark.quick("range", "own line", "update noise", "cost noise")
 def test_it_makes_chips_imperfect_in_the_same_way(name):
     # A level of a converter, or a few, may be rounded the other way.
     tolerance = 5e-3 if any(isinstance(each, DAC) for each in IMPERFECT[name]) else 2e-3
     same(imperfect(CHIP, *IMPERFECT[name]), discrete(perturbation=Rademacher(0.1)), TASK, tolerance=tolerance)
 
 
-def quick_or_long(names, quick: tuple) -> list:
-    """All of them, those that are not quick for `make test-rest`."""
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.long) for name in names]
-
-
 @pytest.mark.as_shipped
 @pytest.mark.filterwarnings("ignore:Sinusoid")
-@pytest.mark.parametrize("name", quick_or_long([*CASES, *IMPERFECT], ("signs", "momentum", "analog", "update noise")))
+@pytest.mark.parametrize("name", [*CASES, *IMPERFECT])
+@pytest.mark.long
 def test_wide_vectors_make_the_same_bits(name, monkeypatch):
     chip, algorithm = imperfect(CHIP, *IMPERFECT.get(name, ())), CASES.get(name, discrete(perturbation=Rademacher(0.1)))
     _, narrow = trained(Fused(chip, algorithm), TASK, 5, (90, 60))
@@ -155,10 +155,56 @@ def test_wide_vectors_are_for_many_small_chips():
         {"perturbation": Gaussian(0.01)},
     ):
         assert lanes((49, 4, 4), 128, **more) == 64 > lanes((784, 32, 10), 10_000, **more)  # pyright: ignore[reportArgumentType]
-    # Whichever it is, groups are put together again in order.
+
+
+@pytest.mark.long
+def test_groups_of_any_width_are_put_together_again_in_order():
     _, of_two = trained(Fused(CHIP, discrete(), threads=2), TASK, 150, (50,))
     _, of_five = trained(Fused(CHIP, discrete(), threads=5), TASK, 150, (50,))
     assert np.array_equal(of_two.state.theta, of_five.state.theta)
+
+
+APART = {
+    "signs": lambda a: discrete(perturbation=Rademacher(a), optimizer=optax.sgd(a)),
+    "a window of Walsh codes": lambda a: discrete(
+        perturbation=Walsh(a),
+        optimizer=optax.sgd(0.1, a),
+        modulation_limit=a / 10,
+        time_constants=TimeConstants(1, 2, 3),
+    ),
+    "normals": lambda a: discrete(perturbation=Gaussian(a), optimizer=optax.sgd(0.1)),
+    "sequential": lambda a: discrete(perturbation=Sequential(a), optimizer=optax.sgd(0.1)),
+    "blocks": lambda a: discrete(perturbation=Block(Rademacher(a), n_blocks=3), optimizer=optax.sgd(0.1)),
+    # Its high-pass gives each parameter a gain of its own.
+    "analog": lambda a: analog(optimizer=optax.sgd(a), perturbation=Sinusoid(a)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sinusoid")
+@pytest.mark.parametrize("name", APART)
+def test_chips_of_different_numbers_share_vectors(name):
+    sizes = np.array([0.05, 0.1, 0.07])
+    of_each = [
+        Fused(
+            imperfect(CHIP, ActivationVariation(0.1), UpdateNoise(size / 50), CostNoise(size / 50)), APART[name](size)
+        )
+        for size in sizes
+    ]
+    which = np.array([0, 2, 1, 1])
+    together = of_each[0].for_each(of_each, which)
+    assert [members.tolist() for _, members, _ in together._groups(4)] == [[0, 1, 2, 3]]
+    _, varied = trained(together, TASK, 4, (40, 20))
+    for number, engine in enumerate(of_each):
+        _, alone = trained(engine, TASK, 4, (40, 20))
+        mine = which == number
+        assert np.array_equal(varied.state.theta[mine], alone.state.theta[mine])
+    assert len({row.tobytes() for row in np.asarray(varied.state.theta)}) == 4
+
+
+def test_chips_without_noise_have_vectors_of_their_own():
+    quiet, noisy, louder = (Fused(imperfect(CHIP, CostNoise(sigma)), discrete()) for sigma in (0.0, 0.1, 0.2))
+    together = noisy.for_each([noisy, quiet, louder], np.array([0, 1, 2, 1]))
+    assert [members.tolist() for _, members, _ in together._groups(4)] == [[0, 2], [1, 3]]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +216,7 @@ def test_wide_vectors_are_for_many_small_chips():
         (mlp((49, 4), output="linear"), 1e-3),
     ],
 )
+@pytest.mark.quick("chip3-0.001")
 def test_networks_and_costs(chip, rate):
     algorithm = discrete(perturbation=SIGNS, optimizer=optax.sgd(rate))
     same(chip, algorithm, LETTERS, batch=3)
@@ -222,7 +269,8 @@ def random_setting(seed):
     return imperfect(chip, *around), algorithm, task, int(choose(1, 1, 2, 7)), int(rng.integers(1, 40))
 
 
-@pytest.mark.parametrize("seed", quick_or_long(range(6), (0, 1)))
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.long
 def test_random_settings(seed):
     chip, algorithm, task, batch, n_replicas = random_setting(seed)
     same(chip, algorithm, task, cuts=(37, 1, 82), n_replicas=n_replicas, batch=batch, tolerance=1e-2)
@@ -239,6 +287,7 @@ def test_ten_thousand_steps_of_the_same_trajectory():
     same(mlp((2, 2, 1)), algorithm, TASK, cuts=(10_000,), n_replicas=40)
 
 
+@pytest.mark.long
 def test_how_a_run_is_cut_and_how_many_replicas_there_are_change_no_bit():
     chip = imperfect(CHIP, ActivationVariation(0.1), UpdateNoise(1e-3), CostNoise(1e-3))
     for algorithm in (
@@ -290,13 +339,13 @@ def test_training_by_it_learns():
     ("chip", "algorithm", "message"),
     [
         (imperfect(CHIP, ADC(8, 0.0, 1.0)), discrete(), "does not cover a chip with adc"),
-        (mgd.chips.cnn((28, 28, 1), (4,)), discrete(), "does not cover a CNN network, only layered perceptrons"),
+        (mgd.chips.cnn((28, 28, 1), (4,)), discrete(), r"does not cover a CNN network \(only layered perceptrons\)"),
         (
             mgd.chips.from_function(lambda theta, x, y: theta.sum(), init=lambda key: jax.numpy.zeros(3)),
             discrete(),
             "does not cover a FunctionChip",
         ),
-        (CHIP, discrete(optimizer=optax.adam(0.1)), "does not cover this optimizer, only gradient descent"),
+        (CHIP, discrete(optimizer=optax.adam(0.1)), r"does not cover this optimizer \(only gradient descent"),
         (CHIP, discrete(optimizer=optax.sgd(optax.cosine_decay_schedule(0.1, 10))), "at a constant rate"),
         (CHIP, discrete(optimizer=optax.chain(optax.clip(1e3), optax.sgd(0.1))), "does not cover this optimizer"),
         (CHIP, discrete(optimizer=stateless(lambda g: g / jax.numpy.linalg.norm(g))), "does not cover this optimizer"),

@@ -24,6 +24,7 @@ TASK = mgd.datasets.load("parity", bits=2)
         (Gaussian(0.05), TimeConstants(tau_p=5, tau_x=6, tau_theta=9), 3),
     ],
 )
+@pytest.mark.quick("family1-times1-4-baseline1-1")
 def test_together_is_one_by_one(family, times, together, baseline, n_replicas):
     algorithm = mgd.discrete(
         perturbation=family, time_constants=times, baseline=baseline, optimizer=optax.sgd(0.5), modulation_limit=0.05
@@ -84,6 +85,7 @@ def test_a_hold_never_reaches_over_a_change(algorithm, hold):
         Measured(mgd.chips.mlp((2, 2, 1)), algorithm, together=hold + 1)
 
 
+@pytest.mark.long
 def test_a_session_logs_at_multiples_of_what_it_measures_together():
     algorithm = mgd.discrete(time_constants=TimeConstants(tau_x=10, tau_theta=10))
     result = mgd.train(mgd.chips.mlp((2, 2, 1)), TASK, algorithm, n_steps=105, key=KEY)

@@ -39,6 +39,7 @@ def small_pieces(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "batch"), [*((name, 1) for name in ALGORITHMS), ("every step", 8)])
+@pytest.mark.quick("every step-1")
 def test_it_is_the_measured_run(name, batch, monkeypatch, small_pieces):
     algorithm, data, chip = (
         ALGORITHMS[name],
@@ -68,6 +69,7 @@ def test_it_is_the_measured_run(name, batch, monkeypatch, small_pieces):
 
 
 @pytest.mark.parametrize("init", ["uniform", "glorot"])
+@pytest.mark.quick("glorot")
 def test_fresh_parameters_are_drawn_in_pieces(init, monkeypatch, small_pieces):
     pieces = mgd.chips.mlp((40, 21, 3), cost="mse", init=init).init(key=KEY)
     with jax.threefry_partitionable(False):
@@ -80,6 +82,7 @@ def test_fresh_parameters_are_drawn_in_pieces(init, monkeypatch, small_pieces):
         assert np.array_equal(other, mgd.chips.mlp((40, 21, 3), cost="mse", init=init).init(key=KEY))
 
 
+@pytest.mark.long
 def test_a_session_takes_it_for_one_large_chip_and_for_no_other(small_pieces):
     chip = mgd.chips.mlp((40, 21, 3), cost="mse", init="uniform")
 
@@ -97,10 +100,11 @@ def test_a_session_takes_it_for_one_large_chip_and_for_no_other(small_pieces):
 def test_amplitudes_that_float32_cannot_see_are_warned_of(small_pieces):
     algorithm = discrete(perturbation=Rademacher(1e-9))
     with pytest.warns(mgd.MgdWarning, match=r"^an amplitude of 1e-09 changes the cost"):
-        Session(mgd.chips.mlp((40, 21, 3), cost="mse", init="uniform"), TASK, algorithm, n_steps=5, key=KEY)
+        mgd.train(mgd.chips.mlp((40, 21, 3), cost="mse", init="uniform"), TASK, algorithm, n_steps=5, key=KEY)
 
 
 @pytest.mark.parametrize(("settings", "most"), [({}, 1.3), ({"optimizer": "momentum"}, 2.3)])
+@pytest.mark.long
 def test_peak_memory_grows_as_the_parameters_do(settings, most):
     """Each parameter more takes its four bytes, and those of its momentum, and little else."""
     peaks = []

@@ -12,7 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 import mgd
 from mgd.chips import cnn, from_function, from_module, mlp
 from mgd.datasets import Samples, Task, from_arrays, nist7x7, parity
-from mgd.engines._inputs import check_inputs
+from mgd.engines import check_inputs
 
 RNG = np.random.default_rng(1)
 SETS = {"wine": load_wine(), "breast cancer": load_breast_cancer(), "iris": load_iris()}
@@ -65,7 +65,9 @@ def test_chips_that_do_not_saturate_are_told_that_their_outputs_are_large():
 def test_inputs_too_small_to_be_seen_are_warned_of():
     x = 1e-6 * RNG.normal(size=(100, 4))
     (message,) = said(mlp((4, 8, 2)), from_arrays(x, np.eye(2, dtype=np.float32)[RNG.integers(0, 2, 100)]))
-    assert message.startswith("inputs are too small for this chip: none differs by more than 1")
+    assert message.startswith(
+        "inputs are too small for this chip: their standard deviations over samples are at most 1"
+    )
 
 
 def with_outliers() -> np.ndarray:

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 import mgd
-from mgd._errors import HardwareError, LimitError, RunError
+from mgd import HardwareError, LimitError, RunError
 from mgd.algorithm import TwoSided
 from mgd.chips.imperfections import ActivationVariation, PerturbationGain
 from mgd.engines import Data, Instrumented, Measured, Options
@@ -70,6 +70,9 @@ def train(of: Instrumented, *pieces: int) -> np.ndarray:
     ],
 )
 @pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.quick(
+    "every step-one by one-own line", "analog-one by one-own line", "every step-batches-sums", "two-sided-batches-sums"
+)
 def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most, own_line):
     algorithm, kept = ALGORITHMS[name], []
     simulated = Simulated(CHIP, key=KEY, limits=WIDE, own_line=own_line)
@@ -86,6 +89,7 @@ def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most
     "most", [pytest.param(0, id="one by one"), pytest.param(3, id="batches", marks=pytest.mark.long)]
 )
 @pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.quick("every step-one by one", "windows-one by one")
 def test_bitwise_it_is_the_measured_engine_to_the_bit(name, most):
     algorithm = dataclasses.replace(ALGORITHMS[name], bitwise=True)
     simulated = Simulated(CHIP, key=KEY, limits=WIDE, own_line=not most)
@@ -114,6 +118,7 @@ CHIPS = {
 @pytest.mark.as_shipped
 @pytest.mark.parametrize("batch", [1, pytest.param(8, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", CHIPS)
+@pytest.mark.long
 def test_bitwise_it_is_so_for_chips_of_any_size(name, batch):
     chip, algorithm = CHIPS[name], mgd.discrete(time_constants=times(tau_x=4, tau_theta=4), bitwise=True)
     simulated, data = Simulated(chip, key=KEY), Data.of(IMAGES.train)
@@ -163,7 +168,7 @@ def test_from_kept_costs_it_goes_on_to_the_same_bits_wherever_it_was_cut(name, c
 
 
 class Flaky(AbstractInstrument):
-    """A simulated chip whose verbs fail by plan, and which forgets everything when it is opened anew."""
+    """A simulated chip whose verbs fail by plan, and which forgets everything when it is opened again."""
 
     address, reads, own_line = "flaky", "cost", True
 
@@ -218,14 +223,14 @@ def test_what_fails_and_passes_leaves_no_trace_but_in_the_log(fault, most, caplo
     assert of.bench.recoveries > 3
     assert len(kept) == 50
     said = [record.getMessage() for record in caplog.records if record.name == "mgd"]
-    assert sum("opened anew" in line and str(fault) in line for line in said) == of.bench.recoveries
+    assert sum("opened again" in line and str(fault) in line for line in said) == of.bench.recoveries
 
 
 def test_a_chip_that_stays_away_is_given_up_with_its_address_and_the_last_error():
     flaky = Flaky(dict.fromkeys(range(20, 10_000), HardwareError("no reply to MEAS:COST?", passing=True)))
     kept: list[float] = []
     of = engine(ALGORITHMS["windows"], flaky, give_up_seconds=0.3, keep=lambda c: kept.extend(c.tolist()))
-    with pytest.raises(HardwareError, match=r"flaky gave no good answer for 0.3 s \(no reply to MEAS:COST\?\)"):
+    with pytest.raises(HardwareError, match=r"flaky gave no valid answer for 0.3 s \(no reply to MEAS:COST\?\)"):
         train(of, 40)
     assert 5 < len(kept) < 20
 
@@ -244,7 +249,7 @@ def test_what_cannot_be_kept_ends_the_run_and_leaves_no_gap(most):
         kept.extend(costs.tolist())
 
     flaky = Flaky({}, most)
-    with pytest.raises(RunError, match=r"what was measured cannot be kept: .*No space left on device"):
+    with pytest.raises(RunError, match=r"the measurements cannot be kept: .*No space left on device"):
         train(engine(ALGORITHMS["windows"], flaky, keep=keep), 40)
     assert 17 <= len(kept) < len(whole)
     assert kept == whole[: len(kept)]
@@ -426,7 +431,7 @@ def test_a_chip_that_is_another_when_the_line_comes_back_is_refused():
     with opened(Swapped({20: HardwareError("reset", passing=True)})) as guarded:
         of = Instrumented(guarded, ALGORITHMS["windows"], Simulated(CHIP, key=KEY).start, cost=CHIP.loss)  # pyright: ignore[reportArgumentType]
         with pytest.raises(
-            HardwareError, match="flaky: mgd,flaky,S2, answers where mgd,flaky,S1, was: put that chip back"
+            HardwareError, match="flaky: mgd,flaky,S2, answers instead of mgd,flaky,S1,: connect that chip"
         ):
             train(of, 40)
 
@@ -449,7 +454,7 @@ def test_a_batch_whose_first_cost_cannot_be_measured_ends_the_run():
         def read_batch(self, signals):
             return np.full((len(signals), 1, 1), np.nan, np.float32)
 
-    with pytest.raises(HardwareError, match="the first cost of the run cannot be measured: start it where"):
+    with pytest.raises(HardwareError, match="the first cost of the run could not be measured: start at"):
         train(engine(ALGORITHMS["windows"], Never(100)), 4)
 
 

@@ -38,6 +38,7 @@ def leaves(progress) -> list[np.ndarray]:
     ("name", "n_replicas"),
     [("discrete", 1), ("discrete", 3), ("every step", 3), ("two-sided", 3), ("analog", 1), ("momentum", 3)],
 )
+@pytest.mark.quick("momentum-3", "analog-1", "every step-3")
 def test_how_a_run_is_cut_changes_no_bit(name, n_replicas):
     engine = Measured(CHIP, ALGORITHMS[name], batch=2 if name == "discrete" else 1)
     outcomes = []
@@ -100,6 +101,7 @@ def test_the_engine_is_the_algorithm_with_the_chip_in_the_middle():
 
 
 @pytest.mark.parametrize(("n", "n_replicas"), [(2037, 1), (2037, 3), (23, 200)])
+@pytest.mark.quick("23-200")
 def test_evaluation_is_the_mean_over_all_samples(n, n_replicas):
     chip = mlp((3, 4), cost="mse")
     x = np.array(jax.random.normal(jax.random.key(1), (n, 3)))

@@ -141,6 +141,7 @@ def gradients_seen(engine: Measured) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", LAWS)
+@pytest.mark.quick("signs", "gaussian, two-sided, held")
 def test_a_window_has_the_distribution_that_measuring_gives(name):
     one, other, along = compared(name)
     found = p_values(one, other, along)
@@ -197,6 +198,7 @@ WRONG = {
         ("sequential, noise", "with a baseline for each perturbation", "norm"),
     ],
 )
+@pytest.mark.quick("signs-without a measurement's own noise-trace", "signs-with a baseline for each perturbation-norm")
 def test_noise_left_out_or_put_elsewhere_would_be_seen(name, wrong, test, monkeypatch):
     one, _, along = compared(name)
     _wrong(monkeypatch, WRONG[wrong])
@@ -244,6 +246,7 @@ EVERY = [pytest.param(*code, id=name, marks=() if name in QUICK else pytest.mark
 
 
 @pytest.mark.parametrize(("family", "times", "baseline", "start", "batch"), EVERY)
+@pytest.mark.quick("walsh with a shared bit")
 def test_codes_that_are_not_random_are_the_very_ones_of_the_run(family, times, baseline, start, batch):
     # One-sided, curvature makes an error of the first order in the amplitude. Two-sided it is of the second, as it is
     # over a period whose rows share a bit.

@@ -96,11 +96,12 @@ HEALTHY = {
 
 
 def sorted_out(table: dict, quick: tuple[str, ...]) -> list:
-    """The names of a table, of which those that are not quick are left to the slow tests: each is compiled anew."""
+    """The names of a table, of which those that are not quick are left to the slow tests: each is compiled again."""
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in table]
 
 
 @pytest.mark.parametrize("name", sorted_out(HEALTHY, ("relu", "saturated", "zeros", "convolutions")))
+@pytest.mark.quick("relu", "zeros")
 def test_healthy_chips_pass_at_every_amplitude_from_every_start(name):
     chip, task = HEALTHY[name]
     for amplitude in ALGORITHMS:
@@ -160,7 +161,7 @@ def test_a_chip_that_jax_cannot_differentiate_is_refused_in_one_line():
 
     chip = from_function(cost, init=lambda key: jnp.ones(2))
     with pytest.raises(
-        ValueError, match=r"^the sampled engine needs jax\.grad of the chip, which JAX does not give: Re"
+        ValueError, match=r"^the sampled engine needs jax\.grad of the chip, which JAX cannot compute: Re"
     ) as e:
         check(chip, 0.01, 0)
     assert "\n" not in str(e.value)

@@ -51,7 +51,7 @@ for settings, one, devices, message in (
     ({"n_replicas": 7}, algorithm(), 4, "^7 replicas cannot be shared evenly by 4 devices: use 8 replicas, or"),
     ({}, algorithm(), 4, "^4 devices cannot share a hold of 1 timesteps evenly: use tau_x and tau_theta"),
     ({}, algorithm(tau_x=6, tau_theta=6), 4, "^4 devices cannot share a hold of 6 timesteps evenly"),
-    ({"n_replicas": 4, "engine": "sampled"}, algorithm(), 4, "^only the measured engine is spread over devices"),
+    ({"n_replicas": 4, "engine": "sampled"}, algorithm(), 4, "^only the measured engine uses several devices"),
     ({"n_replicas": 5}, algorithm(), 5, "^devices = 5, and JAX has 4: use up to 4"),
 ):
     with pytest.raises(ValueError, match=message):
@@ -60,8 +60,9 @@ print("the same")
 """
 
 
-def test_four_devices_give_the_run_of_one_and_refuse_what_they_cannot_share():
-    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+def test_four_devices_give_the_run_of_one_and_refuse_what_they_cannot_share(cache_env):
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    env = cache_env | {"XLA_FLAGS": flags}
     done = subprocess.run([sys.executable, "-W", "error", "-c", ON_FOUR], capture_output=True, text=True, env=env)
     assert (done.returncode, done.stdout) == (0, "the same\n"), done.stderr
 

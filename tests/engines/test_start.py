@@ -6,8 +6,8 @@ import optax
 import pytest
 
 import mgd
-from mgd.engines import Data, Instrumented, Options
-from mgd.engines._start import check_room, parameters_at_start, room_within, start_within
+from mgd.engines import Data, Instrumented, Options, parameters_at_start, start_within
+from mgd.engines._start import check_room, room_within
 from mgd.instruments import Guarded, Limits, from_callables
 
 KEY = jax.random.key(4)
@@ -41,7 +41,7 @@ def test_what_is_asked_for_goes_before_the_chips_own_and_that_before_the_network
 
 @pytest.mark.parametrize(
     ("network", "words"),
-    [(None, "no network to take the start from"), (mgd.chips.mlp((2, 3, 1)), "has 13 parameters and the chip 9")],
+    [(None, "no network to start from"), (mgd.chips.mlp((2, 3, 1)), "has 13 parameters and the chip 9")],
 )
 def test_a_network_that_is_not_there_or_another_is_refused(network, words):
     with pytest.raises(ValueError, match=words):

@@ -35,6 +35,7 @@ def leaves(progress) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.quick("walsh")
 def test_how_a_run_is_cut_at_windows_changes_no_bit(name):
     engine = Sampled(NOISY, WINDOWS[name], 2)
     outcomes = []
@@ -53,6 +54,7 @@ def test_how_a_run_is_cut_at_windows_changes_no_bit(name):
 
 
 @pytest.mark.parametrize("name", ["rademacher", "walsh"])
+@pytest.mark.quick("walsh")
 def test_a_replica_is_the_same_however_many_there_are(name):
     engine = Sampled(NOISY, WINDOWS[name])
     many, one = (engine.advance(DATA, engine.init(n, key=KEY), 60) for n in (3, 1))
@@ -101,6 +103,7 @@ def test_clocks_and_samples_beyond_32_bits_are_those_of_the_measured_engine(step
 
 
 @pytest.mark.parametrize("steps", [60, 64])
+@pytest.mark.quick("64")
 def test_train_counts_what_measuring_would_have_counted(steps):
     results = [
         mgd.train(NOISY, TASK, WINDOWS["rademacher"], n_steps=steps, key=KEY, n_replicas=2, batch=2, engine=engine)
@@ -136,6 +139,7 @@ def test_training_stops_with_the_window_whose_cost_is_no_number():
     [optax.sgd(0.5), optax.sgd(0.5, momentum=0.9), optax.sgd(optax.cosine_decay_schedule(0.5, 20))],
     ids=["sgd", "momentum", "cosine"],
 )
+@pytest.mark.quick("sgd")
 def test_backprop_is_gradient_descent_on_the_same_rows(optimizer):
     with jax.numpy_dtype_promotion("standard"):  # optax's own schedules mix integers and floats
         _compare_with_hand_written(optimizer)
@@ -218,7 +222,7 @@ NO_LAW = (
     "choose one of these, or the measured engine"
 )
 UNEVEN = (
-    "the sampled engine needs windows that are cut evenly: {} and {} do not divide; change one, or use the measured "
+    "the sampled engine needs windows that divide evenly: {} and {} do not divide; change one, or use the measured "
     "engine"
 )
 REFUSED = {
@@ -275,10 +279,10 @@ def test_what_it_covers_is_taken(family, baseline):
 
 
 def test_backprop_refuses_what_it_cannot_do():
-    with pytest.raises(ValueError, match="a chip with adc has no gradient to propagate back: leave that out for"):
+    with pytest.raises(ValueError, match="a chip with adc has no gradient to propagate back: leave these out for"):
         Backpropagated(Told(CHIP, Traits(coarse=("adc",))), Backprop(optax.sgd(0.1)))  # pyright: ignore[reportCallIssue]
     with pytest.raises(ValueError, match="takes one mini-batch an update: leave tau_x and tau_theta at 1"):
         Backprop(optax.sgd(0.1), TimeConstants(tau_theta=4))
     for engine in ("measured", "sampled"):
-        with pytest.raises(ValueError, match=f"engine of its own: leave engine out, got '{engine}'"):
+        with pytest.raises(ValueError, match=f"has its own engine: leave engine out, got '{engine}'"):
             mgd.train(CHIP, TASK, Backprop(optax.sgd(0.1)), n_steps=3, key=KEY, engine=engine)

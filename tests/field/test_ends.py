@@ -24,7 +24,7 @@ from mgd.instruments import Limits, Simulated, from_callables, opened
 from mgd.instruments._locks import places
 from mgd.instruments._virtual._messages import Messages, Refused, values
 from mgd.instruments._virtual._server import Server
-from mgd.runs._directory import only_writer
+from mgd.runs import only_writer
 
 LONG = ("--bits=2", "--hidden=2", "--learning-rate=0.5", "--tau-theta=8", "--tau-x=8", "--steps=1000000000")
 CHIP = """
@@ -83,6 +83,7 @@ def test_a_signal_while_importing_is_one_line_and_exit_code_130(module, signals,
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_says_how_to_go_on_too(cache_env, tmp_path):
     run = tmp_path / "run"
     process = _mgd("train", "parity", *LONG, "--out", run, env=cache_env)
@@ -213,6 +214,7 @@ def test_a_closed_window_leaves_the_chip_safe_and_keeps_the_run(serve_process, t
     served.stop()
 
 
+@pytest.mark.long
 def test_under_nohup_a_closed_window_is_nothing(cache_env, tmp_path):
     run = tmp_path / "run"
     process = _mgd("train", "parity", *LONG, "--out", run, before=("nohup",), env=cache_env, stdin=subprocess.DEVNULL)
@@ -231,9 +233,10 @@ def test_under_nohup_a_closed_window_is_nothing(cache_env, tmp_path):
 def test_what_is_waited_for_is_not_blamed_while_nobody_listened():
     program = (
         "import sys, time\nfrom mgd._awake import awake\nfrom mgd.bench._watchdog import watchdog\n"
-        "began = awake()\n"
-        "with watchdog('chip 1', 0.5, lambda: awake() - began):\n"
-        "    print('waits', flush=True)\n    sys.stdin.readline()\nprint(awake() - began)"
+        "began, since = awake(), time.monotonic()\n"
+        "with watchdog('chip 1', 1.0, lambda: awake() - began):\n"
+        "    print('waits', flush=True)\n    sys.stdin.readline()\n"
+        "print(time.monotonic() - since - (awake() - began))"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdin=_PIPE, stdout=_PIPE, stderr=_PIPE, text=True)
     assert process.stdout is not None
@@ -243,18 +246,19 @@ def test_what_is_waited_for_is_not_blamed_while_nobody_listened():
     process.send_signal(signal.SIGCONT)
     out, err = process.communicate("\n", timeout=60)
     assert process.returncode == 0, err
-    assert float(out) < 2
+    assert float(out) > 2
 
 
+@pytest.mark.long
 def test_a_run_that_is_stopped_for_long_goes_on(serve_process, tmp_path, cache_env):
     served = serve_process(CHIP)
     file, run = tmp_path / "chip.toml", tmp_path / "run"
-    file.write_text(f"{CHIP}[instrument]\nkind = 'scpi'\nresource = '{served.resource}'\ngive_up_seconds = 2.0\n")
+    file.write_text(f"{CHIP}[instrument]\nkind = 'scpi'\nresource = '{served.resource}'\ngive_up_seconds = 3.0\n")
     process = _mgd("train", "parity", "--chip", file, *LONG, "--out", run, env=cache_env)
     talk = _Talk(served.resource)
     _wait_until(lambda: (run / "checkpoint.safetensors").exists() and not talk.is_safe(), process)
     process.send_signal(signal.SIGTSTP)
-    time.sleep(5)
+    time.sleep(7)
     process.send_signal(signal.SIGCONT)
     held = talk("PAR:DATA?")
     _wait_until(lambda: talk("PAR:DATA?") != held, process)
@@ -331,7 +335,7 @@ def test_a_folder_without_locks_is_told_in_one_line(monkeypatch, tmp_path):
     ):
         pytest.fail("it was locked")
     with (
-        pytest.raises(HardwareError, match=r"^chip 1: no lock can be had in [^\n]* \(No locks available\)[^\n]*$"),
+        pytest.raises(HardwareError, match=r"^chip 1: a file in [^\n]* cannot be locked \(No locks available\)[^\n]*$"),
         opened(_chip_at("chip 1")),
     ):
         pytest.fail("it was opened")
@@ -352,7 +356,7 @@ TOO_LARGE = {
     "tau-hp": (("--algorithm=analog", "--tau-hp=1e17"), "tau_hp: input should be less than or equal to 2147483648"),
     "a number of 5,000 digits": (("batch = " + "1" * 5000,), "config.toml is not TOML: Exceeds the limit"),
     "a number of 400 digits": (("weight_decay = " + "1" * 400,), "weight_decay: input should be a valid number"),
-    "tables nested too deep": (("batch = " + "[" * 20000,), "config.toml is not TOML that anyone writes"),
+    "tables nested too deep": (("batch = " + "[" * 20000,), "config.toml cannot be read as TOML"),
 }
 
 
@@ -431,7 +435,7 @@ def test_a_flipped_bit_in_what_numba_kept_is_found_out(tmp_path, monkeypatch):
             _compiled._remove_damaged(tmp_path)
             assert not removed.exists()
             assert compute() == 3.0
-            assert removed.exists()  # and kept anew
+            assert removed.exists()  # and kept again
             _compiled._remove_damaged(tmp_path)
             assert removed.exists()
 
@@ -479,9 +483,8 @@ def test_what_is_no_numbers_is_refused(data):
 def test_a_client_that_sends_without_end_is_cut_off_and_the_others_are_not(monkeypatch, tmp_path):
     import asyncio
 
+    from mgd.instruments import ServeSettings, Speaker
     from mgd.instruments._virtual import _server
-    from mgd.instruments._virtual._settings import ServeSettings
-    from mgd.instruments._virtual._speaker import Speaker
 
     monkeypatch.setattr(_server, "_LONGEST_MESSAGE", 1000)
     piece = Simulated(mgd.chips.mlp((2, 2, 1)), key=jax.random.key(0))

@@ -82,15 +82,15 @@ def edit_config(run: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ('at_limit = "saturate"', 'at_limit = "stop"', "begun with at_limit = 'saturate', and it is 'stop' now"),
-        ("limit = 4.0", "limit = 3.0", "begun with limits of which low of parameter 0 was -4 V, and is -3 now"),
+        ('at_limit = "saturate"', 'at_limit = "stop"', "begun with at_limit = 'saturate', and it is now 'stop'"),
+        ("limit = 4.0", "limit = 3.0", "begun with other limits: low of parameter 0 was -4 V, and is now -3"),
     ],
 )
 def test_resume_under_other_limits_or_at_limit_is_refused(stopped, said, old, new, why):
     edit_config(stopped, old, new)
     code, _, err = said("resume", stopped)
     assert code == 2
-    assert err.splitlines()[-1] == f"mgd: {stopped} was {why}: put that back, or start a run of its own"
+    assert err.splitlines()[-1] == f"mgd: {stopped} was {why}: restore that, or start a new run"
     assert list(stopped.glob("costs-*.journal"))
 
 
@@ -105,7 +105,7 @@ def test_a_flipped_bit_in_the_journal_is_said(stopped, said):
     assert code == 0
     (line,) = (line for line in err.splitlines() if "warning" in line)
     assert line.startswith(f"mgd: warning: {journal} is damaged at byte ")
-    assert line.endswith("are lost, with all that were measured later; they are measured again")
+    assert line.endswith("are lost, with all measured later; they are measured again")
     thetas = [load_file(run / "theta.safetensors")["theta"] for run in (stopped, stopped.with_name("whole"))]
     assert thetas[0].tobytes() == thetas[1].tobytes()  # the chip has no noise
 
@@ -138,4 +138,4 @@ def test_odd_bytes_in_the_diagnostics_are_one_line_and_nothing_is_lost(stopped, 
     assert code == 0
     assert "test accuracy" in out
     lines = [line for line in err.splitlines() if "warning" in line]
-    assert lines == [f"mgd: warning: {path}: a line is damaged, and left out"]
+    assert lines == [f"mgd: warning: {path}: a line is damaged, and ignored"]

@@ -58,7 +58,9 @@ def test_a_straight_through_net_is_refused_by_the_sampled_engine():
 
 def test_backprop_through_a_straight_through_net_is_warned_of():
     chip = mgd.chips.from_module(Ternary, cost="cross-entropy")
-    with pytest.warns(mgd.MgdWarning, match=r"^jax\.grad is not the slope .*; backprop follows jax\.grad, and tells"):
+    with pytest.warns(
+        mgd.MgdWarning, match=r"^jax\.grad is not the slope .*; backprop follows jax\.grad, so its result says"
+    ):
         mgd.train(chip, XOR, mgd.Backprop(optax.sgd(0.1)), n_steps=4, key=KEY)
 
 
@@ -137,6 +139,7 @@ ENGINES = {
 
 
 @pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.quick("measured", "backprop")
 def test_buffers_behind_stop_gradient_are_not_trained(name):
     chip = mgd.chips.from_module(Normalised)
     assert chip.n_params == 3

@@ -71,6 +71,7 @@ def test_the_cost_of_a_cost_only_chip_is_a_mean_over_all_test_samples(n_replicas
     assert np.asarray(cost) == pytest.approx(((np.asarray(theta) - 3) ** 2).sum(1) + x.mean(), rel=1e-5)
 
 
+@pytest.mark.long
 def test_the_cost_of_an_imperfect_cost_only_chip_is_that_of_the_parameters_it_applies_without_noise():
     chip = mgd.chips.imperfect(
         mgd.chips.from_function(quadratic, init=lambda key: jnp.zeros(4)),
@@ -105,6 +106,7 @@ def test_regression_is_judged_by_r2_and_is_not_called_solved():
     assert by_hand.min() > 0.5
 
 
+@pytest.mark.long
 def test_regression_is_solved_where_a_threshold_says_so():
     task = from_arrays(SINE_X, SINE_Y, solved_r2=-8.0)
     chip = mgd.chips.mlp((1, 6, 1), activation="tanh", output="linear")
@@ -150,6 +152,7 @@ MANY = RNG.normal(size=(4, 3)).astype(np.float32)
         (MANY, 0.5 * MANY, "values", ("r2", 1 - 0.25 * (MANY**2).sum() / ((MANY - MANY.mean(0)) ** 2).sum())),
     ],
 )
+@pytest.mark.quick("y1-outputs1-signs-expected1", "y4-outputs4-classes-expected4", "y10-outputs10-values-expected10")
 def test_each_kind_of_target_has_its_measure(y, outputs, kind, expected):
     task = from_arrays(ROWS, y)
     assert task.kind == kind
@@ -198,6 +201,7 @@ def test_parity_learns_with_the_cross_entropy_of_one_output(command, tmp_path):
     assert summary["solved_fraction"] >= 0.5
 
 
+@pytest.mark.long
 def test_every_engine_has_the_same_cross_entropy_of_one_output():
     task, algorithm = mgd.datasets.parity(bits=2), mgd.discrete(optimizer=optax.sgd(0.1))
     chip = mgd.chips.mlp((2, 2, 1), cost="cross-entropy")
@@ -216,7 +220,7 @@ def test_every_engine_has_the_same_cross_entropy_of_one_output():
 @pytest.mark.parametrize("y", [[[-1.0], [1.0]], [[0.3], [2.0]], [[1.0, 1.0], [0.0, 1.0]]])
 def test_cross_entropy_of_what_are_no_classes_is_refused(y):
     chip = mgd.chips.mlp((1, len(y[0])), cost="cross-entropy")
-    with pytest.raises(ValueError, match=r'cross-entropy is of classes.*take the cost "mse"'):
+    with pytest.raises(ValueError, match=r'cross-entropy needs classes.*take the cost "mse"'):
         mgd.train(chip, from_arrays(ROWS[:2], y), mgd.discrete(), n_steps=1, key=KEY)
 
 
@@ -229,6 +233,7 @@ def test_a_logistic_output_is_refused_as_a_logit():
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.0, "exactly 0 at"), (0.25, r"exactly 0\.25 at")])
+@pytest.mark.quick("0.0-exactly 0 at")
 def test_a_cost_that_never_changes_is_warned_of(value, said):
     chip = mgd.chips.from_function(lambda t, x, y: 0 * t[0] + value, init=lambda key: jnp.zeros(2))
     task = from_arrays(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32))
@@ -240,10 +245,11 @@ def test_a_cost_that_never_changes_is_told_in_the_closing_lines(command):
     settings = ("--steps=50", "--replicas=3", "--learning-rate=1e-30", "--out=run")
     code, said = command("train", "parity", *settings)
     assert code == 0
-    assert "  warning: the cost on the test set was exactly the same, for each chip its own, at all" in said
+    assert "  warning: the cost on the test set was exactly constant for each chip, at all" in said
     assert len((read_summary(Path("run")) or {})["warnings"]) == 1
 
 
+@pytest.mark.long
 def test_chips_that_died_among_others_are_not_warned_of():
     chip = mgd.chips.mlp((2, 2, 1), init="uniform")
     algorithm = mgd.discrete(optimizer=optax.sgd(1e4))  # so large that most saturate at the first update
@@ -339,6 +345,7 @@ NEURON = ("alpha", "beta", "shift", "offset")
         ({"cross-talk": 0.2, "parameter-range": 1.5, "cost-noise": 0.01}, set()),
     ],
 )
+@pytest.mark.long
 def test_exported_parameters_give_the_reported_accuracy(tmp_path, imperfect, names):
     """Of chips whose outputs are logistic."""
     settings = {"task": "nist7x7", "hidden": [4], "replicas": 3, "steps": 300, "batch": 8, "imperfect": imperfect}
@@ -400,6 +407,7 @@ def test_without_a_device_the_advice_is_the_piece_of_the_run():
         chip.respond(jnp.zeros(3), jnp.zeros((1, 2)), key=KEY)
 
 
+@pytest.mark.long
 def test_a_perfect_chip_has_no_piece_to_keep(tmp_path):
     settings = {"task": "parity", "bits": 2, "hidden": [2], "replicas": 2, "steps": 5}
     run = mgd.runs.start(RunConfig.of(settings), tmp_path / "run")
@@ -412,7 +420,7 @@ def test_show_names_the_file_of_the_piece(command):
     assert command("train", "parity", *settings)[0] == 0
     code, said = command("show", "run")
     assert code == 0
-    assert "run/device.safetensors: what its chips are made of" in said
+    assert "run/device.safetensors: how its chips differ from the ideal" in said
 
 
 # --- data that cannot be used
@@ -441,7 +449,7 @@ def with_at(array, place, value):
         (X.astype(object), Y, None, "inputs must be real numbers, got objects of mixed types"),
         (X + 1j, Y, None, "inputs must be real numbers, got complex numbers: put real and imaginary"),
         (X.astype("datetime64[s]"), Y, None, "inputs must be real numbers, got dates"),
-        ([[1.0, 2.0], [3.0]], Y[:2], None, "inputs must be one array of numbers, got rows that differ in length"),
+        ([[1.0, 2.0], [3.0]], Y[:2], None, "inputs must be one array of numbers, got rows of different length"),
         (np.ma.masked_equal(X, 3), Y, None, "inputs have masked entries"),
         (np.float32(3.0), Y, None, "inputs must be an array with one row a sample, got the single number"),
         (X[:0], Y[:0], None, "needs at least one row, got none"),
@@ -452,7 +460,7 @@ def with_at(array, place, value):
         (X, Y, (X[:, :2], Y), "test samples must look like training samples"),
         (X, Y, (X, np.eye(2)[[0, 1, 1, 0]]), "test samples must look like training samples"),
         (X, [1, 1, 1, 1], None, "all 4 targets are of the class 1: give samples of two classes or more"),
-        (X, [0, 1, 2, 1], (X[:1], [3]), "class 3 of the test targets is none of the classes 0, 1, 2"),
+        (X, [0, 1, 2, 1], (X[:1], [3]), "class 3 of the test targets is not one of the classes 0, 1, 2"),
         (X, [0, 1, 2, 1], (X[:1], [[1.0]]), "test targets must be class numbers"),
         (
             np.tile(X, (3, 1)),
@@ -533,7 +541,7 @@ def test_targets_that_are_all_the_same_are_refused(y):
 
 def test_a_cost_that_is_nan_from_the_start_is_not_blamed_on_the_learning_rate():
     chip = mgd.chips.from_function(lambda t, x, y: jnp.sum(t) + jnp.nan, init=lambda key: jnp.zeros(2))
-    with pytest.raises(mgd.DivergedError, match="no parameter had been changed yet, so look at the chip's cost"):
+    with pytest.raises(mgd.DivergedError, match="no parameter had changed yet, so check the chip's cost"):
         mgd.train(chip, from_arrays(X, Y), mgd.discrete(), n_steps=5, key=KEY)
 
 

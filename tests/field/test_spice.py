@@ -157,7 +157,7 @@ def test_initial_states_are_parameters_of_a_transient(uic, tmp_path):
             {"analysis": "op", "stop_seconds": None, "step_seconds": None},
             r"c.xa.cx\[ic\] sets initial states, .* \"tran\"",
         ),
-        ({"uic": False}, r"'c.xa.cx\[ic\]' is an initial state, from which a transient begins only with uic = true"),
+        ({"uic": False}, r"'c.xa.cx\[ic\]' is an initial state, which a transient uses only with uic = true"),
     ],
 )
 def test_initial_states_that_could_do_nothing_are_refused_by_name(settings, message, tmp_path):

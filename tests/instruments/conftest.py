@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 
 from mgd import HardwareError
-from mgd.instruments import AbstractInstrument, Identity, Limits, Scpi
+from mgd.instruments import AbstractInstrument, Identity, Limits, Scpi, ServeSettings
 from mgd.instruments._ngspice import ngspice
 from mgd.instruments._scpi._settings import ScpiSettings
 from mgd.instruments._virtual._server import Server
-from mgd.instruments._virtual._settings import ServeSettings
 from mgd.instruments._wire import block
-from mgd.runs._chip_file import read_chip_file
+from mgd.runs import read_chip_file
 from mgd.runs._served import make_speaker
 
 

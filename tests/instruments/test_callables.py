@@ -1,7 +1,6 @@
 """A lab's own functions as an instrument."""
 
 import collections
-import time
 from typing import Any
 
 import jax
@@ -112,15 +111,22 @@ def test_two_without_an_address_are_not_taken_for_one_chip():
         pass
 
 
-def test_it_waits_for_what_is_left_of_the_settling():
-    chip = _volts(settle_seconds=0.05)[1]
+def test_it_waits_for_what_is_left_of_the_settling(monkeypatch):
+    now, waits = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    clock = type("Clock", (), {"monotonic": lambda: now[0], "sleep": sleep})
+    monkeypatch.setattr("mgd.instruments._callables.time", clock)
+    chip = _volts(settle_seconds=4.0)[1]
     chip.set_parameters(np.zeros(2, np.float32))
-    set_at = time.monotonic()
+    now[0] += 1.0
     chip.measure_cost()
-    assert time.monotonic() - set_at >= 0.049
-    asked_at = time.monotonic()
+    assert waits == [3.0]
     chip.measure_cost()
-    assert time.monotonic() - asked_at < 0.049
+    assert waits == [3.0]
 
 
 class Visa(Exception):
@@ -166,7 +172,7 @@ def test_what_a_function_raises_may_pass_unless_it_is_a_wrong_call(verb, error):
 
 
 def test_a_time_out_in_a_training_is_asked_again_and_a_wrong_call_ends_it_at_once():
-    """At any measurement, in any function: opened anew, the chip learns as if nothing had been."""
+    """At any measurement, in any function: opened again, the chip learns as if nothing had been."""
     task, calls = mgd.datasets.parity(bits=2), []
 
     def train(**fails: dict[int, Exception]) -> np.ndarray:
@@ -200,7 +206,7 @@ def test_a_time_out_in_a_training_is_asked_again_and_a_wrong_call_ends_it_at_onc
     }
     np.testing.assert_array_equal(train(**late), whole)
     assert calls[1]["open"] == 4
-    with pytest.raises(HardwareError, match="its read_outputs raised TypeError: wrong: mend that function"):
+    with pytest.raises(HardwareError, match="its read_outputs raised TypeError: wrong: correct that function"):
         train(read_outputs={20: TypeError("wrong")})
     assert calls[2]["open"] == 1
 
@@ -222,7 +228,7 @@ def test_a_reply_is_taken_for_a_number_or_refused_in_one_line(reply, verb):
         assert np.asarray(ASKED[verb](guarded)).ravel().tolist() == [0.5]
         return
     with pytest.raises(
-        HardwareError, match=f"{verb} gave (None|a .*) where numbers of shape .* mend its driver"
+        HardwareError, match=f"{verb} gave (None|a .*) where numbers of shape .* correct its driver"
     ) as told:
         ASKED[verb](guarded)
     assert not told.value.passing

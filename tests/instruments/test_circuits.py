@@ -174,7 +174,7 @@ def test_what_is_drawn_at_random_is_the_same_in_every_process_and_at_every_load(
     assert abs(found[0][0, 0] - 0.5) > 1e-3
     with circuit(text.replace("300", "301")) as other:
         other.present(X, TARGET)
-        assert abs(other.read_batch(signals)[0, 0, 0] - found[0][0, 0]) > 1e-3  # another circuit is drawn anew
+        assert abs(other.read_batch(signals)[0, 0, 0] - found[0][0, 0]) > 1e-3  # another circuit is drawn again
 
 
 HOLD = """
@@ -185,6 +185,8 @@ settings = dict(netlist="circuit.cir", parameters=["r2"], inputs=["v1"], outputs
 with load_instrument("spice", settings | {"limits": {"low": 1.0, "high": 9.0}}, pathlib.Path(sys.argv[1])) as chip:
     chip.present(np.zeros((1000, 1), np.float32), np.zeros((1000, 1), np.float32))
     print(*[process._process.pid for process in chip._processes], flush=True)
+    chip.read_batch(np.ones((2, 1), np.float32))
+    print("reads", flush=True)
     while True:
         chip.read_batch(np.ones((100, 1), np.float32))
 """
@@ -198,7 +200,7 @@ def test_processes_end_with_a_program_that_is_killed(circuit, tmp_path):
     assert holder.stdout is not None
     pids = [int(pid) for pid in holder.stdout.readline().split()]
     assert len(pids) == 2
-    time.sleep(0.3)
+    assert holder.stdout.readline() == "reads\n"
     holder.kill()
     _, said = holder.communicate()  # until the processes are gone too: they have the same stderr
     assert said == ""
@@ -223,8 +225,7 @@ def trained(folder: Path, processes: int | None, **more) -> dict:
     """The summary of a training of the diode circuit, and its parameters."""
     from safetensors.numpy import load_file
 
-    from mgd.runs import RunConfig, read_summary, resolve, start
-    from mgd.runs._chip_file import read_chip_file
+    from mgd.runs import RunConfig, read_chip_file, read_summary, resolve, start
 
     read = read_chip_file(Path(__file__).parents[2] / "examples" / "diode-xor.toml")
     instrument = (read.instrument or {}) | ({"processes": processes} if processes else {})

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import mgd.instruments
-from mgd.instruments import AbstractInstrument, Guarded, Identity, Limits, Recorder, Replay, Simulated, Spice
-from mgd.instruments._absent import Absent
+from mgd.instruments import Absent, AbstractInstrument, Guarded, Identity, Limits, Recorder, Replay, Simulated, Spice
 from mgd.instruments._circuits import Circuits
 
 ATTRIBUTES = tuple(AbstractInstrument.__annotations__)

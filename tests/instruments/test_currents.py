@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from mgd import HardwareError
-from mgd.instruments import opened
-from mgd.instruments._spice import load
+from mgd.instruments import load_instrument, opened
 
 pytestmark = pytest.mark.usefixtures("needs_ngspice")
 
@@ -54,7 +53,7 @@ def measured(folder, element: str, outputs: list[str], **settings) -> np.ndarray
     text = f"currents\nvin in 0 0\nrload in 0 1k\nvload {source} f 0\nrf f n 10\nvup up 0 3\n{element}\n"
     text += ".options reltol=1e-6\n"
     (folder / "chip.cir").write_text(text)
-    with opened(load(SETTINGS | {"outputs": outputs} | settings, folder)) as chip:
+    with opened(load_instrument("spice", SETTINGS | {"outputs": outputs} | settings, folder)) as chip:
         chip.present(np.array([[0.7], [1.2]], np.float32), np.zeros((2, len(outputs)), np.float32))
         return chip.read_outputs()
 
@@ -71,7 +70,7 @@ def test_the_current_of_an_element_is_what_flows_into_its_first_node(name, eleme
 
 @pytest.mark.parametrize("name", ["x1", "t1", "a1", "k1", "o1", "x1.r1"])
 def test_what_has_no_current_is_refused_by_name(name, tmp_path):
-    with pytest.raises(ValueError, match=re.escape(f"ngspice has no current i({name}): it has that of R, C, L, V")):
+    with pytest.raises(ValueError, match=re.escape(f"ngspice has no current i({name}): it has those of R, C, L, V")):
         measured(tmp_path, "x1 n s\n.subckt s a\nr1 a 0 1k\n.ends", [f"i({name})"])
 
 
@@ -97,5 +96,5 @@ def test_what_is_no_parameter_of_an_element_does_not_end_the_process(name, tmp_p
     text = "t\nvin in 0 0\nd1 in 0 dx\nq1 in in 0 qx\nm1 in in 0 0 mx\n.model dx d\n.model qx npn\n.model mx nmos\n"
     (tmp_path / "chip.cir").write_text(text)
     given = SETTINGS | {"parameters": [name], "outputs": ["v(in)"]}
-    with pytest.raises(HardwareError, match=re.escape(name)), opened(load(given, tmp_path)):
+    with pytest.raises(HardwareError, match=re.escape(name)), opened(load_instrument("spice", given, tmp_path)):
         pass

@@ -1,14 +1,13 @@
-"""What goes wrong on a wire is seen as such, and can be got over by opening anew."""
+"""What goes wrong on a wire is seen as such, and can be got over by opening again."""
 
 import asyncio
 
 import numpy as np
 import pytest
 
-from mgd._errors import HardwareError
-from mgd.instruments import load_instrument
+from mgd import HardwareError
+from mgd.instruments import ServeSettings, load_instrument
 from mgd.instruments._virtual._server import Faults
-from mgd.instruments._virtual._settings import ServeSettings
 from mgd.instruments._wire import WireError, block, numbers, split_reply
 
 THETA = np.linspace(-1, 1, 9, dtype=np.float32)
@@ -23,7 +22,7 @@ def prepared(driver) -> None:
 FAULTS = {
     "drop": ({"drop": 0.1}, "no complete reply"),
     "late": ({"late": 0.1, "late_seconds": 0.5}, "no complete reply"),
-    "disconnect": ({"disconnect": 0.1}, "closed from the other side"),
+    "disconnect": ({"disconnect": 0.1}, "the other side closed the connection"),
     "garble": ({"garble": 0.15}, "was answered"),
 }
 
@@ -118,5 +117,5 @@ def test_a_port_that_is_taken_is_one_line(serve_here):
 
     with serve_here() as resource:
         port = int(resource.split("::")[2])
-        with pytest.raises(HardwareError, match=rf"127.0.0.1:{port} cannot be listened at: .*take another --port"):
+        with pytest.raises(HardwareError, match=rf"127.0.0.1:{port} cannot be opened: .*use another --port"):
             asyncio.run(Server(None, ServeSettings()).listen("127.0.0.1", port))  # pyright: ignore[reportArgumentType]

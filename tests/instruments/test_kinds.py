@@ -67,7 +67,7 @@ WRONG = {
     "no such module": ({"build": "no_such_lab:chip"}, "there is no module 'no_such_lab': looked in FOLDER"),
     "no such function": ({"build": "LAB:chipp"}, "has no function 'chipp': did you mean 'chip'?"),
     "no function": ({"build": "LAB:VALUE"}, "has no function 'VALUE'"),
-    "no instrument": ({"build": "LAB:number"}, "must return an instrument, as from_callables does, got a int"),
+    "no instrument": ({"build": "LAB:number"}, "must return an instrument, such as from_callables makes, got a int"),
     "arguments that are no table": (
         {"build": "LAB:chip", "arguments": [1]},
         r"arguments must be a table .*, got \[1\]",
@@ -100,7 +100,7 @@ def test_a_lab_module_that_cannot_be_imported_is_told_with_its_reason(tmp_path, 
 
 def test_a_module_that_has_the_name_of_another_is_not_taken_for_it(tmp_path):
     (tmp_path / "json.py").write_text(LAB)
-    with pytest.raises(ValueError, match=r"another module called json is in use .*: give .*json.py another name"):
+    with pytest.raises(ValueError, match=r"another module named json is loaded .*: give .*json.py another name"):
         load_instrument("callables", {"build": "json:chip"}, tmp_path)
 
 
@@ -139,7 +139,7 @@ def test_it_says_what_each_kind_lacks_and_who_brings_it(installed):
 def test_without_pytorch_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr("mgd.instruments._torch.find_spec", lambda name: None)
     said = {kind.name: kind.missing for kind in available()}["torch"]
-    assert said == 'needs PyTorch, which is not installed: pip install "mgd[torch]"'
+    assert said == 'needs PyTorch, which cannot be imported: pip install "mgd[torch]"'
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ValueError, match=r'needs PyTorch, .* pip install "mgd\[torch\]"'):
         load_instrument("torch", {"module": "lab:net"}, tmp_path)

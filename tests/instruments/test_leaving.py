@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from mgd import HardwareError, MgdWarning
-from mgd.instruments import Limits, Recorder, Scpi, from_callables, from_epics, from_ophyd, opened
+from mgd.instruments import Limits, Recorder, from_callables, from_epics, from_ophyd, load_instrument, opened
 from mgd.instruments._line import Line, Reading
 from mgd.instruments._lines import from_lines
-from mgd.instruments._scpi._settings import ScpiSettings
 
 LIMITS = Limits.uniform(4, -5.0, 5.0, "V")
 
@@ -76,9 +75,7 @@ def test_they_do_in_a_training_too():
 def test_one_that_fails_does_not_keep_the_others_from_being_made_safe(broken):
     gates = Gates(stages=2)
     gates.at[broken] = fail
-    words = (
-        rf"gates could not be put in its safe state.*: see to gate {broken} \(at 4 V\) \(gates: gate {broken} is not"
-    )
+    words = rf"gates could not be put in its safe state.*: check gate {broken} \(at 4 V\) \(gates: gate {broken} is not"
     with pytest.warns(MgdWarning, match=words), opened(gates.chip):
         pass
     assert gates.volts == [4.0 if k == broken else 0.0 for k in range(4)]
@@ -87,7 +84,7 @@ def test_one_that_fails_does_not_keep_the_others_from_being_made_safe(broken):
 def test_one_that_waits_for_ever_neither(capfd):
     gates = Gates()
     gates.at[1] = wait_for_ever
-    words = r"see to gate 1 \(at 4 V\) \(.*it did not end within 1 s; leave_seconds gives it more"
+    words = r"check gate 1 \(at 4 V\) \(.*it did not end within 1 s; raise leave_seconds to give it more"
     with pytest.warns(MgdWarning, match=words), opened(gates.chip, leave_seconds=1.0):
         pass
     assert gates.volts == [0, 4, 0, 0]
@@ -96,7 +93,7 @@ def test_one_that_waits_for_ever_neither(capfd):
 def test_what_a_ramp_did_not_reach_in_time_is_told_by_name_and_value():
     gates = Gates(stages=100)
     gates.at[0] = gates.at[3] = lambda: time.sleep(0.02)
-    words = r"see to gate 0 \(at \S+ V\), gate 1 \(at \S+ V\), gate 2 \(at \S+ V\), gate 3 \(at \S+ V\) "
+    words = r"check gate 0 \(at \S+ V\), gate 1 \(at \S+ V\), gate 2 \(at \S+ V\), gate 3 \(at \S+ V\) "
     with pytest.warns(MgdWarning, match=words), opened(gates.chip, leave_seconds=0.3):
         pass
     assert 0 < max(gates.volts) <= 4
@@ -138,7 +135,7 @@ def test_what_takes_long_is_told_in_one_line(capfd):
         pass
     assert (
         "".join([*said, capfd.readouterr().err])
-        == "mgd: gates: being put in its safe state, which may take up to 60 s\n"
+        == "mgd: gatesis being put in its safe state, which may take up to 60 s\n"
     )
 
 
@@ -159,13 +156,13 @@ def test_a_first_ctrl_c_meanwhile_is_held_back(capfd, number):
         signal.signal(number, before)
     assert gates.volts == [0, 0, 0, 0]
     assert came == [[0, 0, 0, 0]]  # and arrives afterwards
-    assert "gates is being put in its safe state: once more to give up" in capfd.readouterr().err
+    assert "gates is being put in its safe state: press Ctrl-C again to give up" in capfd.readouterr().err
 
 
 def test_a_second_gives_up_and_says_what_is_not_safe(capfd):
     gates = Gates(stages=2)
     gates.at[1] = lambda: send(signal.SIGINT, 2) if len(gates.moves) > 4 else None
-    words = r"see to gate 0 \(at 0 V\), gate 1 \(at 2 V\), .* \(given up by Ctrl-C\)"
+    words = r"check gate 0 \(at 0 V\), gate 1 \(at 2 V\), .* \(given up by Ctrl-C\)"
     with pytest.warns(MgdWarning, match=words), pytest.raises(KeyboardInterrupt), opened(gates.chip):
         pass
     assert gates.volts == [0, 2, 2, 2]
@@ -192,7 +189,7 @@ def test_functions_of_a_lab_may_say_what_is_not_safe():
         not_safe=lambda: ["the laser (on)", "heater 3"],
         address="rack",
     )
-    words = r"see to the laser \(on\), heater 3 \(rack: its safe_state raised Timeout"
+    words = r"check the laser \(on\), heater 3 \(rack: its safe_state raised Timeout"
     with pytest.warns(MgdWarning, match=words), opened(chip):
         pass
 
@@ -200,7 +197,7 @@ def test_functions_of_a_lab_may_say_what_is_not_safe():
 def test_a_lines_own_safe_state_that_fails_tells_where_lines_are():
     signals = [Signal(name) for name in ("left", "right")]
     chip = from_ophyd(signals, lambda: 0.0, limits=Limits.uniform(2, -1.0, 1.0), safe_state=fail)
-    with pytest.warns(MgdWarning, match=r"see to left \(at 0.5\), right \(at 0.25\)"), opened(chip) as guarded:
+    with pytest.warns(MgdWarning, match=r"check left \(at 0.5\), right \(at 0.25\)"), opened(chip) as guarded:
         guarded.set_parameters(np.array([0.5, 0.25]))
 
 
@@ -287,10 +284,10 @@ def test_it_is_not_if_it_refuses_them(chip):
     assert chip.asked[-2:] == ["safe_state", "close"]
 
 
-def test_what_a_driver_holds_back_is_sent_before_it_is_left(served):
+def test_what_a_driver_holds_back_is_sent_before_it_is_left(served, tmp_path):
     settings = {"resource": served.resource, "timeout_seconds": 10.0}
     theta = np.linspace(-1, 1, 9).astype(np.float32)
-    with opened(Scpi(ScpiSettings.of(settings))) as guarded:
+    with opened(load_instrument("scpi", settings, tmp_path)) as guarded:
         guarded.perturb(np.full(9, 0.5))
         guarded.leave_with(theta)
     host, port = served.resource.split("::")[1:3]

@@ -16,8 +16,8 @@ INF, NAN = np.inf, np.nan
         ([0.0], [-1.0], r"parameter 0 .* got 0 … -1 V"),
         ([0.0, -INF], [1.0, 1.0], r"parameter 1 .* got -inf … 1 V"),
         ([NAN], [1.0], r"parameter 0 .* got nan … 1 V"),
-        ([0.0, 0.0], [1.0], r"a low and a high for each parameter, got \(2,\) and \(1,\)"),
-        ([], [], r"a low and a high for each parameter, got \(0,\)"),
+        ([0.0, 0.0], [1.0], r"a low and a high value for each parameter, got \(2,\) and \(1,\)"),
+        ([], [], r"a low and a high value for each parameter, got \(0,\)"),
     ],
 )
 @pytest.mark.usefixtures("as_users_call")

@@ -104,30 +104,33 @@ UNREADABLE = {
         {"m.cir": "t\n.lib a.lib tt\n", "a.lib": ".lib tt\n"},
         "section 'tt' of .*a.lib has no .endl",
     ),
-    "in a circle": ({"m.cir": "t\n.inc a.inc\n", "a.inc": ".inc b.inc\n", "b.inc": ".inc a.inc\n"}, "itself included"),
-    "of itself": ({"m.cir": "t\n.inc m.cir\n"}, "m.cir includes .*m.cir, which it is itself included by"),
+    "in a circle": (
+        {"m.cir": "t\n.inc a.inc\n", "a.inc": ".inc b.inc\n", "b.inc": ".inc a.inc\n"},
+        "includes it in turn",
+    ),
+    "of itself": ({"m.cir": "t\n.inc m.cir\n"}, "m.cir includes .*m.cir, which includes it in turn"),
     "section of itself": (
         {"m.cir": "t\n.lib a.lib tt\n", "a.lib": ".lib tt\n.lib a.lib tt\n.endl\n"},
         "section 'tt' of .*a.lib includes itself",
     ),
     "one of two": (
         {"m.cir": "t\n.inc d/a.inc\n", "d/a.inc": ".inc b.inc\n", "d/b.inc": "r1 a 0 1\n", "b.inc": "r1 a 0 2\n"},
-        "'b.inc' could be .*d/b.inc or .*/b.inc, which differ: write its whole path",
+        "'b.inc' could be .*d/b.inc or .*/b.inc, which differ: write the whole path",
     ),
     "unset variable": (
         {"m.cir": "t\n.inc $NOT_SET_AT_ALL/a\n"},
         "'.NOT_SET_AT_ALL/a' begins with a variable that is not",
     ),
-    "title that is a card": ({"m.cir": ".param x=1\nr1 a 0 1\n"}, "m.cir: the first line is the title, and .* add one"),
-    "title of a subcircuit": ({"m.cir": ".SUBCKT s a\n.ends\n"}, "ngspice takes '.SUBCKT s a' for none: add one"),
-    "script": ({"m.cir": "*ng_script\necho hi\n"}, "m.cir: this is a script of ngspice's, no circuit"),
+    "title that is a card": ({"m.cir": ".param x=1\nr1 a 0 1\n"}, "m.cir: the first line must be a title, .* add one"),
+    "title of a subcircuit": ({"m.cir": ".SUBCKT s a\n.ends\n"}, "which '.SUBCKT s a' is not to ngspice: add one"),
+    "script": ({"m.cir": "*ng_script\necho hi\n"}, "m.cir: this is an ngspice script and not a circuit"),
     "lost with a comment": (
         {"m.cir": "t\nr1 a 0\n; c\n+ 1k\n"},
-        r"line 4: '\+ 1k' continues '; c', a comment to ngspice",
+        r"line 4: '\+ 1k' continues '; c', which ngspice takes for a comment",
     ),
     "no utf-8": (
         {"m.cir": b"t\nr1 \xe9 0 1k\n"},
-        "m.cir, line 2: 'r1 \ufffd 0 1k' is no UTF-8: save the file as UTF-8",
+        "m.cir, line 2: 'r1 \ufffd 0 1k' is not UTF-8: save the file as UTF-8",
     ),
     "program": ({"m.cir": 't\n.model x d_process(process_file="p")\n'}, "line 2: a model of the kind d_process runs"),
     "data not there": (
@@ -136,7 +139,7 @@ UNREADABLE = {
     ),
     "data in capitals": (
         {"m.cir": 't\n.model x filesource(file="D/p.txt")\n', "D/p.txt": "1"},
-        "the model reads 'D/p.txt', which must be a file whose whole path is in lower case",
+        "the model reads 'D/p.txt', which must be a file with a path all in lower case",
     ),
 }
 
@@ -167,9 +170,9 @@ TIMES = {"analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9}
 @pytest.mark.parametrize(
     ("cards", "settings", "message"),
     [
-        (".tran 1n 1u\n+ UIC\nc2 out 0 1n IC=1\n", {}, "chip.cir sets initial states, .* or uic = false for operating"),
+        (".tran 1n 1u\n+ UIC\nc2 out 0 1n IC=1\n", {}, "chip.cir sets initial states, .* or uic = false to ignore"),
         (".tran 1n 1u uic\n.ic v(out)=1\n", {}, "chip.cir sets initial states"),
-        (".tran 1n 1u uic\n.tran 1n 2u\n", TIMES, "has transients with uic and without: set uic to true or false"),
+        (".tran 1n 1u uic\n.tran 1n 2u\n", TIMES, "has transients with and without uic: set uic to true or false"),
     ],
 )
 def test_initial_states_that_nothing_would_begin_with_are_refused(load, cards, settings, message):
@@ -217,7 +220,7 @@ WRONG = {
     "of the title": ({"parameters": ["r9"]}, r"parameters: .*chip.cir has no element 'r9'"),
     "half a pair": ({"parameters": ["r1 - r3"], "middle": 2.0}, r"parameters: .*chip.cir has no element 'r3'"),
     "missing input": ({"inputs": ["v2"]}, r"inputs: .*chip.cir has no source 'v2': did you mean 'v1'"),
-    "input that is none": ({"inputs": ["r1"]}, r"inputs: 'r1' of .*chip.cir is no voltage or current source"),
+    "input that is none": ({"inputs": ["r1"]}, r"inputs: 'r1' of .*chip.cir is not a voltage or current source"),
     "missing node": ({"outputs": ["v(oot)"]}, r"outputs: .*chip.cir has no node 'oot': did you mean 'out'"),
     "missing element": ({"outputs": ["i(r3)"]}, r"outputs: .*chip.cir has no element 'r3'"),
     "no output": ({"outputs": ["out"]}, r'outputs are voltages and currents, such as "v\(out\)".*got \'out\''),
@@ -226,28 +229,31 @@ WRONG = {
     "input twice": ({"inputs": ["v1", "V1"]}, "inputs: 'v1' is named twice"),
     "no element": ({"parameters": ["r1=5"]}, r"parameters: 'r1=5' must be an element \(\"r1\"\), one of its"),
     "injection": ({"parameters": ["r1;quit"]}, "parameters: 'r1;quit' must be an element"),
-    "injection by quotes": ({"parameters": ["r.x1.`shell touch pwned`"]}, "must be an element .* of letters, digits"),
-    "injection by an input": ({"inputs": ["v`pwned`"]}, "inputs: 'v`pwned`' must be the name of a source, of letters"),
+    "injection by quotes": ({"parameters": ["r.x1.`shell touch pwned`"]}, "must be an element .* with letters, digits"),
+    "injection by an input": (
+        {"inputs": ["v`pwned`"]},
+        "inputs: 'v`pwned`' must be the name of a source, with letters",
+    ),
     "injection into a file": ({"parameters": ["r.x1.r2>pwned"]}, "must be an element"),
     "initial state without a transient": (
         {"parameters": ["c1[ic]"]},
-        r'c1\[ic\] sets initial states, from which a transient with uic begins .*: set analysis = "tran"$',
+        r'c1\[ic\] sets initial states, which a transient with uic uses .*: set analysis = "tran"$',
     ),
     "initial state without uic": (
         {"parameters": ["c1[ic]"], "analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9},
-        r"parameters: 'c1\[ic\]' is an initial state, from which a transient begins only with uic = true",
+        r"parameters: 'c1\[ic\]' is an initial state, which a transient uses only with uic = true",
     ),
-    "uic of an operating point": ({"uic": True}, 'uic is of analysis = "tran"'),
+    "uic of an operating point": ({"uic": True}, 'uic needs analysis = "tran"'),
     "uic that is no truth": ({"uic": "yes"}, "instrument.uic"),
-    "parameter and input": ({"parameters": ["v1"]}, "parameters: 'v1' is an input too, which sets it"),
+    "parameter and input": ({"parameters": ["v1"]}, "parameters: 'v1' is also an input, which sets it"),
     "parameter with a waveform": (
         {"parameters": ["vwave"], "analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 1e-9},
         "parameters: 'vwave' has a waveform in .*chip.cir, which a transient follows whatever its value is",
     ),
     "no such start": ({"spiceinit": "no.such"}, "spiceinit: cannot read .*no.such: No such file"),
     "a transistor whole": ({"parameters": ["m1"]}, r"parameters: 'm1' must be an element .* \(\"m1\[w\]\"\)"),
-    "pair without middle": ({"parameters": ["r1 - r2"]}, "middle is needed for pairs of elements, and for them alone"),
-    "middle without pair": ({"middle": 1.0}, "middle is needed for pairs of elements, and for them alone"),
+    "pair without middle": ({"parameters": ["r1 - r2"]}, "give middle if there are pairs of elements, and only then"),
+    "middle without pair": ({"middle": 1.0}, "give middle if there are pairs of elements, and only then"),
     "zero conductance": (
         {"conductance_unit": 1e-3, "limits": {"low": 0.0, "high": 1.0}},
         "limits: conductances must be above 0, and r1 could be 0",
@@ -266,7 +272,7 @@ WRONG = {
         {"analysis": "tran", "stop_seconds": 1e-6, "step_seconds": 2e-6},
         "needs step_seconds below stop_seconds, got 2e-06 and 1e-06",
     ),
-    "time of no transient": ({"stop_seconds": 1e-6}, 'stop_seconds and step_seconds are of analysis = "tran"'),
+    "time of no transient": ({"stop_seconds": 1e-6}, 'stop_seconds and step_seconds need analysis = "tran"'),
     "analysis": ({"analysis": "ac"}, "instrument.analysis"),
     "misspelt": ({"parametres": ["r1"]}, r"parametres.*did you mean 'parameters'"),
     "misspelt limit": ({"limits": {"low": 1.0, "hihg": 2.0}}, r"instrument.limits"),
@@ -282,7 +288,7 @@ def test_wrong_settings_are_refused_in_one_line(load, settings, message):
 
 
 def test_a_chip_file_with_a_wrong_netlist_is_named(tmp_path):
-    from mgd.runs._chip_file import read_chip_file
+    from mgd.runs import read_chip_file
 
     (tmp_path / "chip.cir").write_text(CIRCUIT)
     table = 'kind = "spice"\nnetlist = "chip.cir"\nparameters = ["r5"]\ninputs = ["v1"]\noutputs = ["v(out)"]\n'

@@ -87,17 +87,29 @@ def test_the_sizes_are_those_that_are_stated(chip, path):
 
 
 OTHER = {
-    "another verb": (lambda c: c.measure_cost(), "exchange 1 is asked to be measure_cost, and present was asked when"),
-    "other inputs": (lambda c: c.present(X + 1, TARGET), "exchange 1 is asked to be present, and other values were"),
-    "other targets": (lambda c: c.present(X, TARGET + 1), "exchange 1 is asked to be present, and other values were"),
-    "another shape": (lambda c: c.present(X[:, :, None], TARGET), "exchange 1 is asked to be present, and other"),
+    "another verb": (
+        lambda c: c.measure_cost(),
+        "at exchange 1, measure_cost was called, but the recording has present",
+    ),
+    "other inputs": (
+        lambda c: c.present(X + 1, TARGET),
+        "at exchange 1, present was called, but the recording has other values",
+    ),
+    "other targets": (
+        lambda c: c.present(X, TARGET + 1),
+        "at exchange 1, present was called, but the recording has other values",
+    ),
+    "another shape": (
+        lambda c: c.present(X[:, :, None], TARGET),
+        "at exchange 1, present was called, but the recording has other",
+    ),
     "other parameters": (
         lambda c: (c.present(X, TARGET), c.set_parameters(np.full(3, 1.1, np.float32))),
-        "exchange 2 is asked to be set_parameters, and other values were sent",
+        "at exchange 2, set_parameters was called, but the recording has other values",
     ),
     "more than there is": (
         lambda c: (_session(c), c.measure_cost(), c.measure_cost()),
-        "exchange 9 is asked to be measure_cost, and safe_state was asked when it was recorded",
+        "at exchange 9, measure_cost was called, but the recording has safe_state there",
     ),
 }
 
@@ -135,7 +147,7 @@ def test_at_its_end_it_says_so(path, recorded):
     with opened(Replay(path)) as guarded:
         _session(guarded)
         guarded.safe_state()
-        with pytest.raises(HardwareError, match=r"exchange 10 .* the recording ends here: record for longer"):
+        with pytest.raises(HardwareError, match=r"exchange 10, .* the recording ends here: record for longer"):
             guarded.measure_cost()
 
 
@@ -220,7 +232,7 @@ def test_however_the_tail_is_torn_all_whole_exchanges_are_replayed(path, tmp_pat
             asks = _asks(replay)
             for ask in asks[:n_whole]:
                 ask()
-            with pytest.raises(HardwareError, match=f"exchange {n_whole} is asked .* the recording ends here"):
+            with pytest.raises(HardwareError, match=f"exchange {n_whole}, .* the recording ends here"):
                 asks[n_whole]()
 
 
@@ -231,16 +243,16 @@ def test_a_damaged_exchange_ends_the_recording(path, begins):
     with Replay(path) as replay:
         first, second, *_ = _asks(replay)
         first()
-        with pytest.raises(HardwareError, match=r"exchange 1 .* ends here"):
+        with pytest.raises(HardwareError, match=r"exchange 1, .* ends here"):
             second()
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "is no recording of this version"),
-        (b"something else\n{}\n", "is no recording of this version"),
-        (b"mgd recording 1\n{", "damaged header: it is cut off"),
+        (b"", "is not a recording of this version"),
+        (b"something else\n{}\n", "is not a recording of this version"),
+        (b"mgd recording 1\n{", "has an incomplete header"),
         (b"mgd recording 1\n{]\n", "damaged header"),
         (b"mgd recording 1\n{}\n", "damaged header: the setting 'identity' is needed"),
         (None, "cannot read the recording .*: No such file or directory"),

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from mgd._errors import HardwareError
-from mgd.instruments._scpi import load
+from mgd import HardwareError
+from mgd.instruments import load_instrument
 from mgd.instruments._wire import block, text
 
 OK = b'0,"No error"'
@@ -200,10 +200,10 @@ BROKEN = {
     "broken bytes": ([b"\x91\xa025\n"], "no number"),
     "empty": ([b"\n"], "no number"),
     "text": ([b"busy\n"], "no number"),
-    "two numbers": ([b"0.5,0.5\n"], "2 numbers where 1 are due"),
+    "two numbers": ([b"0.5,0.5\n"], "2 numbers, expected 1"),
     "two replies": ([b"0.5\n0.5\n"], "more than one reply"),
-    "two items": ([b"0.5;0.5\n"], "2 replies where 1 are due"),
-    "a block too long": ([data(1, 2) + b"\n"], "2 numbers where 1 are due"),
+    "two items": ([b"0.5;0.5\n"], "2 replies, expected 1"),
+    "a block too long": ([data(1, 2) + b"\n"], "2 numbers, expected 1"),
     "a block cut short": ([data(1)[:-1] + b"\n"], "no complete reply"),
     "a block without its newline": ([data(1) + b"x\n"], "something other than a newline"),
     "a block of no float32": ([b"#13abc\n"], "a block of 3 bytes"),
@@ -220,7 +220,7 @@ def test_a_broken_reply_gives_up_the_line(replies, what, scripted):
         driver.measure_cost()
     assert raised.value.passing
     assert "\n" not in str(raised.value)
-    for part in ("TCPIP0::bench::5025::SOCKET", "'MEAS:COST?' was answered", what, "open it anew"):
+    for part in ("TCPIP0::bench::5025::SOCKET", "'MEAS:COST?' was answered", what, "open it again"):
         assert part in str(raised.value)
     assert line.closed
     with pytest.raises(HardwareError, match="not connected: open it before 'MEAS:COST"):
@@ -231,7 +231,7 @@ def test_a_read_back_of_the_wrong_length(scripted):
     query, _ = set_to(1, 2)
     driver = scripted((query, data(*NEAR_ZERO) + b";" + data(1) + b";0.125;" + OK + b"\n"))
     driver.set_parameters(floats(1, 2))
-    with pytest.raises(HardwareError, match="1 numbers where 2 are due"):
+    with pytest.raises(HardwareError, match="1 numbers, expected 2"):
         driver.measure_cost()
 
 
@@ -248,7 +248,7 @@ def test_outputs_that_do_not_fit_the_batch(scripted):
 def test_what_comes_unasked_is_not_taken_for_a_reply(scripted):
     driver = scripted()
     driver._dialogue.line.unasked = b"0.25\n"
-    with pytest.raises(HardwareError, match=r"'0\.25': this came unasked"):
+    with pytest.raises(HardwareError, match=r"'0\.25': this came before the query was sent"):
         driver.measure_cost()
 
 
@@ -275,7 +275,9 @@ def test_in_a_batch_what_is_no_reading_is_nan_alone(scripted):
 def test_a_block_in_the_other_byte_order_is_told_and_can_be_said(scripted):
     swapped = block(floats(0.5, 0.25), ">")
     driver = scripted((b"MEAS:OUTP?", swapped + b"\n"))
-    with pytest.raises(HardwareError, match=r'which is no reading, and 0\.5 with its bytes .* set byte_order = "big"'):
+    with pytest.raises(
+        HardwareError, match=r'which is not a valid reading, and 0\.5 in the other byte order: set byte_order = "big"'
+    ):
         driver.read_outputs()
     near_zero = block(NEAR_ZERO, ">")
     probed = (b"PAR:DATA " + near_zero + b";:PAR:DATA?;:SYST:ERR?", near_zero + b";" + OK + b"\n")
@@ -293,7 +295,7 @@ def test_a_reply_without_end_is_given_up_at_a_few_megabytes(scripted):
 
     driver = scripted((b"MEAS:COST?", None))
     driver._dialogue.line.receive = endless
-    with pytest.raises(HardwareError, match="bytes and no end of it") as raised:
+    with pytest.raises(HardwareError, match="bytes without an end") as raised:
         driver.measure_cost()
     assert sent < 4e6
     assert len(str(raised.value)) < 300
@@ -306,11 +308,11 @@ def test_sure_is_what_answers_as_before(scripted):
     driver.measure_cost()
     driver.make_sure()
     for answer, said in (
-        (b"0.125\n", "1 replies where 2 are due"),
-        (b"0.125;" + held + b"\n", "'Maker,Model 3,A7,1.0' is due"),
-        (WHO[1][:-1] + b";0.125\n", "1 numbers where 2 are due"),
-        (WHO[1][:-1] + b";" + data(0, 0) + b"\n", "it says 0 for parameter 0, and said 1; it was reset"),
-        (WHO[1][:-1] + b";1,2\n", "in another format than before; it was reset"),
+        (b"0.125\n", "1 replies, expected 2"),
+        (b"0.125;" + held + b"\n", "'Maker,Model 3,A7,1.0' was expected"),
+        (WHO[1][:-1] + b";0.125\n", "1 numbers, expected 2"),
+        (WHO[1][:-1] + b";" + data(0, 0) + b"\n", "it says 0 for parameter 0, and said 1 before; the chip was reset"),
+        (WHO[1][:-1] + b";1,2\n", "in another format than before; the chip was reset"),
     ):
         driver = scripted(set_to(1.0, 2.0), (asked, answer))
         driver.set_parameters(floats(1, 2))
@@ -323,7 +325,7 @@ def test_sure_is_what_answers_as_before(scripted):
 def test_of_a_chip_that_takes_one_command_a_message_each_is_asked_by_itself(scripted):
     driver = scripted(WHO, (b"*IDN?", b"0.125\n"), probed=(), verify=False, compound=False)
     driver.make_sure()
-    with pytest.raises(HardwareError, match=r"'Maker,Model 3,A7,1\.0' is due"):
+    with pytest.raises(HardwareError, match=r"'Maker,Model 3,A7,1\.0' was expected"):
         driver.make_sure()
 
 
@@ -340,7 +342,9 @@ def test_a_chip_that_was_reset_is_found_when_it_is_next_set(scripted):
     driver.set_parameters(floats(1, 2))
     driver.measure_cost()
     driver.set_parameters(floats(3, 4))
-    with pytest.raises(HardwareError, match="it says 0 for parameter 0, and said 1; it was reset") as raised:
+    with pytest.raises(
+        HardwareError, match="it says 0 for parameter 0, and said 1 before; the chip was reset"
+    ) as raised:
         driver.measure_cost()
     assert raised.value.passing
 
@@ -398,13 +402,13 @@ def test_a_query_that_is_refused_answers_with_the_error_alone(scripted):
 
 
 OPENINGS = {
-    "no parameters": ([(b"PAR:COUN?", b"0\n")], "is no number of parameters: give n_params"),
-    "parts of parameters": ([(b"PAR:COUN?", b"1.5\n")], "is no number of parameters"),
+    "no parameters": ([(b"PAR:COUN?", b"0\n")], "is not a number of parameters: give n_params"),
+    "parts of parameters": ([(b"PAR:COUN?", b"1.5\n")], "is not a number of parameters"),
     "limits inverted": (
         [(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1,-1\n")],
-        "are no limits (limits of parameter 0 must be finite with low < high, got 1 … -1",
+        "are not limits (limits of parameter 0 must be finite with low < high, got 1 … -1",
     ),
-    "limits missing": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1\n")], "are 1 numbers, where low and high"),
+    "limits missing": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"1\n")], "are 1 numbers, expected low and high"),
     "limits too many": ([(b"PAR:COUN?", b"2\n"), (b"PAR:LIM?", b"-1,1,1\n")], "are 3 numbers"),
     "no answer": ([(b"PAR:COUN?", None)], "no complete reply in 5 s"),
 }
@@ -458,12 +462,15 @@ WRONG = {
     "time-out": ({"timeout_seconds": 0.0}, "instrument.timeout_seconds: input should be greater than 0, got 0.0"),
     "a word for a number": ({"retries": "3"}, "instrument.retries: input should be a valid integer, got '3'"),
     "unknown command": ({"commands": {"mesure": "X"}}, "unknown setting 'instrument.commands.mesure'"),
-    "placeholder": ({"commands": {"cost": "X {dta}?"}}, "instrument.commands.cost: there is no {dta} for this command"),
-    "no data": ({"commands": {"set": "VOLT"}}, "instrument.commands.set: it needs {data} once, got 'VOLT'"),
+    "placeholder": (
+        {"commands": {"cost": "X {dta}?"}},
+        "instrument.commands.cost: this command cannot have {dta}, only",
+    ),
+    "no data": ({"commands": {"set": "VOLT"}}, "instrument.commands.set: this command needs {data} once, got 'VOLT'"),
     "no set": ({"commands": {"set": ""}}, "instrument.commands.set: a chip cannot be used without it"),
     "brace": ({"commands": {"cost": "X}"}}, "write {{ for a brace"),
     "two lines": ({"commands": {"cost": "A\nB"}}, "a command is one line of ASCII"),
-    "nothing to measure": ({"commands": {"cost": "", "outputs": ""}}, "there is nothing to measure with"),
+    "nothing to measure": ({"commands": {"cost": "", "outputs": ""}}, "there is no command to measure with"),
     "own line": ({"own_line": True, "commands": {"perturb": ""}}, "own_line = true needs commands.perturb"),
     "no count": ({"commands": {"count": ""}}, "give n_params, or the command that asks for it"),
     "no limits": ({"commands": {"limits": ""}}, "give limits (low and high), or the command"),
@@ -478,12 +485,12 @@ WRONG = {
 @pytest.mark.parametrize(("changes", "message"), WRONG.values(), ids=WRONG)
 def test_a_wrong_setting_is_one_line(changes, message, tmp_path):
     with pytest.raises(ValueError, match=re.escape(message)) as raised:
-        load({"resource": "TCPIP0::bench::5025::SOCKET"} | changes, tmp_path)
+        load_instrument("scpi", {"resource": "TCPIP0::bench::5025::SOCKET"} | changes, tmp_path)
     assert "\n" not in str(raised.value)
 
 
 def test_without_pyvisa_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r'GPIB0::3::INSTR is reached by PyVISA: pip install "mgd\[lab\]"'):
-        load({"resource": "GPIB0::3::INSTR"}, tmp_path)
-    assert load({"resource": "TCPIP0::bench::5025::SOCKET"}, tmp_path).reads == "both"
+    with pytest.raises(ValueError, match=r'GPIB0::3::INSTR needs PyVISA: pip install "mgd\[lab\]"'):
+        load_instrument("scpi", {"resource": "GPIB0::3::INSTR"}, tmp_path)
+    assert load_instrument("scpi", {"resource": "TCPIP0::bench::5025::SOCKET"}, tmp_path).reads == "both"

@@ -37,7 +37,7 @@ def test_a_reply_is_waited_for_asleep_where_replies_are_late(both_ends):
 def test_a_line_that_was_closed_is_told_with_nothing_taken_for_a_reply(both_ends):
     ours, theirs = both_ends
     theirs.close()
-    with pytest.raises(ConnectionResetError, match="closed from the other side"):
+    with pytest.raises(ConnectionResetError, match="the other side closed the connection"):
         ours.receive()
 
 

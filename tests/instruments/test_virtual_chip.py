@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 import mgd.cli
-from mgd._errors import HardwareError
-from mgd.instruments import Limits, Simulated, load_instrument, opened
-from mgd.instruments._scpi import Scpi
+from mgd import HardwareError
+from mgd.instruments import Limits, Scpi, Simulated, load_instrument, opened
 from mgd.instruments._scpi._opening import harmless
 from mgd.instruments._scpi._settings import ScpiSettings
 from mgd.instruments._scpi._transports import Visa
+from mgd.runs import read_chip_file
 from mgd.runs._build import build_served_chip
-from mgd.runs._chip_file import read_chip_file
 
 THETA = np.linspace(-1, 1, 9, dtype=np.float32)
 WIGGLE = np.full(9, 0.125, np.float32)
@@ -61,7 +60,7 @@ def test_it_says_what_it_serves_and_who_it_is(served, tmp_path):
         assert (chip.identify().model, chip.identify().serial, chip.n_params) == ("virtual chip", "A7", 9)
         assert (set(chip.limits.low.tolist()), set(chip.limits.high.tolist())) == ({-10.0}, {10.0})
     with (
-        pytest.raises(HardwareError, match=r"serial 'A7' answers .* 'B1' is meant"),
+        pytest.raises(HardwareError, match=r"serial 'A7' answers .* instead of 'B1'"),
         opened(driver_of(served.resource, tmp_path), serial="B1"),
     ):
         pass
@@ -191,7 +190,7 @@ def test_another_chip_or_none_is_exit_code_4_and_one_line(served, tmp_path, caps
             mgd.cli.main(["chip", "check", str(tmp_path / "chip.toml")])
         said = capsys.readouterr()
         assert (exit_.value.code, said.out, said.err.count("\n")) == (4, "", 1)
-        assert {"other": "'B1' is meant", "none": "127.0.0.1::9::SOCKET: cannot be opened"}[name] in said.err
+        assert {"other": "instead of 'B1'", "none": "127.0.0.1::9::SOCKET: cannot be opened"}[name] in said.err
 
 
 def test_a_server_that_ends_and_comes_back_computes_what_the_simulated_chip_does(serve_process, served, tmp_path):

@@ -61,6 +61,7 @@ def close(ours, expected):
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 4), (8, 11), (13, 9)])
 @pytest.mark.parametrize("inputs", [1, 3, 6])
+@pytest.mark.quick("3-5-4")
 def test_derivatives_are_those_of_a_convolution_and_pooling(height, width, inputs):
     layer, x = layer_and_image(height, width, inputs)
     close(jax.jit(lambda layer, x: layer(x))(layer, x), naive_pool(layer, x))
@@ -88,6 +89,7 @@ def test_derivatives_may_be_mapped_over_layers_and_over_samples(inputs):
 
 
 @pytest.mark.parametrize("inputs", [1, 6])
+@pytest.mark.quick("6")
 def test_equal_outputs_share_one_derivative(inputs):
     layer, _ = layer_and_image(6, 6, inputs)
     flat = jnp.ones((2, 6, 6, inputs))  # the four outputs of every pooling window are equal
@@ -98,6 +100,7 @@ def test_equal_outputs_share_one_derivative(inputs):
 
 @pytest.mark.parametrize("inputs", [1, 6])
 @pytest.mark.parametrize("batch", [53, 104, 210])
+@pytest.mark.quick("53-6")
 def test_large_batches_are_the_same_in_parts(inputs, batch):
     layer, x = layer_and_image(7, 6, inputs, batch=batch)
     cost = lambda pool: lambda layer, x: jnp.sum(pool(layer, x) ** 2)
@@ -129,6 +132,7 @@ def naive_network(network, x):
         ((10, 13, 5), (10, 10), 210),
     ],
 )
+@pytest.mark.quick("shape3-seen3-210")
 def test_a_network_is_its_layers_whatever_is_dropped_and_in_parts(shape, seen, batch):
     channels = (2, 3, 4)[: 2 if shape[0] == 10 else 3]
     network = cnn(shape, channels, 3, key=KEY)
@@ -149,6 +153,7 @@ def test_a_network_is_its_layers_whatever_is_dropped_and_in_parts(shape, seen, b
 
 
 @pytest.mark.parametrize("inputs", [1, 6])
+@pytest.mark.quick("6")
 def test_the_derivative_follows_the_first_of_equal_outputs(inputs):
     layer = ConvPool(jnp.zeros((3, 3, inputs, 1)).at[1, 1].set(1.0), jnp.ones(1))
     slope = jax.grad(lambda x: jnp.sum(layer(x)))(jnp.ones((1, 6, 6, inputs)))
@@ -158,6 +163,7 @@ def test_the_derivative_follows_the_first_of_equal_outputs(inputs):
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
+@pytest.mark.quick("shape1")
 def test_the_gradient_of_a_whole_network_is_its_slope(shape):
     chip = cnn_chip(shape, (4, 6, 8))
     small, rest = eqx.partition(chip.network(jax.random.normal(KEY, (chip.n_params,)) / 10), eqx.is_array)

@@ -129,7 +129,7 @@ def test_the_register_never_starts_empty_and_starts_everywhere():
 
 @pytest.mark.parametrize("width", [2, 32, 0, -1])
 def test_widths_without_taps_are_refused(width):
-    with pytest.raises(ValueError, match=f"^a shift register has 3 … 31 stages here, got width = {width}$"):
+    with pytest.raises(ValueError, match=f"^a shift register must have 3 to 31 stages, got width = {width}$"):
         LFSR(1.0, width)
 
 

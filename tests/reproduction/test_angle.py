@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from mgd.reproduction import _angle
-from mgd.reproduction._reproduce import study_named
+from mgd.reproduction import _angle, study_named
 from mgd.theory import angle_after
 
 
@@ -20,6 +19,7 @@ def of(results, family):
 
 
 @pytest.mark.parametrize("at", [25, 100, 562])
+@pytest.mark.long
 def test_random_signs_are_at_the_angle_of_theory(results, at):
     angle = of(results, "Rademacher").sel(measurements=at).values
     squares = np.tan(np.radians(angle)) ** 2 / (24 / at)

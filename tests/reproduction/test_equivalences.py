@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mgd.reproduction import _equivalences
-from mgd.reproduction._reproduce import study_named
+from mgd.reproduction import _equivalences, study_named
 from mgd.sweeps import Run
 
 
@@ -22,6 +21,7 @@ def test_a_setting_is_the_method_to_rounding(identities, name):
     assert float(identities.difference.sel(identity=name)) < 3e-4
 
 
+@pytest.mark.long
 def test_a_method_with_another_amplitude_would_be_told_apart(monkeypatch):
     honest = _equivalences._finite_differences
     monkeypatch.setattr(_equivalences, "_finite_differences", lambda theta, codes, a=0.1: honest(theta, codes, 2 * a))

@@ -12,8 +12,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from mgd import RunError
-from mgd.reproduction import Row, _reproduce, reproduce
-from mgd.reproduction._reproduce import study_named
+from mgd.reproduction import Row, _reproduce, reproduce, study_named
+from mgd.runs import read_header
 from mgd.sweeps import Run, Study, Work
 from mgd.sweeps._cell import read_result, write_zarr
 
@@ -98,11 +98,11 @@ def test_a_folder_of_something_else_is_refused(computed, tmp_path, monkeypatch):
         cells=lambda quick: {"learns": CELLS["learns"]}, minutes=(1, 1), assemble=assemble, draw=draw, rows=rows
     )
     monkeypatch.setattr(_reproduce, "study_named", lambda name: other)
-    wording = r"holds another study, or one of other settings: give another --out, or remove it$"
+    wording = r"has another study, or other settings: give another --out, or remove it$"
     with pytest.raises(RunError, match=wording):
         reproduce("waveforms", folder)
     (folder / "study.json").rename(tmp_path / "study.json")
-    with pytest.raises(RunError, match=r"is there and is no study: give another --out$"):
+    with pytest.raises(RunError, match=r"exists and is not a study: give another --out$"):
         reproduce("waveforms", folder)
     (folder / "study.json").write_text('{"study": "wavefo')
     with pytest.raises(RunError, match=wording):
@@ -127,6 +127,7 @@ import sys
 from pathlib import Path
 from mgd import Interrupted
 from mgd.reproduction import _reproduce
+from mgd.runs import _execute
 from mgd.sweeps import Run, Study
 import xarray as xr
 from matplotlib.figure import Figure
@@ -137,6 +138,7 @@ study = Study(
     assemble=lambda results: xr.Dataset({name: result.cost for name, result in results.items()}),
     draw=lambda data: Figure(), rows=lambda data: [],
 )
+_execute.CHECKPOINT_SECONDS, _execute._CHECKPOINT_SHARE = 0.0, 0  # so that others see how far it is
 if __name__ == "__main__":
     _reproduce.study_named = lambda name: study
     try:
@@ -148,24 +150,24 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
+@pytest.mark.long
 def test_a_study_that_is_stopped_goes_on_to_the_same_bits(tmp_path, how):
-    script, checkpoint = tmp_path / "study.py", tmp_path / "cut" / "cells" / "a" / "checkpoint.safetensors"
+    script, cell = tmp_path / "study.py", tmp_path / "cut" / "cells" / "a"
     script.write_text(SCRIPT)
     command = [sys.executable, str(script)]
-    with (tmp_path / "said").open("w") as said:
-        process = subprocess.Popen([*command, str(tmp_path / "cut")], stdout=said)
-        deadline = time.monotonic() + 120
-        while not checkpoint.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.5)
-        process.send_signal(how)
-        process.wait(timeout=120)
+    process = subprocess.Popen([*command, str(tmp_path / "cut")], stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (cell / "checkpoint.safetensors").exists() or not read_header(cell).step:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(how)
+    said, _ = process.communicate(timeout=120)  # until its workers are gone too: they have the same stdout
     if how == signal.SIGINT:
         assert process.returncode == 130
-        assert (tmp_path / "said").read_text() == "stopped with 0 of 2 cells done; go on with the same command\n"
+        assert said == "stopped with 0 of 2 cells done; continue with the same command\n"
     else:
         assert process.returncode == -signal.SIGKILL
-        time.sleep(2.0)  # its workers find that it is gone
     for name in ("cut", "whole"):
         subprocess.run([*command, str(tmp_path / name)], check=True, timeout=400)
     cut, whole = (xr.open_zarr(tmp_path / name / "data.zarr", consolidated=False).load() for name in ("cut", "whole"))

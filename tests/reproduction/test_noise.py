@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mgd.reproduction._reproduce import study_named
+from mgd.reproduction import study_named
 from mgd.reproduction._statistics import first_time, median, median_ratio, wilson
 from mgd.reproduction._sweep import sweep
 
@@ -60,6 +60,7 @@ def test_each_chip_has_the_learning_rate_it_was_given():
     assert result.sample_loads.values[-1] == 300 * 16
 
 
+@pytest.mark.long
 def test_a_hopeless_noise_leaves_no_chip_that_learns():
     result = sweep(**TINY | {"windows": 60}, rates=[20.0], imperfection="update-noise", sigma=3.0)  # pyright: ignore[reportArgumentType]
     assert (result.accuracy.values < 0.8).all()

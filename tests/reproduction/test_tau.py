@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mgd.reproduction._reproduce import study_named
+from mgd.reproduction import study_named
 from mgd.reproduction._sweep import sweep
 from mgd.reproduction._tau_theta import N_PARAMS, fitted, grid, judge
 from mgd.theory import growth
@@ -108,6 +108,7 @@ def test_cells_are_work_with_whole_logs(name, quick):
         assert cell.settings["tau_theta"] % cell.settings["tau_x"] == 0
 
 
+@pytest.mark.long
 def test_holding_a_sample_saves_loads():
     settings = {"rates": [0.5], "chips_per_rate": 2, "logs": 2, "batch": 1, "n_test": 50}
     held, changed = (sweep(tau_theta=20, tau_x=tau_x, windows=4, **settings) for tau_x in (20, 5))

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from mgd.reproduction import _waveforms
-from mgd.reproduction._reproduce import study_named
+from mgd.reproduction import _waveforms, study_named
 
 
 @pytest.fixture(scope="module")

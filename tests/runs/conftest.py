@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 from safetensors.numpy import load_file
 
+from mgd.cli import main
 from mgd.runs import RunConfig, _execute
 
 SMALL = {
@@ -99,14 +100,23 @@ def trainer_env(cache_env, tmp_path) -> dict[str, str]:
 
 
 @pytest.fixture
-def mgd(trainer_env):
-    """Runs a command to its end."""
+def mgd(capsys, tmp_path, monkeypatch) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
+    """Runs a command to its end, in this process: a process for each would import and compile the same anew."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    jax.config.update("jax_numpy_dtype_promotion", "standard")  # in a fleet's threads as well
 
     def run(*arguments: object) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "mgd", *map(str, arguments)]
-        return subprocess.run(command, env=trainer_env, capture_output=True, text=True, check=False, timeout=200)
+        capsys.readouterr()
+        words = [str(argument) for argument in arguments]
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert isinstance(ended.value.code, int | None)
+        return subprocess.CompletedProcess(words, ended.value.code or 0, *capsys.readouterr())
 
-    return run
+    yield run
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ NIST = "name = 'nist'\n[chip]\ninputs = [49]\noutputs = 4\nhidden = [32]\n"
     ],
     ids=["every step", "batches"],
 )
+@pytest.mark.long
 def test_a_served_chip_is_the_simulated_one_to_the_bit(serve_process, mgd, tmp_path, text, task, more):
     served = serve_process(text, "--seed=0")
     chip = tmp_path / "bench.toml"
@@ -31,8 +32,8 @@ def test_a_served_chip_is_the_simulated_one_to_the_bit(serve_process, mgd, tmp_p
 
 def test_what_cannot_be_the_same_bits_is_refused(mgd):
     for more, message in (
-        ("--engine=sampled", "bitwise is of the measured engine on one device, got 'sampled': leave engine out"),
-        ("--devices=2", "bitwise is of the measured engine on one device, got 2: leave devices out"),
+        ("--engine=sampled", "bitwise needs the measured engine on one device, got 'sampled': leave engine out"),
+        ("--devices=2", "bitwise needs the measured engine on one device, got 2: leave devices out"),
         ("--algorithm=backprop", "backprop perturbs and measures nothing: leave out bitwise"),
     ):
         done = mgd("train", "parity", "--bitwise", more)

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from mgd._errors import HardwareError
+from mgd import HardwareError
 from mgd.runs import calibrate
 
 CHIP = """name = "small"
@@ -65,6 +65,7 @@ def test_a_line_that_drops_garbles_and_cuts_messages_is_asked_again(serve_proces
     is_right(found)
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_and_started_anew_is_found_again(serve_process, tmp_path):
     text = CHIP.format(resource="none", timeout=5.0, give_up=120.0)
     served, kills = serve_process(text), []
@@ -93,6 +94,6 @@ def test_a_chip_that_stays_away_is_given_up_in_one_line_and_nothing_is_written(s
             served.process.wait(20)
 
     file = chip_file(tmp_path, served.resource, give_up=1.0)
-    with pytest.raises(HardwareError, match=r"gave no good answer for 1 s .*check its power and its line"):
+    with pytest.raises(HardwareError, match=r"gave no valid answer for 1 s .*check its power and its line"):
         calibrate(file, "parity", batch=4, budget=BUDGET, on_progress=kill)
     assert [path.name for path in tmp_path.glob("calibration*")] == []

@@ -56,7 +56,8 @@ def test_summary(run, small):
 
 def test_parameters_give_the_accuracy_of_the_summary(run, small):
     from mgd.engines import Data, evaluate
-    from mgd.runs._build import build_chip, build_task
+    from mgd.runs import build_task
+    from mgd.runs._build import build_chip
 
     config = resolve(small())
     task = build_task(config)

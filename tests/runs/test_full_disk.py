@@ -27,6 +27,7 @@ main(arguments)
 
 
 @pytest.mark.usefixtures("always_checkpoint")
+@pytest.mark.long
 def test_a_file_that_does_not_fit(small, tmp_path, cache_env, assert_same_run):
     config = small()
     whole = start(config, tmp_path / "whole")
@@ -64,6 +65,7 @@ def tiny_disk(tmp_path):
 
 @pytest.mark.usefixtures("always_checkpoint", "ragged")
 @pytest.mark.parametrize("free", [0, 3000, 12_000, 40_000])
+@pytest.mark.quick("3000")
 def test_a_full_disk(free, small, tiny_disk, tmp_path, assert_same_run):
     config = small()
     whole = start(config, tmp_path / "whole")

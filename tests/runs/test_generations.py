@@ -110,6 +110,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_it_gives_the_same_bits(
 
 
 @pytest.mark.parametrize("harm", [flip, lambda path: (path.unlink(), path.mkdir())])
+@pytest.mark.quick("flip")
 def test_a_chips_costs_since_the_checkpoint_before_the_damaged_one_are_taken_up(on_plant, tmp_path, half, harm):
     config, measured = on_plant
     run = half(config, tmp_path / "run")
@@ -132,7 +133,7 @@ def test_back_to_before_a_step(on_plant, tmp_path, half):
     run = half(config, tmp_path / "run")
     whole = start(config, tmp_path / "whole")
     there = steps_of(run)
-    with pytest.raises(RunError, match=r"no checkpoint before step 0: there are those at 0, .*60|64"):
+    with pytest.raises(RunError, match=r"no checkpoint before step 0: it has those at 0, .*60|64"):
         resume(run, before=0)
     target = there[-2]
     already = measured()
@@ -149,6 +150,7 @@ def test_back_to_before_a_step(on_plant, tmp_path, half):
 
 
 @pytest.mark.parametrize("poison", [np.nan, 1e30])
+@pytest.mark.quick("nan")
 def test_no_checkpoint_is_kept_of_a_state_that_cannot_go_on(on_plant, tmp_path, monkeypatch, poison):
     config, _ = on_plant
     run, at = tmp_path / "run", []

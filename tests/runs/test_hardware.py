@@ -35,10 +35,10 @@ def kept(run: Path) -> int:
 def test_a_served_chip_is_trained_as_the_simulated_one(serve_process, mgd, tmp_path):
     served = serve_process(CHIP, "--seed=0")
     chip = chip_file(tmp_path, served.resource)
-    real = mgd("train", "parity", "--chip", chip, *TRAIN, "--steps=8000", "--out", tmp_path / "real", "--json")
+    real = mgd("train", "parity", "--chip", chip, *TRAIN, "--steps=2000", "--out", tmp_path / "real", "--json")
     assert (real.returncode, real.stderr) == (0, "")
     simulated = mgd(
-        *("train", "parity", "--chip", chip, "--simulate", *TRAIN, "--steps=8000", "--replicas=1"),
+        *("train", "parity", "--chip", chip, "--simulate", *TRAIN, "--steps=2000", "--replicas=1"),
         *("--out", tmp_path / "simulated", "--json"),
     )
     first, second = json.loads(real.stdout), json.loads(simulated.stdout)
@@ -53,6 +53,7 @@ def test_a_served_chip_is_trained_as_the_simulated_one(serve_process, mgd, tmp_p
 
 
 @pytest.mark.parametrize("more", [(), ADAM], ids=["descent", "adam"])
+@pytest.mark.long
 def test_killed_in_mid_window_it_goes_on_to_the_same_bits(serve_process, mgd, wait_for, begin, tmp_path, more):
     served = serve_process(CHIP, "--seed=1")
     # One measurement at a time, so that a kill falls anywhere in a window.
@@ -72,6 +73,7 @@ def test_killed_in_mid_window_it_goes_on_to_the_same_bits(serve_process, mgd, wa
     assert theta_of(run).tobytes() == theta_of(tmp_path / "whole").tobytes()
 
 
+@pytest.mark.long
 def test_a_server_that_dies_and_comes_back_leaves_no_trace(serve_process, mgd, wait_for, begin, tmp_path):
     served = serve_process(CHIP, "--seed=2")
     port = int(served.resource.split("::")[2])
@@ -89,6 +91,7 @@ def test_a_server_that_dies_and_comes_back_leaves_no_trace(serve_process, mgd, w
     assert theta_of(run).tobytes() == theta_of(tmp_path / "whole").tobytes()
 
 
+@pytest.mark.long
 def test_a_chip_that_stays_away_ends_the_run_with_code_4(serve_process, mgd, wait_for, begin, tmp_path):
     served = serve_process(CHIP, "--seed=3")
     port = int(served.resource.split("::")[2])
@@ -100,8 +103,8 @@ def test_a_chip_that_stays_away_ends_the_run_with_code_4(serve_process, mgd, wai
     said, complaint = trainer.communicate(timeout=100)
     assert (trainer.returncode, said) == (4, "")
     assert complaint.count("\n") == 1
-    assert complaint.startswith(f"mgd: {served.resource} gave no good answer for 1 s (")
-    assert complaint.endswith("check its power and its line; every measurement made is kept\n")
+    assert complaint.startswith(f"mgd: {served.resource} gave no valid answer for 1 s (")
+    assert complaint.endswith("check its power and its line; all measurements are kept\n")
     serve_process(CHIP, "--seed=3", port=port)
     assert mgd("resume", run).returncode == 0
 
@@ -120,7 +123,7 @@ def test_sigterm_leaves_the_chip_safe_and_the_run_to_go_on(serve_process, mgd, w
         trainer.send_signal(signal.SIGTERM)
         complaint = trainer.communicate(timeout=100)[1]
         assert trainer.returncode == 130
-        assert f"go on with: mgd resume {run}" in complaint
+        assert f"to continue: mgd resume {run}" in complaint
         line.sendall(b"PAR:DATA?\n")
         assert set(reply.readline().strip().split(",")) == {"0"}
 
@@ -153,7 +156,7 @@ def test_another_chip_is_refused_before_anything_is_measured(serve_process, mgd,
     assert said.returncode == 2
     assert said.stderr == (
         f"mgd: {run} was begun on the chip with serial '6', and '7' answers at {other.resource}: connect that chip, "
-        "or start a run of its own\n"
+        "or start a new run\n"
     )
     said = mgd("train", "parity", "--chip", chip_file(tmp_path, other.resource, more="serial = '6'"), "--out", "x")
     assert said.returncode == 4
@@ -163,13 +166,13 @@ def test_another_chip_is_refused_before_anything_is_measured(serve_process, mgd,
 @pytest.mark.parametrize(
     ("more", "arguments", "said"),
     [
-        ("", ("nist7x7",), "chip.inputs is [2], and nist7x7 has [49]: mend it, or take another task"),
+        ("", ("nist7x7",), "chip.inputs is [2], and nist7x7 has [49]: correct it, or take another task"),
         ("", ("parity", "--algorithm=backprop"), "backprop needs a model of the chip"),
         ("", ("parity", "--replicas=3"), "an instrument is one chip: replicas must be 1, got 3"),
-        ("", ("parity", "--engine=sampled"), "engine is of simulated chips: leave 'sampled' out, or give --simulate"),
-        ("", ("parity", "--imperfect=cost-noise=0.1"), "imperfect is of simulated chips: leave it out"),
-        ("", ("parity", "--fleet=own"), "fleet is of several real chips: give --chip for each of them"),
-        ("", ("parity", "--simulate", "--record=x"), "record is of a real chip: give --chip with a file"),
+        ("", ("parity", "--engine=sampled"), "engine is for simulated chips: leave 'sampled' out, or give --simulate"),
+        ("", ("parity", "--imperfect=cost-noise=0.1"), "imperfect is for simulated chips: leave it out"),
+        ("", ("parity", "--fleet=own"), "fleet needs several real chips: give --chip for each of them"),
+        ("", ("parity", "--simulate", "--record=x"), "record needs a real chip: give --chip with a file"),
         ("kindd = 'x'", ("parity",), "kindd"),
         ("at_limit = 'clip'", ("parity",), "at_limit"),
         ("test_samples = 0", ("parity",), "test_samples"),
@@ -199,6 +202,7 @@ def test_a_chip_that_is_not_there_is_code_4(mgd, tmp_path):
 
 
 @pytest.mark.parametrize("more", ["most_together = 1", ""], ids=["one by one", "batches"])
+@pytest.mark.quick("batches")
 def test_a_recorded_run_is_made_again_without_the_chip(serve_process, mgd, tmp_path, more):
     served = serve_process(CHIP + "[imperfect]\ncost-noise = 0.01\n", "--seed=9")
     chip, recording, run = chip_file(tmp_path, served.resource, more=more), tmp_path / "exchanges", tmp_path / "run"

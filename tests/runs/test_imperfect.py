@@ -10,8 +10,8 @@ from safetensors import safe_open
 from mgd.chips import imperfections as kinds
 from mgd.chips.imperfections import Imperfect
 from mgd.rows import IMPERFECTIONS
-from mgd.runs import RunConfig, read_config, resolve, resume, start
-from mgd.runs._build import build_chip, build_task
+from mgd.runs import RunConfig, build_task, read_config, resolve, resume, start
+from mgd.runs._build import build_chip
 from mgd.runs._config import Settings
 
 ALL = {
@@ -129,6 +129,7 @@ MEMORY = {
 
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
+@pytest.mark.long
 def test_config_toml_keeps_them_and_gives_the_same_run(small, tmp_path, assert_same_run):
     run = start(small(imperfect=MEMORY), tmp_path / "run")
     kept = read_config(run)
@@ -165,6 +166,7 @@ start(RunConfig.read(Path(sys.argv[1])), Path(sys.argv[2]), on_progress=kill)
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
 @pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.long
 def test_kill_9_and_resumed_is_the_unbroken_run(replicas, small, tmp_path, cache_env, assert_same_run):
     config = small(imperfect=MEMORY, steps=50_000, log_every=10_000, replicas=replicas)
     whole = start(config, tmp_path / "whole")

@@ -141,7 +141,7 @@ def test_a_full_disk_is_one_error_and_what_was_kept_before_stands(tmp_path):
 
     file, one._file = one._file, Full(one._file)  # pyright: ignore[reportAttributeAccessIssue]
     one._waiting += costs(3).tobytes()
-    with pytest.raises(RunError, match=r"cannot write to .*: No space left on device; what was measured until then"):
+    with pytest.raises(RunError, match=r"cannot write to .*: No space left on device; earlier measurements"):
         one.flush()
     one._file = file
     one.keep(costs(4))
@@ -188,7 +188,7 @@ def test_a_flipped_bit_is_said_with_what_is_lost(tmp_path, record, word):
     content = bytearray(path.read_bytes())
     content[16 + 12 * record + 4 * word] ^= 8
     path.write_bytes(content)
-    what = f"costs after the first {record} are lost, with all that were measured later"
+    what = f"costs after the first {record} are lost, with all measured later"
     with pytest.warns(MgdWarning, match=rf"costs-0\.journal is .*{what}; they are measured again"):
         assert left(tmp_path) == list(range(record))
     assert [path.name for path in tmp_path.iterdir()] == ["costs-0.journal"]

@@ -48,7 +48,7 @@ def test_metrics_replaced_while_they_are_read_are_read_again(folder, monkeypatch
 def test_leftovers_of_a_writer_that_was_killed_do_no_harm(folder):
     write_metrics(folder, _history(0))
     (folder / "metrics.zarr").rename(folder / "metrics.zarr.old")
-    with pytest.raises(RunError, match=f"^{folder} has no metrics yet: wait for its first checkpoint, or go on"):
+    with pytest.raises(RunError, match=f"^{folder} has no metrics yet: wait for its first checkpoint, or continue"):
         read_metrics(folder)
     write_metrics(folder, _history(0, 5))
     assert read_metrics(folder).identical(_history(0, 5))

@@ -11,14 +11,13 @@ import optax
 import pytest
 
 import mgd
-from mgd import perturbations
-from mgd._errors import MgdWarning
+from mgd import MgdWarning, perturbations
 from mgd.algorithm import TwoSided
 from mgd.chips.imperfections import CostNoise
 from mgd.engines import Data, Instrumented, Options, Told
 from mgd.instruments import Guarded, Simulated
+from mgd.runs import read_diagnostics
 from mgd.runs._monitor import Monitor, all_warnings
-from mgd.runs._told import read_diagnostics
 
 SIGMA, AMPLITUDE, P = 0.002, 0.1, 9
 TASK, IDEAL = mgd.datasets.parity(bits=2), mgd.chips.mlp((2, 2, 1))
@@ -90,6 +89,7 @@ CASES = {
 
 @pytest.mark.filterwarnings("ignore:the signal is under the noise")  # with one parameter at a time, it is near it
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.quick("walsh")
 def test_signal_and_angles_are_those_of_the_chip(name, gradient, tmp_path):
     algorithm, t, crosstalk, of_mean, of_one, share = CASES[name]
     monitor = Monitor(P, algorithm, SIGMA)
@@ -130,6 +130,7 @@ def test_halves_that_know_of_each_other_are_not_compared(tmp_path):
         assert found["snr"] >= 0
 
 
+@pytest.mark.long
 def test_behind_a_high_pass_the_noise_is_what_the_filter_leaves(tmp_path):
     """2a²/(1 + a) of σ², seen where there is nothing but noise."""
     times = mgd.TimeConstants(tau_p=1, tau_x=3, tau_theta=10, tau_hp=3.0)

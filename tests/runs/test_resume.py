@@ -46,6 +46,7 @@ VARIANTS = {
 
 @pytest.mark.usefixtures("always_checkpoint", "ragged")
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.quick("discrete")
 def test_killed_in_the_middle_of_windows_and_resumed_is_the_unbroken_run(
     changes, small, tmp_path, monkeypatch, killed, assert_same_run
 ):
@@ -85,6 +86,7 @@ BY_WINDOWS = {
 
 @pytest.mark.usefixtures("always_checkpoint", "ragged")
 @pytest.mark.parametrize("changes", BY_WINDOWS.values(), ids=BY_WINDOWS)
+@pytest.mark.long
 def test_a_run_by_whole_windows_killed_and_resumed_is_the_unbroken_run(
     changes, small, tmp_path, monkeypatch, killed, assert_same_run
 ):
@@ -116,6 +118,7 @@ def test_a_run_by_whole_windows_killed_and_resumed_is_the_unbroken_run(
 
 
 @pytest.mark.usefixtures("always_checkpoint", "ragged")
+@pytest.mark.long
 def test_killed_before_any_write_or_rename_and_resumed_is_the_unbroken_run(
     small, tmp_path, monkeypatch, killed, assert_same_run
 ):
@@ -168,6 +171,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.long
 def test_kill_9_at_random_moments_and_resumed_is_the_unbroken_run(small, tmp_path, cache_env, assert_same_run):
     config = small(steps=600_000, log_every=50_000)
     whole = start(config, tmp_path / "whole")
@@ -179,8 +183,8 @@ def test_kill_9_at_random_moments_and_resumed_is_the_unbroken_run(small, tmp_pat
         process = subprocess.Popen(
             [sys.executable, "-c", DRIVER, *command], stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=cache_env
         )
-        _wait_until(lambda: _step(broken) > at[-1] + 20, process)
-        time.sleep(rng.uniform(0, 0.3))
+        goal = at[-1] + int(rng.integers(20, 20_000))
+        _wait_until(lambda goal=goal: _step(broken) > goal, process)
         process.kill()
         _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, errors.decode()

@@ -120,15 +120,15 @@ WRONG = {
     ),
     "event in two groups": (
         lambda f: with_(f, [["load", "write"], ["load", "latency"]], "overlap"),
-        "overlap: 'load' is named twice: an event is in one group at most, and there once",
+        "overlap: 'load' is named twice: an event may be in only one group, and only once",
     ),
     "event twice in a group": (
         lambda f: with_(f, [["load", "load"]], "overlap"),
-        "overlap: 'load' is named twice: an event is in one group at most, and there once",
+        "overlap: 'load' is named twice: an event may be in only one group, and only once",
     ),
     "group of one": (
         lambda f: with_(f, [["load"]], "overlap"),
-        "overlap: a group of one, ['load'], overlaps with nothing: name two events or more",
+        "overlap: a group of one, ['load'], cannot overlap: name two events or more",
     ),
     "overlap without groups": (
         lambda f: with_(f, ["load", "write"], "overlap"),

@@ -36,18 +36,17 @@ _MOST_PARAMS_APART = 2**15
 class Algorithm(AbstractAskTell):
     r"""Multiplexed gradient descent: perturbation × baseline × integrator × update × time constants.
 
-    At every timestep the chip is measured with a perturbation θ̃ on its parameters; the modulation C̃ of its
+    At every timestep the chip is measured with a perturbation θ̃ on its parameters. The modulation C̃ of its
     cost, multiplied by θ̃, is each parameter's own estimate of its gradient:
 
     $$e_i = \frac{\tilde C\,\tilde\theta_i}{\langle\tilde\theta_i^2\rangle}, \qquad G \leftarrow k\,G + t\,e,
       \qquad \theta \leftarrow \theta + \text{update}(G)$$
 
-    with (k, t) of the `integrator` and the update of the `optimizer` at the end of each window. G is normalised
-    so that E[G] is the ordinary gradient of the samples seen, for every family; learning rates mean what they
-    mean elsewhere.
+    with (k, t) of the `integrator` and the update of the `optimizer` at the end of each window. For every family, G is
+    normalised so that E[G] is the ordinary gradient of the samples seen, so learning rates have their usual meaning.
 
-    The algorithm never calls a chip. It is asked what to apply and told what was measured, both pure, and compiled
-    once:
+    The algorithm never calls a chip. `ask` says what to apply, and `tell` takes the measured cost; both are pure
+    functions, and compiled once:
 
     >>> import jax, mgd, optax
     >>> algorithm = mgd.discrete(optimizer=optax.sgd(0.1))
@@ -61,15 +60,15 @@ class Algorithm(AbstractAskTell):
 
     Args:
         perturbation: the family of θ̃.
-        baseline: what a perturbed cost is compared with.
-        integrator: how instantaneous estimates become G.
-        optimizer: any optax transformation; it is given G.
+        baseline: the cost with which a perturbed cost is compared.
+        integrator: the filter that makes G of instantaneous estimates.
+        optimizer: any optax transformation, to be applied to G.
         time_constants: how long perturbation, sample and parameters are held.
         modulation_limit: C̃ is clamped to ± this before it is used, in the cost's unit; None for no clamp.
-        bitwise: whether one simulated chip (a single replica) comes to the same bits in the measured engine and behind
-            I/O. Perturbations, costs and updates are then each compiled by themselves; small chips take two to three
+        bitwise: whether one simulated chip (a single replica) gives the same bits in the measured engine and as an
+            instrument. Perturbations, costs and updates are then compiled separately; small chips take two to three
             times as long.
-        open: names of the parts that nobody chose, which `mgd.train` chooses for its chip and steps (`fitted`).
+        open: names of the parts that were not given, which `mgd.train` chooses for its chip and steps (`fitted`).
 
     References:
         McCaughan et al., "Multiplexed gradient descent", APL Mach. Learn. 1, 026118 (2023), arXiv:2303.03986.
@@ -90,7 +89,7 @@ class Algorithm(AbstractAskTell):
         check_optimizer(self.optimizer)
         if self.baseline.pointwise and self.time_constants.tau_hp != TimeConstants().tau_hp:
             raise ValueError(
-                f"tau_hp is of a high-pass baseline, and {type(self.baseline).__name__} is none: leave tau_hp out, got "
+                f"tau_hp belongs to a high-pass baseline, not to {type(self.baseline).__name__}: leave tau_hp out, got "
                 f"{self.time_constants.tau_hp}"
             )
         if self.modulation_limit is not None and not self.modulation_limit > 0:
@@ -133,7 +132,7 @@ class Algorithm(AbstractAskTell):
         return with_fields(self, optimizer=rule_of(self.optimizer, n_params), _scale=self.scale(n_sites or n_params))
 
     def scale(self, n_sites: int) -> Float[Array | np.ndarray, "*sites"]:
-        """What C̃ θ̃ is multiplied by, to enter G: one float32 for all sites, or one for each (shape (n_sites,))."""
+        """The factor of C̃ θ̃ in G: one float32 for all sites, or one for each (shape (n_sites,))."""
         if self._scale is not None:
             return self._scale
         _, take = self.integrator.weights(self.time_constants)
@@ -175,11 +174,11 @@ class Algorithm(AbstractAskTell):
         if slot is None:
             branches = [partial(self._tell, slot=k, write=write, n_sites=n_sites) for k in range(self.n_slots)]
             return lax.switch(state.clock.slot, branches, state, cost, credit)
-        told = partial(self._tell, slot=slot, write=write, n_sites=n_sites)
-        return self.apart(state, told, state, cost, credit)
+        tell = partial(self._tell, slot=slot, write=write, n_sites=n_sites)
+        return self.apart(state, tell, state, cost, credit)
 
     def apart(self, state: State, function: Callable[..., T], *arguments: Any) -> T:
-        """What a function gives; if engines are to come to the same bits, compiled by itself."""
+        """The value of a function; it is compiled separately if engines must give the same bits."""
         if not self.bitwise:
             return function(*arguments)
         return alone(state.clock.step.high < 2**30, function, *arguments)
@@ -227,7 +226,7 @@ class Algorithm(AbstractAskTell):
         return math.gcd(self.time_constants.tau_x, self.interval)
 
     def counts(self, n_steps: int, *, batch: int = 1) -> Counts:
-        """What a chip goes through in that many timesteps."""
+        """How often a chip is measured and written in that many timesteps."""
         return count(
             n_steps, baseline=self.baseline, time_constants=self.time_constants, interval=self.interval, batch=batch
         )
@@ -247,7 +246,7 @@ class Algorithm(AbstractAskTell):
 
     @staticmethod
     def keeps_apart(n_sites: int) -> bool:
-        """Whether θ̃ is kept apart in compiled programs, so that hosts and other programs compute the same bits."""
+        """Whether θ̃ is compiled separately, so that hosts and other programs compute the same bits."""
         return n_sites <= _MOST_PARAMS_APART  # for large chips it would cost
 
     def _signal(self, state: State, slot: int | None, n_sites: int | None) -> Float[Array, " sites"]:
@@ -314,13 +313,13 @@ class Algorithm(AbstractAskTell):
             return (modulation * scale) * self._perturbation(state, n_sites)
         if scale.ndim:
             raise ValueError(
-                f"{type(self.perturbation).__name__} perturbs each site differently, and credits are of all of them: "
+                f"{type(self.perturbation).__name__} perturbs each site differently, but credits need all sites alike: "
                 "take another family of perturbations"
             )
         return (modulation * scale) * credit
 
     def credit_of(self, slot: int, credit: Float[Array, " p"] | None) -> Float[Array, " p"] | None:
-        """The credit for θ̃, of one for the signal of a slot, which is θ̃ or −θ̃."""
+        """The credit for θ̃, from the credit for a slot's signal, which is θ̃ or −θ̃."""
         return None if credit is None else credit / self.baseline.multiples[slot]
 
     def _update(self, state: State, gradient: Float[Array, " p"], step: Counter, write: Write) -> tuple:

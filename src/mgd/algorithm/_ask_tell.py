@@ -1,4 +1,4 @@
-"""What engines may call of an algorithm that is asked what to apply, and told what was measured."""
+"""The methods that engines may call of an algorithm that trains by `ask` and `tell`."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -19,19 +19,19 @@ T = TypeVar("T")
 
 
 class AbstractAskTell(AbstractAlgorithm):
-    r"""A way of training by measurements: it is asked what to apply to a chip, and told the cost.
+    r"""A way of training by measurements: `ask` says what to apply to a chip, and `tell` takes the measured cost.
 
-    A timestep has one measurement or several, its slots. The *sites* that a probe perturbs are the parameters, unless
-    a chip has sites of its own (pre-activations, say). A measurement may then hand back a *credit* for each parameter,
-    which `tell` takes in place of θ̃: with θ̃ on pre-activations, a weight's credit is s·x.
+    A timestep has one or more measurements, its slots. The *sites* that a probe perturbs are the parameters, unless
+    a chip has its own sites (for example pre-activations). A measurement may then return a *credit* for each parameter,
+    which `tell` uses in place of θ̃: with θ̃ on pre-activations, a weight's credit is s·x.
 
-    An engine calls what is below, and nothing else.
+    An engine calls only the methods below.
     """
 
     @property
     @abstractmethod
     def n_slots(self) -> int:
-        """Measurements in a timestep, at most."""
+        """The largest number of measurements in a timestep."""
 
     @property
     @abstractmethod
@@ -41,7 +41,7 @@ class AbstractAskTell(AbstractAlgorithm):
     @property
     @abstractmethod
     def hold(self) -> int:
-        """Timesteps, from any multiple of themselves, within which neither θ nor the sample ever changes."""
+        """Length of a hold, in timesteps: from any multiple of it, neither θ nor the sample changes."""
 
     @property
     @abstractmethod
@@ -54,11 +54,11 @@ class AbstractAskTell(AbstractAlgorithm):
 
         Args:
             state: the state after the last `tell`; it may be asked again, for the same answer.
-            slot: the measurement that comes next, where the caller knows it (saves a branch when compiled).
+            slot: the measurement that comes next, if the caller knows it (this saves a branch in the compiled program).
             n_sites: how many sites are perturbed; by default, as many as there are parameters.
 
         Returns:
-            The probe, and the state to go on from.
+            The probe, and the next state.
         """
 
     @abstractmethod
@@ -76,10 +76,10 @@ class AbstractAskTell(AbstractAlgorithm):
 
         Args:
             state: as returned by `ask`.
-            cost: the measured scalar: a number of Python's or NumPy's, or an array.
+            cost: the measured scalar: a number of Python or NumPy, or an array.
             write: how the chip's memory takes a change of its parameters.
             slot: as for `ask`.
-            credit: what C̃ is multiplied by for each parameter; θ̃ by default.
+            credit: the factor of C̃ for each parameter; θ̃ by default.
             n_sites: as for `ask`.
 
         Raises:
@@ -95,11 +95,11 @@ class AbstractAskTell(AbstractAlgorithm):
         credit: Float[Array, " p"] | None = None,
         n_sites: int | None = None,
     ) -> Float[Array, " p"]:
-        """What the timestep that begins at this state adds to G, if its C̃ is this."""
+        """The contribution to G of the timestep that begins at this state, for a given C̃."""
 
     @abstractmethod
     def apart(self, state: State, function: Callable[..., T], *arguments: Any) -> T:
-        """What a function gives; compiled by itself, where engines are to come to the same bits."""
+        """The value of a function; it is compiled separately if engines must give the same bits."""
 
     @abstractmethod
     def step_together(
@@ -115,12 +115,12 @@ class AbstractAskTell(AbstractAlgorithm):
     ) -> tuple[State, Any, Info]:
         """`size` timesteps within which neither θ nor the sample changes, measured as one batch.
 
-        It does what `size` calls of `step` do, but sums G in another order, so to rounding.
+        It equals `size` calls of `step`, except for rounding, because it sums G in another order.
 
         Args:
             state: after a multiple of `size` timesteps.
             measure: as for `step`.
-            device: as for `step`, of a chip whose measurements leave it as it was.
+            device: as for `step`, for a chip whose measurements do not change it.
             size: a divisor of `hold`.
             write: as for `step`.
             axis: the mesh axis of devices that share out the measurements, inside `jax.shard_map`; their number must
@@ -128,7 +128,7 @@ class AbstractAskTell(AbstractAlgorithm):
             n_sites: as for `ask`.
 
         Returns:
-            The state and the device after the timesteps, and for each what its last measurement told.
+            The state and the device after the timesteps, and the `Info` of each timestep's last measurement.
         """
 
     def step(
@@ -140,18 +140,18 @@ class AbstractAskTell(AbstractAlgorithm):
         write: Write = write_exactly,
         n_sites: int | None = None,
     ) -> tuple[State, Any, Info]:
-        """One whole timestep of a chip that can be traced: each measurement that is due, in order.
+        """One whole timestep of a chip that JAX can trace: each measurement that is due, in order.
 
         Args:
             state: between two timesteps.
-            measure: from a probe and the device, the cost, the device after it was measured, and the credit if the
-                chip hands one back.
-            device: what the chip is made of and remembers.
+            measure: a function of a probe and the device that returns the cost, the device after the measurement, and
+                the credit, if the chip returns one.
+            device: the chip's individual values and its memory.
             write: how the chip's memory takes a change of its parameters.
             n_sites: as for `ask`.
 
         Returns:
-            The state and the device after the timestep, and what its last measurement told.
+            The state and the device after the timestep, and the `Info` of its last measurement.
         """
         state, device = self.measure_baseline(state, measure, device, write=write, n_sites=n_sites)
         info = Info(jnp.float32(0), jnp.float32(0), jnp.bool(False))

@@ -17,17 +17,16 @@ from ._write import Write
 
 
 class Backprop(AbstractAlgorithm):
-    r"""Gradient descent by backpropagation, which needs a model of the chip: what perturbative training is
-    measured against.
+    r"""Gradient descent by backpropagation, which needs a model of the chip, for comparison with perturbative training.
 
     $$\theta \leftarrow \theta + \text{update}(\nabla C)$$
 
-    with ∇C of one mini-batch; samples come in the order in which the other algorithms see them. A timestep is
+    with ∇C of one mini-batch; samples come in the same order as in the other algorithms. A timestep is
     one update. Nothing is measured, so only samples and updates are counted (each sample of a batch is one
     forward and one backward pass).
 
     Args:
-        optimizer: any optax transformation; it is given ∇C.
+        optimizer: any optax transformation, to be applied to ∇C.
 
     >>> Backprop(optax.sgd(0.1)).counts(10, batch=100).inferences
     1000

@@ -44,7 +44,7 @@ class AbstractAlgorithm(eqx.Module):
 
     @abstractmethod
     def check(self, n_sites: int) -> None:
-        """Refuses, or warns of, what cannot be trained like this on a chip of so many sites.
+        """Refuses, or warns of, settings that do not work on a chip with this number of sites.
 
         Raises:
             ValueError: if the parameters cannot be trained like this.
@@ -52,9 +52,9 @@ class AbstractAlgorithm(eqx.Module):
 
     @abstractmethod
     def for_program(self, n_params: int, n_sites: int | None = None) -> "AbstractAlgorithm":
-        """The same, whose optimizer and derived numbers are data: what `as_data` cannot know of.
+        """The same algorithm, with its optimizer and derived numbers as data, which `as_data` cannot find.
 
-        It has been checked, and is of chips with that many parameters, and as many sites if these are not said, alone.
+        It has been checked, and is only for chips with that many parameters, and that many sites (by default as many).
         """
 
     @abstractmethod
@@ -63,14 +63,14 @@ class AbstractAlgorithm(eqx.Module):
 
     @abstractmethod
     def conclude(self, state: State, gradient: Float[Array, " p"], *, write: Write) -> State:
-        """From the state at a window's start, that at its end, if G was this."""
+        """The state at a window's end, from the state at its start and its G."""
 
     @abstractmethod
     def counts(self, n_steps: int, *, batch: int = 1) -> Counts:
-        """What a chip goes through in that many timesteps."""
+        """How often a chip is measured and written in that many timesteps."""
 
 
 def check_optimizer(optimizer: object) -> None:
-    """Raises: ValueError: if it is no optax transformation."""
+    """Raises: ValueError: if it is not an optax transformation."""
     if not isinstance(optimizer, optax.GradientTransformation):
-        raise ValueError(f"optimizer must be an optax transformation, as optax.sgd(0.1), got {optimizer!r}")
+        raise ValueError(f"optimizer must be an optax transformation, such as optax.sgd(0.1), got {optimizer!r}")

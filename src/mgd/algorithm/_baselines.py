@@ -19,7 +19,7 @@ class AbstractBaseline(eqx.Module):
     A timestep has one or two *slots*; in each the chip is measured with a fixed multiple of θ̃ on it.
 
     Attributes:
-        multiples: for each slot, in order, what θ̃ is multiplied by.
+        multiples: for each slot, in order, the factor of θ̃.
         once_a_hold: whether slot 0 is only measured when the sample or θ has changed.
         pointwise: whether C̃ depends on nothing before the last slot 0 (so that a hold can be batched).
     """
@@ -42,22 +42,23 @@ class AbstractBaseline(eqx.Module):
         fresh: Bool[Array, ""] | bool,
         time_constants: TimeConstants,
     ) -> tuple[Any, Any]:
-        """Takes the cost of a slot; `fresh` says that the sample is new. After the last slot, C̃ is what it gives.
+        """Takes the cost of a slot; `fresh` says that the sample is new. After the last slot it returns C̃.
 
-        Costs and C̃ are JAX's in a compiled program, and NumPy's on a host.
+        Costs and C̃ are JAX arrays in a compiled program, and NumPy arrays on a host.
         """
 
     @abstractmethod
     def gain(
         self, perturbation: AbstractPerturbation, time_constants: TimeConstants, n_params: int
     ) -> float | np.ndarray:
-        """⟨C̃ θ̃_i⟩ / (∂C/∂θ_i ⟨θ̃_i²⟩): what G is divided by to be the gradient (one for all, or each)."""
+        """⟨C̃ θ̃_i⟩ / (∂C/∂θ_i ⟨θ̃_i²⟩): the divisor that makes G the gradient (one for all parameters, or for
+        each)."""
 
 
 class Remeasured(AbstractBaseline):
     """C̃ = C − C₀, with C₀ measured at θ̃ = 0 whenever the sample or θ has changed.
 
-    C₀ is a measurement like any other: counted, and as noisy.
+    C₀ is a measurement like any other: it is counted, and has the same noise.
     """
 
     multiples: ClassVar[tuple[float, ...]] = (0.0, 1.0)
@@ -100,9 +101,9 @@ class HighPass(AbstractBaseline):
 
     $$\tilde C_n = a(\tilde C_{n-1} + C_n - C_{n-1}), \qquad a = \frac{\tau_\text{hp}}{\tau_\text{hp} + 1}$$
 
-    When the sample changes, C_{n−1} is set to C_n: the sample's own step is blanked, and with it whatever step
-    of θ̃ falls on the same timestep. So samples must be held for longer than perturbations; what is lost of the
-    signal, and what the filter takes, is made up for in `gain`.
+    When the sample changes, C_{n−1} is set to C_n. This blanks the step of the sample, and with it any step of θ̃ in
+    the same timestep. So samples must be held for longer than perturbations. `gain` corrects for the signal that
+    blanking and filter remove.
     """
 
     multiples: ClassVar[tuple[float, ...]] = (1.0,)
@@ -128,7 +129,7 @@ class HighPass(AbstractBaseline):
         tau_p, tau_x = time_constants.tau_p, time_constants.tau_x
         if tau_p % tau_x == 0:
             raise ValueError(
-                f"the high-pass baseline sees no perturbation that changes together with the sample: with tau_p = "
+                f"the high-pass baseline cannot see perturbations that change together with the sample: with tau_p = "
                 f"{tau_p} hold samples longer, tau_x >= {tau_p + 1}, got tau_x = {tau_x}; or re-measure the baseline"
             )
         unblanked = 1 - tau_p / math.lcm(tau_p, tau_x)

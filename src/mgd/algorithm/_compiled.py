@@ -1,7 +1,7 @@
 """Methods that are compiled once, whoever calls them.
 
 A host that asks and tells by hand hands over costs as it has them: Python floats, NumPy scalars, arrays. For
-`eqx.filter_jit` a Python number is a constant of the program, so each new cost would be compiled anew. So such methods
+`eqx.filter_jit` a Python number is a constant of the program, so each new cost would be compiled again. So such methods
 compile themselves, with the cost as an array; and to whoever compiles them once more (`eqx.filter_jit(algorithm.tell)`)
 their signature hands the cost on as an array.
 """

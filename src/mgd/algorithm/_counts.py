@@ -9,14 +9,14 @@ from ._time_constants import TimeConstants
 
 @dataclass(frozen=True)
 class Counts:
-    """What one chip went through, as exact integers.
+    """How often one chip was measured and written, as exact integers.
 
     Attributes:
-        cost_measurements: times the scalar cost was measured, baselines included.
+        cost_measurements: how often the scalar cost was measured, baselines included.
         inferences: forward passes of single samples: `cost_measurements` × batch.
-        parameter_writes: times the parameter vector was written.
+        parameter_writes: how often the parameter vector was written.
         sample_loads: single samples presented: a mini-batch of B counts B, however often it is then measured.
-        perturbations: times the perturbation on the chip changed, its removal for a baseline included.
+        perturbations: how often the perturbation on the chip changed; its removal for a baseline counts too.
     """
 
     cost_measurements: int
@@ -39,7 +39,7 @@ def count(
         baseline: which measurements a timestep has.
         time_constants: how long things are held.
         interval: timesteps between parameter updates.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
 
     >>> from mgd.algorithm import Remeasured
     >>> run = count(10**10, baseline=Remeasured(), time_constants=TimeConstants(tau_theta=4, tau_x=4), interval=4)

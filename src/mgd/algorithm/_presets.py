@@ -26,9 +26,9 @@ def discrete(
 ) -> Algorithm:
     """The discrete algorithm: baseline re-measured, G accumulated over τ_θ timesteps, used, and reset.
 
-    An optimizer that is not given is chosen by `mgd.train` for its chip and its number of steps, together with time
-    constants and batch where they are not given either: Adam with a falling rate, and windows as long as suits the
-    chip (`fitted`). Who asks and tells without `mgd.train` has the plain defaults below.
+    If you give no optimizer, `mgd.train` chooses one for its chip and its number of steps, and with it time constants
+    and batch, unless these are given: Adam with a falling rate, and windows that suit the chip (`fitted`). If you call
+    ask and tell without `mgd.train`, you get the plain defaults below.
 
     Args:
         perturbation: defaults to independent signs of amplitude 0.01.
@@ -36,7 +36,7 @@ def discrete(
         optimizer: defaults to plain gradient descent with a learning rate of 0.1.
         baseline: defaults to `Remeasured`.
         modulation_limit: clamp on C̃; none by default.
-        bitwise: whether simulated chips and those behind I/O come to the same bits; see `Algorithm`.
+        bitwise: whether simulated chips and instruments give the same bits; see `Algorithm`.
 
     >>> discrete().interval
     1
@@ -61,11 +61,11 @@ def _open(optimizer: optax.GradientTransformation | None, time_constants: TimeCo
 
 
 def fitted(algorithm: Algorithm, chosen: Defaults, n_steps: int) -> Algorithm:
-    """An algorithm with what nobody chose.
+    """An algorithm whose open parts are filled in.
 
     Args:
-        algorithm: as `discrete` gives it; one whose parts were all given stays as it is.
-        chosen: what `mgd.algorithm.defaults` gives for the chip and the run.
+        algorithm: from `discrete`; if all its parts were given, it stays as it is.
+        chosen: the settings of `mgd.algorithm.defaults` for the chip and the run.
         n_steps: timesteps of the run.
 
     >>> from mgd.algorithm import defaults
@@ -111,7 +111,7 @@ def analog(
         optimizer: defaults to plain gradient descent with a learning rate of 0.01.
         baseline: defaults to `HighPass`.
         modulation_limit: clamp on C̃; none by default.
-        bitwise: whether simulated chips and those behind I/O come to the same bits; see `Algorithm`.
+        bitwise: whether simulated chips and instruments give the same bits; see `Algorithm`.
 
     >>> analog().interval
     1
@@ -156,7 +156,8 @@ def from_published(
 ) -> Ordinary:
     """Published settings in our convention.
 
-    There G is the sum of C̃ θ̃/Δ² over a window, Δ² = Σ_i⟨θ̃_i²⟩, so its mean is τ_θ/P times the gradient.
+    In the published convention G is the sum of C̃ θ̃/Δ² over a window, with Δ² = Σ_i⟨θ̃_i²⟩, so its mean is τ_θ/P times
+    the gradient.
 
     Args:
         settings: Δ and η as published.

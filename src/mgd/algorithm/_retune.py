@@ -22,9 +22,9 @@ def retuned(optimizer: optax.GradientTransformation, name: str, value: float) ->
     """The same update rule with another number.
 
     Args:
-        optimizer: an update rule of optax's own transformations; it stays as it is.
-        name: of the number: `learning_rate` (where a schedule starts), `momentum`, or what the argument of optax is
-            called, as `weight_decay`.
+        optimizer: an update rule of optax's own transformations; it is not changed.
+        name: the name of the number: `learning_rate` (for a schedule, its start), `momentum`, or an argument's name in
+            optax, such as `weight_decay`.
         value: the number.
 
     Raises:
@@ -42,7 +42,7 @@ def retuned(optimizer: optax.GradientTransformation, name: str, value: float) ->
     if len(replace.found) != 1:
         many = "no" if not replace.found else "more than one"
         raise ValueError(
-            f"the optimizer has {many} {name} to vary: vary `optimizer`, with one for each replica, as "
+            f"the optimizer has {many} {name} to vary: vary `optimizer` instead, with one for each replica, such as "
             "[optax.sgd(rate) for rate in rates]"
         )
     return changed

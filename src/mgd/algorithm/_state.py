@@ -37,13 +37,13 @@ class Seeds(eqx.Module):
 
 
 class State(eqx.Module):
-    """Everything that training goes on from.
+    """Everything from which training continues.
 
     Attributes:
         clock: where in the run we are.
         theta: the chip's parameters.
-        gradient: G, as integrated so far; empty where an engine keeps none between timesteps.
-        baseline: what the baseline remembers of earlier costs.
+        gradient: G, as integrated so far; empty if an engine keeps none between timesteps.
+        baseline: the baseline's memory of earlier costs.
         optimizer: the optax state.
         seeds: the seeds of every random stream.
     """
@@ -56,9 +56,9 @@ class State(eqx.Module):
     seeds: Seeds
 
     def with_clock(self, clock: Clock | None) -> "State":
-        """This state at another clock; or without one, so that `vmap` over replicas leaves the clock alone.
+        """This state with another clock; or without one, so that `vmap` over replicas does not batch the clock.
 
-        The clock must stay out of the batch: a branch on it is then a branch, and not both sides of it.
+        The clock must stay out of the batch, so that a branch on it computes only one side.
         """
         return eqx.tree_at(lambda s: s.clock, self, clock, is_leaf=lambda x: x is None)
 
@@ -70,10 +70,10 @@ class Probe(eqx.Module):
         theta: the parameters.
         perturbation: the signal to add to them: θ̃, −θ̃, or zero for a baseline.
         presentation: the number of the sample (or mini-batch) to present, counted over the whole run.
-        fresh: whether that sample was not there at the last timestep.
+        fresh: whether that sample is new at this timestep.
         key: for the noise of a simulated chip; a real one has its own.
         seed: the seed of the order of samples.
-        slot: which measurement of the timestep this is, where that is known when a program is compiled.
+        slot: which measurement of the timestep this is, if that is known when a program is compiled.
     """
 
     theta: Float[Array, " p"]
@@ -90,7 +90,7 @@ class Probe(eqx.Module):
 
 
 class Info(eqx.Module):
-    """What a measurement told, for who watches.
+    """The outcome of a measurement, for diagnostics.
 
     Attributes:
         cost: the cost as measured.

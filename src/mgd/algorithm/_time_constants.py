@@ -13,11 +13,11 @@ class TimeConstants:
         tau_p: how long one perturbation is held.
         tau_x: how long one sample (or mini-batch) is held.
         tau_theta: between two parameter updates with an accumulating integrator; the constant of a low-pass.
-        tau_hp: the constant of the high-pass baseline, where there is one.
+        tau_hp: the constant of the high-pass baseline, if there is one.
 
     Raises:
-        ValueError: if one of the first three is not a whole number from 1 to 2³¹, or tau_hp not above 0 and up
-            to that.
+        ValueError: if one of the first three is not a whole number from 1 to 2³¹, or tau_hp is not above 0 and at most
+            2³¹.
 
     >>> TimeConstants(tau_theta=4).tau_theta
     4

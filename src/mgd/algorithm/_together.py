@@ -53,7 +53,7 @@ def step_together(
     else:  # only costs go between devices; each makes all perturbations again
         share = size // lax.axis_size(axis)
         shares = jax.vmap(one)(lax.axis_index(axis) * share + jnp.arange(share))
-        costs, modulations, credits = jax.tree.map(lambda told: lax.all_gather(told, axis, tiled=True), shares)
+        costs, modulations, credits = jax.tree.map(lambda share: lax.all_gather(share, axis, tiled=True), shares)
 
         def add(k: Int[Array, ""], total: Float[Array, " p"]) -> Float[Array, " p"]:
             credit = None if credits is None else credits[k]

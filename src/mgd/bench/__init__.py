@@ -1,4 +1,4 @@
-"""A guarded chip that is measured: retries, recovery, and what may be believed."""
+"""Measurements on a guarded chip: retries, recovery, and checks of readings."""
 
 from ._bench import Bench as Bench
 from ._sure import Pending as Pending

@@ -27,29 +27,28 @@ T = TypeVar("T")
 
 
 class Bench:
-    """Measures on a chip, and asks again where that may help.
+    """Measures on a chip, and asks again if that may help.
 
-    Whatever fails and may pass (a time-out, a lost line, a garbled reply) is mended in one way: the instrument is
-    opened anew, is given its sample and its parameters again, and the same measurement is made again. So nothing is
-    counted twice and nothing is left out. A reading that can be none (NaN, or beyond all reason) is made again on the
-    spot, and then skipped.
+    After a temporary failure (a time-out, a lost line, a garbled reply) the instrument is opened again, is given its
+    sample and its parameters again, and the same measurement is repeated. So no measurement is counted twice or left
+    out. An impossible reading (NaN, or far too large) is repeated at once, and then skipped.
 
-    On a line where a reply can be taken for the answer to another question (`may_slip`), what was measured is sure only
-    when `make_sure` has returned. Where it is not, or where the line is lost before, `Slipped` is raised, and all
-    measurements since the last sure point are to be made again. After trouble a check is due after few measurements
-    (`check_is_due`), and after more and more as long as all goes well.
+    On some lines a reply may belong to another query (`may_slip`). Measurements are then confirmed only when
+    `make_sure` has returned. If a reply was wrong, or the line was lost before, `Slipped` is raised, and all
+    measurements since the last confirmed one must be repeated. After trouble a check is due after few measurements
+    (`check_is_due`), and then at longer and longer intervals as long as all goes well.
 
     Args:
         instrument: open, and guarded.
-        cost: of outputs, for chips that give these.
+        cost: the cost of outputs, for chips that give outputs.
         give_up_seconds: how long a chip may fail to answer.
 
     Attributes:
-        recoveries: times the instrument was opened anew.
-        voided: measurements that were made and not believed.
-        halted: whether the run is being left, so that the chip is not to be touched any more.
-        written: the write whose parameters are to be on the chip.
-        shown: the presentation that is to be in front of it.
+        recoveries: how often the instrument was opened again.
+        voided: measurements that were made and discarded.
+        halted: whether the run is ending, so that nothing may touch the chip any more.
+        written: number of the write whose parameters the chip should have.
+        shown: number of the presentation that the chip should see.
     """
 
     def __init__(self, instrument: Guarded, cost: AbstractCost, *, give_up_seconds: float):
@@ -75,31 +74,31 @@ class Bench:
         self._signal: bytes | None = None
 
     def place_parameters(self, theta: Float[np.ndarray, " p"], written: int) -> None:
-        """Says which parameters are to be on the chip, and of which write: the same number, the same parameters."""
+        """Sets which parameters the chip should have, and the number of their write: each write has its own number."""
         self._theta, self.written, self._is_written = theta, written, False
 
     def place_sample(self, x: np.ndarray, target: np.ndarray, shown: int) -> None:
-        """Says which batch is to be in front of the chip, and of which presentation it is."""
+        """Sets which batch the chip should see, and the number of its presentation."""
         self._x, self._target, self.shown, self._is_shown = x, target, shown, False
 
     def silence(self) -> float:
-        """Seconds since the chip last answered, less what so many answers take it; 0 if no answer is due."""
+        """Seconds since the chip last answered, minus the usual time of these answers; 0 if no answer is due."""
         if not self._waiting:
             return 0.0
         return awake() - self._alive - self._asked * self._slowest
 
     @property
     def is_sure(self) -> bool:
-        """Whether all that was measured is to be believed."""
+        """Whether all measurements are confirmed."""
         return self._unsure == 0
 
     @property
     def check_is_due(self) -> bool:
-        """Whether so much is not sure that `make_sure` should be called."""
+        """Whether so many measurements are unconfirmed that `make_sure` should be called."""
         return self._unsure >= self._most_unsure
 
     def make_sure(self) -> None:
-        """Sees that all replies were those to our questions, and that the chip still holds what was set.
+        """Checks that all replies belonged to our queries, and that the chip still has its parameters.
 
         Raises:
             Slipped: if not; the instrument is open again.
@@ -128,8 +127,8 @@ class Bench:
             self._in_trouble_since = now
         elif now - self._in_trouble_since > self.give_up_seconds:
             raise HardwareError(
-                f"{self.instrument.address}: no reply could be told to be the answer to its question for "
-                f"{self.give_up_seconds:g} s ({cause}): check its line; every measurement that was sure is kept"
+                f"{self.instrument.address}: for {self.give_up_seconds:g} s no reply could be matched to its query "
+                f"({cause}): check its line; all confirmed measurements are kept"
             ) from cause
         raise Slipped from cause
 
@@ -147,7 +146,8 @@ class Bench:
 
         Args:
             signal: θ̃ where it has lines of its own, otherwise θ + θ̃.
-            meanwhile: called when the signal is on its way, to work while the chip does; again, if it is asked again.
+            meanwhile: called while the chip measures, for work of the host; called again if the measurement is
+                repeated.
 
         Raises:
             HardwareError: if the chip does not answer for `give_up_seconds`, or answers wrongly.
@@ -172,10 +172,10 @@ class Bench:
     ) -> Float[np.ndarray, " k"]:
         """The costs with each of these vetted signals on the chip, in one exchange; otherwise as `measure`.
 
-        NaN where an instrument says that it cannot be measured, of a signal or of all.
+        A cost is NaN if the instrument says that this signal, or the whole batch, cannot be measured.
         """
 
-        def once() -> np.ndarray:  # said without a shape, which would be made anew at every call
+        def once() -> np.ndarray:  # said without a shape, which would be made again at every call
             self._ready()
             self._signal = None
             self.instrument.while_waiting(meanwhile)
@@ -199,15 +199,15 @@ class Bench:
     def respond(
         self, theta: Float[np.ndarray, " p"], x: np.ndarray, target: np.ndarray
     ) -> Float[np.ndarray, "batch outputs"]:
-        """The outputs without perturbation, for other samples than those of the training."""
+        """The outputs without perturbation, for samples outside the training."""
         return self._insist(lambda: (self._visit(theta, x, target), self.instrument.read_outputs())[1], len(x))
 
     def cost_of_others(self, theta: Float[np.ndarray, " p"], x: np.ndarray, target: np.ndarray) -> float:
-        """The cost without perturbation, for other samples than those of the training."""
+        """The cost without perturbation, for samples outside the training."""
         return self._insist(lambda: (self._visit(theta, x, target), self.instrument.measure_cost())[1], len(x))
 
     def leave_with(self, theta: Float[np.ndarray, " p"]) -> None:
-        """Sets the parameters that the chip is to be left with, and has it left so."""
+        """Sets the parameters with which the chip is left at the end."""
         self._forget()
         self._insist(lambda: self.instrument.leave_with(theta))
 
@@ -217,10 +217,10 @@ class Bench:
         self.instrument.set_parameters(theta)
 
     def _insist(self, once: Callable[[], T], asked: int = 1) -> T:
-        """Does it; where it fails and that may pass, opens anew and does it again.
+        """Does it; where it fails and that may pass, opens again and does it again.
 
         Raises:
-            Slipped: if it was opened anew, and what was measured before is not sure.
+            Slipped: if it was opened again, and what was measured before is not sure.
         """
         give_up, self._asked, tries, refused = None, max(1, asked), 0, False
         self._alive, self._waiting = awake(), True
@@ -272,7 +272,7 @@ class Bench:
             ) from cause
 
     def _reopen(self, cause: Exception, give_up: float) -> None:
-        """Opens the instrument anew, with back-off, until it is there."""
+        """Opens the instrument again, with back-off, until it is there."""
         wait, last = _FIRST_WAIT, cause
         while awake() < give_up:
             self._check_halted()
@@ -284,7 +284,7 @@ class Bench:
                 self.instrument.open()
                 self._recognise()
                 self.recoveries += 1
-                LOG.warning("%s: opened anew, time %d: %s", self.instrument.address, self.recoveries, cause)
+                LOG.warning("%s: opened again, time %d: %s", self.instrument.address, self.recoveries, cause)
                 return
             except (HardwareError, OSError) as error:
                 if isinstance(error, HardwareError) and not error.passing:
@@ -293,13 +293,13 @@ class Bench:
         with suppress(MgdError, OSError):
             self.instrument.close()
         raise HardwareError(
-            f"{self.instrument.address} gave no good answer for {self.give_up_seconds:g} s ({last}): "
-            "check its power and its line; every measurement made is kept"
+            f"{self.instrument.address} gave no valid answer for {self.give_up_seconds:g} s ({last}): "
+            "check its power and its line; all measurements are kept"
         ) from cause
 
     def _check_halted(self) -> None:
         if self.halted:
-            raise HardwareError(f"{self.instrument.address}: the run is being left")
+            raise HardwareError(f"{self.instrument.address}: the run is ending")
 
     def _recognise(self) -> None:
         """Sees who is there.
@@ -310,15 +310,15 @@ class Bench:
         found = self.instrument.identify()
         if self._identity is not None and found.serial != self._identity.serial:
             raise HardwareError(
-                f"{self.instrument.address}: {found} answers where {self._identity} was: put that chip back"
+                f"{self.instrument.address}: {found} answers instead of {self._identity}: connect that chip again"
             )
         self._identity = found
         limits, before = self.instrument.limits, self._limits
         if limits.low.shape != before.low.shape or (limits.low > before.low).any() or (limits.high < before.high).any():
             raise HardwareError(
                 f"{self.instrument.address}: its limits are {limits.low.min():g} … {limits.high.max():g} {limits.unit} "
-                f"after it was opened anew, and were {before.low.min():g} … {before.high.max():g}: set it back to "
-                "these, or start a run of its own within the new ones"
+                f"after it was opened again, and were {before.low.min():g} … {before.high.max():g}: set the chip "
+                "back to these, or start a new run within the new ones"
             )
 
 

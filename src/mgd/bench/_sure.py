@@ -10,14 +10,14 @@ _MOST_LATER = 64
 
 
 class Slipped(Exception):
-    """Replies may have been those to other questions: what was measured since the last sure point is void."""
+    """Replies may belong to other queries: all measurements since the last confirmed one are void."""
 
 
 class Pending:
-    """Jobs put off until the host has time, and those of costs that may yet turn out void.
+    """Jobs that wait until the host has time, or until the costs that they use are confirmed.
 
     Args:
-        replay: costs that were kept before, which are sure.
+        replay: costs that were kept before, which are confirmed.
     """
 
     def __init__(self, replay: Iterator[float]):
@@ -26,7 +26,7 @@ class Pending:
         self._later, self._unsure = deque[Callable[[], None]](), deque[Callable[[], None]]()
 
     def known(self) -> Iterator[float]:
-        """Costs that need not be measured, each once, unless what was made of it was void."""
+        """Costs that need not be measured, each once, unless the result was void."""
         while True:
             if self._given_back:
                 cost = self._given_back.popleft()
@@ -39,15 +39,15 @@ class Pending:
             yield cost
 
     def put_off(self, job: Callable[[], None], *, sure: bool = True) -> None:
-        """Has a job done later, in order; one that is not sure, only if what it is made of turns out to be."""
+        """Does a job later, in order; a job on unconfirmed costs only once these are confirmed."""
         (self._later if sure and not self._unsure else self._unsure).append(job)
 
     def soon(self, job: Callable[[], None]) -> None:
-        """Has a job done at the next occasion, whatever becomes of the costs: it may be void without harm."""
+        """Does a job as soon as possible, whether or not its costs are confirmed: void ones do no harm."""
         self._later.append(job)
 
     def settle(self) -> None:
-        """What was measured is sure."""
+        """Confirms all measurements."""
         self._later.extend(self._unsure)
         self._unsure.clear()
         self._taken.clear()
@@ -55,16 +55,16 @@ class Pending:
             self.catch_up()
 
     def void(self) -> None:
-        """What was measured is not to be believed."""
+        """Discards the unconfirmed measurements."""
         self._unsure.clear()
         self._given_back.extendleft(reversed(self._taken))
         self._taken.clear()
 
     def catch_up(self) -> None:
-        """Does what was put off, in order; nothing that comes after what fails, for kept costs must have no gap.
+        """Does the waiting jobs, in order. After a failure it does no more, because kept costs must have no gap.
 
         Raises:
-            RunError: if it is a file or the like that fails: no fault of the chip's, not to be asked again for it.
+            RunError: if a file or the like fails. That is not the chip's fault, so the chip is not asked again.
         """
         try:
             while self._later:
@@ -73,5 +73,5 @@ class Pending:
             self._later.clear()
             self._unsure.clear()
             if isinstance(error, OSError):
-                raise RunError(f"what was measured cannot be kept: {error}") from error
+                raise RunError(f"the measurements cannot be kept: {error}") from error
             raise

@@ -19,7 +19,7 @@ def watchdog(
         address: of the instrument.
         give_up_seconds: how long it may fail to answer.
         silence: seconds that an answer is overdue.
-        consequence: what else is to be said of it.
+        consequence: the rest of the message.
     """
     limit = _PATIENCE * give_up_seconds
 

@@ -1,4 +1,4 @@
-"""What a chip on the bench is like, measured through its verbs, and the settings that follow; diagnostics of a run."""
+"""Calibration of a chip by measurements, and the settings that follow; diagnostics of a run."""
 
 from typing import TYPE_CHECKING
 

@@ -13,7 +13,7 @@ from ._noise import Sigma
 from ._parameters import STANDS_OUT, Codes, Point, Response, codes_together, response, suspects
 from ._prober import Prober
 
-# Of the answer of other parameters, what must be excluded before one is said not to answer.
+# A parameter is called silent if this share of the others' response is excluded.
 _ENOUGH = 0.1
 # Further points at which one must not answer either, and of how many at least: what is far from the cost at one place
 # need not be at another.
@@ -27,17 +27,17 @@ _WRITES = 64
 
 @dataclass(frozen=True)
 class Alone:
-    """What changes of one parameter at a time told.
+    """The results of changing one parameter at a time.
 
     Attributes:
         none: those without an answer.
-        untold: those of which the budget did not allow to say.
+        undecided: parameters that the budget did not suffice to decide.
         tries: of each, at most.
         seen: change in cost that would have been seen.
     """
 
     none: list[int]
-    untold: list[int]
+    undecided: list[int]
     tries: int
     seen: float
 
@@ -50,10 +50,10 @@ class Answers:
         dead: neither perturbation nor write shows.
         no_perturbation: a write shows.
         no_write: a perturbation shows.
-        unresolved: not told within the budget.
+        unresolved: parameters that the budget did not suffice to decide.
         tries: of a parameter, at most.
         detectable: change in cost that would have been seen.
-        levels: of parameters, with those of which codes show nothing.
+        levels: the levels of parameters, with those that codes do not show.
     """
 
     dead: list[int] = field(default_factory=list)
@@ -135,10 +135,10 @@ def answers_of(common: Common, wiggled: list[Response], written: list[Response],
         )
         answers.tries += found.tries
         answers.detectable = max(answers.detectable, found.seen)
-        return set(found.none), set(found.untold)
+        return set(found.none), set(found.undecided)
 
-    quiet, untold = alone(silent, silent, False, int((0.45 if written else 0.9) * allotted))
-    loud = [index for index in silent if index not in quiet | untold]
+    quiet, undecided = alone(silent, silent, False, int((0.45 if written else 0.9) * allotted))
+    loud = [index for index in silent if index not in quiet | undecided]
     answers.levels = coarser(common, loud, levels, end=min(end, prober.budget.spent + allotted // 4))
     if written:
         # Also the quiet ones: a broken line for perturbations does not make a parameter dead.
@@ -148,12 +148,12 @@ def answers_of(common: Common, wiggled: list[Response], written: list[Response],
         answers.no_perturbation = sorted(quiet - deaf - more)
         # Codes may show one that by itself matters too little to be seen: its line must be seen to work where and as
         # far as its writes were tried.
-        still, unseen = alone(sorted(deaf - quiet - untold), silent, False, allotted)
-        answers.no_write = sorted(deaf - quiet - untold - still - unseen)
-        untold = untold | more | still | unseen
+        still, unseen = alone(sorted(deaf - quiet - undecided), silent, False, allotted)
+        answers.no_write = sorted(deaf - quiet - undecided - still - unseen)
+        undecided = undecided | more | still | unseen
     else:
         answers.dead = sorted(quiet)
-    answers.unresolved = sorted(untold)
+    answers.unresolved = sorted(undecided)
     return answers
 
 
@@ -201,7 +201,7 @@ def check_alone(
     affordable = max(0, end - budget.spent - least) // first
     if not affordable:
         return Alone([], indices, 0, 0.0)
-    left, untold = list(indices)[:affordable], list(indices)[affordable:]
+    left, undecided = list(indices)[:affordable], list(indices)[affordable:]
     usual = _sums(prober, points, clear, amplitude, 4, write)[..., 0] / 4
     enough = _ENOUGH * float(np.median(np.abs(usual).max(axis=0))) if clear else 0.0
     repeats, tries, n = 4, 0, 0
@@ -218,7 +218,7 @@ def check_alone(
             break
         repeats = n
         if budget.spent + _price_of_sums(prober, len(points), len(left), repeats, write) > end:
-            return Alone([], left + untold, tries, seen)
+            return Alone([], left + undecided, tries, seen)
     for k, point in enumerate(elsewhere):
         most = end - budget.spent
         affordable = max(0, most - _price_of_sums(prober, 1, len(left), 0, write)) // (
@@ -227,12 +227,12 @@ def check_alone(
         if not left or (k >= _LEAST_ELSEWHERE and affordable < n):
             break
         if affordable < n:
-            return Alone([], left + untold, tries, seen)
+            return Alone([], left + undecided, tries, seen)
         n, tries = max(n, affordable // (len(elsewhere) - k)), tries + 2
         answers = np.abs(_sums(prober, [point], left, amplitude, n, write)[0]) / n
         silent = np.all(answers <= STANDS_OUT * sigma.of_mean(n) * np.array([math.sqrt(2), 2.0]), axis=1)
         left = [i for i, quiet in zip(left, silent, strict=True) if quiet]
-    return Alone(left, untold, tries, seen)
+    return Alone(left, undecided, tries, seen)
 
 
 def _price_of_sums(prober: Prober, points: int, indices: int, repeats: int, write: bool) -> int:

@@ -36,7 +36,7 @@ class Budget:
         spent: measurements made.
 
     Raises:
-        ValueError: if the total is no number, or less than the least of all stages.
+        ValueError: if the total is not a number, or less than the least of all stages.
 
     >>> budget = Budget(1000, dict.fromkeys(SHARES, 10), "a chip of 9 parameters")
     >>> budget.allot("noise")
@@ -66,8 +66,8 @@ class Budget:
         """
         if n > self.left:
             raise HardwareError(
-                f"{self._who}: {self.left} of {self.total} measurements are left, and {n} are needed, since lost "
-                "replies were asked for again: mend the line, or give a larger budget"
+                f"{self._who}: {self.left} of {self.total} measurements are left, and {n} are needed, because lost "
+                "replies were repeated: repair the line, or give a larger budget"
             )
         self.spent += n
 
@@ -98,4 +98,4 @@ class Budget:
 
     def _check(self, least: int) -> None:
         if self.total < least:
-            raise ValueError(f"{self._who} takes {least} measurements or more, got {self.total}")
+            raise ValueError(f"{self._who} needs at least {least} measurements, got {self.total}")

@@ -48,32 +48,34 @@ def calibrate(
     give_up_seconds: float = GIVE_UP_SECONDS,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibration:
-    """Measures a chip through its verbs, and chooses the settings to train it with.
+    """Measures a chip through its driver, and chooses the settings with which to train it.
 
-    Nothing is known of the chip but its limits; every parameter is moved within them, by an eighth of its range
-    together with others and by half of the room it has alone.
+    It knows only the chip's limits. It moves every parameter within them: together with others by an eighth of its
+    range, alone by half of its room.
 
     Args:
-        instrument: open.
-        task: whose samples are presented.
-        batch: samples a measurement is averaged over.
-        key: what codes, samples and parameters are drawn from.
-        budget: measurements, at most; by default 20,000 and 60 for each of a code's period, or more if costs come late.
-        cost: of outputs, for chips that give these.
-        start: where training starts; by default where the chip says, or else drawn from the middle tenth of the limits.
-        give_up_seconds: how long it may fail to answer, while it is asked again and opened anew; called in the main
-            thread, it is taken out of a wait of twice that.
+        instrument: an open instrument.
+        task: the task whose samples are presented.
+        batch: samples over which a measurement is averaged.
+        key: the seed of codes, samples and parameters.
+        budget: most measurements; by default 20,000 and 60 for each perturbation of a code's period, more if costs come
+            late.
+        cost: the cost of outputs, for chips that give outputs.
+        start: the parameters at the start of training; by default the chip's own, or else drawn from the middle tenth
+            of the limits.
+        give_up_seconds: how long the chip may fail to answer, while it is asked and opened again. In the main thread,
+            a wait of twice that is interrupted.
         on_progress: called with the measurements made, and the budget.
 
     Raises:
-        ValueError: if the budget is too small for that many parameters and for costs as late as they come, or the
-            start has the wrong shape.
-        HardwareError: if it does not answer, or if no perturbation within the limits shows in the cost, or none that
-            is as large as two levels of the parameters' converters.
+        ValueError: if the budget is too small for this number of parameters and this delay of the cost, or the start
+            has the wrong shape.
+        HardwareError: if the chip does not answer, if no perturbation within the limits changes the cost, or if the
+            limits leave no room for two levels of the parameters' converters.
 
     References:
-        McCaughan et al., APL Mach. Learn. 1, 026118 (2023); Spall, IEEE Trans. Automat. Contr. 37, 332 (1992), on what
-        noise and curvature ask of the amplitude.
+        McCaughan et al., APL Mach. Learn. 1, 026118 (2023); Spall, IEEE Trans. Automat. Contr. 37, 332 (1992), on the
+    amplitude that noise and curvature require.
     """
     period = 1 << instrument.n_params.bit_length()
     spending = Budget(

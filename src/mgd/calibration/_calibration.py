@@ -33,7 +33,7 @@ class Quantity(BaseModel):
 
     @classmethod
     def of(cls, value: Any, error: Any) -> "Quantity":
-        """From any kind of number."""
+        """A quantity from numbers of any kind."""
         return cls(value=float(value), error=float(error))
 
     def __str__(self) -> str:
@@ -41,63 +41,63 @@ class Quantity(BaseModel):
 
 
 class Calibration(BaseModel):
-    """What was measured of one chip, each number with its standard error, and the settings chosen for it.
+    """The measured properties of one chip, each with its standard error, and the settings chosen for it.
 
     Costs are in the unit in which the chip reads its cost, parameters and perturbations in `unit`.
 
     Attributes:
-        maker: who made the chip, by its own word.
-        model: of which kind it is.
-        serial: which piece it is; the calibration is of no other.
-        version: of its firmware.
-        address: where it was.
+        maker: the chip's maker, as it says itself.
+        model: its model.
+        serial: the serial number of the piece; the calibration belongs to no other.
+        version: the version of its firmware.
+        address: its address.
         unit: of parameters and perturbations.
-        task: what was presented.
-        batch: samples a measurement was averaged over.
+        task: the task whose samples were presented.
+        batch: samples over which a measurement was averaged.
         date: when, ISO 8601, UTC.
         mgd_version: of the program that measured.
         n_params: P.
         measurements: made for this calibration.
         seconds_per_measurement: wall time of each.
         seconds_per_presentation: wall time of each change of sample.
-        cost: where training starts.
+        cost: the cost where training starts.
         cost_noise: white part of the noise, standard deviation of one measurement.
         slow_noise: standard deviation of the rest, over `noise_measurements`.
-        noise_measurements: length of the record both are from.
-        drift: slope of the cost with nothing changed, per measurement.
+        noise_measurements: length of the record of both.
+        drift: slope of the cost at constant settings, per measurement.
         allan_lengths: averaging lengths, in measurements.
         allan_deviations: the Allan deviation at each.
         sample_spread: standard deviation of the cost from batch to batch.
         float_floor: rounding of a cost of this size in float32.
         readout_step: step of the cost's readout, where it is coarser than float32.
-        delay: measurements by which the cost comes late.
-        settling: time constant of its way to the final value, in measurements.
+        delay: delay of the cost, in measurements.
+        settling: time constant of its settling, in measurements.
         settling_seconds: the same in seconds.
         gradient_norm: ‖∇C‖, root mean square over the operating points.
         quadratic: root mean square of sᵀHs over codes s of ±1, H the Hessian.
         cubic: relative error of the slope along a code at amplitude 1, over its square.
         linear_range: largest amplitude at which the slope along a code is within a tenth of that at zero.
-        level: from one level of perturbed parameters to the next, the widest that was seen; None if none was.
+        level: widest step seen between levels of perturbed parameters; None if none was seen.
         levels_even: whether all levels that were seen are the same.
-        written_level: the same of written parameters, where perturbations have lines of their own.
-        smallest_amplitude: smallest amplitude that the fit of these holds at; no less than a level.
-        curvature: of the cost along the gradient, the largest of the operating points.
-        dead: parameters that answer neither to a perturbation nor to a write.
-        no_perturbation: parameters that answer to a write, but not to a perturbation.
-        no_write: parameters that answer to a perturbation, but not to a write.
-        unresolved: parameters of which the budget did not allow to say.
-        false_alive: probability that noise makes a parameter without a response pass for one with.
-        detectable: response of a parameter, in cost, that would have been seen in each try.
-        gain: applied over intended perturbation of each parameter; NaN where it cannot be told.
+        written_level: the same for written parameters, if perturbations have lines of their own.
+        smallest_amplitude: smallest amplitude at which the fit of these holds; no less than a level.
+        curvature: curvature of the cost along the gradient, the largest of the operating points.
+        dead: parameters that respond neither to a perturbation nor to a write.
+        no_perturbation: parameters that respond to a write, but not to a perturbation.
+        no_write: parameters that respond to a perturbation, but not to a write.
+        unresolved: parameters that the budget did not suffice to decide.
+        false_alive: probability that noise makes a parameter without a response look like one with a response.
+        detectable: smallest response of a parameter, in cost, that each try would have seen.
+        gain: applied over intended perturbation of each parameter; NaN if it is unknown.
         gain_error: standard error of each.
         amplitude: Δθ, chosen.
         tau_p: timesteps to hold a perturbation, chosen.
         tau_x: timesteps to hold a sample, chosen.
         tau_theta: timesteps between updates, chosen.
         learning_rate: η of Adam at the start, chosen; it falls to zero over the run, as half a cosine.
-        descent_rate: η that plain gradient descent would have.
-        expected_angle: between G and the gradient with these, in degrees.
-        expected_snr: power of the signal over that of the noise, in C̃.
+        descent_rate: η for plain gradient descent.
+        expected_angle: expected angle between G and the gradient with these settings, in degrees.
+        expected_snr: expected power of the signal over that of the noise, in C̃.
         why: the reasons, one line each.
     """
 
@@ -160,20 +160,20 @@ class Calibration(BaseModel):
 
     @property
     def id(self) -> str:
-        """A digest of all of it, by which runs say which calibration they used."""
+        """A digest of the calibration, with which runs record which one they used."""
         return hashlib.sha256(self._toml().encode()).hexdigest()[:16]
 
     @property
     def file_name(self) -> str:
-        """After the serial number."""
+        """The file's name, with the serial number."""
         return f"calibration-{re.sub(r'[^A-Za-z0-9._-]+', '_', self.serial) or 'unnamed'}.toml"
 
     def settings(self, optimizer: str | None = None) -> dict[str, float | int | str]:
         """The settings of a run that follow.
 
         Args:
-            optimizer: which is used all the same: of plain gradient descent the learning rate is another; None for
-                that which is chosen. Of any other there is no learning rate.
+            optimizer: the optimizer that the run uses; None for the chosen one. Plain gradient descent has another
+                learning rate, and other optimizers have none here.
         """
         measured: dict[str, float | int | str] = {
             "amplitude": self.amplitude,
@@ -186,18 +186,18 @@ class Calibration(BaseModel):
         return measured | ({"learning_rate": self.descent_rate} if optimizer == "sgd" else {})
 
     def check(self, identity: Identity) -> None:
-        """Raises: ValueError: if this calibration is not of that chip."""
+        """Raises: ValueError: if this calibration does not belong to that chip."""
         if identity.serial != self.serial:
             raise ValueError(
-                f"this calibration is of the chip with serial {self.serial!r}, and {identity.serial!r} answers "
-                f"({identity}): calibrate this one with mgd calibrate, or connect that one"
+                f"this calibration belongs to the chip with serial {self.serial!r}, and {identity.serial!r} answers "
+                f"({identity}): calibrate the connected chip with mgd calibrate, or connect the other one"
             )
 
     def write(self, path: Path) -> Path:
-        """Writes it beside and renames it, so that a file is there whole or not at all.
+        """Writes a new file and then renames it, so that the file is never incomplete.
 
         Args:
-            path: a file, or a folder, in which its name is that of the serial number.
+            path: a file, or a folder, in which the file is named after the serial number.
 
         Returns:
             The file.
@@ -222,11 +222,11 @@ class Calibration(BaseModel):
         try:
             found = cls(**contents)
         except ValidationError as error:
-            raise ValueError(f"{path} is no calibration: {_one_line(error, list(cls.model_fields))}") from None
+            raise ValueError(f"{path} is not a calibration: {_one_line(error, list(cls.model_fields))}") from None
         if written is not None and written != found.id:
             raise ValueError(
                 f"{path} was changed since it was written: its id is {written} and its contents give {found.id}; "
-                "calibrate anew, or take the line of the id out if the change is meant"
+                "calibrate again, or remove the line of the id if you changed the file on purpose"
             )
         return found
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from ._tally import Tally
 
-# Windows before anything is said of angles, and of silent parameters; baselines before anything is said of noise.
+# Least windows for a statement about angles, and about silent parameters; least baselines for one about noise.
 _FEWEST, _FEWEST_SILENT = 16, 64
 # A parameter is silent if its mean squared gradient is, by so many standard errors, below this part of that of the
 # parameter in the middle: a sixth in the gradient itself. A mean of all would be that of the last layer.
@@ -30,35 +30,36 @@ class Diagnostics:
 
     *Signal to noise.* $\text{SNR} = (\langle\tilde C^2\rangle - \sigma_n^2) / \sigma_n^2$, with σ_n² = 2σ² where the
     baseline is re-measured (C and C₀ each have σ²), σ²/2 two-sided, and `noise_gain` σ² otherwise.
-    σ is `noise` where it was calibrated. Where not, σ² is ½⟨(C₀' − C₀)²⟩ of neighbouring baselines, of the same sample
-    if there are enough; it has what learning and other samples change in it, so it is an upper bound, and SNR a lower.
+    σ is `noise` if it was calibrated. If not, σ² is ½⟨(C₀' − C₀)²⟩ of neighbouring baselines, of the same sample
+    if there are enough. Learning and other samples add to it, so it is an upper bound, and the SNR a lower one.
 
     *Angle, predicted.* $v = [x + P \sigma_m^2/(\langle\tilde C^2\rangle - \sigma_n^2)] / T$, for T perturbations a
-    window, σ_m² = σ²(1 + 1/τ_p) the noise of a perturbation's mean, or σ²/(2τ_p), or σ²/τ_p where codes that sum to
-    zero take the baseline's noise out. x is `crosstalk`: P − 1 for random signs, 0 for orthogonal codes over whole
+    window, σ_m² = σ²(1 + 1/τ_p) the noise of a perturbation's mean, or σ²/(2τ_p), or σ²/τ_p if codes that sum to
+    zero cancel the baseline's noise. x is `crosstalk`: P − 1 for random signs, 0 for orthogonal codes over whole
     periods.
 
-    *Silent parameters*: those whose ⟨P_{a,i} P_{b,i}⟩, zero without response, is not seen (less than four standard
-    errors) and by four standard errors below 0.03 of that of the parameter in the middle; what noise took below zero
-    counts as zero. About (v/0.0075)² windows are needed to tell.
+    *Silent parameters* have a ⟨P_{a,i} P_{b,i}⟩, which is zero without response, of less than four standard errors, and
+    by four standard errors below 0.03 of the median parameter's; values that noise made negative count as zero. A
+    decision needs about (v/0.0075)² windows.
 
-    *Drift*: least squares on the last 512 baselines, per measurement; learning is in it. Its error takes their
-    residuals for independent.
+    *Drift* is a least-squares slope of the last 512 baselines, per measurement; it includes learning. Its error assumes
+    independent residuals.
 
-    Means forget with a constant of `memory` windows, or as many modulations as these have; those of silent parameters
-    do not.
+    Means decay with a constant of `memory` windows, or of the modulations in these; those of silent parameters do not
+    decay.
 
     Args:
         n_params: P.
         noise: σ of one measured cost; None if it is not known.
-        tau_p: timesteps a perturbation is held.
-        two_sided: whether C̃ is half a difference of two sides.
-        noise_gain: σ_n²/σ², where C̃ is neither of these: behind a high-pass.
+        tau_p: timesteps for which a perturbation is held.
+        two_sided: whether C̃ is half the difference of two sides.
+        noise_gain: σ_n²/σ² behind a high-pass.
         crosstalk: x; by default P − 1.
         balanced: whether codes sum to zero over the perturbations that share a baseline.
-        alike: whether both halves of G are of the same samples, so that the observed angle is to be the predicted one.
+        alike: whether both halves of G have the same samples, so that the observed angle should equal the predicted
+            one.
         window: timesteps of a window; by default those between two calls of `window`.
-        memory: windows over which means forget.
+        memory: windows after which means decay.
 
     Raises:
         ValueError: if one is out of range.
@@ -115,10 +116,10 @@ class Diagnostics:
         """Takes many holds at once.
 
         Args:
-            powers: the sum of C̃² of each.
+            powers: the sum of C̃² of each hold.
             counts: its timesteps.
-            baselines: its C₀; NaN where none was measured.
-            same: whether it has the sample of the one before.
+            baselines: its C₀; NaN if none was measured.
+            same: whether it has the same sample as the previous hold.
         """
         self._in_window += int(counts.sum())
         self._tally.holds(powers, counts, baselines, same)
@@ -129,7 +130,7 @@ class Diagnostics:
         Args:
             even: the part of perturbations 0, 2, …
             odd: the part of the others; zero if there are none.
-            share: even ones of all perturbations; by default as the timesteps observed since the last window say.
+            share: the share of even perturbations; by default from the timesteps observed since the last window.
         """
         if not self._given:
             self._tally.window = self._in_window or self._tally.window
@@ -141,7 +142,7 @@ class Diagnostics:
     def windows(
         self, even: Float[np.ndarray, "k p"], whole: Float[np.ndarray, "k p"], shares: Float[np.ndarray, " k"]
     ) -> None:
-        """Takes many windows at once: of each the part from even perturbations, G, and the even ones' share."""
+        """Takes many windows at once: for each, the part from even perturbations, G, and the share of even ones."""
         self._tally.ends(even.astype(np.float64), whole.astype(np.float64), shares)
 
     @property
@@ -150,7 +151,7 @@ class Diagnostics:
         return max(1, -(-(self._tally.window or 0) // self.tau_p))
 
     def summary(self) -> dict[str, float]:
-        """What is known so far, by name; angles in degrees, costs in the chip's unit."""
+        """The results so far, by name; angles in degrees, costs in the chip's unit."""
         found: dict[str, float] = {"measurements": float(self._tally.measured), "windows": float(self._tally.windows)}
         found |= self._signal() | self._angles() | self._drift()
         if self._tally.cos2.count >= _FEWEST_SILENT:
@@ -158,7 +159,7 @@ class Diagnostics:
         return found
 
     def silent_parameters(self) -> list[int]:
-        """The parameters that have not responded, where enough windows tell."""
+        """The parameters that have not responded, once there are enough windows."""
         n, products = self._tally.cos2.count, self._tally.products
         middle = float(np.median(products))
         if n < _FEWEST_SILENT or middle <= 0:
@@ -168,11 +169,11 @@ class Diagnostics:
         return np.flatnonzero(unseen & (np.maximum(products, 0) + error < _SILENT * middle)).tolist()
 
     def warnings(self) -> list[str]:
-        """What is wrong, one line each."""
+        """The problems found, one line each."""
         return list(self.findings().values())
 
     def findings(self) -> dict[str, str]:
-        """What is wrong, each by its kind, which numbers do not change: "noise", "angle" or "silent"."""
+        """The problems found, by their fixed kind: "noise", "angle" or "silent"."""
         found, lines = self.summary(), {}
         # A bound from the costs of different samples would accuse every run that shows one sample at a time.
         near = self.noise is not None or self._tally.same.count >= _FEWEST
@@ -199,8 +200,8 @@ class Diagnostics:
         if silent:
             named = ", ".join(map(str, silent[:8])) + (", …" if len(silent) > 8 else "")
             lines["silent"] = (
-                f"{len(silent)} of {self.n_params} parameters have not responded ({named}): calibrate to see whether "
-                "they are dead"
+                f"{len(silent)} of {self.n_params} parameters have not responded ({named}): run mgd calibrate to see "
+                "whether they are dead"
             )
         return lines
 

@@ -15,7 +15,7 @@ from ._staircase import Look, Steps, look
 # Points of a look; looks of the least budget, at perturbations and at writes; looks that there is to be enough for,
 # each of so many repeats at most.
 _POINTS, _FEWEST_LOOKS, _FEWEST_WRITES, _LOOKS, _MOST_REPEATS = 48, 8, 2, 6, 16
-# Parameters, and random codes, of which those that answer most are looked at first.
+# Numbers of parameters, and of random codes, to look at; those with the largest response come first.
 _CANDIDATES, _CODES = 12, 3
 # How much nearer the next look is; the finest of all, of the farthest that parameters are moved together.
 _NEARER, _FINEST = 4.0, 1 / 512
@@ -76,7 +76,7 @@ class _Line:
 
 
 def least_of_levels(hold: int, delay: int, own_line: bool) -> int:
-    """The measurements without which nothing is told."""
+    """The least number of measurements for a result."""
     late, one = delay + hold - 1, _POINTS * hold + delay
     writes = _POINTS * (hold + delay) + late
     first = late + 3 * (_CANDIDATES + _CODES) * hold + delay
@@ -198,18 +198,18 @@ class _Search:
         width, expected = min(self.start, widest), self.start / _STEPS
         nearer = outward = confirming = False
         while self._common.prober.budget.spent + self._price(self._repeats) <= self._end:
-            told = _look(self._common, line, width, self._repeats, self._measure)
-            if told.steps is not None:
-                if abs(told.steps.mean - expected) <= _AGREE * expected < math.inf:
-                    return told.steps
-                confirming, expected = True, told.steps.mean
+            found = _look(self._common, line, width, self._repeats, self._measure)
+            if found.steps is not None:
+                if abs(found.steps.mean - expected) <= _AGREE * expected < math.inf:
+                    return found.steps
+                confirming, expected = True, found.steps.mean
                 other = min(_STEPS * expected, widest)
                 width = 0.8 * width if abs(other - width) < 0.1 * width else other
-            elif told.hidden and self._repeats < self._most:
+            elif found.hidden and self._repeats < self._most:
                 self._repeats = min(4 * self._repeats, self._most)
-            elif told.flat and width < widest and not nearer:
+            elif found.flat and width < widest and not nearer:
                 outward, width = True, min(_NEARER * width, widest)
-            elif told.flat or told.hidden or outward or confirming or width < finest:
+            elif found.flat or found.hidden or outward or confirming or width < finest:
                 return None
             else:
                 nearer, width = True, width / _NEARER
@@ -225,8 +225,8 @@ def _look(common: Common, line: _Line, width: float, repeats: int, measure: Meas
     error = common.sigma.of_mean(repeats)
     if repeats > 1:
         error = max(error, math.sqrt(float(np.mean(np.var(costs, axis=0, ddof=1))) / repeats))
-    told = look(at, costs.mean(axis=0), error)
+    found = look(at, costs.mean(axis=0), error)
     # Steps of the cost's own readout are none of the parameter's.
-    if told.steps is not None and told.steps.jump < 2.5 * common.readout_step:
+    if found.steps is not None and found.steps.jump < 2.5 * common.readout_step:
         return Look(None, flat=False, hidden=True)
-    return told
+    return found

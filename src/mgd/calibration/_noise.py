@@ -15,7 +15,7 @@ _EPSILON = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True)
 class Noise:
-    """What a record of repeated costs told.
+    """The results of a record of repeated costs.
 
     Attributes:
         cost: their mean.

@@ -26,14 +26,14 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 
 class Prober:
-    """Measures on a chip as training does: what fails and may pass is asked for again on a line opened anew.
+    """Measures on a chip as training does: what fails and may pass is asked for again on a line opened again.
 
     A chip whose costs come late, or settle, gives a few of what was there before after that: these are measured and
     left out.
 
     Args:
         instrument: open.
-        cost: of outputs, for chips that give these.
+        cost: the cost of outputs, for chips that give outputs.
         budget: of measurements.
         give_up_seconds: how long the chip may fail to answer.
         on_progress: called with the number of measurements made.
@@ -62,7 +62,7 @@ class Prober:
         # Since when an answer is waited for, and how many measurements it is of; None if none is.
         self._waits: tuple[float, int] | None = None
         self._theta, self._placed = np.zeros(self.n_params, np.float32), 0
-        # The last signals, of which late costs may still be; how many, is not known at first.
+        # The last signals, to which late costs may still belong; their number is not known at first.
         self._past: deque[np.ndarray] = deque(maxlen=LAGS)
 
     def settle(self, delay: int, hold: int) -> None:
@@ -162,7 +162,7 @@ class Prober:
                 is_lost = True
 
     def _put_back(self, first: Float[np.ndarray, " p"]) -> None:
-        """Measures once more what came before, of which late costs are; the first of what comes, if nothing did."""
+        """Repeats the previous measurements, to which late costs belong; without any, the first of the next."""
         if n := self._past.maxlen:
             past = list(self._past) or [first]
             for piece in self._pieces(np.stack([past[0]] * (n - len(past)) + past)):
@@ -192,8 +192,8 @@ class Prober:
         self._on_progress(self.budget.spent)
         if np.isnan(costs).any():
             raise HardwareError(
-                f"{self.instrument.address}: {np.isnan(costs).sum()} of {len(rows)} measurements cannot be made: "
-                "calibrate where the chip can be measured"
+                f"{self.instrument.address}: {np.isnan(costs).sum()} of {len(rows)} measurements failed: "
+                "calibrate at parameters where the chip can be measured"
             )
         return costs
 

@@ -19,7 +19,7 @@ _LEAP = 2.5
 
 @dataclass(frozen=True)
 class Range:
-    """What costs at ± a ladder of amplitudes told.
+    """The results of costs at ± a ladder of amplitudes.
 
     Attributes:
         slope: root mean square of g·s over codes s: ‖∇C‖.
@@ -109,7 +109,7 @@ def _window(amplitudes: np.ndarray, odd: np.ndarray, error: float) -> tuple[int,
             if np.all(np.sqrt(np.mean(rest**2, axis=0)) <= allowed):
                 return low, low + width
             least = min(least, (float(np.mean(rest**2) / np.mean(part**2)), low, low + width))
-    # No range fits: that of which least is left.
+    # No range fits: the one with the smallest residual.
     return least[1:]
 
 

@@ -63,8 +63,8 @@ def measure_timing(common: Common) -> Timing:
         return _timing_along(common, direction * amplitude, max(_LEAST_CODE, end - prober.budget.spent - LAGS), floor)
     raise HardwareError(
         f"{prober.instrument.address}: no perturbation of up to {highest:g} {prober.instrument.limits.unit}".rstrip()
-        + f" shows in the cost within {LAGS} measurements above its noise: check that parameters and cost are "
-        "connected and that levels are finer than that, or give a larger budget"
+        + f" changes the cost by more than its noise within {LAGS} measurements: check that parameters and cost are "
+        "connected and that levels are fine enough, or give a larger budget"
     )
 
 

@@ -45,10 +45,10 @@ class Steps:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at a cost along one parameter told.
+    """The results of a look at the cost along one parameter.
 
     Attributes:
-        steps: if there are any of which at least one is seen whole.
+        steps: the steps, if at least one whole step is seen.
         flat: whether nothing changes, or once only: steps, if there are any, are wider.
         hidden: whether steps of a twelfth of what was looked at would not be seen in the noise.
     """

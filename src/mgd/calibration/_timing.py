@@ -15,7 +15,7 @@ _SIGNIFICANT = 2.0
 
 @dataclass(frozen=True)
 class Timing:
-    """What the response to a code told.
+    """The results of the response to a code.
 
     Attributes:
         delay: measurements from a perturbation to the first cost that shows it; its error is 0 or 1.

@@ -1,4 +1,4 @@
-"""Chips that can be traced: a network, or any cost, behind the verbs of hardware."""
+"""Simulated chips, which JAX can trace: a network, or any cost, with the same methods as a real chip."""
 
 from ._base import AbstractChip as AbstractChip
 from ._base import Reading as Reading

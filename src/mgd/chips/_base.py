@@ -12,12 +12,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 @dataclass(frozen=True)
 class Traits:
-    """What engines must know of a chip, to leave out work or to refuse it.
+    """The properties of a chip that engines must know, to save work or to refuse the chip.
 
     Attributes:
         cost_noise: standard deviation of white noise on every measured cost, in the cost's unit.
-        remembers: names of what makes a measurement depend on earlier ones.
-        coarse: names of what makes the cost other than a smooth function of the perturbation.
+        remembers: names of the parts that make a measurement depend on earlier ones.
+        coarse: names of the parts that keep the cost from being a smooth function of the perturbation.
 
     Raises:
         ValueError: if the noise is negative or not finite, or names are not a tuple of strings.
@@ -36,16 +36,16 @@ class Traits:
         for name in ("remembers", "coarse"):
             value = getattr(self, name)
             if not (isinstance(value, tuple) and all(isinstance(one, str) for one in value)):
-                raise ValueError(f"{name} must be a tuple of names, as ('ternary weights',), got {value!r}")
+                raise ValueError(f"{name} must be a tuple of names, such as ('ternary weights',), got {value!r}")
 
 
 class Reading(NamedTuple):
-    """What a measurement gives.
+    """The result of a measurement.
 
     Attributes:
-        cost: averaged over the batch.
-        device: after it.
-        credit: what C̃ is multiplied by for each parameter, in place of θ̃; None for θ̃ itself.
+        cost: the cost, averaged over the batch.
+        device: the device after the measurement.
+        credit: the factor of C̃ for each parameter, in place of θ̃; None for θ̃ itself.
     """
 
     cost: Float[Array, ""]
@@ -56,14 +56,14 @@ class Reading(NamedTuple):
 class AbstractChip(eqx.Module):
     """Something with P tunable parameters and a cost that can be measured.
 
-    θ is one flat vector, as a bank of DACs is. θ and θ̃ are handed over apart, because chips differ in how
-    they meet: through one DAC, or on a line of its own.
+    θ is one flat vector, like a bank of DACs. θ and θ̃ are separate arguments, because chips add them in different
+    ways: through one DAC, or on separate lines.
 
-    A chip is a design. What differs from one piece to the next, and what a piece remembers from one measurement
-    to the next, is its `device`: any tree of arrays, None for a perfect chip.
+    A chip is a design. Its `device` contains the values in which one piece differs from another, and the piece's memory
+    from one measurement to the next: any tree of arrays, None for a perfect chip.
 
-    What is perturbed is the parameters, unless a chip says that it has *sites* of its own (`n_sites`): pre-activations,
-    say. Its `read` then hands back a credit for each parameter, and its perturbations have a value for each site.
+    Perturbations act on the parameters, unless a chip has its own *sites* (`n_sites`), for example pre-activations. Its
+    `read` then returns a credit for each parameter, and its perturbations have a value for each site.
 
     Attributes:
         n_params: P.
@@ -73,7 +73,7 @@ class AbstractChip(eqx.Module):
 
     @property
     def n_sites(self) -> int:
-        """How many sites are perturbed; those of most chips are their parameters."""
+        """The number of perturbed sites; for most chips these are the parameters."""
         return self.n_params
 
     @property
@@ -84,7 +84,7 @@ class AbstractChip(eqx.Module):
     @property
     @abstractmethod
     def traits(self) -> Traits:
-        """What engines must know."""
+        """The properties that engines must know."""
 
     @abstractmethod
     def init(self, *, key: PRNGKeyArray) -> Float[Array, " p"]:
@@ -105,7 +105,7 @@ class AbstractChip(eqx.Module):
         device: Any = None,
         key: PRNGKeyArray,
     ) -> tuple[Float[Array, ""], Any]:
-        """The cost, averaged over the batch, with a perturbation on the sites; and the device after it.
+        """The cost, averaged over the batch, with a perturbation on the sites; and the device after the measurement.
 
         `key` is for noise.
         """
@@ -120,14 +120,14 @@ class AbstractChip(eqx.Module):
         device: Any = None,
         key: PRNGKeyArray,
     ) -> Reading:
-        """As `measure`, with the credit of chips that hand one back."""
+        """As `measure`, and with a credit, if the chip returns one."""
         return Reading(*self.measure(theta, perturbation, x, target, device=device, key=key))
 
     @abstractmethod
     def respond(
         self, theta: Float[Array, " p"], x: Float[Array, "batch *features"], *, device: Any = None, key: PRNGKeyArray
     ) -> Float[Array, "batch outputs"]:
-        """The outputs for a batch of inputs; none, of shape (batch, 0), if the chip only tells its cost."""
+        """The outputs for a batch of inputs; none, of shape (batch, 0), if the chip only has a cost."""
 
     @abstractmethod
     def cost(
@@ -139,4 +139,4 @@ class AbstractChip(eqx.Module):
     def write(
         self, theta: Float[Array, " p"], delta: Float[Array, " p"], *, device: Any = None, key: PRNGKeyArray
     ) -> Float[Array, " p"]:
-        """The parameters after a change was asked for; a perfect memory adds it."""
+        """The parameters after a requested change; a perfect memory adds it."""

@@ -26,7 +26,7 @@ class MeanSquaredError(AbstractCost):
 
 
 class CrossEntropy(AbstractCost):
-    r"""Cross-entropy of logits, with label smoothing: of several outputs by softmax, of one by the logistic function.
+    r"""Cross-entropy of logits, with label smoothing: softmax for several outputs, the logistic function for one.
 
     $$C = -\sum_k \big((1 - s)\,\hat y_k + s/K\big) \log \text{softmax}(y)_k, \qquad
       C = -\hat z \log \sigma(y) - (1 - \hat z) \log\big(1 - \sigma(y)\big), \quad

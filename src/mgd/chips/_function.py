@@ -70,14 +70,14 @@ def from_function(
     Args:
         function: the cost (vector, x, target) → scalar, of a batch of inputs and targets.
         init: from a key, fresh parameters.
-        respond: the outputs (vector, x) → y for a batch, for accuracy; without it there is none, and the cost on the
-            test set is `function` itself.
-        cost: of those outputs, for the cost on the test set; by default "mse".
-        traits: what engines must know of the chip: noise, memory, steps.
+        respond: the outputs (vector, x) → y for a batch, for accuracy. Without it there is no accuracy, and the cost on
+            the test set is `function` itself.
+        cost: the cost of those outputs on the test set; by default "mse".
+        traits: the chip's noise, memory and steps, which engines must know.
 
     Raises:
-        ValueError: if `init` does not give a vector of floating-point numbers, or there is a cost of outputs and none
-            that respond.
+        ValueError: if `init` does not give a vector of floating-point numbers, or there is a cost of outputs without
+            `respond`.
 
     >>> chip = from_function(lambda theta, x, y: jnp.sum((theta - 3) ** 2), init=lambda key: jnp.zeros(5))
     >>> chip.n_params
@@ -91,7 +91,7 @@ def from_function(
     if not is_parameter(start):
         raise ValueError(f"init must give floating-point numbers, which can be trained, got {start.dtype}")
     if respond is None and cost is not None:
-        raise ValueError(f"cost is of the outputs of respond: give respond, or leave cost out, got {cost!r}")
+        raise ValueError(f"cost needs the outputs of respond: give respond, or leave cost out, got {cost!r}")
     leaves = Leaves.of(start)
     return FunctionChip(
         function=function,

@@ -99,8 +99,8 @@ def chosen(tree: Any, trainable: FilterSpec) -> Any:
         return eqx.filter(eqx.filter(tree, is_parameter), trainable)
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
-            "trainable must be a predicate of an array, or a tree like the module with True, False or a predicate for "
-            f"each, as eqx.partition takes it, got {type(trainable).__name__}: {str(error).splitlines()[0]}"
+            "trainable must be a predicate of an array, or a tree like the module with True, False or a predicate "
+            f"for each array, as eqx.partition takes it, got {type(trainable).__name__}: {str(error).splitlines()[0]}"
         ) from error
 
 
@@ -123,7 +123,9 @@ def real(values: Any, what: str) -> Array:
     if not isinstance(values, jax.Array | np.ndarray | np.generic):
         raise ValueError(f"{what} must be one array, got a {type(values).__name__}")
     if _is_complex(values.dtype):
-        raise ValueError(f"{what} must be real, got {values.dtype}: return what a detector sees, as jnp.abs(y) ** 2")
+        raise ValueError(
+            f"{what} must be real, got {values.dtype}: return what a detector sees, such as jnp.abs(y) ** 2"
+        )
     return jnp.asarray(values, jnp.float32)
 
 

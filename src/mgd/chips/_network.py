@@ -26,21 +26,21 @@ _HUGE = 2_000_000
 class NetworkChip(AbstractChip):
     """A perfect chip that computes a network.
 
-    θ is made of its floating-point arrays, but for those that `trainable` leaves out, those that reach the outputs
-    only through `jax.lax.stop_gradient`, and those of an `eqx.nn.State`. These are frozen: all replicas have them as
-    `make(jax.random.key(0))` does, and no engine changes them.
+    θ consists of its floating-point arrays, except those that `trainable` leaves out, those that reach the outputs only
+    through `jax.lax.stop_gradient`, and those of an `eqx.nn.State`. The exceptions are frozen: in all replicas they are
+    as in `make(jax.random.key(0))`, and no engine changes them.
 
     Args:
         make: from a key, a fresh network: an equinox module that maps a batch of inputs to a batch of outputs.
-        cost: of its outputs.
+        cost: the cost of its outputs.
         trainable: which arrays may be trained: a predicate of a leaf, or a tree of booleans and predicates, as
             `eqx.partition` takes it; by default all.
-        traits: what engines must know of the chip.
-        input_shape: of one input, where frozen arrays are not found without it: then training says so.
+        traits: the properties of the chip that engines must know.
+        input_shape: the shape of one input; needed only if training asks for it, to find frozen arrays.
 
     Raises:
-        ValueError: if there is nothing to train, `trainable` is not of this network, or the network has a state that
-            it must be handed.
+        ValueError: if there is nothing to train, `trainable` does not match this network, or the network needs a state
+            as an argument.
     """
 
     make: Callable[[PRNGKeyArray], Any] = eqx.field(static=True)
@@ -92,7 +92,7 @@ class NetworkChip(AbstractChip):
         """Neurons in each layer.
 
         Raises:
-            ValueError: if the network is not one whose neurons we know.
+            ValueError: if the neurons of this kind of network are not known.
         """
         network: Any = eqx.filter_eval_shape(self.make, jax.random.key(0))
         if not hasattr(network, "with_neurons"):
@@ -110,12 +110,12 @@ class NetworkChip(AbstractChip):
 
     @property
     def whole(self) -> bool:
-        """Whether θ is all of the network: no array of it is frozen, or of another type than float32."""
+        """Whether θ is the whole network: no array is frozen, or of a type other than float32."""
         arrays = any(eqx.is_array(leaf) for leaf in jax.tree.leaves(self._skeleton))
         return self.leaves.plain and not arrays
 
     def network(self, theta: Float[Array, " p"], neurons: Sequence[Neurons] | None = None) -> Callable:
-        """The network with these parameters, and with these neurons in its layers where they are not all alike."""
+        """The network with these parameters, and with these neurons in its layers if neurons differ."""
         parameters = jax.tree.unflatten(self._structure, self.leaves.unflatten(theta))
         network: Any = eqx.combine(parameters, self._skeleton)
         return network if neurons is None else network.with_neurons(tuple(neurons))
@@ -133,7 +133,7 @@ class NetworkChip(AbstractChip):
 
     @property
     def pieces(self) -> Perceptron | None:
-        """How the network is computed a piece at a time, if it is so large that no copy of θ should be made."""
+        """How to compute the network piece by piece, if it is so large that θ should not be copied."""
         large = _HUGE <= self.n_params < 2**31
         return self.make if large and isinstance(self.make, Perceptron) and self.whole else None
 
@@ -168,7 +168,7 @@ class NetworkChip(AbstractChip):
         wrong = sorted((found & set(self.leaves.names)) | (stopped - found))
         if wrong:
             raise ValueError(
-                f"which arrays are behind jax.lax.stop_gradient was not known without the shape of an input "
+                f"without the shape of an input it was not known which arrays are behind jax.lax.stop_gradient "
                 f"({', '.join(wrong)}): give input_shape={shape} where the chip is made"
             )
 
@@ -206,8 +206,8 @@ def _refuse_unbound_state(network: Any) -> None:
         any(isinstance(node, eqx.nn.StateIndex) for node in nodes) and not any(map(_is_state, nodes))
     ):
         raise ValueError(
-            "the module has a state of its own (eqx.nn.State, as of BatchNorm), which a chip is not handed: give a "
-            "module that holds the state, calls its layers in inference mode and returns only the outputs"
+            "the module needs a state (eqx.nn.State, as in BatchNorm), which a chip does not pass on: give a "
+            "module that contains the state, calls its layers in inference mode and returns only the outputs"
         )
 
 
@@ -233,14 +233,14 @@ def mlp(
     Args:
         sizes: numbers of inputs, of neurons in each hidden layer, and of outputs.
         activation: of hidden neurons: "logistic", "tanh", "relu" or "linear".
-        output: of output neurons; logistic by default, or linear where the cost is cross-entropy.
-        cost: "mse", "cross-entropy", or a cost object. Two outputs or more are by default those of classes, and the
-            cost is cross-entropy; that of one output is mse.
-        init: how parameters start: "uniform" or "glorot"; by default glorot, or uniform where there is one output, as
-            in the published networks.
+        output: activation of output neurons; logistic by default, or linear if the cost is cross-entropy.
+        cost: "mse", "cross-entropy", or a cost object. The default is cross-entropy for two or more outputs, which are
+            then classes, and mse for one output.
+        init: how parameters start: "uniform" or "glorot"; by default glorot, or uniform for one output, as in the
+            published networks.
 
     Raises:
-        ValueError: if a size is not positive, a name is unknown, or cross-entropy is of one output that is never
+        ValueError: if a size is not positive, a name is unknown, or a single output with cross-entropy cannot be
             negative.
 
     >>> mlp((49, 4, 4)).n_params
@@ -279,7 +279,7 @@ def cnn(
         init: how parameters start: "uniform" or "glorot".
 
     Raises:
-        ValueError: if the images are too small for that many convolutions.
+        ValueError: if the images are too small for this number of convolutions.
 
     >>> cnn((28, 28, 1), (16, 32, 32)).n_params
     14378
@@ -298,23 +298,23 @@ def from_module(
 ) -> NetworkChip:
     """A perfect chip that computes any equinox module of your own.
 
-    What is trained: every array of floating-point numbers, complex ones as two reals each. θ is float32; the module
-    sees each array in its own type. Integers and booleans are no parameters. Frozen in every engine, and not counted,
-    are arrays that `trainable` leaves out, those that reach the outputs only through `jax.lax.stop_gradient`, and
-    those of an `eqx.nn.State` that the module holds.
+    Every array of floating-point numbers is trained, complex ones as two reals each. θ is float32; the module
+    sees each array in its own type. Integers and booleans are not parameters. Every engine freezes, and does not count,
+    arrays that `trainable` leaves out, those that reach the outputs only through `jax.lax.stop_gradient`, and those of
+    an `eqx.nn.State` in the module.
 
     Args:
-        make: from a key, a fresh module that maps one input to one output, as equinox modules do. Frozen arrays are
-            those of `make(jax.random.key(0))`, for all replicas.
+        make: from a key, a fresh module that maps one input to one output, as Equinox modules do. In all replicas
+            frozen arrays are those of `make(jax.random.key(0))`.
         cost: "mse", "cross-entropy", or a cost object.
         trainable: which arrays may be trained: a predicate of a leaf, or a tree of booleans and predicates, as
             `eqx.partition` takes it; by default all.
-        traits: what engines must know of the chip: noise, memory, steps.
-        input_shape: of one input; needed only where training says so.
+        traits: the chip's noise, memory and steps, which engines must know.
+        input_shape: the shape of one input; needed only if training asks for it.
 
     Raises:
-        ValueError: if the module has no floating-point parameters to train, `trainable` is not of this module, or the
-            module has a state that it must be handed.
+        ValueError: if the module has no floating-point parameters to train, `trainable` does not match this module, or
+            the module needs a state as an argument.
 
     >>> from_module(lambda key: eqx.nn.Linear(3, 2, key=key)).n_params
     8

@@ -20,19 +20,19 @@ _NAMED = 12
 @click.option(
     "--task",
     metavar="TASK|DATA",
-    help="Whose samples are presented, a task or data of your own; by default that of the file's inputs and outputs.",
+    help="Task, or your own data, whose samples are presented; by default the task with the file's inputs and outputs.",
 )
-@click.option("--bits", type=int, help="Bits of parity; by default as many as the chip of the file has inputs.")
-@click.option("--batch", type=int, help="Samples a measurement is averaged over; by default the task's.")
+@click.option("--bits", type=int, help="Bits of parity; by default as many as the chip has inputs.")
+@click.option("--batch", type=int, help="Samples over which a measurement is averaged; by default the task's.")
 @click.option(
     "--budget",
     type=click.IntRange(1, 2**31),
-    help="Measurements, at most; by default 20,000 and 60 for each of a code's period, or more if costs come late.",
+    help="Most measurements; by default 20,000 + 60 × a code's period, more if costs come late.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of codes, samples and parameters.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of codes, samples and parameters.")
 @click.option("--data", type=click.Path(path_type=str), help="Folder of the images.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; by default calibration-SERIAL.toml.")
-@click.option("--simulate", is_flag=True, help="Measure the chip of the file simulated, imperfections and all.")
+@click.option("--simulate", is_flag=True, help="Measure a simulated chip, with the imperfections of the file.")
 def calibrate(
     file: Path,
     task: str | None,
@@ -44,17 +44,17 @@ def calibrate(
     out: Path | None,
     simulate: bool,
 ) -> None:
-    """Measure what the chip of CHIP.toml is like, choose the settings to train it with, and say why.
+    """Measure the chip of CHIP.toml, choose the settings with which to train it, and say why.
 
-    Parameters are moved within their limits; afterwards the chip is left in its safe state. What was found is kept
-    beside CHIP.toml, with the chip's serial number.
+    The command moves parameters within their limits, and leaves the chip in its safe state. It writes the calibration
+    beside CHIP.toml, to a file with the chip's serial number in its name.
     """
     from ..runs import read_chip_file
 
     read = read_chip_file(file)  # what is wrong with it is said at once
     task = task or _task_of(read)
     from ..runs import calibrate as measure
-    from ._progress import measuring
+    from ..runs import measuring
 
     with measuring() as on_progress:
         found, written = measure(
@@ -89,7 +89,7 @@ def _task_of(file: "ChipFile") -> str:
     found = next((name for name, row in TASKS.own.items() if shape == (row.inputs, row.outputs)), None)
     if found is None:
         said = f"{list(file.inputs or ())} inputs and {file.outputs or 0} outputs"
-        raise ValueError(f"{file.path}: no task is known by {said} of [chip]: give --task, of {', '.join(TASKS)}")
+        raise ValueError(f"{file.path}: no known task has {said} of [chip]: give --task, one of {', '.join(TASKS)}")
     return found
 
 
@@ -137,29 +137,29 @@ def _levels(found: "Calibration", unit: str) -> str:
     """The levels of parameters, in one line."""
     even = "" if found.levels_even is None or found.levels_even else ", uneven; this is the widest seen"
     perturbed = "none seen" if found.level is None else f"{found.level:.3g}{unit} apart{even}"
-    written = "" if found.written_level is None else f"; of writes {found.written_level:.3g}{unit} apart"
+    written = "" if found.written_level is None else f"; levels of writes {found.written_level:.3g}{unit} apart"
     return perturbed + written
 
 
 def _gain(found: "Calibration") -> str:
     """The gain of all parameters in one line; each is in the file."""
-    told = sorted(
+    gains = sorted(
         (gain, error) for gain, error in zip(found.gain, found.gain_error, strict=True) if not math.isnan(gain)
     )
-    if not told:
-        return "not told: perturbations have no lines of their own, or no answer stands out"
-    middle, error = told[len(told) // 2]
-    of = f"{len(told):,} of {found.n_params:,} parameters told"
-    return f"{middle:.3g} ± {error:.1g} in the middle, {told[0][0]:.3g} … {told[-1][0]:.3g}; {of}"
+    if not gains:
+        return "unknown: perturbations have no lines of their own, or no response stands out"
+    middle, error = gains[len(gains) // 2]
+    of = f"measured for {len(gains):,} of {found.n_params:,} parameters"
+    return f"{middle:.3g} ± {error:.1g} in the middle, {gains[0][0]:.3g} … {gains[-1][0]:.3g}; {of}"
 
 
 def _answers(found: "Calibration") -> list[tuple[str, str]]:
-    """The parameters that do not do what they are told."""
+    """The parameters that do not respond as they should."""
     kinds = (
-        ("dead", found.dead, "answer neither to a perturbation nor to a write"),
-        ("unwiggled", found.no_perturbation, "answer to a write alone"),
-        ("stuck", found.no_write, "answer to a perturbation alone"),
-        ("unclear", found.unresolved, "not told: a larger budget would"),
+        ("dead", found.dead, "respond neither to a perturbation nor to a write"),
+        ("unwiggled", found.no_perturbation, "respond only to a write"),
+        ("stuck", found.no_write, "respond only to a perturbation"),
+        ("unclear", found.unresolved, "need a larger budget"),
     )
     rows = [(name, f"{len(which)} {what}: {_indices(which)}") for name, which, what in kinds if which]
     return rows or [("dead", "none, and none stuck")]

@@ -15,16 +15,22 @@ _ROUND_TRIPS, _COSTS, _SAMPLES = 100, 100, 16
 
 @click.group(epilog="Example: mgd chip check examples/virtual-chip.toml")
 def chip() -> None:
-    """Serve a virtual chip, or check one on the bench."""
+    """Serve a virtual chip, or check a real one."""
 
 
 @chip.command(epilog="Example: mgd chip serve examples/virtual-chip.toml --port 5025")
 @click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
-@click.option("--port", type=click.IntRange(0, 65535), default=5025, show_default=True, help="0 for any that is free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5025,
+    show_default=True,
+    help="Port to listen at; 0 for any free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the piece, its noise and the faults.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the piece, its noise and the faults.")
 def serve(file: Path, port: int, host: str, seed: int | None) -> None:
-    """Serve the simulated chip of CHIP.toml on a socket, as a bench instrument that speaks SCPI, until Ctrl-C."""
+    """Serve the simulated chip of CHIP.toml on a socket, like a bench instrument that speaks SCPI, until Ctrl-C."""
     from ..runs import read_chip_file
 
     read = read_chip_file(file)
@@ -37,9 +43,9 @@ def serve(file: Path, port: int, host: str, seed: int | None) -> None:
 @chip.command(epilog="Example: mgd chip check examples/virtual-chip.toml")
 @click.argument("file", metavar="CHIP.toml", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Open the chip of CHIP.toml, and show who answers, its limits, how fast it is and how noisy its cost.
+    """Open the chip of CHIP.toml, and show its identity, its limits, its speed and the noise of its cost.
 
-    The chip is left in its safe state.
+    The command leaves the chip in its safe state.
     """
     from ..instruments import opened
     from ..runs import read_chip_file

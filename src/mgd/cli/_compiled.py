@@ -1,7 +1,7 @@
 """Compiled programs that are kept between commands: JAX's own cache on disk, made so that it cannot do harm.
 
-A command compiles some fifteen small programs, which takes longer than a short run. JAX keeps them in a folder if it
-is told of one. Three things about that folder are seen to here:
+A command compiles some fifteen small programs, which takes longer than a short run. JAX keeps them in a folder if one
+is set. Three things about that folder are seen to here:
 
 - JAX writes an entry in place, so a process that is killed, or a disk that is full, can leave a part of one. Every
   entry carries a checksum, so JAX notices, warns and compiles; but it would never replace the entry. Here the
@@ -63,13 +63,13 @@ def is_trouble(message: str) -> bool:
 
 def _processor() -> str:
     """A name for this kind of processor."""
-    told = [platform.machine()]
+    features = [platform.machine()]
     try:
         lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
-        told += sorted(line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part")))
+        features += sorted(line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part")))
     except OSError:
         pass
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(features).encode()).hexdigest()[:12]
 
 
 def _make_room(folder: Path) -> None:

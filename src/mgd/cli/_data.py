@@ -5,7 +5,7 @@ import click
 
 @click.group(epilog="Example: mgd data fetch fashion-mnist")
 def data() -> None:
-    """Fetch the image sets, or list where they are."""
+    """Download the image sets, or list their places."""
 
 
 @data.command("fetch", epilog="Example: mgd data fetch cifar10")
@@ -19,7 +19,7 @@ def fetch_data(name: str) -> None:
 
 @data.command("list", epilog="Example: mgd data list")
 def list_data() -> None:
-    """List tasks, and where the files of those that have any are."""
+    """List the tasks, with the places of their files."""
     from ..datasets import available
 
     for task in available():

@@ -5,7 +5,7 @@ import click
 
 @click.command("instruments", epilog="Example: mgd instruments")
 def instruments() -> None:
-    """List kinds of instruments, built in and by other packages, and what each still needs."""
+    """List the kinds of instruments, of mgd and of other packages, and what each still needs."""
     from ..instruments import available
 
     found = available()

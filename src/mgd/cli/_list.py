@@ -26,8 +26,8 @@ _TABLES: Mapping[str, Table | Mapping[str, str]] = {
 def list_names() -> None:
     """List tasks, algorithms, perturbations, baselines, optimizers, schedules, engines, imperfections and instruments.
 
-    What other packages add by entry points is listed too, with the package that brings it. What they add and cannot be
-    used is left out, and named with the reason.
+    The list includes additions of other packages, by entry points, with the package's name. Additions that cannot be
+    used are left out, and named with the reason.
     """
     tables, left_out = {}, []
     for title, table in _TABLES.items():

@@ -25,7 +25,7 @@ from ._show import show
 from ._time import time
 from ._train import resume, train
 
-UNREAD, BAD_INPUT, DIVERGED, HARDWARE = 1, 2, 3, 4
+UNREAD, BAD_INPUT, DIVERGED, CHIP_FAILED = 1, 2, 3, 4
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -64,12 +64,12 @@ for _command in (*commands.commands.values(), *chip.commands.values(), *data.com
 
 
 def run(arguments: list[str] | None, handler: EndAtOnce | None) -> None:
-    """Runs one command. Bad input is one line on stderr and exit code 2; a run that diverged, 3; an instrument that
-    does not do what it must, 4; stopped, 130.
+    """Runs one command. Bad input gives one line on stderr and exit code 2; a run that diverged gives 3, an instrument
+    that failed 4, a stop 130.
 
     Args:
         arguments: of the command.
-        handler: of signals, which is told when the command has said all there is to say.
+        handler: the handler of signals, to be informed when the command has printed everything.
     """
     warnings.simplefilter("default", MgdWarning)
     warnings.showwarning = _show_warning
@@ -101,7 +101,7 @@ def _outcome(arguments: list[str] | None) -> tuple[int, str | None]:
     except (MgdError, ValueError) as error:
         return _exit_code(error), str(error)
     except MemoryError as error:
-        return BAD_INPUT, f"this does not fit in memory ({str(error) or 'no more can be had'}): ask for less"
+        return BAD_INPUT, f"this does not fit in memory ({str(error) or 'no more is available'}): use less"
     except BrokenPipeError:
         sys.stderr.close()
         return UNREAD, None
@@ -110,7 +110,7 @@ def _outcome(arguments: list[str] | None) -> tuple[int, str | None]:
 def _exit_code(error: Exception) -> int:
     if isinstance(error, DivergedError):
         return DIVERGED
-    return HARDWARE if isinstance(error, HardwareError) else BAD_INPUT
+    return CHIP_FAILED if isinstance(error, HardwareError) else BAD_INPUT
 
 
 def _say(message: str) -> None:

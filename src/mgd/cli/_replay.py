@@ -10,14 +10,13 @@ from ._at_once import answer_at_once
 @click.command(epilog="Example: mgd replay runs/parity-1")
 @click.argument("run", type=click.Path(path_type=Path))
 def replay(run: Path) -> None:
-    """Make RUN again from the recording of its chip (mgd train --record), with no hardware, and compare.
+    """Repeat RUN from the recording of its chip (mgd train --record), without the chip, and compare.
 
-    Exit code 1 if it comes to other parameters.
+    The exit code is 1 if the parameters differ.
     """
     answer_at_once()
-    from ..runs import read_config
+    from ..runs import progress, read_config
     from ..runs import replay as make_again
-    from ._progress import progress
 
     with progress(read_config(run).steps or 1) as on_progress:
         found = make_again(run, on_progress=on_progress)

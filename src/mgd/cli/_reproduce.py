@@ -13,15 +13,15 @@ from ..reproduction import STUDIES
 @click.argument("study", required=False, metavar="ID")
 @click.option("--list", "list_studies", is_flag=True, help="List the studies.")
 @click.option("--quick", is_flag=True, help="A small version, in about a minute.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder; by default reproductions/ID.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes at a time; by default one a core.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the results; by default reproductions/ID.")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of processes; by default one for each core.")
 @click.option("--data", type=click.Path(path_type=str), help="Folder of the images.")
 def reproduce(
     study: str | None, list_studies: bool, quick: bool, out: Path | None, workers: int | None, data: str | None
 ) -> None:
     """Compute the published result ID: data (Zarr), figure (PNG, SVG) and rows of the table.
 
-    Stopped or killed, it goes on with the same command.
+    After a stop or kill, the same command continues it.
     """
     if list_studies:
         width = max(map(len, STUDIES))

@@ -19,14 +19,16 @@ _MOST_ROWS = 12
 
 @click.command("time", epilog="Example: mgd time runs/parity-1 --profile hw1 --profile hw2")
 @click.argument("run", required=False, type=click.Path(path_type=Path))
-@click.option("--profile", "profiles", multiple=True, metavar="NAME|FILE.toml", help="Of the chip; may be given again.")
+@click.option(
+    "--profile", "profiles", multiple=True, metavar="NAME|FILE.toml", help="Profile of the chip; may be given again."
+)
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw the score against time: a .png or .svg file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every logged step, and nothing else.")
 @click.option("--list", "listed", is_flag=True, help="List the profiles that come with the package.")
 def time(run: Path | None, profiles: tuple[str, ...], figure: Path | None, as_json: bool, listed: bool) -> None:
-    """Show what RUN would take on a chip, in seconds and joules, by its counts and the chip's profile.
+    """Show the time and energy that RUN would take on a chip, from its counts and the chip's profile.
 
-    Times are of one chip, from the start of the run to each logged step; RUN need not be finished.
+    Times are for one chip, from the start of the run to each logged step; RUN need not be finished.
     """
     from ..timing import profile_names
 
@@ -74,18 +76,18 @@ def _list_profiles() -> None:
     names = profile_names()
     for name in names:
         click.echo(f"{name:<{max(map(len, names))}}  {load_profile(name).description}")
-    click.echo(f"They lie in {profile_folder()}: copy example.toml for a chip of your own.")
+    click.echo(f"They are in {profile_folder()}: copy example.toml for your own chip.")
 
 
 def _load(names: tuple[str, ...]) -> "list[Profile]":
-    """Raises: ValueError: if one cannot be had, or two could not be told apart in a table."""
+    """Raises: ValueError: if one is not available, or two would have the same name in a table."""
     from ..timing import load_profile
 
     loaded = {}
     for name in names:
         profile = load_profile(name)
         if profile.name in loaded:
-            raise ValueError(f"two profiles are named {profile.name!r}: give each once, and each its own name")
+            raise ValueError(f"two profiles are named {profile.name!r}: give each once, and each another name")
         loaded[profile.name] = profile
     return list(loaded.values())
 

@@ -19,21 +19,21 @@ from ._settings import given_of, with_settings
     "chips",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="TOML file of the chip: its network, or where it is. Given again, the chips of a fleet.",
+    help="TOML file of the chip: its network, or how to reach it. Give it several times for a fleet.",
 )
 @click.option(
-    "--simulate", is_flag=True, help="Simulate the chip of the file, though the file says where a real one is."
+    "--simulate", is_flag=True, help="Simulate the chip of the file, even if the file says how to reach a real one."
 )
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="What mgd calibrate wrote of the chip: gives defaults. By default that of the chip file, if it names one.",
+    help="Calibration that mgd calibrate wrote: it sets defaults. By default the one that the chip file names.",
 )
 @click.option("--record", type=click.Path(path_type=Path), help="Record all exchanges with the chip in this file.")
 @click.option(
     "--at-end",
     type=click.Choice(("safe", "keep")),
-    help="How a chip on a bench is left after a run that came to its end: in its safe state, or with what it learnt.",
+    help="How a completed run leaves a real chip: in its safe state, or with its learnt parameters.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
@@ -48,12 +48,12 @@ def train(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Train simulated chips, or the one of a chip file, on TASK, on your own DATA, or by the settings in CONFIG.toml.
+    """Train simulated chips, or the chip of a file, on TASK, on your own DATA, or with the settings in CONFIG.toml.
 
-    DATA is a table (.csv, .tsv, .txt), an .npz or .npy file, or a folder; or module:function, code of yours that is run
-    and returns the task.
+    DATA is a table (.csv, .tsv, .txt), an .npz or .npy file, or a folder; or module:function, a function of yours that
+    is called and returns the task.
 
-    Whatever is not given has a default that learns; mgd list names the tasks and all that can be chosen. Options
+    Settings that you leave out have defaults with which the task is learnt; mgd list names all choices. Options
     override the settings in files.
     """
     from ..runs import (
@@ -98,15 +98,23 @@ def train(
     "--before",
     type=click.IntRange(min=1),
     metavar="STEP",
-    help="Go back to the newest checkpoint before STEP, and forget what was learnt and measured after it.",
+    help="Go back to the newest checkpoint before STEP, and discard what was learnt and measured after it.",
 )
-@click.option("--run-code", is_flag=True, help="Run the code that RUN names, though it was never run here.")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Continue to N timesteps in all, past the planned end of RUN.",
+)
+@click.option("--run-code", is_flag=True, help="Run the code that RUN names, even if it was never run here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
-def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None:
-    """Go on with RUN from its last checkpoint, to the bit as if it had never stopped.
+def resume(run: Path, before: int | None, steps: int | None, run_code: bool, as_json: bool) -> None:
+    """Continue RUN from its last checkpoint, to the bit as if it had never stopped.
 
-    A run on a chip of the kind callables or torch, or on a task that a function makes, names code of yours. In a run
-    directory of another's, have a look at it before you say --run-code.
+    With --steps, a finished run is trained for longer; a falling learning rate then falls over all N timesteps.
+
+    A run on a chip of the kind callables or torch, or on a task that a function makes, names Python code. If the run
+    directory comes from someone else, read that code before you give --run-code.
     """
     from ..runs import read_config
 
@@ -117,7 +125,7 @@ def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None
     from ..runs import is_whole
     from ..runs import resume as go_on
 
-    ran = before is not None or not is_whole(run)
+    ran = before is not None or steps is not None or not is_whole(run)
     if not ran:
         click.echo(f"{run} is finished", err=True)
     else:
@@ -125,31 +133,30 @@ def resume(run: Path, before: int | None, run_code: bool, as_json: bool) -> None
 
         if run_code:
             said_to_run(config.code)
-        with _progress(config.steps) as on_progress:
-            go_on(run, before=before, on_progress=on_progress)
+        with _progress(steps or config.steps) as on_progress:
+            go_on(run, before=before, steps=steps, on_progress=on_progress)
     _report(run, as_json, ran=ran)
 
 
 def _progress(steps: int | None):
-    from ._progress import progress
+    from ..runs import progress
 
     return progress(steps or 1)
 
 
 def _diagnostics(folder: Path, *, ran: bool) -> str:
-    """What a run on a chip told of itself at its end; empty for others. One that ran now has warned already."""
-    from ..runs import read_diagnostics
-    from ._progress import figures_of
+    """The last diagnostics of a run on a chip; empty for other runs. A run that ran now has already warned."""
+    from ..runs import figures_of, read_diagnostics
 
     lines = read_diagnostics(folder, quiet=ran)
     return figures_of(lines[-1]) if lines else ""
 
 
-# What a chip was asked for in vain, and how often its line was made anew.
+# Failed measurements of a chip, and how often its line was opened again.
 _TROUBLES = {
     "skipped": "measurements gave no reading and were skipped",
-    "recoveries": "times the chip was opened anew",
-    "measured_again": "measurements were not sure and made again",
+    "recoveries": "times the chip was opened again",
+    "measured_again": "measurements were uncertain and repeated",
 }
 
 
@@ -168,17 +175,19 @@ def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
         f"  {summary['n_params']:,} parameters, {summary['steps']:,} steps, "
         f"{counts['cost_measurements']:,} cost measurements and {counts['parameter_writes']:,} writes a chip"
     )
-    if told := _diagnostics(folder, ran=ran):
-        click.echo(f"  {told}")
+    if line := _diagnostics(folder, ran=ran):
+        click.echo(f"  {line}")
     if troubles := [f"{summary[name]:,} {words}" for name, words in _TROUBLES.items() if summary.get(name)]:
         click.echo(f"  {', '.join(troubles)}")
+    if ended := summary.get("ended_by"):
+        click.echo(f"  ended at step {summary['steps']:,}: {ended}")
     for text in summary.get("warnings", ()):
         click.echo(f"  warning: {text}")
     click.echo(f"  {summary['seconds']:.1f} s; picture: {folder / CURVE}")
 
 
 def _score_lines(summary: dict[str, Any]) -> list[str]:
-    """How good the chips of a run are, by the measure that it names; those of before there were others had accuracy."""
+    """The lines with the score of a run's chips, by the measure that it names; old runs name none and have accuracy."""
     metric, task, n = summary.get("metric", "accuracy"), summary["task"], summary["replicas"]
     scores = [a for a in summary[f"{metric}_per_replica"] if a is not None] if metric else []
     if not scores:

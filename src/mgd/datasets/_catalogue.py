@@ -14,13 +14,13 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({name: row.line for name, row
 
 @dataclass(frozen=True)
 class Available:
-    """A task and where its files are, for `mgd data list`.
+    """A task and the place of its files, for `mgd data list`.
 
     Args:
-        name: as on the command line.
+        name: its name on the command line.
         description: one line.
         found: the folder or archive that would be read, or None (also for a task that has no files).
-        download_megabytes: what fetching it transfers, in MB (10^6 bytes); 0 if nothing is ever fetched.
+        download_megabytes: size of the download, in MB (10^6 bytes); 0 if nothing is ever downloaded.
     """
 
     name: str
@@ -33,7 +33,7 @@ def names() -> tuple[str, ...]:
     """Every task's name on the command line.
 
     Returns:
-        The names, smallest task first, then those that other packages bring.
+        The names, smallest task first, then those of other packages.
 
     Example:
         >>> from mgd.datasets import names

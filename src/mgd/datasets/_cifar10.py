@@ -58,14 +58,14 @@ def cifar10(data: str | os.PathLike | None = None) -> Task:
     Images are kept as bytes and shown as (x − 120.7) / 63.9: zero mean and unit standard deviation over
     the training set, all colours alike. Three layouts are read: the original `cifar-10-batches-py/`, its
     archive `cifar-10-python.tar.gz`, and the public hub's `plain_text/{train,test}-*.parquet`. If a parquet
-    file's images are JPEG-coded, pixels differ slightly from the original: say so beside an accuracy
+    file's images are JPEG-coded, pixels differ slightly from the original: say so when you report an accuracy
     (`Task.source` says which layout was read).
 
     A chip has solved it at 60 %: MGD's published accuracy after 1e7 steps is 60.7 %, backprop's 68 %.
 
     Args:
         data: a folder that has one of the layouts, itself or in `cifar10/`. If None: MGD_DATA, the cache,
-            and at last a download of the original archive (171 MB).
+            and finally a download of the original archive (171 MB).
 
     Returns:
         A task with images `[n, 32, 32, 3]` in uint8 and one-hot targets `[n, 10]`.
@@ -202,5 +202,5 @@ class _ArrayUnpickler(pickle.Unpickler):
             ("numpy", "dtype"): np.dtype,
         }
         if (module, name) not in allowed:
-            raise DataError(f"asks for {module}.{name}, which no CIFAR-10 batch needs: refused; fetch it again")
+            raise DataError(f"asks for {module}.{name}, which a CIFAR-10 batch never needs: refused; fetch it again")
         return allowed[module, name]

@@ -42,11 +42,11 @@ def fashion_mnist(data: str | os.PathLike | None = None) -> Task:
     """Grey images of clothing, 28x28 pixels, 10 classes: 60,000 to train on and 10,000 to test on.
 
     Images are kept as bytes and shown as (x − 72.94) / 90.02: zero mean and unit standard deviation over
-    the training set. A chip has solved it at 80 %, the accuracy to which published training times are given.
+    the training set. A chip has solved it at 80 %, the accuracy for which training times are published.
 
     Args:
         data: a folder that has the four original files, itself or in `fashion-mnist/`. If None: MGD_DATA,
-            Debian's package dataset-fashion-mnist, the cache, and at last a download (31 MB).
+            Debian's package dataset-fashion-mnist, the cache, and finally a download (31 MB).
 
     Returns:
         A task with images `[n, 28, 28, 1]` in uint8 (0 for background) and one-hot targets `[n, 10]`.

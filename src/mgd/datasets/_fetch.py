@@ -10,11 +10,11 @@ from ._files import FileSet, find, locate
 
 
 def fetch(name: str, data: str | os.PathLike | None = None) -> Path:
-    """Make sure that a task's files are on this computer, and not corrupt; fetch them if they are not there.
+    """Make sure that a task's files are on this computer and not corrupt; download them if they are missing.
 
     Args:
         name: `fashion-mnist` or `cifar10`, the tasks that have files.
-        data: the folder to look in; nothing is fetched then.
+        data: the folder to look in; nothing is then downloaded.
 
     Returns:
         The folder the files are in.
@@ -39,13 +39,13 @@ def fetch(name: str, data: str | os.PathLike | None = None) -> Path:
 
 
 def available(data: str | os.PathLike | None = None) -> list[Available]:
-    """Every task, with where its files are. Nothing is fetched or checked.
+    """Every task, with the place of its files. Nothing is downloaded or checked.
 
     Args:
-        data: the folder to look in; if None, the places that loading looks in.
+        data: the folder to look in; if None, the places where loading looks.
 
     Returns:
-        One record a task, in the order of `names()`.
+        One record for each task, in the order of `names()`.
 
     Example:
         >>> from mgd.datasets import available

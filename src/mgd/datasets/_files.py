@@ -121,7 +121,7 @@ def download(file_set: FileSet, folder: Path) -> Found:
         except ValueError as error:  # pooch has deleted the file, and says its checksum
             got = str(error).partition("but got ")[2].partition(".")[0]
             raise DataError(
-                f"what came from {url} is corrupt: its SHA-256 should be {sha256}, got {got}; "
+                f"the download from {url} is corrupt: its SHA-256 should be {sha256}, got {got}; "
                 f"try again later, or {_REMEDY}"
             ) from error
         except OSError as error:  # requests' errors too

@@ -30,28 +30,28 @@ def from_arrays(
     Args:
         x: training inputs of shape (n, ...), one row a sample: whole numbers, floating-point numbers or truth values.
         y: their targets. Whole numbers of shape (n,) are classes, and become one-hot rows with a column for each class
-            that occurs (of -1 and 1 alone, signs); so is text of shape (n,), whose classes are sorted by their names.
-            Anything else is what the outputs should be, of shape
+            that occurs (if only -1 and 1 occur, they are signs). So is text of shape (n,), whose classes are sorted by
+            name. Otherwise y has the desired outputs, of shape
             (n, outputs), or (n,) for one output.
-        test: inputs and targets, in the same form, that a chip is judged by; the training set itself by default.
-        name: of the task.
+        test: inputs and targets for the test, in the same form; the training set itself by default.
+        name: the task's name.
         classes: a name for each class; their numbers by default. Given with classes of shape (n,), these are
             0 … len(classes) - 1, and those that do not occur have columns too.
         solved_accuracy: a chip has solved the task when its test accuracy is at least this; 1 by default.
-        kind: what the targets are: "classes", "signs", "labels" or "values"; see `Task`. By default it is inferred.
-        solved_r2: where targets are values, the R² at which a chip has solved the task; without it none has.
-        scaling: brings inputs to the size that neurons are made for: "standard" gives each input mean 0 and standard
-            deviation 1, "min-max" brings it to 0 … 1; None leaves inputs as they are. It is fitted to the training
-            inputs alone, applied to the test's too, and kept as `task.scaling`, to be called on new inputs.
-        order: in which training samples are presented, "shuffled" or "sequential"; see `Task`.
+        kind: the kind of the targets: "classes", "signs", "labels" or "values"; see `Task`. By default it is inferred.
+        solved_r2: for values, the R² at which a chip has solved the task; without it no chip has.
+        scaling: scales inputs to the size that neurons need: "standard" gives each input mean 0 and standard
+            deviation 1, "min-max" maps it to 0 … 1; None leaves inputs as they are. It is fitted only to the training
+            inputs, applied to the test inputs too, and kept as `task.scaling`, which you call on new inputs.
+        order: the order of the training samples, "shuffled" or "sequential"; see `Task`.
 
     Returns:
-        The task. `task.kind` says what the targets were taken for, `task.n_outputs` how many outputs a chip needs.
+        The task. `task.kind` is the kind of its targets, `task.n_outputs` the number of outputs that a chip needs.
 
     Raises:
-        ValueError: if there are no samples, not as many inputs as targets, a number is missing or no number, test and
-            training samples differ in their shape, there is no such scaling, targets are not of their kind, or it is
-            not clear of which they are.
+        ValueError: if there are no samples, the numbers of inputs and targets differ, a number is missing or invalid,
+            test and training samples differ in their shape, the scaling is unknown, targets do not match their kind,
+            or their kind is not clear.
 
     >>> task = from_arrays(np.eye(3, dtype=np.float32), np.array([2, 0, 1]))
     >>> task.kind, task.classes, task.train.y.tolist()[0]
@@ -65,7 +65,7 @@ def from_arrays(
     if kind == "values" and solved_accuracy is not None:
         raise ValueError("values have no accuracy: give solved_r2 in place of solved_accuracy")
     if test is not None and len(test) != 2:
-        raise ValueError(f"test must be inputs and targets, (x, y), got {len(test)} of them")
+        raise ValueError(f"test must be a pair of inputs and targets, (x, y), got {len(test)} of them")
     y, test_y, classes = numbered_text(y, None if test is None else test[1], classes, kind)
     targets, test_targets = _numbers(y, "targets"), None if test_y is None else _numbers(test_y, "test targets")
     targets, test_targets, names = _as_rows(targets, test_targets, kind, classes)
@@ -145,12 +145,12 @@ def _numbers(given: ArrayLike, what: str) -> np.ndarray:
     """What was given as an array of real numbers, in its own type.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
     """
     try:
         values = np.asarray(given)
     except (TypeError, ValueError):
-        raise ValueError(f"{what} must be one array of numbers, got rows that differ in length or are none") from None
+        raise ValueError(f"{what} must be one array of numbers, got rows of different length, or no rows") from None
     if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
         raise ValueError(f"{what} have masked entries: leave out their rows, or fill them")
     if values.dtype.kind not in "biuf":
@@ -245,7 +245,7 @@ def _numbered(
         unknown = [] if labels is None else np.setdiff1d(labels, numbers)
         if len(unknown):
             known = f"{numbers[0]} … {numbers[-1]}" if len(numbers) > 5 else ", ".join(map(str, numbers))
-            raise ValueError(f"class {unknown[0]} of the {whose} targets is none of the classes {known}")
+            raise ValueError(f"class {unknown[0]} of the {whose} targets is not one of the classes {known}")
     if len(numbers) < 2:
         raise ValueError(f"all {len(y)} targets are of the class {numbers[0]}: give samples of two classes or more")
     if kind is None and len(numbers) > max(_FEW_CLASSES, len(y) // _SAMPLES_OF_EACH):

@@ -44,7 +44,7 @@ def check_kind(kind: str, y: Float[np.ndarray, "n outputs"], whose: str) -> None
 
 
 def metric_of(kind: str, n_outputs: int) -> str:
-    """The name of the measure that outputs are judged by."""
+    """The name of the measure that judges the outputs."""
     if kind == "values":
         return "r2"
     return "label_accuracy" if kind == "labels" or (kind == "signs" and n_outputs > 1) else "accuracy"

@@ -19,7 +19,7 @@ def load(name: str, *, bits: int | None = None, data: str | os.PathLike | None =
         The task.
 
     Raises:
-        ValueError: if no task is called that, or it does not take what was given.
+        ValueError: if no task has that name, or it does not take the given arguments.
         DataError: if its files cannot be found, fetched or read.
 
     Example:

@@ -25,8 +25,8 @@ _LETTERS = {
 def nist7x7() -> Task:
     """Letters N, I, S and T on a 7x7 grid: 44,028 distinct images.
 
-    Each letter has one 5x5 drawing. It is placed at each of its 9 positions on the grid, and of each
-    placed letter every image with 0, 1 or 2 pixels flipped is taken:
+    Each letter has one 5x5 drawing, placed at each of its 9 positions on the grid. The images are each
+    placed letter with every choice of 0, 1 or 2 flipped pixels:
 
         4 letters · 9 positions · (1 + 49 + 49·48/2) = 44,136.
 
@@ -35,11 +35,11 @@ def nist7x7() -> Task:
     10,980 of I and of T, all distinct. The list has no random part; a fixed shuffle then splits it into
     40,000 to train on and 4,028 to test on.
 
-    The file used in print was never published: this one has its letters, its grid and about its number
-    of images, and is hard in the same sense, that linear classifiers stay below 93 %. On the test set,
-    multinomial logistic regression gets 91.2 %, linear least squares 86.4 % (printed by
-    `python examples/nist7x7_figure.py`); 49-4-4 logistic networks trained with backprop get
-    98 to 99.9 %, depending on where they start (8 starts, L-BFGS), and 49-32-4 ones 100 %.
+    The file used for the paper was never published. This one has the same letters and grid, about the same number of
+    images, and the same difficulty: linear classifiers stay below 93 %. On the test set, multinomial logistic
+    regression gets 91.2 %, linear least squares 86.4 % (printed by `python examples/nist7x7_figure.py`); 49-4-4
+    logistic networks trained with backprop get 98 to 99.9 %, depending on where they start (8 starts, L-BFGS), and
+    49-32-4 ones 100 %.
 
     A chip has solved it at 95 %: more than any linear classifier reaches, less than backprop-trained
     49-4-4 networks reach.
@@ -69,7 +69,7 @@ def nist7x7() -> Task:
         test=Samples(x[test], y[test]),
         classes=tuple(_LETTERS),
         solved_accuracy=0.95,
-        source="generated: 4 letters x 9 positions x every flip of up to 2 pixels, less 54 ambiguous images",
+        source="generated: 4 letters x 9 positions x every flip of up to 2 pixels, without 54 ambiguous images",
     )
 
 

@@ -36,7 +36,7 @@ class Scaling:
         """The scaling that these samples, one a row, ask for.
 
         Raises:
-            ValueError: if there is no such scaling, there are no samples, or one is no finite number.
+            ValueError: if there is no such scaling, there are no samples, or one is not a finite number.
         """
         if how not in SCALINGS:
             hint = nearest(how, SCALINGS) if isinstance(how, str) else ""
@@ -59,9 +59,7 @@ class Scaling:
         """
         x = np.asarray(x)
         if x.shape[1:] != self.offset.shape:
-            raise ValueError(
-                f"this scaling is of samples of shape {self.offset.shape}, one a row, got an array of shape {x.shape}"
-            )
+            raise ValueError(f"this scaling takes rows of shape {self.offset.shape}, got an array of shape {x.shape}")
         scaled = np.empty(x.shape, np.float32)
         step = max(1, _TOGETHER // max(1, self.offset.size))
         for start in range(0, len(x), step):

@@ -19,18 +19,18 @@ _LOOKED_AT = 2**22
 class Samples:
     """Inputs and targets, row by row, as they lie in memory.
 
-    Inputs may be stored as bytes (images); `features` turns stored rows into the numbers a chip is
-    shown, `(x − offset) · scale` in float32, so that a data set takes no more memory than its file.
+    Inputs may be stored as bytes (images); `features` turns stored rows into the numbers that a chip
+    sees, `(x − offset) · scale` in float32, so that a data set takes no more memory than its file.
 
     Args:
         x: stored inputs, one row a sample, float32 or uint8.
         y: targets in float32 of shape (n, outputs), one row a sample and one column an output.
-        offset: subtracted from a stored input.
-        scale: multiplied after.
+        offset: the number subtracted from a stored input.
+        scale: the factor applied after that.
 
     Raises:
-        ValueError: if there are no rows, not as many inputs as targets, a number is NaN or infinite, or targets are
-            not rows.
+        ValueError: if there are no rows, the numbers of inputs and targets differ, a number is NaN or infinite, or
+            targets are not rows.
     """
 
     x: Shaped[np.ndarray, "n *features"]
@@ -58,7 +58,7 @@ class Samples:
         return len(self.x)
 
     def features(self, stored: Shaped[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """What the chip is shown for stored inputs (any leading axes)."""
+        """The numbers that the chip sees for stored inputs (any leading axes)."""
         if (self.offset, self.scale) == (0.0, 1.0):
             return jnp.asarray(stored, jnp.float32)
         return (jnp.asarray(stored, jnp.float32) - self.offset) * self.scale
@@ -81,7 +81,7 @@ def check_finite(values: Shaped[np.ndarray, "n *rest"], what: str) -> None:
     rows = int(wrong.reshape(len(values), -1).any(1).sum())
     raise ValueError(
         f"{what} must be finite: row {row}{column} is {values[(row, *place)]} ({rows} of {len(values)} rows have such "
-        "a number): mend these rows or leave them out"
+        "a number): correct these rows or leave them out"
     )
 
 
@@ -91,34 +91,34 @@ class Task:
 
     The kind of its targets says how outputs are judged:
 
-    - "classes": one column a class, of which the largest target and the largest output name one; or one output, read
-      as two classes, split at 0.5 (a logit at 0). The measure is the accuracy.
-    - "signs": targets -1 and 1, split at 0. The accuracy; of several outputs the accuracy by label.
-    - "labels": several outputs that say yes or no independently, split at 0.5. The accuracy by label: the share of all
-      labels that are right.
+    - "classes": one column for each class; the largest target and the largest output name the class. Or one output for
+      two classes, split at 0.5 (a logit at 0). The measure is the accuracy.
+    - "signs": targets -1 and 1, split at 0. The measure is the accuracy; for several outputs the accuracy by label.
+    - "labels": several outputs that say yes or no independently, split at 0.5. The measure is the accuracy by label:
+      the share of all labels that are right.
     - "values": numbers. The measure is R² over all outputs together, 1 - Σ(y - ŷ)² / Σ(ŷ - mean ŷ)², with ŷ the
       targets; it is 1 if all are met and 0 if an output is no better than the mean of its targets.
 
     Args:
-        name: as on the command line.
-        train: what training may see.
-        test: what a chip is judged by; training never sees it (for parity, every pattern is both).
+        name: its name on the command line.
+        train: the samples for training.
+        test: the samples for the test; training never sees them (for parity, every pattern is in both).
         classes: a name for each class.
         solved_accuracy: a chip has solved the task when its test accuracy is at least this.
         source: where the data come from, or how they are made.
-        held_out: training samples that training does not see, to choose settings by.
-        kind: of the targets. If it is left out, targets that are all 0 or 1 are classes where each row has one 1 or
-            there is one column, otherwise labels; all -1 or 1, classes where each of several columns has one 1 a row,
-            otherwise signs; and all else is values. So probabilities and softened classes are values unless they are
-            said to be classes.
-        solved_r2: where targets are values, the R² at which a chip has solved the task; without it none has.
-        scaling: how inputs were scaled, to be called on new ones; None if they are as they were given.
-        order: in which training samples are presented: "shuffled", anew in every epoch, or "sequential", as they lie,
-            and from the first again after the last.
-        inputs: a name for each input, if they have some.
+        held_out: training samples that training does not see, for the choice of settings.
+        kind: the kind of the targets. By default, targets that are all 0 or 1 are classes if each row has one 1 or
+            there is one column, otherwise labels; targets that are all -1 or 1 are classes if there are several columns
+            and each row has one 1, otherwise signs; all others are values. So probabilities and softened classes are
+            values, unless you say that they are classes.
+        solved_r2: for values, the R² at which a chip has solved the task; without it no chip has.
+        scaling: the scaling of the inputs, which you call on new ones; None if they were not scaled.
+        order: the order of the training samples: "shuffled", anew in every epoch, or "sequential", as they lie, and
+            from the first again after the last.
+        inputs: a name for each input, if they have names.
 
     Raises:
-        ValueError: if there is no such kind or order, or the targets are not of the kind.
+        ValueError: if the kind or the order is unknown, or the targets do not match the kind.
     """
 
     name: str
@@ -153,7 +153,7 @@ class Task:
 
     @property
     def threshold(self) -> float | None:
-        """The value of the task's measure at which a chip has solved it; None if there is none."""
+        """The value of the measure at which a chip has solved the task; None if there is none."""
         return self.solved_r2 if self.kind == "values" else self.solved_accuracy
 
 

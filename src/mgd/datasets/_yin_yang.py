@@ -15,16 +15,16 @@ def yin_yang(n_train: int = 5000, n_test: int = 1000, seed: int = 42) -> Task:
     """Which part of the yin-yang symbol is a point in: yin, yang, or one of the two dots?
 
     The symbol has radius 0.5 and fills the unit square; its dots have radius 0.1. A class is drawn with
-    equal chances, then points in the square until one lies in it. Inputs are (x, y, 1 − x, 1 − y): the
+    equal chances, then points in the square until one lies in that class. Inputs are (x, y, 1 − x, 1 − y): the
     mirrored copies let a network without biases see the square evenly.
 
-    The paper gets about 64 % with a linear classifier and 97.6 % with a 4-120-3 network. A chip has
-    solved it at 90 %: far above anything linear, and within reach of networks much smaller than the paper's.
+    The paper reaches about 64 % with a linear classifier and 97.6 % with a 4-120-3 network. A chip has
+    solved it at 90 %: far above any linear classifier, and within reach of networks much smaller than the paper's.
 
     Args:
         n_train: samples to train on.
-        n_test: samples to test on, drawn apart from those.
-        seed: of both draws.
+        n_test: samples to test on, drawn separately.
+        seed: the seed of both draws.
 
     Returns:
         A task with inputs `[n, 4]` in [0, 1] and one-hot targets `[n, 3]`.

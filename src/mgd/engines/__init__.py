@@ -1,4 +1,4 @@
-"""Engines: what turns the handle of ask and tell. Names load on first use."""
+"""Engines: loops that call ask and tell on a simulated or a real chip. Names load on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .._counter import Counter
@@ -21,8 +22,8 @@ class Progress(eqx.Module):
     """A run of many replicas, between two timesteps.
 
     Attributes:
-        state: the algorithm's, with a leading replica axis on all but the clock.
-        device: what each replica's chip is made of and remembers.
+        state: the algorithm's state, with a leading replica axis on all but the clock.
+        device: the individual values and the memory of each replica's chip.
         diverged: for each replica, whether a measured cost was not finite.
         diverged_at: the timestep of the first one.
     """
@@ -34,11 +35,11 @@ class Progress(eqx.Module):
 
     @staticmethod
     def of(state: State, device: Any = None) -> "Progress":
-        """A run of which every cost was finite until now.
+        """A run whose costs have all been finite so far.
 
         Args:
-            state: with a leading replica axis on all but the clock.
-            device: likewise; None for perfect chips, and for real ones.
+            state: the state, with a leading replica axis on all but the clock.
+            device: the device, likewise; None for perfect chips, and for instruments.
         """
         n_replicas = state.theta.shape[0]
         none = jnp.zeros(n_replicas, jnp.uint32)
@@ -63,7 +64,7 @@ class Progress(eqx.Module):
     def after(
         self, state: State, device: Any, finite: Bool[Array, " replica"], offset: Int[Array, " replica"]
     ) -> "Progress":
-        """The run with a new state and device, given which costs on the way were finite, and where not."""
+        """The run with a new state and device; some of its last costs may not have been finite."""
         first = ~finite & ~self.diverged
         at, here = self.diverged_at, jax.vmap(self.state.clock.step.plus)(offset)
         at = Counter(jnp.where(first, here.high, at.high), jnp.where(first, here.low, at.low))
@@ -71,18 +72,20 @@ class Progress(eqx.Module):
 
 
 class AbstractEngine(ABC, Generic[A]):
-    """What turns the handle of ask and tell: a simulated chip in a compiled loop, or a real one.
+    """A loop that calls ask and tell: on a simulated chip, compiled, or on a real one.
 
-    A run is handed in and out, and an engine keeps none, but for what only saves time. How a run is cut into calls of
-    `advance` does not change a bit of its outcome, if it is cut at multiples of `stride`.
+    The caller hands a run in and gets it back; an engine keeps no run, and caches only to save time. The outcome is the
+    same to the bit, however a run is cut into calls of `advance`, if it is cut at multiples of `stride`.
 
     Attributes:
-        name: what people call it.
-        algorithm: how it trains.
-        batch: samples a measurement is averaged over.
+        name: its name for users.
+        measures: whether it measures costs one by one, so that the algorithm's state contains the last one.
+        algorithm: the training algorithm.
+        batch: samples over which a measurement is averaged.
     """
 
     name: ClassVar[str]
+    measures: ClassVar[bool] = True
     algorithm: A
     batch: int
 
@@ -99,27 +102,34 @@ class AbstractEngine(ABC, Generic[A]):
     @property
     @abstractmethod
     def cost_of_outputs(self) -> AbstractCost | None:
-        """What makes a cost of outputs; None where the chip alone knows."""
+        """The function from outputs to a cost; None if only the chip knows it."""
 
     @abstractmethod
     def gives_outputs(self, data: Data) -> bool:
-        """Whether there is more to judge the chip by than its cost on these samples."""
+        """Whether the chip gives outputs for these samples, and not only its cost."""
 
     @abstractmethod
     def shown_of(self, n_samples: int) -> int:
-        """How many of so many test samples are shown to the chip at an evaluation."""
+        """How many of these test samples the chip sees at an evaluation."""
 
     @abstractmethod
     def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
-        """Refuses what cannot be run, before anything is allocated.
+        """Refuses a run that is not possible, before anything is allocated.
 
         Raises:
-            ValueError: if so many replicas do not fit in memory, or are not these chips.
+            ValueError: if the replicas do not fit in memory, or their number does not match the chips.
         """
 
     @abstractmethod
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+    def init(
+        self, n_replicas: int, *, key: PRNGKeyArray, start: Float[np.ndarray, "replica p"] | None = None
+    ) -> Progress:
         """The start of a run; replica r is the same however many there are.
+
+        Args:
+            n_replicas: number of replicas.
+            key: the seed of all random numbers.
+            start: the parameters of each replica; by default the chip draws them.
 
         Raises:
             ValueError: if the parameters cannot be trained like this.
@@ -127,13 +137,13 @@ class AbstractEngine(ABC, Generic[A]):
 
     @abstractmethod
     def check_start(self, progress: Progress, data: Data) -> None:
-        """Warns of, or refuses, what is seen at the start and would be trained wrongly.
+        """Warns of, or refuses, a chip that this engine would train wrongly, as far as the start shows it.
 
         Raises:
-            ValueError: if the engine would train another chip than this.
+            ValueError: if the engine would train another chip than this one.
 
         Warns:
-            MgdWarning: if what is trained is not what is expected.
+            MgdWarning: if the training would differ from what is expected.
         """
 
     @abstractmethod
@@ -142,4 +152,4 @@ class AbstractEngine(ABC, Generic[A]):
 
     @abstractmethod
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
+        """Mark and mean cost of each replica on these samples, as in `mgd.engines.evaluate`."""

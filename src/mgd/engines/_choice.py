@@ -20,7 +20,7 @@ class Wanted:
     Attributes:
         named: whether the engine was asked for by its name.
         n_replicas: chips side by side.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         n_steps: timesteps of the run.
         devices: JAX devices to spread it over.
     """
@@ -42,25 +42,25 @@ def choose(
     n_steps: int,
     devices: int = 1,
 ) -> "AbstractSimulated[Any, Any]":
-    """The engine of that name; of "auto", the first that is right.
+    """The engine of that name; for "auto", the first that suits.
 
     Args:
-        name: one of `ENGINES`; "auto" is the fused engine where it pays, otherwise the measured one.
+        name: one of `ENGINES`; "auto" is the fused engine if it saves time, otherwise the measured one.
         chip: the simulated chip.
-        algorithm: how it is trained.
+        algorithm: the training algorithm.
         n_replicas: chips side by side.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         n_steps: timesteps of the run.
-        devices: JAX devices to spread it over.
+        devices: number of JAX devices to use.
 
     Raises:
-        ValueError: if the engine is unknown, or does not run this.
+        ValueError: if the engine is unknown, or does not support these settings.
     """
     if name not in ENGINES:
         raise ValueError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
     if devices > 1 and (name not in ("auto", "measured") or not isinstance(algorithm, Algorithm)):
         raise ValueError(
-            f"only the measured engine is spread over devices: leave devices out, got {devices}, with engine {name!r} "
+            f"only the measured engine uses several devices: leave devices out, got {devices}, with engine {name!r} "
             f"and {type(algorithm).__name__}"
         )
     wanted = Wanted(name != "auto", n_replicas, batch, n_steps, devices)
@@ -71,20 +71,20 @@ def choose(
             if engine is not None:
                 return engine
     if isinstance(algorithm, Backprop):
-        raise ValueError(f"backprop measures nothing and has an engine of its own: leave engine out, got {name!r}")
+        raise ValueError(f"backprop measures nothing and has its own engine: leave engine out, got {name!r}")
     raise ValueError(f"no engine runs a {type(algorithm).__name__}: give an Algorithm or Backprop")
 
 
 def refuse_bitwise(algorithm: Algorithm, name: str) -> None:
     """Raises: ValueError: if an engine that was asked for by name cannot keep to the bits of the measured one."""
     if algorithm.bitwise:
-        raise ValueError(f"bitwise is of the measured engine on one device, got {name!r}: leave engine out")
+        raise ValueError(f"bitwise needs the measured engine on one device, got {name!r}: leave engine out")
 
 
 def choose_for_each(
     name: str, members: Sequence[tuple[AbstractChip, AbstractAlgorithm]], **settings: int
 ) -> list["AbstractSimulated[Any, Any]"]:
-    """An engine of one kind for each chip and its algorithm, as `choose` has them."""
+    """An engine of one kind for each chip and its algorithm, as from `choose`."""
     chosen = [choose(name, *member, **settings) for member in members]
     if name == "auto" and len({type(engine) for engine in chosen}) > 1:  # the fused engine covers some of them
         return choose_for_each("measured", members, **settings)

@@ -26,14 +26,14 @@ def evaluate(
     """The mark and the cost of each replica, means over all samples, without perturbation.
 
     A sample's mark is 1 if it is right and 0 if it is not; for labels, the share of them that are right; for values,
-    the squared error, a mean over outputs. It is NaN where outputs are, or if there are none. The cost of a chip that
-    has no outputs is the one that it measures, without what is imperfect about its readout.
+    the squared error, a mean over outputs. It is NaN where outputs are, or if there are none. The cost of a chip
+    without outputs is the one that it measures, without imperfections of its readout.
 
     Args:
-        chip: what responds.
+        chip: the design of the chips.
         theta: parameters of each replica.
         data: the samples.
-        device: what each replica's chip is made of and remembers.
+        device: the individual values and the memory of each replica's chip.
     """
     return _evaluate(as_data(chip), jnp.asarray(theta), data, device)
 
@@ -66,7 +66,7 @@ def _evaluate(
 
 
 def n_outputs(chip: AbstractChip, data: Data, device: Any = None) -> int:
-    """How many outputs a chip gives for these samples; `device` is that of many replicas, or None for a fresh one.
+    """How many outputs a chip gives for these samples; `device` is that of many replicas, or None for a new one.
 
     Raises:
         ValueError: if it does not give a row of them for each sample.

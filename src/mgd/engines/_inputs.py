@@ -24,12 +24,12 @@ _REMEDY = 'give scaling="standard" with data of your own (--scaling standard), o
 
 
 def check_inputs(chip: AbstractChip, task: Task) -> None:
-    """Warns if inputs saturate the chip, swamp it, or are too small to be seen; all are told by what the chip does.
+    """Warns if inputs saturate the chip, make its outputs too large, or are too small; the chip's outputs decide.
 
-    A fresh chip is shown some of the training inputs as they are, and as scaling would make them. Inputs saturate it
-    if its outputs hardly change when inputs are halved, and do when these are brought to about one; they swamp it if
-    its outputs go far beyond those; they are too small if its outputs differ far less from sample to sample than for
-    standardised inputs. So a chip that scales its inputs itself, or is made for large ones, is never warned of.
+    A fresh chip gets some of the training inputs, as they are and scaled. Inputs saturate it if its outputs hardly
+    change when the inputs are halved, but do change when they are scaled to about one. Inputs are too large if the
+    outputs are far larger than for scaled ones, and too small if the outputs differ far less from sample to sample than
+    for standardised inputs. So there is no warning for a chip that scales its inputs itself, or needs large ones.
     """
     if chip.n_params > _MOST_PARAMS:
         return
@@ -73,8 +73,8 @@ def _check_small(chip: AbstractChip, x: np.ndarray, spread: np.ndarray) -> None:
     as_given, standard = _respond(chip, x, (x - x.mean(0)) / np.where(spread > 0, spread, 1.0))
     if as_given.size and _FAR_MORE * as_given.std(0).max() < standard.std(0).max():
         _warn(
-            f"inputs are too small for this chip: none differs by more than {spread.max():.2g} (standard deviation) "
-            f"from sample to sample: {_REMEDY}"
+            f"inputs are too small for this chip: their standard deviations over samples are at most {spread.max():.2g}"
+            f": {_REMEDY}"
         )
 
 

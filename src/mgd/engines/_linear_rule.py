@@ -19,7 +19,7 @@ def linear_rule(optimizer: optax.GradientTransformation, n_params: int) -> tuple
     $$m' = r_0 G + r_1 m + r_2 \theta, \qquad \Delta\theta = r_3 G + r_4 m + r_5 \theta$$
 
     Plain gradient descent, momentum (Nesterov's too) and weight decay are. Of values over thirty orders of magnitude,
-    what the rule gives must be what the coefficients say: clipping, normalising and schedules are told apart by that,
+    what the rule gives must be what the coefficients say: clipping, normalising and schedules are recognised by that,
     or by what they remember. It is tried on vectors of the chip's own length: a rule may be made for that one alone.
 
     Args:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
@@ -25,8 +26,21 @@ if TYPE_CHECKING:
 _LARGE_CHIP = 10_000
 
 
-def fresh_replicas(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, key: PRNGKeyArray) -> Progress:
+def fresh_replicas(
+    chip: AbstractChip,
+    algorithm: AbstractAlgorithm,
+    n_replicas: int,
+    key: PRNGKeyArray,
+    start: Float[np.ndarray, "replica p"] | None = None,
+) -> Progress:
     """Fresh replicas. Replica r is the same however many there are.
+
+    Args:
+        chip: that they are.
+        algorithm: that trains them.
+        n_replicas: how many.
+        key: everything random is drawn from it.
+        start: their parameters, in place of those that the chip draws.
 
     Raises:
         ValueError: if the algorithm cannot train such a chip, or numbers are given for another number of replicas.
@@ -34,24 +48,29 @@ def fresh_replicas(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas:
     algorithm.check(chip.n_sites)
     for each in jax.tree.leaves((chip, algorithm), is_leaf=lambda leaf: isinstance(leaf, Each)):
         if isinstance(each, Each) and len(each.values) != n_replicas:
-            raise ValueError(
-                f"numbers that vary are given for {len(each.values)} replicas, got n_replicas = {n_replicas}"
-            )
+            raise ValueError(f"the varied numbers are for {len(each.values)} replicas, got n_replicas = {n_replicas}")
     chip, algorithm = as_data(chip), as_data(algorithm.for_program(chip.n_params, chip.n_sites))
     # Within another program (only shapes are asked for) it is a part of that.
     make = _fresh if isinstance(key, Tracer) else _compiled_fresh
-    return make(chip, algorithm, n_replicas, key)
+    return make(chip, algorithm, n_replicas, key, None if start is None else jnp.asarray(start, jnp.float32))
 
 
-def _fresh(chip: AbstractChip, algorithm: AbstractAlgorithm, n_replicas: int, key: PRNGKeyArray) -> Progress:
+def _fresh(
+    chip: AbstractChip,
+    algorithm: AbstractAlgorithm,
+    n_replicas: int,
+    key: PRNGKeyArray,
+    start: Float[Array, "replica p"] | None,
+) -> Progress:
     own, rest = split((chip, algorithm))
 
-    def one(own: tuple, replica: Int[Array, ""]) -> tuple[State, Any]:
+    def one(own: tuple, replica: Int[Array, ""], start: Float[Array, " p"] | None) -> tuple[State, Any]:
         chip, algorithm = eqx.combine(own, rest)
         theta, device, _, run_key = fresh_piece(chip, key, replica)
+        theta = theta if start is None else start
         return algorithm.init(theta, key=run_key, n_sites=chip.n_sites).with_clock(None), device
 
-    state, device = jax.vmap(one)(own, jnp.arange(n_replicas))
+    state, device = jax.vmap(one)(own, jnp.arange(n_replicas), start)
     return Progress.of(state.with_clock(algorithm.clock_at(0)), device)
 
 
@@ -68,8 +87,8 @@ def each_replica(one: Callable, engine: "AbstractSimulated[Any, Any]") -> Callab
     def call(state: State, *rest: Any) -> tuple:
         def body(args: tuple) -> tuple[tuple, Clock]:
             own, state, *rest = args
-            state, *told = one(eqx.combine(own, shared), state.with_clock(clock), *rest)
-            return (state.with_clock(None), told), state.clock
+            state, *results = one(eqx.combine(own, shared), state.with_clock(clock), *rest)
+            return (state.with_clock(None), results), state.clock
 
         clock = state.clock
         own, shared = split(engine)
@@ -88,7 +107,7 @@ def each_replica(one: Callable, engine: "AbstractSimulated[Any, Any]") -> Callab
 
 
 def in_front(algorithm: AbstractAlgorithm, data: Data, batch: int, state: State) -> tuple:
-    """The inputs and targets in front of each replica now."""
+    """The inputs and targets that each replica sees now."""
 
     def one(seed: Array) -> tuple[Float[Array, "batch *features"], Float[Array, "batch outputs"]]:
         return shown_to_one(algorithm, data, batch, state.clock, seed)

@@ -7,13 +7,14 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Row:
-    """An engine, as it is chosen.
+    """An engine among which `choose` chooses.
 
     Attributes:
-        name: by which it is asked for, or "" if it is only ever chosen for its algorithm.
-        line: what it does; empty where another row of this name says it.
-        offer: "module:function" within this package, which makes the engine for a chip, an algorithm and what is
-            `Wanted`, or gives None where another engine is better; named, it refuses what it does not run.
+        name: its name, or "" if only the algorithm can choose it.
+        line: a one-line description; empty if another row of this name has it.
+        offer: "module:function" within this package, which makes the engine for a chip, an algorithm and the `Wanted`
+            settings, or returns None if another engine is better; if the engine was asked for by name, it refuses what
+            it does not support.
     """
 
     name: str
@@ -27,12 +28,12 @@ ROWS = (
     Row("measured", "", ".simulated._spread:offer"),
     Row(
         "fused",
-        "the same in SIMD lanes, several times faster for many small chips (needs mgd[fused])",
+        "simulates every measurement in SIMD lanes: several times faster for many small chips (needs mgd[fused])",
         ".simulated._fused._engine:offer",
     ),
     Row(
         "sampled",
-        "draws each window's gradient from its law: long windows of large chips, by the million",
+        "draws each window's G from its probability law: for long windows and large chips",
         ".simulated._sampled:offer",
     ),
     Row("measured", "", ".simulated._in_place:offer"),
@@ -40,6 +41,6 @@ ROWS = (
 )
 _LINES = {row.name: row.line for row in ROWS if row.line}
 ENGINES: Mapping[str, str] = MappingProxyType(
-    {"auto": "the fastest engine that covers the settings"}
+    {"auto": "the fastest engine that supports the settings"}
     | {name: _LINES[name] for name in ("measured", "fused", "sampled")}
 )

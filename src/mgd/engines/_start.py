@@ -1,4 +1,4 @@
-"""Where the parameters of a chip behind I/O start, and how close to their limits they may come."""
+"""Where the parameters of an instrument start, and how close to their limits they may come."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from jaxtyping import Float, PRNGKeyArray
 from ..chips import AbstractChip
 from ..instruments import AbstractInstrument, Limits, inwards
 
-# Where nothing is said, parameters start within this part of their range, about its middle.
+# By default, parameters start within this share of their range, about its middle.
 _START = 0.1
 
 
@@ -23,15 +23,15 @@ def parameters_at_start(
 ) -> Float[np.ndarray, " p"]:
     """The parameters at the start of a training, a calibration or a replay: one rule for all of them.
 
-    They are what was asked for, if anything was; otherwise the instrument's own `start`, if it has one; otherwise those
-    of the network that the chip is said to compute; otherwise they are drawn about the middle of the limits.
+    They are the parameters that were asked for, if any; otherwise the instrument's own `start`, if it has one;
+    otherwise those of the network that the chip file describes; otherwise random ones about the middle of the limits.
 
     Args:
-        instrument: whose parameters they are.
-        key: of the run.
-        chip: which chip of a fleet it is.
-        given: what was asked for: the parameters themselves, "network", or how far from the middle they are drawn.
-        network: that the chip is said to compute.
+        instrument: the instrument.
+        key: the key of the run.
+        chip: the number of the chip in a fleet.
+        given: the request: the parameters themselves, "network", or the largest distance from the middle.
+        network: the network that the chip file describes.
 
     Raises:
         ValueError: if a network is asked for and there is none, or it has another number of parameters.
@@ -43,11 +43,11 @@ def parameters_at_start(
         return np.asarray(instrument.start, np.float32)
     if isinstance(given, str) or (given is None and network is not None):
         if network is None:
-            raise ValueError(f"there is no network to take the start from: give start a number, not {given!r}")
+            raise ValueError(f"there is no network to start from: give start as a number, not {given!r}")
         if network.n_params != instrument.n_params:
             raise ValueError(
                 f"the network of the chip file has {network.n_params} parameters and the chip {instrument.n_params}: "
-                "mend [chip], or give start a number"
+                "correct [chip], or give start as a number"
             )
         return np.asarray(network.init(key=own_key))
     return start_within(instrument.limits, key=own_key, spread=given)
@@ -57,9 +57,9 @@ def start_within(limits: Limits, *, key: PRNGKeyArray, spread: float | None = No
     """Parameters drawn uniformly about the middle of their limits, and within them.
 
     Args:
-        limits: of a chip.
-        key: what they are drawn with.
-        spread: the farthest from the middle; by default a tenth of the way to the limits.
+        limits: the limits of a chip.
+        key: the seed of the random numbers.
+        spread: the largest distance from the middle; by default a tenth of the way to the limits.
     """
     half = (limits.high - limits.low) / 2
     farthest = half * _START if spread is None else np.full_like(half, spread)

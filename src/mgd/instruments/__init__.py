@@ -1,4 +1,4 @@
-"""Chips behind I/O: instruments with limits and a safe state. Names that need JAX or an extra load on first use."""
+"""Instruments: chips with I/O, limits and a safe state. Names that need JAX or an extra load on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -12,14 +12,14 @@ from ._limits import Limits
 
 
 class Absent(AbstractInstrument):
-    """Stands for a chip that was dropped from a fleet, whose costs until then are known, so that it is not asked.
+    """Replaces a chip that was dropped from a fleet. Its costs until then are known, so it is never used.
 
     Args:
-        identity: whose place it holds.
-        address: where that was.
-        limits: that it had.
+        identity: the dropped chip's identity.
+        address: its address.
+        limits: its limits.
         own_line: whether its perturbation had lines of its own.
-        start: the parameters that it started from, if it had some of its own.
+        start: its own parameters at the start, if it had some.
         groups: its names of slices of θ.
     """
 

@@ -15,9 +15,9 @@ from ._failures import TimeIsUp, failing, said_by
 from ._limits import Limits
 from ._line import Line, Reading
 
-# Lines that are told of by name, at most.
+# Lines that a message names, at most.
 _MOST_NAMED = 12
-_REMEDY = "narrow the limits to what it takes, or mend the function"
+_REMEDY = "narrow the limits to what it takes, or correct the function"
 
 
 class Bank:
@@ -88,7 +88,7 @@ class Bank:
             if k not in ways:
                 ways[k] = self._way(k, values[k])
             if late and len(ways[k]) > 1:
-                raise TimeIsUp("it is ramped, and the time was up")
+                raise TimeIsUp("it is ramped, and its time was over")
             started[k] = self._put(k, ways[k].pop(0), seconds)
             return bool(ways[k])
 
@@ -122,8 +122,8 @@ class Bank:
                 value = None if late else real_numbers(line.present())
             except Exception as error:  # whatever reading it raises
                 late = isinstance(error, TimeIsUp)
-            told = "not known where" if value is None or value.size != 1 else f"at {float(value.reshape(())):.6g}"
-            found.append(f"{line.name} ({told} {line.unit})".replace(" )", ")"))
+            place = "not known where" if value is None or value.size != 1 else f"at {float(value.reshape(())):.6g}"
+            found.append(f"{line.name} ({place} {line.unit})".replace(" )", ")"))
         more = len(self._not_safe) - _MOST_NAMED
         return [*found, f"{more} more"] if more > 0 else found
 
@@ -138,7 +138,7 @@ class Bank:
         if values.size != 1:
             raise HardwareError(
                 f"{self._address}: {self._reading.name} gave {values.size} numbers where one cost is due: "
-                'read a scalar, or say reads="outputs"'
+                'read a scalar, or give reads="outputs"'
             )
         return float(values.reshape(()))
 
@@ -172,13 +172,13 @@ class Bank:
         for line in self._lines:
             if line.lost():
                 raise HardwareError(
-                    f"{self._address}: {line.name} was out of reach after it was set: check its connection",
+                    f"{self._address}: {line.name} could not be reached after it was set: check its connection",
                     passing=True,
                 )
         values = real_numbers(reply)
         if values is None:
             raise HardwareError(
-                f"{self._address}: {self._reading.name} gave {str(reply)[:80]!r}, which is no number: read another"
+                f"{self._address}: {self._reading.name} gave {str(reply)[:80]!r}, which is not a number: read another"
             )
         return values
 

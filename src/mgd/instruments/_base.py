@@ -1,4 +1,4 @@
-"""What an instrument is: a chip behind I/O. Nothing here imports JAX."""
+"""What an instrument is: a chip with I/O. Nothing here imports JAX."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ Itself = TypeVar("Itself", bound="AbstractInstrument")
 
 @dataclass(frozen=True)
 class Identity:
-    """Who an instrument says it is, as in a reply to `*IDN?`.
+    """The identity that an instrument reports, as in a reply to `*IDN?`.
 
     Attributes:
-        maker: who made it.
-        model: of which kind it is.
-        serial: which piece it is; a calibration belongs to one.
-        version: of its firmware.
+        maker: its maker.
+        model: its model.
+        serial: the serial number of the piece; a calibration belongs to one.
+        version: the version of its firmware.
     """
 
     maker: str
@@ -55,12 +55,14 @@ def numbers_of(reply: object, shape: tuple[int, ...], address: str, verb: str) -
     Axes of length one count for nothing: (1,) may stand for (), and (4,) for (4, 1).
 
     Raises:
-        HardwareError: if it is no array of real numbers; with `passing=True` if it is one of another shape.
+        HardwareError: if it is not an array of real numbers; with `passing=True` if it is one of another shape.
     """
     values = real_numbers(reply)
     if values is None:
         given = "None" if reply is None else f"a {type(reply).__name__}"
-        raise HardwareError(f"{address}: {verb} gave {given} where numbers of shape {shape} are due: mend its driver")
+        raise HardwareError(
+            f"{address}: {verb} gave {given} where numbers of shape {shape} are due: correct its driver"
+        )
     if values.shape != shape and _longer_than_one(values.shape) == _longer_than_one(shape):
         values = values.reshape(shape)
     if values.shape != shape:
@@ -94,34 +96,34 @@ def _longer_than_one(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class AbstractInstrument(ABC):
-    """A chip behind I/O: a context manager with limits and a safe state.
+    """A chip with I/O: a context manager with limits and a safe state.
 
-    Subclasses give the abstract verbs, and of the optional ones those that `reads`, `own_line` and
-    `most_together` say they have. They need not check what they are given: `opened` puts a guard around an
-    instrument that refuses wrong shapes, NaN and values outside `limits` before anything is sent, and sees to
-    the safe state. Verbs that talk to the chip raise `HardwareError`, with `passing=True` where opening anew
-    and asking again may help; training then does so, and gives the chip its sample and parameters again.
+    Subclasses implement the abstract methods, and those optional ones that `reads`, `own_line` and `most_together`
+    promise. They need not check their arguments: `opened` puts a guard around an instrument, which refuses wrong
+    shapes, NaN and values outside `limits` before anything is sent, and ensures the safe state. Methods that talk to
+    the chip raise `HardwareError`, with `passing=True` if opening it and asking again may help; training then does so,
+    and gives the chip its sample and parameters again.
 
     Values are float32 NumPy arrays; θ and θ̃ are in the unit of `limits`.
 
     Attributes:
-        address: where it is, for messages and so that no two programs use one chip: a resource name, a file.
+        address: its address, for messages, and so that no two programs use one chip: a resource name, a file.
         n_params: P.
-        limits: what each parameter, its perturbation included, may be set to.
+        limits: the range of each parameter, its perturbation included.
         reads: "cost" if the chip measures its cost (`measure_cost`), "outputs" if it gives its outputs
-            (`read_outputs`) and the cost is worked out on the host, "both" if both.
+            (`read_outputs`) and the host computes the cost, "both" if both.
         own_line: whether θ̃ has lines of its own (`perturb`); if not, θ + θ̃ is set as parameters.
-        most_together: how many perturbations a batch takes at most; 0 if there are no batches.
-        reads_together: which verb takes batches: "cost" if `measure_batch`, "outputs" if `read_batch`.
-        settle_seconds: from a set parameter to a cost that can be read. The instrument itself waits for what is
-            left of it in `measure_cost` and `read_outputs`, so that the host can work meanwhile.
-        may_slip: whether a reply may be taken for the answer to another question than its own, as on a line where
-            one can be late or doubled. Training then keeps no cost before `make_sure` has returned.
-        reads_back: whether parameters are read back after they are set, and compared: if they are others, an answer
-            that comes with them raises `HardwareError`.
-        start: the parameters that a training starts from, where the chip has some of its own; None if it has none.
+        most_together: the largest number of perturbations in a batch; 0 if there are no batches.
+        reads_together: the method that takes batches: "cost" for `measure_batch`, "outputs" for `read_batch`.
+        settle_seconds: time from a set parameter to a cost that can be read. The instrument itself waits for the rest
+            of it in `measure_cost` and `read_outputs`, so that the host can work meanwhile.
+        may_slip: whether a reply may be taken for the answer to another query, because replies can be late or doubled.
+            Training then keeps no cost before `make_sure` has returned.
+        reads_back: whether parameters are read back after they are set, and compared. If they differ, the next answer
+            raises `HardwareError`.
+        start: the chip's own parameters, from which training starts; None if it has none.
         groups: names of slices of θ, such as layers or banks; empty if there are none.
-        leave_seconds: that the safe state may take, for chips that are ramped.
+        leave_seconds: the time that the safe state may take, for chips that are ramped.
     """
 
     address: str
@@ -140,7 +142,7 @@ class AbstractInstrument(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Connects; also again after `close`, when the line was lost."""
+        """Connects; it may be called again after `close`, when the line was lost."""
 
     @abstractmethod
     def close(self) -> None:
@@ -148,67 +150,67 @@ class AbstractInstrument(ABC):
 
     @abstractmethod
     def identify(self) -> Identity:
-        """Who is there."""
+        """The identity of the instrument."""
 
     @abstractmethod
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
-        """Sets all parameters, and takes the perturbation off."""
+        """Sets all parameters, and removes the perturbation."""
 
     @abstractmethod
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
-        """Puts a batch of inputs in front of the chip, to stay there; targets, for chips that measure their cost."""
+        """Presents a batch of inputs, until the next one; with targets, for chips that measure their cost."""
 
     @abstractmethod
     def safe_state(self) -> None:
-        """Puts the chip where it can be left."""
+        """Puts the chip in its safe state."""
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
-        """Puts θ̃ on its own lines, beside the parameters as they are set."""
+        """Puts θ̃ on its own lines, in addition to the parameters."""
         self._lacks("perturb")
 
     def measure_cost(self) -> float:
-        """The cost, averaged over the batch in front of the chip."""
+        """The cost, averaged over the presented batch."""
         self._lacks("measure_cost")
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
-        """The outputs for the batch in front of the chip."""
+        """The outputs for the presented batch."""
         self._lacks("read_outputs")
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
-        """The cost at each of these: of what `perturb` would be given, or `set_parameters` if there is no own line."""
+        """The cost for each row of signals: arguments of `perturb`, or of `set_parameters` if there is no own line."""
         self._lacks("measure_batch")
 
     def read_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
-        """The outputs at each of these, which are as for `measure_batch`; NaN for one that cannot be measured.
+        """The outputs for each row of signals, as for `measure_batch`; NaN for a row that cannot be measured.
 
-        Such a one is skipped, as is a measurement, or a whole batch, that raises `HardwareError` with `skip=True`.
+        Such a row is skipped, like a measurement, or a whole batch, that raises `HardwareError` with `skip=True`.
         """
         self._lacks("read_batch")
 
     def while_waiting(self, work: Callable[[], None]) -> None:
-        """Gives the host something to do, once, while the chip works out its next answer.
+        """Does a job of the host, once, while the chip computes its next answer.
 
-        By default it is done at once.
+        By default the job is done at once.
         """
         work()
 
     def make_sure(self) -> None:  # noqa: B027 (most have nothing to ask)
-        """Asks what has a known answer: for instruments with `may_slip`.
+        """Sends a query with a known answer, for instruments with `may_slip`.
 
         Raises:
-            HardwareError: with `passing=True`, if the answer is another: what was measured since the last time that it
-                was right is not to be believed.
+            HardwareError: with `passing=True`, if the answer is wrong: all measurements since the last right answer are
+                then void.
         """
 
     def not_safe(self) -> list[str]:
-        """What may not be in its safe state, by name and with its present value, where that can be told.
+        """The lines that may not be in their safe state, by name and with their present values, if known.
 
-        It is asked when `safe_state` has failed or was given up, so it must not wait for long.
+        It is called when `safe_state` has failed or was given up, so it must not wait for long.
         """
         return []
 
     def describe_as(self, inner: "AbstractInstrument") -> None:
-        """Takes every attribute of another instrument: for those that stand for one."""
+        """Takes every attribute of another instrument, which this one represents."""
         for name in AbstractInstrument.__annotations__:
             setattr(self, name, getattr(inner, name))
 

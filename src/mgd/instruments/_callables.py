@@ -38,7 +38,7 @@ class Callables(AbstractInstrument):
         self.settle_seconds, self.leave_seconds = settle_seconds, leave_seconds
         self.start = None if start is None else np.array(start, np.float32, ndmin=1)
         if self.start is not None and self.start.shape != (self.n_params,):
-            raise ValueError(f"there are limits of {self.n_params} parameters, and start has shape {self.start.shape}")
+            raise ValueError(f"there are limits for {self.n_params} parameters, and start has shape {self.start.shape}")
         cost, outputs = verbs["measure_cost"] is not None, verbs["read_outputs"] is not None
         self.reads = "both" if cost and outputs else "cost" if cost else "outputs"
         self.own_line = verbs["perturb"] is not None
@@ -98,7 +98,7 @@ class Callables(AbstractInstrument):
         verb = self._verbs[name]
         if verb is None:
             return None if name in _MAY_LACK else self._lacks(name)
-        with failing(self.address, f"its {name}", "mend that function"):
+        with failing(self.address, f"its {name}", "correct that function"):
             return verb(*arguments)
 
     def _settle(self) -> None:
@@ -127,36 +127,35 @@ def from_callables(
     start: Vector | None = None,
     address: str | None = None,
 ) -> AbstractInstrument:
-    """An instrument made of the functions that a lab has: the smallest way to bring a chip.
+    """An instrument made of a lab's own functions: the simplest way to bring a chip.
 
-    What a function raises is a failure of the chip. A time-out, a lost connection and whatever else a driver's library
-    raises may pass: the chip is closed, opened and asked again. A wrong call (`TypeError`, `KeyError`, `ValueError`, …)
-    ends the training at once, except where a broken reply is no number.
+    An exception in a function is a failure of the chip. Time-outs, lost connections and other errors of a driver's
+    library are taken for temporary: the chip is closed, opened and asked again. A programming error (`TypeError`,
+    `KeyError`, `ValueError`, …) ends the training at once, unless it comes from a broken reply that is not a number.
 
     Args:
         set_parameters: sets all P parameters, a float32 array in the unit of `limits`.
         limits: the range of each parameter.
-        measure_cost: the cost of the batch in front of the chip; this or `read_outputs` is needed.
-        read_outputs: the chip's outputs for it, (batch, outputs).
-        present: puts inputs and targets in front of the chip; without it the chip has no inputs.
-        perturb: puts θ̃ on lines of its own.
-        measure_batch: costs of many perturbations at once, (k).
-        read_batch: or outputs, (k, batch, outputs); NaN for a perturbation with which they cannot be read.
-        identify: who is there: a serial number or an `Identity`.
+        measure_cost: returns the cost of the presented batch; give this or `read_outputs`.
+        read_outputs: returns the chip's outputs for the presented batch, (batch, outputs).
+        present: presents inputs and targets; without it the chip has no inputs.
+        perturb: puts θ̃ on its own lines.
+        measure_batch: returns the costs of many perturbations at once, (k).
+        read_batch: returns the outputs of many perturbations, (k, batch, outputs); NaN where they cannot be read.
+        identify: returns a serial number or an `Identity`.
         open: connects.
         close: disconnects.
         safe_state: makes the chip safe; by default every parameter goes to the middle of its range.
-        not_safe: what is not in its safe state, by name and with its present value, if `safe_state` failed or did not
-            end in time; it must not wait for long.
-        settle_seconds: from a set parameter to a cost that can be read.
-        leave_seconds: that `safe_state` may take, for chips that are ramped.
-        start: the parameters that a training starts from, for chips that have some; by default they are drawn about the
-            middle of the limits.
-        address: what it is called in messages; two programs cannot use one address at the same time, so give one to a
-            chip that is real.
+        not_safe: returns the lines that are not safe, by name and with present values, if `safe_state` failed or did
+            not end in time; it must not wait for long.
+        settle_seconds: time from a set parameter to a cost that can be read.
+        leave_seconds: the time that `safe_state` may take, for chips that are ramped.
+        start: the chip's own parameters, from which training starts; by default random ones about the middle of the
+            limits.
+        address: its name in messages; two programs cannot use one address at the same time, so give one to a real chip.
 
     Raises:
-        ValueError: if there is nothing to measure with, or `start` is of another number of parameters.
+        ValueError: if there is nothing to measure with, or `start` has another number of parameters.
 
     >>> import numpy as np
     >>> volts = np.zeros(2, np.float32)

@@ -85,7 +85,7 @@ class Reader:
         there = [path for path in (folder / written for folder in folders) if path.is_file()]
         for other in there[1:]:
             if other.resolve() != there[0].resolve() and self._read(other) != self._read(there[0]):
-                raise ValueError(f"{file}: {name!r} could be {there[0]} or {other}, which differ: write its whole path")
+                raise ValueError(f"{file}: {name!r} could be {there[0]} or {other}, which differ: write the whole path")
         return there[0] if there else None
 
     def data(self, name: str) -> Path | None:
@@ -105,7 +105,7 @@ class Reader:
     def _lines(self, path: Path, within: tuple[Path, ...] = (), *, titled: bool = False) -> list[_Line]:
         """A file's lines, with those of files that it includes."""
         if path.resolve() in within:
-            raise ValueError(f"{within[-1]} includes {path}, which it is itself included by: leave one of the two out")
+            raise ValueError(f"{within[-1]} includes {path}, which includes it in turn: leave one out")
         within = (*within, path.resolve())
         content = self.files.setdefault(path.resolve(), self._read(path))
         lines: list[_Line] = []
@@ -188,9 +188,9 @@ def _taken(title: str) -> bool:
 def _title(line: _Line) -> _Line:
     """What is left of the title: nothing, but where the next line continues it."""
     if line.text.lower().startswith(_NO_TITLE):
-        raise ValueError(f"{line.path}: the first line is the title, and ngspice takes {line.text!r} for none: add one")
+        raise ValueError(f"{line.path}: the first line must be a title, which {line.text!r} is not to ngspice: add one")
     if line.text.lower().startswith("*ng_script"):
-        raise ValueError(f"{line.path}: this is a script of ngspice's, no circuit")
+        raise ValueError(f"{line.path}: this is an ngspice script and not a circuit")
     goes_on = line.text.rstrip().endswith(_TAIL) and not line.text.startswith(("*", "$"))
     return line._replace(text="+" + _TAIL if goes_on else "@" if line.text.startswith("@") else "")
 
@@ -231,8 +231,8 @@ def _joined(lines: Iterator[_Line]) -> Iterator[Card]:
         elif card is not None:  # before the first card ngspice ignores it
             if card.text[0] in _ODD:
                 raise ValueError(
-                    f"{line.where}: {says!r} continues {card.text!r}, a comment to ngspice, which then leaves both "
-                    f"out: begin that line with *"
+                    f"{line.where}: {says!r} continues {card.text!r}, which ngspice takes for a comment, so it "
+                    f"ignores both lines: begin that line with *"
                 )
             card = replace(card, text=f"{card.text} {says[1:].strip()}", lines=(*card.lines, text))
     if card is not None:

@@ -29,7 +29,7 @@ class Noise:
 
 
 def latency(instrument: AbstractInstrument, n: int) -> tuple[float, float]:
-    """Seconds of a round trip, asking who is there: median, and what 95 % are within."""
+    """Seconds of a round trip, with a query of the identity: the median, and the 95 % quantile."""
     median, slow = np.quantile(_times(instrument.identify, n), [0.5, 0.95])
     return float(median), float(slow)
 
@@ -45,11 +45,11 @@ def noise(
     """The noise of the cost (or of the outputs) in the middle of the range, for random inputs and targets of zero.
 
     Args:
-        instrument: open.
-        n: measurements.
+        instrument: an open instrument.
+        n: number of measurements.
         inputs: shape of one input.
-        outputs: how many; with None, nothing can be put in front of the chip and None is returned.
-        samples: in front of the chip.
+        outputs: number of outputs; with None, nothing can be presented and None is returned.
+        samples: number of presented samples.
     """
     if inputs is None or outputs is None:
         return None

@@ -24,20 +24,20 @@ _ITERATIONS = {"op": {"itl1": 100, "itl2": 50}, "tran": {"itl1": 100, "itl4": 10
 
 
 class Spice(AbstractInstrument):
-    """A circuit in ngspice, whose elements are the parameters and whose sources the inputs.
+    """A circuit in ngspice, whose elements are the parameters and whose sources are the inputs.
 
-    The circuit is loaded once. Parameters are set by `alter`, those that changed; of operating points, a batch is one
-    sweep whose inputs are asked of us at each point; of transients, one transient. A process holds one open circuit.
+    The circuit is loaded once, and only changed parameters are set, by `alter`. A batch is one sweep of operating
+    points, in which ngspice asks for the inputs at each point, or one transient. A process can have one open circuit.
 
     Args:
-        settings: what is what in the netlist.
-        folder: what the netlist's path is relative to.
+        settings: which elements of the netlist are parameters, inputs and outputs.
+        folder: the folder to which the netlist's path is relative.
 
     Attributes:
         not_converged: analyses that did not converge, retries included.
 
     Raises:
-        ValueError: if the netlist cannot be read or lacks what is named.
+        ValueError: if the netlist cannot be read or lacks a named element.
     """
 
     reads = "outputs"
@@ -99,7 +99,7 @@ class Spice(AbstractInstrument):
         rows = np.asarray(x, np.float64).reshape(len(x), -1)
         for what, given, own in (("inputs", rows.shape[1], self._inputs), ("outputs", target.shape[1], self._terms)):
             if given != len(own):
-                raise ValueError(f"{self.address} has {len(own)} {what}, and a sample has {given}")
+                raise ValueError(f"{self.address} has {len(own)} {what}, but a sample has {given}")
         self._rows = rows * self.settings.input_scale + self.settings.input_offset
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
@@ -116,8 +116,8 @@ class Spice(AbstractInstrument):
                 return (read * self.settings.output_scale + self.settings.output_offset).astype(np.float32)
             self.not_converged += 1
         raise HardwareError(
-            f"{self.address}: {self.settings.analysis} did not converge, nor on {self.settings.retries} retries "
-            f"({trouble or 'ngspice does not say why'}): limit parameters to where it does, or give it .options",
+            f"{self.address}: {self.settings.analysis} did not converge, even after {self.settings.retries} retries "
+            f"({trouble or 'ngspice does not say why'}): limit parameters to where it converges, or add .options",
             skip=True,
         )
 
@@ -134,7 +134,7 @@ class Spice(AbstractInstrument):
         return found
 
     def safe_state(self) -> None:
-        """Nothing: what is simulated may be left as it is."""
+        """Does nothing: a simulation is always safe."""
 
     def _load(self, spice: Ngspice) -> None:
         """Loads the circuit, and sees whether it has what is named in it."""
@@ -177,15 +177,15 @@ class Spice(AbstractInstrument):
         wanted = of_netlist == {True} if said is None else said
         if self.settings.analysis == "op" and (states or (wanted and self.netlist.has_states)):
             raise ValueError(
-                f"{states[0] if states else self.netlist.path} sets initial states, from which a transient with uic "
-                'begins and an operating point does not: set analysis = "tran"'
-                + ("" if states else ", or uic = false for operating points that leave them out")
+                f"{states[0] if states else self.netlist.path} sets initial states, which a transient with uic "
+                'uses and an operating point does not: set analysis = "tran"'
+                + ("" if states else ", or uic = false to ignore them")
             )
         if self.settings.analysis == "tran" and said is None and len(of_netlist) == 2:
-            raise ValueError(f"{self.netlist.path} has transients with uic and without: set uic to true or false")
+            raise ValueError(f"{self.netlist.path} has transients with and without uic: set uic to true or false")
         if states and not wanted:
             raise ValueError(
-                f"parameters: {states[0]!r} is an initial state, from which a transient begins only with uic = true"
+                f"parameters: {states[0]!r} is an initial state, which a transient uses only with uic = true"
             )
         return wanted
 
@@ -218,7 +218,7 @@ class Spice(AbstractInstrument):
         for name in self._kept:
             vector = spice.vector(name)
             if vector is None and (not trouble or "no data saved" in trouble):
-                raise HardwareError(f"{self.address}: the circuit has no {name}: mend outputs")
+                raise HardwareError(f"{self.address}: the circuit has no {name}: correct outputs")
             if vector is None or len(vector) != length:
                 return None
             found[name] = vector
@@ -262,21 +262,21 @@ class Spice(AbstractInstrument):
         """Raises: ValueError: if a source is to be set to a value that it would not have."""
         for name in (name for names in self._targets for name in names if name[0] in "vi" and "[" not in name):
             if name in self._inputs:
-                raise ValueError(f"parameters: {name!r} is an input too, which sets it")
+                raise ValueError(f"parameters: {name!r} is also an input, which sets it")
             if self.settings.analysis == "tran" and name.rpartition(".")[2] in self.netlist.waveforms:
                 raise ValueError(
-                    f"parameters: {name!r} has a waveform in {self.netlist.path}, which a transient follows whatever "
-                    "its value is: give it a value alone"
+                    f"parameters: {name!r} has a waveform in {self.netlist.path}, which a transient follows "
+                    "whatever its value is: give it only a value"
                 )
 
     def _check_there(self, spice: Ngspice, names: Sequence[str]) -> None:
         for name in names:
             device, _, parameter = name.partition("[")
             value = spice.vector(f"@{device}[{parameter.rstrip(']') or MAIN[name[0]]}]")
-            if value is not None and parameter:  # which may be one that is only told, such as a current
+            if value is not None and parameter:  # which may be one that can only be read, such as a current
                 spice.command(f"alter @{name}={value[0]:.9g}")
             if value is None or (parameter and spice.trouble()):
-                raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): mend parameters")
+                raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): correct parameters")
 
     def _allow(self, times: int) -> None:
         for option, iterations in _ITERATIONS[self.settings.analysis].items():

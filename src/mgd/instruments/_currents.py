@@ -32,9 +32,9 @@ def current(name: str, behavioural: Set[str]) -> tuple[str, str]:
 def no_current(name: str) -> str:
     """Why there is no `i(name)`, and what there is."""
     return (
-        f"outputs: ngspice has no current i({name}): it has that of R, C, L, V, I, E, F, G, H, B, S, W and D, the "
-        "drain's of M, J and Z, and the collector's of Q, of most models, in subcircuits by a name like i(m.x1.m1): "
-        "for others put a source of 0 V in series and name that"
+        f"outputs: ngspice has no current i({name}): it has those of R, C, L, V, I, E, F, G, H, B, S, W and D, of the "
+        "drain of M, J and Z, and of the collector of Q, for most models; in subcircuits a name is like i(m.x1.m1): "
+        "otherwise put a source of 0 V in series and name that"
     )
 
 

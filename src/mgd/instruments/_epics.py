@@ -27,18 +27,18 @@ def from_epics(
 
     Args:
         pvs: P of them, one number each, set by `put(value, wait=True)`.
-        read: one that is read by `get`, from the server and not from what was last heard of it; or a function
-            without arguments.
+        read: a variable that `get` reads, from the server and not from a monitor's last value; or a function without
+            arguments.
         reads: whether that is the cost or the outputs.
         limits: of the parameters; by default their control limits (DRVL and DRVH of an output), for which they must be
-            connected. Those that are given must be within these, since a record cuts off what is not, without a word.
-        timeout_seconds: for each of them; for the safe state it is `leave_seconds`.
-        **others: `present`, `identify`, `safe_state`, `leave_seconds`, `settle_seconds`, `address` and all else that
-            `from_callables` takes.
+            connected. Limits that you give must be within these, because a record silently clips other values.
+        timeout_seconds: the time limit for each variable; for the safe state it is `leave_seconds`.
+        **others: `present`, `identify`, `safe_state`, `leave_seconds`, `settle_seconds`, `address` and all other
+            arguments of `from_callables`.
 
     Raises:
-        ValueError: if one has no control limits and none are given, or is of whole numbers.
-        HardwareError: if one is not connected when its limits are asked for.
+        ValueError: if a variable has no control limits and none are given, or takes only whole numbers.
+        HardwareError: if a variable is not connected when its limits are needed.
     """
 
     def get() -> Any:
@@ -54,7 +54,7 @@ def from_epics(
 
 @contextmanager
 def _connected() -> Iterator[None]:
-    """What pyepics raises of a channel that was closed meanwhile: it looks for it, waits for it, or is told."""
+    """What pyepics raises of a channel that was closed meanwhile: it looks for it, waits for it, or gets its event."""
     try:
         yield
     except Exception as error:
@@ -82,7 +82,7 @@ def check_holds_numbers(pv: Any) -> None:
     """Raises: TypeError: if a process variable is known to hold other numbers than float32 or float64."""
     kind = str(getattr(pv, "type", None) or "double").rpartition("_")[2]
     if kind not in ("double", "float"):
-        raise TypeError(f"it is of type {kind}, which cuts off what comes after the point")
+        raise TypeError(f"it is of type {kind}, which drops the digits after the point")
 
 
 class _Variable:

@@ -29,8 +29,8 @@ def check_one(settings: Mapping[str, Any]) -> None:
         has_another = any(isinstance(one, Mapping) and {"resource", "kind"} & one.keys() for one in several)
         if has_another or (name == "resource" and isinstance(value, list)):
             raise ValueError(
-                f"{name!r} makes several instruments, and several in one chip file are not yet supported: take "
-                'kind = "callables" with build = "module:function", a function of yours that speaks to all of them and '
+                f"{name!r} makes several instruments, and one chip file cannot yet have several: use "
+                'kind = "callables" with build = "module:function", your own function that speaks to all of them and '
                 "returns from_callables(…)"
             )
 
@@ -74,14 +74,14 @@ def _named(module: str, name: str, folder: Path, said: str) -> Callable[..., Any
     beside = [path for path in (folder / f"{top}.py", folder / top / "__init__.py") if os.path.isfile(path)]
     loaded = getattr(sys.modules.get(top), "__file__", None)
     if beside and loaded and Path(loaded).resolve() not in beside:
-        raise ValueError(f"{said}: another module called {top} is in use ({loaded}): give {beside[0]} another name")
+        raise ValueError(f"{said}: another module named {top} is loaded ({loaded}): give {beside[0]} another name")
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        where = f"looked in {folder} and where Python looks" if error.name in (module, top) else "which it imports"
+        where = f"looked in {folder} and in Python's path" if error.name in (module, top) else "which it imports"
         raise ValueError(f"{said}: there is no module {error.name!r}: {where}") from error
     except Exception as error:
         raise ValueError(f"{said}: importing it raised {type(error).__name__}: {error}") from error

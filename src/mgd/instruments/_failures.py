@@ -16,12 +16,12 @@ _WRONG_CALL = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, NotImplementedError),
     *(RecursionError, SyntaxError, TypeError, ValueError),
 )
-# Except that a reply that came broken is no number.
+# Except that a reply that came broken is not a number.
 _BROKEN_REPLY = ("could not convert string to float", "invalid literal for int()")
 
 
 def may_pass(error: Exception) -> bool:
-    """Whether what was raised may be over when the chip is opened anew and asked again."""
+    """Whether what was raised may be over when the chip is opened again and asked again."""
     if isinstance(error, HardwareError):
         return error.passing
     if isinstance(error, UnicodeDecodeError) or any(each in str(error) for each in _BROKEN_REPLY):
@@ -58,4 +58,4 @@ def failing(address: str, doing: str, remedy: str) -> Iterator[None]:
 def said_by(error: BaseException) -> str:
     """What an error says, in one line; libraries that add to its arguments make a tuple of it."""
     several = len(error.args) > 1 and not isinstance(error, OSError)
-    return " ".join((", ".join(map(str, error.args)) if several else str(error)).split()) or "no more is known"
+    return " ".join((", ".join(map(str, error.args)) if several else str(error)).split()) or "it gave no message"

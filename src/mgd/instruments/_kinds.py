@@ -14,11 +14,11 @@ GROUP = "mgd.instruments"
 
 
 def kinds() -> dict[str, Any]:
-    """Every kind that is installed, by name: this package's own and those of others.
+    """Every installed kind, by name: those of this package and of others.
 
-    An entry point of the group `mgd.instruments` names a function (settings, folder) → instrument: settings are
-    the `[instrument]` table of a chip file without what is common to all, folder is that of the file. It raises
-    `ValueError` for a wrong setting, and connects to nothing.
+    An entry point of the group `mgd.instruments` names a function (settings, folder) → instrument. The settings are
+    those of the `[instrument]` table of a chip file that are not common to all kinds; the folder is the file's. The
+    function raises `ValueError` for a wrong setting, and connects to nothing.
 
     >>> "scpi" in kinds()
     True
@@ -28,15 +28,15 @@ def kinds() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of instrument that is installed.
+    """An installed kind of instrument.
 
     Attributes:
-        name: as settings call it.
+        name: its name in settings.
         distribution: the package that brings it.
-        version: of that package.
-        line: what it is, in one line: the first one of what its function says of itself.
-        missing: what it needs and is not there, with the remedy; empty if nothing.
-        broken: whether it can be used by nobody, for it cannot be loaded or two packages claim its name.
+        version: the version of that package.
+        line: a one-line description: the first line of its function's docstring.
+        missing: a missing requirement, with the remedy; empty if nothing is missing.
+        broken: whether it cannot be used at all, because it cannot be loaded or two packages claim its name.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Kind:
 
 
 def available() -> list[Kind]:
-    """Every kind that is installed, who brings it, and what it lacks.
+    """Every installed kind, with its package and its missing requirements.
 
-    The module that an entry point names may have a function `missing`: without arguments, it says what is needed and
-    not there, as 'needs PyVISA, which is not installed: pip install "mgd[lab]"', or nothing.
+    The module that an entry point names may have a function `missing` without arguments. It returns a missing
+    requirement, such as 'needs PyVISA, which is not installed: pip install "mgd[lab]"', or an empty text.
 
     >>> [kind.distribution for kind in available() if kind.name == "callables"]
     ['mgd']
@@ -80,9 +80,9 @@ def load_instrument(kind: str, settings: Mapping[str, Any], folder: Path) -> Abs
     """An instrument of a kind, not yet open.
 
     Args:
-        kind: its name, as `mgd instruments` lists it.
+        kind: its name, as in `mgd instruments`.
         settings: its own settings.
-        folder: what paths in the settings are relative to.
+        folder: the folder to which paths in the settings are relative.
 
     Raises:
         ValueError: if there is no such kind, two packages claim its name, it cannot be loaded, a setting is wrong, or

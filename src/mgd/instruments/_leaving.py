@@ -13,7 +13,7 @@ from .._errors import MgdError, MgdWarning
 from ._base import AbstractInstrument
 from ._failures import TimeIsUp, said_by
 
-# A chip that takes longer than that to be left is told of.
+# A chip that takes longer than that to be left is announced.
 _NOT_AT_ONCE = 1.0
 # That a driver may take to say where the chip is, and to disconnect.
 _SAYING, _CLOSING = 3.0, 10.0
@@ -40,7 +40,7 @@ class Left:
     given_up: bool = False
 
 
-def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, told: bool) -> None:
+def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, reported: bool) -> None:
     """Puts a chip in its safe state and closes it, within so many seconds; warns of what is not safe.
 
     Ctrl-C and SIGTERM are held back meanwhile: at the first a line says so, the second gives up. What was held back
@@ -50,12 +50,12 @@ def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, told: 
         instrument: open.
         seconds: that it may take.
         fails: whether an error is on its way, which is then what ends the program.
-        told: whether that error tells already that the chip does not do what it must.
+        reported: whether that error already says that the chip does not do what it must.
     """
     with _signals_held(instrument.address) as came, _told_of(instrument.address, seconds):
         left = _left(instrument, seconds)
-    if not left.safe and (left.names or left.given_up or not told):
-        where = f": see to {', '.join(left.names)}" if left.names else ": see to it"
+    if not left.safe and (left.names or left.given_up or not reported):
+        where = f": check {', '.join(left.names)}" if left.names else ": check it"
         warnings.warn(
             f"{instrument.address} could not be put in its safe state, and may hold its last parameters{where} "
             f"({left.why})",
@@ -69,7 +69,7 @@ def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, told: 
 
 
 def leave_safely(instrument: AbstractInstrument) -> bool:
-    """Puts a chip in its safe state and closes it; whether it took the safe state (the line may be gone)."""
+    """Puts a chip in its safe state and closes it; returns whether it reached the safe state (the line may be lost)."""
     return _left(instrument, instrument.leave_seconds).safe
 
 
@@ -110,13 +110,13 @@ def _make_safe(instrument: AbstractInstrument) -> None:
 
 
 def _ring(seconds: float) -> None:
-    raise TimeIsUp(f"it did not end within {seconds:g} s; leave_seconds gives it more")
+    raise TimeIsUp(f"it did not end within {seconds:g} s; raise leave_seconds to give it more")
 
 
 @contextmanager
 def _told_of(address: str, seconds: float) -> Iterator[None]:
     """Says so, if the body takes long."""
-    line = f"mgd: {address}: being put in its safe state, which may take up to {seconds:g} s"
+    line = f"mgd: {address}is being put in its safe state, which may take up to {seconds:g} s"
     timer = threading.Timer(_NOT_AT_ONCE, _say, [line])
     timer.daemon = True
     timer.start()
@@ -140,7 +140,7 @@ def _signals_held(address: str) -> Iterator[list[int]]:
             return
         if len(came) - came.count(signal.SIGHUP) > 1:
             raise KeyboardInterrupt
-        _say(f"mgd: {address} is being put in its safe state: once more to give up, and leave it as it is")
+        _say(f"mgd: {address} is being put in its safe state: press Ctrl-C again to give up and leave it as it is")
 
     held = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]
     before = {number: signal.signal(number, hold) for number in held}

@@ -25,13 +25,13 @@ def inwards(ends: Num[np.ndarray, " p"], *, up: bool) -> Float[np.ndarray, " p"]
 class Limits:
     """The range of each parameter.
 
-    They are kept as float32, which is what parameters are sent as, and rounded inwards: -0.3 becomes the smallest
-    float32 that is not below it, so that no value within them is outside of what was given.
+    Limits are kept as float32, like the parameters that are sent, and rounded inwards: -0.3 becomes the smallest
+    float32 that is not below it, so that no value within them is outside the given limits.
 
     Args:
         low: smallest value of each.
         high: largest value of each.
-        unit: of both, of θ and of θ̃: volts, milliamperes, or whatever the chip is set in.
+        unit: the unit of both, of θ and of θ̃: volts, milliamperes, or any other.
 
     Raises:
         ValueError: if there are none, or one is inverted or not finite.
@@ -49,7 +49,7 @@ class Limits:
     def __post_init__(self):
         low, high = inwards(self.low, up=True), inwards(self.high, up=False)
         if low.shape != high.shape or low.ndim != 1 or not low.size:
-            raise ValueError(f"limits need a low and a high for each parameter, got {low.shape} and {high.shape}")
+            raise ValueError(f"limits need a low and a high value for each parameter, got {low.shape} and {high.shape}")
         wrong = ~(low < high) | ~np.isfinite(low) | ~np.isfinite(high)
         if wrong.any():
             k = int(np.argmax(wrong))
@@ -70,7 +70,7 @@ class Limits:
         return ((self.low.astype(np.float64) + self.high) / 2).astype(np.float32)
 
     def beyond(self, low: float, high: float, k: int) -> bool:
-        """Whether the range of parameter k has values that are not between these."""
+        """Whether the range of parameter k extends beyond these values."""
         return float(self.low[k]) < low or float(self.high[k]) > high
 
     def check(self, values: Float[np.ndarray, "*many p"], what: str) -> None:

@@ -78,19 +78,19 @@ class Line:
                 return (
                     f"{self.name} does not take {value:.9g} {self.unit}".rstrip()
                     + f", which is within its limits of {low:.9g} … {high:.9g} ({type(error).__name__}: "
-                    f"{said_by(error)}): a parameter is set to any number between them, so narrow the limits, or "
-                    "round what it is set to"
+                    f"{said_by(error)}): training may set any number between them, so narrow the limits, or "
+                    "round the value before it is set"
                 )
         return ""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One readable thing of a control system.
+    """One readable signal of a control system.
 
     Attributes:
-        name: how the control system calls it.
-        get: its value.
+        name: its name in the control system.
+        get: returns its value.
     """
 
     name: str

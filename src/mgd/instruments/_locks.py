@@ -46,8 +46,8 @@ def alone(address: str) -> Iterator[None]:
                 taken = lock_file(file.fileno())
             except OSError as error:
                 raise HardwareError(
-                    f"{address}: no lock can be had in {folder} ({error.strerror or error}), so two programs could use "
-                    "one chip unnoticed: set XDG_STATE_HOME to a folder on a local disk"
+                    f"{address}: a file in {folder} cannot be locked ({error.strerror or error}), so two programs "
+                    "could use one chip unnoticed: set XDG_STATE_HOME to a folder on a local disk"
                 ) from error
             if not taken:
                 raise HardwareError(_in_use(address, file)) from None
@@ -61,7 +61,7 @@ def _in_use(address: str, file: IO[str]) -> str:
     file.seek(0)
     holder = file.read().strip() or "unknown"
     if holder == str(os.getpid()):
-        return f"{address} is open already: give each instrument an address of its own"
+        return f"{address} is open already: give each instrument its own address"
     return (
         f"{address} is in use by process {holder}: two trainers on one chip would undo each other's writes; "
         "stop that one first"

@@ -69,13 +69,13 @@ class Netlist:
             if name not in self.elements:
                 raise ValueError(f"inputs: {self.path} has no source {name!r}{nearest(name, self._sources())}")
             if name[0] not in "vi":
-                raise ValueError(f"inputs: {name!r} of {self.path} is no voltage or current source")
+                raise ValueError(f"inputs: {name!r} of {self.path} is not a voltage or current source")
         for card in self._top():
             found = _SOURCE.fullmatch(card.text)
             if spelt(card.word) in inputs and (found is None or _OF_SOURCE.search(found[4])):
                 raise ValueError(
                     f"inputs: {card.text!r} ({card.where}) must be a name, two nodes and a value, which inputs "
-                    "replace: m= and portnum cannot be kept"
+                    "replaceand would lose m= and portnum"
                 )
         for name in elements:
             if name not in self.elements and "." not in name:
@@ -150,7 +150,7 @@ def _circuit_of(cards: list[Card]) -> tuple[list[Card], list[Card]]:
             left_out.append(card)
         elif not card.text.isascii() and any("\ud800" <= each <= "\udfff" for each in card.text):
             shown = card.text.encode(errors="surrogateescape").decode(errors="replace")
-            raise ValueError(f"cannot read netlist {card.where}: {shown!r} is no UTF-8: save the file as UTF-8")
+            raise ValueError(f"cannot read netlist {card.where}: {shown!r} is not UTF-8: save the file as UTF-8")
         else:
             kept.append(card)
     return kept, left_out
@@ -167,15 +167,15 @@ def _with_data(card: Card, reader: Reader) -> Card:
         path = reader.data(found[2])
         if path is None or str(path) != str(path).lower():
             raise ValueError(
-                f"{card.where}: the model reads {found[2]!r}, which must be a file whose whole path is in lower case, "
-                f"as ngspice has it; it is {path or 'not there'}"
+                f"{card.where}: the model reads {found[2]!r}, which must be a file with a path all in lower case, "
+                f"because ngspice reads it so; it is {path or 'not there'}"
             )
         return f'{found[1]}"{path}"'
 
     if card.word != ".model":
         return card
     if runs := _RUNS.search(card.text):
-        raise ValueError(f"{card.where}: a model of the kind {runs[0]} runs a program of its own: leave it out")
+        raise ValueError(f"{card.where}: a model of the kind {runs[0]} runs a program: leave it out")
     text = _DATA.sub(whole, card.text)
     return card if text == card.text else replace(card, text=text, lines=(text,))
 

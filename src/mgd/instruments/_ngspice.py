@@ -90,7 +90,7 @@ class Ngspice:
         """
         if self._user:
             raise HardwareError(
-                f"{user}: this process's ngspice has {self._user} in it, and holds one circuit at a time: "
+                f"{user}: ngspice in this process already has {self._user} and can have only one circuit: "
                 "close that one first, or open this one in another process"
             )
         self._user = user
@@ -129,7 +129,7 @@ class Ngspice:
         self._said.clear()
         failed = self._library.ngSpice_Circ(array)
         self._raise()
-        if trouble := self.trouble() or ("ngspice does not take it and does not say why" if failed else ""):
+        if trouble := self.trouble() or ("ngspice rejects it and does not say why" if failed else ""):
             raise HardwareError(trouble)
 
     def commands(self, texts: Iterable[bytes]) -> None:
@@ -154,7 +154,7 @@ class Ngspice:
         self._at.clear()
         self.command(text)
         if self._ended:
-            raise HardwareError(f"{text}: ngspice ended itself ({self.trouble()}): it is loaded anew", passing=True)
+            raise HardwareError(f"{text}: ngspice ended itself ({self.trouble()}): it is loaded again", passing=True)
         return "" if not self._aborted() else self.trouble() or "aborted"
 
     def vector(self, name: str) -> Float[np.ndarray, " n"] | None:

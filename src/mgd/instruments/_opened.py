@@ -19,20 +19,20 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 
 
 class Guarded(AbstractInstrument):
-    """An instrument behind checks: of what it is given, before anything is sent, and of what it answers.
+    """An instrument behind checks of its arguments, before anything is sent, and of its answers.
 
     Args:
         inner: the instrument.
 
     Attributes:
-        identity: who answered when it was last asked, as at the opening; None if it was not.
-        target: the targets of the batch in front of the chip.
+        identity: the identity from the last query, for example at the opening; None if there was none.
+        target: the targets of the presented batch.
 
     Raises:
         LimitError: from `set_parameters`, `perturb` and batches, if a parameter would leave its limits.
         ValueError: from these, if an array has the wrong shape.
-        HardwareError: if a reply has the wrong shape; with `skip=True` if it is NaN, or beyond all reason (from 1e18
-            on, as SCPI's 9.9E37 for a reading over range), and so no reading.
+        HardwareError: if a reply has the wrong shape; with `skip=True` if it is not a valid reading: NaN, or 1e18 and
+            more, such as SCPI's 9.9E37 for a reading over range.
     """
 
     def __init__(self, inner: AbstractInstrument):
@@ -52,7 +52,7 @@ class Guarded(AbstractInstrument):
         if self.limits.low.size != self.n_params:
             self.inner.close()
             raise HardwareError(
-                f"{self.address}: {self.n_params} parameters and limits for {self.limits.low.size}: "
+                f"{self.address} has {self.n_params} parameters and limits for {self.limits.low.size}: "
                 "give limits for each, or one for all"
             )
 
@@ -64,7 +64,7 @@ class Guarded(AbstractInstrument):
         return self.identity
 
     def known(self) -> Identity:
-        """Who is there, without asking again."""
+        """The identity, without asking again."""
         return self.identity or self.identify()
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
@@ -85,7 +85,7 @@ class Guarded(AbstractInstrument):
         self.target = target
 
     def vet(self, theta: Float[np.ndarray, " p"], signals: Float[np.ndarray, "k p"]) -> None:
-        """Checks many perturbations of these parameters at once; `put` and `put_batch` take each as it is after that.
+        """Checks many perturbations of these parameters at once; `put` and `put_batch` then send each without a check.
 
         Raises:
             LimitError: if one would leave its limits.
@@ -94,20 +94,20 @@ class Guarded(AbstractInstrument):
         self.limits.check(theta + signals, "with its perturbation, parameter")
 
     def put(self, signal: Float[np.ndarray, " p"]) -> None:
-        """Sends a vetted signal: θ̃ to its own line, or where there is none θ + θ̃ as parameters."""
+        """Sends a checked signal: θ̃ to its own line or, if there is none, θ + θ̃ as parameters."""
         if self.own_line:
             self.inner.perturb(signal)
         else:
             self.inner.set_parameters(signal)
 
     def put_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
-        """The costs with each of these vetted signals on the chip; NaN for one that is no reading."""
+        """The costs with each of these checked signals on the chip; NaN for an invalid reading."""
         values = numbers_of(self.inner.measure_batch(signals), (len(signals),), self.address, "measure_batch")
         believed = is_believed(values)
         return values if believed.all() else np.where(believed, values, np.float32(np.nan))
 
     def put_batch_outputs(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
-        """The outputs with each of these vetted signals on the chip; NaN for a signal of which one is no reading."""
+        """The outputs with each of these checked signals on the chip; NaN for a signal with an invalid reading."""
         shape = (len(signals), *self.target.shape)
         values = numbers_of(self.inner.read_batch(signals), shape, self.address, "read_batch")
         believed = is_believed(values)
@@ -145,9 +145,9 @@ class Guarded(AbstractInstrument):
         self.inner.make_sure()
 
     def leave_with(self, theta: Float[np.ndarray, " p"]) -> None:
-        """Sets these parameters, without a perturbation, and has `opened` leave the chip with them.
+        """Sets these parameters, without a perturbation, and makes `opened` leave the chip with them.
 
-        It does so if its body ends without an error; otherwise the chip is put in its safe state as ever.
+        It does so if its body ends without an error; otherwise the chip is put in its safe state.
         """
         self.set_parameters(theta)
         self._kept = self._theta
@@ -186,7 +186,7 @@ class Guarded(AbstractInstrument):
         believed = is_believed(values)
         if not believed.all():
             raise HardwareError(
-                f"{self.address}: {verb} gave {values.ravel()[~believed.ravel()][0]:g}, which is no reading: "
+                f"{self.address}: {verb} gave {values.ravel()[~believed.ravel()][0]:g}, which is not a valid reading: "
                 "check the readout and its range",
                 passing=True,
                 skip=True,
@@ -203,21 +203,21 @@ def opened(
     patience_seconds: float = 0.0,
     leave_seconds: float | None = None,
 ) -> Iterator[Guarded]:
-    """Opens an instrument behind a guard; however the body is left, the chip is put in its safe state.
+    """Opens an instrument behind a guard; however the body ends, the chip is put in its safe state.
 
-    It has `leave_seconds` for that, and what is not safe after that is told, by name where names are known. The first
-    Ctrl-C meanwhile is held back, the second gives up. Only a chip that was told to keep its parameters
-    (`Guarded.leave_with`) is left with them, if the body ends without an error.
+    This may take `leave_seconds`; a warning then names the lines that are not safe, as far as they are known. Meanwhile
+    the first Ctrl-C is held back, and the second gives up. A chip keeps its parameters only if `Guarded.leave_with` was
+    called and the body ends without an error.
 
-    Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) arrive as `KeyboardInterrupt` in the body, unless the program
-    has handlers of its own; a trainer asks between pieces whether they came.
+    Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) raise `KeyboardInterrupt` in the body, unless the program has
+    its own handlers; training checks for them between pieces.
 
     Args:
-        instrument: not open.
-        serial: that it must have; None for any.
+        instrument: an instrument that is not open.
+        serial: the serial number that it must have; None for any.
         alone: whether no other program may use the same address meanwhile.
-        patience_seconds: how long to try again, if it does not open and that may pass.
-        leave_seconds: that the safe state may take; None for what the instrument says.
+        patience_seconds: how long to retry, if opening fails and the failure may be temporary.
+        leave_seconds: the time that the safe state may take; None for the instrument's own.
 
     Raises:
         HardwareError: if it cannot be opened, another program uses it (by whatever address), or it is another piece.
@@ -240,18 +240,18 @@ def opened(
     """
     seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
     if not seconds > 0:
-        raise ValueError(f"leave_seconds must be above 0, got {seconds}: it is what the safe state may take")
+        raise ValueError(f"leave_seconds must be above 0, got {seconds}: it is the time that the safe state may take")
     with _alone(instrument.address) if alone else nullcontext():
         guarded = Guarded(instrument)
         with interruptible() as signals:
             _open(guarded, serial, patience_seconds, seconds, signals)
-            fails, told, kept = True, False, False
+            fails, reported, kept = True, False, False
             try:
                 signals.on = True
                 yield guarded
                 fails = False
             except HardwareError:  # which tells already that the chip does not do what it must
-                told = True
+                reported = True
                 raise
             finally:
                 signals.on = False  # first of all: no call is before it, within which an exception could come
@@ -259,7 +259,7 @@ def opened(
                     kept = not fails and guarded.left_with_parameters()
                 finally:
                     if not kept:
-                        leave(guarded, seconds, fails=fails, told=told)
+                        leave(guarded, seconds, fails=fails, reported=reported)
 
 
 def _open(
@@ -281,7 +281,7 @@ def _open(
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or awake() + wait > give_up:
                 if is_open:
-                    leave(instrument, leave_seconds, fails=True, told=not isinstance(error, KeyboardInterrupt))
+                    leave(instrument, leave_seconds, fails=True, reported=not isinstance(error, KeyboardInterrupt))
                 if isinstance(error, OSError):
                     raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise
@@ -296,6 +296,6 @@ def _check_identity(instrument: AbstractInstrument, serial: str | None) -> None:
     identity = instrument.identify()
     if serial is not None and identity.serial != serial:
         raise HardwareError(
-            f"{instrument.address}: serial {identity.serial!r} answers ({identity}), {serial!r} is meant: "
+            f"{instrument.address}: serial {identity.serial!r} answers ({identity}), instead of {serial!r}: "
             "connect that chip, or change its serial in the chip file"
         )

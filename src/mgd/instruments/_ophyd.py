@@ -22,25 +22,25 @@ def from_ophyd(
 ) -> AbstractInstrument:
     """A chip whose parameters are ophyd signals or positioners.
 
-    All are told their values first, and then waited for. An `EpicsSignal` that is read back counts as set when it is
-    within its `tolerance`, which by itself is one digit of its PREC: where that is not far below the amplitude, set a
-    smaller one. One whose server went away after that, as that of an
-    `EpicsSignal` may, is a failure that passes when the cost is read, for it may have come back with other values.
+    All signals are set first, and then awaited. An `EpicsSignal` that is read back counts as set when it is within its
+    `tolerance`, by default one digit of its PREC: if that is not far below the amplitude, set a smaller one. If a
+    signal's server has disappeared by the time the cost is read, that is a temporary failure, because the server may
+    come back with other values.
 
     Args:
         signals: P of them, one number each: by `set(value)` and the status that it returns; by `put` if there is
             no `set`.
         read: a signal, triggered if it can be and then read by `get`; or a function without arguments.
         reads: whether that is the cost or the outputs.
-        limits: of the parameters; by default those that the signals have: of a positioner, the tighter of its own and
-            its setpoint's.
-        timeout_seconds: for setting and triggering; for the safe state it is `leave_seconds`.
-        **others: `present`, `identify`, `safe_state`, `leave_seconds`, `settle_seconds`, `address` and all else that
-            `from_callables` takes.
+        limits: of the parameters; by default those of the signals: for a positioner, the tighter of its own and its
+            setpoint's.
+        timeout_seconds: the time limit for setting and triggering; for the safe state it is `leave_seconds`.
+        **others: `present`, `identify`, `safe_state`, `leave_seconds`, `settle_seconds`, `address` and all other
+            arguments of `from_callables`.
 
     Raises:
         ValueError: if a signal has no limits and none are given, or does not take all numbers within them.
-        HardwareError: if one is not connected when its limits are asked for.
+        HardwareError: if a signal is not connected when its limits are needed.
     """
 
     def get() -> Any:

@@ -76,7 +76,7 @@ class Process:
         self.end()
         raise HardwareError(
             f"{self._address}: its process {self._process.pid} ended with code {self._process.returncode}: "
-            "see whether memory ran out, and start again",
+            "check whether memory ran out, and start again",
             passing=True,
         )
 
@@ -100,4 +100,4 @@ if __name__ == "__main__":
     try:
         _serve()
     except (EOFError, BrokenPipeError):
-        os._exit(0)  # nobody is there to be told, nor for what is still to be flushed
+        os._exit(0)  # nobody is left to read a message, nor any unflushed output

@@ -9,11 +9,11 @@ from ._factory import build, check_names
 
 
 def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
-    """A chip that Python functions of a lab speak to; one of them returns it, as `from_callables` does.
+    """A chip that a Python function of your own returns, for example made by `from_callables`.
 
     Args:
         settings: `build`, the function as "module:function"; and `arguments`, a table, if it takes some.
-        folder: where the module is looked for first.
+        folder: the first folder in which to look for the module.
 
     Raises:
         ValueError: if a setting is wrong, there is no such function, or it returns something else.
@@ -22,7 +22,7 @@ def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
     made = build(settings["build"], settings.get("arguments", {}), folder, "build")
     if not isinstance(made, AbstractInstrument):
         raise ValueError(
-            f"build = {settings['build']!r} must return an instrument, as from_callables does, got a "
+            f"build = {settings['build']!r} must return an instrument, such as from_callables makes, got a "
             f"{type(made).__name__}"
         )
     return made

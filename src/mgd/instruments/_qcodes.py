@@ -28,16 +28,16 @@ def from_qcodes(
 ) -> AbstractInstrument:
     """A chip whose parameters are QCoDeS parameters.
 
-    Those with a `step` are ramped, all of them together. One that is a view of another (`DelegateParameter`,
-    `ScaledParameter`, `GroupedParameter`) has the range of that one, by its scale and offset.
+    Parameters with a `step` are ramped, all together. A view of another parameter (`DelegateParameter`,
+    `ScaledParameter`, `GroupedParameter`) has the range of that one, converted by its scale and offset.
 
     Args:
-        parameters: P settable ones, one number each, that take any number between their limits.
-        read: a gettable one, or a function without arguments.
+        parameters: P settable parameters, one number each, that take any number between their limits.
+        read: a gettable parameter, or a function without arguments.
         reads: whether that is the cost or the outputs.
         limits: of the parameters; by default the tightest of their validators'.
-        **others: `present`, `identify`, `safe_state`, `leave_seconds`, `settle_seconds`, `address` and all else that
-            `from_callables` takes. The instrument that the first parameter belongs to says who it is.
+        **others: `present`, `identify`, `safe_state`, `leave_seconds`, `settle_seconds`, `address` and all other
+            arguments of `from_callables`. The identity is that of the first parameter's instrument.
 
     Raises:
         ValueError: if a parameter has no range and there are no limits, or does not take all numbers within them.

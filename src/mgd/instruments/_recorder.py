@@ -47,21 +47,21 @@ T = TypeVar("T")
 
 
 class Recorder(AbstractInstrument):
-    """An instrument of which every exchange is recorded in a file, for `Replay`.
+    """Records every exchange with an instrument in a file, for `Replay`.
 
     A measured cost takes 18 bytes and a set θ or θ̃ 14, so that a measurement by itself takes 32; in a batch it takes
-    4, and the batch 14. Outputs take 4 bytes a number. Parameters and inputs are kept as checksums: a recording is for
-    showing again what a chip answered, not for reading what it was asked.
+    4, and the batch 14. Outputs take 4 bytes a number. Parameters and inputs are kept as checksums: a recording repeats
+    a chip's answers, and does not contain the queries.
 
-    Exchanges are written about once a second. A program that is killed loses those since, and nothing else.
+    Exchanges are written about once a second. A program that is killed loses only those since the last write.
 
     Args:
         inner: the instrument.
-        path: of the file, which must not be there yet.
+        path: the path of the file, which must not exist yet.
 
     Raises:
-        ValueError: if the file is there.
-        RunError: from every verb, if the file cannot be written.
+        ValueError: if the file exists.
+        RunError: from every method, if the file cannot be written.
 
     >>> import tempfile
     >>> from mgd.instruments import Limits, Replay, from_callables
@@ -246,7 +246,7 @@ class Recorder(AbstractInstrument):
                 self._length += written
         except OSError as error:
             raise RunError(
-                f"cannot record to {self.path}: {error.strerror}: what was recorded until now can be replayed"
+                f"cannot record to {self.path}: {error.strerror}: the recording so far can be replayed"
             ) from error
 
     def _flush_at_last(self) -> None:

@@ -33,7 +33,7 @@ class _Header(BaseModel):
     reads: Literal["cost", "outputs", "both"]
     own_line: bool
     most_together: Annotated[int, Field(ge=0)]
-    # These are not in recordings of before there were others, and of before they were kept.
+    # Old recordings do not have these.
     reads_together: Literal["cost", "outputs"] = "cost"
     start: list[float] | None = None
     groups: dict[str, tuple[int, int]] = {}
@@ -48,19 +48,20 @@ class _Exchange:
 
 
 class Replay(AbstractInstrument):
-    """The instrument of a recording: the same bytes for the same questions, with no hardware.
+    """An instrument made from a recording: it gives the same bytes for the same queries, without the chip.
 
-    What failed when it was recorded fails again, in the same way. The file is read as it is replayed.
+    Recorded failures are raised again, in the same way. The file is read during the replay.
 
-    Leaving is always allowed, and so is asking, or not asking, who is there: `safe_state`, `close` and `identify` need
-    not be where they were. Opened again it goes on from where it is; make another to begin anew.
+    `safe_state`, `close` and `identify` are always allowed, and need not come where they were recorded. If it is opened
+    again, it continues where it was; to begin again, make another.
 
     Args:
-        path: of a file by `Recorder`.
+        path: the path of a file written by `Recorder`.
 
     Raises:
-        DataError: if there is none, or it is no recording.
-        HardwareError: from a verb, if the recording has another there, or of other arrays, or ends; with the place.
+        DataError: if the file is missing, or is not a recording.
+        HardwareError: from a method, if the recording has another method or other arrays there, or ends; the message
+            gives the position.
     """
 
     def __init__(self, path: Path):
@@ -72,23 +73,27 @@ class Replay(AbstractInstrument):
         except OSError as error:
             raise DataError(f"cannot read the recording {self.path}: {error.strerror}") from error
         try:
-            told = _Header.model_validate_json(header)
-            self._identity = Identity(*told.identity)
-            self.recorded_address, self.n_params = told.address, told.n_params
-            self.limits = Limits(np.array(told.low), np.array(told.high), told.unit)
-            if told.start is not None and len(told.start) != told.n_params:
-                raise ValueError(f"it has a start of {len(told.start)} parameters, and n_params is {told.n_params}")
-            if self.limits.low.shape != (told.n_params,):
-                raise ValueError(f"it has limits of {self.limits.low.size} parameters, and n_params is {told.n_params}")
+            recorded = _Header.model_validate_json(header)
+            self._identity = Identity(*recorded.identity)
+            self.recorded_address, self.n_params = recorded.address, recorded.n_params
+            self.limits = Limits(np.array(recorded.low), np.array(recorded.high), recorded.unit)
+            if recorded.start is not None and len(recorded.start) != recorded.n_params:
+                raise ValueError(
+                    f"it has a start of {len(recorded.start)} parameters, and n_params is {recorded.n_params}"
+                )
+            if self.limits.low.shape != (recorded.n_params,):
+                raise ValueError(
+                    f"it has limits of {self.limits.low.size} parameters, and n_params is {recorded.n_params}"
+                )
         except ValidationError as error:
             why = first_error(error, _Header.model_fields)
             raise DataError(f"the recording {self.path} has a damaged header: {why}: record it again") from None
         except ValueError as error:
             raise DataError(f"the recording {self.path} has a damaged header: {error}: record it again") from error
-        self.reads, self.own_line = told.reads, told.own_line
-        self.most_together, self.reads_together = told.most_together, told.reads_together
-        self.start = None if told.start is None else np.array(told.start, np.float32)
-        self.groups = {name: slice(*ends) for name, ends in told.groups.items()}
+        self.reads, self.own_line = recorded.reads, recorded.own_line
+        self.most_together, self.reads_together = recorded.most_together, recorded.reads_together
+        self.start = None if recorded.start is None else np.array(recorded.start, np.float32)
+        self.groups = {name: slice(*ends) for name, ends in recorded.groups.items()}
         self.address = f"replay of {self.path} in process {os.getpid()}"
         self._position, self._rows = 0, 1
         self._file: BinaryIO | None = None
@@ -118,7 +123,7 @@ class Replay(AbstractInstrument):
         try:
             return Identity(*TypeAdapter(_Identity).validate_json(reply))
         except ValidationError as error:
-            raise HardwareError(f"{self.path}: exchange {self._position} tells of no identity: {reply!r}") from error
+            raise HardwareError(f"{self.path}: exchange {self._position} has no identity: {reply!r}") from error
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         self._take("set_parameters", digest(theta))
@@ -133,7 +138,7 @@ class Replay(AbstractInstrument):
     def measure_cost(self) -> float:
         numbers = _numbers(self._take("measure_cost", 0))
         if numbers.size != 1:
-            self._differs("measure_cost", f"{numbers.size} numbers were answered")
+            self._differs("measure_cost", f"the answer had {numbers.size} numbers")
         return float(numbers[0])
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
@@ -159,9 +164,9 @@ class Replay(AbstractInstrument):
         if found is None:
             self._differs(verb, self._why_none())
         if found.verb != verb:
-            self._differs(verb, f"{found.verb} was asked when it was recorded: replay with the settings of then")
+            self._differs(verb, f"the recording has {found.verb} there: replay with the same settings")
         if found.sent != sent:
-            self._differs(verb, "other values were sent when it was recorded: replay with the settings of then")
+            self._differs(verb, "the recording has other values there: replay with the same settings")
         self._pass(found)
         if found.outcome & FAILED:
             raise HardwareError(
@@ -180,7 +185,7 @@ class Replay(AbstractInstrument):
         self._position += 1
 
     def _differs(self, verb: str, why: str) -> NoReturn:
-        raise HardwareError(f"{self.path}: exchange {self._position} is asked to be {verb}, and {why}")
+        raise HardwareError(f"{self.path}: at exchange {self._position}, {verb} was called, but {why}")
 
     def _why_none(self) -> str:
         """Why there is no exchange where one is due."""
@@ -189,13 +194,13 @@ class Replay(AbstractInstrument):
         head = self._file.read(HEAD.size)
         whole = len(head) == HEAD.size and self._at + HEAD.size + HEAD.unpack(head)[3] + TAIL.size <= _size(self._file)
         if whole:
-            return f"the recording is damaged there, at byte {self._at:,}: take a copy of it, or record it again"
+            return f"the recording is damaged at byte {self._at:,}: take a copy of it, or record it again"
         return "the recording ends here: record for longer, or stop earlier"
 
     def _peek(self) -> _Exchange | None:
         """The next exchange; None at the end, or where what follows is torn."""
         if self._file is None:
-            raise HardwareError(f"{self.path} is not open: open the replay before it is asked")
+            raise HardwareError(f"{self.path} is not open: open the replay first")
         if self._next is None:
             self._file.seek(self._at)
             self._next = _exchange(self._file)
@@ -204,10 +209,10 @@ class Replay(AbstractInstrument):
 
 def _header(file: BinaryIO, path: Path) -> bytes:
     if file.read(len(MAGIC)) != MAGIC:
-        raise DataError(f"{path} is no recording of this version: it does not begin with {MAGIC.decode().strip()!r}")
+        raise DataError(f"{path} is not a recording of this version: it does not begin with {MAGIC.decode().strip()!r}")
     line = file.readline()
     if not line.endswith(b"\n"):
-        raise DataError(f"the recording {path} has a damaged header: it is cut off: record it again")
+        raise DataError(f"the recording {path} has an incomplete header: record it again")
     return line
 
 

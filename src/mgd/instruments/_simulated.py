@@ -25,17 +25,16 @@ _MOST_SHAPES = 64
 
 
 class Simulated(AbstractInstrument):
-    """One piece of a simulated chip, in this process: what a virtual chip serves, and what drivers are tested with.
+    """One piece of a simulated chip, in this process: for virtual chips, and for tests of drivers.
 
-    Its noise is its own. Without noise, training it is the measured engine's training: to rounding, and to the bit if
-    the algorithm is `bitwise`.
+    It has its own noise. Without noise, training gives the result of the measured engine: to rounding, and to the bit
+    if the algorithm is `bitwise`.
 
     Args:
         chip: the design.
-        key: what this piece is made of and what its noise is drawn from; `train` with the same key trains
-            the same piece as replica 0.
-        limits: what its parameters may be set to; by default −10 … 10.
-        own_line: whether θ̃ is handed over apart; if not, the chip is only given their sum.
+        key: the seed of this piece and of its noise; `train` with the same key trains the same piece as replica 0.
+        limits: the range of its parameters; by default −10 … 10.
+        own_line: whether θ̃ has its own line; if not, the chip only gets the sum θ + θ̃.
 
     >>> import jax, mgd, numpy as np
     >>> piece = Simulated(mgd.chips.mlp((2, 2, 1)), key=jax.random.key(0))
@@ -120,7 +119,7 @@ class Simulated(AbstractInstrument):
         self.set_parameters(np.clip(np.zeros(self.n_params, np.float32), self.limits.low, self.limits.high))
 
     def parameters(self) -> Float[np.ndarray, " p"]:
-        """The parameters as they are stored, which after an imperfect write are not those that were asked for."""
+        """The stored parameters, which after an imperfect write differ from the requested ones."""
         return np.asarray(self._theta)
 
     def _key(self) -> tuple[PRNGKeyArray, np.uint32]:

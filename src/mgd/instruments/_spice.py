@@ -14,10 +14,10 @@ from ._spice_settings import SpiceLimits, SpiceSettings
 
 
 def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
-    """A circuit in ngspice, in this process or in others of its own; `SpiceSettings` says what it is told.
+    """A circuit in ngspice, in this process or in processes of its own; `SpiceSettings` lists the settings.
 
     Raises:
-        ValueError: if a setting is wrong, or the netlist cannot be read or lacks what is named.
+        ValueError: if a setting is wrong, or the netlist cannot be read or lacks a named element.
     """
     try:
         read = SpiceSettings(**settings)

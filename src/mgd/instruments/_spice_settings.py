@@ -83,11 +83,11 @@ class SpiceSettings(BaseModel):
                 if not _ELEMENT.fullmatch(name) or ("[" not in name and name[0] not in MAIN):
                     raise ValueError(
                         f'parameters: {each!r} must be an element ("r1"), one of its parameters ("m1[w]"), '
-                        'or a pair ("rp1 - rm1"), of letters, digits and _.:#%@+/-'
+                        'or a pair ("rp1 - rm1"), with letters, digits and _.:#%@+/-'
                     )
         for name in self.inputs:
             if not _ELEMENT.fullmatch(spelt(name)) or "[" in name:
-                raise ValueError(f"inputs: {name!r} must be the name of a source, of letters, digits and _.:#%@+/-")
+                raise ValueError(f"inputs: {name!r} must be the name of a source, with letters, digits and _.:#%@+/-")
         names = [name for each in self.parameters for name in pair(each)]
         for what, given in (("parameters", names), ("inputs", [spelt(name) for name in self.inputs])):
             if len(set(given)) < len(given):
@@ -98,14 +98,14 @@ class SpiceSettings(BaseModel):
                     raise ValueError(no_current(name))
         pairs = any(len(pair(each)) == 2 for each in self.parameters)
         if pairs != (self.middle is not None):
-            raise ValueError("middle is needed for pairs of elements, and for them alone")
+            raise ValueError("give middle if there are pairs of elements, and only then")
         times = self.stop_seconds, self.step_seconds
         if self.analysis == "tran" and not (times[0] and times[1] and times[1] < times[0]):
             raise ValueError(f'analysis = "tran" needs step_seconds below stop_seconds, got {times[1]} and {times[0]}')
         if self.analysis == "op" and times != (None, None):
-            raise ValueError('stop_seconds and step_seconds are of analysis = "tran"')
+            raise ValueError('stop_seconds and step_seconds need analysis = "tran"')
         if self.analysis == "op" and self.uic:
-            raise ValueError('uic is of analysis = "tran": an operating point has no initial states')
+            raise ValueError('uic needs analysis = "tran": an operating point has no initial states')
         return self
 
 

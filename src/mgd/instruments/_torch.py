@@ -21,7 +21,7 @@ from ._base import AbstractInstrument, Identity
 from ._factory import build, check_names
 from ._limits import Limits
 
-_NEEDS = 'PyTorch, which is not installed: pip install "mgd[torch]"'
+_NEEDS = 'PyTorch, which cannot be imported: pip install "mgd[torch]"'
 _TWO = [True, True]
 _NUMBERS = itertools.count(1)
 # Parameters, over all perturbations, that are vectorised at once: 64 MB.
@@ -32,9 +32,9 @@ Range = Limits | tuple[float, float]
 
 
 class TorchModule(AbstractInstrument):
-    """A PyTorch module as a chip; made by `from_torch`, which says what the arguments are.
+    """A PyTorch module as a chip; made by `from_torch`, which documents the arguments.
 
-    The module holds θ, θ̃ is added where it is measured: when a training ends, the module is the trained one.
+    The module contains θ; θ̃ is added only during a measurement. When a training ends, the module is the trained one.
 
     Attributes:
         module: the module.
@@ -69,7 +69,7 @@ class TorchModule(AbstractInstrument):
         self._vectorises = True
 
     def open(self) -> None:
-        """Puts the module in evaluation mode: what is measured must not depend on what was measured before."""
+        """Puts the module in evaluation mode: a measurement must not depend on earlier ones."""
         self.module.eval()
 
     def close(self) -> None:
@@ -119,10 +119,10 @@ class TorchModule(AbstractInstrument):
             return np.array([float(self._cost_of(self._respond(row))) for row in rows], np.float32)
 
     def safe_state(self) -> None:
-        """Nothing: a program is safe. The module keeps the parameters that it was given last."""
+        """Does nothing: a program is safe. The module keeps its last parameters."""
 
     def parameters(self) -> Float[np.ndarray, " p"]:
-        """θ as the module has it."""
+        """θ in the module."""
         with _torch().no_grad():
             flat = [parameter.detach().float().cpu().reshape(-1).numpy() for parameter in self._parameters.values()]
         return np.concatenate(flat)
@@ -143,7 +143,7 @@ class TorchModule(AbstractInstrument):
         if outputs.shape != self._target.shape:
             raise ValueError(
                 f"{self.address}: outputs have shape {tuple(outputs.shape)} and targets {tuple(self._target.shape)}: "
-                "a module must give (batch, outputs) as its targets are"
+                "a module must return (batch, outputs), like its targets"
             )
         return self._cost(outputs, self._target).mean()
 
@@ -167,18 +167,18 @@ def from_torch(
     names: Sequence[str] | None = None,
     cost: str | CostOf = "mse",
 ) -> TorchModule:
-    """A PyTorch module as a chip: trained without its gradients, as hardware is.
+    """A PyTorch module as a chip: trained without its gradients, like a real chip.
 
     Args:
         module: a `torch.nn.Module` from (batch, …) to (batch, outputs), on any device. It is put in evaluation mode.
-        limits: what its parameters may be set to, of each or (lowest, highest) for all; by default −10 … 10.
-        names: which parameters are trained, as `named_parameters` has them, or patterns ("layers.*.weight"); by
+        limits: the range of each parameter, or (lowest, highest) for all; by default −10 … 10.
+        names: the parameters to train, with their names in `named_parameters`, or patterns ("layers.*.weight"); by
             default all that require a gradient. θ has them in the order of `named_parameters`.
-        cost: "mse" or "cross-entropy", as those of `mgd.chips`; or a function (outputs, target) → the cost of each
-            sample, of tensors.
+        cost: "mse" or "cross-entropy", as in `mgd.chips`; or a function of tensors (outputs, target) that returns the
+            cost of each sample.
 
     Raises:
-        ValueError: if it is no module, a name is not there, or the cost is unknown; if PyTorch is not installed.
+        ValueError: if it is not a module, a name or the cost is unknown, or PyTorch is not installed.
         LimitError: if a parameter starts outside the limits.
     """
     return TorchModule(module, limits=limits, names=names, cost=cost)
@@ -188,9 +188,9 @@ def load(settings: Mapping[str, Any], folder: Path) -> TorchModule:
     """A PyTorch module that a function returns.
 
     Args:
-        settings: `module`, the function as "package.module:function"; and if need be `arguments` of it, a table;
+        settings: `module`, the function as "package.module:function"; optionally its `arguments`, a table;
             `names`; `limits`, the lowest and highest value; `cost`.
-        folder: where the Python module is looked for first.
+        folder: the first folder in which to look for the Python module.
 
     Raises:
         ValueError: if a setting is wrong, or as from `from_torch`.
@@ -198,11 +198,11 @@ def load(settings: Mapping[str, Any], folder: Path) -> TorchModule:
     check_names(settings, ("module",), ("arguments", "names", "limits", "cost"), "torch")
     names, limits, cost = settings.get("names"), settings.get("limits"), settings.get("cost", "mse")
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        raise ValueError(f'names must be a list of names or patterns, as ["layers.*.weight"], got {names!r}')
+        raise ValueError(f'names must be a list of names or patterns, such as ["layers.*.weight"], got {names!r}')
     if limits is not None and not (
         isinstance(limits, list) and [type(end) in (int, float) for end in limits] == [True] * 2
     ):
-        raise ValueError(f"limits must be the lowest and the highest value, as [-3.0, 3.0], got {limits!r}")
+        raise ValueError(f"limits must be the lowest and the highest value, such as [-3.0, 3.0], got {limits!r}")
     if not isinstance(cost, str):
         raise ValueError(f"cost must be mse or cross-entropy, got {cost!r}")
     _torch()
@@ -240,7 +240,7 @@ def _chosen(module: Any, names: Sequence[str] | None) -> dict[str, Any]:
         if (parameter.requires_grad if names is None else any(fnmatch.fnmatchcase(name, each) for each in names))
     }
     if not chosen:
-        raise ValueError(f"a {type(module).__name__} has no parameters to train: give names of some that it has")
+        raise ValueError(f"a {type(module).__name__} has no parameters to train: give other names")
     for name, parameter in chosen.items():
         if _torch().nn.parameter.is_lazy(parameter):
             raise ValueError(f"parameter {name!r} has no shape yet: pass a batch through the module first")

@@ -90,7 +90,7 @@ def block_end(data: bytes | bytearray, start: int) -> tuple[int, int] | None:
         start: where in it the block's # is.
 
     Raises:
-        WireError: if it is no definite-length block.
+        WireError: if it is not a definite-length block.
     """
     if len(data) < start + 2:
         return None
@@ -114,7 +114,7 @@ def split_reply(data: bytes, order: str = "<") -> list[Item] | None:
         order: of a number's bytes in a block, as for `block`.
 
     Raises:
-        WireError: if it is no reply, or something comes after it.
+        WireError: if it is not a reply, or something comes after it.
 
     >>> split_reply(b'0.5;0,"No error"\n')
     [b'0.5', b'0,"No error"']
@@ -186,7 +186,7 @@ def numbers(item: Item) -> Float[np.ndarray, " n"]:
     """The numbers of an item, in a block or as text; what SCPI has for no number (±9.9E37, 9.91E37) is NaN.
 
     Raises:
-        WireError: if it is none.
+        WireError: if it is not one.
 
     >>> numbers(b"1.5,9.91E37,-9.9E+37")
     array([1.5, nan, nan], dtype=float32)

@@ -27,8 +27,8 @@ _PLACES = ((0, 0), (0, 1), (1, 0), (1, 1))
 class ConvPool(eqx.Module):
     """Valid 3 × 3 convolution, bias, ReLU and 2 × 2 max-pooling (an odd last row or column is dropped).
 
-    Images are channels-last. Where several outputs of a pooling window are equal and largest, the derivative
-    follows the first of them, row by row.
+    Images are channels-last. If several outputs of a pooling window are equal and largest, the derivative follows
+    the first of them, row by row.
     """
 
     weight: Float[Array, "3 3 inputs outputs"]
@@ -212,11 +212,11 @@ class CNN(eqx.Module):
 
     @property
     def neuron_counts(self) -> tuple[int, ...]:
-        """Neurons in each layer: one a channel of a convolution, which all its places share."""
+        """Neurons in each layer: one for each channel of a convolution, shared by all positions."""
         return *(layer.bias.size for layer in self.convolutions), self.dense.bias.size
 
     def with_neurons(self, neurons: tuple[Neurons, ...]) -> "CNN":
-        """This network with neurons that are not all alike."""
+        """This network with neurons that differ."""
         *before, last = neurons
         convolutions = (replace(layer, neurons=of) for layer, of in zip(self.convolutions, before, strict=True))
         return CNN(tuple(convolutions), replace(self.dense, neurons=last))
@@ -236,8 +236,8 @@ def cnn(
         input_shape: height, width and channels of an image.
         channels: channels after each convolution.
         outputs: number of logits.
-        init: how weights and biases are drawn.
-        key: what they are drawn with.
+        init: the distribution of weights and biases.
+        key: the seed of the random numbers.
 
     Raises:
         ValueError: if the images are too small for that many convolutions, or a number is not positive.

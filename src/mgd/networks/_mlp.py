@@ -62,7 +62,7 @@ class MLP(eqx.Module):
         return tuple(layer.bias.size for layer in self.layers)
 
     def with_neurons(self, neurons: tuple[Neurons, ...]) -> "MLP":
-        """This network with neurons that are not all alike."""
+        """This network with neurons that differ."""
         return MLP(tuple(replace(layer, neurons=of) for layer, of in zip(self.layers, neurons, strict=True)))
 
 
@@ -80,8 +80,8 @@ def mlp(
         sizes: numbers of inputs, of neurons in each hidden layer, and of outputs.
         activation: of hidden neurons: "logistic", "tanh", "relu" or "linear".
         output: of the output neurons, likewise.
-        init: how weights and biases are drawn.
-        key: what they are drawn with.
+        init: the distribution of weights and biases.
+        key: the seed of the random numbers.
 
     Raises:
         ValueError: if there are fewer than two sizes, one is not positive, or a name is unknown.

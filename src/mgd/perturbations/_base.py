@@ -13,15 +13,15 @@ from .._counter import Counter
 
 @dataclass(frozen=True)
 class SignalTraits:
-    """What engines, limits and diagnostics must know of a family's signals. Nobody looks at its class instead.
+    """The properties of a family's signals that engines, limits and diagnostics use; they never look at its class.
 
     Attributes:
-        largest: no |θ̃_i| is larger than this, in units of the amplitude; parameters keep so far from a limit.
-        independent: whether perturbations of different numbers know nothing of each other, as random ones do, so that
-            any two parts of a window are two estimates.
-        zero_sum: whether the perturbations of a period sum to zero in every parameter, or to a single one of them where
-            the period is long; an error of the baseline that they share then cancels in G.
-        turn: how many perturbations it takes until every block of parameters had one; 1 where all are of one block.
+        largest: the largest |θ̃_i|, in units of the amplitude; parameters stay this far from a limit.
+        independent: whether perturbations with different numbers are independent, as random ones are, so that any two
+            parts of a window are two estimates.
+        zero_sum: whether the perturbations of a period sum to zero in every parameter, or, if the period is long, to a
+            single one of them; an error of their common baseline then cancels in G.
+        turn: number of perturbations until every block of parameters had one; 1 if there is only one block.
     """
 
     largest: float
@@ -33,8 +33,8 @@ class SignalTraits:
 class AbstractPerturbation(eqx.Module):
     """A family of perturbation signals θ̃.
 
-    A family says what θ̃ is at perturbation number `index`; nothing is stored, any θ̃ can be had again, and
-    no two parameters share a stream. `n_params` is fixed when a program is traced.
+    A family computes θ̃ from the perturbation's number, `index`. It stores nothing, can compute any θ̃ again, and gives
+    every parameter its own stream. `n_params` is fixed when a program is traced.
 
     Attributes:
         amplitude: Δθ, the size of the perturbation of one parameter, in the parameter's unit.
@@ -52,11 +52,11 @@ class AbstractPerturbation(eqx.Module):
 
     @abstractmethod
     def period(self, n_params: int) -> int | None:
-        """Perturbations in one full code period, or None where there is none."""
+        """Perturbations in one full code period, or None if there is none."""
 
     @abstractmethod
     def traits(self, n_params: int) -> SignalTraits:
-        """What must be known of its signals."""
+        """The properties of its signals."""
 
     @abstractmethod
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float | np.ndarray:
@@ -71,10 +71,10 @@ class AbstractPerturbation(eqx.Module):
 
     @abstractmethod
     def check(self, n_params: int, tau_p: int, window: int | None) -> None:
-        """Refuses, or warns of, what this family cannot do in a window of so many timesteps, or without one.
+        """Refuses, or warns of, settings that this family does not support; `window` is in timesteps, or None.
 
         Raises:
-            ValueError: if it cannot perturb that many parameters.
+            ValueError: if it cannot perturb this number of parameters.
         """
 
 
@@ -83,4 +83,6 @@ def require_amplitude(amplitude: float) -> None:
     if not isinstance(amplitude, int | float) or not 0 < amplitude < float("inf"):
         raise ValueError(f"amplitude must be a finite number above 0, got {amplitude!r}")
     if not 1e-18 <= amplitude <= 1e18:
-        raise ValueError(f"amplitude must be from 1e-18 to 1e18, whose squares float32 holds, got {amplitude!r}")
+        raise ValueError(
+            f"amplitude must be from 1e-18 to 1e18, so that float32 can hold its square, got {amplitude!r}"
+        )

@@ -20,13 +20,13 @@ class Block(AbstractPerturbation):
     $$\tilde\theta_i(m) = \tilde\theta^\text{inner}_{i - \text{start}}(\lfloor m/B \rfloor)
       \;\text{ if } i \text{ is in block } m \bmod B,\; 0 \text{ otherwise}$$
 
-    Blocks are contiguous slices of θ. The inner family is made for the largest block, so its period is the
-    block's and not the chip's. ⟨θ̃²⟩ is the inner family's, divided by the number of blocks B.
+    Blocks are contiguous slices of θ. The inner family is made for the largest block, so its period is
+    that of the block and not of the chip. ⟨θ̃²⟩ is the inner family's, divided by the number of blocks B.
 
     Args:
         inner: the family that perturbs the parameters of a block.
         n_blocks: number of blocks of equal size (within one); or
-        sizes: the size of each block, in order (a chip's `groups` has those of its layers).
+        sizes: the size of each block, in order (a chip's `groups` gives those of its layers).
 
     Raises:
         ValueError: if not exactly one of `n_blocks` and `sizes` is given, or one is not positive.
@@ -48,7 +48,7 @@ class Block(AbstractPerturbation):
         if (n_blocks is None) == (sizes is None):
             raise ValueError(f"Block takes n_blocks or sizes, got n_blocks={n_blocks} and sizes={sizes}")
         if not all(isinstance(size, int) for size in ([n_blocks] if n_blocks is not None else sizes or [])):
-            raise ValueError(f"blocks are whole numbers, got n_blocks={n_blocks}, sizes={sizes}")
+            raise ValueError(f"blocks must be whole numbers, got n_blocks={n_blocks}, sizes={sizes}")
         if min([n_blocks] if n_blocks is not None else sizes or [], default=0) < 1:
             raise ValueError(f"blocks must not be empty, got n_blocks={n_blocks}, sizes={sizes}")
         self.inner = inner
@@ -94,7 +94,7 @@ class Block(AbstractPerturbation):
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
         raise ValueError(
             "Block perturbation cannot be used with the high-pass baseline: the step from one block to the next "
-            "reaches the wrong parameters; use the re-measured or the two-sided baseline"
+            "would change the G of the wrong parameters; use the re-measured or the two-sided baseline"
         )
 
     def check(self, n_params: int, tau_p: int, window: int | None) -> None:
@@ -102,7 +102,7 @@ class Block(AbstractPerturbation):
         if min(sizes) < 1:
             raise ValueError(f"{n_params} parameters cannot be split into {len(sizes)} blocks: give fewer")
         if sum(sizes) != n_params:
-            raise ValueError(f"blocks of {sum(sizes)} parameters in all do not make up a chip with {n_params}")
+            raise ValueError(f"blocks of {sum(sizes)} parameters in all do not match a chip with {n_params}")
         self.inner.check(max(sizes), tau_p * len(sizes), window)
 
 

@@ -26,7 +26,7 @@ TAPS: dict[int, tuple[int, ...]] = {
 
 
 class LFSR(AbstractPerturbation):
-    r"""The bits of a linear-feedback shift register: what a chip carries to make ± codes.
+    r"""The bits of a linear-feedback shift register, with which a chip can generate ± codes.
 
     A register of `width` stages shifts in the exclusive-or of its taps, f_k = f_{k−t₁} ⊕ f_{k−t₂} ⊕ …, and
     feeds a chain of P flip-flops; it is clocked P times a perturbation, so each bit is used once:
@@ -34,9 +34,9 @@ class LFSR(AbstractPerturbation):
     $$\tilde\theta_i(m) = \Delta\theta\, (-1)^{f_{mP + i}}$$
 
     where Δθ is `amplitude`. The register starts from a seeded state that is not zero. Over 2^width − 1
-    perturbations (if that number and P have no common factor) any two parameters' codes agree once less than
-    they differ. 2³¹ − 1 is prime, so the default width suits every P. Bit k is computed directly, by powers of
-    the register's transition matrix, and is the same bit the circuit gives.
+    perturbations (if that number and P have no common factor) the codes of any two parameters differ once more often
+    than they agree. 2³¹ − 1 is prime, so the default width suits every P. Bit k is computed directly, by powers of
+    the register's transition matrix, and equals the circuit's bit.
 
     Args:
         amplitude: Δθ, in the parameter's unit.
@@ -62,7 +62,7 @@ class LFSR(AbstractPerturbation):
     def __check_init__(self):
         require_amplitude(self.amplitude)
         if self.width not in TAPS:
-            raise ValueError(f"a shift register has 3 … 31 stages here, got width = {self.width}")
+            raise ValueError(f"a shift register must have 3 to 31 stages, got width = {self.width}")
 
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
         state = self.register(index, seed=seed, n_params=n_params)
@@ -81,7 +81,7 @@ class LFSR(AbstractPerturbation):
         return state
 
     def circuit(self, n_params: int) -> tuple[UInt32[np.ndarray, " p"], UInt32[np.ndarray, " width"]]:
-        """Masks of the register, of whose parities: each parameter's bit, and its own bits one perturbation later."""
+        """Masks of the register, whose parities are each parameter's bit, and its own bits a perturbation later."""
         masks = _output_masks(self.width, n_params)
         later = [masks[n_params - 1 - r] if r < n_params else 1 << (r - n_params) for r in range(self.width)]
         return masks, np.array(later, np.uint32)

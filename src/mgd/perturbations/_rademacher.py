@@ -45,7 +45,7 @@ class Rademacher(AbstractPerturbation):
     def piece(
         self, index: Counter, start: Int[Array, ""], *, seed: UInt32[Array, " 2"], size: int
     ) -> Float[Array, " {size}"]:
-        """θ̃ of `size` parameters from number `start` on, the same as in the whole of it."""
+        """θ̃ of `size` parameters from number `start` on, the same as in the whole vector."""
         return self.amplitude * Row.of(seed, index).signs_from(start, size)
 
     def mean_square(self, n_params: int) -> float:

@@ -29,8 +29,8 @@ class Sinusoid(AbstractPerturbation):
 
     where Δθ is `amplitude`, f `lowest_frequency` and `highest_frequency`, and φ seeded phases. Phases are
     32-bit numbers that wrap, as in a direct digital synthesiser, so they stay exact for ever. ⟨θ̃²⟩ = Δθ²/2.
-    Neighbours should differ by at least one period in a window, or G of one window mixes them; all must lie above
-    a high-pass's corner.
+    Neighbouring frequencies should differ by at least one period in a window, or G of one window mixes them; all must
+    lie above a high-pass's corner.
 
     Args:
         amplitude: Δθ, the peak, in the parameter's unit.
@@ -74,7 +74,7 @@ class Sinusoid(AbstractPerturbation):
         )
 
     def spacing(self, n_params: int) -> float:
-        """Between neighbouring frequencies, in cycles per perturbation."""
+        """The distance between neighbouring frequencies, in cycles per perturbation."""
         return (self.highest_frequency - self.lowest_frequency) / n_params
 
     def mean_square(self, n_params: int) -> float:
@@ -87,11 +87,11 @@ class Sinusoid(AbstractPerturbation):
         return SignalTraits(largest=1.0, independent=False, zero_sum=False, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> np.ndarray:
-        r"""For each parameter, that of a white code times what the past of a sinusoid adds.
+        r"""For each parameter, the gain of a white code times a factor for the past of the sinusoid.
 
         $$\frac{(1 + A)(1 - \cos\omega_i)}{1 - 2A\cos\omega_i + A^2}, \quad \omega_i = 2\pi f_i$$
 
-        where A is `pole` to the power of `tau_p`, what the filter keeps over a hold.
+        where A is `pole` to the power of `tau_p`, the share that the filter keeps over a hold.
         """
         corner = (1 - pole) / (2 * math.pi)
         if self.lowest_frequency / tau_p < corner:

@@ -21,20 +21,20 @@ class Walsh(AbstractPerturbation):
     $$\tilde\theta_i(m) = \Delta\theta\, f_i(\lfloor m/N \rfloor)\, (-1)^{|\rho(i) \wedge \kappa(m \bmod N)|}$$
 
     where Δθ is `amplitude`, |·| counts the set bits of a word, ρ is a seeded permutation of rows that leaves
-    out the constant row, κ a seeded permutation of columns, drawn anew each period (so that successive values
+    out the constant row, κ a seeded permutation of columns, drawn again each period (so that successive values
     are uncorrelated and a filter in time finds no structure), and f_i = ±1 flips row i each period. Over one
     full period codes are exactly orthogonal, so G is the gradient to first order; no row of the N × P code is
     ever stored.
 
-    Some rows are the product of two others (ρ(i) = ρ(j) ⊕ ρ(k)). Measured from one side, G_i then has a part of the
-    curvature along j and k in it, of the first order in Δθ, which changes its sign at random with the period:
+    Some rows are the product of two others (ρ(i) = ρ(j) ⊕ ρ(k)). Measured from one side, G_i then contains some of the
+    curvature along j and k. This error is of the first order in Δθ, and its sign changes at random with the period:
 
     $$G_i - \frac{\partial C}{\partial\theta_i} = \Delta\theta \sum_{\{j, k\}:\, \rho(j) \oplus \rho(k) = \rho(i)}
       f_i f_j f_k \frac{\partial^2 C}{\partial\theta_j\, \partial\theta_k} + O(\Delta\theta^2)$$
 
-    With `shared_bit` all rows have one bit in common, and no row is the product of two others: the part of first order
-    is zero in every period. N is then the least power of two ≥ 2P: twice as long, unless P is a power of two. Such a
-    period has every perturbation with both signs, so its bias is that of the two-sided baseline.
+    With `shared_bit` all rows have one bit in common, and no row is the product of two others, so the error of first
+    order is zero in every period. N is then the least power of two ≥ 2P: twice as long, unless P is a power of two.
+    Such a period has every perturbation with both signs, so its bias is that of the two-sided baseline.
 
     Args:
         amplitude: Δθ, in the parameter's unit.
@@ -104,7 +104,7 @@ class Walsh(AbstractPerturbation):
         return SignalTraits(largest=1.0, independent=False, zero_sum=True, turn=1)
 
     def high_pass_gain(self, pole: float, tau_p: int, n_params: int) -> float:
-        r"""That of a white code, but for what balance takes away.
+        r"""The gain of a white code, corrected for the balance of the rows.
 
         Codes j < N perturbations apart correlate as $-(1 - j/N)/(N - 1)$: a balanced row in random order, and
         independent signs beyond its period.
@@ -116,7 +116,7 @@ class Walsh(AbstractPerturbation):
     def check(self, n_params: int, tau_p: int, window: int | None) -> None:
         most = 2**30 if self.shared_bit else _LARGEST - 1
         if n_params > most:
-            raise ValueError(f"Walsh codes have 32-bit rows: at most {most} parameters, got {n_params}")
+            raise ValueError(f"Walsh codes have 32-bit rows, for at most {most} parameters, got {n_params}")
 
 
 def _transform(values: Float[Array, " order"]) -> Float[Array, " order"]:

@@ -1,4 +1,4 @@
-"""Published results, each as one command: data, figure and table. Names load on first use."""
+"""Published results, each reproduced by one command: data, figure and table. Names load on first use."""
 
 from typing import TYPE_CHECKING
 

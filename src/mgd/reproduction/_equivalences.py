@@ -22,7 +22,7 @@ from ._statistics import first_time, median, wilson
 
 _P, _AVERAGED = 9, 36
 _POINTS = 400  # evaluations of a run
-# Settings, with the timesteps of 1250 measurements (of 1295 for averaged SPSA); what is not told is the task's default.
+# Settings, with the timesteps of 1250 measurements (of 1295 for averaged SPSA); all others are the task's defaults.
 _TRAINED: Mapping[str, tuple[dict[str, Any], int]] = {
     "finite differences": ({"perturbation": "sequential", "tau_x": _P, "tau_theta": _P, "learning_rate": 3.0}, 1125),
     "coordinate descent": ({"perturbation": "sequential", "learning_rate": 0.2}, 625),

@@ -13,8 +13,8 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "cost-noise": "NIST7x7 against noise on the cost: how many chips learn, and how long it takes",
         "update-noise": "NIST7x7 against noise on writes",
         "defects": "NIST7x7 against device-to-device variation of the activations",
-        "fashion-mnist": "Fashion-MNIST CNN to 1e7 measurements against tau_theta, backprop beside it",
-        "cifar10": "CIFAR-10 CNN to 1e7 measurements against tau_theta, backprop beside it",
+        "fashion-mnist": "Fashion-MNIST CNN to 1e7 measurements against tau_theta, with backprop for comparison",
+        "cifar10": "CIFAR-10 CNN to 1e7 measurements against tau_theta, with backprop for comparison",
         "hardware-time": "the table of times on hardware, from counts and profiles, against backprop",
     }
 )

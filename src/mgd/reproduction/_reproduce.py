@@ -41,14 +41,14 @@ def reproduce(
 ) -> tuple[Path, list[Row]]:
     """Computes a published result: data (Zarr), figure (PNG and SVG) and rows of the table.
 
-    What is there of an earlier call is used again, to the last checkpoint.
+    Results of an earlier call are used again, up to the last checkpoint.
 
     Args:
-        name: of the study.
+        name: the name of the study.
         out: folder; None for `reproductions/NAME` or `reproductions/NAME-quick`.
         quick: a small version, in about a minute.
         data: folder of the images.
-        workers: cells computed at a time; None for one a core.
+        workers: cells computed at a time; None for one for each core.
         on_progress: called about once a second with cells done, all cells, and the share of all work done.
 
     Returns:
@@ -56,8 +56,8 @@ def reproduce(
 
     Raises:
         ValueError: if there is no such study.
-        DataError: if its images cannot be had.
-        RunError: if the folder holds something else, or cannot be written.
+        DataError: if its images are not available.
+        RunError: if the folder contains something else, or cannot be written.
         Interrupted: if it was asked to stop.
     """
     study = study_named(name)

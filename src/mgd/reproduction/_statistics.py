@@ -85,7 +85,7 @@ def median_ratio(times: np.ndarray, reference: np.ndarray) -> tuple[float, float
 
 
 def _resampled(times: np.ndarray, seed: int) -> np.ndarray:
-    """Medians of samples drawn anew from these times."""
+    """Medians of samples drawn again from these times."""
     rows = np.random.default_rng(seed).integers(0, len(times), (_DRAWS, len(times)))
     return np.median(times[rows], axis=1)
 

@@ -49,13 +49,13 @@ def sweep(
         chips_per_rate: chips of each; no two start from the same parameters.
         windows: windows of the run.
         logs: evaluations, evenly spaced.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         perturbation: "rademacher" or "walsh".
         engine: "sampled" or "measured".
         imperfection: "cost-noise", "update-noise", "defects" or None.
         sigma: of the imperfection.
         n_test: how many of the test samples are used; None for all.
-        seed: everything random is drawn from it.
+        seed: the seed of all random numbers.
 
     Returns:
         Accuracy over (rate, chip, step), with measurements and sample loads at each step.

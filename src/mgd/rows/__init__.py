@@ -1,4 +1,4 @@
-"""What can be chosen by name, ours and of other packages: one row each, in tables that import no JAX."""
+"""Tables of all that can be chosen by name, of this package and of others: one row each, without importing JAX."""
 
 from typing import TYPE_CHECKING
 

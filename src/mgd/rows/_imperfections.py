@@ -53,16 +53,16 @@ _ROWS = (
     ),
     ImperfectionRow(
         (
-            Setting("stuck", _SHARE, "fraction of parameters that sit at a value of their own, whatever is written"),
+            Setting("stuck", _SHARE, "fraction of parameters that are stuck at a value, whatever is written"),
             Setting(
                 "stuck-range",
                 _ABOVE_0,
-                "that value is uniform from minus this to this (1)",
+                "stuck values are uniform from minus this to this (1)",
                 argument="end",
                 needs="stuck",
                 default=1.0,
             ),
-            Setting("dead", _SHARE, "fraction of parameters that sit at 0"),
+            Setting("dead", _SHARE, "fraction of parameters that are stuck at 0"),
         ),
         f"{_PLACE}._stuck_cells:symmetric",
         _check_broken,
@@ -72,14 +72,14 @@ _ROWS = (
             Setting(
                 "cross-talk",
                 _SIGNED,
-                "part of each parameter's value that its neighbours' lines carry too",
+                "share of each parameter's signal that also appears on its neighbours' lines",
                 argument="coupling",
             ),
         ),
         f"{_PLACE}:CrossTalk",
     ),
     ImperfectionRow(
-        (Setting("parameter-range", _ABOVE_0, "parameters stop at minus this and at this", argument="end"),),
+        (Setting("parameter-range", _ABOVE_0, "largest size of a parameter: writes stop there", argument="end"),),
         f"{_PLACE}._parameter_range:symmetric",
     ),
     ImperfectionRow(
@@ -118,7 +118,10 @@ _ROWS = (
         (
             Setting("leak", _SHARE, "fraction of each parameter that is lost at each measurement"),
             Setting(
-                "drift", _SPREAD, "standard deviation of each parameter's random walk, a measurement", argument="sigma"
+                "drift",
+                _SPREAD,
+                "standard deviation of each parameter's random walk, per measurement",
+                argument="sigma",
             ),
         ),
         f"{_PLACE}:Drift",
@@ -128,7 +131,7 @@ _ROWS = (
             Setting(
                 "perturbation-gain",
                 _SPREAD,
-                "spread of each parameter's applied perturbation, relative, fixed for each chip",
+                "relative spread of the applied perturbations, fixed for each chip",
                 argument="sigma",
             ),
         ),
@@ -136,11 +139,11 @@ _ROWS = (
     ),
     ImperfectionRow(
         (
-            Setting("dac-bits", _BITS, "parameters are set by converters of that many bits", argument="bits"),
+            Setting("dac-bits", _BITS, "number of bits of the converters that set parameters", argument="bits"),
             Setting(
                 "dac-range",
                 _ABOVE_0,
-                "their levels go from minus this to this (10)",
+                "levels go from minus this to this (10)",
                 argument="end",
                 needs="dac-bits",
                 default=_PARAMETERS,
@@ -155,14 +158,14 @@ _ROWS = (
             Setting(
                 "dac-own-line",
                 Truth(),
-                "true: the perturbation goes past the converter; false: through it (false)",
+                "true: the perturbation has its own line past the converter; false: it goes through it (false)",
                 argument="own_line",
                 needs="dac-bits",
             ),
             Setting(
                 "dac-finer-copy",
                 Truth(),
-                "true: whoever writes keeps finer parameters; false: the converter's are all (false)",
+                "true: the host keeps finer parameters; false: only the converter has them (false)",
                 argument="finer_copy",
                 needs="dac-bits",
             ),
@@ -187,11 +190,11 @@ _ROWS = (
     ),
     ImperfectionRow(
         (
-            Setting("adc-bits", _BITS, "the cost is read by a converter of that many bits", argument="bits"),
+            Setting("adc-bits", _BITS, "number of bits of the converter that reads the cost", argument="bits"),
             Setting(
                 "adc-range",
                 _ABOVE_0,
-                "its levels go from 0 to this (1; for cross-entropy 5)",
+                "levels go from 0 to this (1; for cross-entropy 5)",
                 argument="high",
                 needs="adc-bits",
                 default=_highest_cost,
@@ -200,11 +203,7 @@ _ROWS = (
         f"{_PLACE}._adc:from_zero",
     ),
     ImperfectionRow(
-        (
-            Setting(
-                "delay", Whole(ge=0, le=2**16), "measurements by which the cost comes late", argument="measurements"
-            ),
-        ),
+        (Setting("delay", Whole(ge=0, le=2**16), "delay of the cost, in measurements", argument="measurements"),),
         f"{_PLACE}:Delay",
     ),
 )

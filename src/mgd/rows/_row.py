@@ -14,10 +14,10 @@ class Row:
     """A family of perturbations or an optimizer.
 
     Attributes:
-        line: what it is, in one line.
-        make: what makes it, or where that is found, as "package.module:name", so that a row needs no JAX. A family is
-            called with `amplitude`, an optimizer with `learning_rate`, a number or an optax schedule.
-        arguments: what it is called with beside.
+        line: a one-line description.
+        make: the function that makes it, or the function's "package.module:name", so that a row needs no JAX. A family
+            is called with `amplitude`, an optimizer with `learning_rate`, a number or an optax schedule.
+        arguments: further arguments of that function.
 
     >>> Row("plain gradient descent", "optax:sgd").build(learning_rate=0.1).init([])
     (EmptyState(), EmptyState())
@@ -32,7 +32,7 @@ class Row:
         return {name: self.line}
 
     def build(self, **settings: Any) -> Any:
-        """What the row is of, made with these settings."""
+        """The family or optimizer, made with these settings."""
         return found(self.make)(**settings, **self.arguments)
 
 
@@ -47,7 +47,7 @@ class Real:
     lt: int | float | None = None
 
     def bounds(self) -> dict[str, Any]:
-        """The ends, by these names. Where none is given, it is that of float32."""
+        """The ends, by these names. A missing end is that of float32."""
         low = {} if self.gt is None else {"gt": self.gt}
         high = {} if self.lt is None else {"lt": self.lt}
         low |= {"ge": self.ge} if self.ge is not None else ({} if low else {"ge": -_LARGEST})
@@ -82,13 +82,13 @@ class Setting:
     """One setting of an imperfection.
 
     Attributes:
-        name: in settings and on the command line.
-        type: what it must be.
-        line: what it is, in one line.
-        argument: of what makes the imperfection; by default the name, with _ for -.
-        needs: the name of another setting of the row without which it means nothing.
-        default: where it is not given and `needs` is; a value, or a function of what was given (by name) and of the
-            kind of cost ("mse" or "cross-entropy"). None leaves it to what makes the imperfection.
+        name: its name in settings and on the command line.
+        type: its type.
+        line: a one-line description.
+        argument: the argument of the function that makes the imperfection; by default the name, with _ for -.
+        needs: the name of another setting of the row that must be given too.
+        default: its value if only `needs` is given: a value, or a function of the given settings (by name) and of the
+            kind of cost ("mse" or "cross-entropy"). With None, the function that makes the imperfection decides.
     """
 
     name: str
@@ -107,12 +107,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class ImperfectionRow:
-    """An imperfection of simulated chips, which is there where one of its settings that needs no other is given.
+    """An imperfection of simulated chips; a chip has it if one of the settings that need no other is given.
 
     Attributes:
-        settings: those it has.
-        make: what makes the imperfection of its settings, by their arguments; or where that is found.
-        check: raises `ValueError` for settings that do not go together; it is given them by name.
+        settings: its settings.
+        make: the function that makes the imperfection from its settings, by their arguments; or its "module:name".
+        check: raises `ValueError` for settings that contradict each other; it gets them by name.
     """
 
     settings: tuple[Setting, ...]
@@ -124,7 +124,7 @@ class ImperfectionRow:
         return {setting.name: setting.line for setting in self.settings}
 
     def build(self, given: Mapping[str, Any]) -> Any:
-        """The imperfection of the settings that are given, by name; None if none of them is its own."""
+        """The imperfection with the given settings, by name; None if none of them belongs to it."""
         if not any(one.name in given for one in self.settings if not one.needs):
             return None
         own = [one for one in self.settings if one.name in given]
@@ -133,22 +133,22 @@ class ImperfectionRow:
 
 @dataclass(frozen=True)
 class TaskRow:
-    """A task, and settings that learn it.
+    """A task, and settings with which chips learn it.
 
     Attributes:
-        line: what it is, in one line.
-        make: the function that returns the `mgd.datasets.Task`; or where that is found.
-        takes: which of the settings `bits` and `data` it is called with, where they are given.
-        inputs: shape of one input; () where a setting decides.
-        outputs: how many.
-        samples: to train on.
+        line: a one-line description.
+        make: the function that returns the `mgd.datasets.Task`; or its "module:name".
+        takes: which of the settings `bits` and `data` that function takes.
+        inputs: shape of one input; () if a setting decides.
+        outputs: number of outputs.
+        samples: number of training samples.
         chip: settings of its chips; `hidden` or `channels` at least.
         training: settings of its training, by the algorithm (discrete, analog, backprop).
-        rule_steps: timesteps of a perceptron's training by the rule that `mgd.train` has too, which chooses optimizer,
-            windows, batch and rate from the sizes above; 0 for none: all is in `training` then.
-        rule_rate: the learning rate of that, in place of the rule's.
-        adjust: settings that depend on what is given (by name) and on the algorithm.
-        files: where its `FileSet` is found, if `mgd data` is to know of it.
+        rule_steps: timesteps of a perceptron's training by the rule of `mgd.train`, which chooses optimizer, windows,
+            batch and rate from the sizes above; 0 if the rule is not used and `training` has all settings.
+        rule_rate: a learning rate in place of the rule's.
+        adjust: settings that depend on the given ones (by name) and on the algorithm.
+        files: the "module:name" of its `FileSet`, if `mgd data` should know it.
     """
 
     line: str
@@ -179,7 +179,7 @@ class TaskRow:
 
 
 def found(reference: Any) -> Any:
-    """What a reference names, or what is given in place of one.
+    """The object that a reference names; an object that is not a reference is returned as it is.
 
     >>> found("math:hypot")(3, 4)
     5.0

@@ -14,13 +14,13 @@ R = TypeVar("R", Row, ImperfectionRow, TaskRow)
 
 
 class Table(Generic[R]):
-    """What can be chosen of one kind. Others' rows are loaded when they are asked for, and names without loading.
+    """All choices of one kind. Rows of other packages are loaded when they are needed; names are known without loading.
 
     Args:
-        kind: what messages call one.
-        group: of entry points; each names a row.
+        kind: its name in messages.
+        group: the group of entry points, each of which names a row.
         row: the class of rows.
-        makes: the class of what a row builds, as "package.module:name".
+        makes: the class that a row builds, as "package.module:name".
         own: the rows of this package, by name.
         several: whether a row has several names: its own, and those that begin with it and a dash.
     """
@@ -36,14 +36,14 @@ class Table(Generic[R]):
         return name in self.own or any(self._covers(point.name, str(name)) for point in points(self.group))
 
     def names(self) -> tuple[str, ...]:
-        """Ours in their order, then those of others."""
+        """The names of this package in their order, then those of others."""
         return (*self.own, *sorted({point.name for point in points(self.group)} - {*self.own}))
 
     def row(self, name: str) -> R:
         """The row of a name.
 
         Raises:
-            ValueError: if there is none, two packages claim the name, or the one that brings it cannot be loaded.
+            ValueError: if there is none, two packages claim the name, or it cannot be loaded.
         """
         claims = [point for point in points(self.group) if self._covers(point.name, name)]
         if len(claims) + (name in self.own) > 1:
@@ -55,7 +55,7 @@ class Table(Generic[R]):
         return self.own[name]
 
     def usable(self) -> tuple[dict[str, R], list[str]]:
-        """Ours and those of others that can be loaded, by name; and one line for each entry point that is left out."""
+        """All rows that can be loaded, by name; and one line for each entry point that is left out."""
         rows, troubles = dict(self.own), []
         for name in sorted({point.name for point in points(self.group)}):
             try:
@@ -66,7 +66,7 @@ class Table(Generic[R]):
         return rows, troubles
 
     def lines(self) -> tuple[dict[str, str], list[str]]:
-        """Of each name what it is, in one line, and who brings it; and what `usable` says of those left out."""
+        """For each name its one-line description and its package; and the lines of `usable` about those left out."""
         rows, troubles = self.usable()
         sources = {point.name: f" [{source(point)}]" for point in points(self.group) if point.name not in self.own}
         lines = {}
@@ -75,14 +75,14 @@ class Table(Generic[R]):
         return lines, troubles
 
     def build(self, name: str, build: Callable[[R], Any]) -> Any:
-        """What a row makes, with others' errors in one line.
+        """The object that a row makes, with errors of other packages in one line.
 
         Args:
-            name: of the row.
-            build: makes it of the row.
+            name: the name of the row.
+            build: makes the object from the row.
 
         Raises:
-            ValueError: as `row`; from the row; or if what another package makes is not of this kind.
+            ValueError: as `row`; from the row; or if an object from another package is not of this kind.
             MgdError: from the row.
         """
         row = self.row(name)
@@ -96,7 +96,7 @@ class Table(Generic[R]):
             raise ValueError(f"{self.kind} {name!r}: making it raised {said(error)}") from error
         if not isinstance(made, found(self._makes)):
             wanted = self._makes.replace(":", ".")
-            raise ValueError(f"{self.kind} {name!r} must be a {wanted}, and it is a {type(made).__name__}")
+            raise ValueError(f"{self.kind} {name!r} must be a {wanted}, got a {type(made).__name__}")
         return made
 
     def _covers(self, entry: str, name: str) -> bool:
@@ -121,8 +121,8 @@ class Table(Generic[R]):
 def points(group: str) -> list[Any]:
     """The entry points of a group, in order.
 
-    They are `EntryPoint` of `importlib.metadata`, or of the package `importlib_metadata` where something imported that:
-    it puts its own in their place.
+    They are of `importlib.metadata`, or of the package `importlib_metadata`, which replaces them if anything imports
+    it.
     """
     return list(_points(group, tuple(sys.path)))
 
@@ -139,16 +139,16 @@ def source(point: Any) -> str:
 
 
 def claimed(claims: list[Any], *, ours: bool = False) -> str:
-    """That a name has more than one owner: these entry points, and perhaps this package."""
+    """A message that a name has more than one owner: these entry points, and perhaps this package."""
     by = " and ".join([*(["mgd"] if ours else []), *map(source, claims)])
     return f"is claimed by {by}: uninstall one, or give its entry point another name"
 
 
 def loaded(kind: str, point: Any) -> Any:
-    """What an entry point names.
+    """The object that an entry point names.
 
     Raises:
-        ValueError: if it cannot be loaded, for whatever reason: it is code of others.
+        ValueError: if it cannot be loaded, for any reason, because it is code of others.
     """
     try:
         return point.load()
@@ -157,5 +157,5 @@ def loaded(kind: str, point: Any) -> Any:
 
 
 def said(error: Exception) -> str:
-    """An error of others, in one line."""
+    """An error of other packages, in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ._contents import DEVICE as DEVICE
     from ._described import Described as Described
     from ._described import describe as describe
+    from ._diagnostics import read_diagnostics as read_diagnostics
     from ._directory import is_finished as is_finished
     from ._directory import only_writer as only_writer
     from ._directory import read_config as read_config
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
     from ._predicted import predict as predict
     from ._presets import resolve as resolve
     from ._presets import with_facts as with_facts
+    from ._progress import figures_of as figures_of
+    from ._progress import measuring as measuring
+    from ._progress import progress as progress
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
@@ -64,7 +68,6 @@ if TYPE_CHECKING:
     from ._task_table import TASK_OPTIONS as TASK_OPTIONS
     from ._task_table import TaskTable as TaskTable
     from ._task_table import task_given as task_given
-    from ._told import read_diagnostics as read_diagnostics
 
 _PUBLIC = {
     "Applied": "_applied",
@@ -105,6 +108,9 @@ _INSIDE = {
     "METRICS": "_metrics",
     "SCHEDULES": "_names",
     "build_task": "_build",
+    "figures_of": "_progress",
+    "measuring": "_progress",
+    "progress": "_progress",
     "check_export": "_formats",
     "check_predictions": "_formats",
     "chip_settings": "_chip_file",
@@ -116,9 +122,9 @@ _INSIDE = {
     "merged": "_config",
     "only_writer": "_directory",
     "read_chip_file": "_chip_file",
+    "read_diagnostics": "_diagnostics",
     "TASK_OPTIONS": "_task_table",
     "TaskTable": "_task_table",
-    "read_diagnostics": "_told",
     "read_task_facts": "_task_facts",
     "task_given": "_task_table",
     "with_facts": "_presets",

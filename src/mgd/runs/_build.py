@@ -6,6 +6,7 @@ from typing import NamedTuple
 import optax
 
 from .. import chips, datasets
+from .._until import Until
 from ..algorithm import (
     AbstractAlgorithm,
     Accumulate,
@@ -35,8 +36,8 @@ def build_task(config: Settings) -> Task:
     """The task of resolved settings.
 
     Raises:
-        ValueError: if the task does not take what was given, has fewer samples than a batch, or is made by a function
-            that was never said to be meant to run.
+        ValueError: if the task does not take a setting, has fewer samples than a batch, or is made by a function that
+            may not run yet.
         DataError: if its files cannot be found, fetched or read, or have changed since the run began.
     """
     task = _whole_task(config)
@@ -89,7 +90,7 @@ def build_served_chip(file: ChipFile) -> AbstractChip:
     """
     if file.inputs is None or file.outputs is None or not {"hidden", "channels"} & set(file.chip):
         raise ValueError(
-            f"{file.path}: a chip without a task needs its whole network: give inputs, outputs and hidden "
+            f"{file.path}: without a task the file must describe the whole network: give inputs, outputs and hidden "
             "(or channels) in [chip], such as inputs = [49], outputs = 4, hidden = [4]"
         )
     # The task is a stand-in: settings of training are not used.
@@ -133,8 +134,8 @@ def build_algorithm(config: Settings) -> AbstractAlgorithm:
     )
 
 
-def _perturbation(told: Perturbed, blocks: int | None) -> AbstractPerturbation:
-    family = FAMILIES.build(told.perturbation, lambda row: row.build(amplitude=told.amplitude))
+def _perturbation(settings: Perturbed, blocks: int | None) -> AbstractPerturbation:
+    family = FAMILIES.build(settings.perturbation, lambda row: row.build(amplitude=settings.amplitude))
     return family if blocks is None else Block(family, n_blocks=blocks)
 
 
@@ -147,6 +148,13 @@ def _optimizer(config: Settings, window: int) -> optax.GradientTransformation:
     if config.weight_decay:
         return optax.chain(optax.add_decayed_weights(config.weight_decay), update)
     return update
+
+
+def build_until(config: RunConfig) -> Until:
+    """What a run ends by before its last timestep; one that was lengthened goes to its last."""
+    if config.begun_for is not None:
+        return Until()
+    return Until(config.until_accuracy, bool(config.until_solved), config.patience)
 
 
 def build_cost(config: Settings) -> AbstractCost:

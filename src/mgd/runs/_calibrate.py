@@ -38,21 +38,21 @@ def calibrate(
     simulate: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Calibration, Path]:
-    """Measures the chip of a file for a task, and writes what it is like and the settings to train it with.
+    """Measures the chip of a file for a task, and writes its properties and the settings with which to train it.
 
-    It is measured where a run with the same seed starts. However this ends, the chip is left in its safe state.
+    It measures where a run with the same seed starts. However it ends, it leaves the chip in its safe state.
 
     Args:
         path: the chip file.
-        task: whose samples are presented: its name, a file or folder of data, a function that makes it as
-            "module:function", or a table as [task] in settings.
-        bits: of parity; by default as many as the file's chip has inputs, or two.
+        task: the task whose samples are presented: its name, a file or folder of data, a function that makes it as
+            "module:function", or a table such as [task] in settings.
+        bits: the bits of parity; by default as many as the file's chip has inputs, or two.
         data: folder of the images.
-        batch: samples a measurement is averaged over; by default that of the task.
-        budget: measurements, at most.
-        seed: of codes, samples and parameters.
+        batch: samples over which a measurement is averaged; by default that of the task.
+        budget: most measurements.
+        seed: the seed of codes, samples and parameters.
         out: the file to write, or a folder for it; by default `calibration-SERIAL.toml` beside the chip file.
-        simulate: whether to measure the file's chip simulated in this process, imperfections and all.
+        simulate: whether to measure a simulated chip in this process, with the file's imperfections.
         on_progress: called with the measurements made, and the budget.
 
     Returns:
@@ -60,8 +60,8 @@ def calibrate(
 
     Raises:
         ValueError: if the file, a setting or the budget is wrong, or the file cannot be written there.
-        DataError: if the task's files cannot be had.
-        HardwareError: if the chip does not answer, answers wrongly, is in use, or nothing shows in its cost.
+        DataError: if the task's files are not available.
+        HardwareError: if the chip does not answer, answers wrongly, is in use, or its cost shows no response.
         Interrupted: if it was asked to stop.
     """
     file, out = read_chip_file(path), _place(path, out)
@@ -81,7 +81,7 @@ def calibrate(
             if stop():
                 raise Interrupted(
                     f"stopped after {done} measurements; the chip is in its safe state and nothing was written: "
-                    f"mgd calibrate {path} --task {task if isinstance(task, str) else config.task_name} starts anew",
+                    f"mgd calibrate {path} --task {task if isinstance(task, str) else config.task_name} starts again",
                     step=0,
                 )
             on_progress(done, total)
@@ -126,7 +126,7 @@ def _place(path: Path, out: Path | None) -> Path:
     place = path.parent if out is None else out
     folder = place if os.path.isdir(place) else place.parent
     if not os.path.isdir(folder):
-        raise ValueError(f"there is no folder {folder} to write the calibration to: make it, or give another --out")
+        raise ValueError(f"the folder {folder} for the calibration does not exist: make it, or give another --out")
     return place
 
 

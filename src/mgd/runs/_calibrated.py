@@ -19,34 +19,34 @@ def use_calibration(chip: dict[str, Any] | None, path: Path | None) -> dict[str,
     """The settings of a chip, with this calibration in place of the chip file's.
 
     Args:
-        chip: as `chip_settings` gives them; None if there is no chip file.
+        chip: the settings from `chip_settings`; None if there is no chip file.
         path: the calibration; None for that of the chip file, if it has one.
 
     Raises:
-        ValueError: if there is no instrument that it could be of.
+        ValueError: if there is no instrument to which it could belong.
     """
     if path is None:
         return chip
     if chip is None or "instrument" not in chip:
         raise ValueError(
-            f"the calibration {path} is of a chip on a bench, and this run has none: give --chip with a file that has "
+            f"the calibration {path} is for a real chip, and this run has none: give --chip with a file that has "
             "an [instrument] table, and no --simulate; for simulated chips, give its settings as options"
         )
     if not isinstance(chip["instrument"], dict):
         raise ValueError(
-            f"the calibration {path} is of one chip, and a fleet has several: leave --calibration out, and name each "
+            f"the calibration {path} is for one chip, and a fleet has several: leave --calibration out, and name each "
             "chip's own in its file, as calibration in [instrument]"
         )
     return chip | {"instrument": chip["instrument"] | {"calibration": str(path.resolve())}}
 
 
 def with_calibration(config: RunConfig) -> RunConfig:
-    """These settings, with the calibration's for each that is None: they go before the task's defaults.
+    """These settings, with the calibration's for each that is None; they override the task's defaults.
 
-    A calibration chooses for the discrete algorithm; of another, only its noise is used.
+    A calibration chooses settings for the discrete algorithm; other algorithms use only its noise.
 
     Raises:
-        ValueError: if the calibration cannot be read, is none, or was changed since it was written.
+        ValueError: if the calibration cannot be read, is not one, or was changed since it was written.
     """
     # Of a fleet, the first: all its chips are trained with the same settings.
     path = Table.of(config.instruments[0]).calibration if config.instruments else None
@@ -59,7 +59,7 @@ def with_calibration(config: RunConfig) -> RunConfig:
         return config
     if found.task != config.task_name:
         warnings.warn(
-            f"the calibration {path} was made with {found.task}, and {config.task_name} is to be learnt: its settings "
+            f"the calibration {path} was made with {found.task}, and this run learns {config.task_name}: its settings "
             f"may not suit; mgd calibrate with --task {config.task_name}",
             MgdWarning,
             stacklevel=2,
@@ -82,8 +82,8 @@ def check_calibration(path: Path | None, identity: Identity, n_params: int) -> C
         raise ValueError(f"{path}: {error}") from None
     if found.n_params != n_params:
         raise ValueError(
-            f"{path}: this calibration is of {found.n_params} parameters, and the chip has {n_params}: calibrate it "
-            "anew with mgd calibrate"
+            f"{path}: this calibration is for {found.n_params} parameters, and the chip has {n_params}: calibrate it "
+            "again with mgd calibrate"
         )
     return found
 

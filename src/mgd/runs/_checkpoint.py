@@ -26,6 +26,7 @@ def pack(snapshot: Snapshot, owner: Owner) -> bytes:
     arrays["history.steps"] = np.array(snapshot.steps, np.int64)
     arrays["history.accuracy"] = np.array(snapshot.marks, np.float32)
     arrays["history.cost"] = np.array(snapshot.cost, np.float32)
+    arrays["history.measured"] = np.array(snapshot.measured, np.float32)
     header = Header(__version__, snapshot.step, snapshot.seconds, owner.settings, digest_of(arrays), owner.run)
     text = json.dumps(asdict(header))
     return save(arrays, {"mgd": text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
@@ -49,9 +50,10 @@ def unpack(path: Path, header: Header, like: Snapshot) -> Snapshot:
         if found is None or (found.shape, found.dtype) != (leaf.shape, leaf.dtype):
             what = "nothing" if found is None else f"{found.dtype} of shape {found.shape}"
             raise RunError(
-                f"{path} was written by another state of this program: it has {what} for {name}, which is "
-                f"{leaf.dtype} of shape {leaf.shape} now; resume it with the program that wrote it, or start anew"
+                f"{path} was written by another version of this program: it has {what} for {name}, which is "
+                f"{leaf.dtype} of shape {leaf.shape} now; resume it with the program that wrote it, or start a new run"
             )
+    cost = arrays["history.cost"]
     leaves = [jnp.asarray(arrays[name]) for name in due]
     structure = jax.tree.structure(eqx.filter(like.progress, eqx.is_array))
     progress = eqx.combine(jax.tree.unflatten(structure, leaves), like.progress)
@@ -59,7 +61,8 @@ def unpack(path: Path, header: Header, like: Snapshot) -> Snapshot:
         progress=progress,
         steps=arrays["history.steps"].tolist(),
         marks=list(arrays["history.accuracy"]),
-        cost=list(arrays["history.cost"]),
+        cost=list(cost),
+        measured=list(arrays.get("history.measured", np.full_like(cost, np.nan))),
         seconds=header.seconds,
     )
 

@@ -47,17 +47,17 @@ class _ChipFile(BaseModel):
 
 @dataclass(frozen=True)
 class ChipFile:
-    """What a chip file says.
+    """The contents of a chip file.
 
     Attributes:
-        path: where it is.
-        name: for the reader.
-        chip: its network and imperfections, by the names they have in a run's settings.
-        instrument: where it is and how it is spoken to: what is common to all kinds with its defaults, `folder` (what
-            paths in it are relative to), and the kind's own; None for a chip that is only simulated.
-        serve: how it is served as a virtual chip; None if nothing is said.
-        inputs: shape of one input, if said.
-        outputs: how many, if said.
+        path: the path of the file.
+        name: a name for the reader.
+        chip: its network and imperfections, by their names in a run's settings.
+        instrument: how to reach it: the settings common to all kinds with their defaults, `folder` (to which paths in
+            it are relative), and the kind's own settings; None for a chip that is only simulated.
+        serve: how to serve it as a virtual chip; None if the file does not say.
+        inputs: shape of one input, if given.
+        outputs: number of outputs, if given.
     """
 
     path: Path
@@ -70,19 +70,19 @@ class ChipFile:
 
     @property
     def shapes(self) -> dict[str, Any]:
-        """What it says of inputs and outputs, as it is put into an instrument's table."""
+        """Its inputs and outputs, in the form of an instrument's table."""
         said = {"chip_inputs": None if self.inputs is None else list(self.inputs), "chip_outputs": self.outputs}
         return {name: value for name, value in said.items() if value is not None}
 
     def load_instrument(self) -> "AbstractInstrument":
-        """The instrument it tells of, not yet open.
+        """The instrument of the file, not yet open.
 
         Raises:
-            ValueError: if it tells of none, or a setting is wrong.
+            ValueError: if the file has none, or a setting is wrong.
         """
         if self.instrument is None:
             raise ValueError(
-                f'{self.path}: there is no [instrument] table: give its kind and where it is, such as kind = "scpi", '
+                f'{self.path}: there is no [instrument] table: give its kind and address, such as kind = "scpi", '
                 'resource = "TCPIP0::127.0.0.1::5025::SOCKET"'
             )
         try:
@@ -92,16 +92,16 @@ class ChipFile:
 
 
 def with_at_end(config: RunConfig, at_end: AtEnd | None) -> RunConfig:
-    """The settings of a run whose chips are left so at its end; None for what the settings say.
+    """The settings of a run, with this choice of how to leave its chips; None keeps the settings' own.
 
     Raises:
-        ValueError: if there is no chip on a bench.
+        ValueError: if there is no real chip.
     """
     if at_end is None:
         return config
     if not config.instruments:
         raise ValueError(
-            f"at_end = {at_end!r} is how a chip on a bench is left, and this run has none: leave --at-end out, or give "
+            f"at_end = {at_end!r} is for a real chip, and this run has none: leave --at-end out, or give "
             "--chip with a file that has an [instrument] table"
         )
     first, *more = (table | {"at_end": at_end} for table in config.instruments)
@@ -109,15 +109,15 @@ def with_at_end(config: RunConfig, at_end: AtEnd | None) -> RunConfig:
 
 
 def read_chip_file(path: Path) -> ChipFile:
-    """What a TOML file says of a chip.
+    """Reads the TOML file of a chip.
 
     Args:
-        path: the file: `name`, which is for the reader; `[chip]`, the network; `[imperfect]`, its imperfections;
-            `[instrument]`, where it is and how it is spoken to; `[serve]`, how it is served as a virtual chip.
+        path: the file, with `name`, for the reader; `[chip]`, the network; `[imperfect]`, its imperfections;
+            `[instrument]`, how to reach it; `[serve]`, how to serve it as a virtual chip.
 
     Raises:
-        ValueError: if the file cannot be read or a setting is wrong; file and setting are named. What is a kind of
-            instrument's own is checked when it is loaded.
+        ValueError: if the file cannot be read or a setting is wrong; the message names both. Settings of one kind of
+            instrument are checked when it is loaded.
     """
     contents = read_toml(path)
     given = contents.get("instrument")
@@ -157,14 +157,14 @@ def _without_arguments(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any]:
-    """The settings of a run on the chips of some files: the real ones if the files say where they are, or simulated.
+    """The settings of a run on the chips of some files: real ones if the files say how to reach them.
 
     Args:
-        files: one, or those of a fleet, whose network is that of the first.
-        simulate: whether chips are simulated, wherever they are.
+        files: one file, or those of a fleet; the network is that of the first.
+        simulate: whether to simulate the chips in any case.
 
     Raises:
-        ValueError: if several files do not all say where their chips are.
+        ValueError: if there are several files and one does not say how to reach its chip.
     """
     first = files[0]
     if len(files) == 1 and (simulate or first.instrument is None):
@@ -172,7 +172,9 @@ def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any
     for file in files:
         if simulate or file.instrument is None:
             why = "--simulate" if simulate else f"{file.path} has no [instrument]"
-            raise ValueError(f"a fleet is of real chips, and {why}: give one chip file, and --replicas for several")
+            raise ValueError(
+                f"a fleet consists of real chips, and {why}: give one chip file, and --replicas for several"
+            )
     # What is imperfect about a real chip is the chip's own affair.
     network = {name: value for name, value in first.chip.items() if name != "imperfect"}
     described = "hidden" in network or "channels" in network

@@ -23,27 +23,21 @@ def code_named(table: dict[str, Any]) -> str | None:
 
 
 def said_to_run(tables: tuple[dict[str, Any], ...]) -> None:
-    """Remembers, for this user and on this machine, that the code which these name is meant to be run.
+    """Remembers, for this user and on this machine, that the code named in these settings may run.
 
     Raises:
-        RunError: if that cannot be kept.
+        RunError: if that cannot be stored.
     """
-    for mark in [_mark(table) for table in tables if code_named(table) is not None]:
-        try:
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
-        except OSError as error:
-            raise RunError(
-                f"cannot keep in {mark.parent} which code is to be run: {error.strerror}: make it writable, or "
-                "set XDG_STATE_HOME to a folder that is"
-            ) from error
+    for table in tables:
+        if code_named(table) is not None:
+            remember(_named(table))
 
 
 def check_said(tables: tuple[dict[str, Any], ...], folder: Path | None) -> None:
     """Raises: ValueError: if tables of a run directory name code that was never said to be meant to run."""
     for table in tables:
         named = code_named(table)
-        if named is not None and not _mark(table).exists():
+        if named is not None and not is_remembered(_named(table)):
             where, run = (folder, folder) if folder is not None else ("this run", "RUN")
             raise ValueError(
                 f"{where} names code that was not run here before: {named!r}, from {table.get('folder', '.')}: if you "
@@ -51,6 +45,31 @@ def check_said(tables: tuple[dict[str, Any], ...], folder: Path | None) -> None:
             )
 
 
-def _mark(table: dict[str, Any]) -> Path:
-    what = "\0".join((str(table["kind"]), str(code_named(table)), str(Path(table.get("folder", ".")).resolve())))
+def remember(what: str) -> None:
+    """Remembers, for this user and on this machine, that this code is meant to be run.
+
+    Raises:
+        RunError: if that cannot be kept.
+    """
+    mark = _mark(what)
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise RunError(
+            f"cannot write to {mark.parent} which code may run: {error.strerror}: make it writable, or "
+            "set XDG_STATE_HOME to a folder that is"
+        ) from error
+
+
+def is_remembered(what: str) -> bool:
+    """Whether this user has said, on this machine, that this code is meant to be run."""
+    return _mark(what).exists()
+
+
+def _named(table: dict[str, Any]) -> str:
+    return "\0".join((str(table["kind"]), str(code_named(table)), str(Path(table.get("folder", ".")).resolve())))
+
+
+def _mark(what: str) -> Path:
     return Path(platformdirs.user_state_dir("mgd")) / "code" / hashlib.sha256(what.encode()).hexdigest()[:32]

@@ -25,6 +25,7 @@ Tau = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 # What float32 holds.
 Amount = Annotated[float, Field(gt=0, le=3e38, allow_inf_nan=False, strict=True)]
 _Bits = Annotated[int, Field(ge=2, le=16, strict=True)]
+Accuracy = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
 _Decay = Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)]
 _Constant = Annotated[float, Field(gt=0, le=2**31, allow_inf_nan=False, strict=True)]
 _Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
@@ -60,93 +61,142 @@ _OF_PERTURBATION = (
 )
 
 
-class RunConfig(BaseModel, extra="forbid", frozen=True):
-    """The settings of a run as they are given. What is None was not: `resolve` fills it in.
+class PythonRun(BaseModel, extra="forbid", frozen=True):
+    """What identifies the parts of a run of a Python program, which its settings do not describe.
 
     Attributes:
-        task: what is learnt: a task by its name, or the table of one's own.
-        bits: of parity.
-        hidden: neurons of each hidden layer: makes the chip a perceptron.
-        channels: of each convolution: makes the chip a convolutional network.
-        activation: of a perceptron's hidden neurons.
-        output: of a perceptron's output neurons; None for logistic, or linear where the cost is cross-entropy.
+        chip: the chip's class and number of parameters, for users.
+        algorithm: the algorithm, for users.
+        given: names of the arguments of `mgd.train` that were given and that settings cannot describe.
+        samples: a digest of the task's samples.
+        key: the key of the run.
+        answers: two costs of a simulated chip at its start, by which it is recognised.
+        behind_io: whether the chip is an instrument.
+        pickled: a digest of the pickled arguments; None if there are none.
+    """
+
+    chip: str
+    algorithm: str
+    given: tuple[str, ...] = ()
+    samples: str
+    key: tuple[int, ...]
+    answers: tuple[float, ...] = ()
+    behind_io: bool = False
+    pickled: str | None = None
+
+
+class RunConfig(BaseModel, extra="forbid", frozen=True):
+    """The settings of a run as they are given. None means not given: `resolve` fills it in.
+
+    Attributes:
+        task: the task to learn: its name, or a table of your own task.
+        bits: the bits of parity.
+        hidden: neurons of each hidden layer; the chip is a perceptron.
+        channels: channels of each convolution; the chip is a convolutional network.
+        activation: the activation of a perceptron's hidden neurons.
+        output: the activation of its output neurons; None for logistic, or linear if the cost is cross-entropy.
         init: how parameters start.
         cost: mse or cross-entropy.
-        label_smoothing: of cross-entropy.
+        label_smoothing: the label smoothing of cross-entropy.
         algorithm: discrete, analog or backprop.
         perturbation: the family.
-        blocks: if given, parameters are perturbed in that many blocks, one after the other.
-        baseline: what the perturbed cost is compared with.
+        blocks: if given, parameters are perturbed in this many blocks, one after the other.
+        baseline: the baseline with which the perturbed cost is compared.
         amplitude: Δθ of one parameter.
         modulation_limit: clamp on C̃.
         optimizer: the update rule.
         learning_rate: η on the ordinary gradient.
-        schedule: how it changes over the run.
-        weight_decay: added to the gradient, times θ: a leak of the weights.
-        tau_p: timesteps a perturbation is held.
-        tau_x: timesteps a sample is held.
+        schedule: how the learning rate changes over the run.
+        weight_decay: the factor of θ that is added to the gradient: a leak of the weights.
+        tau_p: timesteps for which a perturbation is held.
+        tau_x: timesteps for which a sample is held.
         tau_theta: timesteps between updates, or the low-pass's constant.
         tau_hp: the high-pass's constant.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         steps: timesteps.
         replicas: chips trained side by side.
         devices: JAX devices that share the replicas, or the perturbations of one chip; None for one.
-        seed: everything random is drawn from it.
-        engine: how it is simulated.
-        bitwise: whether simulated chips and those behind I/O come to the same bits.
-        order: in which training samples are presented; None for that of the task.
+        seed: the seed of all random numbers.
+        engine: the engine that simulates the chips.
+        bitwise: whether simulated chips and instruments give the same bits.
+        order: the order of the training samples; None for that of the task.
         log_every: timesteps between evaluations; None: evenly in the logarithm.
-        holdout: the last so many training samples are kept out of training.
+        until_accuracy: the run ends when the mean test accuracy of all chips is at least this, from 0 to 1.
+        until_solved: the run ends when every chip has solved the task.
+        patience: the run ends when nothing has improved for this many timesteps.
+        begun_for: for a run that was lengthened, the number of timesteps that were planned first.
+        start: a run directory or a file whose parameters the run starts with; `:K` after it names its chip K.
+        start_digest: a digest of these parameters.
+        holdout: number of training samples, the last ones, that are kept out of training.
         data: folder of the images.
-        imperfect: what is imperfect about the chips.
+        imperfect: the imperfections of the chips.
         fleet: whether several chips train one set of parameters ("shared") or each its own ("own").
-        record: file to record all exchanges with the chip in, for `mgd replay`; of several, the start of their names.
-        instrument: the table of a chip file that says where a real chip is, or those of several; None for simulated
-            ones.
+        record: file in which to record all exchanges with the chip, for `mgd replay`; for several chips, the start of
+            the files' names.
+        instrument: the table of a chip file that says how to reach a real chip, or several tables; None for simulated
+            chips.
+        python: for a run of a Python program, what identifies its parts; None for all others.
     """
 
     task: str | TaskTable
     bits: Annotated[_Bits | None, Option("Bits of parity.")] = None
-    hidden: Annotated[Sizes | None, Option("Neurons of each hidden layer: a perceptron.", metavar="N[,N…]")] = None
-    channels: Annotated[Sizes | None, Option("Channels of each convolution: a CNN.", metavar="N[,N…]")] = None
+    hidden: Annotated[
+        Sizes | None, Option("Neurons of each hidden layer; the chip is a perceptron.", metavar="N[,N…]")
+    ] = None
+    channels: Annotated[Sizes | None, Option("Channels of each convolution; the chip is a CNN.", metavar="N[,N…]")] = (
+        None
+    )
     activation: Activation | None = None
     output: Output | None = None
     init: Init | None = None
     cost: Cost | None = None
     label_smoothing: Smoothing | None = None
-    algorithm: Annotated[str | None, Option("How costs become updates.")] = None
+    algorithm: Annotated[str | None, Option("The algorithm that turns costs into updates.")] = None
     perturbation: Annotated[str | None, Option("Family of the perturbation.")] = None
-    blocks: Annotated[Positive | None, Option("Perturb parameters in that many blocks, one at a time.")] = None
-    baseline: Annotated[str | None, Option("What the perturbed cost is compared with.")] = None
-    amplitude: Annotated[Amount | None, Option("Perturbation of one parameter.")] = None
+    blocks: Annotated[Positive | None, Option("Perturb the parameters in this many blocks, one at a time.")] = None
+    baseline: Annotated[str | None, Option("Baseline with which the perturbed cost is compared.")] = None
+    amplitude: Annotated[Amount | None, Option("Size of one parameter's perturbation.")] = None
     modulation_limit: Annotated[Amount | None, Option("Clamp on the change in cost.")] = None
     optimizer: Annotated[str | None, Option("The update rule.")] = None
     learning_rate: Annotated[
-        Amount | None, Option("On the ordinary gradient; without --optimizer that of plain descent.")
+        Amount | None, Option("Learning rate on the ordinary gradient; without --optimizer, of plain descent.")
     ] = None
     schedule: Annotated[str | None, Option("How the learning rate changes over the run.")] = None
     weight_decay: Annotated[_Decay | None, Option("Leak of the parameters, per update and learning rate.")] = None
-    tau_p: Annotated[Tau | None, Option("Timesteps a perturbation is held.")] = None
-    tau_x: Annotated[Tau | None, Option("Timesteps a sample is held.")] = None
+    tau_p: Annotated[Tau | None, Option("Timesteps for which a perturbation is held.")] = None
+    tau_x: Annotated[Tau | None, Option("Timesteps for which a sample is held.")] = None
     tau_theta: Annotated[Tau | None, Option("Timesteps between parameter updates.")] = None
     tau_hp: Annotated[_Constant | None, Option("Time constant of the high-pass.")] = None
-    batch: Annotated[Positive | None, Option("Samples a measurement is averaged over.")] = None
-    steps: Annotated[Steps | None, Option("Timesteps.")] = None
-    # How many fit in memory is told later.
+    batch: Annotated[Positive | None, Option("Samples over which a measurement is averaged.")] = None
+    steps: Annotated[Steps | None, Option("Timesteps of the run.")] = None
+    # Whether they fit in memory is checked later.
     replicas: Annotated[Steps | None, Option("Chips trained side by side.")] = None
     devices: Annotated[
         Positive | None, Option("JAX devices, or cores, that share the replicas or one chip's perturbations.")
     ] = None
-    seed: Annotated[_Seed | None, Option("Everything random is drawn from it.")] = None
-    engine: Annotated[str | None, Option("How chips are simulated.")] = None
-    bitwise: Annotated[_Truth | None, Option("Come to the same bits, simulated and in the loop; slower if small.")] = (
-        None
-    )
-    order: Annotated[Literal["shuffled", "sequential"] | None, Option("In which training samples are presented.")] = (
-        None
-    )
-    log_every: Steps | None = None
-    holdout: Annotated[Positive | None, Option("Keep the last so many training samples out of training.")] = None
+    seed: Annotated[_Seed | None, Option("Seed of all random numbers.")] = None
+    engine: Annotated[str | None, Option("The engine that simulates the chips.")] = None
+    bitwise: Annotated[
+        _Truth | None, Option("Give the same bits in simulation and on a real chip; slower for small chips.")
+    ] = None
+    order: Annotated[Literal["shuffled", "sequential"] | None, Option("Order of the training samples.")] = None
+    log_every: Annotated[
+        Steps | None, Option("Timesteps between evaluations; by default evenly spaced in the logarithm.")
+    ] = None
+    until_accuracy: Annotated[
+        Accuracy | None, Option("End when the mean test accuracy of all chips is at least this, such as 0.9.")
+    ] = None
+    until_solved: Annotated[_Truth | None, Option("End when every chip has solved the task.")] = None
+    patience: Annotated[Steps | None, Option("End when nothing has improved for this many timesteps.")] = None
+    begun_for: Steps | None = None
+    start: Annotated[
+        str | None,
+        Option("Start with the parameters of a run (of its chip K: RUN:K) or of a file.", metavar="RUN|FILE[:K]"),
+    ] = None
+    start_digest: str | None = None
+    holdout: Annotated[
+        Positive | None, Option("Number of training samples, the last ones, to keep out of training.")
+    ] = None
     data: Annotated[str | None, Option("Folder of the images.", metavar="PATH")] = None
     fleet: Annotated[
         Literal["shared", "own"] | None, Option("Whether several chips train one set of parameters or each its own.")
@@ -162,6 +212,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         ),
     ] = None
     instrument: dict[str, Any] | tuple[dict[str, Any], ...] | None = None
+    python: PythonRun | None = None
 
     @field_validator("task", mode="before")
     @classmethod
@@ -188,7 +239,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
             config = cls(**settings)
         except ValidationError as error:
             raise ValueError(one_line(error, list(cls.model_fields))) from None
-        if isinstance(config.task, str):
+        if config.python is None and isinstance(config.task, str):
             _check_name(config.task)
         for field, choices in CHOICES.items():
             value = getattr(config, field)
@@ -203,12 +254,12 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
 
     @classmethod
     def read(cls, path: Path, changes: dict[str, Any] | None = None, chip: dict[str, Any] | None = None) -> Self:
-        """The settings in a TOML file, some of them changed.
+        """The settings in a TOML file, with changes.
 
         Args:
             path: the file.
-            changes: settings that go before the file's.
-            chip: a chip as `read_chip` gives it, in place of the file's.
+            changes: settings that override the file's.
+            chip: the settings of a chip, in place of the file's.
 
         Raises:
             ValueError: if the file cannot be read or a setting is wrong; the file is named.
@@ -243,14 +294,18 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     @property
     def method(self) -> str:
         """The algorithm and its perturbation, for people."""
+        if self.python is not None:
+            return self.python.algorithm
         return ", ".join(name for name in (self.algorithm, self.perturbation) if name)
 
     def identity(self) -> str:
-        """A digest of all that the outcome depends on: two runs with the same one give the same bits."""
-        where: dict[str, Any] = {"data": None, "record": None, "instrument": None}
+        """A digest of all that the outcome depends on: two runs with the same digest give the same bits."""
+        # A run that is lengthened stays the same run.
+        steps = {"steps": self.begun_for or self.steps, "begun_for": None}
+        places: dict[str, Any] = {"data": None, "record": None, "instrument": None, "start": None}
         if not isinstance(self.task, str):
-            where["task"] = self.task.anywhere
-        text = self.model_copy(update=where).toml()
+            places["task"] = self.task.anywhere
+        text = self.model_copy(update=steps | places).toml()
         return hashlib.sha256(text.encode()).hexdigest()
 
     def toml(self) -> str:
@@ -314,12 +369,12 @@ CHIP = ("hidden", "channels", "activation", "output", "init", "cost", "label_smo
 
 
 def merged(settings: dict[str, Any], changes: dict[str, Any], chip: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Settings, some of them changed; imperfections one by one.
+    """Settings with changes; each imperfection changes by itself.
 
     Args:
-        settings: right ones.
-        changes: what goes before them.
-        chip: a whole chip, in place of that of the settings; the changes go before it too.
+        settings: valid settings.
+        changes: settings that override them.
+        chip: a whole chip, in place of that of the settings; the changes override it too.
     """
     if chip is not None:
         settings = {name: value for name, value in settings.items() if name not in CHIP} | chip

@@ -2,7 +2,7 @@
 
 What is written once (settings, parameters, picture, summary) or rarely (who answered, who was dropped) is listed with
 its digest in `SHA256SUMS`, as `sha256sum` writes it. What is written again and again (checkpoints, metrics, journals,
-diagnostics) carries digests of its own. A file that is not listed, as in runs of before there were lists, is not
+diagnostics) carries digests of its own. A file that is not listed, as in runs of old versions, is not
 checked for its digest, but all are for their shape.
 """
 
@@ -22,6 +22,7 @@ from ._replace import replace_file
 SUMS = "SHA256SUMS"
 CONFIG, SUMMARY, THETA, CURVE = "config.toml", "summary.json", "theta.safetensors", "curve.png"
 DEVICE, INSTRUMENT, DROPPED = "device.safetensors", "instrument.json", "dropped.json"
+START = "start.safetensors"
 TASK = "task.json"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
@@ -90,19 +91,18 @@ class _Kind(NamedTuple):
 
 
 _KINDS = {
-    CONFIG: _Kind(
-        "put it back as it was; if it is right as it is now (an instrument has moved), delete its line in " + SUMS
-    ),
+    CONFIG: _Kind("restore it; if you changed it on purpose (an instrument has moved), delete its line in " + SUMS),
     SUMMARY: _Kind("mgd resume {folder} writes it again", _Summary),
     THETA: _Kind("mgd resume {folder} writes it again"),
+    START: _Kind("put it back as it was, or start a run anew"),
     DEVICE: _Kind("mgd resume {folder} writes it again"),
     TASK: _Kind("mgd resume {folder} writes it again", _Task),
     INSTRUMENT: _Kind(
-        "put it back as it was, or delete it if the same chip is connected still",
+        "restore it, or delete it if the same chip is still connected",
         Annotated[list[_Told], Field(min_length=1)],
     ),
     DROPPED: _Kind(
-        "put it back as it was, or go back with mgd resume {folder} --before STEP",
+        "restore it, or go back with mgd resume {folder} --before STEP",
         dict[Annotated[str, Field(pattern=r"^\d+$")], tuple[int, str]],
     ),
 }
@@ -117,7 +117,7 @@ def read_bytes(folder: Path, name: str) -> bytes | None:
     """What is in a file of a run; None if there is none.
 
     Raises:
-        RunError: if it is no file, cannot be read, or is not as it was written.
+        RunError: if it is not a file, cannot be read, or is not as it was written.
     """
     try:
         content = read_file(folder / name)
@@ -131,7 +131,7 @@ def read_bytes(folder: Path, name: str) -> bytes | None:
             raise damaged(folder, name, "it is missing")
         return None
     if listed and _digest(content) not in listed:
-        raise damaged(folder, name, f"it has not the digest that {SUMS} has")
+        raise damaged(folder, name, f"its digest is not the one in {SUMS}")
     return content
 
 
@@ -184,13 +184,13 @@ def _digest(content: bytes) -> str:
 
 
 def _sums(folder: Path) -> dict[str, tuple[str, ...]]:
-    """The digests that are listed for each file: one, or while it is being replaced, that of before and the new one."""
+    """The digests that are listed for each file: one, or the old and the new one while it is being replaced."""
     try:
         content = read_file(folder / SUMS)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise RunError(f"cannot read {folder / SUMS}: {error.strerror}: take it away, or put it back") from error
+        raise RunError(f"cannot read {folder / SUMS}: {error.strerror}: remove it, or restore it") from error
     found: dict[str, tuple[str, ...]] = {}
     for line in content.decode(errors="replace").splitlines():
         if match := _LINE.fullmatch(line):

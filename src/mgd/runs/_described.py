@@ -10,7 +10,7 @@ from ._config import RunConfig
 from ._contents import DROPPED, INSTRUMENT, TASK, read_json
 from ._directory import is_finished, read_config, read_summary
 from ._generations import read_header
-from ._told import read_diagnostics
+from ._diagnostics import read_diagnostics
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,14 @@ def check_out(out: Path | None) -> None:
         return
     except NotADirectoryError:
         if os.path.lexists(out or ""):
-            raise RunError(f"{out} is a file: give a directory as --out") from None
+            raise RunError(f"{out} is a file: give a directory as out") from None
         return  # what it was to be in is, which making it will tell
     except OSError as error:
         raise RunError(f"cannot make the run directory {out}: {error.strerror}") from error
     if found and CONFIG in found:
-        raise RunError(f"{out} is a run already: give another --out, or go on with it: mgd resume {out}")
+        raise RunError(f"{out} is a run already: give another out, or continue it: mgd resume {out}")
     if found:
-        raise RunError(f"{out} exists and is not empty: give another --out")
+        raise RunError(f"{out} exists and is not empty: give another out")
 
 
 def make_directory(out: Path | None, task: str) -> Path:
@@ -55,7 +55,7 @@ def make_directory(out: Path | None, task: str) -> Path:
             return folder
         except FileExistsError:
             if out is not None:
-                raise RunError(f"{out} is a file: give a directory as --out") from None
+                raise RunError(f"{out} is a file: give a directory as out") from None
         except OSError as error:
             raise RunError(f"cannot make the run directory {folder}: {error.strerror}") from error
     raise AssertionError("unreachable: numbers do not end")
@@ -81,7 +81,7 @@ def read_config(folder: Path) -> RunConfig:
     """The settings of a run directory.
 
     Raises:
-        RunError: if it is none.
+        RunError: if it is not one.
     """
     if read_bytes(folder, CONFIG) is None:
         raise RunError(f"{folder} is not a run directory: it has no {CONFIG}")
@@ -119,7 +119,7 @@ def read_theta(folder: Path) -> "np.ndarray":
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run has a whole summary, and the parameters that it tells of."""
+    """Whether a run has a complete summary, and its parameters."""
     try:
         return read_summary(folder) is not None and read_theta(folder).size > 0
     except RunError:

@@ -5,12 +5,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from safetensors.numpy import save
 
 from .._errors import DivergedError, Interrupted, LimitError, RunError
@@ -21,12 +22,13 @@ from .._version import __version__
 from ..chips import applied_parameters, device_arrays
 from ..chips.imperfections import Imperfect
 from ..datasets import Task
-from ._build import build_algorithm, build_chip, build_task
+from ._begun import keep_start, start_of, with_start
+from ._build import build_algorithm, build_chip, build_task, build_until
 from ._calibrated import with_calibration
 from ._checkpoint import Owner, theta_of, unpack_arrays, unpack_header
 from ._code import check_said
 from ._config import RunConfig, Settings
-from ._contents import CURVE, DEVICE, DROPPED, SUMMARY, TASK, THETA, put, read_bytes, read_json
+from ._contents import CONFIG, CURVE, DEVICE, DROPPED, SUMMARY, TASK, THETA, put, read_bytes, read_json
 from ._curve import draw_curve
 from ._directory import (
     check_out,
@@ -54,10 +56,10 @@ OnProgress = Callable[[Session], None]
 
 
 def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress = lambda session: None) -> Path:
-    """Trains by these settings into a fresh run directory.
+    """Trains with these settings into a new run directory.
 
     Args:
-        config: settings; what is None is the task's default.
+        config: the settings; None means the task's default.
         out: the directory; None for the first free `runs/TASK-N`.
         on_progress: called about twice a second.
 
@@ -65,67 +67,114 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         The run directory.
 
     Raises:
-        ValueError: if the settings are wrong or do not go together.
-        DataError: if the task's files cannot be had.
+        ValueError: if the settings are wrong or contradict each other.
+        DataError: if the task's files are not available.
         RunError: if the directory exists or cannot be written.
         DivergedError: if a cost was not finite; the last good checkpoint is kept.
         Interrupted: if the run was asked to stop.
     """
     config = config if isinstance(config, Settings) else resolve(with_calibration(with_facts(config)))
+    config = with_start(config)
     check_out(out)
-    task = build_task(config)
-    with _ready(config, task) as keeping:
-        folder = make_directory(out, config.task_name)
-        with only_writer(folder):
-            write_config(folder, config)
-            with _writing(folder):
-                write_task_facts(folder, task)
-            owner = Owner.fresh(config.identity(), measured=bool(keeping.members))
-            _run(keeping, _Place(config, folder, owner), on_progress)
-    return folder
+    task, theta = build_task(config), start_of(config)
+    with _ready(config, task, start=theta) as keeping, fresh_place(out, config, task, keeping) as place:
+        keep_start(place.folder, theta)
+        run_into(keeping, place, on_progress)
+    return place.folder
 
 
-def resume(folder: Path, *, before: int | None = None, on_progress: OnProgress = lambda session: None) -> Path:
-    """Goes on with a run from its last checkpoint; it ends as if it had never stopped, to the bit.
+@contextmanager
+def fresh_place(out: Path | None, config: RunConfig, task: Task, keeping: AbstractKeeping) -> "Iterator[Place]":
+    """A run directory of these settings, which nobody else writes to while the body runs.
 
-    A checkpoint that is damaged is said so, and the one before it taken; the costs of a chip that were kept since are
-    taken up as well, so that the run comes to the same bits.
+    Raises:
+        RunError: if it cannot be made.
+    """
+    folder = make_directory(out, config.task_name)
+    with only_writer(folder):
+        write_config(folder, config)
+        with _writing(folder):
+            write_task_facts(folder, task)
+        yield Place(config, folder, Owner.fresh(config.identity(), measured=bool(keeping.members)))
+
+
+def resume(
+    folder: Path,
+    *,
+    before: int | None = None,
+    steps: int | None = None,
+    on_progress: OnProgress = lambda session: None,
+) -> Path:
+    """Continues a run from its last checkpoint; it ends as if it had never stopped, to the bit.
+
+    If a checkpoint is damaged, it says so and takes the one before it. It also uses the costs of a chip that were kept
+    since then, so that the run gives the same bits.
 
     Args:
         folder: the run directory.
-        before: if given, the run goes back to the newest checkpoint before this step, finished or not. What was
-            learnt and measured after it is forgotten; chips of a fleet that were dropped later stay dropped.
+        before: if given, the run goes back to the newest checkpoint before this step, even if it is finished. What was
+            learnt and measured after it is discarded; chips of a fleet that were dropped later stay dropped.
+        steps: if given, the run continues to this many timesteps in all, whatever was to end it.
         on_progress: called about twice a second.
 
     Raises:
         RunError: if it is not a run directory, its checkpoints cannot be used, or there is none before that step.
         DataError, DivergedError, Interrupted: as `start`.
     """
-    given = read_config(folder)
-    # Of what was written: a default that came later is no other setting.
-    config, settings = resolve(given), given.identity()
+    if read_config(folder).python is not None:
+        raise RunError(
+            f'{folder} was begun by a Python program: continue it there, with mgd.resume("{folder}", chip=…, task=…)'
+        )
     with only_writer(folder):
+        given = lengthened(folder, steps)
+        # Of what was written: a default that came later is no other setting.
+        config, settings = resolve(given), given.identity()
         if before is not None:
-            with _writing(folder):
-                _go_back(folder, before, settings)
+            go_back_before(folder, before, settings)
         elif is_whole(folder) or _theta_again(config, folder, settings):
             return folder
         check_said(config.code, folder)
         task = build_task(config)
         with _writing(folder):
             write_task_facts(folder, task)
-        with _ready(config, task, folder) as keeping:
-            session = keeping.session
-            found = read_checkpoint(folder, session.snapshot, settings)
-            owner = Owner.fresh(settings, measured=bool(keeping.members))
-            if found is not None:
-                session.snapshot, owner = found
-            _run(keeping, _Place(config, folder, owner), on_progress)
+        with _ready(config, task, folder, start_of(config, folder)) as keeping:
+            take_up(keeping, Place(config, folder, Owner(settings)), on_progress)
     return folder
 
 
+def take_up(keeping: AbstractKeeping, place: "Place", on_progress: OnProgress) -> None:
+    """Continues a run from its last checkpoint, or from its start if there is none yet."""
+    settings, session = place.owner.settings, keeping.session
+    found = read_checkpoint(place.folder, session.snapshot, settings)
+    owner = Owner.fresh(settings, measured=bool(keeping.members))
+    if found is not None:
+        session.snapshot, owner = found
+    run_into(keeping, replace(place, owner=owner), on_progress)
+
+
+def lengthened(folder: Path, steps: int | None) -> RunConfig:
+    """The settings of a run that continues to this many timesteps in all; None for as many as were planned.
+
+    Raises:
+        RunError: if the run has made this many already.
+    """
+    config = read_config(folder)
+    if steps is None or (steps == config.steps and config.begun_for is not None):
+        return config
+    header = read_header(folder)
+    made = 0 if header is None else header.step
+    if steps <= made:
+        raise RunError(f"{folder} has made {made:,} timesteps: give --steps more than that, got {steps:,}")
+    longer = config.model_copy(update={"steps": steps, "begun_for": config.begun_for or config.steps})
+    with _writing(folder):
+        # First the run is no longer finished, then it is longer: whenever this is cut off, it can be continued.
+        (folder / SUMMARY).unlink(missing_ok=True)
+        put(folder, {CONFIG: longer.toml().encode()})
+    return longer
+
+
 def is_whole(folder: Path) -> bool:
-    """Whether a run is finished, and all that it left can be read."""
+    """Whether a run is finished, and all its files can be read."""
     if not is_finished(folder):
         return False
     try:
@@ -137,17 +186,23 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def _go_back(folder: Path, before: int, settings: str) -> None:
-    step = go_back(folder, before, settings)
-    try:
-        dropped = read_json(folder, DROPPED)
-    except RunError:  # then nobody is: all are opened again, and measured from there
-        (folder / DROPPED).unlink(missing_ok=True)
-        put(folder, {DROPPED: b"{}\n"})
-        return
-    if dropped:
-        since = {chip: [min(at, step), why] for chip, (at, why) in dropped.items()}
-        put(folder, {DROPPED: (json.dumps(since, indent=2) + "\n").encode()})
+def go_back_before(folder: Path, before: int, settings: str) -> None:
+    """Makes the newest checkpoint before a step the last one.
+
+    Raises:
+        RunError: if there is none, or it cannot be written.
+    """
+    with _writing(folder):
+        step = go_back(folder, before, settings)
+        try:
+            dropped = read_json(folder, DROPPED)
+        except RunError:  # then nobody is: all are opened again, and measured from there
+            (folder / DROPPED).unlink(missing_ok=True)
+            put(folder, {DROPPED: b"{}\n"})
+            return
+        if dropped:
+            since = {chip: [min(at, step), why] for chip, (at, why) in dropped.items()}
+            put(folder, {DROPPED: (json.dumps(since, indent=2) + "\n").encode()})
 
 
 def _theta_again(config: Settings, folder: Path, settings: str) -> bool:
@@ -172,38 +227,66 @@ def _theta_again(config: Settings, folder: Path, settings: str) -> bool:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _writing(folder: Path, go_on: str = "") -> Iterator[None]:
     """Raises: RunError: in place of an OSError."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise RunError(
-            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: mend that, then mgd resume {folder}"
+            f"cannot write to {folder}: {reason}; the last good checkpoint is kept: correct that, then "
+            f"{go_on or f'mgd resume {folder}'}"
         ) from error
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a run is kept, and whose it is."""
+class Place:
+    """Where a run is kept, and whose it is.
 
-    config: Settings
+    Attributes:
+        config: its settings.
+        folder: its directory.
+        owner: whose its checkpoints are.
+    """
+
+    config: RunConfig
     folder: Path
     owner: Owner
 
+    @property
+    def measured(self) -> bool:
+        """Whether its costs are those of real chips, which do not come again."""
+        return bool(self.config.instruments) or (self.config.python is not None and self.config.python.behind_io)
+
+    def go_on(self, before: int | None = None) -> str:
+        """What to write, on the command line or in Python, to continue the run.
+
+        Args:
+            before: if given, the run is to go back to its newest checkpoint before this step.
+        """
+        if self.config.python is None:
+            return f"mgd resume {self.folder}" + ("" if before is None else f" --before {before}")
+        back = "" if before is None else f", before={before}"
+        return f'mgd.resume("{self.folder}", chip=…, task=…{back})'
+
 
 @contextmanager
-def _ready(config: Settings, task: Task, folder: Path | None = None) -> Iterator[AbstractKeeping]:
+def _ready(
+    config: Settings,
+    task: Task,
+    folder: Path | None = None,
+    start: Float[np.ndarray, "chip p"] | None = None,
+) -> Iterator[AbstractKeeping]:
     """A session at its start; of a real chip, with the chip open, which is safe again when the body is left."""
     if not config.instruments:
-        yield Nothing(make_session(config, task))
+        yield Nothing(make_session(config, task, start))
         return
-    with opened_hardware(config, task, folder) as hardware:
+    with opened_hardware(config, task, folder, start) as hardware:
         yield hardware
 
 
-def make_session(config: Settings, task: Task) -> Session:
-    """A session of resolved settings, at its start."""
+def make_session(config: Settings, task: Task, start: Float[np.ndarray, "chip p"] | None = None) -> Session:
+    """A session of resolved settings, at its start: with these parameters, or fresh ones."""
     return Session(
         build_chip(config, task),
         task,
@@ -215,13 +298,22 @@ def make_session(config: Settings, task: Task) -> Session:
         engine=config.engine,
         log_every=config.log_every,
         devices=config.devices or 1,
+        start=start,
+        until=build_until(config),
     )
 
 
-def _run(keeping: AbstractKeeping, place: _Place, on_progress: OnProgress) -> None:
+def run_into(keeping: AbstractKeeping, place: Place, on_progress: OnProgress) -> None:
+    """Runs a session into a run directory, until its end or until it is asked to stop.
+
+    Raises:
+        RunError: if the directory cannot be written.
+        DivergedError: if a cost was not finite; the last good checkpoint is kept.
+        Interrupted: if the run was asked to stop.
+    """
     folder, session = place.folder, keeping.session
-    with _writing(folder), _undoable(session, place):
-        hint = f"stopped at once; it goes on from its last checkpoint with: mgd resume {folder}"
+    with _writing(folder, place.go_on()), _undoable(session, place):
+        hint = f"stopped at once; to continue from its last checkpoint: {place.go_on()}"
         with stop_requested(hint) as stop, keeping.recorded(folder, place.owner) as checkpointed:
             _checkpoint(keeping, place)
             checkpointed()
@@ -235,7 +327,7 @@ def _run(keeping: AbstractKeeping, place: _Place, on_progress: OnProgress) -> No
                     if not behind:
                         _checkpoint(keeping, place)
                     step = session.snapshot.step
-                    raise Interrupted(f"stopped at step {step}; go on with: mgd resume {folder}", step=step)
+                    raise Interrupted(f"stopped at step {step}; to continue: {place.go_on()}", step=step)
                 if not behind and (time.monotonic() >= due or keeping.full):
                     taken = _checkpoint(keeping, place)
                     checkpointed()
@@ -247,24 +339,24 @@ def _run(keeping: AbstractKeeping, place: _Place, on_progress: OnProgress) -> No
 
 
 @contextmanager
-def _undoable(session: Session, place: _Place) -> Iterator[None]:
+def _undoable(session: Session, place: Place) -> Iterator[None]:
     """Says how a run on chips that was taught wrongly goes on: from its checkpoint it would take up the same costs."""
     try:
         yield
     except (DivergedError, LimitError) as error:
-        header = read_header(place.folder) if place.config.instruments else None
+        header = read_header(place.folder) if place.measured else None
         if header is None:
             raise
         message = (
-            f"{error}; the last good checkpoint is that of step {header.step}: mend what made this of the costs, then "
-            f"go back to it with mgd resume {place.folder} --before {header.step + 1}, or to an earlier one"
+            f"{error}; the last good checkpoint is that of step {header.step}: correct what caused this, then "
+            f"go back to it with {place.go_on(header.step + 1)}, or to an earlier one"
         )
         if isinstance(error, DivergedError):
             raise DivergedError(message, step=error.step) from error
         raise LimitError(message) from error
 
 
-def _checkpoint(keeping: AbstractKeeping, place: _Place) -> float:
+def _checkpoint(keeping: AbstractKeeping, place: Place) -> float:
     """Writes checkpoint and metrics; the seconds it took.
 
     Raises:
@@ -279,7 +371,7 @@ def _checkpoint(keeping: AbstractKeeping, place: _Place) -> float:
     return time.monotonic() - started
 
 
-def _finish(session: Session, place: _Place, more: dict[str, Any]) -> None:
+def _finish(session: Session, place: Place, more: dict[str, Any]) -> None:
     """Writes what a finished run leaves; the summary last, as it says that all the rest is there."""
     config = place.config
     theta = np.asarray(session.snapshot.progress.state.theta)
@@ -335,6 +427,8 @@ def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
         "metric": judge.metric,
         **scores,
         "cost": _mean(result.cost),
+        "measured_cost": _mean(session.snapshot.measured[-1]),
+        "ended_by": session.ended_by if result.n_steps < session.n_steps else None,
         "test_samples": judge.shown,
         "test_samples_of": len(session.task.test),
         "solved_accuracy": session.task.threshold,

@@ -1,6 +1,6 @@
-"""The checkpoints of a run: the newest, and some of before it.
+"""The checkpoints of a run: the newest, and some older ones.
 
-`checkpoint.safetensors` is the newest, `checkpoint-STEP.safetensors` those of before. The newest two are always kept,
+`checkpoint.safetensors` is the newest, `checkpoint-STEP.safetensors` are older ones. The newest two are always kept,
 so that a run goes on if one is damaged. Older ones are kept at distances that double with their age, to go back to:
 after n checkpoints about 2 log₂ n. Of large chips only the newest two are, whatever is bigger than `LARGE` bytes.
 """
@@ -29,7 +29,8 @@ T = TypeVar("T")
 FILE = "checkpoint.safetensors"
 LARGE = 8_000_000
 _OTHERS = (
-    "{path} does not fit config.toml: it is of another run, or the settings have changed (put them back, or start anew)"
+    "{path} does not fit config.toml: it belongs to another run, or the settings have changed "
+    "(restore them, or start a new run)"
 )
 _OLDER = re.compile(r"checkpoint-(\d+)\.safetensors")
 
@@ -64,7 +65,7 @@ def oldest_needed(folder: Path) -> int | None:
 
 
 def read_header(folder: Path) -> Header | None:
-    """What the newest whole checkpoint of a run directory says of itself; None if there is none at all.
+    """The header of the newest undamaged checkpoint of a run directory; None if there is no checkpoint.
 
     Warns if a newer one is damaged.
 
@@ -83,7 +84,7 @@ def read_header(folder: Path) -> Header | None:
             warnings.warn(said, MgdWarning, stacklevel=2)
         return header
     if troubles:
-        raise RunError(f"{troubles[0]}; start the run anew") from troubles[0]
+        raise RunError(f"{troubles[0]}; start a new run") from troubles[0]
     return None
 
 
@@ -142,10 +143,10 @@ def _newest_whole(
             warnings.warn(f"{said}; {taken} the checkpoint before it, at step {header.step}", MgdWarning, stacklevel=3)
         return found
     if troubles:
-        raise RunError(f"{troubles[0]}; no other is whole: start the run anew") from troubles[0]
+        raise RunError(f"{troubles[0]}; all others are damaged too: start a new run") from troubles[0]
     begun = [path for path in (folder / METRICS, *folder.glob("*.journal")) if os.path.lexists(path)]
     if begun:
-        raise RunError(f"{folder} has no {FILE}, though it has {begun[0].name}: put it back, or start the run anew")
+        raise RunError(f"{folder} has no {FILE}, though it has {begun[0].name}: restore it, or start a new run")
     return None
 
 
@@ -177,12 +178,12 @@ def go_back(folder: Path, before: int, settings: str) -> int:
         if header.step < before:
             _forget(folder, path, header.step)
             return header.step
-    steps = f"there are those at {', '.join(f'{step:,}' for step in sorted(there))}" if there else "none is whole"
+    steps = f"it has those at {', '.join(f'{step:,}' for step in sorted(there))}" if there else "none is whole"
     raise RunError(f"{folder} has no checkpoint before step {before:,}: {steps}")
 
 
 def _forget(folder: Path, path: Path, step: int) -> None:
-    """Takes away what is newer; the newest last, so that a run that is cut off here can be told to go back again."""
+    """Removes newer checkpoints, the newest last, so that a run that is killed here can go back again."""
     (folder / SUMMARY).unlink(missing_ok=True)
     for journal in folder.glob("*.journal"):
         journal.unlink()

@@ -5,13 +5,14 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from .._errors import MgdWarning, RunError
 from .._train import Session
@@ -21,7 +22,7 @@ from ..chips import AbstractChip
 from ..datasets import Task
 from ..engines import Fleet, Instrumented, Options, parameters_at_start
 from ..instruments import Absent, Guarded, Identity, Limits, Recorder, opened
-from ._build import build_algorithm, build_chip, build_cost
+from ._build import build_algorithm, build_chip, build_cost, build_until
 from ._calibrated import check_calibration, noise_of_cost
 from ._checkpoint import Owner
 from ._code import check_said, said_to_run
@@ -75,44 +76,17 @@ class Member:
 
 
 class Hardware(AbstractKeeping):
-    """A session on open chips, and what it leaves in the run directory beside all that other runs leave.
+    """The real chips of a run: a session on open instruments, with the files that such a run adds to its directory.
 
     Args:
-        config: resolved settings, with an instrument or several.
-        task: what is learnt.
-        instruments: open.
-        dropped: chips of a fleet that were dropped before, and at which step.
+        members: the chips.
+        session: the run at its start.
+        fleet: the fleet of these chips, if there are several.
     """
 
-    def __init__(
-        self,
-        config: Settings,
-        task: Task,
-        instruments: Sequence[Guarded],
-        dropped: Mapping[int, int] | None = None,
-    ):
-        self._model = model_of(config, task)
-        algorithm = build_algorithm(config)
-        if not isinstance(algorithm, Algorithm):
-            raise ValueError("backprop needs a model of the chip, which an instrument is not: train it with --simulate")
+    def __init__(self, members: Sequence[Member], session: Session, fleet: Fleet | None = None):
+        self.members, self.session, self.fleet = members, session, fleet
         self._folder: Path | None = None
-        self.members = [self._member(config, algorithm, each, chip) for chip, each in enumerate(instruments)]
-        engines = [member.engine for member in self.members]
-        self.fleet = None
-        if len(engines) > 1:
-            self.fleet = Fleet(engines, trained=config.fleet or "shared", on_drop=self._dropped)
-            self.fleet.dropped.update(dropped or {})
-        self.session = Session(
-            self._model,
-            task,
-            algorithm,
-            n_steps=config.steps,
-            n_replicas=config.replicas,
-            batch=config.batch,
-            key=jax.random.key(config.seed),
-            engine=self.fleet or engines[0],
-            log_every=config.log_every,
-        )
         self.session.figures = self.members[0].monitor.figures
 
     @contextmanager
@@ -150,7 +124,7 @@ class Hardware(AbstractKeeping):
         if self.fleet is not None:
             return nullcontext()  # it watches its chips itself
         bench = self.members[0].engine.bench
-        kept = "; every measurement made is kept"
+        kept = "; all measurements are kept"
         return watchdog(bench.instrument.address, bench.give_up_seconds, bench.silence, kept)
 
     @property
@@ -186,63 +160,36 @@ class Hardware(AbstractKeeping):
         found["warnings"] = [] if self._folder is None else all_warnings(self._folder)
         return found | _tally(self.members)
 
-    def _member(self, config: Settings, algorithm: Algorithm, instrument: Guarded, chip: int) -> Member:
-        table, several = config.tables[chip], len(config.tables) > 1
-        common = table.common
-        journal = Journal(
-            lambda step: algorithm.counts(step).cost_measurements, name=f"costs.{chip}" if several else "costs"
-        )
-        calibration = check_calibration(table.calibration, instrument.known(), instrument.n_params)
-        noise = None if calibration is None else noise_of_cost(calibration)
-        monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip if several else None)
-        options = Options(
-            saturate=common.at_limit == "saturate",
-            test_samples=common.test_samples,
-            give_up_seconds=common.give_up_seconds,
-            keep=journal.keep,
-            replay=journal,
-            settle=journal.flush,
-            watch=monitor.watch,
-        )
-        start = parameters_at_start(
-            instrument, key=jax.random.key(config.seed), chip=chip, given=common.start, network=self._model
-        )
-        engine = Instrumented(
-            instrument, algorithm, start, cost=build_cost(config), batch=config.batch, options=options
-        )
-        used = None if calibration is None else {"id": calibration.id, "file": str(table.calibration)}
-        return Member(engine, instrument.known(), journal, monitor, used, common.at_end == "keep")
-
     def _check_same(self, folder: Path) -> None:
-        mine, told = [member.as_dict() for member in self.members], read_json(folder, INSTRUMENT)
-        if told is None:
+        mine, recorded = [member.as_dict() for member in self.members], read_json(folder, INSTRUMENT)
+        if recorded is None:
             put(folder, {INSTRUMENT: (json.dumps(mine, indent=2) + "\n").encode()})
             return
-        if len(told) != len(mine):
+        if len(recorded) != len(mine):
             raise RunError(
-                f"{folder} was begun on {len(told)} chips, and these are {len(mine)}: start a run of its own"
+                f"{folder} was begun on {len(recorded)} chips, and there are now {len(mine)}: start a new run"
             )
-        for before, now in zip(told, mine, strict=True):
+        for before, now in zip(recorded, mine, strict=True):
             if before["serial"] != now["serial"]:
                 raise RunError(
                     f"{folder} was begun on the chip with serial {before['serial']!r}, and {now['serial']!r} answers "
-                    f"at {now['address']}: connect that chip, or start a run of its own"
+                    f"at {now['address']}: connect that chip, or start a new run"
                 )
             used, found = ((one["calibration"] or {}).get("id") for one in (before, now))
             if used != found:
                 raise RunError(
-                    f"{folder} was begun with the calibration {used}, and {now['calibration']} is there now: put that "
-                    "one back, or start a run of its own"
+                    f"{folder} was begun with the calibration {used}, and it is now {now['calibration']}: use that "
+                    "one again, or start a new run"
                 )
             if why := _other_limits(before, now):
                 # Costs that were kept belong to parameters that would not come again.
-                raise RunError(f"{folder} was begun with {why}: put that back, or start a run of its own")
+                raise RunError(f"{folder} was begun with {why}: restore that, or start a new run")
 
-    def _dropped(self, chip: int, step: int, why: str) -> None:
+    def dropped(self, chip: int, step: int, why: str) -> None:
         """Says so, and writes it down before anything is made of it."""
         member = self.members[chip]
         warnings.warn(
-            f"chip {chip} ({member.identity}) is dropped at step {step}: {why}; the others go on",
+            f"chip {chip} ({member.identity}) is dropped at step {step}: {why}; the others continue",
             MgdWarning,
             stacklevel=2,
         )
@@ -252,18 +199,108 @@ class Hardware(AbstractKeeping):
         put(self._folder, {DROPPED: (json.dumps(found | {str(chip): [step, why]}, indent=2) + "\n").encode()})
 
 
+def hardware_of(
+    config: Settings,
+    task: Task,
+    instruments: Sequence[Guarded],
+    *,
+    dropped: Mapping[int, int] | None = None,
+    start: Float[np.ndarray, "replica p"] | None = None,
+) -> Hardware:
+    """What resolved settings with an instrument or several say.
+
+    Args:
+        config: the settings.
+        task: what is learnt.
+        instruments: open.
+        dropped: chips of a fleet that were dropped before, and at which step.
+        start: parameters at the start, in place of what the settings of each chip say.
+    """
+    model, algorithm = model_of(config, task), build_algorithm(config)
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError("backprop needs a model of the chip, and an instrument has none: train it with --simulate")
+    members = [_member(config, algorithm, model, each, chip) for chip, each in enumerate(instruments)]
+    engines = [member.engine for member in members]
+    fleet = None
+    if len(engines) > 1:
+        fleet = Fleet(engines, trained=config.fleet or "shared", on_drop=lambda *told: hardware.dropped(*told))
+        fleet.dropped.update(dropped or {})
+    session = Session(
+        model,
+        task,
+        algorithm,
+        n_steps=config.steps,
+        n_replicas=config.replicas,
+        batch=config.batch,
+        key=jax.random.key(config.seed),
+        engine=fleet or engines[0],
+        log_every=config.log_every,
+        start=start,
+        until=build_until(config),
+    )
+    hardware = Hardware(members, session, fleet)
+    return hardware
+
+
+def _member(
+    config: Settings, algorithm: Algorithm, model: AbstractChip | None, instrument: Guarded, chip: int
+) -> Member:
+    """One chip of a run, as its table says."""
+    table, several = config.tables[chip], len(config.tables) > 1
+    common = table.common
+    calibration = check_calibration(table.calibration, instrument.known(), instrument.n_params)
+    used = None if calibration is None else {"id": calibration.id, "file": str(table.calibration)}
+    options = Options(
+        saturate=common.at_limit == "saturate",
+        test_samples=common.test_samples,
+        give_up_seconds=common.give_up_seconds,
+    )
+    start = parameters_at_start(
+        instrument, key=jax.random.key(config.seed), chip=chip, given=common.start, network=model
+    )
+    noise = None if calibration is None else noise_of_cost(calibration)
+    journal, monitor, options = kept(instrument, algorithm, options, noise=noise, chip=chip if several else None)
+    engine = Instrumented(instrument, algorithm, start, cost=build_cost(config), batch=config.batch, options=options)
+    return Member(engine, instrument.known(), journal, monitor, used, common.at_end == "keep")
+
+
+def kept(
+    instrument: Guarded,
+    algorithm: Algorithm,
+    options: Options,
+    *,
+    noise: float | None = None,
+    chip: int | None = None,
+) -> tuple[Journal, Monitor, Options]:
+    """What keeps a chip's costs and gathers its diagnostics, and options of an engine that hands them over.
+
+    Args:
+        instrument: the chip.
+        algorithm: of the run.
+        options: the other options.
+        noise: σ of one measured cost, if it was calibrated.
+        chip: the chip's number in a fleet; None for a single chip.
+    """
+    journal = Journal(
+        lambda step: algorithm.counts(step).cost_measurements, name="costs" if chip is None else f"costs.{chip}"
+    )
+    monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip)
+    handing = replace(options, keep=journal.keep, replay=journal, settle=journal.flush, watch=monitor.watch)
+    return journal, monitor, handing
+
+
 def _other_limits(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What of limits was otherwise when a run was begun; empty if nothing."""
     for end in ("low", "high"):
         then, new = (np.asarray(one[end], np.float32) for one in (before, now))
         if then.shape != new.shape:
-            return f"{then.size} parameters, and there are {new.size}"
+            return f"{then.size} parameters, and there are now {new.size}"
         if different := np.flatnonzero(then != new).tolist():
             at = different[0]
-            return f"limits of which {end} of parameter {at} was {then[at]:g} {before['unit']}, and is {new[at]:g} now"
+            return f"other limits: {end} of parameter {at} was {then[at]:g} {before['unit']}, and is now {new[at]:g}"
     for name in ("unit", "own_line", "at_limit"):
-        if name in before and before[name] != now[name]:  # a run of before has no at_limit
-            return f"{name} = {before[name]!r}, and it is {now[name]!r} now"
+        if name in before and before[name] != now[name]:  # a run of an old version has no at_limit
+            return f"{name} = {before[name]!r}, and it is now {now[name]!r}"
     return ""
 
 
@@ -276,13 +313,19 @@ def _tally(members: Sequence[Member]) -> dict[str, int]:
 
 
 @contextmanager
-def opened_hardware(config: Settings, task: Task, folder: Path | None = None) -> Iterator[Hardware]:
+def opened_hardware(
+    config: Settings,
+    task: Task,
+    folder: Path | None = None,
+    start: Float[np.ndarray, "replica p"] | None = None,
+) -> Iterator[Hardware]:
     """Opens the instruments of resolved settings; however the body is left, each chip is put in its safe state.
 
     Args:
         config: the settings.
         task: what is learnt.
         folder: of a run that goes on: chips that were dropped from it are not opened again.
+        start: parameters at the start, in place of what the settings say.
 
     Raises:
         HardwareError: if one cannot be opened, is another chip, or is in use.
@@ -311,7 +354,7 @@ def opened_hardware(config: Settings, task: Task, folder: Path | None = None) ->
             instruments.append(
                 stack.enter_context(opened(instrument, serial=table.common.serial, patience_seconds=patience))
             )
-        hardware = Hardware(config, task, instruments, dropped)
+        hardware = hardware_of(config, task, instruments, dropped=dropped, start=start)
         try:
             yield hardware
         finally:
@@ -337,15 +380,15 @@ def _read_dropped(folder: Path) -> dict[int, int]:
 def _absent(folder: Path, chip: int) -> Absent:
     every = read_json(folder, INSTRUMENT) or []
     if chip >= len(every):
-        raise RunError(f"{folder / INSTRUMENT} says nothing of chip {chip}, which was dropped: put it back as it was")
-    told = every[chip]
-    limits = Limits(np.asarray(told["low"], np.float32), np.asarray(told["high"], np.float32), told["unit"])
-    start, groups = told.get("start"), told.get("groups") or {}  # not in runs of before they were kept
+        raise RunError(f"{folder / INSTRUMENT} lacks chip {chip}, which was dropped: restore the file")
+    recorded = every[chip]
+    limits = Limits(np.asarray(recorded["low"], np.float32), np.asarray(recorded["high"], np.float32), recorded["unit"])
+    start, groups = recorded.get("start"), recorded.get("groups") or {}  # missing in runs of old versions
     return Absent(
-        Identity(*told["identity"]),
-        told["address"],
+        Identity(*recorded["identity"]),
+        recorded["address"],
         limits,
-        own_line=told["own_line"],
+        own_line=recorded["own_line"],
         start=None if start is None else np.asarray(start, np.float32),
         groups={name: slice(*ends) for name, ends in groups.items()},
     )

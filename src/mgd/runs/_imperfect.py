@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Imperfections(dict[str, Any]):
-    """Imperfections by the names of their settings, as a value: nobody changes them, so they have a hash."""
+    """Imperfections by the names of their settings, as an immutable value with a hash."""
 
     def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return hash(tuple(self.items()))
@@ -33,7 +33,7 @@ def checked(given: Any) -> Imperfections:
     found = _model(tuple(settings.values())).model_validate(given).model_dump(by_alias=True, exclude_unset=True)
     for name in found:
         if (needs := settings[name].needs) and needs not in found:
-            raise ValueError(f"{name} goes with {needs}: give {needs} too, or leave {name} out")
+            raise ValueError(f"{name} needs {needs}: give {needs} too, or leave {name} out")
     for row in rows:
         if row.check is not None:
             row.check(found)

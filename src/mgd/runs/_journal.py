@@ -129,7 +129,7 @@ class Journal:
                 self._file.truncate(at)
             # No fault of the chip's: not to be asked again for it.
             raise RunError(
-                f"cannot write to {self._folder}: {error.strerror}; what was measured until then is kept: mend that, "
+                f"cannot write to {self._folder}: {error.strerror}; earlier measurements are kept: correct that, "
                 f"then mgd resume {self._folder}"
             ) from error
 
@@ -166,8 +166,8 @@ class Journal:
             behind = [one for one in later if one > at and self._read(one)[0].size] if due != costs.size else []
             if due is not None and costs.size > due:
                 raise RunError(
-                    f"{self._path(at)} has {costs.size} costs up to step {following}, in which {due} are measured: it "
-                    "is not of this run; put the right one back, or delete it"
+                    f"{self._path(at)} has {costs.size} costs up to step {following}, and there must be {due}: it "
+                    "does not belong to this run; restore the right one, or delete it"
                 )
             if lost or behind:
                 self.damaged = True
@@ -184,7 +184,7 @@ class Journal:
         what = f"damaged at byte {whole:,}" if lost else "incomplete"
         how_many = f"{lost:,} costs" if lost else "costs"
         warnings.warn(
-            f"{self._path(at)} is {what}: {how_many} after the first {kept:,} are lost, with all that were measured "
+            f"{self._path(at)} is {what}: {how_many} after the first {kept:,} are lost, with all measured "
             "later; they are measured again",
             MgdWarning,
             stacklevel=2,
@@ -199,12 +199,12 @@ class Journal:
             content = b""
         except OSError as error:
             raise RunError(
-                f"cannot read {path}: {error.strerror}; take it away to go on from the checkpoint"
+                f"cannot read {path}: {error.strerror}; remove it to continue from the checkpoint"
             ) from error
         if self._header.startswith(content):  # made, and not written to yet
             return np.zeros(0, np.float32), 0, 0
         if not content.startswith(self._header):
-            raise RunError(f"{path} does not belong to this run's settings: delete it to go on from the checkpoint")
+            raise RunError(f"{path} does not belong to this run's settings: delete it to continue from the checkpoint")
         costs, whole = _records(content, len(self._header))
         return costs, whole, _lost(content, whole)
 
@@ -220,7 +220,7 @@ def _records(content: bytes, start: int) -> tuple[Float[np.ndarray, " n"], int]:
 
 
 def _whole(content: bytes, at: int) -> int:
-    """How many costs the record there has; 0 if it is none, or not whole."""
+    """How many costs the record there has; 0 if it is not one, or not whole."""
     if at + _RECORD.size > len(content):
         return 0
     n, digest = _RECORD.unpack_from(content, at)

@@ -55,7 +55,7 @@ def read_metrics(folder: Path) -> "xr.Dataset":
     """The metrics of a run so far, finished or not: accuracy and cost over (replica, step), with the counts.
 
     Raises:
-        RunError: if it is not a run directory, or has no metrics that can be read.
+        RunError: if it is not a run directory, or has no readable metrics.
     """
     config = read_config(folder)
     import xarray as xr
@@ -77,7 +77,7 @@ def read_metrics(folder: Path) -> "xr.Dataset":
             raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     if path.is_dir():
         raise _damaged(path, "a part of it is missing")
-    raise RunError(f"{folder} has no metrics yet: wait for its first checkpoint, or go on with it: mgd resume {folder}")
+    raise RunError(f"{folder} has no metrics yet: wait for its first checkpoint, or continue it: mgd resume {folder}")
 
 
 def _damaged(path: Path, why: str) -> RunError:
@@ -98,9 +98,9 @@ def _check_files(path: Path) -> None:
     for root, folders, files in os.walk(path):
         kinds += [os.stat(Path(root, name)).st_mode for name in (*folders, *files)]
     if not stat.S_ISDIR(kinds[0]):
-        raise OSError("it is no folder")
+        raise OSError("it is not a folder")
     if not all(stat.S_ISDIR(kind) or stat.S_ISREG(kind) for kind in kinds):
-        raise OSError("there is something in it that is no file")
+        raise OSError("it contains something that is not a file")
 
 
 def _checked(history: "xr.Dataset", path: Path, settings: str) -> "xr.Dataset":
@@ -112,9 +112,9 @@ def _checked(history: "xr.Dataset", path: Path, settings: str) -> "xr.Dataset":
             raise _damaged(path, f"it lacks {', '.join(lacking) or 'its task or its steps'}")
         return history
     if marks[_DIGEST] != _digest(history):
-        raise _damaged(path, "a part of it is missing or is not as it was written")
+        raise _damaged(path, "a part of it is missing or damaged")
     if marks[_SETTINGS] not in ("", settings):
-        raise _damaged(path, "it is of a run with other settings")
+        raise _damaged(path, "it belongs to a run with other settings")
     return history
 
 

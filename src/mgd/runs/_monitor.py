@@ -16,7 +16,7 @@ from ..calibration import Diagnostics
 from ..engines import Told
 from ..engines.loop import turn_of
 from ..theory import high_pass_noise
-from ._told import DIAGNOSTICS, as_line, read_diagnostics, read_told
+from ._diagnostics import DIAGNOSTICS, as_line, read_content, read_diagnostics
 
 # Chunks that wait to be taken in together, and parameters that they have at most: what a processor's cache holds.
 _MOST_WAITING, _MOST_NUMBERS = 512, 50_000
@@ -24,7 +24,7 @@ _MOST_WAITING, _MOST_NUMBERS = 512, 50_000
 _MANY = 8
 # Windows, or constants of a low-pass, over which means forget.
 _MEMORY = 256
-# What is warned of: timesteps in a row whose C̃ is exactly zero, openings anew, and the part of measurements without a
+# What is warned of: timesteps in a row whose C̃ is exactly zero, reopenings, and the part of measurements without a
 # reading.
 _STILL, _OPENED_ANEW, _UNREAD = 64, 10, 0.05
 
@@ -33,7 +33,7 @@ class Monitor:
     """Gathers diagnostics from what is measured anyway, warns once of each kind of trouble, and keeps no more of a long
     run than of a short one.
 
-    It begins anew where a run is taken up: what it says then is of what was measured since.
+    It begins again where a run is taken up: what it says then is of what was measured since.
 
     Args:
         n_params: P.
@@ -74,12 +74,12 @@ class Monitor:
         self._at, self._restarted = step, step > 0
         # Of a window that was begun before, the parts are not known.
         self._whole = step % self._interval == 0
-        content = read_told(folder)
+        content = read_content(folder)
         if content and not content.endswith(b"\n"):  # a line that a kill cut short
             os.truncate(folder / DIAGNOSTICS, content.rfind(b"\n") + 1)
 
     def watch(self, told: Told, n: int, baseline: Float[np.ndarray, " m"]) -> None:
-        """Takes in what a chunk told; most of the work is put off, to be done for many at once."""
+        """Takes the results of a chunk; most of the work waits, and is done for many chunks at once."""
         self._waiting.append((told, n, baseline))
         if len(self._waiting) >= self._most:
             self._take_in()
@@ -112,12 +112,12 @@ class Monitor:
         found: dict[str, str] = {}
         if self._still >= _STILL:
             found["still"] = (
-                f"the cost did not change at all in the last {self._still:,} timesteps (C̃ is exactly 0): see whether "
-                "the detector is connected and its range shows so small a change; nothing is learnt meanwhile"
+                f"the cost did not change at all in the last {self._still:,} timesteps (C̃ is exactly 0): check whether "
+                "the detector is connected and its range shows so small a change; the chip learns nothing meanwhile"
             )
         if tally.get("recoveries", 0) >= _OPENED_ANEW:
             found["line"] = (
-                f"the chip was opened anew {tally['recoveries']:,} times until now: check its line and power, and "
+                f"the chip was opened again {tally['recoveries']:,} times so far: check its line and power, and "
                 "whether timeout_seconds is long enough"
             )
         measured = self.diagnostics.summary()["measurements"]
@@ -193,13 +193,13 @@ def _halves(algorithm: Algorithm, n_params: int) -> tuple[str, str]:
     traits = algorithm.perturbation.traits(n_params)
     if traits.independent:
         if interval < turn or (traits.turn > 1 and interval % turn):
-            return "", "a window is no whole number of perturbations of all parameters"
+            return "", "a window is not a whole number of perturbations of all parameters"
         return "within", ""
     if _periods(algorithm, n_params):
         return "between", ""
     return (
         "",
-        "parts of a code's period know of each other: make tau_theta a whole number of periods, or use random signs",
+        "parts of a code's period are not independent: make tau_theta a whole number of periods, or use random signs",
     )
 
 

@@ -7,7 +7,7 @@ ALGORITHMS: Mapping[str, str] = MappingProxyType(
     {
         "discrete": "baseline re-measured, G accumulated over tau_theta steps, used and reset",
         "analog": "cost through a high-pass, G through a low-pass, parameters written every step",
-        "backprop": "ordinary gradients through a model of the chip: what the others are compared with",
+        "backprop": "ordinary gradients through a model of the chip, for comparison",
     }
 )
 BASELINES: Mapping[str, str] = MappingProxyType(

@@ -50,11 +50,11 @@ _NEEDED = ("learning_rate", "steps")
 
 
 def resolve(config: RunConfig) -> Settings:
-    """These settings with the task's default for each that is None; those that are resolved, as they are.
+    """These settings with the task's default for each that is None; resolved settings stay as they are.
 
     Raises:
-        ValueError: if what is given does not go together.
-        DataError: if data of one's own cannot be read; they are, if their facts are not known.
+        ValueError: if the given settings contradict each other.
+        DataError: if your own data cannot be read, which happens here if their facts are not known yet.
     """
     if isinstance(config, Settings):
         return config
@@ -141,13 +141,15 @@ def _check_instruments(config: Settings) -> None:
     """Raises: ValueError: if a setting is of real chips and there are none, or the other way round."""
     n = len(config.instruments)
     if config.record is not None and not n:
-        raise ValueError("record is of a real chip: give --chip with a file that says where it is, and no --simulate")
+        raise ValueError(
+            "record needs a real chip: give --chip with a file that says how to reach it, and no --simulate"
+        )
     if config.fleet is not None and n < 2:
-        raise ValueError("fleet is of several real chips: give --chip for each of them")
+        raise ValueError("fleet needs several real chips: give --chip for each of them")
     if n and config.imperfect is not None:
-        raise ValueError("imperfect is of simulated chips: leave it out, or give --simulate")
+        raise ValueError("imperfect is for simulated chips: leave it out, or give --simulate")
     if n and config.engine != "auto":
-        raise ValueError(f"engine is of simulated chips: leave {config.engine!r} out, or give --simulate")
+        raise ValueError(f"engine is for simulated chips: leave {config.engine!r} out, or give --simulate")
     if n and config.replicas != n:
         what = "an instrument is one chip: replicas must be 1" if n == 1 else f"{n} chips are as many replicas"
         raise ValueError(f"{what}, got {config.replicas}")

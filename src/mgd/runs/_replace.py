@@ -6,18 +6,18 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes, *, before: Path | None = None) -> None:
-    """Puts content at a path so that a reader, or a power cut, sees all of it or the file as it was.
+    """Replaces a file so that a reader, even after a power cut, finds either the old or the new content, and all of it.
 
     Args:
-        path: of the file.
-        content: all of it.
-        before: where the file as it was goes to, if it is to be kept. Between the two renames it is only there.
+        path: the path of the file.
+        content: its new content.
+        before: where to move the old file, if it is to be kept. Between the two renames it is only there.
 
     Raises:
-        OSError: if it cannot be written; the file is then as it was.
+        OSError: if it cannot be written; the file is then unchanged.
     """
     if path.is_dir():
-        raise OSError(errno.EISDIR, f"{path.name} is a folder and must be a file (take it away)")
+        raise OSError(errno.EISDIR, f"{path.name} is a folder and must be a file (remove it)")
     beside = path.with_name(path.name + ".part")
     beside.unlink(missing_ok=True)  # whatever it is: what is there is never written into
     try:

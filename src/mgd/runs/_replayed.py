@@ -1,4 +1,4 @@
-"""A run made again from the recording of its chip, with no hardware."""
+"""Repeats a run from the recording of its chip, without the chip."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,9 +10,10 @@ import numpy as np
 from .._errors import RunError
 from .._train import Session
 from ..instruments import Replay, opened
+from ._begun import start_of
 from ._build import build_task
 from ._directory import is_finished, read_config, read_theta
-from ._hardware import Hardware, recordings
+from ._hardware import hardware_of, recordings
 from ._presets import resolve
 
 
@@ -32,36 +33,36 @@ class Replayed:
 
 
 def replay(folder: Path, *, on_progress: Callable[[Session], None] = lambda session: None) -> Replayed:
-    """Trains once more as a recorded run did, every answer of its chip being the one that was recorded.
+    """Repeats the training of a recorded run, with the recorded answers of its chip.
 
-    Nothing is written. A question that the recording has not is an error: then program, settings or recording have
-    changed since.
+    It writes nothing. A query that is not in the recording is an error: the program, the settings or the recording have
+    then changed.
 
     Args:
-        folder: of the run, finished, made in one go with `record`.
+        folder: the directory of a run that was recorded, never interrupted, and is finished.
         on_progress: called about twice a second.
 
     Raises:
         RunError: if the run was not recorded, is not finished, or was resumed.
         DataError: if a recording cannot be read.
-        HardwareError: if the recording has another exchange where one is due; with the place.
+        HardwareError: if the recording has another exchange at some position, which the message gives.
     """
     config = resolve(read_config(folder))
     if config.record is None or not config.instruments:
         raise RunError(f"{folder} was not recorded: give --record FILE to mgd train, with --chip")
     if not is_finished(folder):
-        raise RunError(f"{folder} is not finished: go on with it first: mgd resume {folder}")
+        raise RunError(f"{folder} is not finished: continue it first: mgd resume {folder}")
     with ExitStack() as stack:
         chips = []
         for chip in range(len(config.instruments)):
             first, *more = recordings(config, chip)
             if more:
                 raise RunError(
-                    f"{folder} was not made in one go: {first} ends where it was stopped, and {more[0]} goes on from "
-                    "costs that were kept apart; a run is replayed whole"
+                    f"{folder} was interrupted: {first} ends where it was stopped, and {more[0]} continues from "
+                    "other saved costs; only an uninterrupted run can be replayed"
                 )
             chips.append(stack.enter_context(opened(Replay(first))))
-        session = Hardware(config, build_task(config), chips).session
+        session = hardware_of(config, build_task(config), chips, start=start_of(config, folder)).session
         while not session.finished:
             session.advance()
             on_progress(session)
@@ -69,7 +70,8 @@ def replay(folder: Path, *, on_progress: Callable[[Session], None] = lambda sess
         counts = session.algorithm.counts(session.snapshot.step)
     if found.shape != due.shape:
         raise RunError(
-            f"{folder} has parameters of shape {due.shape}, and its replay {found.shape}: it is another run's"
+            f"{folder} has parameters of shape {due.shape}, and its replay {found.shape}: the recording "
+            f"belongs to another run"
         )
     largest = float(np.abs(found - due).max())
     return Replayed(counts.cost_measurements, found.tobytes() == due.tobytes(), largest)

@@ -18,15 +18,15 @@ def serve_chip(file: ChipFile, host: str, port: int, seed: int | None, announce:
     """Serves the chip of a file until Ctrl-C, SIGTERM or SIGHUP.
 
     Args:
-        file: with inputs and outputs.
-        host: whose address is listened at.
-        port: 0 for any that is free.
-        seed: of the piece, its noise and the faults; by default the file's.
-        announce: told in one line what is served where, once it is; and at the end, what there was.
+        file: a chip file with inputs and outputs.
+        host: the address at which to listen.
+        port: the port; 0 for any free one.
+        seed: the seed of the piece, its noise and the faults; by default the file's.
+        announce: called with one line once the chip is served, and with one line of statistics at the end.
 
     Raises:
-        ValueError: if the file does not say all of the network.
-        HardwareError: if it cannot be listened there.
+        ValueError: if the file does not describe the whole network.
+        HardwareError: if the address cannot be opened.
     """
     settings = ServeSettings(**(file.serve or {}))
     if seed is not None:

@@ -31,7 +31,7 @@ def check_sound(snapshot: Snapshot, members: Sequence[Member] = ()) -> None:
         members: its real chips, if it has any: replica r is chip r.
 
     Raises:
-        DivergedError: if it is none to go on from.
+        DivergedError: if it is not one to go on from.
     """
     state, step = snapshot.progress.state, snapshot.step
     numbers = {"parameters": state.theta, "gradient": state.gradient, "baseline": state.baseline}
@@ -50,8 +50,9 @@ def check_sound(snapshot: Snapshot, members: Sequence[Member] = ()) -> None:
         if wrong.size:
             at = int(wrong[0])
             raise DivergedError(
-                f"what the optimizer remembers at step {step} would change parameter {at} by {update[at]:.3g} "
-                f"{limits.unit}, whatever is measured next (its limits are {limits.low[at]:g} … {limits.high[at]:g})",
+                f"the optimizer's state at step {step} would change parameter {at} by {update[at]:.3g} "
+                f"{limits.unit}, whatever the next measurements are (its limits are {limits.low[at]:g} … "
+                f"{limits.high[at]:g})",
                 step=step,
             )
 

@@ -51,15 +51,15 @@ class InstrumentTable(BaseModel):
 
 @dataclass(frozen=True)
 class Table:
-    """Where a real chip is, what is common to all kinds of instruments, and the kind's own.
+    """The table of a real chip: the settings common to all kinds of instruments, and the kind's own.
 
     Attributes:
-        common: what instruments of every kind have, with defaults.
+        common: the settings of every kind of instrument, with defaults.
         own: the kind's own settings.
-        folder: what paths in it are relative to.
-        inputs: shape of one input of the chip, if its file says it.
-        outputs: how many it has, if said.
-        is_network: whether the file describes the chip's network too.
+        folder: the folder to which paths in it are relative.
+        inputs: shape of one input of the chip, if given.
+        outputs: number of its outputs, if given.
+        is_network: whether the file also describes the chip's network.
     """
 
     common: InstrumentTable
@@ -71,10 +71,10 @@ class Table:
 
     @staticmethod
     def of(table: Mapping[str, Any]) -> "Table":
-        """The table as settings have it.
+        """The table from settings.
 
         Raises:
-            ValueError: if what is common to all kinds is wrong.
+            ValueError: if a setting common to all kinds is wrong.
         """
         try:
             read = InstrumentTable(**{name: value for name, value in table.items() if name not in _ADDED})
@@ -82,19 +82,19 @@ class Table:
             raise ValueError(f"instrument: {first_error(error, list(InstrumentTable.model_fields))}") from None
         folder = table.get("folder", ".")
         if not isinstance(folder, str):
-            raise ValueError(f"instrument: folder must be the path of one, got {folder!r}")
+            raise ValueError(f"instrument: folder must be a path, got {folder!r}")
         own = dict(read.model_extra or {})
         is_network = bool(table.get("chip_network"))
         return Table(read, own, Path(folder), table.get("chip_inputs"), table.get("chip_outputs"), is_network)
 
     @property
     def calibration(self) -> Path | None:
-        """Where the calibration is, if it names one."""
+        """The path of the calibration, if the table names one."""
         return None if self.common.calibration is None else self.folder / self.common.calibration
 
     @property
     def needs_network(self) -> bool:
-        """Whether a model of the chip is there, or it is to start as one."""
+        """Whether the file describes a network, or training should start as one."""
         return self.is_network or self.common.start == "network"
 
     def load(self) -> "AbstractInstrument":
@@ -117,4 +117,4 @@ class Table:
             ("outputs", self.outputs, n_outputs),
         ):
             if mine is not None and mine != theirs:
-                raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: mend it, or take another task")
+                raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: correct it, or take another task")

@@ -1,4 +1,4 @@
-"""Cells that are computed on all cores, and what is made of their results. Names load on first use."""
+"""Studies: cells that are computed on all cores, and the evaluation of their results. Names load on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -40,18 +40,18 @@ def execute(
 ) -> list[Row]:
     """Computes the cells of a study, several at a time, then its data (Zarr), figure (PNG and SVG) and rows.
 
-    What is there of an earlier call is used again, to the last checkpoint.
+    Results of an earlier call are used again, up to the last checkpoint.
 
     Args:
-        study: what is made of the cells' results.
-        cells: by name, what is to be computed.
-        folder: where; made if it is not there.
-        title: plain values that say which study it is: a folder keeps one.
-        workers: cells computed at a time; None for one a core.
+        study: the evaluation of the cells' results.
+        cells: the cells to compute, by name.
+        folder: the folder; it is made if it does not exist.
+        title: plain values that identify the study: a folder has only one.
+        workers: cells computed at a time; None for one for each core.
         on_progress: called about once a second with cells done, all cells, and the share of all work done.
 
     Raises:
-        RunError: if the folder holds something else, or cannot be written.
+        RunError: if the folder contains something else, or cannot be written.
         Interrupted: if it was asked to stop.
     """
     _claim(folder, title, cells)
@@ -62,7 +62,7 @@ def execute(
         except OSError as error:
             reason = error.strerror or str(error).splitlines()[0]
             raise RunError(
-                f"cannot write to {folder}: {reason}; what is computed is kept: mend that, and give the command again"
+                f"cannot write to {folder}: {reason}; finished cells are kept: correct that, and give the command again"
             ) from error
 
 
@@ -78,10 +78,10 @@ def _claim(folder: Path, title: Mapping[str, Any], cells: Mapping[str, Run | Wor
         except (OSError, ValueError):
             found = None
         if found != mine:
-            raise RunError(f"{folder} holds another study, or one of other settings: give another --out, or remove it")
+            raise RunError(f"{folder} has another study, or other settings: give another --out, or remove it")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder} is there and is no study: give another --out")
+        raise RunError(f"{folder} exists and is not a study: give another --out")
     try:
         (folder / "cells").mkdir(parents=True, exist_ok=True)
         replace_file(path, (json.dumps(mine, indent=2) + "\n").encode())
@@ -120,11 +120,11 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
                 on_progress(total - len(waiting), total, _share(cells, folder))
             if waiting:
                 n = sum(is_done(folder / "cells" / name) for name in cells)
-                raise Interrupted(f"stopped with {n} of {total} cells done; go on with the same command", step=n)
+                raise Interrupted(f"stopped with {n} of {total} cells done; continue with the same command", step=n)
         pool.shutdown()
     except BrokenProcessPool:
         raise RunError(
-            f"a worker of {folder} died (out of memory?); what is computed is kept: give the command again, "
+            f"a worker of {folder} died (out of memory?); finished cells are kept: give the command again, "
             "with --workers 1 if memory is short"
         ) from None
     finally:

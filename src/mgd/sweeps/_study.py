@@ -30,7 +30,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Work:
-    """A cell that is a function of its own; what it returns is kept.
+    """A cell that is a function; its return value is kept.
 
     Attributes:
         function: "module:name"; it takes the settings and returns an xarray dataset.
@@ -64,14 +64,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Study:
-    """Something to be computed: cells, and what is made of their results.
+    """A study: cells to compute, and the evaluation of their results.
 
     Attributes:
-        cells: by name, what is to be computed; for a quick version or the full one.
-        minutes: about what it costs on two cores, quick and full.
-        assemble: from the cells' results by name, the data behind the figure.
-        draw: the figure.
-        rows: the lines of the table.
+        cells: returns the cells to compute, by name, for the quick or the full version.
+        minutes: approximate time on two cores, quick and full.
+        assemble: makes the data of the figure from the cells' results, by name.
+        draw: draws the figure.
+        rows: makes the lines of the table.
     """
 
     cells: Callable[[bool], Mapping[str, Run | Work]]

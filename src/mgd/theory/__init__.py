@@ -1,4 +1,4 @@
-"""Laws in closed form: what is known of a run before it is made. NumPy alone."""
+"""Laws in closed form, which predict properties of a run. They need only NumPy."""
 
 from ._angle import angle_after as angle_after
 from ._angle import growth as growth

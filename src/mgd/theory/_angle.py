@@ -6,15 +6,15 @@ import numpy as np
 
 
 def growth(n_params: int, perturbations: Any) -> Any:
-    r"""How much longer than the gradient G of random signs is.
+    r"""The mean square of G, over that of the gradient, for random signs.
 
     $$\frac{E\lVert G\rVert^2}{\lVert\nabla C\rVert^2} = 1 + \frac{P - 1}{T}$$
 
-    The largest stable learning rate of plain descent is smaller by as much.
+    The largest stable learning rate of plain descent is smaller by this factor.
 
     Args:
         n_params: P.
-        perturbations: T, of a window, without noise.
+        perturbations: T, the perturbations in a window, without noise.
 
     >>> float(growth(220, 219))
     2.0
@@ -23,7 +23,7 @@ def growth(n_params: int, perturbations: Any) -> Any:
 
 
 def angle_after(n_params: int, perturbations: Any) -> Any:
-    r"""Degrees between G of random signs and the gradient, without noise.
+    r"""The angle in degrees between G of random signs and the gradient, without noise.
 
     $$\cos\angle(G, \nabla C) = \frac{1}{\sqrt{1 + (P - 1)/T}}$$
 
@@ -34,7 +34,7 @@ def angle_after(n_params: int, perturbations: Any) -> Any:
 
 
 def perturbations_for(n_params: int, degrees: float) -> float:
-    """T after which G of random signs is this near to the gradient: (P − 1)/tan².
+    """The T after which G of random signs has this angle to the gradient: (P − 1)/tan².
 
     >>> round(perturbations_for(220, 45.0))
     219

@@ -25,29 +25,29 @@ _SLACK = 0.01
 
 @dataclass(frozen=True)
 class Facts:
-    """What the choice rests on.
+    """The measured properties of a chip, from which the settings are chosen.
 
     Attributes:
         n_params: P.
-        cost: where training starts.
-        noise: σ of one cost: white, and of the readout's step.
+        cost: the cost where training starts.
+        noise: σ of one cost: white noise, and rounding by the readout.
         gradient: ‖∇C‖.
         quadratic: root mean square of sᵀHs.
         cubic: β: relative error of the slope along a code, over the amplitude's square.
-        curvature: along the gradient.
+        curvature: curvature along the gradient.
         curvature_error: its standard error.
         lowest: least amplitude that may be chosen.
         linear: largest amplitude within the linear range.
-        allowed: largest amplitude that the limits leave room for.
-        delay: measurements.
-        settling: measurements.
+        allowed: largest amplitude for which the limits leave room.
+        delay: delay of the cost, in measurements.
+        settling: settling time of the cost, in measurements.
         spread: standard deviation of the cost from batch to batch.
         load: time of a presentation, in measurements.
         batch: samples of a presentation.
-        unit: of parameters.
-        level: from one level of the parameters to the next, the widest; 0 if they have none.
+        unit: the unit of parameters.
+        level: the widest step between levels of the parameters; 0 if they have none.
         even: whether all levels are the same.
-        readout_step: of the cost, where its noise does not cover it; 0 if there is none.
+        readout_step: step of the cost's readout, if it exceeds the noise; 0 if there is none.
     """
 
     n_params: int
@@ -74,7 +74,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Choice:
-    """The settings chosen, what is expected of them, and the reasons; the learning rate is Adam's."""
+    """The chosen settings, the expected results, and the reasons; the learning rate is Adam's."""
 
     amplitude: float
     tau_p: int
@@ -103,14 +103,14 @@ def best_amplitude(
     $$J(a) = (\beta a^2)^2 + \frac{1}{\lVert\nabla C\rVert^2} \Big(\frac{\sigma^2}{a^2} + \frac{a^2 q^2}{4}\Big)
       + \frac{\ell^2}{6 a^2}$$
 
-    with β `cubic`, σ the noise of C̃, q `quadratic`: squared bias by the third order, noise, and the second order,
-    which a one-sided difference takes for signal. Without bias the minimum is at a = √(2σ/q). Of all amplitudes whose
-    error is within 0.01 of the least it is the largest: gradients become smaller as training goes on, and noise does
-    not.
+    with β `cubic`, σ the noise of C̃, q `quadratic`. The terms are the squared bias of the third order, the noise, the
+    second order, which a one-sided difference takes for signal, and rounding. Without bias the minimum is at
+    a = √(2σ/q). Of all amplitudes whose error is within 0.01 of the least, the largest is taken, because gradients
+    become smaller during training, and noise does not.
 
-    Where parameters have levels ℓ apart, it is two levels or more if four are within the range, and one in any case. A
-    whole number of levels is moved exactly, wherever between two levels a parameter is; where these are uneven and no
-    number is whole, the last term is the variance of what rounding makes of a.
+    If parameters have levels ℓ apart, the amplitude is at least one level, and at least two if four are within the
+    range. A whole number of levels is applied exactly, wherever between two levels a parameter is. If levels are
+    uneven, no number is whole, and the last term is the variance of the rounded amplitude.
 
     >>> round(best_amplitude(noise=0.02, gradient=1.0, quadratic=4.0, cubic=0.0, lowest=1e-3, highest=1.0), 1)
     0.1
@@ -135,22 +135,22 @@ def best_amplitude(
 def choose(facts: Facts) -> Choice:
     r"""Δθ, then τ_p, T, τ_x and the learning rates of Adam and of plain descent.
 
-    With T perturbations a window, held for τ_p timesteps of which they have the share γ of their signal, G has the
+    With T perturbations a window, each held for τ_p timesteps and with a share γ of its signal in the costs, G has the
     relative error
 
     $$v = \frac{1}{T\gamma^2} \Big[(P - 1) + \frac{P}{\lVert\nabla C\rVert^2}
       \Big(\frac{\sigma_n^2}{\Delta\theta^2} + \frac{\Delta\theta^2 q^2}{4}\Big)\Big], \qquad
       \cos^2\angle(G, \nabla C) = \frac{1}{1 + v}, \qquad \eta_\text{descent} = \frac{1}{2\,c\,(1 + v)}$$
 
-    where σ_n² = σ²(1 + 1/τ_p) is the noise of C̃ (once of C₀, and of the mean over a hold), with late readings of C₀
-    added, and c the curvature along the gradient.
+    where σ_n² = σ²(1 + 1/τ_p) is the noise of C̃ (that of C₀, and of the mean over a hold), plus the effect of late
+    readings on C₀, and c is the curvature along the gradient.
 
-    Adam divides by the size of G, so its rate is a distance: each update moves every parameter by about so much, as a
-    code of that amplitude does. It is a third of the amplitude up to which the cost is linear along codes, less where
-    noise makes G longer by √(1 + extra): the part of a step that noise takes is random.
+    Adam divides by the size of G, so its rate is a distance: each update moves every parameter by about that much, like
+    a code of that amplitude. The rate is a third of the amplitude up to which the cost is linear along codes, divided
+    by √(1 + extra), by which noise makes G longer: the noise's share of a step is random.
 
     Raises:
-        ValueError: if no perturbation moves the cost by a step of its readout.
+        ValueError: if no perturbation changes the cost by a step of its readout.
     """
     p, g = facts.n_params, facts.gradient
     tau_p = best_hold(facts.delay, facts.settling)
@@ -217,7 +217,7 @@ def _curvature(facts: Facts) -> tuple[float, str]:
     if facts.curvature > 2 * facts.curvature_error:
         return facts.curvature + facts.curvature_error, "a secant along G, one standard error added"
     most = max(facts.curvature_error, steepest)
-    return most, "no curvature along G stands out; what its error and the height of the cost allow is taken"
+    return most, "no curvature along G stands out; its error and the size of the cost set the rate"
 
 
 def _reasons(
@@ -238,23 +238,23 @@ def _reasons(
     lines = [
         f"amplitude {a:g}{unit}: relative error of G per perturbation, noise {(noise / (a * g)) ** 2:.2g}, "
         f"second order {(a * facts.quadratic / g) ** 2 / 4:.2g}, bias² {(facts.cubic * a**2) ** 2:.2g}, "
-        f"their sum is least or nearly so"
+        f"their sum nearly the least"
         f"{at_end}; linear to {facts.linear:.3g}{unit}, room in the limits for {facts.allowed:.3g}{unit}",
         f"noise of C̃ {noise:.2g} for a signal of {seen * a * g:.2g}: SNR {choice.snr:.2g}",
         f"tau_p {choice.tau_p}: delay {facts.delay} and settling {facts.settling:.2g} measurements leave "
-        f"{seen:.0%} of the signal, and most of it for the measurements",
-        f"tau_theta {choice.tau_theta}: {window} perturbations of {p} parameters, each with {extra:.2g} of noise "
-        f"beside the other parameters: an angle of {choice.angle:.0f}° is expected, "
+        f"{seen:.0%} of the signal; this tau_p gives the most signal per measurement",
+        f"tau_theta {choice.tau_theta}: {window} perturbations of {p} parameters, noise {extra:.2g} relative to "
+        f"the other parameters: an angle of {choice.angle:.0f}° is expected, "
         + (
             f"at most {TARGET_ANGLE:.0f}° wanted"
             if window < _LONGEST_WINDOW
-            else f"and more updates are worth more than the {TARGET_ANGLE:.0f}° of a longer window"
+            else f"because more updates help more than the {TARGET_ANGLE:.0f}° of a longer window"
         ),
         f"tau_x {choice.tau_x}: "
         + (
-            "late readings are of the sample before, so samples are held for a window"
+            "late readings belong to the previous sample, so samples are held for a window"
             if late
-            else f"at most √(parameters × batch × (1 + {facts.load:.2g})) perturbations, since a presentation takes "
+            else f"at most √(parameters × batch × (1 + {facts.load:.2g})) perturbations, because a presentation takes "
             f"{facts.load:.2g} measurements and its baseline one more; and at most a window"
         ),
         f"learning_rate {choice.learning_rate:g}{unit} of Adam, falling to zero as a cosine: each update moves every "
@@ -266,21 +266,21 @@ def _reasons(
     if facts.level:
         how_many = f"{choice.amplitude / facts.level:.3g} levels of {facts.level:.3g}{unit}"
         which = (
-            "all alike, so that a whole number is moved exactly; a fiftieth more, as their width is known to about that"
+            "all alike, so a whole number is applied exactly; 2 % more, for the error of their width"
             if facts.even
-            else "uneven, and this is the widest that was seen"
+            else "uneven; this is the widest seen"
         )
         lines.insert(1, f"the amplitude is {how_many}, {which}")
     if facts.readout_step:
         lines.insert(
             1,
-            f"the cost is read in steps of {facts.readout_step:.3g}: the amplitude moves it by "
-            f"{a * g / facts.readout_step:.2g} of them",
+            f"the cost is read in steps of {facts.readout_step:.3g}: the amplitude changes it by "
+            f"{a * g / facts.readout_step:.2g} steps",
         )
     if late and facts.spread > facts.noise:
         lines.append(
-            f"a late baseline has the cost of the sample before in it (spread {facts.spread:.2g}): larger batches, or "
-            "walsh codes with tau_theta a whole period, are free of it"
+            f"a late baseline contains the cost of the previous sample (spread {facts.spread:.2g}): larger batches, or "
+            "walsh codes with tau_theta of a whole period, avoid that"
         )
     return tuple(lines)
 

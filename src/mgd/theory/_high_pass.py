@@ -5,18 +5,18 @@ _LONGEST_FILTER = 100_000
 
 
 def white_gain(pole: float, tau_p: int) -> float:
-    """The share of its signal that a high-pass leaves of a code whose successive values are uncorrelated.
+    """The share of the signal that a high-pass passes, for a code with uncorrelated successive values.
 
-    Within a hold the filter sees one step, at the hold's start, and forgets it: k timesteps later pole^k of
+    Within a hold the filter sees one step, at the hold's start, which then decays: k timesteps later pole^k of
     it is left. The mean over a hold is (pole + pole² + … + pole^τ_p) / τ_p.
     """
     return pole * (1 - pole**tau_p) / ((1 - pole) * tau_p)
 
 
 def high_pass_noise(pole: float, tau_x: int) -> float:
-    r"""Power of white noise of 1 behind C̃_n = a (C̃_{n−1} + C_n − C_{n−1}), blanked each τ_x timesteps.
+    r"""Power of white noise of power 1 after C̃_n = a (C̃_{n−1} + C_n − C_{n−1}), blanked every τ_x timesteps.
 
-    Without blanking it is 2a²/(1 + a); where C_{n−1} is set to C_n, what noise the two had is left in C̃.
+    Without blanking it is 2a²/(1 + a). When C_{n−1} is set to C_n, the noise of both stays in C̃.
 
     >>> round(high_pass_noise(0.5, 10**9), 3), round(high_pass_noise(0.99, 10), 2)
     (0.333, 10.64)

@@ -4,12 +4,12 @@ import math
 
 
 def hold_for(delay: int, settling: float, *, left: float = 0.01) -> int:
-    """Measurements after which all but so much of a step is there; the delay not counted."""
+    """Measurements after which only this share of a step is missing, without the delay."""
     return 1 + (math.ceil(settling * math.log(1 / left)) if settling else 0)
 
 
 def share_seen(tau_p: int, delay: int, settling: float) -> float:
-    r"""The share of its signal that a perturbation held for τ_p timesteps has in the costs read meanwhile.
+    r"""The share of its signal that a perturbation, held for τ_p timesteps, has in the costs of these timesteps.
 
     $$\gamma = \frac1{\tau_p} \sum_{j=1}^{\tau_p - k} (1 - r^j), \qquad r = e^{-1/\tau}$$
 
@@ -21,7 +21,7 @@ def share_seen(tau_p: int, delay: int, settling: float) -> float:
 
 
 def best_hold(delay: int, settling: float) -> int:
-    """The τ_p with the largest γ²/τ_p: most signal for the number of measurements.
+    """The τ_p with the largest γ²/τ_p: the most signal for the number of measurements.
 
     For a pure delay k it is 3k.
 

@@ -1,4 +1,4 @@
-"""Hardware time: what a run's counts would take, in seconds and joules, on a chip described by a profile."""
+"""Hardware time: the seconds and joules that a run's counts would take on a chip described by a profile."""
 
 from typing import TYPE_CHECKING
 

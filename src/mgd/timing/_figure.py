@@ -26,10 +26,10 @@ _FINE = [
 
 
 def check_figure(path: Path) -> None:
-    """Refuses, before anything is computed, a file that cannot be drawn to.
+    """Refuses, before anything is computed, a file that cannot be written.
 
     Raises:
-        ValueError: if its name ends in neither .png nor .svg, or its folder is not there.
+        ValueError: if its name ends in neither .png nor .svg, or its folder does not exist.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"a figure is PNG or SVG: give a name that ends in {' or '.join(SUFFIXES)}, got {path}")
@@ -40,12 +40,12 @@ def check_figure(path: Path) -> None:
 def draw_score(histories: "dict[str, xr.Dataset]", path: Path, *, title: str) -> None:
     """Draws the score of one chip, the mean over replicas, against hardware time, a line for each profile.
 
-    Of chips that only tell their cost it is that.
+    For chips that only have a cost, it draws the cost.
 
     Args:
-        histories: by the profile's name, of `time_history`.
+        histories: the results of `time_history`, by the profile's name.
         path: the file, PNG or SVG by its suffix.
-        title: of the picture.
+        title: the title of the figure.
 
     Raises:
         ValueError: if no logged step takes any time, or the file cannot be written.
@@ -63,7 +63,7 @@ def draw_score(histories: "dict[str, xr.Dataset]", path: Path, *, title: str) ->
         score = (100 if percent else 1) * history[metric or "cost"].mean("replica").values
         timed = seconds > 0  # the start has no place on a logarithmic axis
         if not timed.any():
-            raise ValueError(f"nothing to draw for {name}: no logged step takes any time on it yet")
+            raise ValueError(f"nothing to draw for {name}: no logged step takes time with this profile yet")
         low, high = min(low, seconds[timed][0]), max(high, seconds[-1])
         label = f"{name}: {format_seconds(seconds[-1])}"
         axes.plot(seconds[timed], score[timed], marker="o", markersize=3, linewidth=1.6, label=label)

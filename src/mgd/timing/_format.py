@@ -17,7 +17,7 @@ _JOULES = {"fJ": 1e-15, "pJ": 1e-12, "nJ": 1e-9, "µJ": 1e-6, "mJ": 1e-3, "J": 1
 
 
 def format_seconds(seconds: float) -> str:
-    """A time, to two figures or to the whole unit, from picoseconds to years.
+    """A time, to two digits or to the whole unit, from picoseconds to years.
 
     >>> format_seconds(2e4), format_seconds(0.2), format_seconds(4e-3)
     ('5.6 h', '200 ms', '4 ms')
@@ -27,7 +27,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_joules(joules: float) -> str:
-    """An energy, to two figures or to the whole unit, from femtojoules to gigajoules.
+    """An energy, to two digits or to the whole unit, from femtojoules to gigajoules.
 
     >>> format_joules(3.25e-9)
     '3.2 nJ'

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HardwareTime:
-    """What a run takes on a chip.
+    """The time and energy of a run on a chip.
 
     Attributes:
-        seconds: in all.
-        joules: in all; None if the profile has no energies.
-        event_seconds: of each event by itself, as if nothing overlapped.
-        shares: of each event in `seconds`; together 1. An event that a longer one of its group hides has 0.
-        published_seconds: by the profile's published formula; None if it has none.
+        seconds: the total time.
+        joules: the total energy; None if the profile has no energies.
+        event_seconds: the time of each event by itself, as if nothing overlapped.
+        shares: the share of each event in `seconds`; their sum is 1. An event that a longer one of its group hides has
+            0.
+        published_seconds: the time by the profile's published formula; None if it has none.
     """
 
     seconds: float
@@ -33,19 +34,19 @@ class HardwareTime:
 
 
 def hardware_time(counts: "Counts", profile: Profile, *, n_steps: int | None = None) -> HardwareTime:
-    r"""What these counts take on a chip.
+    r"""The time and energy that these counts take on a chip.
 
     With N measurements, inferences, perturbations, writes and loads, and the profile's times t,
 
     $$T = N_{meas} t_{latency} + N_{inf} t_{inference} + N_p t_{perturbation} + N_θ t_{write} + N_x t_{load},$$
 
-    where of each group of events that overlap only the longest term is kept. With the energies e in place of t, nothing
-    is left out, and the idle power times T is added.
+    where each group of overlapping events contributes only its longest term. For energies e in place of t, all terms
+    count, and the idle power times T is added.
 
     Args:
-        counts: of one chip.
-        profile: of the chip.
-        n_steps: timesteps, for the published formula; without it that is not evaluated.
+        counts: the counts of one chip.
+        profile: the profile of the chip.
+        n_steps: timesteps, for the published formula; without it the formula is not evaluated.
 
     >>> from mgd.algorithm import Counts
     >>> from mgd.timing import load_profile
@@ -81,12 +82,12 @@ def time_history(history: "xr.Dataset", profile: Profile) -> "xr.Dataset":
     """A run's history with the hardware time of each logged step.
 
     Args:
-        history: over (replica, step), with the counts as coordinates: `Result.history`, or a run's metrics.
-        profile: of the chip.
+        history: the history over (replica, step), with the counts as coordinates: `Result.history`, or a run's metrics.
+        profile: the profile of the chip.
 
     Returns:
-        The history with `seconds` over step, `shares` over (event, step), and what the profile allows of `joules` and
-        `published_seconds`, over step.
+        The history with `seconds` over step, `shares` over (event, step), and, if the profile has them, `joules` and
+        `published_seconds` over step.
 
     Raises:
         ValueError: if the history has no counts.

@@ -42,18 +42,18 @@ class PerEvent(BaseModel):
 
 
 class Profile(BaseModel):
-    """What a chip takes: the times, and if they are known the energies, of what is done to it.
+    """The times of the events on a chip, and their energies, if known.
 
     Attributes:
-        name: short, for tables.
-        description: of the chip, one line.
-        source: where the numbers are from.
-        seconds: of each event.
-        joules: of each event; None if they are not known, and then no energies are given.
-        idle_watts: what the chip draws all the time, in watts; given with `joules` or not at all.
-        overlap: groups of events that go on at the same time. A group takes as long as the event whose total is the
-            longest, as if its events could always be packed side by side: a lower bound.
-        published_step_seconds: of a published formula that counts a fixed time for each timestep.
+        name: a short name, for tables.
+        description: the chip, in one line.
+        source: the source of the numbers.
+        seconds: the time of each event.
+        joules: the energy of each event; None if they are not known, and then no energies are reported.
+        idle_watts: the power that the chip always draws, in watts; given with `joules` or not at all.
+        overlap: groups of events that happen at the same time. A group takes as long as the event with the longest
+            total, as if its events could always run side by side: a lower bound.
+        published_step_seconds: the fixed time of a timestep in a published formula.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,12 +73,12 @@ class Profile(BaseModel):
         seen = set()
         for group in groups:
             if len(group) < 2:
-                raise ValueError(f"a group of one, {list(group)}, overlaps with nothing: name two events or more")
+                raise ValueError(f"a group of one, {list(group)}, cannot overlap: name two events or more")
             for event in group:
                 if event not in EVENTS:
                     raise ValueError(f"unknown event {event!r}{nearest(event, EVENTS)}; choose {', '.join(EVENTS)}")
                 if event in seen:
-                    raise ValueError(f"{event!r} is named twice: an event is in one group at most, and there once")
+                    raise ValueError(f"{event!r} is named twice: an event may be in only one group, and only once")
                 seen.add(event)
         return groups
 
@@ -94,7 +94,7 @@ class Profile(BaseModel):
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
-        """The profile of a dictionary, as it stands in TOML.
+        """The profile from a dictionary, with the structure of the TOML file.
 
         Raises:
             ValueError: if a field is missing, unknown, of the wrong type or out of range: one line.

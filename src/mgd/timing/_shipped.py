@@ -9,7 +9,7 @@ from ._profile import Profile
 
 
 def profile_folder() -> Path:
-    """Where the shipped profiles lie."""
+    """The folder of the shipped profiles."""
     return Path(str(resources.files("mgd.timing"))) / "profiles"
 
 
@@ -23,7 +23,7 @@ def profile_names() -> tuple[str, ...]:
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
-    """A shipped profile by its name, or that of a TOML file.
+    """A shipped profile by its name, or the profile of a TOML file.
 
     Args:
         name_or_path: one of `profile_names()`, or the path of a TOML file.

@@ -48,7 +48,7 @@ REFUSED = [
     (lambda: DAC(0, 0.0, 1.0), f"dac: bits {BITS} 0"),
     (
         lambda: DAC(8, 0.0, 1.0, stochastic=True, finer_copy=True),
-        "dac: what has a finer copy is not rounded stochastically: leave one out",
+        "dac: with a finer copy, writes are not rounded stochastically: leave one out",
     ),
     (lambda: DAC(8, 2.0, -2.0), "dac: low must be below high, got 2.0 and -2.0"),
     (lambda: StuckCells(stuck=-0.1), f"stuck-cells: stuck {SHARE} -0.1"),

@@ -99,6 +99,7 @@ def test_every_imperfection_is_in_the_table():
 
 
 @pytest.mark.parametrize("name", MILD)
+@pytest.mark.quick("soft-bounds-write", "cross-talk")
 def test_it_trains_in_pieces_as_in_one_go(name):
     engine, data = measured_engine(name), mgd.engines.Data.of(TASK.train)
     start = engine.init(2, key=KEY)
@@ -138,6 +139,7 @@ def test_shapes_and_types_of_its_device_do_not_change(name):
 
 
 @pytest.mark.parametrize("name", MILD)
+@pytest.mark.quick("stuck-cells", "flicker-noise")
 def test_side_by_side_is_one_by_one(name):
     chip = chip_with(name)
     x, y = jnp.ones((3, 2)), jnp.zeros((3, 1))
@@ -217,6 +219,7 @@ def test_traits_add_up():
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
 @pytest.mark.parametrize("name", sorted(REMEMBER))
+@pytest.mark.quick("settling")
 def test_one_chip_alone_remembers_every_measurement(name):
     """Holds measured as one batch would leave the memory as it was."""
     chip = chip_with(name)
@@ -249,11 +252,11 @@ SINGLE = [one for name, one in MILD.items() if "," not in name]
 def test_any_two_go_around_one_another_only_as_their_places_say(inner, outer):
     inside = Imperfect(mlp((2, 2, 1)), inner)  # pyright: ignore[reportCallIssue]
     if inner.name == outer.name:
-        message = f"{inner.name} is around this chip already: give it once"
+        message = f"this chip already has {inner.name}: give it once"
     elif inner.side == outer.side and outer.place < inner.place:
         way = "to the parameters" if outer.side == "in" else "of the cost"
         message = (
-            f"{outer.name} cannot be put around {inner.name}: on the way {way} it is nearer to the network; "
+            f"{outer.name} cannot be put around {inner.name}: on the way {way} it comes nearer to the network; "
             f"put {inner.name} around {outer.name}"
         )
     elif outer.name == "activation-variation":
@@ -278,6 +281,7 @@ def test_the_places_are_those_of_the_signals_path():
 
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
+@pytest.mark.long
 def test_all_of_them_at_once_train():
     chip = imperfect(mlp((2, 2, 1)), *SINGLE)
     result = mgd.train(chip, TASK, ALGORITHM, n_steps=100, n_replicas=2, batch=4, key=KEY, log_every=100)
@@ -289,6 +293,6 @@ def test_a_chip_with_imperfections_needs_its_device():
     chip = chip_with("drift")
     with pytest.raises(
         ValueError,
-        match=r"^an imperfect chip responds with a device: for a trained one give that of its run \(result.device",
+        match=r"^an imperfect chip needs a device to respond: for a trained chip give that of its run \(result.device",
     ):
         chip.measure(jnp.zeros(9), jnp.zeros(9), jnp.ones((1, 2)), jnp.ones((1, 1)), key=KEY)

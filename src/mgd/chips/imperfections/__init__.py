@@ -1,4 +1,4 @@
-"""Imperfections of chips: wrappers along the signal's path, one a file."""
+"""Imperfections of chips: wrappers along the signal's path, one in each file."""
 
 from ..._numbers import NUMBER as NUMBER
 from ._activation_variation import ActivationVariation as ActivationVariation

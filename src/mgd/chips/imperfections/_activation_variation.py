@@ -22,7 +22,7 @@ class ActivationVariation(AbstractImperfection):
       \alpha_k, \beta_k \sim \mathcal N(1, \sigma_a^2), \quad a_{0,k}, b_k \sim \mathcal N(0, \sigma_a^2)$$
 
     with f the ideal activation (logistic in the paper; for tanh and ReLU the same numbers are gains and offsets).
-    A convolution's channel is one neuron, shared by all its places. It goes directly around a network.
+    A convolution's channel is one neuron, shared by all positions. Put it directly around a network.
 
     Args:
         sigma: σ_a, in units of the ideal neuron's input and output; 0 for none.

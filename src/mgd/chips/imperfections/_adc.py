@@ -19,10 +19,10 @@ class ADC(AbstractReadout):
     $$C \leftarrow C_\text{low} + q \left\lfloor \frac{C - C_\text{low}}{q} \right\rceil, \qquad
       q = \frac{C_\text{high} - C_\text{low}}{2^\text{bits} - 1}$$
 
-    A cost beyond an end is read as that end, as hardware does: where it saturates, no perturbation shows.
+    A cost beyond an end is read as that end, as on a real chip; while it saturates, perturbations do not change it.
 
     Args:
-        bits: of the converter.
+        bits: the number of bits of the converter.
         low: C_low, the lowest level, in the cost's unit.
         high: C_high, the highest.
 

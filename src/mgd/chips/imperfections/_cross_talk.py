@@ -13,15 +13,15 @@ from ._kinds import AbstractDrive
 
 
 class CrossTalk(AbstractDrive):
-    r"""Each parameter's line carries a part of its two neighbours', parameters and perturbations alike.
+    r"""Each parameter's line also carries a share of its two neighbours' signals, in parameters and perturbations.
 
     $$\theta_i \leftarrow \theta_i + \epsilon\, (\theta_{i-1} + \theta_{i+1}), \qquad
       \tilde\theta_i \leftarrow \tilde\theta_i + \epsilon\, (\tilde\theta_{i-1} + \tilde\theta_{i+1})$$
 
-    Neighbours are so in the order of θ; the first and the last have one.
+    Neighbours are adjacent in θ; the first and the last parameter have one.
 
     Args:
-        coupling: ε, of each neighbour; 0 for none.
+        coupling: ε, the share from each neighbour; 0 for none.
 
     Raises:
         ValueError: if it is not from −1 to 1.

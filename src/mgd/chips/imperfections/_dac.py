@@ -23,22 +23,22 @@ class DAC(AbstractImperfection):
       \theta + q \left\lfloor \frac{\Delta}{q} + u \right\rfloor, \; u \sim \mathcal U(0, 1), \qquad
       q = \frac{\text{high} - \text{low}}{2^\text{bits} - 1}$$
 
-    There is no finer copy: rounded to the nearest level, a change of less than q/2 is lost; rounded stochastically,
-    it is kept on average. What lies beyond an end stops there, as hardware does.
+    Without a finer copy, rounding to the nearest level loses a change of less than q/2; stochastic rounding keeps it on
+    average. Values beyond an end stop there, as on a real chip.
 
-    With a finer copy, which is a host's that trains a chip on the bench, updates go into that copy whole, and the
-    register is the level that is nearest to it.
+    With a finer copy, which a host keeps that trains a real chip, the copy takes the whole of each update, and the
+    register has the level nearest to it.
 
-    The perturbation goes through the same converter, which rounds the sum of both: one of less than q/2 does not
-    show. On a line of its own it stays as it is.
+    The perturbation passes the same converter, which rounds the sum of both: a perturbation of less than q/2 has no
+    effect. On a line of its own it is not rounded.
 
     Args:
-        bits: of each converter.
+        bits: the number of bits of each converter.
         low: the lowest level, in the parameter's unit.
         high: the highest.
         stochastic: whether writes are rounded stochastically.
-        own_line: whether the perturbation goes past the converter.
-        finer_copy: whether whoever writes keeps θ itself; nothing is then rounded stochastically.
+        own_line: whether the perturbation has its own line past the converter.
+        finer_copy: whether the host keeps θ itself; nothing is then rounded stochastically.
 
     Raises:
         ValueError: if bits is not from 1 to 24, low is not below high, or it is both stochastic and a copy.
@@ -73,7 +73,7 @@ class DAC(AbstractImperfection):
         require_truth(self.name, "own_line", self.own_line)
         require_truth(self.name, "finer_copy", self.finer_copy)
         if self.finer_copy and self.stochastic:
-            raise ValueError(f"{self.name}: what has a finer copy is not rounded stochastically: leave one out")
+            raise ValueError(f"{self.name}: with a finer copy, writes are not rounded stochastically: leave one out")
 
     def _derive(self) -> dict[str, float]:
         return steps_of(self.bits, self.low, self.high)

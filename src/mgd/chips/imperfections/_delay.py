@@ -21,11 +21,11 @@ class Pending(eqx.Module):
 
 
 class Delay(AbstractReadout):
-    r"""The cost that is read is that of k measurements earlier; until there is one, the first.
+    r"""The cost that is read belongs to the measurement k earlier; until there is one, to the first.
 
     $$C_n \leftarrow C_{\max(n - k,\, 0)}$$
 
-    A perturbation then meets the cost of an earlier one; hold each (tau_p) for longer than the delay.
+    A perturbation is then combined with the cost of an earlier one; hold each (tau_p) for longer than the delay.
 
     Args:
         measurements: k, in measurements; 0 for none.

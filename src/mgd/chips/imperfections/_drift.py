@@ -16,11 +16,11 @@ from ._write import Store
 
 
 class Drift(AbstractImperfection):
-    r"""What the memory holds leaks towards zero and diffuses, a little at each measurement.
+    r"""The stored parameters leak towards zero and diffuse, a little at each measurement.
 
     $$\theta \leftarrow (1 - \lambda)\, \theta + \sigma\, \xi, \qquad \xi_i \sim \mathcal N(0, 1)$$
 
-    A write changes what is held then. The controller's own θ is without what was lost or gained in between.
+    A write changes the value that is stored at that time. The controller's own θ does not contain the drift.
 
     Args:
         leak: λ, per measurement; 0 for none.

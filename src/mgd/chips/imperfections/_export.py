@@ -15,15 +15,15 @@ from ._imperfect import Imperfect, inside
 
 
 def applied_parameters(chip: AbstractChip, theta: Float[Array, " p"], *, device: Any = None) -> Float[Array, " p"]:
-    """The parameters that a piece computes with, when these are written in its memory.
+    """The parameters with which a piece computes, when θ is written in its memory.
 
-    They differ from θ where a converter rounds it, a cell is stuck, a line couples to its neighbours or a memory has
-    drifted since. Without such imperfections they are θ.
+    They differ from θ if a converter rounds it, a cell is stuck, a line couples to its neighbours, or a memory has
+    drifted. Without such imperfections they are θ.
 
     Args:
         chip: the design.
-        theta: of one chip, as in `Result.theta[r]`.
-        device: of the same chip, as `Result.piece(r)` gives it.
+        theta: θ of one chip, as in `Result.theta[r]`.
+        device: the device of the same chip, from `Result.piece(r)`.
 
     >>> import mgd
     >>> chip = mgd.chips.imperfect(mgd.chips.mlp((1, 1)), mgd.chips.imperfections.DAC(2, 0.0, 3.0))
@@ -34,11 +34,11 @@ def applied_parameters(chip: AbstractChip, theta: Float[Array, " p"], *, device:
 
 
 def device_arrays(chip: AbstractChip, device: Any) -> dict[str, np.ndarray]:
-    """The arrays of a device by names that say what they are: the imperfection, and what of it.
+    """The arrays of a device by name: the imperfection and the quantity.
 
     Args:
         chip: the design.
-        device: of one piece, or of many with a leading axis.
+        device: the device of one piece, or of many with a leading axis.
 
     >>> import mgd
     >>> chip = mgd.chips.imperfect(mgd.chips.mlp((2, 3, 1)), mgd.chips.imperfections.ActivationVariation(0.1))
@@ -50,7 +50,7 @@ def device_arrays(chip: AbstractChip, device: Any) -> dict[str, np.ndarray]:
 
 
 def device_from_arrays(chip: AbstractChip, arrays: Mapping[str, np.ndarray]) -> Any:
-    """The device that `device_arrays` named the arrays of; names of anything else are passed over.
+    """The device from the arrays of `device_arrays`; arrays with other names are ignored.
 
     Raises:
         ValueError: if an array of this design is missing.
@@ -64,7 +64,7 @@ def device_from_arrays(chip: AbstractChip, arrays: Mapping[str, np.ndarray]) -> 
     like = eqx.filter_eval_shape(chip.fabricate, key=jax.random.key(0))
     names = [name for name, _ in _named(chip, like)]
     if missing := [name for name in names if name not in arrays]:
-        raise ValueError(f"the piece of this chip has {missing[0]}, which is not among the arrays: {', '.join(arrays)}")
+        raise ValueError(f"this chip's device needs {missing[0]}, which is not among the arrays: {', '.join(arrays)}")
     return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(arrays[name]) for name in names])
 
 

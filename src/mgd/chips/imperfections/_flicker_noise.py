@@ -17,7 +17,7 @@ from ._kinds import AbstractReadout
 
 
 class FlickerNoise(AbstractReadout):
-    r"""1/f noise on every measured cost: a sum of relaxations, one an octave.
+    r"""1/f noise on every measured cost: a sum of relaxations, one for each octave.
 
     $$C_n \leftarrow C_n + \sum_{k=0}^{K-1} z_{k,n}, \qquad
       z_{k,n+1} = a_k z_{k,n} + \sqrt{1 - a_k^2}\, \frac{\sigma}{\sqrt K}\, \mathcal N(0, 1), \qquad

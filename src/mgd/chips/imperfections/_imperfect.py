@@ -15,16 +15,16 @@ from ._kinds import AbstractDrive, AbstractImperfection
 
 
 class Imperfect(AbstractChip):
-    """A chip with one imperfection around it: the next one goes around this.
+    """A chip with one imperfection around it; the next imperfection goes around this chip.
 
-    Its device is that of the imperfection and that of the chip inside.
+    Its device consists of the imperfection's part and the device of the chip inside.
 
     Args:
-        chip: what is inside.
-        imperfection: what is around it.
+        chip: the chip inside.
+        imperfection: the imperfection around it.
 
     Raises:
-        ValueError: if the chip has this imperfection already, has one that must be farther out, or cannot have it.
+        ValueError: if the chip already has this imperfection, has one that must be farther out, or cannot have it.
 
     >>> import mgd
     >>> from mgd.chips.imperfections import ADC, CostNoise
@@ -41,18 +41,18 @@ class Imperfect(AbstractChip):
         while isinstance(inside, Imperfect):
             old = inside.imperfection
             if old.name == new.name:
-                raise ValueError(f"{new.name} is around this chip already: give it once")
+                raise ValueError(f"this chip already has {new.name}: give it once")
             if old.side == new.side and new.place < old.place:
                 raise ValueError(
                     f"{new.name} cannot be put around {old.name}: on the way "
-                    f"{'to the parameters' if new.side == 'in' else 'of the cost'} it is nearer to the network; "
+                    f"{'to the parameters' if new.side == 'in' else 'of the cost'} it comes nearer to the network; "
                     f"put {old.name} around {new.name}"
                 )
             inside = inside.chip
         if isinstance(new, AbstractDrive) and self.chip.n_sites != self.n_params:
             raise ValueError(
-                f"{new.name} is on the lines of {self.n_params} parameters, and the perturbations of this chip are on "
-                f"{self.chip.n_sites} sites of its own: leave it out"
+                f"{new.name} acts on the lines of {self.n_params} parameters, but this chip perturbs "
+                f"{self.chip.n_sites} other sites: leave it out"
             )
         try:  # it may refuse the chip
             eqx.filter_eval_shape(lambda: new.make(self.chip, key=jax.random.key(0)))
@@ -107,8 +107,8 @@ class Imperfect(AbstractChip):
 def _parts(device: tuple | None) -> tuple:
     if device is None:
         raise ValueError(
-            "an imperfect chip responds with a device: for a trained one give that of its run (result.device, of which "
-            "result.piece(0) is the first chip's); chip.fabricate(key=...) makes another piece"
+            "an imperfect chip needs a device to respond: for a trained chip give that of its run (result.device; "
+            "result.piece(0) has the first chip's); chip.fabricate(key=...) makes another piece"
         )
     return device
 

@@ -17,17 +17,17 @@ else:
 
 
 class AbstractImperfection(eqx.Module):
-    """One departure of a chip from the ideal: what it does to θ and θ̃ on their way in, to the cost on its way
-    out, and to a write.
+    """One departure of a chip from the ideal: its effect on θ and θ̃ on their way in, on the cost on its way out, and
+    on a write.
 
-    Imperfections lie along the signal's path, from the network outwards; those of the same `side` can only be
-    put around one another with rising `place`.
+    Imperfections lie along the signal's path, from the network outwards. Those of the same `side` must go around one
+    another in the order of rising `place`.
 
     Attributes:
-        name: what it is called on the command line and in messages.
+        name: its name on the command line and in messages.
         side: "in" (between controller and parameters), "out" (between the cost and controller).
         place: how far out it is on its side, a number: equal ones go in any order, and 2.5 is between 2 and 3.
-        mixes_samples: whether the cost of one sample comes, in part or whole, with the samples after it.
+        mixes_samples: whether later samples' readings contain some or all of the cost of a sample.
     """
 
     name: AbstractClassVar[str]
@@ -49,17 +49,17 @@ class AbstractImperfection(eqx.Module):
     def leave(
         self, own: Any, theta: Float[Array, " p"], cost: Float[Array, ""], *, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Any]:
-        """The cost as it is read outside, and the device's own part after this measurement."""
+        """The cost as it is read outside, and this imperfection's part of the device after the measurement."""
 
     @abstractmethod
     def write(
         self, own: Any, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
     ) -> Float[Array, " p"]:
-        """The parameters after a change was asked for; `store` is the write of the chip inside."""
+        """The parameters after a requested change; `store` is the write of the chip inside."""
 
     @abstractmethod
     def traits(self, inside: Traits) -> Traits:
-        """What engines must know of the chip with this imperfection around it."""
+        """The traits of the chip with this imperfection around it."""
 
 
 class AbstractReadout(AbstractImperfection):
@@ -90,7 +90,7 @@ class AbstractReadout(AbstractImperfection):
 
 
 class AbstractDrive(AbstractImperfection):
-    """An imperfection of the lines that carry θ and θ̃ to the chip. What differs between pieces is drawn once."""
+    """An imperfection of the lines that carry θ and θ̃ to the chip. Differences between pieces are drawn once."""
 
     side: ClassVar[str] = "in"
 
@@ -119,7 +119,7 @@ class AbstractDrive(AbstractImperfection):
 
 
 class AbstractMemory(AbstractImperfection):
-    """An imperfection of how a memory takes a write. What differs between pieces is drawn once."""
+    """An imperfection of how a memory takes a write. Differences between pieces are drawn once."""
 
     side: ClassVar[str] = "in"
 
@@ -135,7 +135,7 @@ class AbstractMemory(AbstractImperfection):
     def take(
         self, own: Any, theta: Float[Array, " p"], delta: Float[Array, " p"], *, store: Store, key: PRNGKeyArray
     ) -> Float[Array, " p"]:
-        """The parameters after a change was asked for."""
+        """The parameters after a requested change."""
 
     def make(self, chip, *, key):
         own_key, inner_key = jax.random.split(key)

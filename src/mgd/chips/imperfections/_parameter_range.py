@@ -18,7 +18,7 @@ class ParameterRange(AbstractMemory):
 
     $$\theta \leftarrow \min(\max(\theta + \Delta,\, \text{low}),\, \text{high})$$
 
-    A start outside is taken in. The perturbation is not in the memory, and may reach beyond.
+    A start outside the range is moved to its end. The perturbation is not in the memory, and may exceed the range.
 
     Args:
         low: the lower end, in the parameter's unit.

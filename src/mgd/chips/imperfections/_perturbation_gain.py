@@ -17,7 +17,7 @@ class PerturbationGain(AbstractDrive):
 
     $$\tilde\theta_i \leftarrow (1 + \sigma \xi_i)\, \tilde\theta_i, \qquad \xi_i \sim \mathcal N(0, 1)$$
 
-    G is worked out with the perturbation as meant, so each of its components has that gain too.
+    G is computed with the intended perturbation, so each of its components has that gain too.
 
     Args:
         sigma: σ, relative; 0 for none.

@@ -22,7 +22,7 @@ class Settled(eqx.Module):
 
 
 class Settling(AbstractReadout):
-    r"""The cost goes to its final value with one time constant, and is read before it is there.
+    r"""The cost approaches its final value with one time constant, and is read before it arrives.
 
     $$C_n = C_{\infty,n} + (C_{n-1} - C_{\infty,n})\, e^{-1/\tau}, \qquad C_0 = C_{\infty,0}$$
 

@@ -31,19 +31,19 @@ class Pulses(eqx.Module):
 
 
 class SoftBoundsWrite(AbstractMemory):
-    r"""Writes by whole pulses, asymmetric and smaller the nearer to a bound: a resistive cell with soft bounds.
+    r"""Writes in whole pulses, which are asymmetric and smaller near a bound: a resistive cell with soft bounds.
 
     $$n = \left\lfloor \frac{|\Delta|}{\Delta w_\text{min}} + u \right\rfloor, \qquad
       \theta_i \leftarrow b_i - (b_i - \theta_i) \left(1 - \frac{s_i}{b_i}\right)^n
         + \sigma_\text{c-to-c}\, \Delta w_\text{min} \sqrt n\, \xi$$
 
     with u uniform in 0 … 1; upwards, towards b = w_max, s = Δw_min (1 + up_down); downwards, towards b = w_min,
-    s = −Δw_min (1 − up_down): the change that one pulse makes at θ = 0. Where both are equal lies the symmetry point,
+    s = −Δw_min (1 − up_down): the change of one pulse at θ = 0. Both changes are equal at the symmetry point,
     2 up_down / ((1 + up_down) / w_max − (1 − up_down) / w_min), to which pairs of an up and a down pulse lead.
 
-    From device to device Δw_min and the bounds differ by factors of mean 1, up_down by an addend, all normal and drawn
-    once a piece; no pulse goes the wrong way and no bound comes nearer to 0 than a hundredth. A start outside the
-    bounds is taken in.
+    From device to device Δw_min and the bounds differ by factors of mean 1, and up_down by an addend; all are normal
+    and drawn once for each piece. No pulse goes the wrong way, and no bound is nearer to 0 than a hundredth of its
+    value. A start outside the bounds is moved to the bound.
 
     Args:
         dw_min: Δw_min, in the parameter's unit.

@@ -21,19 +21,19 @@ class Broken(eqx.Module):
 
 
 class StuckCells(AbstractDrive):
-    r"""Some parameters sit at a value of their own, whatever is written or perturbed.
+    r"""Some parameters are stuck at a value, whatever is written or perturbed.
 
     $$\theta_i \leftarrow v_i, \quad \tilde\theta_i \leftarrow 0 \qquad
       v_i = 0 \text{ with probability } f_\text{dead}, \quad
       v_i \sim \mathcal U(\text{low}, \text{high}) \text{ with probability } f_\text{stuck}$$
 
-    Which they are and where they sit is drawn once a piece, each cell on its own.
+    For each piece, the stuck cells and their values are drawn once, independently for each cell.
 
     Args:
         stuck: f_stuck, the probability that a cell is stuck at some value.
         dead: f_dead, the probability that it is stuck at 0.
-        low: where a stuck one can sit at the lowest, in the parameter's unit.
-        high: and at the highest.
+        low: the lowest value of a stuck cell, in the parameter's unit.
+        high: the highest.
 
     Raises:
         ValueError: if a probability is not from 0 to 1, they sum to more than 1, or low is not below high.

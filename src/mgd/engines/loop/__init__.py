@@ -1,4 +1,4 @@
-"""Engines for chips behind I/O: a host loop around a chip, or several."""
+"""Engines for instruments: a host loop around one chip, or several."""
 
 from ._chunk import Told as Told
 from ._chunk import turn_of as turn_of

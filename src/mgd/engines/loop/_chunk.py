@@ -40,13 +40,13 @@ class Applied(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a chunk's costs told.
+    """The results of a chunk's costs.
 
     Attributes:
-        modulations: C̃ of each timestep; those after the chunk's last mean nothing.
+        modulations: C̃ of each timestep; values after the chunk's last timestep have no meaning.
         even: the part of G from even perturbations (see `turn_of`), up to now or to the window's end.
         gradient: G at the end of the window; zero if it did not end.
-        updated: whether it did.
+        updated: whether the window ended.
     """
 
     modulations: Float[Array | np.ndarray, " size"]
@@ -56,10 +56,9 @@ class Told(NamedTuple):
 
 
 def turn_of(algorithm: Algorithm, n_params: int) -> int:
-    """Timesteps of one perturbation of all parameters: of block after block, where there are blocks.
+    """Timesteps that perturb all parameters once: one block after the other, if there are blocks.
 
-    Those of even turns and those of odd ones are the two halves that diagnostics compare; with random signs, they
-    know nothing of each other.
+    Even turns and odd turns are the two halves that diagnostics compare; with random signs they are independent.
     """
     return algorithm.time_constants.tau_p * algorithm.perturbation.traits(n_params).turn
 
@@ -121,7 +120,7 @@ class AbstractChunk(ABC, Generic[S]):
     def turn(
         self, now: S, even: Vector, costs: Float[np.ndarray, " rows"], n: int, after: int
     ) -> tuple[S, Vector, Told, Applied]:
-        """The state after the costs of `n` timesteps, what they told, and what the `after` timesteps after them apply.
+        """The state after the costs of `n` timesteps, their results, and what the `after` timesteps after them apply.
 
         `even` is the part of G from even perturbations, before and after.
         """
@@ -200,7 +199,7 @@ class Chunk(AbstractChunk[tuple[Array, ...]]):
         return Applied(state.theta, rows if self._own_line else sums, due, inside)
 
     def _tell(self, state: State, even: Array, costs: Float[Array, " rows"], n: Int[Array, ""]) -> tuple[State, Told]:
-        """The state after the costs of `n` timesteps, and what they told."""
+        """The state after the costs of `n` timesteps, and their results."""
         layout = self._layout
         if layout.head:
 

@@ -1,4 +1,4 @@
-"""A fleet: several chips behind I/O, measured at the same time, that train one set of parameters or each its own."""
+"""A fleet: several instruments, measured at the same time, that train one set of parameters or each its own."""
 
 import math
 import queue
@@ -30,31 +30,31 @@ OnDrop = Callable[[int, int, str], None]
 
 
 class Fleet(AbstractEngine[Algorithm]):
-    r"""Trains N chips together, each on a thread of its own.
+    r"""Trains N chips together, each in its own thread.
 
-    *shared*: one θ. Each chip r measures a whole window with perturbations and samples of its own seeds, and
+    *shared*: one θ. Each chip r measures a whole window, with perturbations and samples from its own seeds, and
 
     $$G = \frac1{|A|} \sum_{r \in A} G_r$$
 
-    over the chips A that lived to the window's end is what θ is updated by, on all of them. Whoever knows the seeds
-    needs of another chip only its costs; the noise in G falls as in a window |A| times as long.
+    is the mean over the chips A that work until the window's end. It updates θ on all chips. Because all seeds are
+    known, only costs need be exchanged; the noise in G falls as in a window |A| times as long.
 
-    *own*: N runs side by side, of N chips that need not be alike but in their number of parameters.
+    *own*: N runs side by side, of N chips that must have equal numbers of parameters but may otherwise differ.
 
-    A chip that gives no good answer for its `give_up_seconds` is dropped, with what it measured of the window it was
-    in, and the others go on. The run ends when none is left.
+    A chip that gives no valid answer for its `give_up_seconds` is dropped, with its measurements in the current window,
+    and the others continue. The run ends when none is left.
 
     Args:
-        members: the chips, each with its options; all of the same algorithm.
+        members: the chips, each with its options; all with the same algorithm.
         trained: "shared" or "own".
-        on_drop: told which chip was dropped, at which step, and why, before anything is made of it.
+        on_drop: called with the number of a dropped chip, the step and the reason, before the drop takes effect.
 
     Attributes:
-        dropped: which chips are, and from which step on; a run that goes on from before may say so beforehand.
+        dropped: the dropped chips, with the step of each drop; a run that resumes before that step may set it.
 
     Raises:
         ValueError: if the chips differ in their number of parameters, no θ is within the limits of all, or an algorithm
-            without windows is to share one.
+            without windows would have to share θ.
     """
 
     name: ClassVar[str] = "instrument"
@@ -73,13 +73,13 @@ class Fleet(AbstractEngine[Algorithm]):
         self._on_drop = on_drop
         sizes = [member.n_params for member in members]
         if len(set(sizes)) > 1:
-            raise ValueError(f"the chips of a fleet must have as many parameters each, got {sizes}")
+            raise ValueError(f"the chips of a fleet must have equal numbers of parameters, got {sizes}")
         if trained == "shared":
             self._limits = _common_limits(members)
             if not self.algorithm.integrator.resets:
                 raise ValueError(
-                    "chips that share their parameters need windows, which the analog algorithm has not: "
-                    'take algorithm = "discrete", or let each train its own'
+                    "chips that share their parameters need windows, and the analog algorithm has none: "
+                    'use algorithm = "discrete", or let each train its own'
                 )
         for member in members[1:]:
             member.share_program(first)
@@ -109,17 +109,24 @@ class Fleet(AbstractEngine[Algorithm]):
             raise ValueError(f"a fleet of {self.n_chips} chips is as many replicas, got {n_replicas}")
 
     def check_start(self, progress: Progress, data: Data) -> None:
-        """Nothing: what real chips answer is watched as they go on."""
+        """Does nothing: real chips are watched during the run."""
 
     def shown_of(self, n_samples: int) -> int:
         return min(member.shown_of(n_samples) for member in self.members)
 
     def living(self, step: int) -> list[int]:
-        """The chips that are not dropped by then."""
+        """The chips that have not been dropped at this step."""
         return [chip for chip in range(self.n_chips) if self.dropped.get(chip, step + 1) > step]
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+    def init(
+        self, n_replicas: int, *, key: PRNGKeyArray, start: Float[np.ndarray, "replica p"] | None = None
+    ) -> Progress:
         """The start of the run; replica r is chip r.
+
+        Args:
+            n_replicas: as many as there are chips.
+            key: everything random is drawn from it.
+            start: the parameters of each chip at the start, in place of the engines' own.
 
         Raises:
             ValueError: if another number is asked for, or the parameters do not fit.
@@ -129,9 +136,10 @@ class Fleet(AbstractEngine[Algorithm]):
             raise ValueError(f"a fleet of {self.n_chips} chips is as many replicas, got {n_replicas}")
         states = []
         for chip, member in enumerate(self.members):
+            own = None if start is None else start[chip : chip + 1]
             if self.trained == "shared":
-                member.start = self.members[0].start
-            states.append(member.init(1, key=key, replica=chip).replica())
+                own = self.members[0].start[None] if start is None else start[:1]
+            states.append(member.init(1, key=key, start=own, replica=chip).replica())
         return Progress.together(states)
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
@@ -156,7 +164,7 @@ class Fleet(AbstractEngine[Algorithm]):
         return Progress.together(states)
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " chip"], Float[Array, " chip"]]:
-        """Mark and mean cost of each chip, as `mgd.engines.evaluate` has them; NaN for those that are dropped."""
+        """Mark and mean cost of each chip, as in `mgd.engines.evaluate`; NaN for those that are dropped."""
         states = [progress.replica(chip) for chip in range(self.n_chips)]
         found = self._all(lambda chip: self.members[chip].evaluate(Progress.one(states[chip]), data), states)
         values = np.full((2, self.n_chips), np.nan, np.float32)
@@ -228,7 +236,7 @@ class Fleet(AbstractEngine[Algorithm]):
         if not found:
             # None is dropped: what ailed all of them at once may be mended, and the run go on.
             last = next(iter(failed.values()), None)
-            raise HardwareError(f"no chip of the fleet answers; one of them: {last}") from last
+            raise HardwareError(f"no chip of the fleet answers; the last error was {last}") from last
         for chip, error in sorted(failed.items()):
             self._drop(chip, step, error)
             if not self.members[chip].bench.halted:
@@ -236,7 +244,7 @@ class Fleet(AbstractEngine[Algorithm]):
         return found
 
     def halt(self, seconds: float) -> None:
-        """Has every thread leave its chip alone, and waits for that."""
+        """Makes every thread stop using its chip, and waits for that."""
         for member in self.members:
             member.bench.halted = True
         wait(self._running, timeout=seconds)
@@ -292,7 +300,7 @@ def _common_limits(members: Sequence[Instrumented]) -> tuple[Float[np.ndarray, "
     if not (low < high).all():
         worst = int(np.argmax(low - high))
         raise ValueError(
-            f"no value of parameter {worst} is within the limits of all chips of the fleet ({low[worst]:g} … "
+            f"parameter {worst} has no value within the limits of all chips of the fleet ({low[worst]:g} … "
             f"{high[worst]:g}): leave one out, or let each train its own"
         )
     return low, high

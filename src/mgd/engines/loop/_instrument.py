@@ -1,4 +1,4 @@
-"""The instrument engine: ask → a chip behind I/O → tell, turned by the host."""
+"""The instrument engine: a host loop of ask → instrument → tell."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -35,17 +35,17 @@ Watch = Callable[[Told, int, Float[np.ndarray, " m"]], None]
 
 @dataclass(frozen=True)
 class Options:
-    """How an instrument is trained, beyond the algorithm.
+    """Further settings for training an instrument.
 
     Attributes:
         saturate: whether parameters stop short of their limits, by the largest perturbation; if not, a parameter
             that would leave them ends the run with `LimitError`.
-        test_samples: how many of a test set are shown to the chip at an evaluation, at most.
+        test_samples: the largest number of test samples in an evaluation.
         give_up_seconds: how long a chip may fail to answer before the run is given up.
-        keep: called with every cost, in order, as soon as it is sure.
-        replay: costs that `keep` was called with before, by a run of the same settings from the same start.
-        settle: called when what was kept must not be lost any more: several chips' costs go into one θ.
-        watch: called with what each chunk told, its number of timesteps, and the cost of its baseline if it had one.
+        keep: called with every cost, in order, as soon as it is confirmed.
+        replay: costs with which `keep` was called before, in a run with the same settings from the same start.
+        settle: called when kept costs must not be lost any more, because several chips' costs enter one θ.
+        watch: called with the `Told` of each chunk, its number of timesteps, and the cost of its baseline, if any.
 
     Raises:
         ValueError: if a number is out of range.
@@ -77,29 +77,29 @@ class _Point(NamedTuple):
 
 
 class Instrumented(AbstractEngine[Algorithm]):
-    """Measures on a chip behind I/O; ask and tell are the compiled ones of every other engine.
+    """Measures on an instrument; ask and tell are compiled as for every other engine.
 
-    Unlike other engines it has effects: it moves a real chip, and hands each cost to `keep`. What `replay` yields is
-    taken as measured before anything is asked of the chip, so a run goes on from the last cost that was kept, in the
-    middle of a window or of a hold.
+    Unlike other engines it has effects: it moves a real chip, and hands each cost to `keep`. The costs in `replay` are
+    taken as measured before the chip is used, so a run continues from the last cost that was kept, in the middle of a
+    window or of a hold.
 
-    Where replies can slip, costs are sure when the chip has answered a question whose answer is known, at the end of
-    each `advance` and, after trouble, between holds. If it answers otherwise, or if its line was lost meanwhile, the
-    run goes back to the last sure point and measures again.
+    If replies can slip, costs are confirmed when the chip has answered a query with a known answer, at the end of each
+    `advance` and, after trouble, between holds. If the answer is wrong, or the line was lost meanwhile, the run goes
+    back to the last confirmed measurement and measures again.
 
     Args:
         instrument: open, and guarded.
-        algorithm: what turns costs into changes of θ.
+        algorithm: the training algorithm.
         start: the parameters at the start.
-        cost: of outputs, for chips that give these, and for the cost on the test set.
-        batch: samples a measurement is averaged over.
-        options: all else.
+        cost: the cost of outputs, for chips that give outputs, and for the test set.
+        batch: samples over which a measurement is averaged.
+        options: further settings.
 
     Attributes:
-        bench: the chip as it is measured.
-        start: the parameters at the start; where parameters saturate, with room for a perturbation.
-        room: lowest and highest value of each parameter that leave place for a perturbation.
-        told: what the last chunk told.
+        bench: the chip with its measurements.
+        start: the parameters at the start; if parameters saturate, with room for a perturbation.
+        room: lowest and highest value of each parameter that leave room for a perturbation.
+        told: the `Told` of the last chunk.
     """
 
     name: ClassVar[str] = "instrument"
@@ -119,15 +119,13 @@ class Instrumented(AbstractEngine[Algorithm]):
         self.batch, self._cost = batch, cost
         self.n_params = instrument.n_params
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
-        self.start, limits = np.asarray(start, np.float32), instrument.limits
+        limits = instrument.limits
         family = algorithm.perturbation
         largest = float(np.float32(family.amplitude * family.traits(self.n_params).largest))
         self._limits, self.room = (limits.low, limits.high), room_within(limits, largest)
         if self.options.saturate:
             check_room(limits, largest)
-            if self.start.shape == (self.n_params,):
-                limits.check(self.start, "at the start, parameter")
-                self.start = np.clip(self.start, *self.room)
+        self.start = self._with_room(start)
         self._hold, self._interval, self._tau_x = algorithm.hold, algorithm.interval, algorithm.time_constants.tau_x
         longest = max(1, min(_LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
         self._size, self._stride = _chunks(self._hold, longest, instrument.most_together)
@@ -162,26 +160,34 @@ class Instrumented(AbstractEngine[Algorithm]):
             raise ValueError(f"an instrument is one chip: replicas must be 1, got {n_replicas}")
 
     def check_start(self, progress: Progress, data: Data) -> None:
-        """Nothing: what a real chip answers is watched as it goes on."""
+        """Does nothing: a real chip is watched during the run."""
 
     def shown_of(self, n_samples: int) -> int:
         return min(n_samples, self.options.test_samples)
 
     @property
     def skipped(self) -> int:
-        """Measurements that could not be made, of which nothing was learnt."""
+        """Number of skipped measurements, from which nothing was learnt."""
         return self._skips.count
 
     @property
     def groups(self) -> Mapping[str, slice]:
         return self.bench.instrument.groups
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray, replica: int = 0) -> Progress:
+    def init(
+        self,
+        n_replicas: int,
+        *,
+        key: PRNGKeyArray,
+        start: Float[np.ndarray, "1 p"] | None = None,
+        replica: int = 0,
+    ) -> Progress:
         """The start of the run; there is one replica, the chip.
 
         Args:
             n_replicas: 1.
-            key: everything random is drawn from it.
+            key: the seed of all random numbers.
+            start: the parameters at the start, in place of the engine's own.
             replica: which replica of a simulation with the same key has the same perturbations and samples.
 
         Raises:
@@ -190,6 +196,8 @@ class Instrumented(AbstractEngine[Algorithm]):
         """
         if n_replicas != 1:
             raise ValueError(f"an instrument is one chip: replicas must be 1, got {n_replicas}")
+        if start is not None:
+            self.start = self._with_room(start[0])
         if self.start.shape != (self.n_params,):
             raise ValueError(f"the chip has {self.n_params} parameters, and its start has shape {self.start.shape}")
         self.bench.instrument.limits.check(self.start, "at the start, parameter")
@@ -201,7 +209,7 @@ class Instrumented(AbstractEngine[Algorithm]):
         """The run after `n_steps` more timesteps.
 
         Raises:
-            HardwareError: if the chip gives no good answer for `give_up_seconds`, or is another one.
+            HardwareError: if the chip gives no valid answer for `give_up_seconds`, or is another one.
             LimitError: if a parameter would leave its limits; nothing is sent.
         """
         alone = progress.replica()
@@ -243,9 +251,9 @@ class Instrumented(AbstractEngine[Algorithm]):
         return after
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " 1"], Float[Array, " 1"]]:
-        """Mark and mean cost of the chip on the first `test_samples` samples, as `mgd.engines.evaluate` has them.
+        """Mark and mean cost of the chip on the first `test_samples` samples, as in `mgd.engines.evaluate`.
 
-        Without outputs, the mark is NaN; where the chip cannot be measured (a circuit that does not converge), both.
+        Without outputs, the mark is NaN; if the chip cannot be measured (a circuit that does not converge), both are.
         """
         theta, skips = np.asarray(progress.replica().theta), self._skips.mark()
         while True:
@@ -278,12 +286,24 @@ class Instrumented(AbstractEngine[Algorithm]):
         return jnp.asarray([right / n], jnp.float32), jnp.asarray([total / n], jnp.float32)
 
     def share_program(self, other: "Instrumented") -> None:
-        """Takes the other's compiled parts of ask and tell, if the chips differ in nothing that these know."""
+        """Takes the other's compiled parts of ask and tell, if the chips' programs are the same."""
         mine, theirs = (
             (*of._limits, of._size, of.options.saturate, of.bench.instrument.own_line) for of in (self, other)
         )
         if all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True)) and self.algorithm is other.algorithm:
             self._lender = other
+
+    def _with_room(self, start: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Parameters at the start; where parameters saturate, so that a perturbation has room.
+
+        Raises:
+            LimitError: if they are outside the limits.
+        """
+        start = np.asarray(start, np.float32)
+        if not self.options.saturate or start.shape != (self.n_params,):
+            return start
+        self.bench.instrument.limits.check(start, "at the start, parameter")
+        return np.clip(start, *self.room)
 
     def _make(self, like: State) -> AbstractChunk[Any]:
         """What asks and tells: on the host where holds are short and it can."""
@@ -312,7 +332,7 @@ class Instrumented(AbstractEngine[Algorithm]):
         first = 0 if head and bool(applied.due) else head
         known = first
         for kept in self._pending.known() if known < last else ():
-            costs[known] = self._skips.told(known, kept)
+            costs[known] = self._skips.filled(known, kept)
             known += 1
             if known == last:
                 break
@@ -324,16 +344,16 @@ class Instrumented(AbstractEngine[Algorithm]):
             for row in range(known, last) if not together else ():
                 made[row] = cost = self._cost_or_nan(rows, row)
                 self._put_off(partial(self.options.keep, made[row : row + 1]))
-                costs[row] = self._skips.told(row, cost)
+                costs[row] = self._skips.filled(row, cost)
             for start in range(known, last, together) if together else ():
                 stop = min(last, start + together)
                 made[start:stop] = self.bench.measure_batch(rows[start:stop], self._pending.catch_up)
                 if math.isnan(made[start]) and math.isnan(self._skips.reference):
                     raise HardwareError(
-                        f"{self.bench.instrument.address}: the first cost of the run cannot be measured: "
-                        "start it where the chip can be"
+                        f"{self.bench.instrument.address}: the first cost of the run could not be measured: "
+                        "start at parameters where the chip can be measured"
                     )
-                costs[start:stop] = self._skips.told_together(start, made[start:stop])
+                costs[start:stop] = self._skips.filled_together(start, made[start:stop])
                 self._put_off(partial(self.options.keep, made[start:stop]))
         return costs, costs[first:head]
 
@@ -374,7 +394,7 @@ class Instrumented(AbstractEngine[Algorithm]):
 
     def _cost_or_nan(self, rows: np.ndarray, row: int) -> float:
         """The cost of a row; NaN if it cannot be measured, or would tell nothing without one that could not."""
-        if self._skips.tells_nothing(row):
+        if self._skips.lacks_reference(row):
             return math.nan
         try:
             return self.bench.measure(rows[row], self._pending.catch_up)

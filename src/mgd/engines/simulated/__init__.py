@@ -1,4 +1,4 @@
-"""Engines for chips that can be traced."""
+"""Engines for simulated chips, which JAX can trace."""
 
 from ._backpropagated import Backpropagated as Backpropagated
 from ._fused import Fused as Fused

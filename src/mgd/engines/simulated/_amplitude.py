@@ -71,8 +71,8 @@ def check_amplitude(
     if math.isfinite(modulation) and 0 < modulation < 4 * resolution:
         enough = amplitude * 40 * resolution / modulation
         warnings.warn(
-            f"an amplitude of {amplitude:.3g} changes the cost, {cost:.3g}, by about {modulation:.1e}, which float32 "
-            f"(steps of {resolution:.1e}) cannot see; use an amplitude of {enough:.1g} or more",
+            f"an amplitude of {amplitude:.3g} changes the cost, {cost:.3g}, by about {modulation:.1e}, below "
+            f"the resolution of float32 ({resolution:.1e}); use an amplitude of {enough:.1g} or more",
             MgdWarning,
             stacklevel=5,
         )
@@ -88,8 +88,8 @@ def _check_types(chip: AbstractChip, theta: np.ndarray, amplitude: float) -> Non
         step = float(jnp.finfo(dtype).eps) * float(np.sqrt(np.mean(theta[place] ** 2)))
         if dtype.itemsize <= 2 and amplitude < step:
             warnings.warn(
-                f"an amplitude of {amplitude:.3g} is less than a step of {name}, which is {dtype}: most perturbations "
-                f"are rounded away; use an amplitude of {2 * step:.1g} or more",
+                f"an amplitude of {amplitude:.3g} is below the resolution of {name}, which is {dtype}: most "
+                f"perturbations are rounded away; use an amplitude of {2 * step:.1g} or more",
                 MgdWarning,
                 stacklevel=5,
             )

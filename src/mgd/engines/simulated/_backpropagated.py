@@ -21,11 +21,12 @@ class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
 
     Args:
         chip: the simulated chip.
-        algorithm: what the gradient is used by.
+        algorithm: the update rule for the gradient.
         batch: samples in a mini-batch.
     """
 
     name: ClassVar[str] = "backprop"
+    measures: ClassVar[bool] = False
     chip: AbstractChip
     algorithm: Backprop
     batch: int = eqx.field(static=True, default=1)
@@ -33,17 +34,18 @@ class Backpropagated(eqx.Module, AbstractWindowed[Backprop]):
     def __check_init__(self):
         if self.chip.n_sites != self.chip.n_params:
             raise ValueError(
-                "backprop follows the slope along perturbations of the parameters, and this chip perturbs other sites: "
+                "backprop needs perturbations of the parameters, and this chip perturbs other sites: "
                 "give it the chip without that"
             )
         if self.chip.traits.coarse:
             names = ", ".join(self.chip.traits.coarse)
-            raise ValueError(f"a chip with {names} has no gradient to propagate back: leave that out for backprop")
+            raise ValueError(f"a chip with {names} has no gradient to propagate back: leave these out for backprop")
 
     def check_start(self, progress: Progress, data: Data) -> None:
         if wrong := check_slope(self.chip, progress, data, engine=self.name):
             warnings.warn(
-                f"{wrong}; backprop follows jax.grad, and tells nothing of what measuring this chip can reach",
+                f"{wrong}; backprop follows jax.grad, so its result says nothing about training this chip by "
+                f"measurements",
                 MgdWarning,
                 stacklevel=5,
             )

@@ -67,8 +67,10 @@ class AbstractSimulated(AbstractEngine[A], Generic[A, C]):
         """
         return stacked([for_program(engine) for engine in engines], which)
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
-        return fresh_replicas(self.chip, self.algorithm, n_replicas, key)
+    def init(
+        self, n_replicas: int, *, key: PRNGKeyArray, start: Float[np.ndarray, "replica p"] | None = None
+    ) -> Progress:
+        return fresh_replicas(self.chip, self.algorithm, n_replicas, key, start)
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
         return evaluate(self.chip, progress.state.theta, data, progress.device)

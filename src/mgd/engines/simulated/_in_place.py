@@ -28,13 +28,13 @@ class InPlace(eqx.Module, AbstractSimulated[Algorithm, NetworkChip]):
     """The measured engine for one perfect perceptron of millions of parameters, perturbed by random signs.
 
     It gives the same run, to rounding: the same samples and signs, and costs whose sums are taken in another order. The
-    signs are made again, from the counter, wherever a piece of θ + θ̃ is needed. With τ_θ = 1 and plain gradient descent
-    its memory is that of θ and little more; G (τ_θ > 1, or a low-pass) and an optimizer's momenta take their own.
+    signs are computed again, from the counter, wherever a piece of θ + θ̃ is needed. With τ_θ = 1 and plain gradient
+    descent it needs little more memory than θ; G (τ_θ > 1, or a low-pass) and an optimizer's momenta need their own.
 
     Args:
-        chip: the simulated chip, one that has `pieces`.
-        algorithm: what turns costs into changes of θ.
-        batch: samples a measurement is averaged over.
+        chip: the simulated chip, which must have `pieces`.
+        algorithm: the training algorithm.
+        batch: samples over which a measurement is averaged.
     """
 
     name: ClassVar[str] = "measured"
@@ -43,14 +43,18 @@ class InPlace(eqx.Module, AbstractSimulated[Algorithm, NetworkChip]):
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
+    def init(
+        self, n_replicas: int, *, key: PRNGKeyArray, start: Float[np.ndarray, "replica p"] | None = None
+    ) -> Progress:
         """A fresh run of the one chip: the first replica of any run."""
         if n_replicas != 1:
             raise ValueError(f"chips in place are trained one at a time, got n_replicas = {n_replicas}")
         chip_key, run_key = jax.random.split(jax.random.fold_in(key, 0))
         self.algorithm.check(self.chip.n_sites)
         engine = for_program(self)
-        return _begin((engine, run_key), _fresh_theta(engine, chip_key))
+        # A copy, since it is used up.
+        theta = _fresh_theta(engine, chip_key) if start is None else jnp.array(start[0], jnp.float32, copy=True)
+        return _begin((engine, run_key), theta)
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
@@ -66,7 +70,7 @@ class InPlace(eqx.Module, AbstractSimulated[Algorithm, NetworkChip]):
 
     @property
     def keeps_gradient(self) -> bool:
-        """Whether G is anything between two timesteps."""
+        """Whether G must be kept between two timesteps."""
         return self.algorithm.interval > 1 or not self.algorithm.integrator.resets
 
     def reader(self, theta: Float[Array, " p"], index: Counter, seed: Array, multiple: float | Array) -> Read:
@@ -97,7 +101,7 @@ class InPlace(eqx.Module, AbstractSimulated[Algorithm, NetworkChip]):
         return self.kept(state), jnp.isfinite(info.cost) & jnp.isfinite(info.modulation)
 
     def kept(self, state: State) -> State:
-        """The state, without G where that is nothing."""
+        """The state, without G if it need not be kept."""
         return state if self.keeps_gradient else eqx.tree_at(lambda s: s.gradient, state, jnp.zeros(0))
 
 

@@ -27,15 +27,15 @@ class Measured(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
     """Simulates every measurement of every replica.
 
     Within one `advance` nothing leaves the compiled loop, and memory does not grow with the number of steps.
-    How a run is cut into calls does not change a bit of it.
+    The result does not depend on how a run is cut into calls, to the bit.
 
     Args:
         chip: the simulated chip; replicas differ by their keys.
-        algorithm: what turns costs into changes of θ.
-        batch: samples a measurement is averaged over.
-        together: timesteps measured as one batch where they start at a multiple of this; it must divide the
-            algorithm's `hold`. Bits are then the same for cuts at multiples of it.
-        axis: the mesh axis of the devices that share these out, inside `jax.shard_map`; None for one device.
+        algorithm: the training algorithm.
+        batch: samples over which a measurement is averaged.
+        together: number of timesteps measured as one batch, if they start at a multiple of this; it must divide the
+            algorithm's `hold`. The result is then the same to the bit for cuts at multiples of it.
+        axis: the mesh axis of the devices that share these, inside `jax.shard_map`; None for one device.
     """
 
     name: ClassVar[str] = "measured"

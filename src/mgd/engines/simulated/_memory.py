@@ -54,7 +54,7 @@ def bytes_per_replica(engine: "AbstractSimulated[Any, Any]", data: Data, key: PR
 
 
 def available_bytes() -> int | None:
-    """Memory that can still be had; None where that is not known (no Linux, or a device with its own memory)."""
+    """Available memory; None if it is not known (no Linux, or a device with its own memory)."""
     if jax.default_backend() != "cpu":
         return None
     return available_to_process()

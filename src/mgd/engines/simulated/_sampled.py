@@ -33,28 +33,27 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
 
     $$G = \frac1T \sum_m c_m s(m), \qquad c_m = g_{k(m)} \cdot s(m) + n_m$$
 
-    For Rademacher and Gaussian codes, of the n perturbations under one presentation only the components
-    a_m = ĝ·s(m) ~ N(0, 1) are drawn, and all the rest of them as one vector z⊥, standard normal across g:
+    For Rademacher and Gaussian codes, the n perturbations under one presentation are not drawn themselves, but only
+    their components a_m = ĝ·s(m) ~ N(0, 1), and one vector z⊥, standard normal across g, for all the rest:
 
     $$\sum_m c_m s(m) = \Big(\sum_m c_m a_m\Big) \hat g + \Big(\sum_m c_m^2\Big)^{1/2} z_\perp$$
 
-    Walsh and sequential codes are the very ones of the run, by fast transforms and by place. For each presentation
-    in a window the price is a gradient and O(P), for Walsh codes O(P³ᐟ²); and O(T) for all. The measured engine's
-    is at least T forward passes.
+    Walsh and sequential codes are those of the run itself, by fast transforms and by position. Each presentation in a
+    window costs a gradient and O(P), for Walsh codes O(P³ᐟ²); and a window O(T) in all. The measured engine needs at
+    least T forward passes.
 
-    Assumptions, and the order of what is left out, relative to G: perturbations so small that the cost is linear
-    in them, O(Δθ) for Walsh and sequential codes measured from one side (with Walsh the mean is right to O(Δθ²)),
-    O(Δθ²) for all else; for signs, the central limit theorem, which needs many parameters that count: the law's
-    variance of G_i is too large by 2gᵢ²/T, O(maxᵢ gᵢ²/‖g‖²). For Gaussian codes nothing else is left out. Costs
-    have no rounding here.
+    The law neglects two errors of G, given here relative to G. The cost is taken as linear in the perturbation: O(Δθ)
+    for Walsh and sequential codes measured from one side (with Walsh the mean is right to O(Δθ²)), O(Δθ²) otherwise.
+    For signs it uses the central limit theorem, which needs many parameters that contribute: the law's variance of G_i
+    is too large by 2gᵢ²/T, O(maxᵢ gᵢ²/‖g‖²). For Gaussian codes it neglects nothing else. Costs have no rounding here.
 
     Args:
-        chip: the simulated chip; its cost must be smooth in the perturbation, but for white noise.
-        algorithm: with an accumulating integrator and a re-measured or two-sided baseline.
-        batch: samples a measurement is averaged over.
+        chip: the simulated chip; apart from white noise, its cost must be smooth in the perturbation.
+        algorithm: the algorithm, with an accumulating integrator and a re-measured or two-sided baseline.
+        batch: samples over which a measurement is averaged.
 
     Raises:
-        ValueError: if the law does not cover the chip or the algorithm: it says what, and what to do.
+        ValueError: if the law does not cover the chip or the algorithm; the message says why, and what to do.
 
     References:
         McCaughan et al., APL Mach. Learn. 1, 026118 (2023), for the algorithm; the law is derived in
@@ -62,6 +61,7 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
     """
 
     name: ClassVar[str] = "sampled"
+    measures: ClassVar[bool] = False
     chip: AbstractChip
     algorithm: Algorithm
     batch: int = eqx.field(static=True, default=1)
@@ -82,7 +82,7 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
     def estimate(
         self, state: State, device: Any, data: Data, key: PRNGKeyArray
     ) -> tuple[Float[Array, " p"], Float[Array, ""]]:
-        """G of the window that starts at this state, and a cost in it (for whether it is finite)."""
+        """G of the window that starts at this state, and one of its costs (to check that it is finite)."""
         times, algorithm = self.algorithm.time_constants, self.algorithm
         n_groups, n = self._groups()
         samples = self._samples()
@@ -152,9 +152,7 @@ def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
     times, traits = algorithm.time_constants, chip.traits
     instead = "use the measured engine"
     if chip.n_sites != chip.n_params:
-        raise ValueError(
-            f"the sampled engine's law is of parameters that are perturbed, and not of other sites: {instead}"
-        )
+        raise ValueError(f"the sampled engine's law is for perturbed parameters, and not for other sites: {instead}")
     if not algorithm.integrator.resets or not algorithm.baseline.pointwise:
         raise ValueError(
             f"the sampled engine draws whole windows; it has no law for a {type(algorithm.baseline).__name__} baseline "
@@ -167,7 +165,7 @@ def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
         a, b = getattr(times, long), getattr(times, short)
         if a % b and (b % a or long == "tau_theta"):
             raise ValueError(
-                f"the sampled engine needs windows that are cut evenly: {long} = {a} and {short} = {b} do not divide; "
+                f"the sampled engine needs windows that divide evenly: {long} = {a} and {short} = {b} do not divide; "
                 f"change one, or {instead}"
             )
     if algorithm.modulation_limit is not None and times.tau_p > 1:

@@ -89,7 +89,7 @@ def check_slope(chip: AbstractChip, progress: Progress, data: Data, *, engine: s
         eqx.filter_eval_shape(gradient_of, chip, theta, device, *shown, key=jax.random.key(0))
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ValueError(
-            f"the {engine} engine needs jax.grad of the chip, which JAX does not give: "
+            f"the {engine} engine needs jax.grad of the chip, which JAX cannot compute: "
             f"{str(error).splitlines()[0]}; use the measured engine"
         ) from error
     small, working = _slopes(as_data(chip), progress, data, jnp.float32(amplitude), ends, n_at_work)
@@ -105,7 +105,7 @@ def check_slope(chip: AbstractChip, progress: Progress, data: Data, *, engine: s
 
 
 def _is_known(chip: AbstractChip) -> bool:
-    """Whether all of a chip is this package's, of which tests know that the gradient is the slope."""
+    """Whether the whole chip is this package's; tests then know that the gradient is the slope."""
     while isinstance(chip, Imperfect):
         if not type(chip.imperfection).__module__.startswith(f"{_PACKAGE}.chips."):
             return False
@@ -129,7 +129,7 @@ def _rms(values: np.ndarray) -> float:
 def _apart(name: str, measured: float, told: float) -> str:
     return (
         f"jax.grad is not the slope of this chip's cost in {name}: along random directions the measured slope is "
-        f"{measured:.2g}, by jax.grad {told:.2g} (root mean square), as of straight-through estimators, spikes and "
+        f"{measured:.2g}, by jax.grad {told:.2g} (root mean square), as with straight-through estimators, spikes and "
         "rounded values"
     )
 

@@ -24,15 +24,16 @@ _ALL, _SHARE = PartitionSpec(), PartitionSpec(_AXIS)
 
 
 class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
-    """Many replicas, each device with its own, which exchange nothing; or one chip, whose perturbations are shared out.
+    """Trains on several devices: many replicas, divided among them, or one chip, whose perturbations they share.
 
-    Of one chip, within a hold (θ and the sample unchanged) each device measures its share of the perturbations, the
-    devices tell each other the costs, and each makes the same G of them: the perturbations of the others are had again
-    from the counter. The run is that of one device, to rounding.
+    Replicas exchange nothing. For one chip, within a hold (θ and the sample unchanged), each device measures its share
+    of the perturbations, the devices exchange the costs, and each computes the same G: it makes the perturbations of
+    the others again from the counter. The result is that of one device, to rounding.
 
     Args:
-        engine: what one device does; of one chip, with `together` a multiple of the number of devices and `axis` set.
-        n_devices: how many devices.
+        engine: the engine for one device; for one chip, with `together` a multiple of the number of devices and `axis`
+            set.
+        n_devices: number of devices.
     """
 
     name: ClassVar[str] = "measured"
@@ -59,14 +60,16 @@ class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         self.engine.check_start(progress, data)
 
     def for_each(self, engines: Sequence[Any], which: Int[np.ndarray, " replica"]) -> "Spread":
-        raise ValueError("numbers vary over the replicas of one device: leave devices out")
+        raise ValueError("varied numbers need one device: leave devices out")
 
     def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
         self.engine.check(n_replicas, data, key=key)
 
-    def init(self, n_replicas: int, *, key: PRNGKeyArray) -> Progress:
-        """Fresh replicas, the same as on one device, each where it will be trained."""
-        progress = self.engine.init(n_replicas, key=key)
+    def init(
+        self, n_replicas: int, *, key: PRNGKeyArray, start: Float[np.ndarray, "replica p"] | None = None
+    ) -> Progress:
+        """Fresh replicas, the same as on one device, each on the device that will train it."""
+        progress = self.engine.init(n_replicas, key=key, start=start)
         mesh = _mesh(self.n_devices)
 
         def placed(leaf: Array, spec: PartitionSpec) -> Array:
@@ -79,7 +82,7 @@ class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         return _advance((self._for_program(), data), progress, jnp.int32(n_steps))
 
     def evaluate(self, progress: Progress, data: Data) -> tuple[Float[Array, " replica"], Float[Array, " replica"]]:
-        """Mark and mean cost of each replica on these samples, as `mgd.engines.evaluate` has them."""
+        """Mark and mean cost of each replica on these samples, as in `mgd.engines.evaluate`."""
         return _evaluate((self._for_program(), data), progress)
 
     def _for_program(self) -> "Spread":
@@ -135,7 +138,7 @@ def spread(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int
         chip: the simulated chip.
         algorithm: what turns costs into changes of θ.
         n_replicas: if 1, the perturbations of the one chip are shared out.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         n_devices: how many devices.
 
     Raises:
@@ -145,7 +148,7 @@ def spread(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int
     if n_devices > there:
         raise ValueError(
             f"devices = {n_devices}, and JAX has {there}: use up to {there}; on a CPU, JAX_NUM_CPU_DEVICES={n_devices} "
-            "in the environment makes as many of its cores"
+            "in the environment makes that many of its cores"
         )
     if n_replicas > 1:
         if n_replicas % n_devices:
@@ -157,7 +160,7 @@ def spread(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int
         return Spread(Measured(chip, algorithm, batch), n_devices)
     if chip.traits.remembers:
         raise ValueError(
-            f"a chip that remembers measurements is measured one after the other: use devices = 1, got {n_devices}, or "
+            f"a chip that remembers must be measured in order: use devices = 1, got {n_devices}, or "
             f"{n_devices} replicas"
         )
     hold = algorithm.hold
@@ -179,5 +182,5 @@ def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> S
     if wanted.devices == 1 or not isinstance(algorithm, Algorithm):
         return None
     if algorithm.bitwise:
-        raise ValueError(f"bitwise is of the measured engine on one device, got {wanted.devices}: leave devices out")
+        raise ValueError(f"bitwise needs the measured engine on one device, got {wanted.devices}: leave devices out")
     return spread(chip, algorithm, wanted.n_replicas, wanted.batch, wanted.devices)

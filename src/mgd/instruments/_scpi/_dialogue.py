@@ -32,7 +32,7 @@ class Dialogue:
         self.line: Transport | None = None
 
     def open(self) -> None:
-        """Makes the line anew.
+        """Makes a new line.
 
         Raises:
             HardwareError: if that fails.
@@ -68,7 +68,7 @@ class Dialogue:
                 return
         except OSError as error:
             self.garbled(message, b"", str(error))
-        self.garbled(message, stale, "this came unasked, before it was sent")
+        self.garbled(message, stale, "this came before the query was sent")
 
     def ask(self, message: bytes, most_numbers: int, meanwhile: Callable[[], None]) -> list[Item]:
         """The items of the answer to a message.
@@ -92,7 +92,7 @@ class Dialogue:
                 if items is not None:
                     return items
                 if len(reply) > longest:
-                    raise WireError(f"more than {longest:,} bytes and no end of it")
+                    raise WireError(f"more than {longest:,} bytes without an end")
                 if time.monotonic() > end:
                     raise TimeoutError("timed out")
         except TimeoutError:
@@ -105,6 +105,6 @@ class Dialogue:
         self.close()
         raise HardwareError(
             f"{self._address}: {shown(message)!r} was answered {shown(reply[:1000])!r}: {what}; "
-            "check the cable and the chip, then open it anew",
+            "check the cable and the chip, then open it again",
             passing=True,
         )

@@ -16,7 +16,7 @@ from .._factory import check_one
 from .._limits import Limits
 from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
 from ._dialogue import Dialogue
-from ._opening import as_before, declared_limits, harmless, told_limits
+from ._opening import as_before, declared_limits, harmless, reported_limits
 from ._readback import InStep, ReadBack
 from ._settings import ScpiSettings
 from ._transports import Socket, Transport, Visa, check_visa, socket_address
@@ -31,28 +31,27 @@ T = TypeVar("T")
 class Scpi(AbstractInstrument):
     """A chip that speaks SCPI.
 
-    `TCPIP…::SOCKET` resources are reached by a bare socket, all others by PyVISA. What is written is held back
-    until something is asked, and goes in the same message: a measurement is one round trip, its perturbation
-    included. A message with writes in it ends by asking for the chip's error, so that no refused write goes
-    unseen; parameters are read back besides (`verify`), in the same message, before anything is made of its answer.
+    It reaches `TCPIP…::SOCKET` resources by a bare socket, all others by PyVISA. Writes wait for the next query and go
+    in the same message: a measurement is one round trip, its perturbation included. A message with writes ends with a
+    query for the chip's error, so that no refused write goes unnoticed; it also reads parameters back (`verify`),
+    before its answer is used.
 
-    A reply that is late, cut short, no number, of the wrong length or followed by something closes the line and
-    raises `HardwareError` with `passing=True`: replies to come could be those to earlier questions. Parameters and
-    inputs are then to be given again after `open`, as training does. Asked again on the spot (`retries`) is only
-    what leaves the line in step: readings that are no numbers (NaN, SCPI's 9.9E37), parameters that read back wrong,
-    and all that `open` asks. A reading that stays no number cannot be made (`skip=True`, or NaN in a batch).
+    If a reply is late, incomplete, not a number, of the wrong length or followed by something, the line is closed and
+    `HardwareError` raised with `passing=True`, because later replies could belong to earlier queries. Parameters and
+    inputs must then be given again after `open`, as training does. Only errors that leave the line in step are retried
+    at once (`retries`): invalid readings (NaN, SCPI's 9.9E37), parameters that read back wrong, and all queries of
+    `open`. If a reading stays invalid, the measurement fails (`skip=True`, or NaN in a batch).
 
-    A reply that is doubled, or late by less than `timeout_seconds`, can be taken for the answer to the next question.
-    `make_sure` finds that out, since who answers, and which parameters are set, is known; it finds a chip that was
-    reset likewise. What no check can find is a digit that changed into another: use a line with checksums, as TCP, USB
-    and HiSLIP have.
+    A reply that is doubled, or late by less than `timeout_seconds`, can be taken for the answer to the next query.
+    `make_sure` notices this, and also a chip that was reset, because identity and parameters are known. No check can
+    find a changed digit: use a line with checksums, such as TCP, USB and HiSLIP.
 
-    At opening a harmless value (as near to zero as the limits allow) is written and read back, before anything else is
-    set, where the chip can be read: a board that reads numbers otherwise than they are sent is found then.
+    When a chip that can be read is opened, a harmless value (as near to zero as the limits allow) is written and read
+    back before anything else is set. This finds a board that misreads numbers.
 
     Args:
-        settings: how to reach it and how it speaks.
-        connect: makes the line; by default as the resource says.
+        settings: how to reach it, and its commands.
+        connect: makes the line; by default the one that the resource names.
     """
 
     may_slip = True
@@ -79,7 +78,7 @@ class Scpi(AbstractInstrument):
         self._read_together = settings.compound and not settings.settle_seconds
         self._theta = np.zeros(0, np.float32)
         self._identity: bytes | None = None
-        self._told: Limits | None = None
+        self._reported: Limits | None = None
         self._pending: dict[str, bytes] = {}
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at = 1, 0.0
@@ -96,7 +95,7 @@ class Scpi(AbstractInstrument):
         self._identity = reply = self._ask(self.settings.commands.identify)
         parts = [part.strip() for part in reply.decode("ascii", "replace").split(",", 3)]
         if len(parts) < 3 or not reply.isascii():
-            self._garbled(self.settings.commands.identify.encode(), reply, "maker,model,serial,version is due")
+            self._garbled(self.settings.commands.identify.encode(), reply, "expected maker,model,serial,version")
         return Identity(*parts)
 
     def make_sure(self) -> None:
@@ -108,7 +107,7 @@ class Scpi(AbstractInstrument):
             items = [self._items(query, 1)[0] for query in queries]
         reply = items[0] if isinstance(items[0], bytes) else block(items[0])
         if self._identity is not None and _who(reply) != _who(self._identity):
-            self._garbled(identify, reply, f"{shown(self._identity)!r} is due, as before")
+            self._garbled(identify, reply, f"{shown(self._identity)!r} was expected, as before")
         if held:
             self._check_held(items[1])
 
@@ -218,12 +217,12 @@ class Scpi(AbstractInstrument):
         for _ in range(_MOST_ERRORS):
             if self._code(self._error, self._ask(self.settings.commands.error)) == 0:
                 return
-        self._refused(self._error, b"", f"still has errors after {_MOST_ERRORS} were taken out: switch it off and on")
+        self._refused(self._error, b"", f"still has errors after {_MOST_ERRORS} were read: switch it off and on")
 
     def _count(self, command: str) -> int:
         values = self._numbers(command.encode(), self._exchange(command.encode()), 1)
         if not (values[0] >= 1 and values[0] == int(values[0])):
-            self._refused(command.encode(), text(values), "is no number of parameters: give n_params")
+            self._refused(command.encode(), text(values), "is not a number of parameters: give n_params")
         return int(values[0])
 
     def _asked_limits(self, command: str) -> Limits:
@@ -234,8 +233,10 @@ class Scpi(AbstractInstrument):
             exact = np.array([float(part) for part in reply.split(b",")])
             values = np.where(np.isnan(values), np.nan, exact)
         try:
-            self._told = as_before(told_limits(values, self.n_params, self.settings.limits.unit), self._told)
-            return self._told
+            self._reported = as_before(
+                reported_limits(values, self.n_params, self.settings.limits.unit), self._reported
+            )
+            return self._reported
         except ValueError as error:
             self._refused(command.encode(), text(values), f"{error}: give limits in the chip file")
 
@@ -257,8 +258,8 @@ class Scpi(AbstractInstrument):
         if said:
             self.close()
             raise HardwareError(
-                f"{self.address}: {shown(self._readback.command)} does not give what was held: {said}; it was reset, "
-                "or a reply was that to another question: check its supply and its line",
+                f"{self.address}: {shown(self._readback.command)} does not return the parameters that were set: "
+                f"{said}; the chip was reset, or a reply belongs to another query: check its supply and its line",
                 passing=True,
             )
 
@@ -353,7 +354,7 @@ class Scpi(AbstractInstrument):
             if self._error and len(items) < n and isinstance(last, bytes) and last.startswith(b"-"):
                 self._check_error(message, last)
             reply = b";".join(item if isinstance(item, bytes) else block(item) for item in items)
-            self._garbled(message, reply, f"{len(items)} replies where {n} are due")
+            self._garbled(message, reply, f"{len(items)} replies, expected {n}")
         return items
 
     def _flush(self) -> None:
@@ -410,12 +411,12 @@ class Scpi(AbstractInstrument):
         if not isinstance(reply, bytes) and (found := swapped(reply)):
             other = {"<": "big", ">": "little"}[self._order]
             raise HardwareError(
-                f"{self.address}: {shown(query)!r} was answered with a block that has {found[0]:g} in it, which is no "
-                f"reading, and {found[1]:g} with its bytes in the other order: set "
+                f"{self.address}: {shown(query)!r} was answered with a block that contains {found[0]:g}, which is "
+                f"not a valid reading, and {found[1]:g} in the other byte order: set "
                 f'byte_order = "{other}" in the chip file'
             )
         if n is not None and values.size != n:
-            what = f"{values.size} numbers where {n} are due"
+            what = f"{values.size} numbers, expected {n}"
             self._garbled(query, reply if isinstance(reply, bytes) else block(reply), what)
         return values
 
@@ -439,7 +440,7 @@ class Scpi(AbstractInstrument):
         try:
             return int(reply.partition(b",")[0])
         except ValueError:
-            self._garbled(message, reply, "an error's number is due")
+            self._garbled(message, reply, "expected the number of an error")
 
     def _garbled(self, message: bytes, reply: bytes, what: str) -> NoReturn:
         self._dialogue.garbled(message, reply, what)
@@ -473,8 +474,8 @@ def load(settings: dict[str, Any], folder: Path) -> Scpi:
     """A chip that answers text commands, through VISA or a socket.
 
     Args:
-        settings: its own settings, as `ScpiSettings` has them.
-        folder: unused: there are no paths in them.
+        settings: its own settings, those of `ScpiSettings`.
+        folder: unused, because the settings contain no paths.
 
     Raises:
         ValueError: if one is wrong, or PyVISA is needed and not installed.

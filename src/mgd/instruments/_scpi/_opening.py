@@ -29,7 +29,7 @@ def declared_limits(given: LimitSettings, n_params: int) -> Limits | None:
     return Limits(low, high, given.unit)
 
 
-def told_limits(values: Float[np.ndarray, " n"], n_params: int, unit: str) -> Limits:
+def reported_limits(values: Float[np.ndarray, " n"], n_params: int, unit: str) -> Limits:
     """What a chip says of them: low and high, of all or of each in turn.
 
     Raises:
@@ -37,20 +37,20 @@ def told_limits(values: Float[np.ndarray, " n"], n_params: int, unit: str) -> Li
     """
     if values.size not in (2, 2 * n_params):
         raise ValueError(
-            f"are {values.size} numbers, where low and high for all or each of {n_params} parameters are due"
+            f"are {values.size} numbers, expected low and high for all or for each of {n_params} parameters"
         )
     low, high = np.broadcast_to(values.reshape(-1, 2), (n_params, 2)).T
     try:
         return Limits(low, high, unit)
     except ValueError as error:
-        raise ValueError(f"are no limits ({error})") from None
+        raise ValueError(f"are not limits ({error})") from None
 
 
 def as_before(limits: Limits, before: Limits | None) -> Limits:
-    """Those told before, where these are the same in other digits: in text after a block, or rounded once more.
+    """The limits reported before, if these equal them except for digits: as text after a block, or rounded again.
 
-    >>> told = Limits.uniform(1, -1.1, 1.1)
-    >>> as_before(Limits(np.nextafter(told.low, 0), told.high), told) is told
+    >>> before = Limits.uniform(1, -1.1, 1.1)
+    >>> as_before(Limits(np.nextafter(before.low, 0), before.high), before) is before
     True
     """
     if before is None or limits.low.shape != before.low.shape:

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from ..._errors import HardwareError
 from .._wire import Item, shown
 
-# Text has nine digits of a float32, and instruments with fewer are told apart by verify_within.
+# Text has nine digits of a float32, and instruments with fewer need verify_within.
 _ROUNDING = 2e-7
 
 
@@ -58,7 +58,7 @@ class ReadBack:
                 f"set to {theta[wrong]:.9g} by {shown(by)}: check the chip's range and resolution, and how it reads "
                 "numbers; or set verify_within (verify = false, if it cannot be read back)"
             )
-        # What it told of them, for it may round.
+        # What it answered, because it may round.
         self.held, self._in_blocks = found, not isinstance(item, bytes)
 
     def check_held(self, item: Item, found: Float[np.ndarray, " p"]) -> str:
@@ -67,7 +67,7 @@ class ReadBack:
         assert held is not None
         wrong = self._wrong(found, held, 0.0)
         if wrong is not None:
-            return f"it says {found[wrong]:.9g} for parameter {wrong}, and said {held[wrong]:.9g}"
+            return f"it says {found[wrong]:.9g} for parameter {wrong}, and said {held[wrong]:.9g} before"
         if self._in_blocks == isinstance(item, bytes):
             return "it gives parameters in another format than before"
         self.held = held

@@ -75,10 +75,10 @@ class Commands(BaseModel):
         unknown = [field for field in fields if field not in allowed]
         if unknown:
             there = ", ".join(f"{{{field}}}" for field in allowed) or "none"
-            raise ValueError(f"there is no {{{unknown[0]}}} for this command (there is {there}), got {command!r}")
+            raise ValueError(f"this command cannot have {{{unknown[0]}}}, only {there}, got {command!r}")
         missing = [field for field, needed in allowed.items() if needed and fields.count(field) != 1]
         if missing:
-            raise ValueError(f"it needs {{{missing[0]}}} once, got {command!r}")
+            raise ValueError(f"this command needs {{{missing[0]}}} once, got {command!r}")
         return command
 
 
@@ -143,7 +143,7 @@ class ScpiSettings(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "ScpiSettings":
         if not (self.commands.cost or self.commands.outputs):
-            raise ValueError("there is nothing to measure with: give commands.cost or commands.outputs")
+            raise ValueError("there is no command to measure with: give commands.cost or commands.outputs")
         if self.own_line and not self.commands.perturb:
             raise ValueError('own_line = true needs commands.perturb, got ""')
         if self.n_params is None and not self.commands.count:

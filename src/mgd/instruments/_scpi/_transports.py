@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from ..._input import nearest
 from .._wire import WireError, block_end
 
-# That of PyVISA which is taken where nothing is said.
+# The default of PyVISA.
 BACKEND = "@py"
 # Options that this driver sets by itself.
 _OURS = {
@@ -70,12 +70,11 @@ def check_visa(resource: str, backend: str, options: Mapping[str, Any]) -> None:
         unused = [f"visa.{name}" for name in options] or (["backend"] if backend != BACKEND else [])
         if unused:
             raise ValueError(
-                f"instrument.{unused[0]}: {resource} is reached by a bare socket, without PyVISA: leave "
-                f"{', '.join(unused)} out"
+                f"instrument.{unused[0]}: {resource} is a bare socket, without PyVISA: leave {', '.join(unused)} out"
             )
         return
     if importlib.util.find_spec("pyvisa") is None:
-        raise ValueError(f'instrument.resource: {resource} is reached by PyVISA: pip install "mgd[lab]"')
+        raise ValueError(f'instrument.resource: {resource} needs PyVISA: pip install "mgd[lab]"')
     if options:
         _check_options(resource, options)
 
@@ -149,7 +148,7 @@ class Socket:
         chunk = self._socket.recv(_RECEIVED)
         self._comes_soon = time.perf_counter() - started < _SOON_SECONDS
         if not chunk:
-            raise ConnectionResetError("the connection was closed from the other side")
+            raise ConnectionResetError("the other side closed the connection")
         return chunk
 
     def stale(self) -> bytes:

@@ -1,1 +1,1 @@
-"""A simulated chip behind a real wire: it speaks SCPI as a bench instrument does."""
+"""A simulated chip behind a real socket, which speaks SCPI like a bench instrument."""

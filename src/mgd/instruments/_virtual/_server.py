@@ -76,14 +76,14 @@ class Server:
         Args:
             host: whose address is listened at.
             port: 0 for any that is free.
-            announce: told the port once connections are taken.
+            announce: called with the port once connections are taken.
 
         Raises:
             HardwareError: if it cannot be listened there.
         """
         server = await self.listen(host, port)
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        with stop_requested(told=lambda: loop.call_soon_threadsafe(stop.set)) as asked:
+        with stop_requested(on_stop=lambda: loop.call_soon_threadsafe(stop.set)) as asked:
             announce(server.sockets[0].getsockname()[1])
             while not asked():
                 await stop.wait()
@@ -96,7 +96,7 @@ class Server:
         except OSError as error:
             reason = error.strerror or str(error)
             raise HardwareError(
-                f"{host}:{port} cannot be listened at: {reason}; take another --port (0 for any that is free) or --host"
+                f"{host}:{port} cannot be opened: {reason}; use another --port (0 for any that is free) or --host"
             ) from error
 
     async def close(self, server: asyncio.Server) -> None:
@@ -124,7 +124,7 @@ class Server:
                 self._kept += messages.size - kept
                 kept = messages.size
                 if kept > _LONGEST_MESSAGE or self._kept > _MOST_KEPT:
-                    # Where it ends cannot be told without reading on: the connection is closed.
+                    # Its end is not known without reading on: the connection is closed.
                     self._speaker.refuse(Refused(-363, f"{kept} bytes without an end"))
                     return
         except (ConnectionError, asyncio.CancelledError):

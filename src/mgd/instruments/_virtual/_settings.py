@@ -10,25 +10,25 @@ Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=T
 
 
 class ServeSettings(BaseModel):
-    """The `[serve]` table: the piece that is served, its wire, and what goes wrong on it.
+    """The `[serve]` table: the piece that is served, its line, and the faults of the line.
 
-    The faults are probabilities for each message. What is garbled can always be told (a reply cut short, broken
-    bytes in a number or a block's length): a digit that became another digit could not be, without a checksum.
+    The faults are probabilities for each message. A garbled reply can always be recognised (it is cut short, or has
+    broken bytes in a number or a block's length), because a changed digit cannot be, without a checksum.
 
     Attributes:
-        seed: of the piece, its noise and the faults.
+        seed: the seed of the piece, its noise and the faults.
         serial: its serial number; by default the seed.
-        limits: of its parameters; by default those of its converters, or −10 … 10.
-        latency_seconds: before each reply.
-        jitter_seconds: more than that, at most, evenly distributed.
-        drop: nothing is done, and no reply comes.
+        limits: the limits of its parameters; by default those of its converters, or −10 … 10.
+        latency_seconds: the time before each reply.
+        jitter_seconds: the largest extra time, evenly distributed.
+        drop: the message is ignored, and no reply comes.
         late: the reply comes `late_seconds` later.
-        late_seconds: how much.
-        disconnect: the connection is closed, before or after the message is dealt with.
+        late_seconds: the delay of a late reply.
+        disconnect: the connection is closed, before or after the message is processed.
         garble: the reply is broken.
-        double: the reply comes a second time, `double_seconds` later, where that to the next question may be due.
-        double_seconds: how much.
-        reset: the chip resets itself, as when its supply fails for a moment, before the message is dealt with.
+        double: the reply comes a second time, `double_seconds` later, when the next reply may be due.
+        double_seconds: the delay of the second reply.
+        reset: the chip resets itself, as after a short failure of its supply, before the message is processed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

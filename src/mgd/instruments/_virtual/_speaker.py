@@ -37,11 +37,11 @@ def _spelt(verbs: dict[str, Verb]) -> dict[str, Verb]:
 
 
 class Speaker:
-    """A piece of a simulated chip that is spoken to in SCPI.
+    """A piece of a simulated chip that speaks SCPI.
 
-    Parameters, inputs and errors are the chip's, whoever sent them; FORMat, in which numbers are answered, is each
-    connection's own. A command that is refused goes into the error queue, answers nothing, and leaves the
-    chip as it was; those after it in the same message are still carried out.
+    All connections share the chip's parameters, inputs and errors; FORMat, the format of replies, belongs to each
+    connection. A refused command goes into the error queue, gives no reply, and does not change the chip; later
+    commands in the same message are still executed.
 
     Args:
         piece: the chip.
@@ -50,7 +50,7 @@ class Speaker:
         outputs: how many.
 
     Attributes:
-        refused: commands that were.
+        refused: number of refused commands.
     """
 
     def __init__(self, piece: Simulated, *, serial: str, inputs: tuple[int, ...], outputs: int):
@@ -89,14 +89,14 @@ class Speaker:
         self._binary = False
 
     def answer(self, units: list[bytes], *, binary: bool) -> tuple[bytes, bool]:
-        """Carries out the commands of a message.
+        """Executes the commands of a message.
 
         Args:
             units: its commands.
             binary: whether this connection's numbers are blocks.
 
         Returns:
-            The reply, empty if nothing was asked; and whether numbers are blocks from now on.
+            The reply, empty if there was no query; and whether numbers are blocks from now on.
         """
         self._binary, path, replies = binary, "", []
         for unit in units:
@@ -120,7 +120,7 @@ class Speaker:
         return self._asked[header]()
 
     def refuse(self, error: Refused, header: str = "") -> None:
-        """Puts what was refused into the error queue."""
+        """Puts a refused command into the error queue."""
         self.refused += 1
         if len(self._errors) == _QUEUE:
             self._errors[-1] = (-350, _ERRORS[-350])
@@ -142,7 +142,7 @@ class Speaker:
         self._current = False
 
     def reset(self) -> None:
-        """What *RST does, and what a supply that fails for a moment."""
+        """The effect of *RST, and of a short failure of the supply."""
         self._start()
         self._safe()
         self._binary = False

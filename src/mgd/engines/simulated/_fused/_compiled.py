@@ -30,7 +30,7 @@ def kernel(lanes: int) -> Callable[..., None]:
     """The compiled loop of `_kernel`, in vectors of 32 lanes or 64.
 
     What is compiled is kept in the user's cache folder, or in NUMBA_CACHE_DIR if that is set; if neither can be
-    written, it is compiled anew by each process. What was kept and is damaged is removed and compiled anew.
+    written, it is compiled again by each process. What was kept and is damaged is removed and compiled again.
     """
     with _SETTING_UP:  # Numba's settings are the process's
         return _kernel(lanes)
@@ -63,7 +63,7 @@ def _kernel(lanes: int) -> Callable[..., None]:
 
 
 def _remove_damaged(folder: Path) -> None:
-    """Removes what was kept and is not what it was when it was written, or of which that is not known."""
+    """Removes cached programs that have changed since they were written, or that cannot be checked."""
     for path in _kept_in(folder):
         try:
             whole = _seal_of(path).read_text() == _digest_of(path)
@@ -76,7 +76,7 @@ def _remove_damaged(folder: Path) -> None:
 def _seal(folder: Path) -> None:
     """Puts its digest beside each file that has none, or was replaced."""
     for path in _kept_in(folder):
-        with suppress(OSError):  # the disk is full: the next process compiles anew
+        with suppress(OSError):  # the disk is full: the next process compiles again
             digest, seal = _digest_of(path), _seal_of(path)
             if not seal.exists() or seal.read_text() != digest:
                 beside = seal.with_name(f"{seal.name}.{os.getpid()}")

@@ -44,27 +44,27 @@ _KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 
 
 class Fused(AbstractSimulated[Algorithm, AbstractChip]):
-    """Simulates every measurement of every replica, as the measured engine does, many times faster for small chips.
+    """Simulates every measurement of every replica, like the measured engine, and many times faster for small chips.
 
-    Chips are layered perceptrons, with activation variation, cost noise, update noise, a parameter range or converters
-    if there are such. A replica is a lane of vectors; all that a group of replicas needs stays in cache, and groups are
-    spread over the processor's cores. It has the measured engine's keys, perturbations, noise and order of samples, so
-    it goes the same way to rounding; how a run is cut into calls does not change a bit of it. Where a converter rounds,
-    a difference in rounding may become one of a level, and trajectories part from there. A start outside a range is
-    taken in at once, and not with the first write.
+    Chips are layered perceptrons, and may have activation variation, cost noise, update noise, a parameter range or
+    converters. A replica is a lane of vectors; all data of a group of replicas stay in cache, and groups are spread
+    over the processor's cores. Keys, perturbations, noise and order of samples are those of the measured engine, so the
+    result is the same, to rounding; it does not depend on how a run is cut into calls. If a converter rounds, a
+    difference in rounding may become a difference of one level, after which trajectories diverge. A start outside a
+    range is moved to its end at once, and not at the first write.
 
-    It is compiled by Numba (`pip install "mgd[fused]"`), once on a machine: after that it is kept.
+    Numba compiles it (`pip install "mgd[fused]"`), once on each machine.
 
     Args:
         chip: the simulated chip; replicas differ by their keys.
-        algorithm: what turns costs into changes of θ; its optimizer plain gradient descent, with momentum or weight
-            decay or without.
-        batch: samples a measurement is averaged over.
-        threads: cores to use; all that the process may by default.
+        algorithm: the training algorithm; its optimizer must be plain gradient descent, with or without momentum and
+            weight decay.
+        batch: samples over which a measurement is averaged.
+        threads: cores to use; by default all that the process may use.
 
     Raises:
-        ValueError: if Numba is not there, the engine does not cover a part of chip or algorithm, naming it, or
-            `threads` is below 1.
+        ValueError: if Numba cannot be imported, `threads` is below 1, or the engine does not support a part of the chip
+            or the algorithm, which the message names.
 
     >>> import mgd
     >>> engine = Fused(mgd.chips.mlp((2, 2, 1)), mgd.discrete())
@@ -84,7 +84,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         self._plans, self._which = [self._plan], None
         if why := _no_numba():
             raise ValueError(
-                f'the fused engine is compiled by Numba, which is not here ({why}): pip install "mgd[fused]"'
+                f'the fused engine needs Numba, which cannot be imported ({why}): pip install "mgd[fused]"'
             )
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}: leave it out for all cores")
@@ -93,7 +93,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
 
     @staticmethod
     def applies(chip: AbstractChip, algorithm: Algorithm) -> bool:
-        """Whether it covers a chip and an algorithm, and can be compiled here."""
+        """Whether it supports a chip and an algorithm, and can be compiled here."""
         if _no_numba():
             return False
         try:
@@ -107,7 +107,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         check_amplitude(self.chip, self.algorithm, progress.state.theta[0], cost, modulation)
 
     def for_each(self, engines: Sequence["Fused"], which: Int[np.ndarray, " replica"]) -> "Fused":
-        """As `AbstractSimulated.for_each`: replicas with the same numbers share their lanes."""
+        """As `AbstractSimulated.for_each`: replicas that differ in numbers alone are side by side in lanes."""
         one = copy.copy(engines[0])
         programs = [for_program(Parts(engine.chip, engine.algorithm)) for engine in engines]
         parts = stacked(programs, which)
@@ -119,7 +119,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         """The run after `n_steps` more timesteps.
 
         Raises:
-            ValueError: if the samples, or the run, are not of this chip.
+            ValueError: if the samples, or the run, do not match this chip.
         """
         from ._compiled import kernel
 
@@ -134,13 +134,13 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         first, n_replicas = int(progress.state.clock.step), len(progress.state.theta)
         groups = self._groups(n_replicas)
         kernels = {lanes: kernel(lanes) for lanes in {lanes for _, _, lanes in groups}}
-        arrays = Replicas.of(progress, told, self.algorithm)
+        arrays = Replicas.of(progress, self._plans, self._plan_of_each(n_replicas), self.algorithm)
 
         def run(one: tuple[Plan, Int[np.ndarray, " members"], int]) -> dict[str, np.ndarray]:
             told, members, lanes = one
-            signals, its_tables = told.signals._replace(**of_samples), tables._replace(scale=told.scale)
+            signals = told.signals._replace(**of_samples)
             group = arrays.group(np.resize(members, lanes), told, self.batch)
-            kernels[lanes](told.network, signals, told.update, told.converter, its_tables, group, first, n_steps)
+            kernels[lanes](told.network, signals, told.update, told.converter, tables, group, first, n_steps)
             return {name: getattr(group, name)[:, : len(members)] for name in _KEPT}  # not what it worked with
 
         with ThreadPoolExecutor(min(self._threads, len(groups))) as pool:
@@ -151,19 +151,23 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
 
     def _groups(self, n_replicas: int) -> list[tuple[Plan, Int[np.ndarray, " members"], int]]:
         """Plan, replicas and lanes of each group of chips."""
-        which = np.zeros(n_replicas, np.int64) if self._which is None else self._which
-        groups = []
+        which, alike, groups = self._plan_of_each(n_replicas), {}, []
         for number, told in enumerate(self._plans):
-            members = np.flatnonzero(which == number)
+            alike.setdefault(told.structure, []).append(number)
+        for numbers in alike.values():
+            told, members = self._plans[numbers[0]], np.flatnonzero(np.isin(which, numbers))
             lanes = self._group_size(len(members), told)
             groups += [(told, members[start : start + lanes], lanes) for start in range(0, len(members), lanes)]
         return groups
+
+    def _plan_of_each(self, n_replicas: int) -> Int[np.ndarray, " replica"]:
+        return np.zeros(n_replicas, np.int64) if self._which is None else self._which
 
     def _group_size(self, n_replicas: int, told: Plan) -> int:
         """Chips of a group: more, if what it needs stays in cache, and threads have as good as no more lanes to do."""
         kinds = 1 + told.update.remembers + told.gathers + (not told.signals.packed) + 2 * (told.converter.bits > 0)
         vectors = kinds * told.n_params + self.batch * int(told.network.sizes[0])
-        is_bare = kinds == 1 and told.update.noise == 0 and told.update.high == math.inf
+        is_bare = kinds == 1 and not told.update.noisy and told.update.high == math.inf
         is_small = vectors * _WIDE * 4 <= (_MOST_BYTES_BARE if is_bare else _MOST_BYTES)
         narrow, wide = (-(-n_replicas // (lanes * self._threads)) * lanes for lanes in (_NARROW, _WIDE))
         return _WIDE if is_small and wide <= _MOST_MORE * narrow else _NARROW
@@ -177,7 +181,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
             family, sizes = blocks_of(self.algorithm.perturbation, self._plan.n_params)
             if isinstance(family, LFSR):
                 masks, jump = family.circuit(max(sizes))
-            self._tables = data, Tables(x.reshape(-1), y.reshape(-1), self._plan.scale, masks, jump)
+            self._tables = data, Tables(x.reshape(-1), y.reshape(-1), masks, jump)
         return self._tables[1]
 
     def _check(self, x: Float[np.ndarray, "n inputs"], y: Float[np.ndarray, "n outputs"]) -> None:

@@ -3,7 +3,7 @@
 from ._lanes import floats, load, select, store
 from ._math import exp, inlined, log, logistic, relu, tanh
 from ._perturb import signed
-from ._settings import LOGISTIC, RELU, TANH
+from ._settings import AMPLITUDE, LOGISTIC, RELU, TANH
 
 
 @inlined
@@ -140,7 +140,7 @@ def _sum_of_values(group, base, wiggle, p, from_x, row, n, multiple):
 @inlined
 def alone(network, signals, group, base, wiggle, sample, multiple):
     """The cost of a sample with a multiple of θ̃: of packed signs added to θ, or of `wiggle` added to `base`."""
-    widest, by = group.outputs.shape[0] // 4, floats(multiple * signals.amplitude)
+    widest, by = group.outputs.shape[0] // 4, multiple * load(group.numbers, AMPLITUDE)
     here, there, number = 0, 2 * widest, 0
     for layer in range(network.starts.size):
         n, p = network.sizes[layer], network.starts[layer]

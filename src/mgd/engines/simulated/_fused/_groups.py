@@ -1,5 +1,6 @@
 """Replicas as groups of lanes, and back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,6 +34,8 @@ class Replicas:
         seeds: of perturbations, samples, measurements and writes.
         neurons: gains and offsets of each neuron, or None where they are ideal.
         register: of the shift register of each block, or None.
+        numbers: what each chip has for itself.
+        scale: what C̃ θ̃ is multiplied by to enter G.
     """
 
     theta: Float[np.ndarray, "replica p"]
@@ -42,11 +45,15 @@ class Replicas:
     seeds: tuple[UInt32[np.ndarray, "replica 2"], ...]
     neurons: Float[np.ndarray, "replica neuron_numbers"] | None
     register: UInt32[np.ndarray, "replica blocks"] | None
+    numbers: Float[np.ndarray, "replica numbers"]
+    scale: Float[np.ndarray, "replica scales"]
 
     @staticmethod
-    def of(progress: Progress, told: Plan, algorithm: Algorithm) -> "Replicas":
-        """Those of a run."""
-        state, register = progress.state, None
+    def of(
+        progress: Progress, plans: Sequence[Plan], which: Int[np.ndarray, " replica"], algorithm: Algorithm
+    ) -> "Replicas":
+        """Those of a run, whose replicas have the plans of these numbers."""
+        state, told, register = progress.state, plans[0], None
         family, sizes = blocks_of(algorithm.perturbation, told.n_params)
         if isinstance(family, LFSR):
             index = state.clock.step.quotient(told.signals.tau_p)
@@ -63,6 +70,8 @@ class Replicas:
             seeds=(*map(np.asarray, jax.tree.leaves(state.seeds)),),
             neurons=neurons,
             register=register,
+            numbers=np.stack([plan.numbers for plan in plans])[which],
+            scale=np.stack([plan.scale for plan in plans])[which],
         )
 
     def group(self, lanes: Int[np.ndarray, " lanes"], told: Plan, batch: int) -> Group:
@@ -100,6 +109,8 @@ class Replicas:
             x=zeros(batch * int(network.sizes[0])),
             target=zeros(batch * int(network.sizes[-1])),
             outputs=zeros(4 * int(network.sizes[1:].max())),
+            numbers=_lanes(self.numbers, lanes),
+            scale=_lanes(self.scale, lanes),
             bad=zeros(2, np.uint32),
         )
 

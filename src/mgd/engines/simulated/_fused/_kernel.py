@@ -5,7 +5,7 @@ from ._lanes import BLOCK, any_of, floats, gather, gather_block, load, select, s
 from ._math import inlined
 from ._perturb import perturb, prepare_codes
 from ._random import normal, part, permute, rotation, row_under
-from ._settings import HIGH_PASS, REMEASURED, TWO_SIDED
+from ._settings import AMPLITUDE, COST_NOISE, HIGH_PASS, LIMIT, REMEASURED, TWO_SIDED
 from ._write import clamp, integrate, level
 
 _INFINITE = float("inf")
@@ -47,13 +47,13 @@ def _present(network, signals, group, tables, epoch, start):
 
 
 @inlined
-def _noise(converter, a, b, slot):
+def _noise(converter, group, a, b, slot):
     """Of the cost that is measured in a slot, from the row of its timestep."""
     k0, k1 = part(a, b, slot)
     for _ in range(converter.depth):
         k0, k1 = part(k0, k1, 1)
     k0, k1 = part(k0, k1, 2)
-    return converter.cost_noise * normal(k0, k1, 0)
+    return load(group.numbers, COST_NOISE) * normal(k0, k1, 0)
 
 
 @inlined
@@ -84,9 +84,9 @@ def _measure(network, signals, converter, group, multiple):
 @inlined
 def _measure_both(network, signals, group, first, second):
     """The costs with two multiples of packed signs on the parameters."""
-    total, other = floats(0.0), floats(0.0)
+    total, other, amplitude = floats(0.0), floats(0.0), load(group.numbers, AMPLITUDE)
     for sample in range(signals.batch):
-        a, b = pair(network, group, sample, floats(first * signals.amplitude), floats(second * signals.amplitude))
+        a, b = pair(network, group, sample, first * amplitude, second * amplitude)
         total, other = total + a, other + b
     return total * (1.0 / signals.batch), other * (1.0 / signals.batch)
 
@@ -103,11 +103,11 @@ def _measure_slots(network, signals, converter, group, step, due):
         for slot in range(0 if has_two else 1, 2):
             before = cost if slot == 1 and has_two else before
             cost = _measure(network, signals, converter, group, last if slot else first)
-    if converter.cost_noise > 0.0:
+    if converter.noisy:
         a, b = row_under(group.measurement_seed, step)
-        cost = cost + _noise(converter, a, b, 0 if signals.baseline == HIGH_PASS else 1)
+        cost = cost + _noise(converter, group, a, b, 0 if signals.baseline == HIGH_PASS else 1)
         if has_two:
-            before = before + _noise(converter, a, b, 0)
+            before = before + _noise(converter, group, a, b, 0)
     return before, cost
 
 
@@ -164,7 +164,8 @@ def advance_group(network, signals, update, converter, tables, group, first_step
         before, cost = _measure_slots(network, signals, converter, group, step, since_x == 0 or since_update == 0)
         modulation = _modulation(signals, group, before, cost, since_x == 0)
         _note_bad(group, cost, modulation, step)
-        if signals.limit < _INFINITE:
-            modulation = clamp(modulation, -signals.limit, signals.limit)
+        if signals.limited:
+            limit = load(group.numbers, LIMIT)
+            modulation = clamp(modulation, 0.0 - limit, limit)
         since_p, since_x, since_update = since_p + 1, since_x + 1, since_update + 1
-        integrate(signals, update, converter, group, tables, modulation, step + 1)
+        integrate(signals, update, converter, group, modulation, step + 1)

@@ -284,6 +284,16 @@ def select(typingctx, truth, if_true, if_false):
 
 
 @_emitted
+def product(typingctx, a, b):
+    """The product of two vectors, rounded by itself: it is not contracted with a sum."""
+
+    def codegen(context, builder, sig, args):
+        return builder.fmul(*args)
+
+    return FLOATS(FLOATS, FLOATS), codegen
+
+
+@_emitted
 def any_of(typingctx, truth):
     """Whether a truth is true in some lane."""
 

@@ -3,7 +3,7 @@
 from ._lanes import bits_of, float_of, floats, load, ones_in, reversed_bits, store, to_float, words
 from ._math import erf_inv, inlined, sine_of_turns
 from ._random import permute, rotation, row_of, row_under, word
-from ._settings import GAUSSIAN, LFSR, RADEMACHER, SEQUENTIAL, SINUSOID, WALSH
+from ._settings import AMPLITUDE, GAUSSIAN, LFSR, RADEMACHER, SEQUENTIAL, SINUSOID, SPREAD, WALSH
 
 SIGN = 0x80000000
 _ALL = 0xFFFFFFFF
@@ -90,14 +90,14 @@ def _perturb(signals, group, tables, index, block, is_first):
         a, b = row_under(group.block_seed, index)
         for p in range(n_params):
             centred = (to_float(word(a, b, p) >> 9) + 0.5) * 2.0**-22 - 1.0
-            store(group.wiggle, p, (signals.amplitude * 2.0**0.5) * erf_inv(centred))
+            store(group.wiggle, p, load(group.numbers, SPREAD) * erf_inv(centred))
     elif signals.family == SINUSOID:
         a, b = row_under(group.block_seed, 0)
         low_word = index & _ALL
         for p in range(n_params):
             frequency = (signals.frequency + p * signals.spacing) & _ALL
             phase = word(a, b, p) + ((frequency * low_word) & _ALL)
-            store(group.wiggle, p, signals.amplitude * sine_of_turns(to_float(phase) * 2.0**-32))
+            store(group.wiggle, p, load(group.numbers, AMPLITUDE) * sine_of_turns(to_float(phase) * 2.0**-32))
     else:
         _next_parameter(signals, group, index)
     if signals.family <= LFSR and not signals.packed:
@@ -145,7 +145,7 @@ def _next_parameter(signals, group, index):
     turn = rotation(a, b, n_params)
     store(group.chosen, 0, permute(index % n_params, a, b, turn, n_params, signals.split[0], signals.split[1]))
     for lane in range(group.chosen.shape[1]):
-        group.wiggle[group.chosen[0, lane], lane] = signals.amplitude
+        group.wiggle[group.chosen[0, lane], lane] = group.numbers[AMPLITUDE, lane]
 
 
 @inlined
@@ -153,7 +153,7 @@ def _unpack(signals, group):
     for q in range((signals.size + 31) >> 5):
         packed = load(group.signs, q)
         for p in range(32 * q, min(32 * q + 32, signals.size)):
-            store(group.wiggle, p, signed(floats(signals.amplitude), packed))
+            store(group.wiggle, p, signed(load(group.numbers, AMPLITUDE), packed))
             packed = packed << 1
 
 

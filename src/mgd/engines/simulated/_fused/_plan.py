@@ -1,11 +1,13 @@
 """From a chip and an algorithm to the numbers that the kernel is given, or what of them it does not cover."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from .... import perturbations
 from ...._permutation import factors
@@ -22,7 +24,7 @@ from ....chips.imperfections import (
 )
 from ....networks import MLP
 from ....perturbations import AbstractPerturbation
-from ..._linear_rule import linear_rule
+from ..._linear_rule import Coefficients, linear_rule
 from . import _settings as codes
 from ._settings import Converter, Network, Signals, Update
 
@@ -50,7 +52,8 @@ class Plan:
         signals: the algorithm's perturbation and baseline; the samples are not known yet.
         update: the algorithm's integrator and optimizer, the memory's noise and range.
         converter: the chip's converter, and its cost's noise.
-        scale: what C̃ θ̃ is multiplied by to enter G.
+        numbers: what replicas that are side by side in lanes may each have for themselves, by the rows of `_settings`.
+        scale: what C̃ θ̃ is multiplied by to enter G; one number, or one for each parameter.
         path: for each imperfection from the outermost on, whether it is the one whose device has the neurons.
     """
 
@@ -59,8 +62,15 @@ class Plan:
     signals: Signals
     update: Update
     converter: Converter
-    scale: np.ndarray
+    numbers: Float[np.ndarray, " numbers"]
+    scale: Float[np.ndarray, " scales"]
     path: tuple[bool, ...]
+
+    @property
+    def structure(self) -> Hashable:
+        """Equal for plans whose replicas can be side by side in lanes."""
+        parts = *self.network, *self.signals, *self.update, *self.converter, len(self.scale)
+        return tuple(part.tobytes() if isinstance(part, np.ndarray) else part for part in parts)
 
     @property
     def gathers(self) -> bool:
@@ -86,13 +96,16 @@ def plan(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
     found = {type(each): each for each in around}
     network = _network(network_chip, varied=ActivationVariation in found)
     converter = _converter(around, found)
+    scale = np.atleast_1d(algorithm.scale(chip.n_params)).astype(np.float32)
+    update, rule = _update(algorithm, chip.n_params, found)
     return Plan(
         n_params=chip.n_params,
         network=network,
         signals=_signals(algorithm, chip.n_params, batch, values=converter.bits > 0),
-        update=_update(algorithm, chip.n_params, found),
+        update=update,
         converter=converter,
-        scale=np.broadcast_to(algorithm.scale(chip.n_params), chip.n_params).astype(np.float32),
+        numbers=_numbers(algorithm, found, rule, scale),
+        scale=scale,
         path=tuple(type(each) is ActivationVariation for each in around),
     )
 
@@ -121,16 +134,16 @@ def _imperfections(chip: AbstractChip) -> tuple[list[AbstractImperfection], Netw
         around.append(chip.imperfection)
         chip = chip.chip
     if not isinstance(chip, NetworkChip):
-        raise _refuse(f"a {type(chip).__name__}, only layered perceptrons")
+        raise _refuse(f"a {type(chip).__name__} (only layered perceptrons)")
     return around, chip
 
 
 def _network(chip: NetworkChip, *, varied: bool) -> Network:
     network: Any = eqx.filter_eval_shape(chip.make, jax.random.key(0))
     if type(network) is not MLP:
-        raise _refuse(f"a {type(network).__name__} network, only layered perceptrons")
+        raise _refuse(f"a {type(network).__name__} network (only layered perceptrons)")
     if not chip.whole:
-        raise _refuse("a network with frozen arrays, or with other types than float32")
+        raise _refuse("a network with frozen arrays, or with types other than float32")
     if type(chip.loss) not in (MeanSquaredError, CrossEntropy):
         raise _refuse(f"a {type(chip.loss).__name__} cost")
     layers = network.layers
@@ -158,27 +171,44 @@ def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
         stochastic=bool(dac and dac.stochastic),
         own_line=bool(dac and dac.own_line),
         finer_copy=bool(dac and dac.finer_copy),
-        cost_noise=float(noise.sigma) if noise else 0.0,
+        noisy=bool(noise and noise.sigma > 0),
         depth=around.index(noise) if noise else 0,
     )
 
 
-def _update(algorithm: Algorithm, n_params: int, found: dict) -> Update:
+def _update(algorithm: Algorithm, n_params: int, found: dict) -> tuple[Update, Coefficients]:
+    """The update, and the coefficients of its rule."""
     tried = linear_rule(algorithm.optimizer, n_params)
     if tried is None:
-        raise _refuse("this optimizer, only gradient descent with momentum and weight decay, at a constant rate")
+        raise _refuse("this optimizer (only gradient descent with momentum and weight decay, at a constant rate)")
     rule, remembers = tried
     noise, ends = found.get(UpdateNoise), found.get(ParameterRange)
-    return Update(
+    update = Update(
         interval=algorithm.interval,
         resets=algorithm.integrator.resets,
         keep=algorithm.integrator.weights(algorithm.time_constants)[0],
-        rule=rule,
         remembers=remembers,
-        noise=float(noise.sigma) if noise else 0.0,
+        noisy=bool(noise and noise.sigma > 0),
         low=float(ends.low) if ends else -_INFINITE,
         high=float(ends.high) if ends else _INFINITE,
     )
+    return update, rule
+
+
+def _numbers(
+    algorithm: Algorithm, found: dict, rule: Coefficients, scale: Float[np.ndarray, " scales"]
+) -> Float[np.ndarray, " numbers"]:
+    """What each chip has for itself; products are taken in double precision."""
+    amplitude, first = float(algorithm.perturbation.amplitude), float(scale[0])
+    of_cost, of_writes = found.get(CostNoise), found.get(UpdateNoise)
+    numbers = np.zeros(codes.RULE + len(rule))
+    numbers[codes.AMPLITUDE], numbers[codes.SPREAD] = amplitude, amplitude * 2.0**0.5
+    numbers[codes.CREDIT], numbers[codes.DESCENT] = first * amplitude, rule[3] * first * amplitude
+    numbers[codes.COST_NOISE] = of_cost.sigma if of_cost else 0.0
+    numbers[codes.WRITE_NOISE] = of_writes.sigma if of_writes else 0.0
+    numbers[codes.LIMIT] = algorithm.modulation_limit or _INFINITE
+    numbers[codes.RULE :] = rule
+    return numbers.astype(np.float32)
 
 
 def _signals(algorithm: Algorithm, n_params: int, batch: int, *, values: bool) -> Signals:
@@ -196,7 +226,6 @@ def _signals(algorithm: Algorithm, n_params: int, batch: int, *, values: bool) -
     return Signals(
         family=code,
         packed=code <= codes.LFSR and not values and len(sizes) == 1,
-        amplitude=float(family.amplitude),
         blocks=np.cumsum([0, *sizes]).astype(np.int64),
         size=size,
         order=order,
@@ -206,7 +235,7 @@ def _signals(algorithm: Algorithm, n_params: int, batch: int, *, values: bool) -
         spacing=spacing,
         baseline=_BASELINES[type(algorithm.baseline)],
         pole=float(HighPass.pole(times)),
-        limit=_INFINITE if algorithm.modulation_limit is None else float(algorithm.modulation_limit),
+        limited=algorithm.modulation_limit is not None,
         tau_p=times.tau_p,
         tau_x=times.tau_x,
         batch=batch,

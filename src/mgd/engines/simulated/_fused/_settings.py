@@ -9,6 +9,10 @@ from jaxtyping import Float, Int, UInt32
 LINEAR, LOGISTIC, TANH, RELU = range(4)
 REMEASURED, TWO_SIDED, HIGH_PASS = range(3)
 RADEMACHER, WALSH, LFSR, GAUSSIAN, SEQUENTIAL, SINUSOID = range(6)
+# Rows of the numbers that each chip has for itself: Δθ, and that times √2; what a sign adds by C̃ to G, and to θ where
+# an update is that and no more; standard deviations of the noise on each cost and on each write; the clamp on C̃; and
+# the first coefficient of the update rule.
+AMPLITUDE, SPREAD, CREDIT, DESCENT, COST_NOISE, WRITE_NOISE, LIMIT, RULE = range(8)
 ACTIVATIONS = {"linear": LINEAR, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU}
 
 
@@ -38,7 +42,6 @@ class Signals(NamedTuple):
     Attributes:
         family: of the perturbation.
         packed: whether θ̃ is kept as the signs of an amplitude, 32 to a word, or as a value for each parameter.
-        amplitude: Δθ.
         blocks: where each block of parameters starts that is perturbed by itself, and the end; of one, all of them.
         size: parameters of the largest block.
         order: the period of Walsh codes.
@@ -48,17 +51,16 @@ class Signals(NamedTuple):
         spacing: between two sinusoids, likewise.
         baseline: what a perturbed cost is compared with.
         pole: of a high-pass.
-        limit: clamp on the modulation.
+        limited: whether the modulation is clamped.
         tau_p: timesteps that a perturbation is held.
         tau_x: timesteps that a sample is held.
-        batch: samples a measurement is averaged over.
+        batch: samples over which a measurement is averaged.
         n_samples: of the training set.
         samples_split: the two factors of the permutation of samples; zeros where they come as they lie.
     """
 
     family: int
     packed: bool
-    amplitude: float
     blocks: Int[np.ndarray, " blocks"]
     size: int
     order: int
@@ -68,7 +70,7 @@ class Signals(NamedTuple):
     spacing: int
     baseline: int
     pole: float
-    limit: float
+    limited: bool
     tau_p: int
     tau_x: int
     batch: int
@@ -83,10 +85,8 @@ class Update(NamedTuple):
         interval: timesteps between two updates.
         resets: whether G starts again after each.
         keep: what is kept of G at each timestep.
-        rule: of G, the optimizer's memory m and θ: m ← r₀ G + r₁ m + r₂ θ, and then Δ = r₃ G + r₄ m + r₅ θ, with the m
-            before.
         remembers: whether the rule has a memory.
-        noise: standard deviation of the noise on each write.
+        noisy: whether each write has noise.
         low: lower end of the memory's range.
         high: upper end.
     """
@@ -94,9 +94,8 @@ class Update(NamedTuple):
     interval: int
     resets: bool
     keep: float
-    rule: tuple[float, float, float, float, float, float]
     remembers: bool
-    noise: float
+    noisy: bool
     low: float
     high: float
 
@@ -112,7 +111,7 @@ class Converter(NamedTuple):
         stochastic: whether writes are rounded stochastically.
         own_line: whether the perturbation goes past it.
         finer_copy: whether θ itself is kept elsewhere.
-        cost_noise: standard deviation of the noise on each cost.
+        noisy: whether each cost has noise.
         depth: how many imperfections are around the one of the noise.
     """
 
@@ -123,7 +122,7 @@ class Converter(NamedTuple):
     stochastic: bool
     own_line: bool
     finer_copy: bool
-    cost_noise: float
+    noisy: bool
     depth: int
 
 
@@ -151,6 +150,9 @@ class Group(NamedTuple):
         x: inputs in front, sample by sample.
         target: targets.
         outputs: of neurons of two layers, twice.
+        numbers: what a chip may have for itself, in the rows `AMPLITUDE` … . Of the rule there are six, of G, the
+            optimizer's memory m and θ: m ← r₀ G + r₁ m + r₂ θ, and then Δ = r₃ G + r₄ m + r₅ θ, with the m before.
+        scale: what C̃ θ̃ is multiplied by to enter G; one row, or one for each parameter.
         bad: high and low word of the first timestep, counted from one, whose cost was not finite; 0 for none.
     """
 
@@ -174,6 +176,8 @@ class Group(NamedTuple):
     x: Float[np.ndarray, "shown lanes"]
     target: Float[np.ndarray, "wanted lanes"]
     outputs: Float[np.ndarray, "outputs lanes"]
+    numbers: Float[np.ndarray, "numbers lanes"]
+    scale: Float[np.ndarray, "scales lanes"]
     bad: UInt32[np.ndarray, "2 lanes"]
 
 
@@ -183,13 +187,11 @@ class Tables(NamedTuple):
     Attributes:
         x: inputs of the training set, one sample after the other.
         y: targets.
-        scale: what C̃ θ̃ is multiplied by to enter G, of each parameter.
         masks: of a shift register's output bits.
         jump: rows of its transition matrix, from one perturbation to the next.
     """
 
     x: Float[np.ndarray, " inputs"]
     y: Float[np.ndarray, " outputs"]
-    scale: Float[np.ndarray, " p"]
     masks: UInt32[np.ndarray, " p"]
     jump: UInt32[np.ndarray, " width"]

@@ -1,9 +1,10 @@
 """From an estimate to new parameters."""
 
-from ._lanes import below, floats, load, nearest, select, store, words
+from ._lanes import below, floats, load, nearest, product, select, store, words
 from ._math import inlined
 from ._perturb import signed
 from ._random import normal, part, row_under, uniform
+from ._settings import CREDIT, DESCENT, RULE, WRITE_NOISE
 
 _INFINITE = float("inf")
 
@@ -31,13 +32,13 @@ def write_keys(update, converter, seed, step):
         if converter.stochastic:
             r0, r1 = part(k0, k1, 0)
         k0, k1 = part(k0, k1, 1)
-    if update.noise > 0.0:
+    if update.noisy:
         k0, k1 = part(k0, k1, 0)
     return r0, r1, k0, k1
 
 
 @inlined
-def _written(update, converter, theta, delta, p, keys):
+def _written(update, converter, group, theta, delta, p, keys):
     """θ_p after a change was asked for, from the converter inwards."""
     if converter.bits:
         if converter.finer_copy:
@@ -48,43 +49,47 @@ def _written(update, converter, theta, delta, p, keys):
             steps = below(steps + uniform(keys[0], keys[1], p)) if draw else nearest(steps)
             code = clamp(nearest((theta - converter.low) / converter.step), 0.0, 2.0**converter.bits - 1.0)
             delta = converter.low + clamp(code + steps, 0.0, 2.0**converter.bits - 1.0) * converter.step - theta
-    if update.noise > 0.0:
-        delta = delta + update.noise * normal(keys[2], keys[3], p)
+    if update.noisy:
+        delta = delta + load(group.numbers, WRITE_NOISE) * normal(keys[2], keys[3], p)
     return clamp(theta + delta, update.low, update.high)
+
+
+@inlined
+def _rule(group, number):
+    return load(group.numbers, RULE + number)
 
 
 @inlined
 def _updated(update, converter, group, p, gradient, keys):
     theta = load(group.theta, p)
-    rule = update.rule
-    delta = rule[3] * gradient + rule[5] * theta
+    delta = _rule(group, 3) * gradient + _rule(group, 5) * theta
     if update.remembers:
         trace = load(group.trace, p)
-        delta = delta + rule[4] * trace
-        store(group.trace, p, rule[0] * gradient + rule[1] * trace + rule[2] * theta)
-    store(group.theta, p, _written(update, converter, theta, delta, p, keys))
+        delta = delta + _rule(group, 4) * trace
+        store(group.trace, p, _rule(group, 0) * gradient + _rule(group, 1) * trace + _rule(group, 2) * theta)
+    store(group.theta, p, _written(update, converter, group, theta, delta, p, keys))
 
 
 @inlined
-def descend(update, group, factor):
+def descend(group, factor):
     """An update every timestep, without noise or bounds or memory, of packed signs: θ ± factor."""
-    packed = load(group.signs, 0)
+    packed, kept = load(group.signs, 0), _rule(group, 5)
     for p in range(group.theta.shape[0]):
         if p & 31 == 0:
             packed = load(group.signs, p >> 5)
         theta = load(group.theta, p)
-        store(group.theta, p, theta + update.rule[5] * theta + signed(factor, packed))
+        store(group.theta, p, theta + kept * theta + signed(factor, packed))
         packed = packed << 1
 
 
 @inlined
-def integrate(signals, update, converter, group, tables, modulation, step):
+def integrate(signals, update, converter, group, modulation, step):
     """Takes the modulation of the timestep after which there are `step` of them."""
     due = step % update.interval == 0
     keeps = not (update.resets and update.interval == 1)
-    is_exact = converter.bits == 0 and update.noise == 0.0 and update.high == _INFINITE
+    is_exact = converter.bits == 0 and not update.noisy and update.high == _INFINITE
     if signals.packed and is_exact and not (keeps or update.remembers):
-        descend(update, group, (update.rule[3] * tables.scale[0] * signals.amplitude) * modulation)
+        descend(group, load(group.numbers, DESCENT) * modulation)
         return
     packed = words(0)
     keys = packed, packed, packed, packed
@@ -94,10 +99,11 @@ def integrate(signals, update, converter, group, tables, modulation, step):
         if signals.packed:
             if p & 31 == 0:
                 packed = load(group.signs, p >> 5)
-            gradient = signed((tables.scale[p] * signals.amplitude) * modulation, packed)
+            gradient = signed(load(group.numbers, CREDIT) * modulation, packed)
             packed = packed << 1
         else:
-            gradient = (tables.scale[p] * modulation) * load(group.wiggle, p)
+            scale = load(group.scale, p if group.scale.shape[0] > 1 else 0)
+            gradient = product(scale * modulation, load(group.wiggle, p))
         if keeps:
             gradient = update.keep * load(group.gradient, p) + gradient
             store(group.gradient, p, floats(0.0) if due and update.resets else gradient)

@@ -1,4 +1,4 @@
-"""What a run on a chip told of itself at each checkpoint: a file of lines of JSON, each with a checksum of its own."""
+"""The diagnostics of a run on a chip at each checkpoint: a file of JSON lines, each with its own checksum."""
 
 import json
 import warnings
@@ -16,7 +16,7 @@ _CHECKSUM = ', "crc32": "'
 
 
 class _Line(BaseModel):
-    """What is read of a line; it has more."""
+    """The fields that are read from a line; it has more."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -28,39 +28,39 @@ class _Line(BaseModel):
     predicted_angle: float | None = None
 
 
-def as_line(told: dict[str, Any]) -> str:
+def as_line(diagnostics: dict[str, Any]) -> str:
     """A line of the file."""
-    text = json.dumps(told, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(diagnostics, allow_nan=False, ensure_ascii=False)
     return f'{text[:-1]}{_CHECKSUM}{zlib.crc32(text.encode()):08x}"}}\n'
 
 
-def read_told(folder: Path) -> bytes:
+def read_content(folder: Path) -> bytes:
     """The file as it is; nothing if there is none.
 
     Raises:
-        RunError: if it is no file, or cannot be read.
+        RunError: if it is not a file, or cannot be read.
     """
     try:
         return read_file(folder / DIAGNOSTICS)
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise RunError(f"cannot read {folder / DIAGNOSTICS}: {error.strerror}; take it away") from error
+        raise RunError(f"cannot read {folder / DIAGNOSTICS}: {error.strerror}; remove it") from error
 
 
 def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any]]:
-    """What a run on a chip told of itself at each checkpoint; empty for others.
+    """The diagnostics of a run on a chip, one for each checkpoint; empty for other runs.
 
-    A line that a kill cut short is left out; so are damaged ones, with a warning.
+    An incomplete last line, after a kill, is ignored; so are damaged lines, with a warning.
 
     Args:
         folder: the run directory.
         quiet: whether the warning was given before.
 
     Raises:
-        RunError: if it is no file, or cannot be read.
+        RunError: if it is not a file, or cannot be read.
     """
-    *lines, _ = read_told(folder).split(b"\n")
+    *lines, _ = read_content(folder).split(b"\n")
     found, damaged = [], 0
     for line in lines:
         try:
@@ -69,7 +69,7 @@ def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any
             damaged += 1
     if damaged and not quiet:
         n = "a line is" if damaged == 1 else f"{damaged} lines are"
-        warnings.warn(f"{folder / DIAGNOSTICS}: {n} damaged, and left out", MgdWarning, stacklevel=2)
+        warnings.warn(f"{folder / DIAGNOSTICS}: {n} damaged, and ignored", MgdWarning, stacklevel=2)
     return found
 
 
@@ -78,11 +78,11 @@ def _read_line(line: bytes) -> dict[str, Any]:
     text = line.decode()
     body, checksum, digest = text.rpartition(_CHECKSUM)
     if checksum and f'{zlib.crc32((body + "}").encode()):08x}"}}' != digest:
-        raise ValueError("it has another checksum")
+        raise ValueError("its checksum is wrong")
     try:
         _Line.model_validate_json(text)
     except ValidationError as error:
-        raise ValueError("it is no line of diagnostics") from error
+        raise ValueError("it is not a line of diagnostics") from error
     found = json.loads(text)
     found.pop("crc32", None)
     return found

@@ -1,0 +1,141 @@
+"""The progress of a run, on stderr: a bar on a terminal and in a notebook, elsewhere a line now and then."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from .._metric import METRICS, written
+
+if TYPE_CHECKING:
+    from .._train import Session
+
+# Seconds between two lines where there is no bar, and over which the speed is averaged.
+_LINE_SECONDS, _SPEED_SECONDS = 10.0, 30.0
+
+
+@contextmanager
+def progress(steps: int, *, lines: bool = True) -> Iterator[Callable[["Session"], None]]:
+    """Shows steps, cost, score, speed and the time left while the body runs.
+
+    Args:
+        steps: timesteps of the whole run.
+        lines: whether a line is written every ten seconds where there is neither a terminal nor a notebook.
+    """
+    left = _Left(steps)
+    with _bar(TextColumn("{task.fields[left]}")) as bar:
+        task = bar.add_task("compiling", total=steps, figures="", left="")
+        said = time.monotonic()
+
+        def on_progress(session: "Session") -> None:
+            nonlocal said
+            step = session.snapshot.step
+            figures, remaining = _figures(session), left.after(step)
+            bar.update(task, description="training", completed=step, figures=figures, left=remaining)
+            if bar.disable and lines and time.monotonic() - said >= _LINE_SECONDS:
+                said = time.monotonic()
+                line = f"step {step:,} of {steps:,} ({step / steps:.0%})", figures, remaining
+                bar.console.print("  ".join(part for part in line if part), markup=False, highlight=False)
+
+        yield on_progress
+
+
+def _figures(session: "Session") -> str:
+    """Where a run is, in numbers."""
+    snapshot = session.snapshot
+    figures = f"{_short(session.steps_per_second)} steps/s"
+    if snapshot.steps:
+        if metric := session.judge.metric:
+            figures = f"{METRICS[metric]} {written(metric, float(np.mean(session.scores)))}  {figures}"
+        figures = f"cost {np.mean(snapshot.cost[-1]):.3g}  {figures}"
+    if diagnostics := figures_of(session.figures()):
+        figures = f"{diagnostics}  {figures}"
+    return figures
+
+
+class _Left:
+    """The time left, from the recent speed: compilation and steps of before a resume do not count.
+
+    Args:
+        steps: of the whole run.
+    """
+
+    def __init__(self, steps: int):
+        self._steps = steps
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def after(self, step: int) -> str:
+        """The time left when so many steps are made, as people write it; empty if it is not known yet."""
+        now = time.monotonic()
+        self._seen.append((now, step))
+        while len(self._seen) > 2 and now - self._seen[1][0] > _SPEED_SECONDS:
+            self._seen.popleft()
+        since, made = now - self._seen[0][0], step - self._seen[0][1]
+        if made <= 0:
+            return ""
+        return f"{_duration((self._steps - step) * since / made)} left"
+
+
+def _duration(seconds: float) -> str:
+    """A length of time with the units that matter.
+
+    >>> _duration(8.4), _duration(605), _duration(9000), _duration(200_000)
+    ('8 s', '10:05 min', '2:30 h', '2.3 days')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f}:{seconds % 60:02.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600:.0f}:{seconds % 3600 // 60:02.0f} h"
+    return f"{seconds / 86400:.1f} days"
+
+
+def figures_of(diagnostics: dict[str, Any]) -> str:
+    """Signal over noise, and the angle between G and the gradient, as far as they are known; empty if they are not."""
+    parts = []
+    if "snr" in diagnostics:
+        least = "≥ " if diagnostics.get("noise_is_bound") else ""
+        parts.append(f"SNR {least}{diagnostics['snr']:.2g}")
+    for name in ("observed", "predicted"):
+        if f"{name}_angle" in diagnostics:
+            parts.append(f"{name} angle {diagnostics[f'{name}_angle']:.0f}°")
+    return ", ".join(parts)
+
+
+@contextmanager
+def measuring() -> Iterator[Callable[[int, int], None]]:
+    """Shows how many of how many measurements are made while the body runs."""
+    with _bar(TextColumn("left"), TimeRemainingColumn(compact=True, elapsed_when_finished=True)) as bar:
+        task = bar.add_task("measuring", total=None, figures="")
+
+        def on_progress(done: int, total: int) -> None:
+            bar.update(task, total=total, completed=done, figures=f"{done:,} of {total:,} measurements")
+
+        yield on_progress
+
+
+def _bar(*left: Any) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[figures]}"),
+        *left,
+    )
+    console = Console(stderr=True)
+    shown = console.is_terminal or console.is_jupyter
+    # It goes when the work ends, for the report or the one line of an error; and nothing of it goes into a pipe.
+    return Progress(*columns, console=console, transient=True, disable=not shown)
+
+
+def _short(number: float) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return "–" if number != number else f"{number:.3g}"
