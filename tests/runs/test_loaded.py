@@ -160,6 +160,47 @@ def test_task_facts_that_are_none_are_named(parity, tmp_path, changes):
         mgd.load_run(with_facts(parity, tmp_path / "run", **changes))
 
 
+# --- runs that a program in Python made
+
+
+@pytest.fixture(scope="module")
+def in_python(tmp_path_factory) -> tuple[Path, mgd.chips.AbstractChip, mgd.datasets.Task, mgd.Result]:
+    """A run of Python's own chip and task."""
+    x = np.random.default_rng(0).normal(size=(60, 3)) * [100.0, 1.0, 1.0]
+    task = mgd.datasets.from_arrays(x, (x[:, 0] > 0).astype(int) + (x[:, 1] > 1), scaling="standard")
+    chip = mgd.chips.imperfect(mgd.chips.mlp((3, 4, 3)), mgd.chips.imperfections.ActivationVariation(0.2))
+    folder = tmp_path_factory.mktemp("loaded") / "run"
+    with jax.numpy_dtype_promotion("standard"):
+        key = jax.random.key(0)
+        result = mgd.train(chip, task, n_steps=1000, n_replicas=2, key=key, out=folder, progress=False)
+    return folder, chip, task, result
+
+
+def test_a_chip_of_pythons_is_given_again(in_python):
+    folder, chip, task, result = in_python
+    run = mgd.load_run(folder, chip=chip)
+    assert run.task.scaling is not None
+    found = predict(folder, chip=chip, task=task, replica="all")
+    assert [one.score for one in found.assessments] == pytest.approx(result.accuracy.tolist())
+    x = np.array([[120.0, 0.3, -1.0]])
+    theta, device = result.piece(1)
+    due = chip.respond(theta, jax.numpy.asarray(task.scaling(x)), device=device, key=jax.random.key(0))
+    np.testing.assert_allclose(run.predict(x, replica=1), due, rtol=1e-4, atol=1e-5)
+    assert mgd.runs.export(folder, folder.parent / "mine.npz", chip=chip).about["classes"] == ["0", "1", "2"]
+
+
+def test_without_its_chip_or_task_it_is_said_what_to_give(in_python):
+    folder, chip, _, _ = in_python
+    assert mgd.load_run(folder).theta.shape == (2, 31)
+    for asked in (lambda: mgd.load_run(folder).predict([[0.0, 0.0, 0.0]]), lambda: mgd.runs.export(folder, "mine.npz")):
+        with pytest.raises(ValueError, match="was made in Python, and is not in its settings: give it"):
+            asked()
+    with pytest.raises(
+        ValueError, match=r"the task of .* was made in Python: give it as task=, or give data of its own"
+    ):
+        predict(folder, chip=chip)
+
+
 # --- how good answers are
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from .._errors import RunError
 from ._config import RunConfig
 from ._contents import DROPPED, INSTRUMENT, TASK, read_json
+from ._diagnostics import read_diagnostics
 from ._directory import is_finished, read_config, read_summary
 from ._generations import read_header
-from ._diagnostics import read_diagnostics
 
 
 @dataclass(frozen=True)

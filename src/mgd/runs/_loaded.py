@@ -290,7 +290,7 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
 
 def made_in_python(config: RunConfig) -> bool:
     """Whether a program in Python made the run, so that chip and task are not in its settings."""
-    return getattr(config, "python", None) is not None
+    return config.python is not None
 
 
 def samples_of(run: LoadedRun, task: Task | None) -> Task:
