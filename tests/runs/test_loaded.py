@@ -198,6 +198,18 @@ def test_without_its_chip_or_task_it_is_said_what_to_give(in_python):
         predict(folder, chip=chip)
 
 
+def test_chips_of_several_designs_are_not_taken_for_one(tmp_path):
+    chip = mgd.chips.imperfect(mgd.chips.mlp((2, 2, 1)), mgd.chips.imperfections.CrossTalk(0.1))
+    task, settings = mgd.datasets.parity(bits=2), {"n_steps": 20, "n_replicas": 2, "key": jax.random.key(0)}
+    folder = tmp_path / "run"
+    mgd.train(
+        chip, task, mgd.discrete(), out=folder, progress=False, vary={"cross-talk.coupling": [0.1, 0.4]}, **settings
+    )
+    with pytest.raises(ValueError, match=r"chips of .* differ in cross-talk\.coupling, so one chip is not the design"):
+        mgd.load_run(folder, chip=chip)
+    assert mgd.load_run(folder).theta.shape == (2, 9)
+
+
 # --- data of a file
 
 
