@@ -163,6 +163,7 @@ def test_a_raw_set_that_cannot_be_learnt_is_warned_of():
     assert result.accuracy.mean() < linear - 0.03
 
 
+@pytest.mark.long
 def test_nearly_all_chips_learn_xor():
     result = trained(mgd.chips.mlp((2, 2, 1)), XOR, mgd.discrete(), 150_000, n_replicas=64)
     assert result.solved.mean() >= 0.95

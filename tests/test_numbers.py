@@ -152,6 +152,7 @@ def test_equal_or_tuned_again_it_compiles_nothing(engine):
     assert seen
 
 
+@pytest.mark.long
 def test_one_chip_alone_compiles_nothing_again_if_it_is_equal():
     first = trained(noisy(Numbers()), measured(Numbers()), n_replicas=1)
     with compilations() as seen:
@@ -170,7 +171,7 @@ def test_what_is_doubted_is_said_in_each_run():
 @pytest.mark.parametrize(
     "family", [Walsh, Gaussian, LFSR, Sequential, Sinusoid, lambda a: Block(Rademacher(a), n_blocks=2)]
 )
-@pytest.mark.quick("Walsh", "Gaussian")
+@pytest.mark.quick("Walsh")
 def test_amplitudes_of_all_families_are_data(family):
     def run(amplitude: float):
         return trained(mlp((2, 2, 1)), discrete(perturbation=family(amplitude), optimizer=optax.sgd(0.1)))
@@ -201,7 +202,7 @@ NO_STEPS = pytest.mark.filterwarnings("ignore:an amplitude", "ignore:the chip re
 
 @NO_STEPS
 @pytest.mark.parametrize("name", IMPERFECTIONS)
-@pytest.mark.quick("update-noise.sigma", "parameter-range.high")
+@pytest.mark.quick("update-noise.sigma")
 def test_each_replica_of_a_varied_imperfection_is_that_of_a_run_with_its_number(name):
     algorithm = discrete(perturbation=Rademacher(0.05), optimizer=optax.sgd(0.5))
     make, sizes = IMPERFECTIONS[name], [0.1, 0.3, 0.2]
@@ -219,7 +220,7 @@ def test_each_replica_of_a_varied_imperfection_is_that_of_a_run_with_its_number(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.quick("measured", "fused")
+@pytest.mark.quick("measured")
 def test_each_replica_of_a_varied_run_is_that_of_a_run_with_its_numbers(engine):
     make, mixed = ENGINES[engine], Numbers(0.11, 0.05, 0.02, 0.1, 0.03)
     each = [Numbers(), TUNED, mixed]

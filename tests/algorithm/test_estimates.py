@@ -292,6 +292,7 @@ def test_symmetric_codes_are_biased_in_the_second_order_only(amplitude, baseline
     assert np.allclose(g, np.asarray(GRADIENT + CUBES * amplitude**2 / 6), rtol=0, atol=1e-5)
 
 
+@pytest.mark.long
 def test_one_sided_mixed_curvature_averages_out_with_the_flips_of_walsh():
     g = full_period(Walsh(0.5), Remeasured(), quadratic, n_windows=20, n_seeds=200)
     assert_mean(g, np.asarray(GRADIENT), allowance=1e-5)

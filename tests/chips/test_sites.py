@@ -100,6 +100,7 @@ def test_the_mean_of_g_is_the_gradient_of_the_parameters(baseline, tau_x):
         assert np.linalg.norm(found / 6399 * 6400 - expected) < 4 * spread + 0.02 * np.linalg.norm(expected)
 
 
+@pytest.mark.long
 def test_it_trains_in_the_measured_engine_with_imperfections_around_it():
     algorithm = mgd.discrete(
         perturbation=mgd.perturbations.Rademacher(0.05),

@@ -55,6 +55,7 @@ def test_cuts_at_multiples_do_not_change_a_bit():
     assert np.array_equal(whole.state.gradient, cut.state.gradient)
 
 
+@pytest.mark.long
 def test_a_cost_that_is_not_finite_is_found_at_its_step():
     chip = mgd.chips.from_function(
         lambda theta, x, y: jax.numpy.where(theta[0] > 0.04, jax.numpy.nan, 0.0), init=lambda key: jax.numpy.zeros(3)

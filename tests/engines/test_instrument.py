@@ -89,7 +89,7 @@ def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most
     "most", [pytest.param(0, id="one by one"), pytest.param(3, id="batches", marks=pytest.mark.long)]
 )
 @pytest.mark.parametrize("name", ALGORITHMS)
-@pytest.mark.quick("every step-one by one", "windows-one by one")
+@pytest.mark.quick("every step-one by one")
 def test_bitwise_it_is_the_measured_engine_to_the_bit(name, most):
     algorithm = dataclasses.replace(ALGORITHMS[name], bitwise=True)
     simulated = Simulated(CHIP, key=KEY, limits=WIDE, own_line=not most)

@@ -29,6 +29,7 @@ def test_too_many_replicas_are_refused_with_the_number_that_fits(n_replicas):
     assert 1000 < fit < n_replicas
 
 
+@pytest.mark.long
 def test_the_number_that_fits_is_not_refused(monkeypatch):
     monkeypatch.setattr(_memory, "available_bytes", lambda: 10**6)
     with pytest.raises(ValueError, match=r"; [\d,]+ replicas would fit$") as caught:

@@ -141,7 +141,7 @@ def gradients_seen(engine: Measured) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", LAWS)
-@pytest.mark.quick("signs", "gaussian, two-sided, held")
+@pytest.mark.quick("signs")
 def test_a_window_has_the_distribution_that_measuring_gives(name):
     one, other, along = compared(name)
     found = p_values(one, other, along)

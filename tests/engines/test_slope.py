@@ -101,7 +101,7 @@ def sorted_out(table: dict, quick: tuple[str, ...]) -> list:
 
 
 @pytest.mark.parametrize("name", sorted_out(HEALTHY, ("relu", "saturated", "zeros", "convolutions")))
-@pytest.mark.quick("relu", "zeros")
+@pytest.mark.quick("zeros")
 def test_healthy_chips_pass_at_every_amplitude_from_every_start(name):
     chip, task = HEALTHY[name]
     for amplitude in ALGORITHMS:

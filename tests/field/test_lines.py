@@ -184,6 +184,7 @@ def test_a_gate_in_millivolts_of_a_source_in_volts_has_its_limits_and_safe_state
 # A lab's own functions, one time-out.
 
 
+@pytest.mark.long
 def test_one_time_out_of_a_labs_own_functions_is_asked_again(lab, train):
     table = {"build": f"{lab}:chip"}
     whole = train("whole", table)

@@ -110,6 +110,7 @@ def test_a_flipped_bit_in_the_journal_is_said(stopped, said):
     assert thetas[0].tobytes() == thetas[1].tobytes()  # the chip has no noise
 
 
+@pytest.mark.long
 def test_flipped_bits_and_missing_chunks_of_the_metrics_are_found(stopped, said):
     assert said("resume", stopped)[0] == 0
     ask = ("time", stopped, "--profile", "hw1", "--json")

@@ -48,6 +48,7 @@ class Ternary(eqx.Module):
         return 2 * ternary(self.w2) @ jnp.concatenate([hidden, one])
 
 
+@pytest.mark.long
 def test_a_straight_through_net_is_refused_by_the_sampled_engine():
     chip = mgd.chips.from_module(Ternary, cost="cross-entropy")
     assert chip.n_params == 42
@@ -56,6 +57,7 @@ def test_a_straight_through_net_is_refused_by_the_sampled_engine():
             mgd.train(chip, XOR, windows(0.1, amplitude), n_steps=16, n_replicas=8, engine="sampled", key=KEY)
 
 
+@pytest.mark.long
 def test_backprop_through_a_straight_through_net_is_warned_of():
     chip = mgd.chips.from_module(Ternary, cost="cross-entropy")
     with pytest.warns(
@@ -101,6 +103,7 @@ class Spiking(eqx.Module):
         return jax.lax.scan(turn, (jnp.zeros(8), jnp.zeros(2)), None, length=10)[0][1] / 10
 
 
+@pytest.mark.long
 def test_a_spiking_net_is_refused_by_the_sampled_engine():
     chip = mgd.chips.from_module(Spiking, cost="cross-entropy")
     with pytest.raises(ValueError, match=NOT_THE_SLOPE):
@@ -139,7 +142,7 @@ ENGINES = {
 
 
 @pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.quick("measured", "backprop")
+@pytest.mark.quick("backprop")
 def test_buffers_behind_stop_gradient_are_not_trained(name):
     chip = mgd.chips.from_module(Normalised)
     assert chip.n_params == 3

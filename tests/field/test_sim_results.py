@@ -152,7 +152,7 @@ MANY = RNG.normal(size=(4, 3)).astype(np.float32)
         (MANY, 0.5 * MANY, "values", ("r2", 1 - 0.25 * (MANY**2).sum() / ((MANY - MANY.mean(0)) ** 2).sum())),
     ],
 )
-@pytest.mark.quick("y1-outputs1-signs-expected1", "y4-outputs4-classes-expected4", "y10-outputs10-values-expected10")
+@pytest.mark.quick("y1-outputs1-signs-expected1", "y10-outputs10-values-expected10")
 def test_each_kind_of_target_has_its_measure(y, outputs, kind, expected):
     task = from_arrays(ROWS, y)
     assert task.kind == kind
@@ -241,6 +241,7 @@ def test_a_cost_that_never_changes_is_warned_of(value, said):
         mgd.train(chip, task, mgd.discrete(), n_steps=50, n_replicas=3, key=KEY)
 
 
+@pytest.mark.long
 def test_a_cost_that_never_changes_is_told_in_the_closing_lines(command):
     settings = ("--steps=50", "--replicas=3", "--learning-rate=1e-30", "--out=run")
     code, said = command("train", "parity", *settings)
@@ -395,6 +396,7 @@ def test_the_piece_of_a_result_responds_as_reported_and_comes_back_from_its_arra
         assert not np.array_equal(applied, theta)
 
 
+@pytest.mark.long
 def test_a_device_that_lacks_an_array_is_refused():
     chip = mgd.chips.imperfect(mgd.chips.mlp((2, 1)), imperfections.Drift(leak=0.1))
     with pytest.raises(ValueError, match="has drift, which is not among the arrays: theta"):
@@ -415,6 +417,7 @@ def test_a_perfect_chip_has_no_piece_to_keep(tmp_path):
     assert "accuracy" in read_metrics(run)
 
 
+@pytest.mark.long
 def test_show_names_the_file_of_the_piece(command):
     settings = ("--steps=5", "--replicas=2", "--imperfect=drift=0.001", "--out=run")
     assert command("train", "parity", *settings)[0] == 0

@@ -12,7 +12,7 @@ import pytest
 
 import mgd
 from mgd.instruments import Limits, from_callables, opened
-from mgd.runs import _code, _python, read_metrics, read_summary
+from mgd.runs import _python, read_metrics, read_summary
 
 KEY = jax.random.key(3)
 CHIP, TASK = mgd.chips.mlp((2, 2, 1)), mgd.datasets.parity(bits=2)
@@ -159,7 +159,6 @@ def test_what_another_user_pickled_is_not_read_and_is_to_be_given_again(run_of_a
     def never(content: bytes):
         raise AssertionError("a pickle of another user's was read")
 
-    monkeypatch.setattr(_code, "is_remembered", lambda what: False)
     monkeypatch.setattr("mgd.runs._known.is_remembered", lambda what: False)
     monkeypatch.setattr("mgd.runs._known.cloudpickle.loads", never)
     with pytest.raises(ValueError, match=r"was not begun here by this user: give algorithm=… again"):

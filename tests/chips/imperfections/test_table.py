@@ -99,7 +99,7 @@ def test_every_imperfection_is_in_the_table():
 
 
 @pytest.mark.parametrize("name", MILD)
-@pytest.mark.quick("soft-bounds-write", "cross-talk")
+@pytest.mark.quick("cross-talk")
 def test_it_trains_in_pieces_as_in_one_go(name):
     engine, data = measured_engine(name), mgd.engines.Data.of(TASK.train)
     start = engine.init(2, key=KEY)
