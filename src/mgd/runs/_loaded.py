@@ -33,6 +33,8 @@ from ._presets import resolve
 if TYPE_CHECKING:
     import xarray as xr
 
+# Imperfections whose numbers change what a chip makes of its parameters, and are not kept with each piece.
+_OF_DESIGN = ("dac.", "parameter-range.", "cross-talk.")
 # Samples that a chip is shown at a time.
 _TOGETHER = 1000
 
@@ -272,6 +274,8 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
             f"{folder} has {theta.shape[1]:,} parameters a chip, and this chip has {chip.n_params:,}: give the one "
             "that was trained"
         )
+    if chip is not None and in_python:
+        _check_varied(folder, given)
     groups = chip.groups if chip is not None else {k: slice(*of) for k, of in (told.get("groups") or {}).items()}
     return LoadedRun(
         folder=folder,
@@ -288,9 +292,20 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
     )
 
 
+def _check_varied(folder: Path, config: RunConfig) -> None:
+    """Raises: ValueError: if the chips of a run were not all of one design."""
+    if config.python is None or "vary" not in config.python.given:
+        return
+    if names := [str(name) for name in read_metrics(folder).coords if str(name).startswith(_OF_DESIGN)]:
+        raise ValueError(
+            f"the chips of {folder} differ in {', '.join(names)}, so one chip is not the design of all: load it "
+            "without chip=, and use the parameters with a chip for each"
+        )
+
+
 def made_in_python(config: RunConfig) -> bool:
     """Whether a program in Python made the run, so that chip and task are not in its settings."""
-    return getattr(config, "python", None) is not None
+    return config.python is not None
 
 
 def samples_of(run: LoadedRun, task: Task | None) -> Task:
