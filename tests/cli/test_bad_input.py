@@ -89,7 +89,7 @@ def test_wrong_option(options, words, train_small, monkeypatch):
     def no_training(*args, **kwargs):
         raise AssertionError("training began")
 
-    monkeypatch.setattr("mgd.runs._execute._run", no_training)
+    monkeypatch.setattr("mgd.runs._execute.run_into", no_training)
     said = train_small(*options, "--out=run")
     refused(said, *words)
     assert list(Path().iterdir()) == []
@@ -160,7 +160,7 @@ def test_wrong_config(text, words, mgd_cli, monkeypatch):
     def no_training(*args, **kwargs):
         raise AssertionError("training began")
 
-    monkeypatch.setattr("mgd.runs._execute._run", no_training)
+    monkeypatch.setattr("mgd.runs._execute.run_into", no_training)
     Path("c.toml").write_text(text)
     refused(mgd_cli("train", "c.toml", "--out=run"), *words)
     assert [p.name for p in Path().iterdir()] == ["c.toml"]

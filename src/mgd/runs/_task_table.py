@@ -281,7 +281,7 @@ def task_given(text: str) -> str | dict[str, Any]:
     known = Path(text).suffix.lower() in KNOWN
     if os.path.isfile(text) and not known:
         raise ValueError(
-            f"{text!r} is a file but no .toml, and no data that are read: give a task ({', '.join(TASKS)}), "
+            f"{text!r} is a file but not a .toml, nor data that can be read: give a task ({', '.join(TASKS)}), "
             f"CONFIG.toml, or data ({', '.join(KNOWN)} or a folder)"
         )
     if known or os.sep in text or os.path.lexists(text):
