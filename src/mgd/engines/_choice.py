@@ -23,6 +23,7 @@ class Wanted:
         batch: samples a measurement is averaged over.
         n_steps: timesteps of the run.
         devices: JAX devices to spread it over.
+        n_numbers: inputs of all training samples together.
     """
 
     named: bool
@@ -30,6 +31,7 @@ class Wanted:
     batch: int
     n_steps: int
     devices: int
+    n_numbers: int = 0
 
 
 def choose(
@@ -41,6 +43,7 @@ def choose(
     batch: int,
     n_steps: int,
     devices: int = 1,
+    n_numbers: int = 0,
 ) -> "AbstractSimulated[Any, Any]":
     """The engine of that name; of "auto", the first that is right.
 
@@ -52,6 +55,7 @@ def choose(
         batch: samples a measurement is averaged over.
         n_steps: timesteps of the run.
         devices: JAX devices to spread it over.
+        n_numbers: inputs of all training samples together.
 
     Raises:
         ValueError: if the engine is unknown, or does not run this.
@@ -63,7 +67,7 @@ def choose(
             f"only the measured engine is spread over devices: leave devices out, got {devices}, with engine {name!r} "
             f"and {type(algorithm).__name__}"
         )
-    wanted = Wanted(name != "auto", n_replicas, batch, n_steps, devices)
+    wanted = Wanted(name != "auto", n_replicas, batch, n_steps, devices, n_numbers)
     for row in ROWS:
         if name in ("auto", row.name):
             module, function = row.offer.split(":")
