@@ -63,6 +63,25 @@ def test_blanks_between_numbers(tmp_path):
     assert np.array_equal(all_of(from_file(written(tmp_path / "a.dat", table, None, "  "))), SORTED)
 
 
+def test_what_a_spreadsheet_writes(tmp_path):
+    lines = ["sep=;", '"height";"big, wide";kind', *(f"{k % 7},5;{k % 3};{k % 2}" for k in range(20))]
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    task = from_file(tmp_path / "a.csv", test_fraction=0)
+    assert task.inputs == ("height", "big, wide")
+    assert task.train.x[:3].tolist() == [[0.5, 0.0], [1.5, 1.0], [2.5, 2.0]]
+
+
+def test_truth_values_are_classes(tmp_path):
+    task = from_file(written(tmp_path / "a.csv", rows(labels=["True", "False"] * 30)))
+    assert task.classes == ("False", "True")
+
+
+def test_an_index_is_told(tmp_path):
+    table = [[str(k), *row] for k, row in enumerate(rows())]
+    with pytest.warns(MgdWarning, match="column 1 counts the samples, as an index does"):
+        from_file(written(tmp_path / "a.csv", table, ["", *HEADER]))
+
+
 def test_a_header_as_savetxt_writes_it_and_class_numbers_as_floats(tmp_path):
     """The first case of those kept from the field: the last column is the class."""
     path = tmp_path / "mine.csv"
