@@ -163,7 +163,7 @@ class TaskTable(BaseModel):
             ValueError: if a setting does not fit the data, or the function cannot be run or returns no task.
             DataError: if the data cannot be read, or are not those that the facts are of.
         """
-        if self._loaded is not None:
+        if self._loaded is not None and (self.build is not None or self._loaded.order == order):
             return self._loaded
         if self.build is not None:
             task = self._built()
