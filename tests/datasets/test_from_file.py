@@ -419,7 +419,7 @@ def test_images_that_cannot_be_used(tmp_path):
 def test_what_does_not_fit_in_memory_is_refused_with_the_figure(tmp_path, monkeypatch):
     np.save(tmp_path / "a.npy", np.zeros((1000, 501), np.float64))
     monkeypatch.setattr(source, "available_to_process", lambda: 10**6)
-    with pytest.raises(DataError, match=r"a.npy does not fit in memory: it takes about 0.006 GB, and 0.001 GB are"):
+    with pytest.raises(DataError, match=r"a.npy does not fit in memory: it takes about 0.00401 GB, and 0.001 GB are"):
         from_file(tmp_path / "a.npy")
     np.savez(tmp_path / "a.npz", x=np.zeros((1000, 500), np.uint8), y=np.arange(1000) % 2)
     monkeypatch.setattr(source, "available_to_process", lambda: 10**5)
