@@ -64,6 +64,30 @@ def test_a_run_has_what_its_data_were_and_what_a_reader_of_its_chip_needs(table,
     }
 
 
+def test_data_are_read_once(table, tmp_path, monkeypatch):
+    import mgd.datasets
+
+    read, real = [], mgd.datasets.from_file
+    monkeypatch.setattr(mgd.datasets, "from_file", lambda path, **settings: read.append(path) or real(path, **settings))
+    start(config(table), tmp_path / "run")
+    assert read == [str(table)]
+
+
+def test_data_that_moved_are_found_at_their_new_place(table, tmp_path, killed):
+    def kill(session):
+        raise killed
+
+    with pytest.raises(killed):
+        start(config(table), tmp_path / "run", on_progress=kill)
+    moved = table.rename(tmp_path / "moved.csv")
+    with pytest.raises(DataError, match=r"there is no file .*my data.csv"):
+        resume(tmp_path / "run")
+    settings, sums = tmp_path / "run/config.toml", tmp_path / "run/SHA256SUMS"
+    settings.write_text(settings.read_text().replace(str(table), str(moved)))
+    sums.write_text("".join(line for line in sums.read_text().splitlines(True) if "config.toml" not in line))
+    assert resume(tmp_path / "run") == tmp_path / "run"
+
+
 def test_the_digest_is_that_of_the_file(table, tmp_path):
     import hashlib
 
