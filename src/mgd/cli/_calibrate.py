@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..rows import TASKS
+from ._words import WholeNumber
 
 if TYPE_CHECKING:
     from ..calibration import Calibration
