@@ -24,11 +24,11 @@ from ._build import Shapes, build_chip, build_task
 from ._config import RunConfig
 from ._contents import DEVICE, INSTRUMENT, damaged, read_bytes, read_json
 from ._directory import read_config, read_summary, read_theta
-from ._facts import TaskFacts, read_facts
 from ._generations import read_arrays
 from ._header import theta_of
 from ._metrics import METRICS, read_metrics
 from ._presets import resolve
+from ._task_facts import TaskFacts, read_task_facts
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -323,7 +323,7 @@ def samples_of(run: LoadedRun, task: Task | None) -> Task:
 
 
 def _facts(folder: Path, settings: RunConfig, task: Task | None) -> TaskFacts:
-    facts = read_facts(folder)
+    facts = read_task_facts(folder)
     if task is not None:
         given = TaskFacts.of(task)
         if facts is not None and (given.input_shape, given.n_outputs) != (facts.input_shape, facts.n_outputs):
