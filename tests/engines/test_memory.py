@@ -5,8 +5,7 @@ import pytest
 
 import mgd
 from mgd.datasets._memory import of_control_group, of_machine
-from mgd.engines import Data, Measured
-from mgd.engines._choice import choose
+from mgd.engines import Data, Measured, choose
 from mgd.engines.simulated import _memory
 
 KEY = jax.random.key(0)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from mgd import DataError, RunError
-from mgd.runs import RunConfig, load_run, read_config, read_task_facts, resolve, resume, start
+from mgd.runs import RunConfig, TaskTable, load_run, read_config, read_task_facts, resolve, resume, start, task_given
 from mgd.runs._build import build_chip, build_task
-from mgd.runs._task_table import TaskTable, task_given
 
 N = 60
 X = np.random.default_rng(0).normal(size=(N, 3)).round(3)
