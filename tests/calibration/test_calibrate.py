@@ -407,5 +407,5 @@ def test_a_chip_whose_cost_is_not_a_number_is_a_fault_of_the_chip():
 def test_a_silent_chip_is_said_to_be_silent(cost):
     with opened(chip_with_cost(cost), alone=False) as guarded, pytest.raises(HardwareError) as raised:
         calibrate(guarded, XOR, batch=1, key=jax.random.key(0), budget=6000)
-    assert "no perturbation of up to 0.25 V shows in the cost" in str(raised.value)
+    assert "no perturbation of up to 0.25 V changes the cost by more than its noise" in str(raised.value)
     assert "check that parameters and cost are connected" in str(raised.value)

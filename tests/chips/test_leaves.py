@@ -208,7 +208,7 @@ def test_an_amplitude_below_the_steps_of_16_bits_is_warned_of():
     chip = from_module(two(lambda a, b, x: a @ x.astype(jnp.bfloat16) + b, jnp.bfloat16))
     algorithm = mgd.discrete(perturbation=mgd.perturbations.Rademacher(1e-3))
     with pytest.warns(
-        mgd.MgdWarning, match=r"^an amplitude of 0.001 is less than a step of module\.\w, which is bfloat16"
+        mgd.MgdWarning, match=r"^an amplitude of 0.001 is below the resolution of module\.\w, which is bfloat16"
     ):
         mgd.train(chip, TASK, algorithm, n_steps=4, key=KEY)
 

@@ -160,12 +160,12 @@ MADE = {
     "an imperfection that is a number": (
         {"imperfections": "hum = ODDS:HUM"},
         {"imperfect": {"hum": 1}},
-        "imperfection 'hum' must be a mgd.chips.imperfections.AbstractImperfection, and it is a float",
+        "imperfection 'hum' must be a mgd.chips.imperfections.AbstractImperfection, got a float",
     ),
     "a task that is nothing": (
         {"tasks": "odd = ODDS:EMPTY"},
         {"task": "odd", "hidden": [2]},
-        "task 'odd' must be a mgd.datasets.Task, and it is a NoneType",
+        "task 'odd' must be a mgd.datasets.Task, got a NoneType",
     ),
     "a task without a network": (
         {"tasks": "odd = ODDS:EMPTY"},

@@ -64,10 +64,10 @@ REFUSED = {
     "parameter-range=0": "imperfect.parameter-range: input should be greater than 0, got 0",
     "cross-talk=2": "imperfect.cross-talk: input should be less than or equal to 1, got 2",
     "w-min=1,dw-min=0.1": "imperfect.w-min: input should be less than 0, got 1",
-    "dac-range=3": "imperfect: dac-range goes with dac-bits: give dac-bits too, or leave dac-range out",
-    "adc-range=3": "imperfect: adc-range goes with adc-bits: give adc-bits too, or leave adc-range out",
-    "stuck-range=3": "imperfect: stuck-range goes with stuck: give stuck too, or leave stuck-range out",
-    "up-down=0.1": "imperfect: up-down goes with dw-min: give dw-min too, or leave up-down out",
+    "dac-range=3": "imperfect: dac-range needs dac-bits: give dac-bits too, or leave dac-range out",
+    "adc-range=3": "imperfect: adc-range needs adc-bits: give adc-bits too, or leave adc-range out",
+    "stuck-range=3": "imperfect: stuck-range needs stuck: give stuck too, or leave stuck-range out",
+    "up-down=0.1": "imperfect: up-down needs dw-min: give dw-min too, or leave up-down out",
     "stuck=0.6,dead=0.7": "imperfect: stuck and dead must sum to 1 or less, got 0.6 and 0.7",
     "dw-min=2,w-max=1": "imperfect: dw-min must not be larger than a bound (w-max, w-min), got 2.0",
 }
@@ -146,7 +146,7 @@ FILES = {
     ),
     "[imperfect]\ncost-noise = -3": f"chip.toml: imperfect.cost-noise: {BETWEEN} 0, got -3",
     "[imperfect]\ndac-range = 3": (
-        "chip.toml: imperfect: dac-range goes with dac-bits: give dac-bits too, or leave dac-range out"
+        "chip.toml: imperfect: dac-range needs dac-bits: give dac-bits too, or leave dac-range out"
     ),
 }
 
