@@ -8,7 +8,7 @@ quartiles over the chips. The same is `mgd train nist7x7 --algorithm backprop --
 """
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
