@@ -328,6 +328,7 @@ def test_the_settings_train_xor(noisy):
     assert int(result.solved.sum()) >= 11
 
 
+@pytest.mark.long
 def test_what_was_expected_of_a_window_is_what_it_gives(larger):
     """The angle between G and the gradient, at the start, of 300 windows with the settings chosen."""
     found, piece = larger

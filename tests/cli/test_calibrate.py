@@ -139,7 +139,10 @@ def changed(bench, **changes) -> str:
 
 def test_what_is_no_calibration_of_this_chip_is_refused_before_anything_is_written(bench, mgd_cli, tmp_path):
     wrong = {
-        "other": (changed(bench, serial="B1"), r"belongs to the chip with serial 'B1', and 'A7' answers .*mgd calibrate"),
+        "other": (
+            changed(bench, serial="B1"),
+            r"belongs to the chip with serial 'B1', and 'A7' answers .*mgd calibrate",
+        ),
         "fewer": (changed(bench, n_params=8), r"is of 8 parameters, and the chip has 9: calibrate it again"),
         "touched": (bench.written.read_text().replace("tau_p = ", "tau_p = 1"), "was changed since it was written"),
         "none": ("name = 'chip'\n", "is not a calibration: "),

@@ -81,6 +81,7 @@ def test_a_function_is_said_to_be_run(mgd_cli, monkeypatch, tmp_path):
     assert said.err.startswith("own_data_task:make, code of yours, was run: 4 samples to train on, 4 to test on\n")
 
 
+@pytest.mark.long
 def test_a_chip_is_calibrated_for_own_data(mgd_cli, table):
     Path("chip.toml").write_text("[chip]\ninputs = [12]\noutputs = 3\nhidden = [2]\n\n[imperfect]\ncost-noise = 1e-4\n")
     said = mgd_cli("calibrate", "chip.toml", "--simulate", "--task", table, "--budget=9000")
@@ -167,6 +168,7 @@ def _peak(folder: Path, n: int, env: dict[str, str]) -> int:
     return int(done.stdout.rpartition("peak ")[2])
 
 
+@pytest.mark.long
 def test_images_are_kept_once_as_they_lie(tmp_path, cache_env):
     """Each byte more of the file takes little more than a byte: none is made four, and none is there twice."""
     few, many = (_peak(tmp_path, n, cache_env) for n in (20_000, 170_000))

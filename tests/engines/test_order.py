@@ -117,7 +117,7 @@ def test_fused_is_the_measured_run_past_the_end_of_the_samples():
 def test_the_warning_of_chips_that_remember_names_it_and_is_not_given_in_sequence():
     chip = mgd.chips.imperfect(CHIP, mgd.chips.imperfections.Settling(3.0))
     task = mgd.datasets.from_arrays(X, Y)
-    with pytest.warns(mgd.MgdWarning, match='present them as they lie .order = "sequential".'):
+    with pytest.warns(mgd.MgdWarning, match='show them in their own order .order = "sequential".'):
         mgd.train(chip, task, WINDOWS, n_steps=4, key=KEY)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -212,7 +212,7 @@ VISA = {
     "options of a socket": (
         "TCPIP0::127.0.0.1::{port}::SOCKET",
         "visa = {baud_rate = 9600}",
-        "reached by a bare socket",
+        "is a bare socket, without PyVISA",
     ),
     "its backend": ("TCPIP0::127.0.0.1::{port}::SOCKET", 'backend = ""', "bare socket, without PyVISA: leave backend"),
     "misspelt": ("TCPIP0::127.0.0.1::inst0::INSTR", "visa = {chunk_sise = 4}", "did you mean 'chunk_size'"),

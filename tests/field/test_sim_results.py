@@ -368,6 +368,7 @@ def test_exported_parameters_give_the_reported_accuracy(tmp_path, imperfect, nam
 
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
+@pytest.mark.long
 def test_the_piece_of_a_result_responds_as_reported_and_comes_back_from_its_arrays():
     task = mgd.datasets.parity(bits=2)
     chip = mgd.chips.imperfect(
@@ -521,7 +522,7 @@ class OneNumber(eqx.Module):
 @pytest.mark.parametrize(
     ("chip", "message"),
     [
-        (mgd.chips.mlp((2, 2, 1)), r"whose inputs have shape \(3,\) and .*: it has 2 inputs, and 3 are given"),
+        (mgd.chips.mlp((2, 2, 1)), r"whose inputs have shape \(3,\) and .*: it has 2 inputs, got 3"),
         (mgd.chips.mlp((3, 2)), "the chip has 2 outputs, and arrays needs 1"),
         (mgd.chips.from_module(lambda key: eqx.nn.Linear(2, 1, key=key)), "whose inputs have shape"),
         (

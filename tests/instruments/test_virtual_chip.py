@@ -193,6 +193,7 @@ def test_another_chip_or_none_is_exit_code_4_and_one_line(served, tmp_path, caps
         assert {"other": "instead of 'B1'", "none": "127.0.0.1::9::SOCKET: cannot be opened"}[name] in said.err
 
 
+@pytest.mark.long
 def test_a_server_that_ends_and_comes_back_computes_what_the_simulated_chip_does(serve_process, served, tmp_path):
     """To the bit, with noise, drift and converters: the last of this module, as it ends the server."""
     driver = driver_of(served.resource, tmp_path, retries=3)
