@@ -1,7 +1,6 @@
 """From settings to chip, task and algorithm."""
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import optax
 
@@ -26,6 +25,7 @@ from ._chip_file import ChipFile
 from ._code import check_said
 from ._config import Perturbed, RunConfig, Settings
 from ._imperfect import build_imperfections
+from ._own_chip import Shapes, own_chip
 from ._presets import resolve
 
 _BASELINES = {"remeasured": Remeasured, "two-sided": TwoSided, "high-pass": HighPass}
@@ -40,7 +40,7 @@ def build_task(config: Settings) -> Task:
             may not run yet.
         DataError: if its files cannot be found, fetched or read, or have changed since the run began.
     """
-    task = _whole_task(config)
+    task = whole_task(config)
     if config.holdout is not None:
         n = len(task.train.y)
         if config.holdout >= n:
@@ -51,10 +51,11 @@ def build_task(config: Settings) -> Task:
     return task
 
 
-def _whole_task(config: Settings) -> Task:
+def whole_task(config: RunConfig) -> Task:
     """The task, before any samples are held out."""
     if isinstance(config.task, str):
-        task = datasets.load(config.task, bits=config.bits, data=config.data)
+        bits = config.bits or (2 if config.task == "parity" else None)
+        task = datasets.load(config.task, bits=bits, data=config.data)
     else:
         if given := [name for name in ("bits", "data") if getattr(config, name) is not None]:
             raise ValueError(
@@ -65,21 +66,30 @@ def _whole_task(config: Settings) -> Task:
     return task if config.order in (None, task.order) else replace(task, order=config.order)
 
 
-class Shapes(NamedTuple):
-    """What a chip needs to know of a task."""
-
-    input_shape: tuple[int, ...]
-    n_outputs: int
-
-
 def build_chip(config: Settings, task: Task | Shapes) -> AbstractChip:
     """The chip of resolved settings, made to fit a task.
 
     Raises:
         ValueError: if the network does not fit the task, or an imperfection not the network.
     """
-    chip = _network(config, task)
+    chip = _network(config, task) if config.chip is None else build_own_chip(config, task)
     return chip if config.imperfect is None else chips.imperfect(chip, *build_imperfections(config.imperfect))
+
+
+def build_own_chip(config: RunConfig, task: Task | Shapes) -> AbstractChip:
+    """The chip that the user's function builds, without imperfections.
+
+    Raises:
+        ValueError: if that code may not run yet, cannot be run, or its chip does not fit the task.
+    """
+    assert config.chip is not None, "the settings name a function"
+    check_said((config.chip.code,), None)
+    shapes = Shapes(task.input_shape, task.n_outputs)
+    return own_chip(config.chip, shapes, build_cost(config), lambda: _given_task(config, task))
+
+
+def _given_task(config: RunConfig, task: Task | Shapes) -> Task:
+    return whole_task(config) if isinstance(task, Shapes) else task
 
 
 def build_served_chip(file: ChipFile) -> AbstractChip:
@@ -88,14 +98,18 @@ def build_served_chip(file: ChipFile) -> AbstractChip:
     Raises:
         ValueError: if the file does not say all of its network, or an imperfection does not fit it.
     """
-    if file.inputs is None or file.outputs is None or not {"hidden", "channels"} & set(file.chip):
+    if file.inputs is None or file.outputs is None or not {"chip", "hidden", "channels"} & set(file.chip):
         raise ValueError(
             f"{file.path}: without a task the file must describe the whole network: give inputs, outputs and hidden "
-            "(or channels) in [chip], such as inputs = [49], outputs = 4, hidden = [4]"
+            "(or channels, or build) in [chip], such as inputs = [49], outputs = 4, hidden = [4]"
         )
+    shapes, table = Shapes(file.inputs, file.outputs), file.own
     # The task is a stand-in: settings of training are not used.
-    config = resolve(RunConfig.of({"task": "nist7x7"} | file.chip))
-    return build_chip(config, Shapes(file.inputs, file.outputs))
+    config = resolve(RunConfig.of({"task": "nist7x7"} | {k: v for k, v in file.chip.items() if k != "chip"}))
+    if table is None:
+        return build_chip(config, shapes)
+    chip = own_chip(table, shapes, build_cost(config))
+    return chip if config.imperfect is None else chips.imperfect(chip, *build_imperfections(config.imperfect))
 
 
 def _network(config: Settings, task: Task | Shapes) -> AbstractChip:
@@ -157,6 +171,6 @@ def build_until(config: RunConfig) -> Until:
     return Until(config.until_accuracy, bool(config.until_solved), config.patience)
 
 
-def build_cost(config: Settings) -> AbstractCost:
+def build_cost(config: RunConfig) -> AbstractCost:
     """The cost of a chip's outputs."""
-    return MeanSquaredError() if config.cost == "mse" else CrossEntropy(config.label_smoothing or 0.0)
+    return MeanSquaredError() if config.cost in (None, "mse") else CrossEntropy(config.label_smoothing or 0.0)
