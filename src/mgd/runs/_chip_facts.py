@@ -66,6 +66,23 @@ def torch_table(table: OwnChip, shapes: Shapes | None, cost: str | None) -> dict
     return whose | names | ({} if cost is None else {"cost": cost})
 
 
+def torch_table_of(
+    table: OwnChip, inputs: tuple[int, ...] | None, outputs: int | None, cost: str | None
+) -> dict[str, Any]:
+    """The table of an instrument that is the PyTorch module of this function, without a task.
+
+    Raises:
+        ValueError: if the function returns a chip that is only simulated, or needs what only a task can say.
+    """
+    shapes = None if inputs is None or outputs is None else Shapes(inputs, outputs)
+    if not is_torch(Function.of(table, shapes, None)(jax.random.key(0))):
+        raise ValueError(
+            f"{table.said} returns a simulated chip: this needs a real one; mgd train and mgd calibrate --simulate "
+            "simulate it, and mgd chip serve serves it"
+        )
+    return torch_table(table, shapes, cost)
+
+
 def check_same_chip(config: RunConfig, task: Task, folder: Path) -> None:
     """Whether the user's own chip is that with which a run in this directory began.
 

@@ -91,6 +91,8 @@ class ChipFile:
         Raises:
             ValueError: if the file has none, or a setting is wrong.
         """
+        if self.instrument is None and self.own is not None:
+            return self._load_torch(self.own)
         if self.instrument is None:
             raise ValueError(
                 f'{self.path}: there is no [instrument] table: give its kind and address, such as kind = "scpi", '
@@ -98,6 +100,14 @@ class ChipFile:
             )
         try:
             return Table.of(self.instrument).load()
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from None
+
+    def _load_torch(self, own: OwnChip) -> "AbstractInstrument":
+        from ._chip_facts import torch_table_of  # JAX is imported for it
+
+        try:
+            return Table.of(torch_table_of(own, self.inputs, self.outputs, self.chip.get("cost"))).load()
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from None
 

@@ -12,7 +12,7 @@ from .._input import first_error, nearest, read_toml
 from ..datasets import check_name
 from ..engines import ENGINES
 from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS, TASKS
-from ._chip_table import OwnChip
+from ._chip_table import OwnChip, placed
 from ._imperfect import Given, Imperfections
 from ._names import ALGORITHMS, BASELINES, SCHEDULES
 from ._option import Option

@@ -84,8 +84,8 @@ class Function:
         takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
         if not takes_any and (wrong := [name for name in own if name not in parameters]):
             raise ValueError(
-                f"{table.said} takes no argument {wrong[0]!r}{nearest(wrong[0], parameters)}; "
-                f"it takes {', '.join(parameters) or 'none'}"
+                f"{table.said} takes no argument {wrong[0]!r}{nearest(wrong[0], parameters)} "
+                f"(it takes {', '.join(parameters) or 'none'})"
             )
         offered: dict[str, Callable[[], Any]] = {}
         if shapes is not None:
