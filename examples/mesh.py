@@ -53,9 +53,10 @@ def _interfere(
     outer: Float[Array, " n"], inner: Float[Array, " n"], upper: Complex[Array, " n"], lower: Complex[Array, " n"]
 ) -> Complex[Array, "2 n"]:
     """What leaves interferometers: two 50:50 couplers with a phase between them, after a phase in the upper arm."""
-    half, upper = inner / 2, jnp.exp(1j * outer) * upper
-    sine, cosine = jnp.sin(half), jnp.cos(half)
-    return 1j * jnp.exp(1j * half) * jnp.stack([sine * upper + cosine * lower, cosine * upper - sine * lower])
+    turn = 1j * jnp.exp(0.5j * inner)
+    sine, cosine = turn * jnp.sin(inner / 2), turn * jnp.cos(inner / 2)
+    upper = jnp.exp(1j * outer) * upper
+    return jnp.stack([sine * upper + cosine * lower, cosine * upper - sine * lower])
 
 
 def chip(inputs: tuple[int, ...], outputs: int, key: Array) -> Mesh:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from .._errors import MgdWarning
+from .._errors import MgdWarning, RunError
 from ..datasets import Task
 from ._build import build_own_chip, whole_task
 from ._chip_table import ChipFacts, OwnChip
@@ -96,7 +96,11 @@ def check_same_chip(config: RunConfig, task: Task, folder: Path) -> None:
     if table is None or table.facts is None:
         return
     found = answers_of(build_own_chip(config, task), task, jax.random.key(0), None)
-    check_answers(found, table.facts.costs, folder)
+    try:
+        check_answers(found, table.facts.costs, folder)
+    except RunError as error:
+        changed = digest_of_source(table) != table.facts.sha256
+        raise RunError(f"{source_of(table)} has changed, and {error}" if changed else str(error)) from None
     warn_if_changed(table, folder, "its chip gives the same costs, and the run continues")
 
 
