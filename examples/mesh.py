@@ -53,10 +53,14 @@ def _interfere(
     outer: Float[Array, " n"], inner: Float[Array, " n"], upper: Complex[Array, " n"], lower: Complex[Array, " n"]
 ) -> Complex[Array, "2 n"]:
     """What leaves interferometers: two 50:50 couplers with a phase between them, after a phase in the upper arm."""
-    turn = 1j * jnp.exp(0.5j * inner)
-    sine, cosine = turn * jnp.sin(inner / 2), turn * jnp.cos(inner / 2)
-    upper = jnp.exp(1j * outer) * upper
+    half = inner / 2
+    sine, cosine = (_polar(size, half + jnp.pi / 2) for size in (jnp.sin(half), jnp.cos(half)))
+    upper = _polar(jnp.ones_like(outer), outer) * upper
     return jnp.stack([sine * upper + cosine * lower, cosine * upper - sine * lower])
+
+
+def _polar(size: Float[Array, " n"], phase: Float[Array, " n"]) -> Complex[Array, " n"]:
+    return jax.lax.complex(size * jnp.cos(phase), size * jnp.sin(phase))
 
 
 def chip(inputs: tuple[int, ...], outputs: int, key: Array) -> Mesh:

@@ -1,5 +1,6 @@
 """Real small chips of one's own from Python, with run directory, resume and prediction: a mesh, spikes, a mere cost."""
 
+from importlib import import_module
 from pathlib import Path
 
 import equinox as eqx
@@ -20,23 +21,19 @@ def _examples(monkeypatch):
 
 
 def mesh():
-    import mesh
-
-    return mgd.chips.from_module(lambda key: mesh.chip((12,), 6, key)), mesh.task()
+    module = import_module("mesh")
+    return mgd.chips.from_module(lambda key: module.chip((12,), 6, key)), module.task()
 
 
 def spiking():
-    import spiking
-
-    traits = mgd.chips.Traits(coarse=("spikes",))
-    return mgd.chips.from_module(lambda key: spiking.chip((2,), 1, key), traits=traits), mgd.datasets.parity(bits=2)
+    module, traits = import_module("spiking"), mgd.chips.Traits(coarse=("spikes",))
+    return mgd.chips.from_module(lambda key: module.chip((2,), 1, key), traits=traits), mgd.datasets.parity(bits=2)
 
 
 def fibre():
-    import fibre
-
-    cost, init = fibre.chip()
-    return mgd.chips.from_function(cost, init=init), fibre.task()
+    module = import_module("fibre")
+    cost, init = module.chip()
+    return mgd.chips.from_function(cost, init=init), module.task()
 
 
 @pytest.mark.parametrize(
@@ -65,10 +62,8 @@ def test_a_chip_of_ones_own_is_kept_taken_up_and_answers(tmp_path, make, n_param
 
 
 def test_a_mesh_loses_no_light():
-    import mesh
-
     fields = jax.random.normal(KEY, (12,))
-    powers = mesh.Mesh(6, KEY)(fields)
+    powers = import_module("mesh").Mesh(6, KEY)(fields)
     assert np.isclose(powers.sum(), (fields**2).sum(), rtol=1e-5)
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import mgd
+from mgd.chips.imperfections import Imperfect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KINDS = """
@@ -166,8 +168,10 @@ def test_every_engine_trains_it(mgd_cli, chip_file, engine, function):
     assert run.theta.shape == (1, chip.n_params)
     assert not np.allclose(run.theta[0], chip.init(key=jax.random.key(0)))
     if function == "coherent":
-        module = chip.chip if engine == "imperfect" else chip
-        trained = module.network(run.theta[0]).module  # pyright: ignore[reportAttributeAccessIssue]
+        perfect: Any = chip
+        while isinstance(perfect, Imperfect):
+            perfect = perfect.chip
+        trained = perfect.network(jnp.asarray(run.theta[0])).module
         assert (trained.weights.dtype, trained.rescale.dtype) == (jnp.complex64, jnp.bfloat16)
         assert np.array_equal(trained.mean, [0.25, 0.75])
         assert np.any(trained.weights.imag != 0)
@@ -314,8 +318,8 @@ def test_a_torch_module_is_an_instrument(mgd_cli, chip_file):
 def test_the_examples_are_learnt(mgd_cli, monkeypatch, name, task, accuracy):
     monkeypatch.syspath_prepend(EXAMPLES)
     chip, more = EXAMPLES / f"{name}.toml", ("--amplitude=0.2",) if name == "spiking" else ()
-    assert mgd_cli("train", task, "--chip", chip, "--steps=8000", *more, "--out=run").code == 0
-    assert mgd_cli("resume", "run", "--steps=10000").code == 0
+    assert mgd_cli("train", task, "--chip", chip, "--steps=20000", *more, "--out=run").code == 0
+    assert mgd_cli("resume", "run", "--steps=20500").code == 0
     said, run = mgd_cli("predict", "run"), mgd.load_run("run")
     if accuracy is None:
         assert run.history["cost"].values[0, -1] < 1e-3

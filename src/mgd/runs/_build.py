@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import optax
 
-from .. import chips, datasets
+from .. import chips
 from .._until import Until
 from ..algorithm import (
     AbstractAlgorithm,
@@ -17,15 +17,15 @@ from ..algorithm import (
     TimeConstants,
     TwoSided,
 )
-from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError
+from ..chips import AbstractChip
 from ..datasets import Task, check_batch
 from ..perturbations import AbstractPerturbation, Block
 from ..rows import FAMILIES, OPTIMIZERS
 from ._chip_file import ChipFile
-from ._code import check_said
 from ._config import Perturbed, RunConfig, Settings
 from ._imperfect import build_imperfections
 from ._own_chip import Shapes, own_chip
+from ._own_parts import build_cost, build_own_chip, whole_task
 from ._presets import resolve
 
 _BASELINES = {"remeasured": Remeasured, "two-sided": TwoSided, "high-pass": HighPass}
@@ -51,21 +51,6 @@ def build_task(config: Settings) -> Task:
     return task
 
 
-def whole_task(config: RunConfig) -> Task:
-    """The task, before any samples are held out."""
-    if isinstance(config.task, str):
-        bits = config.bits or (2 if config.task == "parity" else None)
-        task = datasets.load(config.task, bits=bits, data=config.data)
-    else:
-        if given := [name for name in ("bits", "data") if getattr(config, name) is not None]:
-            raise ValueError(
-                f"{given[0]} is of some tasks by name, and {config.task_name} is of your own: leave it out"
-            )
-        check_said((config.task.code,), None)
-        task = config.task.load(config.order or "shuffled")
-    return task if config.order in (None, task.order) else replace(task, order=config.order)
-
-
 def build_chip(config: Settings, task: Task | Shapes) -> AbstractChip:
     """The chip of resolved settings, made to fit a task.
 
@@ -74,22 +59,6 @@ def build_chip(config: Settings, task: Task | Shapes) -> AbstractChip:
     """
     chip = _network(config, task) if config.chip is None else build_own_chip(config, task)
     return chip if config.imperfect is None else chips.imperfect(chip, *build_imperfections(config.imperfect))
-
-
-def build_own_chip(config: RunConfig, task: Task | Shapes) -> AbstractChip:
-    """The chip that the user's function builds, without imperfections.
-
-    Raises:
-        ValueError: if that code may not run yet, cannot be run, or its chip does not fit the task.
-    """
-    assert config.chip is not None, "the settings name a function"
-    check_said((config.chip.code,), None)
-    shapes = Shapes(task.input_shape, task.n_outputs)
-    return own_chip(config.chip, shapes, build_cost(config), lambda: _given_task(config, task))
-
-
-def _given_task(config: RunConfig, task: Task | Shapes) -> Task:
-    return whole_task(config) if isinstance(task, Shapes) else task
 
 
 def build_served_chip(file: ChipFile) -> AbstractChip:
@@ -169,8 +138,3 @@ def build_until(config: RunConfig) -> Until:
     if config.begun_for is not None:
         return Until()
     return Until(config.until_accuracy, bool(config.until_solved), config.patience)
-
-
-def build_cost(config: RunConfig) -> AbstractCost:
-    """The cost of a chip's outputs."""
-    return MeanSquaredError() if config.cost in (None, "mse") else CrossEntropy(config.label_smoothing or 0.0)

@@ -8,12 +8,12 @@ import jax
 
 from .._errors import MgdWarning, RunError
 from ..datasets import Task
-from ._build import build_own_chip, whole_task
 from ._chip_table import ChipFacts, OwnChip
 from ._config import RunConfig
 from ._known import answers_of, check_answers
 from ._own_chip import Function, Shapes, digest_of_source, is_module, is_torch, source_of
-from ._presets import chosen_for_chip
+from ._own_parts import build_own_chip, whole_task
+from ._rule import chosen_for_chip
 
 # Of a run of no given length, to choose its windows by.
 _USUAL_STEPS = 100_000

@@ -4,12 +4,12 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from .._defaults import Defaults, defaults
+from .._defaults import defaults
 from ..rows import FAMILIES, OPTIMIZERS, TASKS, TaskRow
-from ._chip_table import ChipFacts
 from ._code import said_to_run
 from ._config import RunConfig, Settings
 from ._imperfect import complete
+from ._rule import as_chosen, chosen_for_chip
 from ._task_table import TaskTable
 
 _COMMON: dict[str, Any] = {
@@ -121,16 +121,6 @@ def with_facts(config: RunConfig) -> RunConfig:
     return with_chip_facts(config)
 
 
-def chosen_for_chip(facts: ChipFacts, given: dict[str, Any], algorithm: str, steps: int) -> dict[str, Any]:
-    """What `mgd.train` would choose for a chip of the user's own; nothing where a rate or an optimizer is given."""
-    optimizer = given.get("optimizer")
-    if algorithm != "discrete" or optimizer not in (None, "adam") or (optimizer is None and "learning_rate" in given):
-        return {}
-    steps = given.get("steps", steps)
-    chosen = defaults(facts.n_params, steps, facts.samples - given.get("holdout", 0))
-    return _as_chosen(chosen, given) | {"learning_rate": chosen.learning_rate}
-
-
 def _by_rule(row: TaskRow, given: dict[str, Any]) -> dict[str, Any]:
     """What `mgd.train` would choose for the task's perceptron; nothing where a rate or another optimizer is given.
 
@@ -143,25 +133,12 @@ def _by_rule(row: TaskRow, given: dict[str, Any]) -> dict[str, Any]:
     sizes = prod(row.inputs), *(given.get("hidden") or row.chip["hidden"]), row.outputs
     n_params = sum((a + 1) * b for a, b in pairwise(sizes))
     chosen = defaults(n_params, given.get("steps", row.rule_steps), row.samples - given.get("holdout", 0))
-    return _as_chosen(chosen, given) | {
+    return as_chosen(chosen, given) | {
         "learning_rate": chosen.learning_rate if row.rule_rate is None else row.rule_rate,
         "init": "glorot",
         # What a chip on a bench gives need not be logits.
         "cost": row.chip.get("cost", "mse" if given.get("instrument") else "cross-entropy"),
         "steps": row.rule_steps,
-    }
-
-
-def _as_chosen(chosen: Defaults, given: dict[str, Any]) -> dict[str, Any]:
-    """Settings of what was chosen by the rule, but for the rate."""
-    window = given.get("tau_theta", chosen.tau_theta)
-    return {
-        "optimizer": "adam",
-        "schedule": "cosine",
-        "weight_decay": chosen.weight_decay,
-        "tau_theta": window,
-        "tau_x": window,
-        "batch": chosen.batch,
     }
 
 
