@@ -114,7 +114,7 @@ RUNS: dict[str, Callable[[], np.ndarray]] = {
         algorithm(optimizer=optax.sgd(optax.cosine_decay_schedule(0.2, 50)), modulation_limit=0.02),
     ),
     "measured, cross-entropy, 49-4-4": partial(
-        trained, mlp((49, 4, 4), activation="tanh", cost="cross-entropy"), algorithm(), sizes=(49, 4, 4)
+        trained, mlp((49, 4, 4), activation="tanh", cost="cross-entropy", init="uniform"), algorithm(), sizes=(49, 4, 4)
     ),
     "measured, cross-talk and settling": partial(trained, noisy(CrossTalk(0.1), Settling(0.5)), algorithm()),
     "measured, flicker noise": partial(trained, noisy(FlickerNoise(1e-3, octaves=4)), algorithm()),

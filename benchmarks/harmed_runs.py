@@ -1,4 +1,4 @@
-"""Harmed run directories: what `resume`, `show`, `time` and `replay` answer where a file was cut, flipped or replaced.
+"""Harmed run directories: what commands answer where a file was cut, flipped or replaced.
 
 `python benchmarks/harmed_runs.py` makes runs of four kinds (finished, half done, on a chip and half done, on a chip and
 recorded), harms one file of a copy at a time, asks each command in this process, and counts what must never be: a
@@ -101,7 +101,7 @@ class Kind:
     other: Path
     whole: bytes
     recording: tuple[Path, Path] | None = None
-    commands: tuple[str, ...] = ("show", "time", "resume")
+    commands: tuple[str, ...] = ("show", "time", "predict", "resume")
 
 
 @dataclass
@@ -301,6 +301,7 @@ def ask(command: str, run: Path, *, nobody: bool = False) -> Answer:
     arguments = {
         "show": ["show", str(run)],
         "time": ["time", str(run), "--profile", "hw1", "--json"],
+        "predict": ["predict", str(run), "--replica", "all", "--json"],
         "resume": ["resume", str(run), "--json"],
         "replay": ["replay", str(run)],
     }[command]
@@ -379,6 +380,9 @@ def fault_of(kind: Kind, command: str, run: Path, answer: Answer, due: str) -> s
             return "silently other"
         summaries = [{k: v for k, v in json.loads(text).items() if k != "seconds"} for text in (answer.out, due)]
         return "" if theta == kind.whole and summaries[0] == summaries[1] else "silently other"
+    if command == "predict":  # by its last checkpoint, if the summary is gone
+        answered = [json.loads(text)["replicas"] for text in (answer.out, due)]
+        return "" if answered[0] == answered[1] else "silently other"
     if command == "show":
         found = answer.out.replace(str(run), "RUN").split("\n")[1].split()
         numbers = due.split("\n")[1].split()

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from mgd.cli._main import commands
-from mgd.datasets import check_name
+from mgd.runs import task_given
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("README.md"), *ROOT.glob("docs/**/*.md")])
@@ -137,7 +137,7 @@ def check_command(words: list[str]) -> None:
                 context = command.make_context(name, list(rest), parent=context)
                 rest = getattr(context, "_protected_args", []) + context.args
         if command.name == "train" and not context.params["task"].endswith(".toml"):
-            check_name(context.params["task"])
+            task_given(context.params["task"])
     except click.exceptions.Exit:  # --help, --version
         return
 
@@ -166,7 +166,14 @@ def test_a_wrong_command_would_be_seen(line):
 
 @pytest.mark.parametrize(
     "line",
-    ["train parity --tau-theta 3 --out runs/xor", "data fetch cifar10", "--version", "train --help", "train my.toml"],
+    [
+        "train parity --tau-theta 3 --out runs/xor",
+        "data fetch cifar10",
+        "--version",
+        "train --help",
+        "train my.toml",
+        "train my.csv",
+    ],
 )
 def test_a_right_command_is_let_through(line):
     (words,) = commands_in(f"MGD_DATA=/x .venv/bin/mgd {line} | cat\n")

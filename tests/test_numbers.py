@@ -161,6 +161,20 @@ def test_one_chip_alone_compiles_nothing_again_if_it_is_equal():
     assert np.array_equal(first.theta, again.theta)
 
 
+def test_one_chip_alone_tuned_again_compiles_nothing_if_it_is_larger():
+    """Of the smallest chips numbers are constants, because their loops are faster so."""
+
+    def run(rate: float):
+        return trained(mlp((2, 40, 1)), discrete(optimizer=optax.sgd(rate)), n_replicas=1)
+
+    first = run(0.05)
+    with compilations() as seen:
+        again, tuned = run(0.05), run(0.04)
+    assert seen == []
+    assert np.array_equal(first.theta, again.theta)
+    assert not np.array_equal(first.theta, tuned.theta)
+
+
 def test_what_is_doubted_is_said_in_each_run():
     for amplitude in (0.05, 0.05, 0.04):
         with pytest.warns(MgdWarning, match="frequencies are"):

@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterable
@@ -79,8 +80,12 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
     >>> nearest("walsch", ["walsh", "lfsr"])
     ": did you mean 'walsh'?"
+    >>> nearest("dac", ["dead", "dac-bits"])
+    ": did you mean 'dac-bits'?"
     """
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    names, word = list(known), str(name)
+    near = [each for each in names if word and word in re.split("[-_.]", each)]
+    near = near or difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     return f": did you mean {near[0]!r}?" if near else ""
 
 

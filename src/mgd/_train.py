@@ -165,6 +165,7 @@ class Session:
             check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
             check_fit(chip, task)
             settings = {"n_replicas": n_replicas, "batch": batch, "n_steps": n_steps, "devices": devices}
+            settings["n_numbers"] = int(task.train.x.size)
             chosen = choose_varied(engine, chip, algorithm, vary or {}, **settings)
             self._engine: AbstractEngine[Any] = chosen.engine
             first, self.varied = chosen.first, chosen.values

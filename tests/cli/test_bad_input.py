@@ -89,7 +89,7 @@ def test_wrong_option(options, words, train_small, monkeypatch):
     def no_training(*args, **kwargs):
         raise AssertionError("training began")
 
-    monkeypatch.setattr("mgd.runs._execute._run", no_training)
+    monkeypatch.setattr("mgd.runs._execute.run_into", no_training)
     said = train_small(*options, "--out=run")
     refused(said, *words)
     assert list(Path().iterdir()) == []
@@ -160,7 +160,7 @@ def test_wrong_config(text, words, mgd_cli, monkeypatch):
     def no_training(*args, **kwargs):
         raise AssertionError("training began")
 
-    monkeypatch.setattr("mgd.runs._execute._run", no_training)
+    monkeypatch.setattr("mgd.runs._execute.run_into", no_training)
     Path("c.toml").write_text(text)
     refused(mgd_cli("train", "c.toml", "--out=run"), *words)
     assert [p.name for p in Path().iterdir()] == ["c.toml"]
@@ -355,3 +355,24 @@ def test_an_amplitude_below_float32_is_refused_or_warned_of(train_small):
     said = train_small("--amplitude=1e-30", "--out=run")
     assert "mgd: warning: an amplitude of 1e-30" in said.err or said.code == 2, said
     assert said.code != 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--lr=0.1"], "no such option --lr: did you mean --learning-rate?"),
+        (["--n-steps=10"], "no such option --n-steps: did you mean --steps?"),
+        (["--learningrate=1"], "no such option --learningrate: did you mean --learning-rate?"),
+        (["--imperfect=dac=8"], "unknown imperfection 'dac': did you mean 'dac-bits'?"),
+        (["--steps=1.5"], "give a whole number, such as 100000 or 1e5, got '1.5'"),
+        (["--steps=1e400"], "give a whole number, such as 100000 or 1e5, got '1e400'"),
+    ],
+)
+def test_what_is_probably_meant_is_named(arguments, words, train_small):
+    refused(train_small(*arguments), words)
+
+
+def test_numbers_are_taken_as_people_write_them(train_small, mgd_cli):
+    assert "40 steps" in train_small("--steps=4e1", "--out=run").out
+    assert "1,000 steps" in train_small("--steps=1,000", "--out=other").out
+    refused(mgd_cli("train", "xor"), "XOR is parity of 2 bits: mgd train parity --bits 2")

@@ -189,21 +189,6 @@ def test_plot_writes_the_curves(run, train_small, mgd_cli):
     assert float(of_one[-1]["seconds"]) > 0
 
 
-def test_legends_name_what_differs():
-    import xarray as xr
-
-    from mgd.runs import RunConfig
-    from mgd.runs._plotted import _labels, _Run
-
-    def of(name: str, **settings: object) -> _Run:
-        return _Run(Path(name), RunConfig.of({"task": "parity"} | settings), xr.Dataset(), finished=True)
-
-    assert _labels([of("a"), of("b", seed=3)]) == ["seed –", "seed 3"]
-    assert _labels([of("a", seed=3), of("b", seed=3)]) == ["a", "b"]
-    many = {"batch": 2, "steps": 5, "tau_x": 4, "tau_p": 2, "seed": 1}
-    assert _labels([of("a"), of("b", **many)]) == ["a: tau_p –, …", "b: tau_p 2, …"]
-
-
 def test_show_and_plot_do_without_jax(run, unfinished):
     code = """
 import contextlib, io, json, sys
@@ -300,7 +285,7 @@ def test_apply_refuses_what_does_not_fit_before_anything_is_sent(serve_process, 
     chip.write_text(chip.read_text().replace("inputs = [2]", "inputs = [3]"))
     refused(mgd_cli("apply", run, "--chip", chip), "chip.inputs is [3], and parity has [2]")
     chip_file(served.resource, more="serial = 'D17'")
-    refused(mgd_cli("apply", run, "--chip", chip), "'D17' is meant", code=4)
+    refused(mgd_cli("apply", run, "--chip", chip), "serial '0' answers", "'D17'", code=4)
 
 
 def test_a_run_on_a_bench_has_no_model_to_predict_with(serve_process, mgd_cli):

@@ -99,9 +99,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, monkeypatch):
     monkeypatch.setenv("MGD_TEST_TARGET", str(tmp_path / "broken-in"))
     write_batches(tmp_path / "data")
     (tmp_path / "data" / "data_batch_3").write_bytes(pickle.dumps({b"data": Malicious(), b"labels": [1]}))
-    with pytest.raises(
-        DataError, match=r"^data_batch_3 in .* asks for \w+\.mkdir, which a CIFAR-10 batch never needs: refused"
-    ):
+    with pytest.raises(DataError, match=r"^data_batch_3 in .* asks for \w+\.mkdir, which a CIFAR-10 batch never needs"):
         cifar10(tmp_path / "data")
     assert not (tmp_path / "broken-in").exists()
 

@@ -63,6 +63,25 @@ def test_blanks_between_numbers(tmp_path):
     assert np.array_equal(all_of(from_file(written(tmp_path / "a.dat", table, None, "  "))), SORTED)
 
 
+def test_what_a_spreadsheet_writes(tmp_path):
+    lines = ["sep=;", '"height";"big, wide";kind', *(f"{k % 7},5;{k % 3};{k % 2}" for k in range(20))]
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    task = from_file(tmp_path / "a.csv", test_fraction=0)
+    assert task.inputs == ("height", "big, wide")
+    assert task.train.x[:3].tolist() == [[0.5, 0.0], [1.5, 1.0], [2.5, 2.0]]
+
+
+def test_truth_values_are_classes(tmp_path):
+    task = from_file(written(tmp_path / "a.csv", rows(labels=["True", "False"] * 30)))
+    assert task.classes == ("False", "True")
+
+
+def test_an_index_is_told(tmp_path):
+    table = [[str(k), *row] for k, row in enumerate(rows())]
+    with pytest.warns(MgdWarning, match="column 1 counts the samples, as an index does"):
+        from_file(written(tmp_path / "a.csv", table, ["", *HEADER]))
+
+
 def test_a_header_as_savetxt_writes_it_and_class_numbers_as_floats(tmp_path):
     """The first case of those kept from the field: the last column is the class."""
     path = tmp_path / "mine.csv"
@@ -262,6 +281,12 @@ def test_settings_that_cannot_be(tmp_path, settings, message):
         from_file(written(tmp_path / "a.csv", rows()), **settings)
 
 
+def test_nothing_is_chosen_where_there_is_no_table(tmp_path):
+    _images(tmp_path, "RGB")
+    with pytest.raises(ValueError, match=r"inputs chooses of a table, and .* has none"):
+        from_file(tmp_path, inputs="1-2")
+
+
 def test_files_that_are_not_there_or_of_no_known_kind(tmp_path):
     written(tmp_path / "mine.csv", rows())
     with pytest.raises(DataError, match=r"there is no file .*mnie.csv: did you mean 'mine.csv'"):
@@ -391,10 +416,18 @@ def test_images_that_cannot_be_used(tmp_path):
         from_file(folder / "cat")
 
 
-def test_what_does_not_fit_in_memory_is_refused_with_the_figure(tmp_path):
-    with pytest.raises(DataError, match=r"a.npy does not fit in memory: it takes about 4 GB, and 1 GB are free"):
-        source.check_room(4e9, "a.npy", lambda: 10**9)
-    source.check_room(4e9, "a.npy", lambda: None)
+def test_what_does_not_fit_in_memory_is_refused_with_the_figure(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.zeros((1000, 501), np.float64))
+    monkeypatch.setattr(source, "available_to_process", lambda: 10**6)
+    with pytest.raises(DataError, match=r"a.npy does not fit in memory: it takes about 0.00401 GB, and 0.001 GB are"):
+        from_file(tmp_path / "a.npy")
+    np.savez(tmp_path / "a.npz", x=np.zeros((1000, 500), np.uint8), y=np.arange(1000) % 2)
+    monkeypatch.setattr(source, "available_to_process", lambda: 10**5)
+    with pytest.raises(DataError, match=r"a.npz does not fit in memory: it takes about 0.000508 GB"):
+        from_file(tmp_path / "a.npz")
+    monkeypatch.setattr(source, "available_to_process", lambda: None)
+    with pytest.raises(ValueError, match="all inputs are the same"):
+        from_file(tmp_path / "a.npz")
 
 
 def test_names_of_classes_are_taken_from_arrays_too():

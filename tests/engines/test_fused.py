@@ -168,7 +168,7 @@ APART = {
     "signs": lambda a: discrete(perturbation=Rademacher(a), optimizer=optax.sgd(a)),
     "a window of Walsh codes": lambda a: discrete(
         perturbation=Walsh(a),
-        optimizer=optax.sgd(0.1, a),
+        optimizer=optax.sgd(a),
         modulation_limit=a / 10,
         time_constants=TimeConstants(1, 2, 3),
     ),
@@ -183,13 +183,10 @@ APART = {
 @pytest.mark.filterwarnings("ignore:Sinusoid")
 @pytest.mark.parametrize("name", APART)
 def test_chips_of_different_numbers_share_vectors(name):
-    sizes = np.array([0.05, 0.1, 0.07])
-    of_each = [
-        Fused(
-            imperfect(CHIP, ActivationVariation(0.1), UpdateNoise(size / 50), CostNoise(size / 50)), APART[name](size)
-        )
-        for size in sizes
-    ]
+    of_each = []
+    for size in (0.05, 0.1, 0.07):
+        chip = imperfect(CHIP, ActivationVariation(0.1), UpdateNoise(size / 50), CostNoise(size / 50))
+        of_each.append(Fused(chip, APART[name](size)))
     which = np.array([0, 2, 1, 1])
     together = of_each[0].for_each(of_each, which)
     assert [members.tolist() for _, members, _ in together._groups(4)] == [[0, 1, 2, 3]]

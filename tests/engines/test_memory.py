@@ -5,7 +5,7 @@ import pytest
 
 import mgd
 from mgd.datasets._memory import of_control_group, of_machine
-from mgd.engines import Data, Measured
+from mgd.engines import Data, Measured, choose
 from mgd.engines.simulated import _memory
 
 KEY = jax.random.key(0)
@@ -84,3 +84,10 @@ def test_the_machine_says_what_it_has(tmp_path):
     assert of_machine(tmp_path) is None
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:     3 kB\n")
     assert of_machine(tmp_path) == 3072
+
+
+def test_samples_that_would_be_copied_in_four_bytes_each_are_left_as_they_lie():
+    """The fused engine has such a copy: what pays for few is memory for many."""
+    settings = {"n_replicas": 8, "batch": 1, "n_steps": 10**9}
+    chosen = [choose("auto", CHIP, mgd.discrete(), n_numbers=n, **settings).name for n in (8, 4 * 10**8)]
+    assert chosen == ["fused", "measured"]

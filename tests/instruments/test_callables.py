@@ -250,5 +250,5 @@ def test_outputs_may_lack_axes_of_length_one():
 def test_it_may_say_where_a_training_starts():
     start = [0.25, 1.5]
     np.testing.assert_array_equal(_volts(start=np.array(start))[1].start, start)
-    with pytest.raises(ValueError, match=r"limits of 2 parameters, and start has shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"there are limits for 2 parameters, and start has shape \(3,\)"):
         _volts(start=np.zeros(3))

@@ -15,9 +15,8 @@ from safetensors import safe_open
 
 import mgd
 from mgd.chips.imperfections import ActivationVariation, CostNoise
-from mgd.runs import RunConfig, TaskFacts, export, start
+from mgd.runs import LoadedRun, RunConfig, TaskFacts, export, start
 from mgd.runs._exported import exported
-from mgd.runs._loaded import LoadedRun
 
 PAGE = (Path(__file__).parents[2] / "docs" / "take-away.md").read_text(encoding="utf-8")
 IMPERFECT = {

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 import mgd
-from mgd.runs import RunConfig, TaskFacts, predict, start
-from mgd.runs._assessed import assess, decided
-from mgd.runs._contents import put
+from mgd.runs import RunConfig, predict, start
 
 IMPERFECT = {"activation-variation": 0.2, "stuck": 0.05, "drift": 1e-3, "dac-bits": 6, "dac-range": 3.0}
 SCALING = {"how": "standard", "offset": [10.0, -3.0], "spread": [2.0, 0.5]}
@@ -50,7 +48,8 @@ def with_facts(run: Path, folder: Path, **changes: object) -> Path:
     shutil.copytree(run, folder)
     facts = {"name": "mine", "kind": "classes", "classes": ["even", "odd"], "input_shape": [2], "n_outputs": 1}
     facts |= {"inputs": ["length", "width"], "scaling": SCALING, "offset": 0.0, "scale": 1.0}
-    put(folder, {"task.json": json.dumps(facts | changes).encode()})
+    (folder / "task.json").write_text(json.dumps(facts | changes))
+    (folder / "SHA256SUMS").unlink()  # which has the digest of the file that was there
     return folder
 
 
@@ -136,11 +135,9 @@ def test_without_a_checkpoint_there_is_nothing_to_load(parity, tmp_path):
 
 
 def test_a_checkpoint_of_another_version_is_named(parity, tmp_path, monkeypatch):
-    from mgd.runs import _header
-
     shutil.copytree(parity, tmp_path / "run")
     (tmp_path / "run/summary.json").unlink()
-    monkeypatch.setattr(_header, "__version__", "9.9.9")
+    monkeypatch.setattr("mgd.runs._header.__version__", "9.9.9")
     with pytest.raises(mgd.RunError, match=r"was written by mgd .* and this is mgd 9\.9\.9"):
         mgd.load_run(tmp_path / "run")
 
@@ -160,48 +157,60 @@ def test_task_facts_that_are_none_are_named(parity, tmp_path, changes):
         mgd.load_run(with_facts(parity, tmp_path / "run", **changes))
 
 
-# --- how good answers are
+# --- runs that a program in Python made
 
 
-def test_figures_of_classes_by_hand():
-    facts = TaskFacts("mine", "classes", ("a", "b", "c"), (1,), 3)
-    found = assess(np.eye(3)[[0, 1, 1, 1]], np.eye(3)[[0, 0, 1, 1]], facts)
-    assert found.confusion.tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
-    assert found.score == 0.75
-    a, b, c = found.classes
-    assert (a.precision, a.recall, a.f1, a.samples, a.predicted) == (1.0, 0.5, pytest.approx(2 / 3), 2, 1)
-    assert (b.precision, b.recall, b.samples, b.predicted) == (pytest.approx(2 / 3), 1.0, 2, 3)
-    assert (c.precision, c.recall, c.f1, c.samples) == (None, None, None, 0)
-    json.dumps(found.as_dict(), allow_nan=False)
+@pytest.fixture(scope="module")
+def in_python(tmp_path_factory) -> tuple[Path, mgd.chips.AbstractChip, mgd.datasets.Task, mgd.Result]:
+    """A run of Python's own chip and task."""
+    x = np.random.default_rng(0).normal(size=(60, 3)) * [100.0, 1.0, 1.0]
+    task = mgd.datasets.from_arrays(x, (x[:, 0] > 0).astype(int) + (x[:, 1] > 1), scaling="standard")
+    chip = mgd.chips.imperfect(mgd.chips.mlp((3, 4, 3)), mgd.chips.imperfections.ActivationVariation(0.2))
+    folder = tmp_path_factory.mktemp("loaded") / "run"
+    with jax.numpy_dtype_promotion("standard"):
+        key = jax.random.key(0)
+        result = mgd.train(chip, task, n_steps=1000, n_replicas=2, key=key, out=folder, progress=False)
+    return folder, chip, task, result
 
 
-def test_figures_of_values_by_hand():
-    facts = TaskFacts("mine", "values", (), (1,), 2)
-    targets = np.array([[0.0, 5.0], [2.0, 5.0]])
-    found = assess(np.array([[0.0, 5.0], [1.0, 8.0]]), targets, facts)
-    assert [(one.r2, one.rmse) for one in found.outputs] == [
-        (0.5, pytest.approx(0.5**0.5)),
-        (None, pytest.approx(4.5**0.5)),
-    ]
-    assert found.score == pytest.approx(1 - 10 / 2)
+def test_a_chip_of_pythons_is_given_again(in_python):
+    folder, chip, task, result = in_python
+    run = mgd.load_run(folder, chip=chip)
+    assert run.task.scaling is not None
+    found = predict(folder, chip=chip, task=task, replica="all")
+    assert [one.score for one in found.assessments] == pytest.approx(result.accuracy.tolist())
+    x = np.array([[120.0, 0.3, -1.0]])
+    theta, device = result.piece(1)
+    due = chip.respond(theta, jax.numpy.asarray(task.scaling(x)), device=device, key=jax.random.key(0))
+    np.testing.assert_allclose(run.predict(x, replica=1), due, rtol=1e-4, atol=1e-5)
+    assert mgd.runs.export(folder, folder.parent / "mine.npz", chip=chip).about["classes"] == ["0", "1", "2"]
 
 
-def test_figures_of_labels_and_signs():
-    labels = TaskFacts("mine", "labels", ("wet", "cold"), (1,), 2)
-    found = assess(np.array([[0.9, 0.1], [0.6, 0.2]]), np.array([[1.0, 0.0], [0.0, 0.0]]), labels)
-    assert (found.metric, found.score) == ("label_accuracy", 0.75)
-    assert [(one.name, one.samples, one.predicted) for one in found.classes] == [("wet", 1, 2), ("cold", 0, 0)]
-    signs = TaskFacts("mine", "signs", ("0", "1"), (1,), 1)
-    found = assess(np.array([[-0.2], [0.3]]), np.array([[-1.0], [-1.0]]), signs)
-    assert found.confusion.tolist() == [[1, 1], [0, 0]]
-    assert [one.name for one in found.classes] == ["-1", "1"]
+def test_without_its_chip_or_task_it_is_said_what_to_give(in_python):
+    folder, chip, _, _ = in_python
+    assert mgd.load_run(folder).theta.shape == (2, 31)
+    for asked in (lambda: mgd.load_run(folder).predict([[0.0, 0.0, 0.0]]), lambda: mgd.runs.export(folder, "mine.npz")):
+        with pytest.raises(ValueError, match="was made in Python, and is not in its settings: give it"):
+            asked()
+    with pytest.raises(
+        ValueError, match=r"the task of .* was made in Python: give it as task=, or give data of its own"
+    ):
+        predict(folder, chip=chip)
 
 
-def test_one_output_is_split_where_its_cost_splits_it():
-    facts = TaskFacts("mine", "classes", ("no", "yes"), (1,), 1)
-    outputs = np.array([[0.2], [0.7]])
-    assert decided(outputs, facts).tolist() == [0, 1]
-    assert decided(outputs, facts, is_logit=True).tolist() == [1, 1]
+def test_chips_of_several_designs_are_not_taken_for_one(tmp_path):
+    chip = mgd.chips.imperfect(mgd.chips.mlp((2, 2, 1)), mgd.chips.imperfections.CrossTalk(0.1))
+    task, settings = mgd.datasets.parity(bits=2), {"n_steps": 20, "n_replicas": 2, "key": jax.random.key(0)}
+    folder = tmp_path / "run"
+    mgd.train(
+        chip, task, mgd.discrete(), out=folder, progress=False, vary={"cross-talk.coupling": [0.1, 0.4]}, **settings
+    )
+    with pytest.raises(ValueError, match=r"chips of .* differ in cross-talk\.coupling, so one chip is not the design"):
+        mgd.load_run(folder, chip=chip)
+    assert mgd.load_run(folder).theta.shape == (2, 9)
+
+
+# --- data of a file
 
 
 def test_predictions_of_all_are_as_reported(imperfect, parity):
@@ -210,8 +219,6 @@ def test_predictions_of_all_are_as_reported(imperfect, parity):
         assert [one.score for one in found.assessments] == pytest.approx(found.run.summary["accuracy_per_replica"])
         assert found.answers.shape == found.outputs.shape[:2]
 
-
-# --- data of a file
 
 FILES = {
     "names in another order": ("d.csv", "width,length,kind\n-2.5,10,odd\n-3,12,even\n"),

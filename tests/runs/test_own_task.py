@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from mgd import DataError, RunError
-from mgd.runs import RunConfig, read_config, read_task_facts, resolve, resume, start
+from mgd.runs import RunConfig, TaskTable, load_run, read_config, read_task_facts, resolve, resume, start, task_given
 from mgd.runs._build import build_chip, build_task
-from mgd.runs._task_table import TaskTable, task_given
 
 N = 60
 X = np.random.default_rng(0).normal(size=(N, 3)).round(3)
@@ -48,7 +47,7 @@ def test_a_run_has_what_its_data_were_and_what_a_reader_of_its_chip_needs(table,
         "input_shape": [3],
         "outputs": 2,
     }
-    facts = read_task_facts(run)
+    facts = json.loads((run / "task.json").read_text())
     task = build_task(resolve(read_config(run)))
     assert task.scaling is not None
     assert facts == {
@@ -64,6 +63,30 @@ def test_a_run_has_what_its_data_were_and_what_a_reader_of_its_chip_needs(table,
     }
 
 
+def test_data_are_read_once(table, tmp_path, monkeypatch):
+    import mgd.datasets
+
+    read, real = [], mgd.datasets.from_file
+    monkeypatch.setattr(mgd.datasets, "from_file", lambda path, **settings: read.append(path) or real(path, **settings))
+    start(config(table), tmp_path / "run")
+    assert read == [str(table)]
+
+
+def test_data_that_moved_are_found_at_their_new_place(table, tmp_path, killed):
+    def kill(session):
+        raise killed
+
+    with pytest.raises(killed):
+        start(config(table), tmp_path / "run", on_progress=kill)
+    moved = table.rename(tmp_path / "moved.csv")
+    with pytest.raises(DataError, match=r"there is no file .*my data.csv"):
+        resume(tmp_path / "run")
+    settings, sums = tmp_path / "run/config.toml", tmp_path / "run/SHA256SUMS"
+    settings.write_text(settings.read_text().replace(str(table), str(moved)))
+    sums.write_text("".join(line for line in sums.read_text().splitlines(True) if "config.toml" not in line))
+    assert resume(tmp_path / "run") == tmp_path / "run"
+
+
 def test_the_digest_is_that_of_the_file(table, tmp_path):
     import hashlib
 
@@ -75,12 +98,8 @@ def test_the_digest_is_that_of_the_file(table, tmp_path):
 
 def test_a_run_of_a_named_task_has_its_facts_too(small, tmp_path):
     facts = read_task_facts(start(small(), tmp_path / "run"))
-    assert (facts["name"], facts["classes"], facts["inputs"], facts["scaling"]) == (
-        "parity",
-        ["even", "odd"],
-        None,
-        None,
-    )
+    assert facts is not None
+    assert (facts.name, facts.classes, facts.inputs, facts.scaling) == ("parity", ("even", "odd"), None, None)
 
 
 def test_a_folder_is_named_by_the_data(table, tmp_path, monkeypatch):
@@ -123,15 +142,15 @@ def test_data_that_changed_are_refused_in_one_line(table, tmp_path, killed):
 
 def test_a_harmed_or_missing_task_file_is_one_line_and_made_again(table, tmp_path):
     run = start(config(table), tmp_path / "run")
-    facts = read_task_facts(run)
+    facts = (run / "task.json").read_bytes()
     (run / "task.json").write_text("{}")
     with pytest.raises(RunError, match=r"task.json is damaged .*: mgd resume .* writes it again"):
         read_task_facts(run)
     resume(run)
-    assert read_task_facts(run) == facts
+    assert (run / "task.json").read_bytes() == facts
     (run / "task.json").unlink()
-    with pytest.raises(RunError, match=r"has no task.json, which says what its task is: mgd resume"):
-        read_task_facts(run)
+    assert read_task_facts(run) is None
+    assert load_run(run).task.classes == ("cold", "warm")  # from the data
 
 
 def test_paths_in_a_settings_file_are_relative_to_it(table, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import click
 from .._metric import METRICS, written
 from ._at_once import answer_at_once
 from ._replica import replica_option
+from ._words import WholeNumber
 
 if TYPE_CHECKING:
     from ..runs import Applied
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @replica_option("best")
 @click.option(
     "--test-samples",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     help="How many test samples are shown to it; by default as many as its file says.",
 )
 @click.option("--keep", is_flag=True, help="Leave the chip with these parameters, not in its safe state.")

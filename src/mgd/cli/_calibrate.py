@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..rows import TASKS
+from ._words import WholeNumber
 
 if TYPE_CHECKING:
     from ..calibration import Calibration
@@ -22,14 +23,16 @@ _NAMED = 12
     metavar="TASK|DATA",
     help="Task, or your own data, whose samples are presented; by default the task with the file's inputs and outputs.",
 )
-@click.option("--bits", type=int, help="Bits of parity; by default as many as the chip has inputs.")
-@click.option("--batch", type=int, help="Samples over which a measurement is averaged; by default the task's.")
+@click.option("--bits", type=WholeNumber(), help="Bits of parity; by default as many as the chip has inputs.")
+@click.option(
+    "--batch", type=WholeNumber(), help="Samples over which a measurement is averaged; by default the task's."
+)
 @click.option(
     "--budget",
-    type=click.IntRange(1, 2**31),
+    type=WholeNumber(1, 2**31),
     help="Most measurements; by default 20,000 + 60 × a code's period, more if costs come late.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of codes, samples and parameters.")
+@click.option("--seed", type=WholeNumber(0, 2**32 - 1), default=0, help="Seed of codes, samples and parameters.")
 @click.option("--data", type=click.Path(path_type=str), help="Folder of the images.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; by default calibration-SERIAL.toml.")
 @click.option("--simulate", is_flag=True, help="Measure a simulated chip, with the imperfections of the file.")

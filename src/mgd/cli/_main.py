@@ -24,6 +24,7 @@ from ._reproduce import reproduce
 from ._show import show
 from ._time import time
 from ._train import resume, train
+from ._words import unknown_option
 
 UNREAD, BAD_INPUT, DIVERGED, CHIP_FAILED = 1, 2, 3, 4
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -96,6 +97,8 @@ def _outcome(arguments: list[str] | None) -> tuple[int, str | None]:
         return commands.main(arguments, standalone_mode=False) or 0, None
     except Interrupted as error:
         return STOPPED, str(error)
+    except click.NoSuchOption as error:
+        return BAD_INPUT, unknown_option(error)
     except click.ClickException as error:
         return BAD_INPUT, error.format_message()
     except (MgdError, ValueError) as error:

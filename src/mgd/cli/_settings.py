@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 import click
 
 from ..runs import CHOICES, TASK_OPTIONS, Imperfections, Option, RunConfig, TaskTable
+from ._words import WholeNumber
 
 C = TypeVar("C", bound=Callable)
 
@@ -34,7 +35,7 @@ def given_of(options: Mapping[str, Any]) -> dict[str, Any]:
 def _option(name: str, annotation: Any, option: Option) -> Callable:
     """What click makes of a setting."""
     kind = _kind(annotation)
-    more: dict[str, Any] = {"type": kind}
+    more: dict[str, Any] = {"type": WholeNumber() if kind is int else kind}
     if name in CHOICES:
         more = {"type": click.Choice(list(CHOICES[name]))}
     elif get_origin(kind) is Literal:

@@ -9,6 +9,7 @@ import click
 from .._metric import METRICS, written
 from ._at_once import answer_at_once, have_devices
 from ._settings import given_of, with_settings
+from ._words import WholeNumber
 
 
 @click.command(epilog="Example: mgd train parity --bits 2 --replicas 64 --out runs/xor")
@@ -96,13 +97,13 @@ def train(
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--before",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="STEP",
     help="Go back to the newest checkpoint before STEP, and discard what was learnt and measured after it.",
 )
 @click.option(
     "--steps",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="Continue to N timesteps in all, past the planned end of RUN.",
 )

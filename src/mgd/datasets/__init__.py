@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ._from_file import from_file as from_file
     from ._kind import metric_of as metric_of
     from ._known import KNOWN as KNOWN
-    from ._known import files_of as files_of
     from ._load import load as load
     from ._memory import available_to_process as available_to_process
     from ._memory import gigabytes as gigabytes
@@ -60,7 +59,6 @@ _INSIDE = {
     "available_to_process": "_memory",
     "check_batch": "_task",
     "check_name": "_catalogue",
-    "files_of": "_known",
     "gigabytes": "_memory",
     "mapped": "_array_files",
     "metric_of": "_kind",

@@ -109,6 +109,7 @@ def mapped(path: Path) -> np.ndarray:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
         raise DataError(f"{path} is no array of numbers in NumPy's format ({_first_line(error)})") from error
+    check_room(values.nbytes, path)  # before any of it is read
     return _numbers(path, values)
 
 

@@ -12,6 +12,16 @@ from ..rows import TASKS
 DESCRIPTIONS: Mapping[str, str] = MappingProxyType({name: row.line for name, row in TASKS.own.items()})
 
 
+# What people call tasks that have another name here.
+_ALSO_CALLED = {
+    "xor": "XOR is parity of 2 bits: mgd train parity --bits 2. ",
+    "nist": "did you mean nist7x7? ",
+    "fmnist": "did you mean fashion-mnist? ",
+    "cifar": "did you mean cifar10? ",
+    "cifar-10": "did you mean cifar10? ",
+}
+
+
 @dataclass(frozen=True)
 class Available:
     """A task and the place of its files, for `mgd data list`.
@@ -49,4 +59,5 @@ def check_name(name: str) -> None:
         return
     near = difflib.get_close_matches(name, names(), n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
+    hint = _ALSO_CALLED.get(name.lower(), hint)
     raise ValueError(f"no task is called {name!r}; {hint}The tasks are {', '.join(TASKS)}")

@@ -165,8 +165,8 @@ def _numbers(given: ArrayLike, what: str) -> np.ndarray:
 
 def _kind_of_type(values: np.ndarray) -> str:
     names = {"U": "text", "S": "text", "T": "text", "c": "complex numbers", "M": "dates", "m": "durations"}
-    if values.dtype.kind == "U" and values.ndim == 1:
-        return "text: number the classes, as in np.unique(y, return_inverse=True)[1]"
+    if values.dtype.kind == "U" and values.ndim > 1:
+        return f"text of shape {values.shape}: only names of classes are text, of shape (n,)"
     if values.dtype.kind == "c":
         return "complex numbers: put real and imaginary parts side by side"
     if values.dtype.kind == "O":

@@ -2,26 +2,21 @@
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._errors import DataError, MgdWarning
+from .._errors import MgdWarning
 from .._input import nearest
-from ._array_files import read_npy, read_npz
 from ._columns import Columns
 from ._from_arrays import from_arrays, numbered_text
-from ._image_folder import class_folders, read_image_folder
-from ._known import KNOWN, TEXT, check_there
+from ._read_file import Choice, named, read_source
 from ._scaling import SCALINGS
 from ._source import Source, check_room, let_go, taken
 from ._split import split
 from ._task import ORDERS, Samples, Task
-from ._text_table import read_text_table
 
 TEST_FRACTION = 0.2
 # Different whole numbers are classes if they are so few, or each has so many samples.
@@ -97,45 +92,12 @@ def from_file(
     (('lily', 'rose'), 8, 2, ('length', 'width'))
     """
     _check(test, test_fraction, seed, scaling, order)
-    choice, place = _Choice(inputs, targets, header), Path(path)
-    source = _read(place, choice)
-    if test is not None:
-        if source.test is not None:
-            raise ValueError(f"{place} has samples to test on: leave test out, got {os.fspath(test)!r}")
-        tested = _read(Path(test), choice.for_test(Path(test)), like=source)
-        source = replace(source, test=tested, files=(*source.files, *tested.files))
+    place = Path(path)
+    source = read_source(place, Choice(inputs, targets, header), None if test is None else Path(test))
     called = name or place.resolve().stem or "data"
     wanted = {"kind": kind, "solved_accuracy": solved_accuracy, "solved_r2": solved_r2, "order": order}
-    with _named(place):
+    with named(place):
         return _task(source, called, place, test_fraction, seed, scaling, wanted)
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Says of which file it is what is wrong."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """What of a file is chosen."""
-
-    inputs: Columns | None
-    targets: Any
-    header: bool | None
-
-    def for_test(self, path: Path) -> "_Choice":
-        """The same of a file to test on; targets in a file of their own are those of training."""
-        beside = isinstance(self.targets, os.PathLike) or str(self.targets).endswith(".npy")
-        if beside and path.is_file():
-            raise ValueError(
-                f"targets = {os.fspath(self.targets)!r} are those of training: put x.npy, y.npy, x_test.npy and "
-                "y_test.npy into one folder, and give that"
-            )
-        return self
 
 
 def _check(test: Any, fraction: int | float | None, seed: int, scaling: str | None, order: str) -> None:
@@ -151,59 +113,6 @@ def _check(test: Any, fraction: int | float | None, seed: int, scaling: str | No
     for what, value, choices in (("scaling", scaling, (*SCALINGS, "none")), ("order", order, ORDERS)):
         if value is not None and value not in choices:
             raise ValueError(f"unknown {what} {value!r}{nearest(value, choices)}; choose {', '.join(choices)}")
-
-
-def _read(path: Path, choice: _Choice, *, like: Source | None = None) -> Source:
-    """What a file or folder gives."""
-    if path.is_dir():
-        return _read_folder(path, choice, like)
-    suffix = path.suffix.lower()
-    check_there(path)
-    if suffix not in KNOWN:
-        raise DataError(
-            f"{path} is of no kind that is read: give {', '.join(KNOWN)} or a folder; anything else by a function of "
-            'yours that returns a Task, as build = "module:function" in [task]'
-        )
-    if suffix in TEXT:
-        with _named(path):
-            return read_text_table(path, choice.inputs, choice.targets, choice.header)
-    if choice.header is not None:
-        raise ValueError(f"header is of a table of text, and {path} is none: leave it out")
-    if suffix == ".npz":
-        return read_npz(path, choice.inputs, choice.targets)
-    targets = choice.targets
-    with _named(path):
-        return read_npy(path, choice.inputs, Path(targets) if isinstance(targets, os.PathLike) else targets)
-
-
-def _read_folder(folder: Path, choice: _Choice, like: Source | None) -> Source:
-    """What a folder gives, in whichever of the ways its files lie."""
-    if (folder / "x.npy").is_file() and (folder / "y.npy").is_file():
-        first = read_npy(folder / "x.npy", None, folder / "y.npy")
-        if not ((folder / "x_test.npy").is_file() and (folder / "y_test.npy").is_file()):
-            return first
-        return _with_test(first, read_npy(folder / "x_test.npy", None, folder / "y_test.npy"))
-    for suffix in KNOWN:
-        train, test = (folder / f"{name}{suffix}" for name in ("train", "test"))
-        if train.is_file():
-            first = _read(train, choice)
-            return first if not test.is_file() else _with_test(first, _read(test, choice))
-    train, test = folder / "train", folder / "test"
-    if train.is_dir() and class_folders(train):
-        first = read_image_folder(train)
-        return first if not test.is_dir() else _with_test(first, read_image_folder(test, like=first))
-    if class_folders(folder):
-        return read_image_folder(folder, like=like)
-    there = sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
-    listed = ", ".join(there[:_NAMED]) + (", …" if len(there) > _NAMED else "")
-    raise DataError(
-        f"{folder} has no data that are known ({f'it has {listed}' if there else 'it is empty'}): put x.npy and y.npy "
-        "into it, or train.csv, or a folder of PNG or JPEG images for each class; or give one of its files"
-    )
-
-
-def _with_test(train: Source, test: Source) -> Source:
-    return replace(train, test=test, files=(*train.files, *test.files))
 
 
 def _task(
@@ -231,7 +140,7 @@ def _task(
     part = TEST_FRACTION if fraction is None else fraction
     if source.test is None and part > 0:
         rows = split(len(y), part, seed=seed, labels=_classes(y, kind), in_order=order == "sequential")
-        check_room(float(np.prod(source.x.shape, dtype=float)) * source.x.dtype.itemsize, path)
+        check_room(_bytes_of(source.x, scaling), path)
         x, x_test = (taken(source.x, of) for of in rows)
         # All classes, so that those which one part happens to lack are known to both.
         y, _, classes = numbered_text(y, None, None, kind)
@@ -241,6 +150,7 @@ def _task(
         how = f"{len(x_test):,} to test on (test_fraction = {part:g}, {drawn})"
     else:
         classes = None
+        check_room(sum(_bytes_of(each.x, scaling, copied=False) for each in (source, source.test) if each), path)
         x, x_test = (None if each is None else _whole(each.x) for each in (source, source.test))
         how = "the same to test on" if x_test is None else f"{len(x_test):,} to test on"
     assert x is not None
@@ -268,8 +178,16 @@ def _task(
         train=train,
         test=test_samples,
         inputs=source.names,
+        files=source.files,
         source=f"{path.resolve().name}: {len(task.train):,} samples to train on, {how}; {shape} inputs, {what}",
     )
+
+
+def _bytes_of(x: Any, scaling: str | None, *, copied: bool = True) -> float:
+    """What inputs take that are copied, and made four bytes each if they are neither that nor bytes, or are scaled."""
+    size = float(np.prod(x.shape, dtype=float))
+    as_they_lie = x.dtype == np.uint8 or (x.dtype == np.float32 and scaling in (None, "none"))
+    return size * (x.dtype.itemsize * (copied or hasattr(x, "decode")) + 4 * (not as_they_lie))
 
 
 def _whole(x: Any) -> np.ndarray:

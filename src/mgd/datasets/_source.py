@@ -2,7 +2,6 @@
 
 import math
 import mmap
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +77,9 @@ def let_go(x: Any) -> None:
             mapped.base.madvise(mmap.MADV_DONTNEED)
 
 
-def check_room(n_bytes: int | float, what: object, free: Callable[[], int | None] = available_to_process) -> None:
+def check_room(n_bytes: int | float, what: object) -> None:
     """Raises: DataError: if so many bytes do not fit in memory; where it is not known how much there is, never."""
-    there = free()
+    there = available_to_process()
     if there is not None and n_bytes > _SHARE * there:
         raise DataError(
             f"{what} does not fit in memory: it takes about {gigabytes(n_bytes)}, and {gigabytes(there)} are free: "

@@ -1,6 +1,7 @@
 """A task: labelled samples to train on, samples to judge by, and where both come from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -116,6 +117,7 @@ class Task:
         order: the order of the training samples: "shuffled", anew in every epoch, or "sequential", as they lie, and
             from the first again after the last.
         inputs: a name for each input, if they have names.
+        files: the files from which `from_file` read the samples.
 
     Raises:
         ValueError: if the kind or the order is unknown, or the targets do not match the kind.
@@ -133,6 +135,7 @@ class Task:
     scaling: Scaling | None = None
     order: str = "shuffled"
     inputs: tuple[str, ...] | None = None
+    files: tuple[Path, ...] = ()
 
     def __post_init__(self):
         if self.order not in ORDERS:

@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._errors import DataError
+from .._errors import DataError, MgdWarning
 from .._input import open_file, printable
 from ._columns import Columns, inputs_and_targets
 from ._source import Source, check_room
@@ -25,6 +26,8 @@ _BLANKS = r"\s+"
 # What delimiter, decimals and header are told by.
 _LINES, _BEGINNING = 100, 2**18
 _DECIMAL_COMMA, _DECIMAL_POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d*\.\d+")
+# What spreadsheets write above a table for their own use.
+_SPREADSHEET = re.compile(r"sep=.", re.IGNORECASE)
 # pandas takes about so many bytes for each of the file's, text and numbers together.
 _BYTES_EACH = 3
 _LONGEST_SHOWN = 40
@@ -74,6 +77,12 @@ def read_text_table(
     x = np.empty((len(frame), len(given)))
     for k, column in enumerate(given):
         x[:, k] = cells.numbers(column)
+        if len(x) > 2 and (np.diff(x[:, k]) == 1).all():
+            warnings.warn(
+                f"{path}: {cells.name_of(column)} counts the samples, as an index does: leave it out with inputs",
+                MgdWarning,
+                stacklevel=6,
+            )
     names, outputs = (
         None if dialect.names is None else tuple(dialect.names[column] for column in of) for of in (given, wanted)
     )
@@ -99,7 +108,9 @@ def _dialect(path: Path, header: bool | None) -> Dialect:
     """Raises: DataError: if the file is no text, or has no lines."""
     comments, lines, numbers, commented = set(), [], [], ""
     for number, line in enumerate(_lines(path), 1):
-        if line.lstrip().startswith("#"):
+        if not lines and _SPREADSHEET.fullmatch(line.strip()):
+            comments.add(number)
+        elif line.lstrip().startswith("#"):
             comments.add(number)
             commented = line if not lines else commented
         elif line.strip() and len(lines) < _LINES:
@@ -251,7 +262,7 @@ class Cells:
             values = self._as_numbers(cells)
             if values.isna().all() and not cells.isna().all():
                 raise DataError(
-                    f"{self.path}: {self._name(column)} is text ({self._shown(0, column)} in line {self._line(0)}), "
+                    f"{self.path}: {self.name_of(column)} is text ({self._shown(0, column)} in line {self._line(0)}), "
                     "and inputs must be numbers: leave it out with inputs, or put numbers in its place"
                 )
         numbers = values.to_numpy(np.float64)
@@ -262,7 +273,7 @@ class Cells:
             told = "is empty" if empty else f"is {self._shown(row, column)}, and must be a finite number"
             more = "" if n == 1 else f" ({n} of {len(numbers)} samples have such a cell there)"
             raise DataError(
-                f"{self.path}: line {self._line(row)}, {self._name(column)} {told}{more}: mend these lines or leave "
+                f"{self.path}: line {self._line(row)}, {self.name_of(column)} {told}{more}: mend these lines or leave "
                 "them out"
             )
         return numbers
@@ -277,13 +288,13 @@ class Cells:
 
         cells: Any = self.frame.iloc[:, column]
         if pd.api.types.is_bool_dtype(cells.dtype):
-            return cells.to_numpy(np.int64)
+            return cells.astype(str).to_numpy(np.str_)
         if pd.api.types.is_numeric_dtype(cells.dtype):
             return cells.to_numpy() if cells.dtype.kind in "iu" else self.numbers(column)
         if cells.isna().any():
             row = int(cells.isna().to_numpy().argmax())
             raise DataError(
-                f"{self.path}: line {self._line(row)}, {self._name(column)} is empty, and is the target: mend this "
+                f"{self.path}: line {self._line(row)}, {self.name_of(column)} is empty, and is the target: mend this "
                 "line or leave it out"
             )
         text = cells.astype(str).str.strip()
@@ -292,7 +303,7 @@ class Cells:
             row = int(no_numbers.argmax())
             hint = " (header = true if it is a header)" if row == 0 and not self.dialect.header_line else ""
             raise DataError(
-                f"{self.path}: line {self._line(row)}, {self._name(column)} is {self._shown(row, column)}, and all "
+                f"{self.path}: line {self._line(row)}, {self.name_of(column)} is {self._shown(row, column)}, and all "
                 f"other targets are numbers{hint}: mend this line or leave it out"
             )
         return text.to_numpy(np.str_) if no_numbers.any() else self.numbers(column)
@@ -311,7 +322,8 @@ class Cells:
         text = printable(str(cell))
         return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")
 
-    def _name(self, column: int) -> str:
+    def name_of(self, column: int) -> str:
+        """A column, for people."""
         names = self.dialect.names
         return f"column {printable(names[column])!r}" if names and names[column] else f"column {column + 1}"
 

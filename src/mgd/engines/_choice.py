@@ -22,7 +22,7 @@ class Wanted:
         n_replicas: chips side by side.
         batch: samples over which a measurement is averaged.
         n_steps: timesteps of the run.
-        devices: JAX devices to spread it over.
+        n_numbers: number of inputs in all training samples together.
     """
 
     named: bool
@@ -30,6 +30,7 @@ class Wanted:
     batch: int
     n_steps: int
     devices: int
+    n_numbers: int = 0
 
 
 def choose(
@@ -41,6 +42,7 @@ def choose(
     batch: int,
     n_steps: int,
     devices: int = 1,
+    n_numbers: int = 0,
 ) -> "AbstractSimulated[Any, Any]":
     """The engine of that name; for "auto", the first that suits.
 
@@ -52,6 +54,8 @@ def choose(
         batch: samples over which a measurement is averaged.
         n_steps: timesteps of the run.
         devices: number of JAX devices to use.
+        devices: JAX devices to spread it over.
+        n_numbers: inputs of all training samples together.
 
     Raises:
         ValueError: if the engine is unknown, or does not support these settings.
@@ -63,7 +67,7 @@ def choose(
             f"only the measured engine uses several devices: leave devices out, got {devices}, with engine {name!r} "
             f"and {type(algorithm).__name__}"
         )
-    wanted = Wanted(name != "auto", n_replicas, batch, n_steps, devices)
+    wanted = Wanted(name != "auto", n_replicas, batch, n_steps, devices, n_numbers)
     for row in ROWS:
         if name in ("auto", row.name):
             module, function = row.offer.split(":")

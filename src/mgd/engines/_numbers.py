@@ -10,6 +10,8 @@ from ..algorithm._rule import Rule, rule_of
 from ..chips import AbstractChip
 
 E = TypeVar("E")
+# Of a larger chip, θ and G alone are more than the kilobyte below which XLA runs a loop several times faster.
+_MOST_PARAMS_OF_CONSTANTS = 128
 
 
 class Parts(eqx.Module):
@@ -20,12 +22,14 @@ class Parts(eqx.Module):
 
 
 def for_one_chip(engine: E) -> E:
-    """An engine for a single chip, whose numbers stay constants of its program; itself, if they are arrays already.
+    """An engine for a single chip; itself, if its numbers are arrays already.
 
-    Small programs are why: XLA runs a loop several times faster if what it touches is below a kilobyte, and a few
-    numbers more can be too many.
+    The numbers of a small chip stay constants of its program: XLA runs a loop several times faster if what it touches
+    is below a kilobyte, and a few numbers more can be too many.
     """
     given: Any = engine
+    if given.chip.n_params > _MOST_PARAMS_OF_CONSTANTS:
+        return for_program(engine)
     optimizer = given.algorithm.optimizer
     if isinstance(optimizer, Rule):
         return engine

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from ._execute import start as start
     from ._exported import Exported as Exported
     from ._exported import export as export
-    from ._facts import TaskFacts as TaskFacts
     from ._formats import check_export as check_export
     from ._formats import check_predictions as check_predictions
     from ._generations import FILE as FILE
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
+    from ._task_facts import TaskFacts as TaskFacts
     from ._task_facts import read_task_facts as read_task_facts
     from ._task_table import TASK_OPTIONS as TASK_OPTIONS
     from ._task_table import TaskTable as TaskTable
@@ -77,7 +77,7 @@ _PUBLIC = {
     "LoadedRun": "_loaded",
     "Predictions": "_predicted",
     "RunConfig": "_config",
-    "TaskFacts": "_facts",
+    "TaskFacts": "_task_facts",
     "apply": "_applied",
     "calibrate": "_calibrate",
     "describe": "_described",

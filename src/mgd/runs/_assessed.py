@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from ..datasets import metric_of
-from ._facts import TaskFacts
+from ._task_facts import TaskFacts
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ from typing import Any
 
 from ._config import RunConfig
 
+# What data, parameters and chips are known again by tells people nothing.
+_DIGESTS = ("task.facts", "python.samples", "python.answers", "python.pickled", "start_digest")
+
 
 def flat_settings(config: RunConfig) -> dict[str, Any]:
     """Settings by name, without those that are None; imperfections by their own names, tables with dots.
@@ -30,12 +33,12 @@ def _flat(name: str, value: Any) -> dict[str, Any]:
 
 
 def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of the settings that are not the same in all, in the order in which they stand.
+    """The names of the settings that are not the same in all, in the order in which they stand, but for digests.
 
     >>> differing([{"task": "parity", "seed": 0}, {"task": "parity", "seed": 1, "batch": 8}])
     ['seed', 'batch']
     """
-    names = dict.fromkeys(name for one in settings for name in one)
+    names = dict.fromkeys(name for one in settings for name in one if not name.startswith(_DIGESTS))
     return [name for name in names if any(one.get(name) != settings[0].get(name) for one in settings)]
 
 

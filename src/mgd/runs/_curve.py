@@ -106,7 +106,7 @@ def draw_curves(
             if name in curve.history:
                 _draw(axes, curve, name, along, within, number)
         _finish(axes, name, along, hardware)
-    _legend(figure, panels, columns)
+    _legend(figure, panels, [curve.label for curve in curves], columns)
     band = "" if all(curve.history.sizes["replica"] == 1 for curve in curves) else _band(within)
     figure.suptitle(title + band, fontsize=10)
     content = io.BytesIO()
@@ -153,11 +153,16 @@ def _least(values: Float[np.ndarray, " n"]) -> float:
     return float(np.nanmin(values))
 
 
-def _legend(figure: "Figure", panels: Sequence["Axes"], columns: int) -> None:
-    """One for all panels, with each run once."""
-    named = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+def _legend(figure: "Figure", panels: Sequence["Axes"], labels: Sequence[str], columns: int) -> None:
+    """One for all panels, with each run once, in the order in which they were given."""
+    lines = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(
-        list(named.values()), list(named), loc="outside lower center", frameon=False, ncols=columns, fontsize=9
+        [lines[label] for label in labels],
+        labels,
+        loc="outside lower center",
+        frameon=False,
+        ncols=columns,
+        fontsize=9,
     )
 
 

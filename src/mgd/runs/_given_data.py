@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped
 from .._errors import DataError
 from ..datasets import KNOWN, mapped, read_arrays, read_cells
 from ._assessed import class_names, one_of
-from ._facts import TaskFacts
+from ._task_facts import TaskFacts
 
 # Data of which the usual column is so many spreads off the training's, or so many times as wide, have other units.
 _FAR, _WIDER = 10.0, 100.0

@@ -25,15 +25,17 @@ from ._chip_facts import warn_if_changed
 from ._config import RunConfig
 from ._contents import DEVICE, INSTRUMENT, damaged, read_bytes, read_json
 from ._directory import read_config, read_summary, read_theta
-from ._facts import TaskFacts, read_facts
 from ._generations import read_arrays
 from ._header import theta_of
 from ._metrics import METRICS, read_metrics
 from ._presets import resolve
+from ._task_facts import TaskFacts, read_task_facts
 
 if TYPE_CHECKING:
     import xarray as xr
 
+# Imperfections whose numbers change what a chip makes of its parameters, and are not kept with each piece.
+_OF_DESIGN = ("dac.", "parameter-range.", "cross-talk.")
 # Samples that a chip is shown at a time.
 _TOGETHER = 1000
 
@@ -275,6 +277,8 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
             f"{folder} has {theta.shape[1]:,} parameters a chip, and this chip has {chip.n_params:,}: give the one "
             "that was trained"
         )
+    if chip is not None and in_python:
+        _check_varied(folder, given)
     groups = chip.groups if chip is not None else {k: slice(*of) for k, of in (told.get("groups") or {}).items()}
     return LoadedRun(
         folder=folder,
@@ -291,9 +295,20 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
     )
 
 
+def _check_varied(folder: Path, config: RunConfig) -> None:
+    """Raises: ValueError: if the chips of a run were not all of one design."""
+    if config.python is None or "vary" not in config.python.given:
+        return
+    if names := [str(name) for name in read_metrics(folder).coords if str(name).startswith(_OF_DESIGN)]:
+        raise ValueError(
+            f"the chips of {folder} differ in {', '.join(names)}, so one chip is not the design of all: load it "
+            "without chip=, and use the parameters with a chip for each"
+        )
+
+
 def made_in_python(config: RunConfig) -> bool:
     """Whether a program in Python made the run, so that chip and task are not in its settings."""
-    return getattr(config, "python", None) is not None
+    return config.python is not None
 
 
 def samples_of(run: LoadedRun, task: Task | None) -> Task:
@@ -311,7 +326,7 @@ def samples_of(run: LoadedRun, task: Task | None) -> Task:
 
 
 def _facts(folder: Path, settings: RunConfig, task: Task | None) -> TaskFacts:
-    facts = read_facts(folder)
+    facts = read_task_facts(folder)
     if task is not None:
         given = TaskFacts.of(task)
         if facts is not None and (given.input_shape, given.n_outputs) != (facts.input_shape, facts.n_outputs):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from .._errors import DataError
 from .._input import first_error, open_file
-from ..datasets import KNOWN, check_name, files_of
+from ..datasets import KNOWN, check_name
 from ..rows import TASKS, TaskRow
 from ._option import Option
 
@@ -163,17 +163,14 @@ class TaskTable(BaseModel):
             ValueError: if a setting does not fit the data, or the function cannot be run or returns no task.
             DataError: if the data cannot be read, or are not those that the facts are of.
         """
-        if self._loaded is not None:
+        if self._loaded is not None and (self.build is not None or self._loaded.order == order):
             return self._loaded
         if self.build is not None:
             task = self._built()
-            digest = digest_of_arrays(task)
         else:
             from ..datasets import from_file
 
             assert self.path is not None
-            digest = digest_of_files(files_of(self.path, self.test, self.targets))
-            self._check_same(digest)
             task = from_file(
                 self.path,
                 inputs=self.inputs,
@@ -187,6 +184,7 @@ class TaskTable(BaseModel):
                 header=self.header,
                 name=self.name,
             )
+        digest = digest_of_files(task.files) if task.files else digest_of_arrays(task)
         self._check_same(digest)
         self._loaded, self._digest = task, digest
         return task
@@ -212,12 +210,12 @@ class TaskTable(BaseModel):
             )
 
     def with_facts(self, order: str) -> Self:
-        """This table with what its data tell now; they are read.
+        """This table with what its data tell now, which are read, and with whole paths.
 
         Raises:
             ValueError, DataError: as `load`.
         """
-        fresh = self.model_copy(update={"facts": None})
+        fresh = self.placed(Path()).model_copy(update={"facts": None})
         task = fresh.load(order)
         facts = Facts(
             sha256=fresh._digest,
@@ -281,7 +279,7 @@ def task_given(text: str) -> str | dict[str, Any]:
     known = Path(text).suffix.lower() in KNOWN
     if os.path.isfile(text) and not known:
         raise ValueError(
-            f"{text!r} is a file but no .toml, and no data that are read: give a task ({', '.join(TASKS)}), "
+            f"{text!r} is a file but not a .toml, nor data that can be read: give a task ({', '.join(TASKS)}), "
             f"CONFIG.toml, or data ({', '.join(KNOWN)} or a folder)"
         )
     if known or os.sep in text or os.path.lexists(text):

@@ -32,6 +32,8 @@ from ._settings import Tables
 
 # Their places are counted in 32 bits, with a sign.
 _MOST_NUMBERS = 2**31
+# It has a copy of them in four bytes each, however they are stored: of more, that is memory worth more than speed.
+_MOST_TO_COPY = 200_000_000
 # Lanes of a kernel's vectors. Wide ones have more arithmetic under way, and half as much control for a chip. They are
 # for groups whose parameters, G, memory and inputs are within this: half of a small second-level cache, or the first
 # where an update is a sum and no more; and where the last round of groups leaves threads idle for as good as no longer.
@@ -261,6 +263,7 @@ def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> F
     if not wanted.named:
         work = wanted.n_steps * wanted.n_replicas * wanted.batch * chip.n_params
         pays = wanted.n_replicas >= _FEWEST_IN_LANES and work >= _LEAST_WORK and jax.default_backend() == "cpu"
+        pays = pays and wanted.n_numbers <= _MOST_TO_COPY
         if algorithm.bitwise or not pays or not Fused.applies(chip, algorithm):
             return None
     refuse_bitwise(algorithm, "fused")

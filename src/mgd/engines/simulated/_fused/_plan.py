@@ -188,6 +188,7 @@ def _update(algorithm: Algorithm, n_params: int, found: dict) -> tuple[Update, C
         interval=algorithm.interval,
         resets=algorithm.integrator.resets,
         keep=algorithm.integrator.weights(algorithm.time_constants)[0],
+        rule=rule if remembers else (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
         remembers=remembers,
         noisy=bool(noise and noise.sigma > 0),
         low=float(ends.low) if ends else -_INFINITE,
@@ -202,13 +203,13 @@ def _numbers(
     """What each chip has for itself; products are taken in double precision."""
     amplitude, first = float(algorithm.perturbation.amplitude), float(scale[0])
     of_cost, of_writes = found.get(CostNoise), found.get(UpdateNoise)
-    numbers = np.zeros(codes.RULE + len(rule))
+    numbers = np.zeros(codes.DECAY + 1)
     numbers[codes.AMPLITUDE], numbers[codes.SPREAD] = amplitude, amplitude * 2.0**0.5
     numbers[codes.CREDIT], numbers[codes.DESCENT] = first * amplitude, rule[3] * first * amplitude
     numbers[codes.COST_NOISE] = of_cost.sigma if of_cost else 0.0
     numbers[codes.WRITE_NOISE] = of_writes.sigma if of_writes else 0.0
     numbers[codes.LIMIT] = algorithm.modulation_limit or _INFINITE
-    numbers[codes.RULE :] = rule
+    numbers[codes.RATE], numbers[codes.DECAY] = rule[3], rule[5]
     return numbers.astype(np.float32)
 
 

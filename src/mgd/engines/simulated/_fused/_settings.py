@@ -10,9 +10,9 @@ LINEAR, LOGISTIC, TANH, RELU = range(4)
 REMEASURED, TWO_SIDED, HIGH_PASS = range(3)
 RADEMACHER, WALSH, LFSR, GAUSSIAN, SEQUENTIAL, SINUSOID = range(6)
 # Rows of the numbers that each chip has for itself: Δθ, and that times √2; what a sign adds by C̃ to G, and to θ where
-# an update is that and no more; standard deviations of the noise on each cost and on each write; the clamp on C̃; and
-# the first coefficient of the update rule.
-AMPLITUDE, SPREAD, CREDIT, DESCENT, COST_NOISE, WRITE_NOISE, LIMIT, RULE = range(8)
+# an update is that and no more; standard deviations of the noise on each cost and on each write; the clamp on C̃; r₃ and
+# r₅ of an update rule without a memory.
+AMPLITUDE, SPREAD, CREDIT, DESCENT, COST_NOISE, WRITE_NOISE, LIMIT, RATE, DECAY = range(9)
 ACTIVATIONS = {"linear": LINEAR, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU}
 
 
@@ -85,7 +85,9 @@ class Update(NamedTuple):
         interval: timesteps between two updates.
         resets: whether G starts again after each.
         keep: what is kept of G at each timestep.
-        remembers: whether the rule has a memory.
+        rule: of G, the optimizer's memory m and θ: m ← r₀ G + r₁ m + r₂ θ, and then Δ = r₃ G + r₄ m + r₅ θ, with the m
+            before. Of six vectors for it, large chips would take a fifteenth longer, so all chips of a group have it.
+        remembers: whether the rule has a memory; if not, it is with the numbers that each chip has for itself.
         noisy: whether each write has noise.
         low: lower end of the memory's range.
         high: upper end.
@@ -94,6 +96,7 @@ class Update(NamedTuple):
     interval: int
     resets: bool
     keep: float
+    rule: tuple[float, float, float, float, float, float]
     remembers: bool
     noisy: bool
     low: float
@@ -150,8 +153,7 @@ class Group(NamedTuple):
         x: inputs in front, sample by sample.
         target: targets.
         outputs: of neurons of two layers, twice.
-        numbers: what a chip may have for itself, in the rows `AMPLITUDE` … . Of the rule there are six, of G, the
-            optimizer's memory m and θ: m ← r₀ G + r₁ m + r₂ θ, and then Δ = r₃ G + r₄ m + r₅ θ, with the m before.
+        numbers: what a chip may have for itself, in the rows `AMPLITUDE` … .
         scale: what C̃ θ̃ is multiplied by to enter G; one row, or one for each parameter.
         bad: high and low word of the first timestep, counted from one, whose cost was not finite; 0 for none.
     """

@@ -4,7 +4,7 @@ from ._lanes import below, floats, load, nearest, product, select, store, words
 from ._math import inlined
 from ._perturb import signed
 from ._random import normal, part, row_under, uniform
-from ._settings import CREDIT, DESCENT, RULE, WRITE_NOISE
+from ._settings import CREDIT, DECAY, DESCENT, RATE, WRITE_NOISE
 
 _INFINITE = float("inf")
 
@@ -55,25 +55,22 @@ def _written(update, converter, group, theta, delta, p, keys):
 
 
 @inlined
-def _rule(group, number):
-    return load(group.numbers, RULE + number)
-
-
-@inlined
 def _updated(update, converter, group, p, gradient, keys):
     theta = load(group.theta, p)
-    delta = _rule(group, 3) * gradient + _rule(group, 5) * theta
     if update.remembers:
-        trace = load(group.trace, p)
-        delta = delta + _rule(group, 4) * trace
-        store(group.trace, p, _rule(group, 0) * gradient + _rule(group, 1) * trace + _rule(group, 2) * theta)
+        rule, trace = update.rule, load(group.trace, p)
+        delta = rule[3] * gradient + rule[5] * theta
+        delta = delta + rule[4] * trace
+        store(group.trace, p, rule[0] * gradient + rule[1] * trace + rule[2] * theta)
+    else:
+        delta = load(group.numbers, RATE) * gradient + load(group.numbers, DECAY) * theta
     store(group.theta, p, _written(update, converter, group, theta, delta, p, keys))
 
 
 @inlined
 def descend(group, factor):
     """An update every timestep, without noise or bounds or memory, of packed signs: θ ± factor."""
-    packed, kept = load(group.signs, 0), _rule(group, 5)
+    packed, kept = load(group.signs, 0), load(group.numbers, DECAY)
     for p in range(group.theta.shape[0]):
         if p & 31 == 0:
             packed = load(group.signs, p >> 5)
@@ -91,7 +88,7 @@ def integrate(signals, update, converter, group, modulation, step):
     if signals.packed and is_exact and not (keeps or update.remembers):
         descend(group, load(group.numbers, DESCENT) * modulation)
         return
-    packed = words(0)
+    packed, credit = words(0), load(group.numbers, CREDIT) * modulation
     keys = packed, packed, packed, packed
     if due and not is_exact:
         keys = write_keys(update, converter, group.write_seed, step)
@@ -99,7 +96,7 @@ def integrate(signals, update, converter, group, modulation, step):
         if signals.packed:
             if p & 31 == 0:
                 packed = load(group.signs, p >> 5)
-            gradient = signed(load(group.numbers, CREDIT) * modulation, packed)
+            gradient = signed(credit, packed)
             packed = packed << 1
         else:
             scale = load(group.scale, p if group.scale.shape[0] > 1 else 0)
