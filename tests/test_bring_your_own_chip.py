@@ -11,9 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
-from mgd.runs import read_chip_file
+import mgd
+from mgd.runs import RunConfig, chip_settings, read_chip_file, start
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "bring-your-own-chip.md").read_text(encoding="utf-8")
@@ -24,13 +26,24 @@ def blocks(language: str) -> list[str]:
 
 
 def test_its_chip_file_is_an_instrument(tmp_path):
-    (text,) = blocks("toml")
+    text, _ = blocks("toml")
     (tmp_path / "chip.toml").write_text(text, encoding="utf-8")
     file = read_chip_file(tmp_path / "chip.toml")
     instrument = file.load_instrument()
     assert (instrument.n_params, instrument.reads, instrument.own_line) == (16, "outputs", False)
     assert (instrument.limits.high.tolist(), instrument.limits.unit) == ([4.5] * 16, "V")
     assert instrument.settle_seconds == 0.002
+
+
+def test_its_own_chip_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (code,) = (block for block in blocks("python") if "class Coherent" in block)
+    (tmp_path / "my_chip.py").write_text(code, encoding="utf-8")
+    (tmp_path / "my_chip.toml").write_text(blocks("toml")[1], encoding="utf-8")
+    chip = chip_settings([read_chip_file(tmp_path / "my_chip.toml")], simulate=False)
+    with jax.numpy_dtype_promotion("standard"):
+        folder = start(RunConfig.of({"task": "parity", "steps": 40} | chip), tmp_path / "run")
+        assert mgd.load_run(folder).predict([[0, 1]]).shape == (1, 1)
 
 
 @pytest.mark.long

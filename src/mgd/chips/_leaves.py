@@ -1,5 +1,6 @@
 """Which arrays of a tree are trained, and how they lie in one vector of float32."""
 
+import fnmatch
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-# Leaves to train, as Equinox says it: a predicate of a leaf, or a tree of booleans and predicates.
+from .._input import nearest
+
+# Leaves to train, by their names; or as Equinox says it: a predicate of a leaf, or a tree of booleans and predicates.
 FilterSpec = Any
 
 
@@ -90,18 +93,42 @@ def is_parameter(leaf: object) -> bool:
 
 
 def chosen(tree: Any, trainable: FilterSpec) -> Any:
-    """The floating-point arrays of a tree that a filter spec takes; None elsewhere.
+    """The floating-point arrays of a tree that a filter spec takes, or whose names are like given ones; None elsewhere.
 
     Raises:
-        ValueError: if the filter spec is not one of this tree.
+        ValueError: if the filter spec is not one of this tree, or a name is like none.
     """
+    if are_names(trainable):
+        return _like(eqx.filter(tree, is_parameter), trainable)
     try:
         return eqx.filter(eqx.filter(tree, is_parameter), trainable)
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
-            "trainable must be a predicate of an array, or a tree like the module with True, False or a predicate "
-            f"for each array, as eqx.partition takes it, got {type(trainable).__name__}: {str(error).splitlines()[0]}"
+            "trainable must be names of arrays, a predicate of an array, or a tree like the module with True, False or "
+            "a predicate for each array, as eqx.partition takes it, got "
+            f"{type(trainable).__name__}: {str(error).splitlines()[0]}"
         ) from error
+
+
+def are_names(trainable: FilterSpec) -> bool:
+    """Whether a filter spec is a list of names."""
+    return isinstance(trainable, list | tuple) and bool(trainable) and all(isinstance(one, str) for one in trainable)
+
+
+def _like(tree: Any, patterns: Sequence[str]) -> Any:
+    """The leaves whose names are like one of these; None elsewhere."""
+    # A module is in the field of that name of what maps a batch, of which its user knows nothing.
+    short = {name: name.removeprefix("module.") for name in named(tree)}
+    # In "layers[0].weight" the brackets are meant; of the patterns' signs only * and ? are.
+    plain = [pattern.replace("[", "[[]") for pattern in patterns]
+    for pattern, shown in zip(plain, patterns, strict=True):
+        if not fnmatch.filter([*short, *short.values()], pattern):
+            there = sorted(short.values())
+            raise ValueError(f"trainable: no array {shown!r}{nearest(shown, there)}; there are {', '.join(there)}")
+    return only(
+        tree,
+        lambda name: any(fnmatch.fnmatchcase(each, one) for each in (name, short[name]) for one in plain),
+    )
 
 
 def named(tree: Any, within: tuple = ()) -> frozenset[str]:

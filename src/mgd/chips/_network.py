@@ -16,7 +16,7 @@ from ..networks._pieces import Perceptron, Read
 from ._base import AbstractChip, Traits
 from ._buffers import buffers, likely_inputs
 from ._costs import AbstractCost, CrossEntropy, cost_named
-from ._leaves import FilterSpec, Leaves, chosen, is_parameter, named, only, real
+from ._leaves import FilterSpec, Leaves, are_names, chosen, is_parameter, named, only, real
 
 # Perceptrons of so many parameters or more are computed a piece at a time where that can be. There it is about as
 # fast (0.9 to 1.3 times, by batch), and a copy of θ is 8 MB.
@@ -33,8 +33,9 @@ class NetworkChip(AbstractChip):
     Args:
         make: from a key, a fresh network: an equinox module that maps a batch of inputs to a batch of outputs.
         cost: the cost of its outputs.
-        trainable: which arrays may be trained: a predicate of a leaf, or a tree of booleans and predicates, as
-            `eqx.partition` takes it; by default all.
+        trainable: which arrays may be trained: their names, as in `groups` without a first "module.", or patterns with
+            * and ?; or a predicate of a leaf, or a tree of booleans and predicates, as `eqx.partition` takes it; by
+            default all.
         traits: the properties of the chip that engines must know.
         input_shape: the shape of one input; needed only if training asks for it, to find frozen arrays.
 
@@ -307,8 +308,9 @@ def from_module(
         make: from a key, a fresh module that maps one input to one output, as Equinox modules do. In all replicas
             frozen arrays are those of `make(jax.random.key(0))`.
         cost: "mse", "cross-entropy", or a cost object.
-        trainable: which arrays may be trained: a predicate of a leaf, or a tree of booleans and predicates, as
-            `eqx.partition` takes it; by default all.
+        trainable: which arrays may be trained: their names, as in `groups` without a first "module.", or patterns with
+            * and ?; or a predicate of a leaf, or a tree of booleans and predicates, as `eqx.partition` takes it; by
+            default all.
         traits: the chip's noise, memory and steps, which engines must know.
         input_shape: the shape of one input; needed only if training asks for it.
 
@@ -320,9 +322,11 @@ def from_module(
     8
     >>> from_module(lambda key: eqx.nn.Linear(3, 2, key=key), trainable=lambda leaf: leaf.ndim == 2).n_params
     6
+    >>> from_module(lambda key: eqx.nn.MLP(2, 1, 3, 1, key=key), trainable=["layers[1].*"]).n_params
+    4
     """
     # A tree like the module is a part of one like the module for batches.
-    leaf = trainable is None or jax.tree_util.treedef_is_leaf(jax.tree.structure(trainable))
+    leaf = trainable is None or are_names(trainable) or jax.tree_util.treedef_is_leaf(jax.tree.structure(trainable))
     spec = trainable if leaf else _Batched(trainable)
     return NetworkChip(_OneByOne(make), cost, trainable=spec, traits=traits, input_shape=input_shape)
 

@@ -114,8 +114,8 @@ def resume(run: Path, before: int | None, steps: int | None, run_code: bool, as_
 
     With --steps, a finished run is trained for longer; a falling learning rate then falls over all N timesteps.
 
-    A run on a chip of the kind callables or torch, or on a task that a function makes, names Python code. If the run
-    directory comes from someone else, read that code before you give --run-code.
+    A run on a chip of the kind callables or torch, or on a chip or task that a function makes, names Python code. If
+    the run directory comes from someone else, read that code before you give --run-code.
     """
     from ..runs import read_config
 
@@ -126,14 +126,14 @@ def resume(run: Path, before: int | None, steps: int | None, run_code: bool, as_
     from ..runs import is_whole
     from ..runs import resume as go_on
 
+    if run_code:
+        from ..runs import said_to_run
+
+        said_to_run(config.code)
     ran = before is not None or steps is not None or not is_whole(run)
     if not ran:
         click.echo(f"{run} is finished", err=True)
     else:
-        from ..runs import said_to_run
-
-        if run_code:
-            said_to_run(config.code)
         with _progress(steps or config.steps) as on_progress:
             go_on(run, before=before, steps=steps, on_progress=on_progress)
     _report(run, as_json, ran=ran)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._epics import from_epics as from_epics
     from ._factory import build as build
     from ._factory import check_one as check_one
+    from ._factory import function_named as function_named
     from ._kinds import Kind as Kind
     from ._kinds import available as available
     from ._kinds import kinds as kinds
@@ -67,6 +68,7 @@ _INSIDE = {
     "ServeSettings": "_virtual._settings",
     "Speaker": "_virtual._speaker",
     "build": "_factory",
+    "function_named": "_factory",
     "check_one": "_factory",
     "inwards": "_limits",
     "latency": "_check",

@@ -50,18 +50,32 @@ def build(reference: Any, arguments: Any, folder: Path, setting: str) -> Any:
         MgdError: from the function.
     """
     said = f"{setting} = {reference!r}"
-    if not isinstance(reference, str) or not all(part.strip() for part in _parts(reference)):
-        raise ValueError(f'{said} must name a module and a function in it, as "my_lab:chip"')
     if not isinstance(arguments, Mapping):
         raise ValueError(f"arguments must be a table of names and values, got {arguments!r}")
-    module, name = _parts(reference)
-    make = _named(module, name, folder.resolve(), said)
+    make = function_named(reference, folder, setting)
     try:
         return make(**arguments)
     except (MgdError, ValueError):
         raise
     except Exception as error:
         raise ValueError(f"{said}: it raised {type(error).__name__}: {error}") from error
+
+
+def function_named(reference: Any, folder: Path, setting: str) -> Callable[..., Any]:
+    """The function that a setting names.
+
+    Args:
+        reference: "package.module:function", as in `build`.
+        folder: the first folder in which to look for the module.
+        setting: how the setting is called.
+
+    Raises:
+        ValueError: if it is not found, or is not a function.
+    """
+    said = f"{setting} = {reference!r}"
+    if not isinstance(reference, str) or not all(part.strip() for part in _parts(reference)):
+        raise ValueError(f'{said} must name a module and a function in it, as "my_lab:chip"')
+    return _named(*_parts(reference), folder.resolve(), said)
 
 
 def _parts(reference: str) -> tuple[str, str]:
@@ -84,7 +98,8 @@ def _named(module: str, name: str, folder: Path, said: str) -> Callable[..., Any
         where = f"looked in {folder} and in Python's path" if error.name in (module, top) else "which it imports"
         raise ValueError(f"{said}: there is no module {error.name!r}: {where}") from error
     except Exception as error:
-        raise ValueError(f"{said}: importing it raised {type(error).__name__}: {error}") from error
+        why = (str(error).splitlines() or [""])[0]
+        raise ValueError(f"{said}: importing it raised {type(error).__name__}: {why}") from error
     make = getattr(found, name, None)
     if not callable(make):
         have = [each for each, value in vars(found).items() if callable(value) and not each.startswith("_")]

@@ -1,11 +1,10 @@
 """From settings to chip, task and algorithm."""
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import optax
 
-from .. import chips, datasets
+from .. import chips
 from .._until import Until
 from ..algorithm import (
     AbstractAlgorithm,
@@ -18,14 +17,15 @@ from ..algorithm import (
     TimeConstants,
     TwoSided,
 )
-from ..chips import AbstractChip, AbstractCost, CrossEntropy, MeanSquaredError
+from ..chips import AbstractChip
 from ..datasets import Task, check_batch
 from ..perturbations import AbstractPerturbation, Block
 from ..rows import FAMILIES, OPTIMIZERS
 from ._chip_file import ChipFile
-from ._code import check_said
 from ._config import Perturbed, RunConfig, Settings
 from ._imperfect import build_imperfections
+from ._own_chip import Shapes, own_chip
+from ._own_parts import build_cost, build_own_chip, whole_task
 from ._presets import resolve
 
 _BASELINES = {"remeasured": Remeasured, "two-sided": TwoSided, "high-pass": HighPass}
@@ -40,7 +40,7 @@ def build_task(config: Settings) -> Task:
             may not run yet.
         DataError: if its files cannot be found, fetched or read, or have changed since the run began.
     """
-    task = _whole_task(config)
+    task = whole_task(config)
     if config.holdout is not None:
         n = len(task.train.y)
         if config.holdout >= n:
@@ -51,34 +51,13 @@ def build_task(config: Settings) -> Task:
     return task
 
 
-def _whole_task(config: Settings) -> Task:
-    """The task, before any samples are held out."""
-    if isinstance(config.task, str):
-        task = datasets.load(config.task, bits=config.bits, data=config.data)
-    else:
-        if given := [name for name in ("bits", "data") if getattr(config, name) is not None]:
-            raise ValueError(
-                f"{given[0]} is of some tasks by name, and {config.task_name} is of your own: leave it out"
-            )
-        check_said((config.task.code,), None)
-        task = config.task.load(config.order or "shuffled")
-    return task if config.order in (None, task.order) else replace(task, order=config.order)
-
-
-class Shapes(NamedTuple):
-    """What a chip needs to know of a task."""
-
-    input_shape: tuple[int, ...]
-    n_outputs: int
-
-
 def build_chip(config: Settings, task: Task | Shapes) -> AbstractChip:
     """The chip of resolved settings, made to fit a task.
 
     Raises:
         ValueError: if the network does not fit the task, or an imperfection not the network.
     """
-    chip = _network(config, task)
+    chip = _network(config, task) if config.chip is None else build_own_chip(config, task)
     return chip if config.imperfect is None else chips.imperfect(chip, *build_imperfections(config.imperfect))
 
 
@@ -88,14 +67,18 @@ def build_served_chip(file: ChipFile) -> AbstractChip:
     Raises:
         ValueError: if the file does not say all of its network, or an imperfection does not fit it.
     """
-    if file.inputs is None or file.outputs is None or not {"hidden", "channels"} & set(file.chip):
+    if file.inputs is None or file.outputs is None or not {"chip", "hidden", "channels"} & set(file.chip):
         raise ValueError(
             f"{file.path}: without a task the file must describe the whole network: give inputs, outputs and hidden "
-            "(or channels) in [chip], such as inputs = [49], outputs = 4, hidden = [4]"
+            "(or channels, or build) in [chip], such as inputs = [49], outputs = 4, hidden = [4]"
         )
+    shapes, table = Shapes(file.inputs, file.outputs), file.own
     # The task is a stand-in: settings of training are not used.
-    config = resolve(RunConfig.of({"task": "nist7x7"} | file.chip))
-    return build_chip(config, Shapes(file.inputs, file.outputs))
+    config = resolve(RunConfig.of({"task": "nist7x7"} | {k: v for k, v in file.chip.items() if k != "chip"}))
+    if table is None:
+        return build_chip(config, shapes)
+    chip = own_chip(table, shapes, build_cost(config))
+    return chip if config.imperfect is None else chips.imperfect(chip, *build_imperfections(config.imperfect))
 
 
 def _network(config: Settings, task: Task | Shapes) -> AbstractChip:
@@ -155,8 +138,3 @@ def build_until(config: RunConfig) -> Until:
     if config.begun_for is not None:
         return Until()
     return Until(config.until_accuracy, bool(config.until_solved), config.patience)
-
-
-def build_cost(config: Settings) -> AbstractCost:
-    """The cost of a chip's outputs."""
-    return MeanSquaredError() if config.cost == "mse" else CrossEntropy(config.label_smoothing or 0.0)

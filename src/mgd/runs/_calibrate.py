@@ -72,7 +72,10 @@ def calibrate(
         _check_fits(file, loaded)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    instrument = simulated_piece(file, build_chip(config, loaded)) if simulate else file.load_instrument()
+    if file.own is not None and config.instruments and file.instrument is None:  # a PyTorch module
+        instrument = config.tables[0].load()
+    else:
+        instrument = simulated_piece(file, build_chip(config, loaded)) if simulate else file.load_instrument()
     table = None if file.instrument is None else Table.of(file.instrument)
     serial = None if simulate or table is None else table.common.serial
     with opened(instrument, serial=serial) as guarded, stop_requested() as stop:

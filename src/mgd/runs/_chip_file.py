@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._input import read_toml
 from ..instruments import ServeSettings, check_one
+from ._chip_table import NETWORK, DeclaredTraits, OwnChip, Text
 from ._config import Activation, Cost, Init, Output, Positive, RunConfig, Sizes, Smoothing, one_line
 from ._imperfect import Given
 from ._table import AtEnd, InstrumentTable, Table
@@ -16,7 +17,8 @@ from ._table import AtEnd, InstrumentTable, Table
 if TYPE_CHECKING:
     from ..instruments import AbstractInstrument
 
-_NOT_OF_A_RUN = {"inputs", "outputs"}
+_OWN = {"build", "arguments", "trainable", "traits"}
+_NOT_OF_A_RUN = {"inputs", "outputs"} | _OWN
 
 
 class _Network(BaseModel):
@@ -26,6 +28,10 @@ class _Network(BaseModel):
 
     inputs: Annotated[Sizes, Field(min_length=1)] | None = None
     outputs: Positive | None = None
+    build: Text | None = None
+    arguments: dict[str, Any] | None = None
+    trainable: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
+    traits: DeclaredTraits | None = None
     hidden: Sizes | None = None
     channels: Sizes | None = None
     activation: Activation | None = None
@@ -69,6 +75,11 @@ class ChipFile:
     outputs: int | None
 
     @property
+    def own(self) -> OwnChip | None:
+        """The table of a chip that a function builds; None for our own networks."""
+        return OwnChip(**self.chip["chip"]) if "chip" in self.chip else None
+
+    @property
     def shapes(self) -> dict[str, Any]:
         """Its inputs and outputs, in the form of an instrument's table."""
         said = {"chip_inputs": None if self.inputs is None else list(self.inputs), "chip_outputs": self.outputs}
@@ -80,6 +91,8 @@ class ChipFile:
         Raises:
             ValueError: if the file has none, or a setting is wrong.
         """
+        if self.instrument is None and self.own is not None:
+            return self._load_torch(self.own)
         if self.instrument is None:
             raise ValueError(
                 f'{self.path}: there is no [instrument] table: give its kind and address, such as kind = "scpi", '
@@ -87,6 +100,14 @@ class ChipFile:
             )
         try:
             return Table.of(self.instrument).load()
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from None
+
+    def _load_torch(self, own: OwnChip) -> "AbstractInstrument":
+        from ._chip_facts import torch_table_of  # JAX is imported for it
+
+        try:
+            return Table.of(torch_table_of(own, self.inputs, self.outputs, self.chip.get("cost"))).load()
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from None
 
@@ -138,6 +159,8 @@ def read_chip_file(path: Path) -> ChipFile:
     chip = file.chip.model_dump(exclude_none=True, exclude=_NOT_OF_A_RUN)
     if file.chip.hidden is not None:  # simulated, served or real, it is the same chip, whatever a task's default is
         chip.setdefault("cost", "mse")
+    if (own := _own(file.chip, path)) is not None:
+        chip["chip"] = own
     if file.imperfect:
         chip["imperfect"] = file.imperfect
     return ChipFile(
@@ -149,6 +172,25 @@ def read_chip_file(path: Path) -> ChipFile:
         inputs=file.chip.inputs,
         outputs=file.chip.outputs,
     )
+
+
+def _own(network: _Network, path: Path) -> dict[str, Any] | None:
+    """The table of a chip that a function builds; None if the file names none.
+
+    Raises:
+        ValueError: if a setting does not go with it.
+    """
+    given = network.model_dump(exclude_none=True, include=_OWN)
+    if network.build is None:
+        if given:
+            raise ValueError(f"{path}: chip.{next(iter(given))} is for a chip that a function builds: give build")
+        return None
+    own = OwnChip(**given, folder=str(path.parent.resolve()))
+    try:
+        own.check_alone([name for name in NETWORK if getattr(network, name) is not None])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return own.model_dump(exclude_none=True)
 
 
 def _without_arguments(table: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +219,7 @@ def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any
             )
     # What is imperfect about a real chip is the chip's own affair.
     network = {name: value for name, value in first.chip.items() if name != "imperfect"}
-    described = "hidden" in network or "channels" in network
+    described = bool({"chip", "hidden", "channels"} & network.keys())
     start = {"chip_network": True} if described else {}
     tables = tuple(start | (file.instrument or {}) | file.shapes for file in files)
     return network | {"instrument": tables[0] if len(files) == 1 else tables}

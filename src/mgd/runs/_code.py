@@ -13,11 +13,11 @@ import platformdirs
 from .._errors import RunError
 
 # The kinds of this package whose settings name a function, and where.
-_NAMED_BY = {"callables": "build", "torch": "module", "task": "build"}
+_NAMED_BY = {"callables": "build", "torch": "module", "task": "build", "chip": "build"}
 
 
 def code_named(table: dict[str, Any]) -> str | None:
-    """The function that the table of an instrument or a task names, as "module:function"; None if it names none."""
+    """The "module:function" that the table of an instrument, a task or a chip names; None if it names none."""
     setting = _NAMED_BY.get(str(table.get("kind")))
     return None if setting is None else str(table.get(setting, ""))
 

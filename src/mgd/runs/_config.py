@@ -12,6 +12,7 @@ from .._input import first_error, nearest, read_toml
 from ..datasets import check_name
 from ..engines import ENGINES
 from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS, TASKS
+from ._chip_table import OwnChip, placed
 from ._imperfect import Given, Imperfections
 from ._names import ALGORITHMS, BASELINES, SCHEDULES
 from ._option import Option
@@ -91,6 +92,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     Attributes:
         task: the task to learn: its name, or a table of your own task.
         bits: the bits of parity.
+        chip: the table of your own chip, which a function builds; None for one of the networks below.
         hidden: neurons of each hidden layer; the chip is a perceptron.
         channels: channels of each convolution; the chip is a convolutional network.
         activation: the activation of a perceptron's hidden neurons.
@@ -202,7 +204,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         Literal["shared", "own"] | None, Option("Whether several chips train one set of parameters or each its own.")
     ] = None
     record: str | None = None
-    # A table, which in TOML comes after all that is none.
+    # Tables, which in TOML come after all that is none.
+    chip: OwnChip | None = None
     imperfect: Annotated[
         Given | None,
         Option(
@@ -247,6 +250,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
                 raise ValueError(f"unknown {field} {value!r}{nearest(value, choices)}; choose {', '.join(choices)}")
         if config.hidden is not None and config.channels is not None:
             raise ValueError("a chip has hidden (perceptron) or channels (convolutional network), not both")
+        if config.chip is not None:
+            config.chip.check_alone([name for name in ("hidden", "channels") if getattr(config, name) is not None])
         given = [field for field in _OF_PERTURBATION if getattr(config, field) is not None]
         if config.algorithm == "backprop" and given:
             raise ValueError(f"backprop perturbs and measures nothing: leave out {', '.join(given)}")
@@ -268,6 +273,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         try:
             if isinstance(settings.get("task"), dict):
                 settings["task"] = TaskTable.of(settings["task"]).placed(path.parent)
+            if isinstance(settings.get("chip"), dict):
+                settings["chip"] = placed(settings["chip"], path.parent)
             config = cls.of(settings)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
@@ -288,8 +295,9 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     @property
     def code(self) -> tuple[dict[str, Any], ...]:
         """The tables that may name code of the user's."""
-        own = {} if isinstance(self.task, str) else self.task.code
-        return (*self.instruments, own) if own else self.instruments
+        own = () if isinstance(self.task, str) else (self.task.code,)
+        chip = () if self.chip is None else (self.chip.code,)
+        return (*self.instruments, *(table for table in (*own, *chip) if table))
 
     @property
     def method(self) -> str:
@@ -305,6 +313,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         places: dict[str, Any] = {"data": None, "record": None, "instrument": None, "start": None}
         if not isinstance(self.task, str):
             places["task"] = self.task.anywhere
+        if self.chip is not None:
+            places["chip"] = self.chip.anywhere
         text = self.model_copy(update=steps | places).toml()
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -365,7 +375,8 @@ class Perturbed:
     tau_hp: float
 
 
-CHIP = ("hidden", "channels", "activation", "output", "init", "cost", "label_smoothing", "imperfect", "instrument")
+_NETWORK = ("hidden", "channels", "activation", "output", "init", "cost", "label_smoothing")
+CHIP = ("chip", *_NETWORK, "imperfect", "instrument")
 
 
 def merged(settings: dict[str, Any], changes: dict[str, Any], chip: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ._begun import keep_start, start_of, with_start
 from ._build import build_algorithm, build_chip, build_task, build_until
 from ._calibrated import with_calibration
 from ._checkpoint import Owner, theta_of, unpack_arrays, unpack_header
+from ._chip_facts import check_same_chip
 from ._code import check_said
 from ._config import RunConfig, Settings
 from ._contents import CONFIG, CURVE, DEVICE, DROPPED, SUMMARY, TASK, THETA, put, read_bytes, read_json
@@ -135,6 +136,7 @@ def resume(
             return folder
         check_said(config.code, folder)
         task = build_task(config)
+        check_same_chip(config, task, folder)
         with _writing(folder):
             write_task_facts(folder, task)
         with _ready(config, task, folder, start_of(config, folder)) as keeping:

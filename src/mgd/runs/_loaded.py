@@ -21,6 +21,7 @@ from ..chips import AbstractChip, CrossEntropy, applied_parameters, device_array
 from ..chips.imperfections import Imperfect, loss_of
 from ..datasets import Samples, Task
 from ._build import Shapes, build_chip, build_task
+from ._chip_facts import warn_if_changed
 from ._config import RunConfig
 from ._contents import DEVICE, INSTRUMENT, damaged, read_bytes, read_json
 from ._directory import read_config, read_summary, read_theta
@@ -269,6 +270,8 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
     on_bench = bool(told or settings.instruments)
     if chip is None and not on_bench and not in_python:
         chip = build_chip(resolve(given), Shapes(facts.input_shape, facts.n_outputs))
+        if given.chip is not None:
+            warn_if_changed(given.chip, folder, "what it answers may be another chip's")
     if chip is not None and chip.n_params != theta.shape[1]:
         raise ValueError(
             f"{folder} has {theta.shape[1]:,} parameters a chip, and this chip has {chip.n_params:,}: give the one "

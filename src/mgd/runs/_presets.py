@@ -9,6 +9,7 @@ from ..rows import FAMILIES, OPTIMIZERS, TASKS, TaskRow
 from ._code import said_to_run
 from ._config import RunConfig, Settings
 from ._imperfect import complete
+from ._rule import as_chosen, chosen_for_chip
 from ._task_table import TaskTable
 
 _COMMON: dict[str, Any] = {
@@ -58,19 +59,25 @@ def resolve(config: RunConfig) -> Settings:
     """
     if isinstance(config, Settings):
         return config
-    if isinstance(config.task, TaskTable) and config.task.facts is None:
+    no_facts = [table for table in (config.task, config.chip) if table and getattr(table, "facts", "") is None]
+    if no_facts:
         config = with_facts(config)
     given = config.model_dump(exclude_none=True, by_alias=True)
     row = config.task.row() if isinstance(config.task, TaskTable) else TASKS.row(config.task)
     given["task"], algorithm = config.task, given.get("algorithm", "discrete")
     settings = _COMMON | {"algorithm": algorithm} | _ALGORITHMS[algorithm]
-    settings |= {**row.chip, **row.training.get(algorithm, {})}
+    own = None if config.chip is None else config.chip.facts
+    settings |= {**(row.chip if own is None else {}), **row.training.get(algorithm, {})}
     perceptron = "channels" not in given and "hidden" in settings | given
     if row.rule_steps and algorithm == "discrete" and perceptron:
         settings |= _by_rule(row, given)
     if row.adjust is not None:
         settings |= row.adjust(given, algorithm)
-    if "hidden" in given:  # a perceptron instead of the task's convolutions
+    if own is not None:
+        settings |= chosen_for_chip(own, given, algorithm, settings["steps"])
+        settings.pop("hidden", None)
+        settings.pop("channels", None)
+    elif "hidden" in given:  # a perceptron instead of the task's convolutions
         settings.pop("channels", None)
     elif "channels" in given:
         settings.pop("hidden", None)
@@ -80,7 +87,7 @@ def resolve(config: RunConfig) -> Settings:
         settings |= {"fleet": "shared"} if chips > 1 else {}
     settings |= given
     missing = [name for name in _NEEDED if name not in settings]
-    missing += [] if {"hidden", "channels"} & settings.keys() else ["hidden"]
+    missing += [] if {"chip", "hidden", "channels"} & settings.keys() else ["hidden"]
     if missing:
         raise ValueError(f"the task {config.task_name!r} has no default of {missing[0]} for {algorithm}: give it")
     resolved = Settings.of(settings)
@@ -103,10 +110,15 @@ def with_facts(config: RunConfig) -> RunConfig:
         DataError: if the data cannot be read.
         RunError: if it cannot be kept that the function is to be run.
     """
-    if not isinstance(config.task, TaskTable):
+    if isinstance(config.task, TaskTable):
+        said_to_run((config.task.code,))
+        config = config.model_copy(update={"task": config.task.with_facts(config.order or "shuffled")})
+    if config.chip is None or config.chip.facts is not None:
         return config
-    said_to_run((config.task.code,))
-    return config.model_copy(update={"task": config.task.with_facts(config.order or "shuffled")})
+    said_to_run((config.chip.code,))
+    from ._chip_facts import with_chip_facts
+
+    return with_chip_facts(config)
 
 
 def _by_rule(row: TaskRow, given: dict[str, Any]) -> dict[str, Any]:
@@ -121,15 +133,8 @@ def _by_rule(row: TaskRow, given: dict[str, Any]) -> dict[str, Any]:
     sizes = prod(row.inputs), *(given.get("hidden") or row.chip["hidden"]), row.outputs
     n_params = sum((a + 1) * b for a, b in pairwise(sizes))
     chosen = defaults(n_params, given.get("steps", row.rule_steps), row.samples - given.get("holdout", 0))
-    window = given.get("tau_theta", chosen.tau_theta)
-    return {
-        "optimizer": "adam",
-        "schedule": "cosine",
+    return as_chosen(chosen, given) | {
         "learning_rate": chosen.learning_rate if row.rule_rate is None else row.rule_rate,
-        "weight_decay": chosen.weight_decay,
-        "tau_theta": window,
-        "tau_x": window,
-        "batch": chosen.batch,
         "init": "glorot",
         # What a chip on a bench gives need not be logits.
         "cost": row.chip.get("cost", "mse" if given.get("instrument") else "cross-entropy"),

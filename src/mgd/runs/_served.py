@@ -69,6 +69,8 @@ def simulated_piece(file: ChipFile, chip: AbstractChip, settings: ServeSettings 
 def _sizes(file: ChipFile) -> str:
     """A network's sizes, as in 49-4-4."""
     inputs = file.inputs or ()
+    if file.own is not None:
+        return file.own.build
     if "hidden" in file.chip:
         first, between = str(int(np.prod(inputs))), file.chip["hidden"]
     else:

@@ -141,7 +141,8 @@ def _imperfections(chip: AbstractChip) -> tuple[list[AbstractImperfection], Netw
 def _network(chip: NetworkChip, *, varied: bool) -> Network:
     network: Any = eqx.filter_eval_shape(chip.make, jax.random.key(0))
     if type(network) is not MLP:
-        raise _refuse(f"a {type(network).__name__} network (only layered perceptrons)")
+        own = getattr(network, "module", network)  # one for single inputs is within one for batches
+        raise _refuse(f"a {type(own).__name__} network (only layered perceptrons)")
     if not chip.whole:
         raise _refuse("a network with frozen arrays, or with types other than float32")
     if type(chip.loss) not in (MeanSquaredError, CrossEntropy):
