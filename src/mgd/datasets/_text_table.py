@@ -66,8 +66,8 @@ def read_text_table(
         header: whether the first line has the names of the columns; by default, whether none of its cells is a number.
 
     Raises:
-        DataError: if the file cannot be read, is not a table, or has a cell that must be a finite number and is not; the
-            message names its line and column.
+        DataError: if the file cannot be read, is not a table, or has a cell that must be a finite number and is not
+            (the message names its line and column).
         ValueError: if there is no such column.
     """
     cells = read_cells(path, header)
