@@ -180,7 +180,7 @@ def test_unreadable_config(mgd_cli):
     Path("binary.toml").write_bytes(b"\xff\xfe")
     refused(mgd_cli("train", "binary.toml"), "cannot read binary.toml", "utf-8")
     Path("settings").write_text('task = "parity"')
-    refused(mgd_cli("train", "settings"), "'settings' is a file but not a .toml")
+    refused(mgd_cli("train", "settings"), "'settings' is a file, but neither a .toml")
 
 
 def test_out_that_is_taken_or_cannot_be(train_small):

@@ -21,8 +21,8 @@ def test_a_run_starts_with_the_parameters_of_another_or_of_a_file(train_small, m
             load_file(f"run{number}/theta.safetensors")["theta"], np.stack([theta[1]] * 2), rtol=1e-6
         )
     for start, words in (
-        ("twin", "start: twin has 3 chips, and this run has 2: name one of them, as twin:0"),
-        ("twin:3", "start: twin has 3 chips, counted from 0, and no chip 3"),
+        ("twin", "start: twin has 3 chips, and this run has 2: choose one of them, as twin:0"),
+        ("twin:3", "start: twin has 3 chips, counted from 0: there is no chip 3"),
         ("nothing.npy", "start: there is no nothing.npy"),
         ("config.toml", "is neither a run directory nor a file of parameters"),
     ):

@@ -78,7 +78,7 @@ def test_a_function_is_said_to_be_run(mgd_cli, monkeypatch, tmp_path):
     )
     said = mgd_cli("train", "own_data_task:make", "--batch=1", *QUICK)
     assert said.code == 0
-    assert said.err.startswith("own_data_task:make, code of yours, was run: 4 samples to train on, 4 to test on\n")
+    assert said.err.startswith("own_data_task:make, your own code, was run: 4 samples to train on, 4 to test on\n")
 
 
 @pytest.mark.long
@@ -102,10 +102,10 @@ CALLS = {
     "text as values": (("trees.csv", "--kind=values"), "must be numbers, got text such as"),
     "a nan": (("nan.csv",), "nan.csv: line 4, column 'leaf width 2' is 'nan', and must be a finite number"),
     "empty": (("empty.csv",), "empty.csv is empty"),
-    "binary": (("binary.csv",), "binary.csv is no text"),
+    "binary": (("binary.csv",), "binary.csv is not text"),
     "one row": (("one.csv",), "1 sample cannot be split"),
     "one class": (("alike.csv",), "all 9 targets are of the class ash"),
-    "classes of the test alone": (("trees.csv", "--test=oak.csv"), "class 'oak' of the test targets is none of"),
+    "classes of the test alone": (("trees.csv", "--test=oak.csv"), "class 'oak' of the test targets is not one of"),
     "no module": (("no_such_module:make",), "there is no module 'no_such_module'"),
 }
 

@@ -88,10 +88,10 @@ def test_predict_answers_for_a_file_and_writes_what_it_says(run, mgd_cli):
 
 BAD = {
     "no run": (("predict", "nowhere"), ("nowhere is not a run directory", "config.toml")),
-    "no such replica": (("predict", "RUN", "--replica=2"), ("has the replicas 0 to 1", "got 2")),
-    "replica by a word": (("predict", "RUN", "--replica=last"), ("'last' is no replica",)),
+    "no such replica": (("predict", "RUN", "--replica=2"), ("has replicas 0 to 1", "got 2")),
+    "replica by a word": (("predict", "RUN", "--replica=last"), ("'last' is not a replica",)),
     "no data": (("predict", "RUN", "none.csv"), ("cannot read none.csv", "No such file")),
-    "data of another kind": (("predict", "RUN", "data.xlsx"), ("cannot tell what data.xlsx is", ".csv")),
+    "data of another kind": (("predict", "RUN", "data.xlsx"), ("the format of data.xlsx is unknown", ".csv")),
     "another shape": (("predict", "RUN", "wide.csv"), ("wide.csv has 5 columns", "trained on 2 inputs")),
     "a suffix that cannot be written": (("predict", "RUN", "-o", "a.txt"), (".csv or .npz, got a.txt",)),
     "no folder to write to": (("predict", "RUN", "-o", "no/a.csv"), ("there is no folder no",)),
@@ -106,7 +106,7 @@ BAD = {
     "curves to another suffix": (("plot", "RUN", "--csv=a.txt"), ("ends in .csv, got a.txt",)),
     "apply without a chip file": (("apply", "RUN", "--chip=none.toml"), ("cannot read none.toml",)),
     "apply on a simulated chip": (("apply", "RUN", "--chip=chip.toml"), ("chip.toml: there is no [instrument] table",)),
-    "apply of all": (("apply", "RUN", "--chip=chip.toml", "--replica=all"), ("'all' is no replica",)),
+    "apply of all": (("apply", "RUN", "--chip=chip.toml", "--replica=all"), ("'all' is not a replica",)),
 }
 
 
@@ -154,7 +154,7 @@ def test_show_has_the_settings_that_differ(run, train_small, mgd_cli):
 
 def test_show_of_one_run_has_all_there_is(run, mgd_cli):
     lines = mgd_cli("show", run).out.splitlines()
-    for title in ("settings", "what it came to", "files"):
+    for title in ("settings", "results", "files"):
         assert title in lines
     assert any(line.split()[:2] == ["learning_rate", "0.5"] for line in lines)
     assert any(line.split()[:1] == ["theta.safetensors"] for line in lines)
@@ -293,12 +293,12 @@ def test_a_run_on_a_bench_has_no_model_to_predict_with(serve_process, mgd_cli):
     chip = chip_file(served.resource, more="at_limit = 'saturate'")
     settings = ("--steps=32", "--tau-x=8", "--tau-theta=8", "--learning-rate=0.1", "--out=bench")
     assert mgd_cli("train", "parity", "--chip", chip, *settings).code == 0
-    refused(mgd_cli("predict", "bench"), "a run on a chip on a bench", "mgd apply bench --chip FILE")
+    refused(mgd_cli("predict", "bench"), "a run on a real chip", "mgd apply bench --chip FILE")
     assert mgd_cli("export", "bench", "-o", "bench.npz").code == 0
     with np.load("bench.npz") as file:
         about = json.loads(str(file["about"]))
         assert "theta_applied" not in file
-    assert any("its own affair" in line for line in about["words"])
+    assert any("a real one" in line for line in about["words"])
     said = mgd_cli("apply", "bench", "--chip", chip)
     assert said.code == 0, said
     assert "read back as they were set" in said.out

@@ -78,7 +78,7 @@ def test_truth_values_are_classes(tmp_path):
 
 def test_an_index_is_told(tmp_path):
     table = [[str(k), *row] for k, row in enumerate(rows())]
-    with pytest.warns(MgdWarning, match="column 1 counts the samples, as an index does"):
+    with pytest.warns(MgdWarning, match="column 1 counts the samples, like an index"):
         from_file(written(tmp_path / "a.csv", table, ["", *HEADER]))
 
 
@@ -191,7 +191,7 @@ def test_a_test_file_of_its_own(tmp_path):
     train, test = written(tmp_path / "a.csv", rows()), written(tmp_path / "b.csv", rows()[:9])
     task = from_file(train, test=test)
     assert (len(task.train), len(task.test)) == (60, 9)
-    with pytest.raises(ValueError, match="leave test_fraction"):
+    with pytest.raises(ValueError, match="leave out test_fraction"):
         from_file(train, test=test, test_fraction=0.2)
 
 
@@ -238,9 +238,9 @@ def test_lines_are_counted_as_a_person_does(tmp_path):
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
-        (bytes(range(256)) * 4, "is no text"),
-        ("a,b\n1,Bäume\n".encode("latin-1"), "line 2 is no UTF-8 text .byte 0xE4."),
-        (b"a\n1\n2\n", "needs two columns or more"),
+        (bytes(range(256)) * 4, "is not text"),
+        ("a,b\n1,Bäume\n".encode("latin-1"), "line 2 is not UTF-8 text .byte 0xE4."),
+        (b"a\n1\n2\n", "needs at least two columns"),
     ],
 )
 def test_files_that_are_no_tables(tmp_path, content, message):
@@ -251,7 +251,7 @@ def test_files_that_are_no_tables(tmp_path, content, message):
 
 def test_a_class_that_only_the_test_has_is_refused(tmp_path):
     train, test = written(tmp_path / "a.csv", rows()), written(tmp_path / "b.csv", rows(labels=["oak"] * N))
-    with pytest.raises(ValueError, match="class 'oak' of the test targets is none of the classes ash, birch, cedar"):
+    with pytest.raises(ValueError, match="class 'oak' of the test targets is not one of the classes ash, birch, cedar"):
         from_file(train, test=test)
 
 
@@ -283,7 +283,7 @@ def test_settings_that_cannot_be(tmp_path, settings, message):
 
 def test_nothing_is_chosen_where_there_is_no_table(tmp_path):
     _images(tmp_path, "RGB")
-    with pytest.raises(ValueError, match=r"inputs chooses of a table, and .* has none"):
+    with pytest.raises(ValueError, match=r"inputs is for tables, and .* has none"):
         from_file(tmp_path, inputs="1-2")
 
 
@@ -292,7 +292,7 @@ def test_files_that_are_not_there_or_of_no_known_kind(tmp_path):
     with pytest.raises(DataError, match=r"there is no file .*mnie.csv: did you mean 'mine.csv'"):
         from_file(tmp_path / "mnie.csv")
     (tmp_path / "a.xlsx").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"of no kind that is read: give .csv"):
+    with pytest.raises(DataError, match=r"has an unknown format: give .csv"):
         from_file(tmp_path / "a.xlsx")
 
 
@@ -324,10 +324,10 @@ def test_damaged_arrays(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, y=np.arange(N) % 3)
     content = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "a.npz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="no NPZ file, or only a part of one"):
+    with pytest.raises(DataError, match="not an NPZ file, or only a part of one"):
         from_file(tmp_path / "a.npz")
     np.save(tmp_path / "a.npy", np.array([{}, 1], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="no array of numbers"):
+    with pytest.raises(DataError, match="not an array of numbers"):
         from_file(tmp_path / "a.npy")
     bad = np.column_stack([X, np.arange(N) % 3])
     bad[11, 2] = np.nan
@@ -410,9 +410,9 @@ def test_images_that_cannot_be_used(tmp_path):
     with pytest.raises(DataError, match=r"5.png has 9x9 pixels, and .*0.png has 4x3"):
         from_file(folder)
     (folder / "dog" / "5.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"5.png is no image"):
+    with pytest.raises(DataError, match=r"5.png is not an image"):
         from_file(folder)
-    with pytest.raises(DataError, match="has no data that are known"):
+    with pytest.raises(DataError, match="has no data that mgd can read"):
         from_file(folder / "cat")
 
 
@@ -435,5 +435,5 @@ def test_names_of_classes_are_taken_from_arrays_too():
     assert task.classes == CLASSES
     assert task.train.y[4].tolist() == [0.0, 1.0, 0.0]
     assert from_arrays(X, LABELS, classes=("birch", "ash", "cedar tree", "oak")).n_outputs == 4
-    with pytest.raises(ValueError, match="class 'cedar tree' of the training targets is none of"):
+    with pytest.raises(ValueError, match="class 'cedar tree' of the training targets is not one of"):
         from_arrays(X, LABELS, classes=("birch", "ash"))

@@ -450,7 +450,7 @@ def with_at(array, place, value):
         (1e300 * X.astype(np.float64), Y, None, "inputs go up to 1.1e.301, beyond what float32 holds: scale them"),
         (X.astype(str), Y, None, "inputs must be real numbers, got text"),
         (X, np.array([["a"], ["b"], ["b"], ["a"]]), None, r"targets must be real numbers, got text of shape \(4, 1\)"),
-        (X, ["a", "b", "b", "a"], (X[:1], ["c"]), "class 'c' of the test targets is none of the classes a, b"),
+        (X, ["a", "b", "b", "a"], (X[:1], ["c"]), "class 'c' of the test targets is not one of the classes a, b"),
         (X.astype(object), Y, None, "inputs must be real numbers, got objects of mixed types"),
         (X + 1j, Y, None, "inputs must be real numbers, got complex numbers: put real and imaginary"),
         (X.astype("datetime64[s]"), Y, None, "inputs must be real numbers, got dates"),

@@ -169,10 +169,10 @@ def test_the_file_says_in_words_what_is_in_it(parity, tmp_path):
         *("layers[0].weight", "layers[0].bias", "layers[1].weight", "layers[1].bias"),
     ]
     weight = {"name": "layers[0].weight", "start": 0, "stop": 4, "shape": [2, 2], "type": "float32"}
-    assert about["groups"][0] == weight | {"says": "weights, one row a neuron, as (outputs, inputs)"}
+    assert about["groups"][0] == weight | {"says": "weights, one row for each neuron, as (outputs, inputs)"}
     assert "subtracted" in about["groups"][1]["says"]
     assert about["layers"][0]["bias_sign"] == -1
-    assert any(line.startswith("drift: ") and "what comes later is not" in line for line in about["words"])
+    assert any(line.startswith("drift: ") and "not later drift" in line for line in about["words"])
     assert (about["classes"], about["one_output_is_split_at"]) == (["even", "odd"], 0.5)
     assert about["score"] == [mgd.runs.read_summary(parity)["accuracy_per_replica"][2]]
     convolutions = exported(convolutional(tmp_path)).about
@@ -190,4 +190,4 @@ def test_a_network_of_ones_own_is_exported_by_its_arrays(tmp_path):
     about = exported(run).about
     assert [(group["shape"], group["start"]) for group in about["groups"]] == [([2, 3], 0), ([2], 6)]
     assert about["layers"] == []
-    assert any("known to your own chip alone" in line for line in about["words"])
+    assert any("Only your own chip knows" in line for line in about["words"])

@@ -111,12 +111,12 @@ def test_inputs_of_another_shape_are_refused(parity, x, message):
 
 @pytest.mark.parametrize("replica", [3, -1, "worst", 1.5, True])
 def test_a_replica_that_is_not_there_is_refused(parity, replica):
-    with pytest.raises(ValueError, match="has the replicas 0 to 2: give one of them, best or all, got"):
+    with pytest.raises(ValueError, match="has replicas 0 to 2: give one of them, best or all, got"):
         mgd.load_run(parity).predict([[0, 1]], replica=replica)
 
 
 def test_another_chip_is_refused_with_both_sizes(parity):
-    with pytest.raises(ValueError, match=r"has 9 parameters a chip, and this chip has 13"):
+    with pytest.raises(ValueError, match=r"have 9 parameters, and this chip has 13"):
         mgd.load_run(parity, chip=mgd.chips.mlp((2, 3, 1)))
 
 
@@ -193,7 +193,7 @@ def test_without_its_chip_or_task_it_is_said_what_to_give(in_python):
         with pytest.raises(ValueError, match="was made in Python, and is not in its settings: give it"):
             asked()
     with pytest.raises(
-        ValueError, match=r"the task of .* was made in Python: give it as task=, or give data of its own"
+        ValueError, match=r"the task of .* was made in Python: give it as task=, or give a file of samples"
     ):
         predict(folder, chip=chip)
 
@@ -261,14 +261,14 @@ REFUSED = {
     "class": (
         "d.csv",
         "length,width,kind\n10,-3,green\n",
-        "the target of sample 1 is 'green', none of the classes even",
+        "the target of sample 1 is 'green', not one of the classes even",
     ),
     "text": ("d.csv", "length,width\n10,-3\n11,wide\n", "line 3, column 'width' is 'wide', and must be a finite"),
     "empty cell": ("d.csv", "length,width\n10,-3\n,-2\n", "line 3, column 'length' is empty"),
     "empty file": ("d.csv", "", "is empty"),
-    "suffix": ("d.parquet", "x", r"cannot tell what .* is: give a file that ends in \.csv"),
-    "no array": ("d.npy", "nothing", "is no array of numbers in NumPy's format"),
-    "no archive": ("d.npz", "nothing", "is no NPZ file"),
+    "suffix": ("d.parquet", "x", r"the format of .* is unknown: give a file that ends in \.csv"),
+    "no array": ("d.npy", "nothing", "is not an array of numbers in NumPy's format"),
+    "no archive": ("d.npz", "nothing", "is not an NPZ file"),
 }
 
 

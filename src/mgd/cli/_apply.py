@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     "--chip",
     required=True,
     type=click.Path(path_type=Path),
-    help="TOML file of the chip, which says where it is: it has a table [instrument].",
+    help="TOML file of the chip, with a table [instrument].",
 )
 @replica_option("best")
 @click.option(
     "--test-samples",
     type=WholeNumber(min=1),
-    help="How many test samples are shown to it; by default as many as its file says.",
+    help="How many test samples to use; by default the number in the chip's file.",
 )
 @click.option("--keep", is_flag=True, help="Leave the chip with these parameters, not in its safe state.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 def apply_run(run: Path, chip: Path, replica: int | str, test_samples: int | None, keep: bool, as_json: bool) -> None:
-    """Put the parameters of RUN on a chip on a bench, read them back, and show how good it is with them.
+    """Set a real chip to the parameters of RUN, read them back, and evaluate the chip.
 
-    Parameters outside the chip's limits are refused before any is sent. The chip is left in its safe state, or with
-    --keep as it is, if all went well.
+    Parameters outside the chip's limits are refused before any is sent. The chip is left in its safe state; with --keep
+    and without an error, it is left with the parameters.
     """
     answer_at_once()
     from rich.console import Console
@@ -44,7 +44,7 @@ def apply_run(run: Path, chip: Path, replica: int | str, test_samples: int | Non
     from ..runs import apply
 
     console = Console(stderr=True)
-    with console.status(f"{chip}: putting parameters on, and evaluating") if console.is_terminal else nullcontext():
+    with console.status(f"{chip}: setting parameters and evaluating") if console.is_terminal else nullcontext():
         found = apply(run, chip, replica=replica, test_samples=test_samples, keep=keep)
     if as_json:
         click.echo(json.dumps(found.as_dict()))
@@ -56,7 +56,7 @@ def _print(found: "Applied") -> None:
     run = found.run
     so_far = "" if run.finished else f" at step {run.step:,} (it is not finished)"
     click.echo(f"{run.folder}, chip {found.replica} of {run.n_replicas}{so_far}, on {found.identity}")
-    back = "read back as they were set" if found.read_back else "not read back: this chip cannot be asked for them"
+    back = "read back as they were set" if found.read_back else "not read back: this chip does not support that"
     click.echo(f"  {run.theta.shape[1]:,} parameters, {back}")
     of = f"{found.shown:,} of {found.samples:,} test samples" if found.shown < found.samples else "the test samples"
     if found.metric is not None:

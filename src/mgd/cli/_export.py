@@ -12,9 +12,9 @@ from ._replica import replica_option
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="A .npz, .csv or .safetensors file.")
 @replica_option("best", "all", default="all")
 def export(run: Path, out: Path, replica: int | str) -> None:
-    """Write RUN into one file that other programs can use: parameters, chips, scaling, and what it all means.
+    """Write RUN into one file for other programs: parameters, chips and scaling, with a description.
 
-    RUN need not be finished: its parameters are then those of its last checkpoint.
+    If RUN is not finished, the parameters are those of its last checkpoint.
     """
     from ..runs import check_export
 
@@ -27,4 +27,4 @@ def export(run: Path, out: Path, replica: int | str) -> None:
     chips, n_params = found.arrays["theta"].shape
     whose = "one chip" if chips == 1 else f"{chips} chips"
     click.echo(f"{out}: {n_params:,} parameters of {whose} of {run}{so_far}")
-    click.echo(f"  arrays {', '.join(found.arrays)}; what they mean is in the file, in words: about")
+    click.echo(f"  arrays {', '.join(found.arrays)}; about, in the file, describes them")

@@ -17,15 +17,15 @@ _WHERE = Path("plot.png")
     "--x",
     "along",
     type=click.Choice(("measurements", "steps", "time")),
-    help="What is to the right; the time on hardware goes with --profile.",
+    help="The x-axis; time is hardware time and needs --profile.",
 )
-@click.option("--profile", metavar="NAME|FILE.toml", help="Of the hardware, as mgd time takes it: x is its time.")
+@click.option("--profile", metavar="NAME|FILE.toml", help="Hardware profile, as for mgd time; x is then its time.")
 @click.option(
     "--within",
     type=click.FloatRange(0, 1, min_open=True),
     default=0.8,
     show_default=True,
-    help="The share of a run's chips that its band has.",
+    help="The share of a run's chips that its band contains.",
 )
 @click.option("--csv", "table", type=click.Path(path_type=Path), help="Write the curves to a .csv file.")
 def plot(
@@ -36,9 +36,9 @@ def plot(
     within: float,
     table: Path | None,
 ) -> None:
-    """Draw how RUN... went: score and cost on the test set, the median of each run's chips and where most are.
+    """Draw the learning curves of RUN...: score and cost on the test set, as the median and a band of each run's chips.
 
-    Runs are called by the settings in which they differ. A run under way is drawn as far as it has come.
+    The legend names the settings in which the runs differ. A run need not be finished.
     """
     from ..runs import plot as draw
 

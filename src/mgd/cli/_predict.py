@@ -22,10 +22,10 @@ _MOST_CLASSES, _MOST_ROWS = 20, 10
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write outputs and predictions to a .csv or .npz.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; with -o, without the outputs.")
 def predict(run: Path, data: Path | None, replica: int | str, out: Path | None, as_json: bool) -> None:
-    """Show what RUN answers, and how good that is: on its test samples, or on those of DATA.
+    """Predict the test samples of RUN, or those of DATA, and show the scores.
 
-    DATA is a CSV, TSV, NPZ or NPY file with the inputs that RUN was trained on, in the same units, and their targets if
-    they are known. RUN need not be finished: it then answers with its last checkpoint.
+    DATA is a CSV, TSV, NPZ or NPY file with the same inputs as in training, in the same units, and with their targets,
+    if they are known. If RUN is not finished, the parameters are those of its last checkpoint.
     """
     if out is not None:
         from ..runs import check_predictions
@@ -71,16 +71,16 @@ def _score(assessed: "Assessment") -> str:
 def _print_replicas(found: "Predictions") -> None:
     rows = [(str(number), _score(one)) for number, one in zip(found.replicas, found.assessments, strict=True)]
     _table(("chip", "score"), rows)
-    click.echo(f"on {found.outputs.shape[1]:,} samples; --replica N shows one of them by class or output")
+    click.echo(f"on {found.outputs.shape[1]:,} samples; --replica N shows the classes or outputs of one chip")
 
 
 def _print_confusion(assessed: "Assessment") -> None:
     assert assessed.confusion is not None
     if len(assessed.confusion) > _MOST_CLASSES:
-        click.echo(f"confusion matrix of {len(assessed.confusion)} classes: with --json")
+        click.echo(f"confusion matrix of {len(assessed.confusion)} classes: --json prints it")
         return
     names = [one.name for one in assessed.classes]
-    click.echo("confusion matrix: a row is the target, a column the prediction")
+    click.echo("confusion matrix: rows are targets, columns are predictions")
     counts = [[f"{n:,}" for n in row] for row in assessed.confusion.tolist()]
     _table(("", *names), [(name, *row) for name, row in zip(names, counts, strict=True)])
 
@@ -101,7 +101,7 @@ def _share(value: float | None) -> str:
 
 
 def _print_answers(found: "Predictions") -> None:
-    """The first answers, where nobody knows whether they are right."""
+    """The first predictions, for samples without targets."""
     n, answers = found.outputs.shape[1], found.answers
     rows = []
     for place, number in enumerate(found.replicas):
@@ -112,7 +112,7 @@ def _print_answers(found: "Predictions") -> None:
             rows.append((str(number), str(row), said, raw))
     _table(("chip", "sample", "prediction", "outputs"), rows)
     if n > _MOST_ROWS:
-        click.echo(f"{n - _MOST_ROWS:,} samples more: -o FILE.csv has all of them")
+        click.echo(f"{n - _MOST_ROWS:,} more samples: -o FILE.csv writes all of them")
 
 
 def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -125,5 +125,5 @@ def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         table.add_column(escape(title), justify="right" if place else "left")
     for row in rows:
         table.add_row(*map(escape, row))
-    # Not cut to the width of a pipe.
+    # In a pipe, lines are not cut to a width.
     Console(width=None if Console().is_terminal else 200, highlight=False).print(table)

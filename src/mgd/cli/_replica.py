@@ -1,4 +1,4 @@
-"""The option that says which of a run's chips is meant."""
+"""The option that chooses one of a run's chips."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,17 +14,17 @@ class _Replica(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
         if not (value in self.words or str(value).isdecimal()):
-            self.fail(f"{value!r} is no replica: give its number, from 0 on, or {' or '.join(self.words)}", param, ctx)
+            self.fail(f"{value!r} is not a replica: give a number from 0 on, or {' or '.join(self.words)}", param, ctx)
         return value if value in self.words else int(value)
 
 
 def replica_option(*words: str, default: str = "best") -> Callable:
-    """`--replica` of a command, with these words beside numbers."""
+    """The option `--replica` of a command, which takes numbers and these words."""
     return click.option(
         "--replica",
         type=_Replica(*words),
         metavar="|".join(("N", *words)),
         default=default,
         show_default=True,
-        help="Which chip of the run; the best is so on samples held out, or else on the test samples.",
+        help="Which chip of the run; best is by the held-out samples, if there are any, or the test samples.",
     )

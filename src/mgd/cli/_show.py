@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 # Columns that every table has.
 _COMMON = {"task", "algorithm", "perturbation", "replicas", "steps"}
-# In a pipe no line is cut, however many columns there are.
+# In a pipe, no line is cut to a width.
 _PIPE = 10_000
-# What files of a run are, for people.
+# Descriptions of the files of a run.
 _FILES = {
     "config.toml": "every setting",
-    "summary.json": "what it came to",
+    "summary.json": "results",
     "metrics.zarr": "score and cost at each logged step",
     "theta.safetensors": "parameters",
-    DEVICE: "what its chips are made of, and theta as they apply it",
-    "checkpoint.safetensors": "what it goes on from",
-    "curve.png": "how it went",
-    "task.json": "what is known of its task",
-    "instrument.json": "who answered on the bench",
+    DEVICE: "random values and memory of its chips, and theta as they apply it",
+    "checkpoint.safetensors": "the state from which it continues",
+    "curve.png": "learning curves",
+    "task.json": "facts of its task",
+    "instrument.json": "facts of its real chips",
     "dropped.json": "which chips were dropped",
-    "diagnostics.jsonl": "what it told of itself",
-    "SHA256SUMS": "digests of what is written once",
+    "diagnostics.jsonl": "diagnostics",
+    "SHA256SUMS": "digests of the files that are written once",
 }
 
 
 @click.command(epilog="Example: mgd show runs/*")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list with all that there is of each run.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list with everything about each run.")
 def show(runs: tuple[Path, ...], as_json: bool) -> None:
-    """Show RUN... as a table: the settings in which they differ, and what they came to; of one run, all there is."""
+    """Show RUN... as a table of their results and the settings in which they differ; for one run, show everything."""
     from ..runs import describe
 
     found = [describe(run) for run in runs]
@@ -59,7 +59,7 @@ def show(runs: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _print_table(console: "Console", found: "list[Described]") -> None:
-    """Settings that differ are columns; where a terminal has no room for them, they are lines of their own."""
+    """Settings that differ are columns, or a second table if the terminal is too narrow."""
     from ..runs import differing, flat_settings
 
     settings = [flat_settings(one.settings) for one in found]
@@ -122,7 +122,7 @@ def _row(one: "Described", own: list[str], *, named: bool) -> list[str]:
 
 
 def _score(summary: dict[str, Any], *, named: bool) -> str:
-    """The mean score of a run's chips; of chips that only tell their cost, that."""
+    """The mean score of a run's chips, or their mean cost if there are no outputs."""
     metric = summary.get("metric", "accuracy")
     if metric is not None and summary[metric] is not None:
         return (f"{METRICS[metric]} " if named else "") + written(metric, summary[metric])
@@ -135,9 +135,9 @@ def _print_all(console: "Console", one: "Described") -> None:
     settings = {name: written_setting(value) for name, value in flat_settings(one.settings).items()}
     _section(console, "settings", settings)
     _section(console, "task", {name: _plain(value) for name, value in (one.task or {}).items()})
-    _section(console, "what it came to", {name: _plain(value) for name, value in (one.summary or {}).items()})
+    _section(console, "results", {name: _plain(value) for name, value in (one.summary or {}).items()})
     for number, told in enumerate(one.instruments):
-        title = "chip on the bench" if len(one.instruments) == 1 else f"chip {number} on the bench"
+        title = "real chip" if len(one.instruments) == 1 else f"real chip {number}"
         _section(console, title, {name: _plain(value) for name, value in told.items()})
     _section(console, "dropped", {f"chip {chip}": _plain(what) for chip, what in one.dropped.items()})
     _section(console, "diagnostics", {name: _plain(value) for name, value in (one.diagnostics or {}).items()})
@@ -155,7 +155,7 @@ def _section(console: "Console", title: str, lines: dict[str, str]) -> None:
 
 
 def _plain(value: Any) -> str:
-    """A value of JSON, for people."""
+    """A value of JSON, in words."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
     if isinstance(value, list):

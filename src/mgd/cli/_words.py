@@ -1,4 +1,4 @@
-"""Words of the command line as people write them: numbers, and names of options from other programs."""
+"""Numbers as people write them, and names of options from other programs."""
 
 from contextlib import suppress
 from typing import Any
@@ -31,7 +31,7 @@ _ALSO_CALLED = {
 
 
 class WholeNumber(click.IntRange):
-    """A whole number, within limits if some are given; it may be written as 1e5, 100_000 or 100,000."""
+    """A whole number, within limits if they are given; 1e5, 100_000 and 100,000 are accepted."""
 
     name = "integer"
 

@@ -1,4 +1,4 @@
-"""Files of NumPy: NPZ and NPY."""
+"""NumPy files: NPZ and NPY."""
 
 import math
 import zipfile
@@ -14,7 +14,7 @@ from ._columns import Columns, inputs_and_targets
 from ._source import Source, check_room, let_go
 from ._task import check_finite
 
-# Names that arrays usually have: inputs and targets to train on, and of those to test on.
+# Usual names of arrays: training inputs and targets, and test inputs and targets.
 _PAIRS = (
     ("x_train", "y_train", "x_test", "y_test"),
     ("train_x", "train_y", "test_x", "test_y"),
@@ -29,16 +29,16 @@ _PAIRS = (
 
 
 def read_npz(path: Path, inputs: Columns | None = None, targets: Columns | None = None) -> Source:
-    """Inputs and targets of an NPZ file, and those to test on if it has them.
+    """Inputs and targets of an NPZ file, and its test samples, if it has some.
 
     Args:
         path: the file.
-        inputs: the key of the inputs; by default one of the usual names. Of a file with one array, its columns.
-        targets: the key of the targets, likewise.
+        inputs: the key of the inputs, by default one of the usual names; in a file with one array, its columns.
+        targets: the key or the columns of the targets, in the same way.
 
     Raises:
-        DataError: if it cannot be read, does not fit in memory, or has numbers that are not finite.
-        ValueError: if its keys are no usual ones and none were given, or it has no such key.
+        DataError: if the file cannot be read, does not fit in memory, or has numbers that are not finite.
+        ValueError: if it does not have the given keys, or none are given and it has none of the usual ones.
     """
     keys = _keys(path)
     if len(keys) == 1:
@@ -57,15 +57,15 @@ def read_npz(path: Path, inputs: Columns | None = None, targets: Columns | None 
 
 
 def read_npy(path: Path, inputs: Columns | None = None, targets: Columns | Path | None = None) -> Source:
-    """Inputs and targets of NPY files, which stay where they are until rows are wanted.
+    """Inputs and targets of NPY files, which are memory-mapped.
 
     Args:
-        path: the file: of inputs if targets are in another, or else a table.
-        inputs: columns of the table; by default all that are no targets.
+        path: the file: a table, or only inputs if the targets are in another file.
+        inputs: columns of the table; by default all except the targets.
         targets: another NPY file; or columns of the table, by default the last.
 
     Raises:
-        DataError: if one cannot be read, is no array of numbers, or has some that are not finite.
+        DataError: if a file cannot be read, is not an array of numbers, or has numbers that are not finite.
         ValueError: if there is no such column.
     """
     values = mapped(path)
@@ -74,16 +74,16 @@ def read_npy(path: Path, inputs: Columns | None = None, targets: Columns | Path 
         assert not isinstance(targets, Path)
         return _table(path, values, inputs, targets)
     if inputs is not None:
-        raise ValueError(f"inputs chooses columns of a table, and {path} has inputs alone: leave inputs out")
+        raise ValueError(f"inputs chooses columns of a table, and {path} has only inputs: leave inputs out")
     return _paired(path, values, np.array(mapped(beside)), (path, beside))
 
 
 def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Inputs of an NPZ file, by one of the usual names, and its targets if it has some; of one array, that.
+    """Inputs of an NPZ file, by a usual name or as its only array, and its targets, if it has some.
 
     Raises:
-        DataError: if it cannot be read.
-        ValueError: if its keys are no usual ones.
+        DataError: if the file cannot be read.
+        ValueError: if it has none of the usual keys.
     """
     keys = _keys(path)
     known = {key.lower(): key for key in keys}
@@ -98,7 +98,7 @@ def mapped(path: Path) -> np.ndarray:
     """The array of an NPY file, mapped into memory.
 
     Raises:
-        DataError: if it cannot be read, or is no array of numbers.
+        DataError: if the file cannot be read, or is not an array of numbers.
     """
     try:
         with open_file(path) as file:
@@ -108,13 +108,13 @@ def mapped(path: Path) -> np.ndarray:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
-        raise DataError(f"{path} is no array of numbers in NumPy's format ({_first_line(error)})") from error
+        raise DataError(f"{path} is not an array of numbers in NumPy's format ({_first_line(error)})") from error
     check_room(values.nbytes, path)  # before any of it is read
     return _numbers(path, values)
 
 
 def _file_of(path: Path, targets: Columns | Path | None) -> Path | None:
-    """The file that targets are in, if they are in one; beside the inputs, if no folder is said."""
+    """The file of the targets, if they have one; without a folder, it is beside the inputs."""
     if isinstance(targets, Path):
         return targets
     if not isinstance(targets, str) or not targets.endswith(".npy"):
@@ -129,9 +129,9 @@ def _keys(path: Path) -> list[str]:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (zipfile.BadZipFile, EOFError) as error:
-        raise DataError(f"{path} is no NPZ file, or only a part of one ({_first_line(error)})") from error
+        raise DataError(f"{path} is not an NPZ file, or only a part of one ({_first_line(error)})") from error
     if not members:
-        raise DataError(f"{path} is empty: there is no array in it")
+        raise DataError(f"{path} is empty: it has no arrays")
     check_room(sum(member.file_size for member in members), path)
     return [member.filename.removesuffix(".npy") for member in members]
 
@@ -150,7 +150,7 @@ def _array(path: Path, file: "np.lib.npyio.NpzFile", key: str) -> np.ndarray:
 def _chosen(
     path: Path, keys: Sequence[str], inputs: Columns | None, targets: Columns | None
 ) -> tuple[tuple[str, str], tuple[str, ...]]:
-    """The keys of inputs and targets, and of those to test on."""
+    """The keys of inputs and targets, and those of the test samples."""
     known = {key.lower(): key for key in keys}
     for what, key in (("inputs", inputs), ("targets", targets)):
         if key is not None and key not in keys:
@@ -165,7 +165,7 @@ def _chosen(
         return (inputs, targets), ()
     missing = "targets" if inputs is not None else "inputs" if targets is not None else "inputs and targets"
     raise ValueError(
-        f"{path} has the arrays {', '.join(keys)}, which are no usual names such as x and y: say which are {missing}, "
+        f"{path} has the arrays {', '.join(keys)}, which are not usual names such as x and y: say which are {missing}, "
         f'as in inputs = "{keys[0]}", targets = "{keys[-1]}" (--inputs, --targets)'
     )
 
@@ -173,7 +173,7 @@ def _chosen(
 def _paired(path: Path, x: np.ndarray, y: np.ndarray, files: tuple[Path, ...]) -> Source:
     """Inputs and targets of two arrays."""
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
-        raise DataError(f"{path}: as many targets as inputs are needed, got shapes {x.shape} and {y.shape}")
+        raise DataError(f"{path}: there must be as many targets as inputs, got shapes {x.shape} and {y.shape}")
     _check(path, x, "inputs")
     _check(path, y, "targets")
     single = y.ndim == 2 and y.shape[1] == 1
@@ -185,8 +185,8 @@ def _table(path: Path, values: np.ndarray, inputs: Columns | None, targets: Colu
     values = _numbers(path, values)
     if values.ndim != 2:
         raise DataError(
-            f"{path} is one array of shape {values.shape}: a table has two axes, samples and columns; give the targets "
-            'of other inputs in a file of their own, as in targets = "y.npy" (--targets)'
+            f"{path} is one array of shape {values.shape}: a table has two axes, samples and columns; if these are "
+            'inputs, give their targets in another file, as in targets = "y.npy" (--targets)'
         )
     given, wanted = inputs_and_targets(inputs, targets, None, values.shape[1])
     x = values[:, given[0] : given[-1] + 1] if given == [*range(given[0], given[-1] + 1)] else values[:, given]

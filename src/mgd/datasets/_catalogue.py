@@ -1,4 +1,4 @@
-"""What tasks there are: names and one line each, without importing JAX."""
+"""The tasks, with one line about each, without importing JAX."""
 
 import difflib
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def names() -> tuple[str, ...]:
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError, with the nearest names, unless `name` is a task's."""
+    """Raises: ValueError: if no task has this name; the message has the nearest names."""
     if name in TASKS:
         return
     near = difflib.get_close_matches(name, names(), n=2, cutoff=0.5)

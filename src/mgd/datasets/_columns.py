@@ -1,4 +1,4 @@
-"""Columns of a table, as people name them."""
+"""Columns of a table, by name, number or range."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,19 @@ _LISTED = 12
 
 
 def columns_of(chosen: Columns, names: Sequence[str] | None, n_columns: int) -> list[int]:
-    """Where the chosen columns are.
+    """The indices of the chosen columns.
 
     Args:
-        chosen: names, numbers counted from 1, and ranges of either with a hyphen between; one, several, or a text that
-            has them with commas between.
-        names: of the columns, if they have some. A name goes before a number that is written like it.
-        n_columns: how many there are.
+        chosen: one or several names, numbers counted from 1, or ranges of these, such as "2-5"; or a text of these,
+            separated by commas.
+        names: the names of the columns, if they have some. A name takes precedence over an equal number.
+        n_columns: number of columns.
 
     Returns:
-        Their places, counted from 0, each once, in the order in which they were chosen.
+        Their indices, counted from 0, each once, in the chosen order.
 
     Raises:
-        ValueError: if there is no such column, or several have the name.
+        ValueError: if there is no such column, or several columns have the same name.
 
     >>> columns_of("2-3, class", ("a", "b", "c", "class"), 4)
     [1, 2, 3]
@@ -51,7 +51,7 @@ def _of_one(part: int | str, names: Sequence[str], n_columns: int) -> list[int]:
 
 def _place(text: str, names: Sequence[str], n_columns: int) -> int | None:
     if names.count(text) > 1:
-        raise ValueError(f"several columns are called {text!r}: say which by its number, counted from 1")
+        raise ValueError(f"several columns are called {text!r}: give the number of one, counted from 1")
     if text in names:
         return names.index(text)
     if text.isdecimal() and 1 <= int(text) <= n_columns:
@@ -62,13 +62,13 @@ def _place(text: str, names: Sequence[str], n_columns: int) -> int | None:
 def inputs_and_targets(
     inputs: Columns | None, targets: Columns | None, names: Sequence[str] | None, n_columns: int
 ) -> tuple[list[int], list[int]]:
-    """Where the inputs and the targets of a table are: the last column is the target, if nothing else is said.
+    """The columns of the inputs and of the targets of a table; by default the last column is the target.
 
     Raises:
-        ValueError: if a column is both, there is no such column, or none is left.
+        ValueError: if a column is both, there is no such column, or no column is left.
     """
     if n_columns < 2:
-        raise ValueError("a table needs two columns or more, inputs and a target, and this one has 1")
+        raise ValueError("a table needs at least two columns, inputs and a target, and this one has 1")
     wanted = columns_of(n_columns if targets is None else targets, None if targets is None else names, n_columns)
     rest = [place for place in range(n_columns) if place not in wanted]
     given = rest if inputs is None else columns_of(inputs, names, n_columns)

@@ -1,4 +1,4 @@
-"""A task of one's own."""
+"""A task from arrays."""
 
 import numpy as np
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from ._one_hot import one_hot
 from ._scaling import scaled
 from ._task import Samples, Task, check_finite
 
-# So many different whole numbers are likely classes, however few samples each has; of more, each has several.
+# Up to this many different whole numbers are classes; if there are more, each class must have this many samples.
 _FEW_CLASSES, _SAMPLES_OF_EACH = 20, 5
 
 
@@ -30,9 +30,8 @@ def from_arrays(
     Args:
         x: training inputs of shape (n, ...), one row a sample: whole numbers, floating-point numbers or truth values.
         y: their targets. Whole numbers of shape (n,) are classes, and become one-hot rows with a column for each class
-            that occurs (if only -1 and 1 occur, they are signs). So is text of shape (n,), whose classes are sorted by
-            name. Otherwise y has the desired outputs, of shape
-            (n, outputs), or (n,) for one output.
+            that occurs (if only -1 and 1 occur, they are signs). Text of shape (n,) also gives classes, sorted by name.
+            Otherwise y has the desired outputs, of shape (n, outputs), or (n,) for one output.
         test: inputs and targets for the test, in the same form; the training set itself by default.
         name: the task's name.
         classes: a name for each class; their numbers by default. Given with classes of shape (n,), these are
@@ -102,10 +101,10 @@ def from_arrays(
 def numbered_text(
     y: ArrayLike, test: ArrayLike | None, classes: tuple[str, ...] | None, kind: str | None
 ) -> tuple[ArrayLike, ArrayLike | None, tuple[str, ...] | None]:
-    """Class numbers in place of class names, and the names; all as it was given if it is no text of shape (n,).
+    """Class numbers in place of class names, and the names; targets that are not text of shape (n,) stay as they are.
 
     Raises:
-        ValueError: if a name is none of the classes, or text is said to be of another kind.
+        ValueError: if a name is not one of the classes, or text is given with another kind.
     """
     names = _text(y)
     if names is None:
@@ -120,7 +119,7 @@ def numbered_text(
         unknown = [] if given is None else np.setdiff1d(given, known)
         if len(unknown):
             raise ValueError(
-                f"class {str(unknown[0])!r} of the {whose} targets is none of the classes {', '.join(known)}"
+                f"class {str(unknown[0])!r} of the {whose} targets is not one of the classes {', '.join(known)}"
             )
     if len(known) < 2:
         raise ValueError(f"all {len(names)} targets are of the class {names[0]}: give samples of two classes or more")

@@ -1,4 +1,4 @@
-"""A task from a file or a folder of one's own."""
+"""A task from a file or a folder."""
 
 import os
 import warnings
@@ -19,7 +19,7 @@ from ._split import split
 from ._task import ORDERS, Samples, Task
 
 TEST_FRACTION = 0.2
-# Different whole numbers are classes if they are so few, or each has so many samples.
+# Different whole numbers are classes if there are at most this many, or each has this many samples.
 _FEW_CLASSES, _SAMPLES_OF_EACH = 20, 5
 _NAMED = 3
 
@@ -42,44 +42,45 @@ def from_file(
 ) -> Task:
     """A task from a file or a folder.
 
-    - `.csv`, `.tsv`, `.txt`, `.dat`: a table of text with one sample a line. Delimiter, decimal comma or point, header
-      and comments (lines that begin with #) are found out.
-    - `.npz`: arrays by their names: `x` and `y`, `x_train`, `y_train`, `x_test` and `y_test`, `inputs` and `targets`,
-      `images` and `labels` and the like, capital letters or small; or one array that is a table.
-    - `.npy`: one array that is a table, or inputs whose targets are in another file. It is mapped into memory.
+    - `.csv`, `.tsv`, `.txt`, `.dat`: a table of text with one sample a line. The delimiter, the decimal comma or point,
+      the header and comments (lines that begin with #) are detected.
+    - `.npz`: arrays by their names, in capital or small letters: `x` and `y`, `x_train`, `y_train`, `x_test` and
+      `y_test`, `inputs` and `targets`, `images` and `labels`, and the like; or one array that is a table.
+    - `.npy`: one array that is a table, or inputs whose targets are in another file. It is memory-mapped.
     - a folder: `x.npy` and `y.npy`, and `x_test.npy` and `y_test.npy`, if there are any; or `train.csv` (or another of
-      these suffixes), and `test.csv`; or one folder of PNG or JPEG images for each class, or `train` and `test` with
-      such.
+      these suffixes) and `test.csv`; or one folder of PNG or JPEG images for each class, directly or in `train` and
+      `test`.
 
     Args:
         path: the file or folder.
         inputs: columns of a table: names, numbers counted from 1, and ranges of these such as "2-5"; by default all
-            that are no targets. Of an NPZ file, the name of an array.
-        targets: likewise; by default the last column. Beside an `.npy` file of inputs, the file that has them.
-        kind: what the targets are: "classes", "signs", "labels" or "values"; see `Task`. By default it is inferred:
+            except the targets. For an NPZ file, the name of an array.
+        targets: the same for the targets; by default the last column. For an `.npy` file of inputs, the file of the
+            targets.
+        kind: the kind of the targets: "classes", "signs", "labels" or "values"; see `Task`. By default it is inferred:
             text, and whole numbers in one column, are classes.
-        test: a file with the samples to test on, of the same form.
-        test_fraction: where there are none, the part of the samples that is kept to test on, each class having its
-            share; 0.2 by default. With 0 the training samples are those of the test as well.
-        seed: which these are.
-        scaling: "standard" gives each input mean 0 and standard deviation 1, "min-max" brings it to 0 … 1; both are
-            fitted to the training samples alone. "none" leaves inputs as they are, which is the default for all but
-            bytes: these are shown as 0 … 1. Bytes stay bytes, and are scaled all alike.
-        order: in which training samples are presented, "shuffled" or "sequential"; see `Task`. Of samples in sequence,
-            the last are kept to test on.
-        header: whether the first line of a text table has the names of its columns; by default it does if none of its
+        test: a file with the test samples, in the same form.
+        test_fraction: the fraction of the samples that becomes the test set, if there is none, with the same share of
+            each class; 0.2 by default. With 0, the training samples are also the test samples.
+        seed: the seed that draws the test set.
+        scaling: "standard" gives each input mean 0 and standard deviation 1, "min-max" maps it to 0 … 1; both are
+            fitted only to the training samples. "none" leaves inputs as they are. Bytes stay bytes, and all have the
+            same scaling. By default the chip sees bytes as 0 … 1, and other numbers as they are.
+        order: the order of the training samples, "shuffled" or "sequential"; see `Task`. If it is sequential, the last
+            samples become the test set.
+        header: whether the first line of a text table has the names of its columns; by default, whether none of its
             cells is a number.
-        name: of the task; by default that of the file.
+        name: the task's name; by default that of the file.
         solved_accuracy: a chip has solved the task when its test accuracy is at least this; 1 by default.
-        solved_r2: where targets are values, the R² at which a chip has solved the task; without it none has.
+        solved_r2: for values, the R² at which a chip has solved the task; without it no chip has.
 
     Returns:
         The task. `task.source` says what was read and how it was split.
 
     Raises:
-        DataError: if a file cannot be read, has an empty cell, text or a number that is not finite where one is due
-            (line and column are named), or does not fit in memory.
-        ValueError: if there is no such column, or settings do not go together.
+        DataError: if a file cannot be read, does not fit in memory, or has a cell that is empty, not a number or not
+            finite (the message names its line and column).
+        ValueError: if there is no such column, or an argument is invalid or does not fit the others.
 
     Warns:
         MgdWarning: if an input is the same in all samples.
@@ -101,10 +102,10 @@ def from_file(
 
 
 def _check(test: Any, fraction: int | float | None, seed: int, scaling: str | None, order: str) -> None:
-    """Raises: ValueError: if an argument is none that can be."""
+    """Raises: ValueError: if an argument is invalid."""
     if test is not None and fraction is not None:
         raise ValueError(
-            f"test is a file of its own, so none of the others is kept: leave test_fraction = {fraction:g}"
+            f"test gives the test set, so the training file is not split: leave out test_fraction = {fraction:g}"
         )
     if fraction is not None and (isinstance(fraction, bool) or not 0 <= fraction < 1):
         raise ValueError(f"test_fraction must be at least 0 and below 1, got {fraction!r}")
@@ -124,13 +125,13 @@ def _task(
     scaling: str | None,
     wanted: dict[str, Any],
 ) -> Task:
-    """The task of what was read."""
+    """The task from the data that were read."""
     kind, order = wanted["kind"], wanted["order"]
     y, test_y = (None if each is None else _targets(each, kind) for each in (source, source.test))
     assert y is not None
     if source.test is not None and fraction is not None:
         raise ValueError(
-            f"there are samples to test on, so none of the others is kept: leave test_fraction = {fraction:g}"
+            f"the data have a test set, so the training samples are not split: leave out test_fraction = {fraction:g}"
         )
     if source.test is not None and source.test.x.shape[1:] != source.x.shape[1:]:
         raise ValueError(
@@ -142,7 +143,7 @@ def _task(
         rows = split(len(y), part, seed=seed, labels=_classes(y, kind), in_order=order == "sequential")
         check_room(_bytes_of(source.x, scaling), path)
         x, x_test = (taken(source.x, of) for of in rows)
-        # All classes, so that those which one part happens to lack are known to both.
+        # The classes of all samples, because one part may lack some of them.
         y, _, classes = numbered_text(y, None, None, kind)
         y = np.asarray(y)
         y, test_y = (y[of] for of in rows)
@@ -184,7 +185,7 @@ def _task(
 
 
 def _bytes_of(x: Any, scaling: str | None, *, copied: bool = True) -> float:
-    """What inputs take that are copied, and made four bytes each if they are neither that nor bytes, or are scaled."""
+    """Bytes that inputs need: those of their copy, and four for each number that is converted or scaled."""
     size = float(np.prod(x.shape, dtype=float))
     as_they_lie = x.dtype == np.uint8 or (x.dtype == np.float32 and scaling in (None, "none"))
     return size * (x.dtype.itemsize * (copied or hasattr(x, "decode")) + 4 * (not as_they_lie))
@@ -197,7 +198,7 @@ def _whole(x: Any) -> np.ndarray:
 
 
 def _targets(source: Source, kind: str | None) -> np.ndarray:
-    """Targets as `from_arrays` takes them: a table's whole numbers are whole, whatever their type."""
+    """Targets in the form for `from_arrays`: whole numbers of a table get a type of whole numbers."""
     y = source.y
     if source.table and y.ndim == 1 and y.dtype.kind == "f" and kind in (None, "classes") and (y % 1 == 0).all():
         return y.astype(np.int64)
@@ -205,7 +206,7 @@ def _targets(source: Source, kind: str | None) -> np.ndarray:
 
 
 def _classes(y: np.ndarray, kind: str | None) -> np.ndarray | None:
-    """The class of each sample, where targets are classes."""
+    """The class of each sample; None if targets are not classes."""
     if kind not in (None, "classes", "signs") or y.ndim != 1 or y.dtype.kind == "f":
         return None
     few = max(_FEW_CLASSES, len(y) // _SAMPLES_OF_EACH)
@@ -213,7 +214,7 @@ def _classes(y: np.ndarray, kind: str | None) -> np.ndarray | None:
 
 
 def _storage(x: np.ndarray, scaling: str | None) -> tuple[float, float]:
-    """Offset and scale that stored bytes are shown with; of other numbers, none."""
+    """Offset and scale of stored bytes; 0 and 1 for other numbers."""
     if x.dtype != np.uint8 or scaling == "none":
         return 0.0, 1.0
     counts = np.zeros(256)
@@ -237,7 +238,7 @@ def _check_alike(task: Task, source: Source) -> None:
     """Warns of inputs that are the same in all training samples.
 
     Raises:
-        ValueError: if all inputs are, or all targets.
+        ValueError: if all inputs or all targets are the same in all training samples.
     """
     x, y = task.train.x, task.train.y
     first, alike = x[:1], np.ones(x.shape[1:], bool)
@@ -255,8 +256,8 @@ def _check_alike(task: Task, source: Source) -> None:
         names = [source.names[k] if source.names else f"column {k + 1}" for k in np.flatnonzero(alike)]
         listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
         warnings.warn(
-            f"{task.name}: the same in all training samples, so that nothing is learnt from it: {listed}: leave it out "
-            "with inputs",
+            f"{task.name}: the chip cannot learn from an input that is the same in all training samples: {listed}: "
+            "leave it out with inputs",
             MgdWarning,
             stacklevel=5,
         )

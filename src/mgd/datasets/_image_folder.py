@@ -1,4 +1,4 @@
-"""Images in one folder a class."""
+"""Images in one folder for each class."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +17,11 @@ _AT_A_TIME = 256
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Image files of one size, which are decoded when they are wanted.
+    """Image files of one size, which are decoded later.
 
     Attributes:
-        files: one a sample.
-        shape: of all as one array: samples, height, width and colours (1 or 3).
+        files: one file for each sample.
+        shape: the shape of all as one array: samples, height, width and colours (1 or 3).
     """
 
     files: tuple[Path, ...]
@@ -29,7 +29,7 @@ class Images:
 
     @property
     def dtype(self) -> np.dtype:
-        """They are bytes."""
+        """The type of the decoded images: bytes."""
         return np.dtype(np.uint8)
 
     def __len__(self) -> int:
@@ -39,7 +39,7 @@ class Images:
         """These images.
 
         Raises:
-            DataError: if one is no image, or of another size than the first.
+            DataError: if one is not an image, or has another size than the first.
         """
         from tqdm import tqdm
 
@@ -68,7 +68,7 @@ class Images:
 
 
 def class_folders(folder: Path) -> dict[str, list[Path]]:
-    """The images of each class, whose names are those of the folders in this one; empty if there are none."""
+    """The images of each class, by the names of the folders in this one; empty if there are none."""
     found = {}
     for inside in sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")):
         images = sorted(each for each in inside.iterdir() if each.suffix.lower() in SUFFIXES)
@@ -81,8 +81,8 @@ def read_image_folder(folder: Path, *, like: Source | None = None) -> Source:
     """Images with the names of their folders as classes.
 
     Args:
-        folder: that has one folder a class.
-        like: the training images, of whose form those to test on are to be.
+        folder: the folder with one folder for each class.
+        like: the training images, for test images, which must have the same shape.
 
     Raises:
         DataError: if there is only one class, an image cannot be read, or they do not fit in memory.
@@ -123,4 +123,4 @@ def _opened(file: Path):
     try:
         return Image.open(file)
     except OSError as error:
-        raise DataError(f"{file} is no image that can be read: replace it or leave it out") from error
+        raise DataError(f"{file} is not an image that can be read: replace it or leave it out") from error

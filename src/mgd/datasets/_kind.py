@@ -1,4 +1,4 @@
-"""What targets mean, and so by what outputs are judged."""
+"""The kind of the targets, which decides how outputs are judged."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,7 @@ KINDS = {
 
 
 def kind_of(y: Float[np.ndarray, "n outputs"]) -> str:
-    """The kind that targets look like.
+    """The kind inferred from targets.
 
     >>> kind_of(np.array([[1.0, 0.0], [0.0, 1.0]])), kind_of(np.array([[1.0, 1.0], [0.0, 1.0]]))
     ('classes', 'labels')
@@ -29,7 +29,7 @@ def kind_of(y: Float[np.ndarray, "n outputs"]) -> str:
 
 
 def check_kind(kind: str, y: Float[np.ndarray, "n outputs"], whose: str) -> None:
-    """Raises: ValueError: if there is no such kind, or these targets are not of it."""
+    """Raises: ValueError: if the kind is unknown, or these targets do not match it."""
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r} of targets: choose one of {', '.join(KINDS)}")
     if kind == "values" or (kind == "classes" and y.shape[1] > 1):

@@ -1,4 +1,4 @@
-"""Which files are read as data. Nothing here imports JAX."""
+"""Suffixes of files that can be data. Nothing here imports JAX."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ KNOWN = (*TEXT, ".npz", ".npy")
 
 
 def check_there(path: Path) -> None:
-    """Raises: DataError: if there is nothing at this path; with the file beside it that may have been meant."""
+    """Raises: DataError: if there is nothing at this path; the message has a file with a similar name."""
     if os.path.lexists(path):
         return
     beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []

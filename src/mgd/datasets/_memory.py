@@ -1,16 +1,16 @@
-"""Memory that can still be had."""
+"""The free memory."""
 
 from pathlib import Path
 
 
 def available_to_process() -> int | None:
-    """Bytes that this process can still have; None where that is not known (no Linux)."""
+    """Bytes that this process can still use; None if that is not known (not on Linux)."""
     known = [amount for amount in (of_machine(), of_control_group()) if amount is not None]
     return min(known, default=None)
 
 
 def of_machine(proc: Path = Path("/proc")) -> int | None:
-    """What is left to the machine."""
+    """The free memory of the machine."""
     for line in _lines(proc / "meminfo"):
         if line.startswith("MemAvailable:"):
             return 1024 * int(line.split()[1])
@@ -18,7 +18,7 @@ def of_machine(proc: Path = Path("/proc")) -> int | None:
 
 
 def of_control_group(proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What is left to this process's control group, and to those it is in: of version 2, and of version 1."""
+    """The free memory of this process's control group and of those that contain it, in version 1 or 2."""
     known = []
     for line in _lines(proc / "self/cgroup"):
         _, controllers, path = line.split(":", 2)
@@ -38,7 +38,7 @@ def of_control_group(proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgro
 
 
 def _left(folder: Path, limit: str, used: str) -> int | None:
-    """Of a control group's limit, what is not in use; files kept in memory can be let go."""
+    """The part of a control group's limit that is not in use; cached files count as free."""
     limits, uses = _lines(folder / limit), _lines(folder / used)
     if not (limits and uses and limits[0].isdigit() and uses[0].isdigit()):
         return None
@@ -54,5 +54,5 @@ def _lines(path: Path) -> list[str]:
 
 
 def gigabytes(amount: int | float) -> str:
-    """An amount of bytes, for people."""
+    """A number of bytes, in words."""
     return f"{amount / 1e9:,.3g} GB"

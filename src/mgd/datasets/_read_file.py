@@ -1,4 +1,4 @@
-"""Files and folders of data: which of the readers each is for, and what lies beside it to test on."""
+"""Reads files and folders of data, each with its reader, and the test samples beside them."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _NAMED = 3
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Says of which file it is what is wrong."""
+    """Puts the name of the file before the message of an error."""
     try:
         yield
     except ValueError as error:
@@ -29,60 +29,64 @@ def named(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Choice:
-    """What of a file is chosen."""
+    """The parts of a file that the user chose."""
 
     inputs: Columns | None
     targets: Any
     header: bool | None
 
     def check_none(self, folder: Path) -> None:
-        """Raises: ValueError: if something is chosen where there are no columns and no keys."""
+        """Raises: ValueError: if something is chosen in a folder without columns and keys."""
         for name in ("inputs", "targets", "header"):
             if getattr(self, name) is not None:
-                raise ValueError(f"{name} chooses of a table, and {folder} has none: leave it out")
+                raise ValueError(f"{name} is for tables, and {folder} has none: leave it out")
 
     def for_test(self, path: Path) -> "Choice":
-        """The same of a file to test on; targets in a file of their own are those of training."""
+        """The same choice for a test file.
+
+        Raises:
+            ValueError: if the targets are in another file, which is that of training.
+        """
         beside = isinstance(self.targets, os.PathLike) or str(self.targets).endswith(".npy")
         if beside and path.is_file():
             raise ValueError(
-                f"targets = {os.fspath(self.targets)!r} are those of training: put x.npy, y.npy, x_test.npy and "
-                "y_test.npy into one folder, and give that"
+                f"targets = {os.fspath(self.targets)!r} are for training: put x.npy, y.npy, x_test.npy and "
+                "y_test.npy into one folder, and give that folder"
             )
         return self
 
 
 def read_source(path: Path, choice: Choice, test: Path | None) -> Source:
-    """What a file or folder has, and what there is to test on.
+    """Inputs and targets of a file or folder, with the test samples.
 
     Raises:
-        DataError: if it cannot be read, or is not as it should be.
-        ValueError: if what is chosen is not there, or there are two sets to test on.
+        DataError: if it cannot be read, or its data are invalid.
+        ValueError: if there is no such column or key, or there are two test sets.
     """
     source = _read(path, choice)
     if test is None:
         return source
     if source.test is not None:
-        raise ValueError(f"{path} has samples to test on: leave test out, got {os.fspath(test)!r}")
+        raise ValueError(f"{path} already has a test set: leave test out, got {os.fspath(test)!r}")
     return _with_test(source, _read(test, choice.for_test(test), like=source))
 
 
 def _read(path: Path, choice: Choice, *, like: Source | None = None) -> Source:
-    """What a file or folder gives."""
+    """Inputs and targets of a file or folder."""
     if path.is_dir():
         return _read_folder(path, choice, like)
     suffix = path.suffix.lower()
     check_there(path)
     if suffix not in KNOWN:
         raise DataError(
-            f"{path} is of no kind that is read: give {', '.join(KNOWN)} or a folder; anything else by a function of "
-            'yours that returns a Task, as build = "module:function" in [task]'
+            f"{path} has an unknown format: give {', '.join(KNOWN)} or a folder; for other data, give your own "
+            'function that returns a Task, as build = "module:function" in [task]'
         )
     if suffix in TEXT:
         with named(path):
             return read_text_table(path, choice.inputs, choice.targets, choice.header)
     if choice.header is not None:
-        raise ValueError(f"header is of a table of text, and {path} is none: leave it out")
+        raise ValueError(f"header is for tables of text, and {path} is not one: leave it out")
     if suffix == ".npz":
         return read_npz(path, choice.inputs, choice.targets)
     targets = choice.targets
@@ -91,7 +95,7 @@ def _read(path: Path, choice: Choice, *, like: Source | None = None) -> Source:
 
 
 def _read_folder(folder: Path, choice: Choice, like: Source | None) -> Source:
-    """What a folder gives, in whichever of the ways its files lie."""
+    """Inputs and targets of a folder, in any of its layouts."""
     if (folder / "x.npy").is_file() and (folder / "y.npy").is_file():
         choice.check_none(folder)
         first = read_npy(folder / "x.npy", None, folder / "y.npy")
@@ -114,8 +118,8 @@ def _read_folder(folder: Path, choice: Choice, like: Source | None) -> Source:
     there = sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
     listed = ", ".join(there[:_NAMED]) + (", …" if len(there) > _NAMED else "")
     raise DataError(
-        f"{folder} has no data that are known ({f'it has {listed}' if there else 'it is empty'}): put x.npy and y.npy "
-        "into it, or train.csv, or a folder of PNG or JPEG images for each class; or give one of its files"
+        f"{folder} has no data that mgd can read ({f'it has {listed}' if there else 'it is empty'}): put x.npy and "
+        "y.npy into it, or train.csv, or a folder of PNG or JPEG images for each class; or give one of its files"
     )
 
 

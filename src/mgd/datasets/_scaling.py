@@ -1,4 +1,4 @@
-"""Inputs brought to a size that neurons can use: each by itself, by what the training samples say."""
+"""The scaling of each input to a size that neurons can use, fitted to the training samples."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,18 +9,18 @@ from jaxtyping import Float, Shaped
 from .._input import nearest
 
 SCALINGS = ("standard", "min-max")
-# Numbers that are worked on together, in double precision.
+# Numbers that are scaled together, in double precision.
 _TOGETHER = 2**22
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """(x − offset) / spread, of each input by itself.
+    """(x − offset) / spread, for each input separately.
 
     Attributes:
         how: "standard": the training samples get mean 0 and standard deviation 1; "min-max": they go from 0 to 1.
-        offset: subtracted from each input.
-        spread: what is divided by after; 1 where the training samples are all alike.
+        offset: the number subtracted from each input.
+        spread: the divisor after that; 1 for an input that is the same in all training samples.
 
     >>> scaling = Scaling.fitted("min-max", np.array([[0.0, 100.0], [4.0, 300.0]]))
     >>> scaling(np.array([[1.0, 400.0]])).tolist()
@@ -33,10 +33,10 @@ class Scaling:
 
     @classmethod
     def fitted(cls, how: str, x: Shaped[np.ndarray, "n *features"]) -> "Scaling":
-        """The scaling that these samples, one a row, ask for.
+        """The scaling fitted to these samples, one in each row.
 
         Raises:
-            ValueError: if there is no such scaling, there are no samples, or one is not a finite number.
+            ValueError: if the scaling is unknown, there are no samples, or a number is not finite.
         """
         if how not in SCALINGS:
             hint = nearest(how, SCALINGS) if isinstance(how, str) else ""
@@ -52,10 +52,10 @@ class Scaling:
         return cls(how, offset, spread)
 
     def __call__(self, x: Shaped[np.ndarray, "n *given"]) -> Float[np.ndarray, "n *given"]:
-        """Samples, one a row, as the chip is shown them.
+        """The scaled samples, one in each row, as the chip sees them.
 
         Raises:
-            ValueError: if they do not have as many inputs as those that this was fitted to.
+            ValueError: if they have another number of inputs than the training samples.
         """
         x = np.asarray(x)
         if x.shape[1:] != self.offset.shape:
@@ -69,7 +69,7 @@ class Scaling:
 
 
 def _pieces(x: Shaped[np.ndarray, "n d"]) -> list[slice]:
-    """Columns that are looked at together: of one alone NumPy sums in another order, so there are two at least."""
+    """Columns that are fitted together: at least two, because NumPy sums a single one in another order."""
     n_pieces = max(1, min(x.size // _TOGETHER, x.shape[1] // 2))
     ends = [x.shape[1] * k // n_pieces for k in range(n_pieces + 1)]
     return [slice(start, end) for start, end in pairwise(ends)]
@@ -85,12 +85,12 @@ def _fitted(
         raise ValueError(f"inputs must be finite numbers to be scaled, got NaN or infinity in row {row}")
     low, high = x.min(0), x.max(0)
     offset, spread = (x.mean(0), x.std(0)) if how == "standard" else (low, high - low)
-    # The mean of equal numbers may be off by rounding, and they would then be called different.
+    # The mean of equal numbers may be off by rounding, so their standard deviation may not be 0.
     return np.asarray(offset), np.where(high == low, 1.0, spread)
 
 
 def scaled(how: str | None, *arrays: np.ndarray) -> tuple[Scaling | None, list[np.ndarray]]:
-    """The scaling that the first array asks for, and all arrays so scaled; as they are if `how` is None."""
+    """The scaling fitted to the first array, and all arrays with this scaling; without one if `how` is None."""
     if how is None:
         return None, [*arrays]
     scaling = Scaling.fitted(how, arrays[0])

@@ -1,4 +1,4 @@
-"""What a file of data gives, before it is split and scaled."""
+"""Inputs and targets from a file, before they are split and scaled."""
 
 import math
 import mmap
@@ -13,26 +13,26 @@ from jaxtyping import Int, Shaped
 from .._errors import DataError
 from ._memory import available_to_process, gigabytes
 
-# Rows are gathered in pieces of so many bytes.
+# Rows are copied in pieces of this many bytes.
 _PIECE_BYTES = 2**24
-# JAX uses an array where it is, and makes no copy, if it begins at a multiple of this.
+# JAX does not copy an array that begins at a multiple of this many bytes.
 _ALIGNED = 64
-# Of what is free, the part that data may take.
+# The part of the free memory that data may take.
 _SHARE = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Inputs and targets as a file has them.
+    """Inputs and targets in the form of the file.
 
     Attributes:
-        x: inputs, one row a sample: an array, or `Images` that are decoded when they are wanted.
+        x: inputs, one row for each sample: an array, or `Images`, which are decoded later.
         y: targets of shape (n,) or (n, outputs): numbers, or text for classes.
-        files: that were read.
-        names: of the inputs, if they have some.
-        outputs: names of the targets, of several that have some.
-        test: the samples to judge by, if the file has some.
-        table: whether the targets were of one type with the inputs, so that whole numbers may be of floating point.
+        files: the files that were read.
+        names: names of the inputs, if they have some.
+        outputs: names of the targets, if there are several and they have names.
+        test: the test samples, if the file has some.
+        table: whether targets and inputs had one type, so that whole numbers may have a floating-point type.
     """
 
     x: Any
@@ -45,7 +45,7 @@ class Source:
 
 
 def taken(x: Any, rows: Int[np.ndarray, " m"]) -> Shaped[np.ndarray, "m *features"]:
-    """These rows of inputs, where JAX can use them without a copy; of a file in memory, pages are let go again."""
+    """These rows of inputs, which JAX can use without a copy; pages of a memory-mapped file are released."""
     if hasattr(x, "decode"):
         return x.decode(rows)
     row_bytes = max(1, math.prod(x.shape[1:]) * x.dtype.itemsize)
@@ -60,7 +60,7 @@ def taken(x: Any, rows: Int[np.ndarray, " m"]) -> Shaped[np.ndarray, "m *feature
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array without contents, that begins where JAX wants arrays to."""
+    """An array without contents, aligned so that JAX does not copy it."""
     size = math.prod(shape) * dtype.itemsize
     room = np.empty(size + _ALIGNED, np.uint8)
     start = -room.ctypes.data % _ALIGNED
@@ -68,7 +68,7 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def let_go(x: Any) -> None:
-    """Lets go of what was read of a memory-mapped file; it is read again when it is wanted."""
+    """Releases the pages of a memory-mapped file; they are read again when they are used."""
     mapped = x
     while isinstance(mapped, np.ndarray) and not isinstance(mapped.base, mmap.mmap):
         mapped = mapped.base
@@ -78,7 +78,7 @@ def let_go(x: Any) -> None:
 
 
 def check_room(n_bytes: int | float, what: object) -> None:
-    """Raises: DataError: if so many bytes do not fit in memory; where it is not known how much there is, never."""
+    """Raises: DataError: if this many bytes do not fit in memory; never, if the free memory is not known."""
     there = available_to_process()
     if there is not None and n_bytes > _SHARE * there:
         raise DataError(

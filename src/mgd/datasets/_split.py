@@ -1,4 +1,4 @@
-"""Samples kept apart to judge by, where no others are given."""
+"""The split of samples into training and test."""
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -7,18 +7,17 @@ from jaxtyping import Int, Shaped
 def split(
     n_samples: int, fraction: int | float, *, seed: int, labels: Shaped[np.ndarray, " n"] | None, in_order: bool
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
-    """Rows to train on, and rows to test on; both in the order that they have.
+    """Training rows and test rows, both in their original order.
 
     Args:
-        n_samples: all there are.
-        fraction: that is kept to test on.
-        seed: which are; drawn by raw PCG64 output, the same in every version of NumPy.
-        labels: of classes, each of which is to have its share of both.
-        in_order: whether the last samples are kept, as samples that follow each other in time want it; nothing is
-            drawn then.
+        n_samples: number of all samples.
+        fraction: the fraction of the samples for the test.
+        seed: the seed that draws the test rows, by raw PCG64 output, which is the same in every version of NumPy.
+        labels: the class of each sample, if each class is to have its share of both.
+        in_order: whether the last samples are for the test, as is right for a time series; nothing is then drawn.
 
     Raises:
-        ValueError: if nothing would be left to train on or to test on.
+        ValueError: if no training rows or no test rows would be left.
 
     >>> train, test = split(10, 0.2, seed=0, labels=np.array([0, 1] * 5), in_order=False)
     >>> len(train), sorted(np.array([0, 1] * 5)[test].tolist())
@@ -41,8 +40,8 @@ def split(
         tested[place < n_test] = True
         return np.flatnonzero(~tested), np.flatnonzero(tested)
     codes, counts = np.unique(labels, return_inverse=True, return_counts=True)[1:]
-    # Each class in its shuffled order, one class after the other: of these, evenly spaced ones.
+    # The classes one after the other, each in shuffled order; the test rows are evenly spaced in that.
     order = np.lexsort((place, codes))
     tested[order[((np.arange(n_test) + 0.5) * n_samples / n_test).astype(np.int64)]] = True
-    tested &= counts[codes] > 1  # what is there once is trained on
+    tested &= counts[codes] > 1  # a class with one sample is for training
     return np.flatnonzero(~tested), np.flatnonzero(tested)

@@ -1,4 +1,4 @@
-"""Tables of text: CSV, TSV and their like, each error with the line that a person would look at."""
+"""Tables of text, such as CSV and TSV; each error names the line of the file."""
 
 import csv
 import math
@@ -20,30 +20,30 @@ from ._source import Source, check_room
 if TYPE_CHECKING:
     import pandas as pd
 
-# A delimiter that is in every line as often goes before those after it: with semicolons, commas are in the decimals.
+# The first of these that every line has equally often is the delimiter: with semicolons, commas are in the decimals.
 _DELIMITERS = ("\t", ";", "|", ",")
 _BLANKS = r"\s+"
-# What delimiter, decimals and header are told by.
+# The lines and bytes that decide about delimiter, decimals and header.
 _LINES, _BEGINNING = 100, 2**18
 _DECIMAL_COMMA, _DECIMAL_POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d*\.\d+")
-# What spreadsheets write above a table for their own use.
+# A line that spreadsheets write above a table for their own use.
 _SPREADSHEET = re.compile(r"sep=.", re.IGNORECASE)
-# pandas takes about so many bytes for each of the file's, text and numbers together.
+# pandas takes about this many bytes for each byte of the file, text and numbers together.
 _BYTES_EACH = 3
 _LONGEST_SHOWN = 40
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a table is written.
+    """The format of a table.
 
     Attributes:
-        delimiter: between two cells.
+        delimiter: the text between two cells.
         decimal: "." or ",".
-        names: of the columns, if a line of the file has them.
-        header_line: the line that has them and would be data otherwise, counted from 1; 0 if none is.
+        names: the names of the columns, if a line of the file has them.
+        header_line: the line of the header, counted from 1; 0 if there is none, or it is a comment.
         comments: lines that are comments.
-        n_columns: cells of a line.
+        n_columns: number of cells in a line.
     """
 
     delimiter: str
@@ -61,14 +61,13 @@ def read_text_table(
 
     Args:
         path: the file.
-        inputs: its columns of inputs; by default all that are no targets.
-        targets: its columns of targets; by default the last one.
-        header: whether its first line has the names of the columns; by default it does if none of its cells is a
-            number.
+        inputs: the columns of inputs; by default all except the targets.
+        targets: the columns of targets; by default the last one.
+        header: whether the first line has the names of the columns; by default, whether none of its cells is a number.
 
     Raises:
-        DataError: if it cannot be read, is no such table, or a cell is no finite number where one is due; it names the
-            line and the column.
+        DataError: if the file cannot be read, is not a table, or has a cell that must be a finite number and is not
+            (the message names its line and column).
         ValueError: if there is no such column.
     """
     cells = read_cells(path, header)
@@ -79,7 +78,7 @@ def read_text_table(
         x[:, k] = cells.numbers(column)
         if len(x) > 2 and (np.diff(x[:, k]) == 1).all():
             warnings.warn(
-                f"{path}: {cells.name_of(column)} counts the samples, as an index does: leave it out with inputs",
+                f"{path}: {cells.name_of(column)} counts the samples, like an index: leave it out with inputs",
                 MgdWarning,
                 stacklevel=6,
             )
@@ -91,21 +90,21 @@ def read_text_table(
 
 
 def read_cells(path: Path, header: bool | None = None) -> "Cells":
-    """The cells of a text table, whatever its columns are.
+    """The cells of a text table.
 
     Args:
         path: the file.
         header: as in `read_text_table`.
 
     Raises:
-        DataError: if it cannot be read, or is no table.
+        DataError: if the file cannot be read, or is not a table.
     """
     dialect = _dialect(path, header)
     return Cells(path, dialect, _frame(path, dialect))
 
 
 def _dialect(path: Path, header: bool | None) -> Dialect:
-    """Raises: DataError: if the file is no text, or has no lines."""
+    """Raises: DataError: if the file is not text, or has no samples."""
     comments, lines, numbers, commented = set(), [], [], ""
     for number, line in enumerate(_lines(path), 1):
         if not lines and _SPREADSHEET.fullmatch(line.strip()):
@@ -127,36 +126,36 @@ def _dialect(path: Path, header: bool | None) -> Dialect:
     if header is None:
         header = not any(_is_number(cell, decimal) for cell in first)
     names = tuple(first) if header else None
-    if not header and commented:  # as numpy.savetxt writes it
+    if not header and commented:  # the header of numpy.savetxt is a comment
         above = _split(commented.lstrip().lstrip("#").strip(), delimiter)
         if len(above) == len(first) and not any(_is_number(cell, decimal) for cell in above):
             names = tuple(above)
     if header and not rest:
-        raise DataError(f"{path} has a header and no samples: line {numbers[0]} is all that it has")
+        raise DataError(f"{path} has a header and no samples: line {numbers[0]} is its only line")
     return Dialect(delimiter, decimal, names, numbers[0] if header else 0, frozenset(comments), len(first))
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Raises: DataError: if the file cannot be read or is no text."""
+    """Raises: DataError: if the file cannot be read or is not text."""
     try:
         with open_file(path) as file:
             beginning = file.read(_BEGINNING)
             if b"\0" in beginning:
-                raise DataError(f"{path} is no text, whatever its name: give a table such as CSV, or .npz or .npy")
+                raise DataError(f"{path} is not text: give a table such as CSV, or a file .npz or .npy")
             file.seek(0)
             for number, line in enumerate(file, 1):
                 try:
                     yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
                 except UnicodeDecodeError as error:
                     raise DataError(
-                        f"{path}: line {number} is no UTF-8 text (byte 0x{line[error.start]:02X}): save it as UTF-8"
+                        f"{path}: line {number} is not UTF-8 text (byte 0x{line[error.start]:02X}): save it as UTF-8"
                     ) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """The first delimiter that is in all lines as often; or else the one that is so in most."""
+    """The first delimiter that all lines have equally often; otherwise the one for which most lines do."""
     best, most = _BLANKS if len(lines[0].split()) > 1 else ",", 0
     for delimiter in _DELIMITERS:
         counts = [len(_split(line, delimiter)) for line in lines]
@@ -183,7 +182,7 @@ def _is_number(cell: str, decimal: str) -> bool:
 
 
 def _frame(path: Path, dialect: Dialect) -> "pd.DataFrame":
-    """Raises: DataError: if lines differ in how many cells they have, or it does not fit in memory."""
+    """Raises: DataError: if lines have different numbers of cells, or the table does not fit in memory."""
     import pandas as pd
 
     check_room(_BYTES_EACH * path.stat().st_size, path)
@@ -204,7 +203,7 @@ def _frame(path: Path, dialect: Dialect) -> "pd.DataFrame":
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         _check_lengths(path, dialect)
-        raise DataError(f"{path} is no table that can be read: {' '.join(str(error).split())}") from error
+        raise DataError(f"{path} is not a table that can be read: {' '.join(str(error).split())}") from error
     if frame.shape[1] != dialect.n_columns or frame.iloc[:, -1].isna().any():
         _check_lengths(path, dialect)
     last_name = dialect.names[-1] if dialect.names else ""
@@ -214,7 +213,7 @@ def _frame(path: Path, dialect: Dialect) -> "pd.DataFrame":
 
 
 def _records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    """The samples' cells, and in which line of the file each sample begins."""
+    """The cells of each sample, with the line of the file where it begins."""
     lines = enumerate(_lines(path), 1)
     kept = [0]
 
@@ -239,8 +238,8 @@ def _check_lengths(path: Path, dialect: Dialect) -> None:
     for line, cells in _records(path, dialect):
         if len(cells) != dialect.n_columns:
             raise DataError(
-                f"{path}: line {line} has {len(cells)} values, and the lines before it have {dialect.n_columns}: mend "
-                "it or leave it out"
+                f"{path}: line {line} has {len(cells)} values, and the lines before it have {dialect.n_columns}: "
+                "correct it or leave it out"
             )
 
 
@@ -253,7 +252,11 @@ class Cells:
     frame: "pd.DataFrame"
 
     def numbers(self, column: int) -> np.ndarray:
-        """Raises: DataError: if a cell is no finite number."""
+        """The numbers of a column.
+
+        Raises:
+            DataError: if a cell is not a finite number.
+        """
         import pandas as pd
 
         cells: Any = self.frame.iloc[:, column]
@@ -263,7 +266,7 @@ class Cells:
             if values.isna().all() and not cells.isna().all():
                 raise DataError(
                     f"{self.path}: {self.name_of(column)} is text ({self._shown(0, column)} in line {self._line(0)}), "
-                    "and inputs must be numbers: leave it out with inputs, or put numbers in its place"
+                    "and inputs must be numbers: leave it out with inputs, or replace it by numbers"
                 )
         numbers = values.to_numpy(np.float64)
         wrong = ~np.isfinite(numbers)
@@ -271,18 +274,18 @@ class Cells:
             row, n = int(wrong.argmax()), int(wrong.sum())
             empty = bool(cells.isna().iloc[row])
             told = "is empty" if empty else f"is {self._shown(row, column)}, and must be a finite number"
-            more = "" if n == 1 else f" ({n} of {len(numbers)} samples have such a cell there)"
+            more = "" if n == 1 else f" ({n} of {len(numbers)} samples have such a cell)"
             raise DataError(
-                f"{self.path}: line {self._line(row)}, {self.name_of(column)} {told}{more}: mend these lines or leave "
-                "them out"
+                f"{self.path}: line {self._line(row)}, {self.name_of(column)} {told}{more}: correct these lines or "
+                "leave them out"
             )
         return numbers
 
     def labels(self, column: int) -> np.ndarray:
-        """Numbers, or text if they are no numbers.
+        """The targets of a column: numbers, or text if they are not numbers.
 
         Raises:
-            DataError: if a cell is empty, or all but one are numbers.
+            DataError: if a cell is empty, or all cells except one are numbers.
         """
         import pandas as pd
 
@@ -294,8 +297,8 @@ class Cells:
         if cells.isna().any():
             row = int(cells.isna().to_numpy().argmax())
             raise DataError(
-                f"{self.path}: line {self._line(row)}, {self.name_of(column)} is empty, and is the target: mend this "
-                "line or leave it out"
+                f"{self.path}: line {self._line(row)}, {self.name_of(column)} is empty, and is the target: correct "
+                "this line or leave it out"
             )
         text = cells.astype(str).str.strip()
         no_numbers = self._as_numbers(text).isna().to_numpy()
@@ -304,12 +307,12 @@ class Cells:
             hint = " (header = true if it is a header)" if row == 0 and not self.dialect.header_line else ""
             raise DataError(
                 f"{self.path}: line {self._line(row)}, {self.name_of(column)} is {self._shown(row, column)}, and all "
-                f"other targets are numbers{hint}: mend this line or leave it out"
+                f"other targets are numbers{hint}: correct this line or leave it out"
             )
         return text.to_numpy(np.str_) if no_numbers.any() else self.numbers(column)
 
     def _as_numbers(self, cells: Any) -> Any:
-        """Numbers in place of text, which pandas leaves a column whose cells are not all numbers; NaN where none is."""
+        """The numbers in cells that pandas has left as text; NaN for a cell that is not a number."""
         import pandas as pd
 
         written = cells.astype("object").map(lambda cell: str(cell).strip().replace(self.dialect.decimal, "."))
@@ -323,7 +326,7 @@ class Cells:
         return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")
 
     def name_of(self, column: int) -> str:
-        """A column, for people."""
+        """The name of a column in messages."""
         names = self.dialect.names
         return f"column {printable(names[column])!r}" if names and names[column] else f"column {column + 1}"
 

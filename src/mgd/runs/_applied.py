@@ -1,4 +1,4 @@
-"""The parameters that a run came to, put on a chip on a bench: verified, evaluated, and left there if that is asked."""
+"""The parameters of a run on a real chip: set, read back and evaluated."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,20 +23,20 @@ from ._table import Table
 
 @dataclass(frozen=True)
 class Applied:
-    """What came of putting a run's parameters on a chip.
+    """The result of setting a chip to the parameters of a run.
 
     Attributes:
-        run: whose parameters they are.
-        replica: of which chip of the run.
-        identity: who answered.
-        metric: what the scores are; None if the chip only tells its cost.
-        score: on the chip; None if it gives none.
-        cost: on the chip, a mean over the samples; None if it could not be measured.
-        reported: the run's own score of that replica, when it was last evaluated; None if there is none.
-        shown: how many test samples were shown.
-        samples: how many there are.
-        read_back: whether the chip was asked for its parameters, and has them as they were set.
-        kept: whether it is left with them.
+        run: the run that the parameters are from.
+        replica: the chip of the run that they are from.
+        identity: the identity of the real chip.
+        metric: the measure of the scores; None if the chip gives only a cost.
+        score: the score of the real chip; None if there is none.
+        cost: the mean cost of the real chip over the samples; None if it could not be measured.
+        reported: the run's own score of that replica at its last evaluation; None if there is none.
+        shown: how many test samples the chip was evaluated on.
+        samples: how many test samples there are.
+        read_back: whether the parameters were read back, and are as they were set.
+        kept: whether the chip was left with the parameters.
     """
 
     run: LoadedRun
@@ -52,7 +52,7 @@ class Applied:
     kept: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """Of plain JSON types."""
+        """This result in types of JSON."""
         names = ("replica", "identity", "metric", "score", "cost", "reported", "shown", "samples", "read_back", "kept")
         told = {"run": str(self.run.folder), "finished": self.run.finished, "step": self.run.step}
         return told | {name: getattr(self, name) for name in names}
@@ -68,25 +68,25 @@ def apply(
     chip: AbstractChip | None = None,
     task: Task | None = None,
 ) -> Applied:
-    """Puts the parameters of a run on a chip on a bench, and evaluates it.
+    """Sets a real chip to the parameters of a run, and evaluates it.
 
-    The chip is opened behind a guard: parameters outside its limits are refused before any is sent. A chip that can be
-    asked for its parameters is (`AbstractInstrument.reads_back`). However this ends, the chip is left in its safe
-    state, unless it is to keep the parameters and all went well.
+    Parameters outside the chip's limits are refused before any is sent. If the chip can read its parameters back
+    (`AbstractInstrument.reads_back`), they are checked. The chip is then left in its safe state, also after an error;
+    with `keep` and without an error, it is left with the parameters.
 
     Args:
         folder: the run directory, finished or not.
-        chip_file: the TOML file that says where the chip is, with a table [instrument].
-        replica: which of the run's chips: its number, or "best".
-        test_samples: how many of the task's test samples are shown; by default as many as the file says.
+        chip_file: the TOML file of the chip, with a table [instrument].
+        replica: the chip of the run: its number, or "best".
+        test_samples: how many of the task's test samples to use; by default the number in the chip file.
         keep: whether the chip is left with the parameters.
-        chip: as in `load_run`; it is needed for nothing but its cost.
-        task: likewise; its test samples are shown.
+        chip: as in `load_run`; only its cost is used.
+        task: as in `load_run`; its test samples are used.
 
     Raises:
         RunError, DataError: as `load_run`.
-        ValueError: as `load_run`; also if the chip file has no [instrument], or the chip has another number of
-            parameters, other inputs or outputs, another unit, or limits that the parameters do not keep to.
+        ValueError: as `load_run`; also if the chip file has no [instrument], the chip has another number of parameters,
+            other inputs or outputs, or another unit, or a parameter is outside its limits.
         HardwareError: if the chip cannot be opened, does not answer, or has other parameters than were set.
     """
     file = read_chip_file(Path(chip_file))
@@ -131,7 +131,7 @@ class _Evaluated:
 
 
 def _evaluated(run: LoadedRun, number: int, chip: Guarded, task: Task, options: Options) -> _Evaluated:
-    """The chip with these parameters, as a training that begins with them would evaluate it."""
+    """Evaluates the chip with these parameters, in the same way as a training that starts from them."""
     engine = Instrumented(chip, discrete(), run.theta[number], cost=_cost(run), options=options)
     test = Data.of(task.test, task.kind)
     marks, cost = engine.evaluate(engine.init(1, key=jax.random.key(0)), test)
@@ -148,17 +148,17 @@ def _cost(run: LoadedRun) -> AbstractCost:
 
 
 def _check(run: LoadedRun, number: int, chip: Guarded, file: ChipFile) -> None:
-    """Raises: ValueError: if the run's parameters are none for this chip."""
+    """Raises: ValueError: if the run's parameters do not fit this chip."""
     theta, limits = run.theta[number], chip.limits
     if theta.size != chip.n_params:
         raise ValueError(
-            f"{run.folder} has {theta.size:,} parameters, and the chip of {file.path} has {chip.n_params:,}: take a "
+            f"{run.folder} has {theta.size:,} parameters, and the chip of {file.path} has {chip.n_params:,}: give a "
             "run of such a chip"
         )
     if run.unit and limits.unit and run.unit != limits.unit:
         raise ValueError(
             f"the parameters of {run.folder} are in {run.unit}, and those of the chip of {file.path} in {limits.unit}: "
-            "take a run of such a chip, or mend the unit in its file"
+            "give a run of such a chip, or correct the unit in its file"
         )
     outside = np.flatnonzero(~((theta >= limits.low) & (theta <= limits.high)))
     if outside.size:

@@ -1,4 +1,4 @@
-"""What outputs say, and how good they are: classes, confusion matrix, and figures of each class. No JAX is imported."""
+"""Predictions from outputs, and their scores: confusion matrix and figures of each class. No JAX is imported."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,15 +12,15 @@ from ._task_facts import TaskFacts
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """How well one class, or one label, is told from the others.
+    """How well one class, or one label, is predicted.
 
     Attributes:
-        name: of the class.
-        precision: of the samples that were taken for it, the share that are of it; None if none were.
-        recall: of the samples that are of it, the share that were taken for it; None if none are.
-        f1: the harmonic mean of both; None if there are neither.
-        samples: how many are of it.
-        predicted: how many were taken for it.
+        name: the name of the class.
+        precision: the share of the samples predicted as this class that belong to it; None if there are none.
+        recall: the share of the samples of this class that are predicted as it; None if there are none.
+        f1: the harmonic mean of both; None if neither is known.
+        samples: number of samples of this class.
+        predicted: number of samples predicted as this class.
     """
 
     name: str
@@ -33,10 +33,10 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class OutputFigures:
-    """How well one output of a regression is met.
+    """How well one output of a regression is predicted.
 
     Attributes:
-        name: of the output.
+        name: the name of the output.
         r2: 1 − Σ(y − ŷ)² / Σ(ŷ − mean ŷ)²; None if all targets are the same.
         rmse: root of the mean squared error, in the target's unit.
     """
@@ -48,15 +48,15 @@ class OutputFigures:
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """How good predictions are.
+    """The scores of predictions.
 
     Attributes:
-        metric: what `score` is: "accuracy", "label_accuracy" or "r2".
-        score: over all samples; None if it has no value, as R² of targets that are all the same.
-        samples: how many there were.
-        confusion: of classes, how many samples of each class (row) were taken for each class (column).
+        metric: the measure of `score`: "accuracy", "label_accuracy" or "r2".
+        score: the score over all samples; None if it has no value, such as R² of targets that are all the same.
+        samples: number of samples.
+        confusion: for classes, how many samples of each class (row) were predicted as each class (column).
         classes: figures of each class or label.
-        outputs: of values, figures of each output.
+        outputs: for values, figures of each output.
     """
 
     metric: str
@@ -67,7 +67,7 @@ class Assessment:
     outputs: tuple[OutputFigures, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Of plain JSON types."""
+        """These scores in types of JSON."""
         found = {"metric": self.metric, "score": self.score, "samples": self.samples}
         if self.confusion is not None:
             found["confusion"] = self.confusion.tolist()
@@ -79,32 +79,32 @@ class Assessment:
 
 
 def class_names(facts: TaskFacts) -> tuple[str, ...]:
-    """What the answers of a task are called: its classes; of signs without names, −1 and 1; of labels, each label."""
+    """Names of the predictions of a task: its classes or labels; −1 and 1 for signs without names."""
     if facts.kind == "signs" and facts.n_outputs == 1 and facts.classes in ((), ("0", "1")):
         return "-1", "1"
     return facts.classes
 
 
 def output_names(facts: TaskFacts) -> tuple[str, ...]:
-    """What each output is called, by the classes where there is one for each."""
+    """A name for each output: that of its class, if there is one for each output, or its number."""
     if facts.n_outputs > 1 and len(facts.classes) == facts.n_outputs:
         return facts.classes
     return tuple(map(str, range(facts.n_outputs)))
 
 
 def one_of(facts: TaskFacts) -> bool:
-    """Whether a sample is of one of several classes."""
+    """Whether a sample belongs to one of several classes."""
     return facts.kind == "classes" or (facts.kind == "signs" and facts.n_outputs == 1)
 
 
 def decided(
     outputs: Float[np.ndarray, "n outputs"], facts: TaskFacts, *, is_logit: bool = False
 ) -> Shaped[np.ndarray, "n *labels"]:
-    """What outputs say: numbers of classes, of shape (n,); whether each label is there; or the values themselves.
+    """Predictions from outputs: numbers of classes, of shape (n,), truth values of labels, or the values themselves.
 
     Args:
-        outputs: of a chip; or targets, which are read in the same way.
-        facts: of the task.
+        outputs: outputs of a chip, or targets.
+        facts: the facts of the task.
         is_logit: whether one output is a logit, split at 0.
 
     >>> facts = TaskFacts("mine", "classes", ("a", "b", "c"), (4,), 3)
@@ -127,12 +127,12 @@ def assess(
     *,
     is_logit: bool = False,
 ) -> Assessment:
-    """How good outputs are.
+    """The scores of outputs.
 
     Args:
-        outputs: of a chip.
-        targets: what they should have been.
-        facts: of the task.
+        outputs: outputs of a chip.
+        targets: their targets.
+        facts: the facts of the task.
         is_logit: whether one output is a logit, split at 0.
 
     >>> facts = TaskFacts("mine", "classes", ("a", "b"), (4,), 2)

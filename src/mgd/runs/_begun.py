@@ -24,7 +24,7 @@ def with_start(config: C) -> C:
     """These settings with a digest of the parameters at the start.
 
     Raises:
-        ValueError: if what `start` names is neither a run nor a file of parameters, or there are not as many as chips.
+        ValueError: if `start` names neither a run nor a file of parameters, or their number is not that of the chips.
         RunError: if it is a run whose parameters cannot be read.
     """
     if config.start is None or config.start_digest is not None:
@@ -34,11 +34,11 @@ def with_start(config: C) -> C:
     theta = read_parameters(path)
     if number is not None:
         if number >= len(theta):
-            raise ValueError(f"start: {path} has {len(theta)} chips, counted from 0, and no chip {number}")
+            raise ValueError(f"start: {path} has {len(theta)} chips, counted from 0: there is no chip {number}")
         theta = theta[number : number + 1]
     if len(theta) not in (1, config.replicas):
         raise ValueError(
-            f"start: {path} has {len(theta)} chips, and this run has {config.replicas}: name one of them, as {path}:0"
+            f"start: {path} has {len(theta)} chips, and this run has {config.replicas}: choose one of them, as {path}:0"
         )
     said = str(path.resolve()) + ("" if number is None else f":{number}")
     return config.model_copy(update={"start": said, "start_digest": digest_of(theta)})
@@ -65,7 +65,7 @@ def read_parameters(path: Path) -> "np.ndarray":
             return read_theta(path)
         return theta_of(unpack_arrays(path / FILE, unpack_header(path / FILE)))
     if path.is_dir():
-        raise ValueError(f"start: {path} is a folder and no run: it has no {CONFIG}")
+        raise ValueError(f"start: {path} is a folder but not a run: it has no {CONFIG}")
     if path.suffix not in _SUFFIXES:
         raise ValueError(
             f"start: {path} is neither a run directory nor a file of parameters: these end in {', '.join(_SUFFIXES)}"
@@ -91,9 +91,7 @@ def _of_file(path: Path) -> "np.ndarray":
     if "theta" in arrays:
         return arrays["theta"]
     if len(arrays) != 1:
-        raise ValueError(
-            f"start: {path} has the arrays {', '.join(arrays) or 'none'}: name that of the parameters theta"
-        )
+        raise ValueError(f"start: {path} has the arrays {', '.join(arrays) or 'none'}: call the parameters theta")
     return next(iter(arrays.values()))
 
 
@@ -139,7 +137,7 @@ def start_of(config: RunConfig, folder: Path | None = None) -> "np.ndarray | Non
         theta = theta if number is None else theta[number : number + 1]
     if digest_of(theta) != config.start_digest:
         raise RunError(
-            f"{config.start} has other parameters than this run was begun with: put them back, or start a run anew"
+            f"{config.start} has other parameters than when this run began: put them back, or start a new run"
         )
     return theta
 

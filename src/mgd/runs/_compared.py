@@ -5,7 +5,7 @@ from typing import Any
 
 from ._config import RunConfig
 
-# What data, parameters and chips are known again by tells people nothing.
+# Digests that identify data, parameters and chips; they mean nothing to people.
 _DIGESTS = ("task.facts", "python.samples", "python.answers", "python.pickled", "start_digest")
 
 
@@ -33,7 +33,7 @@ def _flat(name: str, value: Any) -> dict[str, Any]:
 
 
 def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of the settings that are not the same in all, in the order in which they stand, but for digests.
+    """The names of the settings that are not the same in all, in their order, without digests.
 
     >>> differing([{"task": "parity", "seed": 0}, {"task": "parity", "seed": 1, "batch": 8}])
     ['seed', 'batch']

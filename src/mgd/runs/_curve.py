@@ -1,4 +1,4 @@
-"""Pictures of runs: of one, and of several side by side. Nothing here imports JAX."""
+"""Pictures of one run or of several. Nothing here imports JAX."""
 
 import io
 from collections.abc import Sequence
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# What may be to the right: the coordinate of a history, and its name for people.
+# Choices for the x-axis: the coordinate of a history, and its label.
 AXES = {
     "measurements": ("cost_measurements", "cost measurements of one chip"),
     "steps": ("step", "timesteps"),
     "time": ("seconds", "hardware time of one chip"),
 }
-# After so many colours, lines are dashed, then dotted.
+# When all colours are used, lines are dashed, then dotted.
 _COLOURS, _DASHES = 10, ("-", "--", ":", "-.")
 
 
 def draw_curve(history: "xr.Dataset", *, title: str, guess: float) -> bytes:
-    """Draws score and cost on the test set against cost measurements, a line a replica and their median, as PNG.
+    """Draws score and cost on the test set against cost measurements, a line for each replica and their median, as PNG.
 
-    A history without a score (of chips that only tell their cost) is drawn without it.
+    A history without a score (of chips without outputs) is drawn without it.
 
     Args:
-        history: of a run, over (replica, step).
-        title: of the picture.
-        guess: score of the best answer that does not look at the inputs, drawn as a line.
+        history: the history of a run, over (replica, step).
+        title: the title of the picture.
+        guess: the best score without looking at the inputs, drawn as a line.
     """
     from matplotlib.figure import Figure
 
@@ -66,11 +66,11 @@ def draw_curve(history: "xr.Dataset", *, title: str, guess: float) -> bytes:
 
 
 class Curve(NamedTuple):
-    """What is drawn of a run.
+    """The curve of a run.
 
     Attributes:
-        label: what it is called.
-        history: over (replica, step).
+        label: its label in the legend.
+        history: the history of the run, over (replica, step).
     """
 
     label: str
@@ -80,18 +80,18 @@ class Curve(NamedTuple):
 def draw_curves(
     curves: Sequence[Curve], *, along: str, within: float, title: str, format: str, hardware: str = ""
 ) -> bytes:
-    """Draws score and cost of several runs: the median of each run's chips, and a band that most of them are in.
+    """Draws score and cost of several runs: the median of each run's chips, and a band that contains most of them.
 
     Args:
-        curves: one a run.
-        along: what is to the right, of `AXES`.
-        within: the share of the chips that are in the band.
-        title: of the picture.
+        curves: one for each run.
+        along: the x-axis, one of `AXES`.
+        within: the share of the chips that the band contains.
+        title: the title of the picture.
         format: png, svg or pdf.
-        hardware: name of the profile, for the time.
+        hardware: the name of the profile, for hardware time.
 
     Raises:
-        ValueError: if there is nothing to draw, as of runs whose steps take no time.
+        ValueError: if there is nothing to draw, for instance if the steps of a run take no time.
     """
     from matplotlib.figure import Figure
 
@@ -122,7 +122,7 @@ def _draw(axes: "Axes", curve: Curve, name: str, along: str, within: float, numb
     drawn = x > 0 if along == "time" else np.ones(len(x), bool)  # the start has no place on a logarithmic axis
     drawn &= ~np.isnan(values).all(0)
     if not drawn.any():
-        raise ValueError(f"there is nothing to draw of {curve.label}: give other runs, or another --x")
+        raise ValueError(f"{curve.label} has nothing to draw: give other runs, or another --x")
     x, values = np.maximum(x[drawn], 0 if along == "time" else 1), values[:, drawn]
     colour, dashes = f"C{number % _COLOURS}", _DASHES[number // _COLOURS % len(_DASHES)]
     low, middle, high = np.nanquantile(values, [0.5 - within / 2, 0.5, 0.5 + within / 2], axis=0)
@@ -154,7 +154,7 @@ def _least(values: Float[np.ndarray, " n"]) -> float:
 
 
 def _legend(figure: "Figure", panels: Sequence["Axes"], labels: Sequence[str], columns: int) -> None:
-    """One for all panels, with each run once, in the order in which they were given."""
+    """Draws one legend for all panels, with the runs in the given order."""
     lines = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(
         [lines[label] for label in labels],

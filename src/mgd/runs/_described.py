@@ -1,4 +1,4 @@
-"""All that there is of a run directory, read without its program. Nothing here imports JAX."""
+"""The contents of a run directory. Nothing here imports JAX."""
 
 import os
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from ._generations import read_header
 
 @dataclass(frozen=True)
 class Described:
-    """What a run directory says of its run.
+    """The description of a run.
 
     Attributes:
         folder: the run directory.
-        settings: of the run.
-        summary: what it came to; None if it is not finished.
-        step: timesteps that were made, as of its last checkpoint.
-        whole: whether a finished run has its parameters.
-        task: what is known of its task; None in runs of before that was kept.
-        instruments: the chips on a bench that it was made on, and what is known of them.
+        settings: the settings of the run.
+        summary: the results; None if the run is not finished.
+        step: timesteps made, as of the last checkpoint.
+        whole: whether the parameters of a finished run can be read.
+        task: the facts of its task; None if an older version wrote the run, which did not store them.
+        instruments: the real chips of the run, and the facts that are known of each.
         dropped: chips of a fleet that were given up, by number: at which step, and why.
-        diagnostics: what a run on a chip told of itself at its last checkpoint.
+        diagnostics: the diagnostics of a run on a chip at its last checkpoint.
         files: their sizes in bytes, by name.
     """
 
@@ -43,13 +43,13 @@ class Described:
 
     @property
     def state(self) -> str:
-        """Finished, unfinished or damaged, and what is to be done."""
+        """Finished, unfinished or damaged, with the command that helps."""
         if self.summary is None:
             return "unfinished: mgd resume"
         return "finished" if self.whole else "parameters damaged: mgd resume"
 
     def as_dict(self) -> dict[str, Any]:
-        """Of plain JSON types."""
+        """This description in types of JSON."""
         return {
             "run": str(self.folder),
             "finished": self.summary is not None,
@@ -66,7 +66,7 @@ class Described:
 
 
 def describe(folder: str | Path) -> Described:
-    """All that there is of a run, finished or not.
+    """The description of a run, finished or not.
 
     Raises:
         RunError: if it is not a run directory, or one of its files is damaged.
@@ -98,7 +98,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _size(path: Path) -> int:
-    """Of a file, or of all files below a folder."""
+    """The size of a file, or of all files in a folder."""
     if not path.is_dir() or path.is_symlink():
         return path.lstat().st_size
     return sum(_size(below) for below in path.iterdir())

@@ -1,4 +1,4 @@
-"""A trained run as one file that other programs can use: parameters, chips, and what it all means."""
+"""A trained run as one file for other programs: parameters and chips, with a description."""
 
 import csv
 import io
@@ -22,30 +22,30 @@ from ._formats import check_export
 from ._loaded import LoadedRun, load_run
 from ._replace import replace_file
 
-# Values of a text file: of more it would take gigabytes.
+# Values in a text file: with more it would take gigabytes.
 _MOST_LINES = 20_000_000
 _NEURONS = ("alpha", "beta", "shift", "offset")
-_DENSE_WEIGHT = "weights, one row a neuron, as (outputs, inputs)"
+_DENSE_WEIGHT = "weights, one row for each neuron, as (outputs, inputs)"
 _DENSE_BIAS = "thresholds, which are subtracted: a = W x - b"
 _KERNEL = "kernels, as (3, 3, inputs, outputs), not flipped and without padding"
 _ADDED = "biases, which are added: a = K * x + b"
-# What imperfections of the way to the parameters leave in a file, where it is not just in theta_applied.
+# What a file has of imperfections of the parameters, if that is not only theta_applied.
 _OF_WRITES = {
-    "drift": "what memories lost or gained until the end of the run is in theta_applied, and what comes later is not",
-    "perturbation-gain": "it scales perturbations alone, which outputs do not show",
-    "soft-bounds-write": "its bounds are in theta_applied; how it takes a write, outputs do not show",
-    "update-noise": "it is of writes alone, which outputs do not show",
-    "activation-variation": "each neuron's alpha, beta, shift and offset are in the arrays layerN",
+    "drift": "theta_applied includes the drift until the end of the run, and not later drift",
+    "perturbation-gain": "it scales only perturbations, and does not affect outputs",
+    "soft-bounds-write": "theta_applied includes its bounds; its response to writes does not affect outputs",
+    "update-noise": "it affects only writes, and not outputs",
+    "activation-variation": "alpha, beta, shift and offset of each neuron are in the arrays layerN",
 }
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What is written.
+    """The contents of an exported file.
 
     Attributes:
         arrays: by name; those of replicas have a leading replica axis.
-        about: what they mean, of plain JSON types.
+        about: the description of the arrays, in types of JSON.
     """
 
     arrays: dict[str, np.ndarray]
@@ -60,23 +60,23 @@ def export(
     chip: AbstractChip | None = None,
     task: Task | None = None,
 ) -> Exported:
-    """Writes a trained run into one file, which can be used without this program.
+    """Writes a trained run into one file, for use without this program.
 
-    It has θ as the controller knows it and as each chip computes with it, what each chip is made of, how inputs are
-    scaled, and in words what all of it means. docs/take-away.md has readers of a few lines.
+    The file has θ as the controller knows it and as each chip computes with it, the random values and the memory of
+    each chip, the scaling of the inputs, and a description in words. docs/take-away.md has short programs that read it.
 
     Args:
         folder: the run directory, finished or not.
         out: the file: .npz, .csv or .safetensors.
-        replica: which chips: a number, "best" or "all".
+        replica: the chips: a number, "best" or "all".
         chip: as in `load_run`.
-        task: likewise.
+        task: as in `load_run`.
 
     Returns:
-        What was written.
+        The contents of the file.
 
     Raises:
-        RunError, ValueError: as `load_run`; also if the file cannot be written, or has another suffix.
+        RunError, ValueError: as `load_run`; also if the file cannot be written or has another suffix.
     """
     out = Path(out)
     check_export(out)
@@ -91,9 +91,9 @@ def export(
 
 
 def exported(run: LoadedRun, replica: int | str = "all") -> Exported:
-    """What is written of a run."""
+    """The contents of the exported file of a run."""
     if not run.on_bench:
-        run.model()  # it may have been made in Python, and not given
+        run.model()  # raises if the chip was made in Python and not given
     numbers = list(run.replicas(replica))
     network = None if run.chip is None else _network(run.chip)
     arrays = {"theta": run.theta[numbers]}
@@ -128,7 +128,7 @@ def exported(run: LoadedRun, replica: int | str = "all") -> Exported:
 
 
 def _network(chip: AbstractChip) -> Any:
-    """The structure of the network within; None if the chip is no network."""
+    """The structure of the chip's network; None if it is not a network."""
     while isinstance(chip, Imperfect):
         chip = chip.chip
     return eqx.filter_eval_shape(chip.make, jax.random.key(0)) if isinstance(chip, NetworkChip) else None
@@ -141,7 +141,7 @@ def _leaves(chip: AbstractChip) -> Any:
 
 
 def _of_chips(run: LoadedRun, numbers: list[int], network: Any) -> dict[str, np.ndarray]:
-    """What each chip is made of; of networks that we know, every neuron's own numbers, also where all are alike."""
+    """Random values and memory of each chip; for our networks also those of each neuron, even if all are equal."""
     found, around = {}, "activation_variation."
     for name, values in run.device_arrays().items():
         found[name.removeprefix(around) if name.startswith(around) else f"device.{name}"] = values[numbers]
@@ -153,7 +153,7 @@ def _of_chips(run: LoadedRun, numbers: list[int], network: Any) -> dict[str, np.
 
 
 def _scaling(run: LoadedRun) -> tuple[np.ndarray, np.ndarray]:
-    """What is subtracted from an input in the user's units, and what it is multiplied by after."""
+    """The number subtracted from an input in the user's units, and the factor applied after that."""
     facts = run.task
     offset, spread = np.zeros(()), np.ones(())
     if facts.scaling is not None:
@@ -162,7 +162,7 @@ def _scaling(run: LoadedRun) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _groups(run: LoadedRun, network: Any) -> list[dict[str, Any]]:
-    """Each group of parameters: its name, where it is in θ, its shape, and how it is meant."""
+    """Each group of parameters: its name, its place in θ, its shape and its meaning."""
     leaves = None if run.chip is None else _leaves(run.chip)
     found = []
     for place, (name, piece) in enumerate(run.groups.items()):
@@ -186,7 +186,7 @@ def _meaning(name: str, dtype: str, network: Any) -> str:
 
 
 def _layers(run: LoadedRun, network: Any) -> list[dict[str, Any]]:
-    """How the layers of a network that we know are computed, one after the other; empty for others."""
+    """The layers of one of our networks, in order; empty for other networks."""
     if not isinstance(network, MLP | CNN):
         return []
     slices = {name: [piece.start, piece.stop] for name, piece in run.groups.items()}
@@ -205,7 +205,7 @@ def _layers(run: LoadedRun, network: Any) -> list[dict[str, Any]]:
 
 
 def _split_at(run: LoadedRun) -> float | None:
-    """Where one output is split into two classes; None where it is not."""
+    """The value that splits one output into two classes; None if there are none."""
     if (run.task.n_outputs > 1 and run.task.kind == "classes") or run.task.kind == "values":
         return None
     return 0.0 if run.is_logit or run.task.kind == "signs" else 0.5
@@ -214,35 +214,35 @@ def _split_at(run: LoadedRun) -> float | None:
 def _words(run: LoadedRun, layers: list[dict[str, Any]]) -> list[str]:
     unit = f"in {run.unit}" if run.unit else "in the network's own units"
     said = [
-        f"theta is over (replica, parameter), {unit}, as the controller knows it.",
-        "groups says which parameters belong together: theta[:, start:stop] of that shape, in C order.",
-        "An input x is shown to the chip as (x - input_offset) * input_scale.",
+        f"theta has the axes (replica, parameter) and is {unit}, as the controller knows it.",
+        "groups lists groups of parameters: theta[:, start:stop], of the given shape, in C order.",
+        "The chip sees an input x as (x - input_offset) * input_scale.",
     ]
     if run.chip is None:
-        return [*said, "What the chip on the bench makes of its parameters is its own affair."]
-    said.append("theta_applied is what each chip computes with: compute outputs with it, and not with theta.")
+        return [*said, "The chip is a real one, so the file does not say how it computes with its parameters."]
+    said.append("Each chip computes with theta_applied: compute outputs with it, and not with theta.")
     kinds = {layer["kind"] for layer in layers}
     if "dense" in kinds:
         said.append(
             "A dense layer is y = alpha f(beta (W x - b - shift)) + offset: its bias is a threshold and is subtracted. "
-            "alpha, beta, shift and offset are each neuron's own, in the arrays layerN."
+            "alpha, beta, shift and offset have one value for each neuron, in the arrays layerN."
         )
     if "convolution" in kinds:
         said.append(
             "A convolution is a = K * x + b (its bias is added; 3 x 3, without padding, channels last), then the "
-            "largest of each 2 x 2 places (an odd last row or column is left out), then "
+            "maximum over each 2 x 2 square (an odd last row or column is left out), then "
             "y = alpha relu(beta (a - shift)) + offset."
         )
     if not layers:
-        said.append("How outputs are computed is known to your own chip alone; the arrays are those of its module.")
+        said.append("Only your own chip knows how outputs are computed; the arrays are those of its module.")
     if run.settings.cost == "cross-entropy":
         said.append("Outputs are logits: the cost is cross-entropy.")
     chip = run.chip
     while isinstance(chip, Imperfect):
         name = chip.imperfection.name
-        known = "it is of the measured cost alone, which outputs do not show"
+        known = "it affects only the measured cost, and not outputs"
         if chip.imperfection.side != "out":
-            known = _OF_WRITES.get(name, "what it does to parameters is in theta_applied")
+            known = _OF_WRITES.get(name, "theta_applied includes its effect")
         said.append(f"{name}: {known}.")
         chip = chip.chip
     return said
@@ -263,14 +263,14 @@ def _safetensors(found: Exported) -> bytes:
 
 
 def _csv(found: Exported) -> bytes:
-    """A line a number, below comments that say what they mean.
+    """One line for each number, below comments that describe them.
 
     Raises:
         ValueError: if there are too many numbers.
     """
     n = sum(values.size for values in found.arrays.values())
     if n > _MOST_LINES:
-        raise ValueError(f"{n:,} numbers are too many for a CSV file: export to .npz, or fewer replicas")
+        raise ValueError(f"{n:,} numbers are too many for a CSV file: export to .npz, or export fewer replicas")
     text = io.StringIO()
     for line in found.about["words"]:
         text.write(f"# {line}\n")

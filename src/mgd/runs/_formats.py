@@ -1,4 +1,4 @@
-"""What files can be written, by their suffixes: refused before anything is computed. Nothing here imports JAX."""
+"""The suffixes of files that can be written, checked before any computation. Nothing here imports JAX."""
 
 import os
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ PREDICTIONS, EXPORTS, PICTURES, TABLES = (
 
 
 def check_predictions(path: Path) -> None:
-    """Raises: ValueError: if predictions cannot be written to a file of that name."""
+    """Raises: ValueError: if predictions cannot be written to this file."""
     _check(path, PREDICTIONS, "predictions are written as CSV or NPZ")
 
 
 def check_export(path: Path) -> None:
-    """Raises: ValueError: if a run cannot be exported to a file of that name."""
+    """Raises: ValueError: if a run cannot be exported to this file."""
     _check(path, EXPORTS, "a run is exported to NPZ, CSV or safetensors")
 
 
 def check_picture(path: Path) -> None:
-    """Raises: ValueError: if curves cannot be drawn to a file of that name."""
+    """Raises: ValueError: if curves cannot be drawn to this file."""
     _check(path, PICTURES, "a picture is PNG, SVG or PDF")
 
 
 def check_table(path: Path) -> None:
-    """Raises: ValueError: if curves cannot be written to a file of that name."""
+    """Raises: ValueError: if curves cannot be written to this file."""
     _check(path, TABLES, "a table of curves is CSV")
 
 

@@ -1,4 +1,4 @@
-"""Samples of a file that a trained run is to answer, with targets or without."""
+"""Samples of a file for a trained run to predict, with or without targets."""
 
 import math
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from ..datasets import KNOWN, mapped, read_arrays, read_cells
 from ._assessed import class_names, one_of
 from ._task_facts import TaskFacts
 
-# Data of which the usual column is so many spreads off the training's, or so many times as wide, have other units.
+# Data are in other units if their median column is this many spreads away from training, or this many times as wide.
 _FAR, _WIDER = 10.0, 100.0
-# Of fewer samples their width says nothing.
+# The width of fewer samples is not a good estimate.
 _FEWEST = 10
 
 
 class Given(NamedTuple):
-    """Samples that were given.
+    """Samples that the user gave.
 
     Attributes:
         x: inputs, in the user's own units.
-        y: targets as the task has them; None if there are none.
+        y: targets in the form of the task; None if there are none.
     """
 
     x: Shaped[np.ndarray, "n *features"]
@@ -32,21 +32,22 @@ class Given(NamedTuple):
 
 
 def read_given(path: Path, facts: TaskFacts, *, header: bool | None = None) -> Given:
-    """The samples of a file, to be answered by a chip that was trained on this task.
+    """The samples of a file, for a chip that was trained on this task.
 
-    A table (CSV, TSV, or an array of two axes) has the inputs' columns by the names they had in training, if it has
-    names; otherwise the inputs come first, in the order they had. What is left are the targets: one column, of classes
-    or their names, or one an output. An NPZ file has arrays `x` and, if there are targets, `y`, or other usual names.
+    In a table (CSV, TSV, or an array with two axes) with names, the inputs are the columns with the same names as in
+    training; without names, they are the first columns, in the same order. The remaining columns are the targets: one
+    column of classes or their names, or one column for each output. An NPZ file has the arrays `x` and, if there are
+    targets, `y`, or other usual names.
 
     Args:
         path: the file.
-        facts: of the task.
-        header: whether the first line of a table has the names of its columns; by default, if none of its cells is a
-            number.
+        facts: the facts of the task.
+        header: whether the first line of a table has the names of its columns; by default, whether none of its cells
+            is a number.
 
     Raises:
         DataError: if the file cannot be read.
-        ValueError: if its samples are not like those of the training, or a class is none of the task's.
+        ValueError: if its samples do not match those of training, or a class is not one of the task's.
     """
     suffix = path.suffix.lower()
     if suffix == ".npz":
@@ -58,11 +59,11 @@ def read_given(path: Path, facts: TaskFacts, *, header: bool | None = None) -> G
     elif suffix in KNOWN:
         x, y = _of_text(path, facts, header)
     else:
-        raise ValueError(f"cannot tell what {path} is: give a file that ends in {', '.join(KNOWN)}")
+        raise ValueError(f"the format of {path} is unknown: give a file that ends in {', '.join(KNOWN)}")
     facts.check_inputs(x, f"the inputs of {path}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0][0])
-        raise DataError(f"{path}: sample {row + 1} has an input that is empty or no finite number")
+        raise DataError(f"{path}: sample {row + 1} has an input that is empty or not a finite number")
     _check_scaling(path, x, facts)
     return Given(x, None if y is None else _targets(path, y, facts))
 
@@ -72,7 +73,7 @@ def _check_scaling(path: Path, x: np.ndarray, facts: TaskFacts) -> None:
     if facts.scale != 1.0 and x.dtype.kind == "f" and x.min() >= 0 and x.max() <= 1:
         raise ValueError(
             f"the inputs of {path} are numbers from {x.min():g} to {x.max():g}, and {facts.name} was trained on bytes "
-            "from 0 to 255: give them as they were given for the training"
+            "from 0 to 255: give them in the form of the training data"
         )
     scaling = facts.scaling
     if scaling is None or not x[0].size:
@@ -89,8 +90,8 @@ def _check_scaling(path: Path, x: np.ndarray, facts: TaskFacts) -> None:
     raise ValueError(
         f"the inputs of {path} are in other units than those of the training: column {name} has mean "
         f"{mean.ravel()[column]:.4g} and standard deviation {width.ravel()[column]:.4g}, and in the training {offset} "
-        f"{scaling.offset.ravel()[column]:.4g} and {spread} {scaling.spread.ravel()[column]:.4g}: give them as they "
-        "were given for the training, not scaled"
+        f"{scaling.offset.ravel()[column]:.4g} and {spread} {scaling.spread.ravel()[column]:.4g}: give them in "
+        "the units of the training data, not scaled"
     )
 
 
@@ -107,16 +108,16 @@ def _of_text(path: Path, facts: TaskFacts, header: bool | None) -> tuple[np.ndar
 def _of_array(path: Path, values: np.ndarray, facts: TaskFacts) -> tuple[np.ndarray, np.ndarray | None]:
     """Inputs and targets of an array: a table, or inputs alone."""
     if len(facts.input_shape) != 1 or values.ndim != 2:
-        return values, None  # images, say: whether they are those of the task is seen next
+        return values, None  # such as images; their shape is checked later
     chosen, rest = _columns(path, None, values.shape[1], facts)
     return values[:, chosen], values[:, rest] if rest else None
 
 
 def _columns(path: Path, names: Sequence[str] | None, n_columns: int, facts: TaskFacts) -> tuple[list[int], list[int]]:
-    """Where the inputs and the targets of a table are; there may be no targets.
+    """The columns of the inputs and of the targets of a table; there may be no targets.
 
     Raises:
-        ValueError: if the inputs are not told.
+        ValueError: if the inputs cannot be determined.
     """
     n = math.prod(facts.input_shape)
     if names is not None and facts.inputs is not None and set(facts.inputs) <= set(names):
@@ -126,10 +127,10 @@ def _columns(path: Path, names: Sequence[str] | None, n_columns: int, facts: Tas
     else:
         raise ValueError(
             f"{path} has {n_columns} columns, and {facts.name} was trained on {n} inputs: give these, and a column for "
-            "the target if there is one"
+            "the target, if there is one"
         )
     rest = [column for column in range(n_columns) if column not in chosen]
-    # Of other numbers of columns nobody knows which are the targets.
+    # With any other number of columns, the targets cannot be determined.
     return chosen, rest if len(rest) in (1, facts.n_outputs) else []
 
 
@@ -139,11 +140,11 @@ def _numbers(path: Path, cells: np.ndarray) -> np.ndarray:
     try:
         return cells.astype(np.float64)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: an input is no number ({error})") from None
+        raise DataError(f"{path}: an input is not a number ({error})") from None
 
 
 def _targets(path: Path, y: np.ndarray, facts: TaskFacts) -> Float[np.ndarray, "n outputs"]:
-    """Targets as the task has them."""
+    """Targets in the form of the task."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if one_of(facts) and y.ndim == 1:
@@ -162,8 +163,8 @@ def _of_classes(path: Path, y: np.ndarray, facts: TaskFacts) -> Float[np.ndarray
         name = _written(label)
         if name not in places:
             raise ValueError(
-                f"{path}: the target of sample {row + 1} is {name!r}, none of the classes {', '.join(names)}: mend it, "
-                "or leave that column out"
+                f"{path}: the target of sample {row + 1} is {name!r}, not one of the classes {', '.join(names)}: "
+                "correct it, or leave that column out"
             )
         found[row] = places[name]
     if facts.n_outputs > 1:
@@ -173,7 +174,7 @@ def _of_classes(path: Path, y: np.ndarray, facts: TaskFacts) -> Float[np.ndarray
 
 
 def _written(label: object) -> str:
-    """A class as its name has it: 2.0 of a table is the class 2."""
+    """The name of a class: 2.0 in a table is the class 2."""
     if isinstance(label, float | np.floating) and float(label).is_integer():
         return str(int(label))
     return str(label).strip()

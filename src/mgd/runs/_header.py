@@ -1,4 +1,4 @@
-"""What can be read of a checkpoint by itself: whose it is, its step and its arrays. Nothing here imports JAX."""
+"""The contents of a checkpoint: its owner, its step and its arrays. Nothing here imports JAX."""
 
 import hashlib
 import json
@@ -13,18 +13,18 @@ from .._errors import RunError
 from .._input import open_file
 from .._version import __version__
 
-# What may come of a file that is damaged.
+# Errors that a damaged file can cause.
 _TROUBLES = (SafetensorError, OSError, KeyError, TypeError, ValueError, MemoryError)
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose a checkpoint or a journal is.
+    """The run that a checkpoint or a journal belongs to.
 
     Attributes:
         settings: a digest of the run's settings.
-        run: drawn when a run on a chip begins, whose costs no other run could have measured; empty for others, which
-            come to the same bits whenever they are made.
+        run: a random name for a run on a real chip, because no other run could have measured its costs; empty for a
+            simulated run, which gives the same bits each time.
     """
 
     settings: str
@@ -32,20 +32,20 @@ class Owner:
 
     @staticmethod
     def fresh(settings: str, *, measured: bool) -> "Owner":
-        """That of a run that begins, on real chips or not."""
+        """The owner for a new run, on real chips (`measured`) or not."""
         return Owner(settings, secrets.token_hex(8) if measured else "")
 
     def digest(self) -> str:
-        """Of both, in hexadecimal."""
+        """The digest of both, in hexadecimal."""
         return hashlib.sha256((self.settings + self.run).encode()).hexdigest() if self.run else self.settings
 
 
 @dataclass(frozen=True)
 class Header:
-    """What can be read of a checkpoint without its arrays.
+    """The contents of a checkpoint except its arrays.
 
     Attributes:
-        version: of the program that wrote it.
+        version: the version of the program that wrote it.
         step: timesteps made.
         seconds: wall time so far.
         settings: a digest of the run's settings.
@@ -66,10 +66,10 @@ class Header:
 
 
 def unpack_header(path: Path) -> Header:
-    """What a checkpoint says of itself.
+    """The header of a checkpoint.
 
     Raises:
-        RunError: if it is not a whole checkpoint.
+        RunError: if it is not a complete checkpoint.
     """
     try:
         open_file(path).close()  # it is a file
@@ -77,7 +77,7 @@ def unpack_header(path: Path) -> Header:
             told = file.metadata()
         text = told["mgd"]
         if "sha256" in told and told["sha256"] != hashlib.sha256(text.encode()).hexdigest():
-            raise ValueError("its header has not the digest that it was written with")
+            raise ValueError("its header does not match its digest")
         header = Header(**json.loads(text))
         if not isinstance(header.step, int) or not isinstance(header.seconds, float):
             raise ValueError("its header has other types")
@@ -90,13 +90,13 @@ def unpack_arrays(path: Path, header: Header) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint with this header.
 
     Raises:
-        RunError: if they are not as they were written.
+        RunError: if they are damaged.
     """
     try:
         with safe_open(path, "np") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         if header.arrays != digest_of(arrays):
-            raise ValueError("its arrays have not the digest that they were written with")
+            raise ValueError("its arrays do not match their digest")
         return arrays
     except _TROUBLES as error:
         raise damaged_checkpoint(path, error) from error
@@ -117,13 +117,13 @@ def theta_of(arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def damaged_checkpoint(path: Path, error: Exception) -> RunError:
-    """That a file is no whole checkpoint, and why."""
+    """The error for a file that is not a complete checkpoint, with the reason."""
     why = getattr(error, "strerror", None) or error
     return RunError(f"{path} is not a checkpoint, or is damaged ({why})")
 
 
 def digest_of(arrays: dict[str, np.ndarray]) -> str:
-    """Of arrays and their names."""
+    """The digest of arrays and their names."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())

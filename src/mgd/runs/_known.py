@@ -72,7 +72,7 @@ def check_answers(found: tuple[float, ...], due: tuple[float, ...], folder: Path
 
 
 def _written(costs: tuple[float, ...]) -> str:
-    return " and ".join(f"{cost:.6g}" for cost in costs) or "that are no finite numbers"
+    return " and ".join(f"{cost:.6g}" for cost in costs) or "that are not finite"
 
 
 @dataclass(frozen=True)

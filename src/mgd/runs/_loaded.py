@@ -1,4 +1,4 @@
-"""A run directory as one object: what was trained, and what it answers."""
+"""A run directory as one object: its chips, their parameters and their outputs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,29 +34,29 @@ from ._task_facts import TaskFacts, read_task_facts
 if TYPE_CHECKING:
     import xarray as xr
 
-# Imperfections whose numbers change what a chip makes of its parameters, and are not kept with each piece.
+# Imperfections whose numbers change the parameters that a chip computes with, and are not stored for each piece.
 _OF_DESIGN = ("dac.", "parameter-range.", "cross-talk.")
-# Samples that a chip is shown at a time.
+# Samples in one call of a chip.
 _TOGETHER = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedRun:
-    """A run, as far as it has come: its parameters, its chips, and what they answer.
+    """A run, finished or not: its parameters, its chips and their outputs.
 
     Attributes:
         folder: the run directory.
-        settings: all of them, also those that nobody gave.
-        summary: what it came to; None if it is not finished.
-        task: what is known of its task without the samples.
-        step: timesteps after which the parameters were these.
+        settings: all settings, defaults included.
+        summary: the results; None if the run is not finished.
+        task: the facts of its task, without the samples.
+        step: the timestep of these parameters.
         theta: parameters of each replica, as the controller knows them.
-        chip: the design, with its imperfections; None for a chip on a bench, or one of Python's that was not given.
-        device: what each replica's chip is made of and remembers, a tree of arrays with a leading replica axis; None
-            for perfect chips.
+        chip: the design, with its imperfections; None for a real chip, or for a chip made in Python that was not given.
+        device: random values and memory of each replica's chip, a tree of arrays with a leading replica axis; None for
+            perfect chips.
         groups: names of slices of θ.
-        on_bench: whether it was made on chips on a bench.
-        unit: of θ: that of the bench's chip; empty for the network's own units.
+        on_bench: whether the run was on real chips.
+        unit: the unit of θ on a real chip; empty for the network's own units.
 
     >>> import tempfile, mgd
     >>> settings = mgd.runs.RunConfig.of({"task": "parity", "steps": 50, "replicas": 2})
@@ -79,7 +79,7 @@ class LoadedRun:
 
     @property
     def finished(self) -> bool:
-        """Whether all its steps are made; if not, it is what its last checkpoint has."""
+        """Whether the run is finished; if not, this object is as of its last checkpoint."""
         return self.summary is not None
 
     @property
@@ -88,31 +88,31 @@ class LoadedRun:
 
     @cached_property
     def history(self) -> "xr.Dataset":
-        """Score and cost over (replica, step), with the counts, so far.
+        """Score, cost and counts over (replica, step), so far.
 
         Raises:
-            RunError: if there is none yet, or it is damaged.
+            RunError: if the run was not evaluated yet, or the file is damaged.
         """
         return read_metrics(self.folder)
 
     @property
     def evaluated(self) -> bool:
-        """Whether it was evaluated at all: a run just begun was not."""
+        """Whether the run was evaluated yet."""
         return (self.folder / METRICS).exists()
 
     @property
     def scores(self) -> Float[np.ndarray, " replica"] | None:
-        """The score of each replica on the test samples when it was last evaluated; None if it has none."""
+        """The score of each replica at the last evaluation on the test samples; None if there is none."""
         metric = metric_in(self.history) if self.evaluated else None
         return None if metric is None else self.history[metric].values[:, -1]
 
     def best(self) -> int:
         """The replica with the best score on samples held out of training, if there are any, or on the test samples.
 
-        Of chips that only tell their cost, it is the one with the lowest.
+        Without outputs, it is the replica with the lowest cost.
 
         Raises:
-            ValueError: if none has a score.
+            ValueError: if no replica has a score.
         """
         if self.n_replicas == 1:
             return 0
@@ -129,10 +129,10 @@ class LoadedRun:
         return int(np.nanargmax(values))
 
     def replicas(self, which: int | str = "best") -> tuple[int, ...]:
-        """The numbers of the replicas that are meant.
+        """The numbers of the chosen replicas.
 
         Args:
-            which: a number from 0 on, "best" or "all".
+            which: a number, counted from 0, "best" or "all".
 
         Raises:
             ValueError: if there is no such replica.
@@ -143,11 +143,11 @@ class LoadedRun:
             return (self.best(),)
         if isinstance(which, bool) or not isinstance(which, int | np.integer) or not 0 <= which < self.n_replicas:
             there = "0" if self.n_replicas == 1 else f"0 to {self.n_replicas - 1}"
-            raise ValueError(f"{self.folder} has the replicas {there}: give one of them, best or all, got {which!r}")
+            raise ValueError(f"{self.folder} has replicas {there}: give one of them, best or all, got {which!r}")
         return (int(which),)
 
     def piece(self, replica: int | str = "best") -> tuple[Float[Array, " p"], Any]:
-        """Parameters and device of one chip, with which it responds as it did at the end of the run."""
+        """Parameters and device of one chip, as at the end of the run."""
         number = self.one(replica)
         return jnp.asarray(self.theta[number]), jax.tree.map(lambda leaf: leaf[number], self.device)
 
@@ -155,11 +155,11 @@ class LoadedRun:
         """The number of one replica.
 
         Raises:
-            ValueError: if there is no such replica, or all are meant.
+            ValueError: if there is no such replica, or `replica` is "all".
         """
         first, *more = self.replicas(replica)
         if more:
-            raise ValueError(f"this is of one replica: give its number or best, got {replica!r}")
+            raise ValueError(f"give one replica, by its number or as best, got {replica!r}")
         return first
 
     @property
@@ -169,11 +169,11 @@ class LoadedRun:
         return isinstance(loss, CrossEntropy) if loss is not None else self.settings.cost == "cross-entropy"
 
     def predict(self, x: Any, *, replica: int | str = "best") -> Float[np.ndarray, "n outputs"]:
-        """The outputs for inputs in your own units, which are scaled as those of the training were.
+        """The outputs for inputs in your own units, scaled as in training.
 
         Args:
-            x: one row a sample, of the shape that was trained on.
-            replica: which chip answers: its number, or "best".
+            x: one row for each sample, of the shape of the training inputs.
+            replica: the chip: its number, or "best".
 
         Raises:
             ValueError: if the inputs have another shape, there is no such replica, or there is no model of the chip.
@@ -183,11 +183,11 @@ class LoadedRun:
         return self._answers(x, self.task.shown, replica)
 
     def answer(self, samples: Samples, *, replica: int | str = "best") -> Float[np.ndarray, "n outputs"]:
-        """The outputs for samples of a task, which are scaled already."""
+        """The outputs for samples of a task, whose inputs are already scaled."""
         return self._answers(samples.x, lambda x: np.asarray(samples.features(jnp.asarray(x))), replica)
 
     def applied(self) -> Float[np.ndarray, "replica p"]:
-        """The parameters that each chip computes with: θ on a converter's levels, with the values of stuck cells …"""
+        """The parameters that each chip computes with: θ on the levels of a converter, with stuck cells, and so on."""
         chip = self.chip
         if not isinstance(chip, Imperfect):
             return self.theta
@@ -195,24 +195,24 @@ class LoadedRun:
         return np.asarray(each(jnp.asarray(self.theta), self.device))
 
     def device_arrays(self) -> dict[str, np.ndarray]:
-        """What each chip is made of, by names that say what it is, with a leading replica axis."""
+        """Random values and memory of each chip, by name, with a leading replica axis."""
         return {} if self.chip is None else device_arrays(self.chip, self.device)
 
     def model(self) -> AbstractChip:
         """The design.
 
         Raises:
-            ValueError: if there is none, as of a chip on a bench, or it was made in Python and was not given.
+            ValueError: if the run was on a real chip, or the design was made in Python and not given.
         """
         if self.chip is None and not self.on_bench:
             raise ValueError(
                 f"the chip of {self.folder} was made in Python, and is not in its settings: give it in Python, as "
-                "chip=, to mgd.load_run or to what mgd.runs has for this command"
+                "chip=, to mgd.load_run or to the function of mgd.runs for this command"
             )
         if self.chip is None:
             raise ValueError(
-                f"{self.folder} is a run on a chip on a bench, of which there is no model: put its parameters on the "
-                f"chip, with mgd apply {self.folder} --chip FILE, or give load_run a model as chip="
+                f"{self.folder} is a run on a real chip, which has no model: put its parameters on the chip, with mgd "
+                f"apply {self.folder} --chip FILE, or give load_run a model as chip="
             )
         return self.chip
 
@@ -223,11 +223,11 @@ class LoadedRun:
         size, parts = min(len(x), _TOGETHER), []
         for start in range(0, len(x), size):
             part = shown(x[start : start + size])
-            whole = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])  # one program for all
+            whole = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])  # compiled once
             parts.append(np.asarray(_outputs(as_data(chip), theta, jnp.asarray(whole), device))[: len(part)])
         outputs = np.concatenate(parts)
         if outputs.shape[1] == 0:
-            raise ValueError(f"the chip of {self.folder} only tells its cost: it gives no outputs")
+            raise ValueError(f"the chip of {self.folder} gives only a cost and no outputs")
         return outputs
 
 
@@ -241,16 +241,17 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
 
     Args:
         folder: the run directory.
-        chip: the design, where the settings do not say it: of a run of Python's own chip, or a model of one on a bench.
-        task: likewise of its task, for runs that do not say what it was.
+        chip: the design, if the settings do not contain it: the chip was made in Python, or is a real one of which you
+            have a model.
+        task: the task, if the run directory does not describe it.
 
     Returns:
-        The run; of one that is not finished, as of its last checkpoint.
+        The run; an unfinished run is as of its last checkpoint.
 
     Raises:
         RunError: if it is not a run directory, one of its files is damaged, or there is no checkpoint yet.
-        ValueError: if the chip is not one of these parameters, or the task has other inputs.
-        DataError: if the task's files are needed and cannot be had.
+        ValueError: if the chip has another number of parameters, or the task has other inputs.
+        DataError: if the task's files are needed and cannot be read.
     """
     folder = Path(folder)
     given = read_config(folder)
@@ -262,7 +263,7 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
     else:
         found = read_arrays(folder, given.identity())
         if found is None:
-            raise RunError(f"{folder} has no checkpoint yet: wait for its first, or go on with it: mgd resume {folder}")
+            raise RunError(f"{folder} has no checkpoint yet: wait for its first, or continue it: mgd resume {folder}")
         header, arrays = found
         theta, step = theta_of(arrays), header.step
     facts = _facts(folder, settings, task)
@@ -274,8 +275,8 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
             warn_if_changed(given.chip, folder, "what it answers may be another chip's")
     if chip is not None and chip.n_params != theta.shape[1]:
         raise ValueError(
-            f"{folder} has {theta.shape[1]:,} parameters a chip, and this chip has {chip.n_params:,}: give the one "
-            "that was trained"
+            f"the chips of {folder} have {theta.shape[1]:,} parameters, and this chip has {chip.n_params:,}: give the "
+            "one that was trained"
         )
     if chip is not None and in_python:
         _check_varied(folder, given)
@@ -296,18 +297,18 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
 
 
 def _check_varied(folder: Path, config: RunConfig) -> None:
-    """Raises: ValueError: if the chips of a run were not all of one design."""
+    """Raises: ValueError: if the chips of a run do not have one design."""
     if config.python is None or "vary" not in config.python.given:
         return
     if names := [str(name) for name in read_metrics(folder).coords if str(name).startswith(_OF_DESIGN)]:
         raise ValueError(
-            f"the chips of {folder} differ in {', '.join(names)}, so one chip is not the design of all: load it "
-            "without chip=, and use the parameters with a chip for each"
+            f"the chips of {folder} differ in {', '.join(names)}, so one chip is not the design of all: load the run "
+            "without chip=, and make a chip for each replica"
         )
 
 
 def made_in_python(config: RunConfig) -> bool:
-    """Whether a program in Python made the run, so that chip and task are not in its settings."""
+    """Whether a Python program made the run, so that chip and task are not in its settings."""
     return config.python is not None
 
 
@@ -316,12 +317,12 @@ def samples_of(run: LoadedRun, task: Task | None) -> Task:
 
     Raises:
         ValueError: if it was made in Python and is not given.
-        DataError: if its files cannot be had.
+        DataError: if its files cannot be read.
     """
     if task is not None:
         return task
     if made_in_python(run.settings):
-        raise ValueError(f"the task of {run.folder} was made in Python: give it as task=, or give data of its own")
+        raise ValueError(f"the task of {run.folder} was made in Python: give it as task=, or give a file of samples")
     return build_task(resolve(run.settings))
 
 
@@ -332,18 +333,16 @@ def _facts(folder: Path, settings: RunConfig, task: Task | None) -> TaskFacts:
         if facts is not None and (given.input_shape, given.n_outputs) != (facts.input_shape, facts.n_outputs):
             raise ValueError(
                 f"{folder} was trained on inputs of shape {facts.input_shape} with {facts.n_outputs} outputs, and the "
-                f"task that was given has {given.input_shape} with {given.n_outputs}"
+                f"given task has {given.input_shape} with {given.n_outputs}"
             )
         return facts or given
     if facts is None and made_in_python(settings):
-        raise ValueError(
-            f"{folder} is of a task that was made in Python: give it, as load_run({str(folder)!r}, task=…)"
-        )
+        raise ValueError(f"the task of {folder} was made in Python: give it, as load_run({str(folder)!r}, task=…)")
     return facts or TaskFacts.of(build_task(resolve(settings)))
 
 
 def _device(folder: Path, chip: AbstractChip, arrays: dict[str, np.ndarray], settings: str, n_replicas: int) -> Any:
-    """The devices of all replicas: of a finished run as they were written, of another as in its checkpoint."""
+    """The devices of all replicas, from the files of a finished run or from the checkpoint of another."""
     like = eqx.filter_eval_shape(chip.fabricate, key=jax.random.key(0))
     leaves = jax.tree_util.tree_leaves_with_path(like)
     if not leaves:
@@ -358,7 +357,7 @@ def _device(folder: Path, chip: AbstractChip, arrays: dict[str, np.ndarray], set
         raise damaged(folder, DEVICE, str(error)) from None
     for leaf, (_, due) in zip(jax.tree.leaves(device), leaves, strict=True):
         if leaf.shape != (n_replicas, *due.shape):
-            raise damaged(folder, DEVICE, f"it has shape {leaf.shape} where {(n_replicas, *due.shape)} is due")
+            raise damaged(folder, DEVICE, f"it has shape {leaf.shape}, expected {(n_replicas, *due.shape)}")
     return device
 
 

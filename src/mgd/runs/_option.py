@@ -1,16 +1,16 @@
-"""That a setting can be given on the command line. Nothing here imports JAX."""
+"""Settings that are also options of the command line. Nothing here imports JAX."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Option:
-    """That a setting can be given on the command line, by its own name.
+    """The option of the command line for a setting, which has the setting's name.
 
     Attributes:
-        help: what it is, in one line.
-        metavar: how its value is written, where that is not said by its type.
-        several: whether it may be given again.
+        help: one line of help.
+        metavar: the form of its value, if its type does not show it.
+        several: whether the option may be repeated.
     """
 
     help: str

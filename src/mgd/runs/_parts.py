@@ -23,7 +23,7 @@ from ._hardware import Hardware, Member, kept
 from ._keeping import AbstractKeeping, Nothing
 from ._known import Pickled, answers_of, check_answers, digest_of_samples, unpickled
 
-# What of `Options` a run directory sees to itself.
+# The fields of `Options` that a run directory sets itself.
 _OF_DIRECTORY = ("keep", "replay", "settle", "watch")
 
 

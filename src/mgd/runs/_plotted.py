@@ -1,4 +1,4 @@
-"""How several runs went, side by side: as a picture, and as a table. Nothing here imports JAX."""
+"""Learning curves of several runs, as a picture and as a table. Nothing here imports JAX."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Along = Literal["measurements", "steps", "time"]
-# Settings that a legend names at most; of more, it names the runs.
+# The most settings in a legend; with more, it also names the runs.
 _MOST_NAMED = 4
 
 
@@ -45,21 +45,21 @@ def plot(
     within: float = 0.8,
     table: str | Path | None = None,
 ) -> list[Path]:
-    """Draws how runs went: the median of each run's chips, and where most of them are.
+    """Draws learning curves: the median of each run's chips, and a band that contains most of them.
 
     Args:
-        folders: run directories, finished or not; one that was not evaluated yet is left out with a warning.
+        folders: run directories, finished or not; a run that was not evaluated yet is left out with a warning.
         out: the picture: a .png, .svg or .pdf file.
-        along: what is to the right: cost measurements of one chip, timesteps, or the time on hardware.
-        profile: of the hardware, for the time: a name that `mgd time --list` has, or a TOML file.
-        within: the share of a run's chips that are within its band, about the median.
-        table: a CSV file for all that is drawn, a line for each run, chip and logged step.
+        along: the x-axis: cost measurements of one chip, timesteps, or hardware time.
+        profile: the hardware profile, for the time: a name that `mgd time --list` prints, or a TOML file.
+        within: the share of a run's chips that its band contains, about the median.
+        table: a CSV file for the data of the picture, one line for each run, chip and logged step.
 
     Returns:
         The files that were written.
 
     Raises:
-        ValueError: if neither file is asked for, one has another suffix, or the time is asked for without a profile.
+        ValueError: if neither file is given, one has another suffix, or `along` is "time" without a profile.
         RunError: if a run cannot be read, none was evaluated yet, or a file cannot be written.
     """
     picture, sheet = (None if path is None else Path(path) for path in (out, table))
@@ -74,7 +74,7 @@ def plot(
     if not 0 < within <= 1:
         raise ValueError(f"within is a share of the chips, above 0 and at most 1, got {within!r}")
     if (along == "time") != (profile is not None):
-        raise ValueError("time is along a profile of the hardware: give both of along='time' and a profile, or neither")
+        raise ValueError("hardware time needs a profile: give both along='time' and a profile, or neither")
     runs = _timed(_read([Path(folder) for folder in folders]), profile)
     labels = _labels(runs)
     contents: dict[Path, bytes] = {}
@@ -115,7 +115,7 @@ def _timed(runs: list[_Run], profile: str | Path | None) -> list[_Run]:
 
 
 def _labels(runs: Sequence[_Run]) -> list[str]:
-    """What a run is called: by the settings in which it differs, and by its folder where these are many or none."""
+    """A label for each run: the settings in which it differs, and its folder if these are many or none."""
     settings = [flat_settings(run.config) for run in runs]
     names = differing(settings)
     named = names if len(names) <= _MOST_NAMED else _telling(settings, names)
@@ -127,7 +127,7 @@ def _labels(runs: Sequence[_Run]) -> list[str]:
 
 
 def _telling(settings: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
-    """The first of these settings that tell runs apart, each telling more of them apart than those before it."""
+    """The first settings that distinguish runs, each of which distinguishes more runs than those before it."""
     found: list[str] = []
     kinds = 1
     for name in names:

@@ -1,4 +1,4 @@
-"""What a trained run answers: outputs, classes, and how good they are."""
+"""Predictions of a trained run: outputs, classes and scores."""
 
 import csv
 import io
@@ -22,14 +22,14 @@ from ._task_table import TaskTable
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What one replica or all of a run answered.
+    """Predictions of one or all replicas of a run.
 
     Attributes:
-        run: that answered.
-        replicas: their numbers.
-        outputs: of each.
-        targets: what they should have been; None if nobody knows.
-        assessments: how good each is; empty without targets.
+        run: the run.
+        replicas: the numbers of the replicas.
+        outputs: the outputs of each.
+        targets: the targets; None if they are not known.
+        assessments: the scores of each; empty without targets.
     """
 
     run: LoadedRun
@@ -40,7 +40,7 @@ class Predictions:
 
     @property
     def answers(self) -> np.ndarray:
-        """What the outputs say, over (replica, n): names of classes; over (replica, n, output), labels or values."""
+        """Names of classes over (replica, n), or labels or values over (replica, n, output)."""
         decided = np.stack([self._decided(outputs) for outputs in self.outputs])
         return np.array(class_names(self.run.task))[decided] if one_of(self.run.task) else decided
 
@@ -48,7 +48,7 @@ class Predictions:
         return decided(outputs, self.run.task, is_logit=self.run.is_logit)
 
     def as_dict(self, *, outputs: bool = True) -> dict[str, Any]:
-        """Of plain JSON types; with the outputs themselves, or without."""
+        """These predictions in types of JSON, with or without the outputs themselves."""
         run = self.run
         found: dict[str, Any] = {
             "run": str(run.folder),
@@ -67,11 +67,11 @@ class Predictions:
         return found
 
     def save(self, path: Path) -> None:
-        """Writes outputs and what they say, by the file's suffix: CSV, a line a sample, or NPZ.
+        """Writes outputs and predictions, by the file's suffix: CSV with one line for each sample, or NPZ.
 
         Raises:
             ValueError: if the suffix is neither.
-            RunError: if it cannot be written.
+            RunError: if the file cannot be written.
         """
         check_predictions(path)
         content = self._csv() if path.suffix.lower() == ".csv" else self._npz()
@@ -123,17 +123,17 @@ def predict(
     chip: AbstractChip | None = None,
     task: Task | None = None,
 ) -> Predictions:
-    """What a run answers on its test samples, or on those of a file, and how good that is.
+    """Predictions for the test samples of a run, or for those of a file, and their scores.
 
     Args:
         folder: the run directory, finished or not.
         data: a CSV, TSV, NPZ or NPY file, with targets or without; by default the task's test samples.
-        replica: which chip answers: its number, "best" or "all".
+        replica: the chip: its number, "best" or "all".
         chip: as in `load_run`.
-        task: likewise; its test samples are then those that are answered.
+        task: as in `load_run`; its test samples are then the ones that are predicted.
 
     Raises:
-        RunError, ValueError: as `load_run`; ValueError too if the file has other inputs than the run was trained on.
+        RunError, ValueError: as `load_run`; also ValueError if the file's inputs do not match those of training.
         DataError: if data cannot be read.
     """
     run = load_run(folder, chip=chip, task=task)

@@ -1,4 +1,4 @@
-"""The progress of a run, on stderr: a bar on a terminal and in a notebook, elsewhere a line now and then."""
+"""The progress of a run, on stderr: a bar on a terminal and in a notebook, elsewhere lines at intervals."""
 
 import time
 from collections import deque
@@ -15,7 +15,7 @@ from .._metric import METRICS, written
 if TYPE_CHECKING:
     from .._train import Session
 
-# Seconds between two lines where there is no bar, and over which the speed is averaged.
+# Seconds between two lines without a bar, and seconds over which the speed is averaged.
 _LINE_SECONDS, _SPEED_SECONDS = 10.0, 30.0
 
 
@@ -25,7 +25,7 @@ def progress(steps: int, *, lines: bool = True) -> Iterator[Callable[["Session"]
 
     Args:
         steps: timesteps of the whole run.
-        lines: whether a line is written every ten seconds where there is neither a terminal nor a notebook.
+        lines: whether a line is written every ten seconds if there is neither a terminal nor a notebook.
     """
     left = _Left(steps)
     with _bar(TextColumn("{task.fields[left]}")) as bar:
@@ -46,7 +46,7 @@ def progress(steps: int, *, lines: bool = True) -> Iterator[Callable[["Session"]
 
 
 def _figures(session: "Session") -> str:
-    """Where a run is, in numbers."""
+    """The present figures of a run."""
     snapshot = session.snapshot
     figures = f"{_short(session.steps_per_second)} steps/s"
     if snapshot.steps:
@@ -59,10 +59,10 @@ def _figures(session: "Session") -> str:
 
 
 class _Left:
-    """The time left, from the recent speed: compilation and steps of before a resume do not count.
+    """The time left, by the recent speed, without compilation and without steps before a resume.
 
     Args:
-        steps: of the whole run.
+        steps: timesteps of the whole run.
     """
 
     def __init__(self, steps: int):
@@ -70,7 +70,7 @@ class _Left:
         self._seen: deque[tuple[float, int]] = deque()
 
     def after(self, step: int) -> str:
-        """The time left when so many steps are made, as people write it; empty if it is not known yet."""
+        """The time left after this many steps, in words; empty if it is not known yet."""
         now = time.monotonic()
         self._seen.append((now, step))
         while len(self._seen) > 2 and now - self._seen[1][0] > _SPEED_SECONDS:
@@ -97,7 +97,7 @@ def _duration(seconds: float) -> str:
 
 
 def figures_of(diagnostics: dict[str, Any]) -> str:
-    """Signal over noise, and the angle between G and the gradient, as far as they are known; empty if they are not."""
+    """The known ones of signal over noise and the angle between G and the gradient; empty if none is known."""
     parts = []
     if "snr" in diagnostics:
         least = "≥ " if diagnostics.get("noise_is_bound") else ""
@@ -110,7 +110,7 @@ def figures_of(diagnostics: dict[str, Any]) -> str:
 
 @contextmanager
 def measuring() -> Iterator[Callable[[int, int], None]]:
-    """Shows how many of how many measurements are made while the body runs."""
+    """Shows the number of measurements made, of all, while the body runs."""
     with _bar(TextColumn("left"), TimeRemainingColumn(compact=True, elapsed_when_finished=True)) as bar:
         task = bar.add_task("measuring", total=None, figures="")
 
@@ -130,7 +130,7 @@ def _bar(*left: Any) -> Progress:
     )
     console = Console(stderr=True)
     shown = console.is_terminal or console.is_jupyter
-    # It goes when the work ends, for the report or the one line of an error; and nothing of it goes into a pipe.
+    # The bar disappears when the work ends, to leave room for the report or an error; a pipe gets nothing of it.
     return Progress(*columns, console=console, transient=True, disable=not shown)
 
 

@@ -1,4 +1,4 @@
-"""A task of one's own, as it stands in settings: the table `[task]`. Nothing here imports JAX before data are read."""
+"""A user's own task in settings: the table `[task]`. Nothing here imports JAX before data are read."""
 
 import hashlib
 import os
@@ -24,20 +24,20 @@ _Columns = _Chosen | Annotated[tuple[_Chosen, ...], Field(min_length=1)]
 _Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
 _Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 _NAMED_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-# A hidden layer of as many neurons as there are inputs and outputs, and within these.
+# The hidden layer has as many neurons as there are inputs and outputs, within these limits.
 _FEWEST, _MOST = 8, 32
 
 
 class Facts(BaseModel, extra="forbid", frozen=True):
-    """What is known of data that were read once: enough to choose settings, and to know them again.
+    """The facts of data that were read: enough to choose settings, and to recognise the data.
 
     Attributes:
-        sha256: of the file; of several, of the list of their digests and names; of what a function makes, of its
-            arrays.
-        kind: of the targets.
-        samples: to train on.
-        input_shape: of one input.
-        outputs: how many.
+        sha256: the digest of the file; of the list of digests and names, for several files; of the arrays, for a task
+            made by a function.
+        kind: the kind of the targets.
+        samples: number of training samples.
+        input_shape: the shape of one input.
+        outputs: number of outputs.
     """
 
     sha256: str
@@ -48,21 +48,21 @@ class Facts(BaseModel, extra="forbid", frozen=True):
 
 
 class TaskTable(BaseModel):
-    """Data of one's own, or a function that makes the task.
+    """The user's own data, or a function that makes the task.
 
     Attributes:
-        path: the file or folder; see `mgd.datasets.from_file` for it and for all to `header`.
+        path: the file or folder. `mgd.datasets.from_file` describes this and the settings up to `header`.
         build: a function that returns a `mgd.datasets.Task`, as "module:function". It is the user's code, and is run.
         inputs: columns of inputs, or the name of their array.
         targets: columns of targets, the name of their array, or their file.
-        kind: of the targets.
-        test: file of the samples to test on.
-        test_fraction: of the samples, that is kept to test on where there is no such file.
-        split_seed: which these are.
-        scaling: of the inputs.
+        kind: the kind of the targets.
+        test: the file of the test samples.
+        test_fraction: the fraction of the samples that becomes the test set, if there is no such file.
+        split_seed: the seed that draws the test set.
+        scaling: the scaling of the inputs.
         header: whether the first line has the names of the columns.
-        folder: where the function's module is looked for first.
-        facts: what is known of the data; filled in when a run begins.
+        folder: the folder in which Python looks first for the function's module.
+        facts: the facts of the data; filled in when a run begins.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,21 +71,22 @@ class TaskTable(BaseModel):
     build: _Text | None = None
     inputs: Annotated[
         _Columns | None,
-        Option("Columns of inputs of data of your own: names, numbers from 1, ranges; or their array.", "COLUMN[,…]"),
+        Option("Input columns of your own data: names, numbers from 1, or ranges; or their array.", "COLUMN[,…]"),
     ] = None
     targets: Annotated[
-        _Columns | None, Option("Columns of targets, the last by default; their array, or their file.", "COLUMN[,…]")
+        _Columns | None, Option("Target columns, the last by default; or their array, or their file.", "COLUMN[,…]")
     ] = None
     kind: Annotated[
-        Literal["classes", "signs", "labels", "values"] | None, Option("What the targets are; inferred by default.")
+        Literal["classes", "signs", "labels", "values"] | None, Option("The kind of the targets; inferred by default.")
     ] = None
-    test: Annotated[_Text | None, Option("File with the samples to test on.", metavar="PATH")] = None
+    test: Annotated[_Text | None, Option("File with the test samples.", metavar="PATH")] = None
     test_fraction: Annotated[
-        _Fraction | None, Option("Part of the samples that is kept to test on, without --test; 0.2 by default.")
+        _Fraction | None, Option("Fraction of the samples for the test set, without --test; 0.2 by default.")
     ] = None
-    split_seed: Annotated[_Seed | None, Option("Which samples are kept to test on is drawn from it.")] = None
+    split_seed: Annotated[_Seed | None, Option("Seed that draws the test set.")] = None
     scaling: Annotated[
-        Literal["standard", "min-max", "none"] | None, Option("How inputs are scaled, by the training samples alone.")
+        Literal["standard", "min-max", "none"] | None,
+        Option("Scaling of the inputs, fitted to the training samples alone."),
     ] = None
     header: Annotated[
         Annotated[bool, Field(strict=True)] | None, Option("The first line of the table has the names of its columns.")
@@ -100,7 +101,7 @@ class TaskTable(BaseModel):
         """The table of a dictionary.
 
         Raises:
-            ValueError: if a setting is unknown, wrong, or does not go with the others: one line.
+            ValueError: if a setting is unknown or wrong, or does not fit the others.
         """
         try:
             table = cls(**settings)
@@ -109,20 +110,18 @@ class TaskTable(BaseModel):
             raise ValueError(first_error(_without_unions(error), known)) from None
         if (table.path is None) == (table.build is None):
             raise ValueError(
-                'give path, the file or folder of your data, or build = "module:function", a function of yours that '
+                'give path, the file or folder of your data, or build = "module:function", your own function that '
                 f"returns the task{'' if table.path is None else ', not both'}"
             )
         given = [name for name in cls.model_fields if getattr(table, name) is not None]
         if table.build is not None and (over := [name for name in given if name not in ("build", "folder", "facts")]):
-            raise ValueError(
-                f"what build returns is a whole task: leave out {', '.join(over)}, or do it in the function"
-            )
+            raise ValueError(f"build returns a whole task: leave out {', '.join(over)}, or set it in the function")
         if table.test is not None and table.test_fraction is not None:
-            raise ValueError("test is a file of its own, so none of the others is kept: leave test_fraction out")
+            raise ValueError("test gives the test set, so the training file is not split: leave test_fraction out")
         return table
 
     def placed(self, folder: Path) -> Self:
-        """This table with whole paths, those in it being relative to that folder."""
+        """This table with absolute paths; its paths are relative to this folder."""
         whole = {name: os.path.abspath(folder / path) for name in ("path", "test") if (path := getattr(self, name))}
         if self.build is not None:
             whole["folder"] = os.path.abspath(folder / (self.folder or "."))
@@ -130,7 +129,7 @@ class TaskTable(BaseModel):
 
     @property
     def name(self) -> str:
-        """What the task is called: by its file, or its function."""
+        """The name of the task: that of its file, or of its function."""
         if self.build is not None:
             return self.build.rpartition(":")[2]
         assert self.path is not None
@@ -138,30 +137,30 @@ class TaskTable(BaseModel):
 
     @property
     def anywhere(self) -> Self:
-        """This table as it is wherever the data lie; its facts say which they are."""
+        """This table without the place of the data; its facts identify them."""
         return self.model_copy(update={"path": None, "test": None, "folder": None})
 
     @property
     def code(self) -> dict[str, Any]:
-        """What code it names, as `_code` wants it; empty if it names none."""
+        """The code that this table names, in the form for `_code`; empty if there is none."""
         return {} if self.build is None else {"kind": "task", "build": self.build, "folder": self.folder or "."}
 
     @property
     def told(self) -> str:
-        """What was read, in one line; of a task that is loaded."""
+        """One line about the data that were read; only for a loaded task."""
         task = self._loaded
         assert task is not None
         if self.build is None:
             return task.source
         sizes = f"{len(task.train):,} samples to train on, {len(task.test):,} to test on"
-        return f"{self.build}, code of yours, was run: {sizes}"
+        return f"{self.build}, your own code, was run: {sizes}"
 
     def load(self, order: str) -> "Task":
-        """The task; that of before, if it was loaded already.
+        """The task, which is loaded only once.
 
         Raises:
             ValueError: if a setting does not fit the data, or the function cannot be run or returns no task.
-            DataError: if the data cannot be read, or are not those that the facts are of.
+            DataError: if the data cannot be read, or do not match the facts.
         """
         if self._loaded is not None and (self.build is not None or self._loaded.order == order):
             return self._loaded
@@ -206,11 +205,11 @@ class TaskTable(BaseModel):
             what = self.path or f"what build = {self.build!r} returns"
             raise DataError(
                 f"{what} has changed since this run began (SHA-256 {digest[:12]}…, then {self.facts.sha256[:12]}…): "
-                "put it back as it was, or train anew"
+                "put it back as it was, or start a new run"
             )
 
     def with_facts(self, order: str) -> Self:
-        """This table with what its data tell now, which are read, and with whole paths.
+        """This table with absolute paths and with the facts of its data, which are read now.
 
         Raises:
             ValueError, DataError: as `load`.
@@ -229,13 +228,13 @@ class TaskTable(BaseModel):
         return known
 
     def row(self) -> TaskRow:
-        """Its row: settings that may learn it, by its sizes.
+        """Its row: settings that may learn it, chosen by its sizes.
 
-        The chip is a perceptron with one hidden layer, of as many neurons as there are inputs and outputs together, at
-        least 8 and at most 32. Its outputs are linear where targets are values or signs.
+        The chip is a perceptron with one hidden layer, which has as many neurons as inputs and outputs together, but at
+        least 8 and at most 32. Its outputs are linear if targets are values or signs.
         """
         facts = self.facts
-        assert facts is not None, "the row of a task of one's own follows from its data"
+        assert facts is not None, "the row of a user's own task follows from its data"
         n_inputs = 1
         for n in facts.input_shape:
             n_inputs *= n
@@ -249,7 +248,7 @@ class TaskTable(BaseModel):
         steps = {"discrete": 200_000, "analog": 300_000, "backprop": 10_000}
         batch = max(1, min(64, facts.samples // 2))
         return TaskRow(
-            f"data of your own, {self.name}",
+            f"your own data, {self.name}",
             lambda: self.load("shuffled"),
             inputs=facts.input_shape,
             outputs=facts.outputs,
@@ -262,24 +261,24 @@ class TaskTable(BaseModel):
         )
 
 
-# The settings of a table that are options of the command line too.
+# The settings of a table that are also options of the command line.
 TASK_OPTIONS = tuple(
     name for name, info in TaskTable.model_fields.items() if any(isinstance(m, Option) for m in info.metadata)
 )
 
 
 def task_given(text: str) -> str | dict[str, Any]:
-    """The task that someone named on the command line: a name, or the table of a file, a folder or a function.
+    """The task that was named on the command line: a name, or the table of a file, a folder or a function.
 
     Raises:
-        ValueError: if it is none of these; with the nearest names.
+        ValueError: if it is none of these; the message has the nearest names.
     """
     if text in TASKS:
         return text
     known = Path(text).suffix.lower() in KNOWN
     if os.path.isfile(text) and not known:
         raise ValueError(
-            f"{text!r} is a file but not a .toml, nor data that can be read: give a task ({', '.join(TASKS)}), "
+            f"{text!r} is a file, but neither a .toml nor data that mgd can read: give a task ({', '.join(TASKS)}), "
             f"CONFIG.toml, or data ({', '.join(KNOWN)} or a folder)"
         )
     if known or os.sep in text or os.path.lexists(text):
@@ -291,7 +290,7 @@ def task_given(text: str) -> str | dict[str, Any]:
 
 
 def digest_of_files(files: Iterable[Path]) -> str:
-    """SHA-256 of a file; of several, of the list that `sha256sum` makes of them.
+    """SHA-256 of a file; for several files, of the list that `sha256sum` prints.
 
     Raises:
         DataError: if one cannot be read.
@@ -323,12 +322,12 @@ def digest_of_arrays(task: "Task") -> str:
 
 
 def _plain(name: str) -> str:
-    """A name that can be a folder's, and be typed."""
+    """A name that can be the name of a folder and is easy to type."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "data"
 
 
 def _without_unions(error: ValidationError) -> ValidationError:
-    """The error with the setting's name alone as the place of each, without the types that were tried."""
+    """The error with only the setting's name as its place, without the types that pydantic tried."""
     errors = [
         {"type": one["type"], "loc": one["loc"][:1], "input": one["input"], "ctx": one.get("ctx", {})}
         for one in error.errors()
