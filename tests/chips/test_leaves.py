@@ -173,7 +173,8 @@ def test_the_fused_engine_refuses_a_perceptron_of_which_a_part_is_frozen():
 
 @pytest.mark.parametrize("trainable", [{"weight": True}, [True, False], jax.tree.map(lambda _: 1, mlp(KEY)), "weight"])
 def test_a_filter_spec_of_another_tree_is_refused(trainable):
-    with pytest.raises(ValueError, match=r"^trainable must be names of arrays, a predicate of an array, or a tree like the module with"):
+    words = r"^trainable must be names of arrays, a predicate of an array, or a tree like the module with"
+    with pytest.raises(ValueError, match=words):
         from_module(mlp, trainable=trainable)
 
 
