@@ -173,7 +173,9 @@ def test_the_fused_engine_refuses_a_perceptron_of_which_a_part_is_frozen():
 
 @pytest.mark.parametrize("trainable", [{"weight": True}, [True, False], jax.tree.map(lambda _: 1, mlp(KEY)), "weight"])
 def test_a_filter_spec_of_another_tree_is_refused(trainable):
-    with pytest.raises(ValueError, match=r"^trainable must be names of arrays, a predicate of an array, or a tree like the module with"):
+    with pytest.raises(
+        ValueError, match=r"^trainable must be names of arrays, a predicate of an array, or a tree like"
+    ):
         from_module(mlp, trainable=trainable)
 
 
@@ -208,7 +210,7 @@ def test_an_amplitude_below_the_steps_of_16_bits_is_warned_of():
     chip = from_module(two(lambda a, b, x: a @ x.astype(jnp.bfloat16) + b, jnp.bfloat16))
     algorithm = mgd.discrete(perturbation=mgd.perturbations.Rademacher(1e-3))
     with pytest.warns(
-        mgd.MgdWarning, match=r"^an amplitude of 0.001 is less than a step of module\.\w, which is bfloat16"
+        mgd.MgdWarning, match=r"^an amplitude of 0.001 is below the resolution of module\.\w, which is bfloat16"
     ):
         mgd.train(chip, TASK, algorithm, n_steps=4, key=KEY)
 
