@@ -285,6 +285,8 @@ def test_a_settings_file_names_task_and_chip(mgd_cli, code):
     (code / "both.toml").write_text('task = "parity"\nsteps = 20\n\n[chip]\nbuild = "own_chip_kinds:net"\n')
     assert mgd_cli("train", code / "both.toml", "--out=run").code == 0
     assert mgd.load_run("run").theta.shape == (1, 13)
+    assert mgd_cli("train", "run/config.toml", "--out=again").code == 0
+    assert np.array_equal(mgd.load_run("again").theta, mgd.load_run("run").theta)
 
 
 @pytest.mark.long
@@ -307,6 +309,9 @@ def test_a_torch_module_is_an_instrument(mgd_cli, chip_file):
     assert mgd_cli("resume", "run", "--steps=250").code == 0
     assert "of which there is no model" in mgd_cli("predict", "run").err
     assert "13 parameters" in mgd_cli("chip", "check", chip).out
+    two = chip_file("torch_net", "[instrument]", 'kind = "torch"', 'module = "own_chip_kinds:torch_net"')
+    assert "[instrument] names another" in mgd_cli("train", "parity", "--chip", two).err
+    chip = chip_file("torch_net")
     assert "engine is for simulated chips" in mgd_cli("train", "parity", "--chip", chip, "--engine=sampled").err
 
 

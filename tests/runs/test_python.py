@@ -16,7 +16,7 @@ from mgd.runs import _python, read_metrics, read_summary
 
 KEY = jax.random.key(3)
 CHIP, TASK = mgd.chips.mlp((2, 2, 1)), mgd.datasets.parity(bits=2)
-SETTINGS = {"n_steps": 60, "n_replicas": 3, "log_every": 20, "key": KEY}
+SETTINGS: dict[str, Any] = {"n_steps": 60, "n_replicas": 3, "log_every": 20, "key": KEY}
 
 
 def algorithm() -> mgd.Algorithm:

@@ -15,6 +15,8 @@ from ._own_chip import Function, Shapes, digest_of_source, is_module, is_torch, 
 from ._own_parts import build_own_chip, whole_task
 from ._rule import chosen_for_chip
 
+# Settings of our networks, and of the cost of a module's outputs.
+_OF_OURS, _OF_A_COST = ("activation", "output", "init"), ("cost", "label_smoothing")
 # Of a run of no given length, to choose its windows by.
 _USUAL_STEPS = 100_000
 
@@ -30,14 +32,21 @@ def with_chip_facts(config: RunConfig) -> RunConfig:
     """
     table = config.chip
     assert table is not None, "only a chip of the user's own has facts"
-    if given := [name for name in ("activation", "output", "init") if getattr(config, name) is not None]:
-        table.check_alone(given)
+    # What was resolved before has a default for each of these.
+    resolved = table.facts is not None
+    given = [name for name in (*_OF_OURS, *_OF_A_COST) if getattr(config, name) is not None and not resolved]
+    table.check_alone([name for name in given if name in _OF_OURS])
     task = whole_task(config)
     shapes = Shapes(task.input_shape, task.n_outputs)
     made = Function.of(table, shapes, lambda: task)(jax.random.key(0))
     if is_torch(made):
+        if config.instruments:
+            raise ValueError(
+                f"{table.said} returns a PyTorch module, which is an instrument, and [instrument] names another: leave "
+                "one of them out"
+            )
         return _on_torch(config, made, torch_table(table, shapes, config.cost), len(task.train))
-    if not is_module(made) and (cost := [name for name in ("cost", "label_smoothing") if getattr(config, name)]):
+    if not is_module(made) and (cost := [name for name in given if name in _OF_A_COST]):
         raise ValueError(f"{table.said} returns a chip that has a cost of its own: leave {cost[0]} out")
     chip = build_own_chip(config, task)
     facts = ChipFacts(

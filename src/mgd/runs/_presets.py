@@ -113,7 +113,7 @@ def with_facts(config: RunConfig) -> RunConfig:
     if isinstance(config.task, TaskTable):
         said_to_run((config.task.code,))
         config = config.model_copy(update={"task": config.task.with_facts(config.order or "shuffled")})
-    if config.chip is None or config.chip.facts is not None:
+    if config.chip is None:
         return config
     said_to_run((config.chip.code,))
     from ._chip_facts import with_chip_facts
