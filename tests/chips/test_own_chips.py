@@ -51,7 +51,7 @@ def test_a_chip_of_ones_own_is_kept_taken_up_and_answers(tmp_path, make, n_param
     assert np.array_equal(run.theta, whole.theta)
     if make is fibre:
         assert result.cost[0] < chip.measure(chip.init(key=KEY), np.zeros(4), np.zeros((1, 1)), None, key=KEY)[0] / 10
-        with pytest.raises(ValueError, match="only tells its cost: it gives no outputs"):
+        with pytest.raises(ValueError, match="gives only a cost and no outputs"):
             run.predict([[0.0]])
     else:
         outputs = run.answer(task.test)

@@ -206,7 +206,7 @@ def test_a_chip_that_only_tells_its_cost_predicts_nothing(mgd_cli, chip_file):
     assert mgd_cli("resume", "run", "--steps=500").code == 0
     said = mgd_cli("predict", "run")
     assert (said.code, said.out) == (2, "")
-    assert "the chip of run only tells its cost: it gives no outputs" in said.err
+    assert "the chip of run gives only a cost and no outputs" in said.err
 
 
 def test_code_that_a_run_names_must_be_said_to_run(mgd_cli, chip_file, monkeypatch, tmp_path):
@@ -307,7 +307,7 @@ def test_a_torch_module_is_an_instrument(mgd_cli, chip_file):
     assert said.code == 0, said.err
     assert mgd.load_run("run").settings.instruments[0]["kind"] == "torch"
     assert mgd_cli("resume", "run", "--steps=250").code == 0
-    assert "of which there is no model" in mgd_cli("predict", "run").err
+    assert "which has no model" in mgd_cli("predict", "run").err
     assert "13 parameters" in mgd_cli("chip", "check", chip).out
     two = chip_file("torch_net", "[instrument]", 'kind = "torch"', 'module = "own_chip_kinds:torch_net"')
     assert "[instrument] names another" in mgd_cli("train", "parity", "--chip", two).err

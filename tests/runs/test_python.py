@@ -111,7 +111,7 @@ def test_a_chip_of_functions_keeps_its_costs_and_its_last_parameters(tmp_path, b
 
 
 def test_a_longer_run_goes_past_its_end(tmp_path):
-    settings = SETTINGS | {"n_steps": 120}
+    settings: dict[str, Any] = SETTINGS | {"n_steps": 120}
     whole = mgd.train(CHIP, TASK, algorithm(), **settings)
     mgd.train(CHIP, TASK, algorithm(), **SETTINGS, out=tmp_path / "run", until_accuracy=0.1)
     assert read_summary(tmp_path / "run")["ended_by"] == "the mean accuracy is 50.0%"
