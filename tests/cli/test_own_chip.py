@@ -328,7 +328,7 @@ def test_the_examples_are_learnt(mgd_cli, monkeypatch, name, task, accuracy):
     said, run = mgd_cli("predict", "run"), mgd.load_run("run")
     if accuracy is None:
         assert run.history["cost"].values[0, -1] < 1e-3
-        assert (said.code, "only tells its cost" in said.err) == (2, True)
+        assert (said.code, "gives only a cost" in said.err) == (2, True)
     else:
         assert run.scores is not None
         assert run.scores[0] >= accuracy
