@@ -161,6 +161,7 @@ def test_one_chip_alone_compiles_nothing_again_if_it_is_equal():
     assert np.array_equal(first.theta, again.theta)
 
 
+@pytest.mark.long
 def test_one_chip_alone_tuned_again_compiles_nothing_if_it_is_larger():
     """Of the smallest chips numbers are constants, because their loops are faster so."""
 
@@ -284,6 +285,7 @@ def test_chips_with_the_same_numbers_are_those_of_a_run_with_them(engine):
     assert result.history["cost-noise.sigma"].dims == ("replica",)
 
 
+@pytest.mark.long
 def test_whole_optimizers_vary_if_they_are_one_rule():
     rates = [0.02, 0.05, 0.1]
     chip = mlp((2, 2, 1))
@@ -293,6 +295,7 @@ def test_whole_optimizers_vary_if_they_are_one_rule():
         assert np.array_equal(result.theta[replica], alone.theta[replica])
 
 
+@pytest.mark.long
 def test_chips_are_judged_each_with_its_own_numbers():
     chip = imperfect(mlp((2, 2, 1)), CrossTalk(0.1))
     result = trained(chip, discrete(optimizer=optax.sgd(0.1)), vary={"cross-talk.coupling": [0.0, 0.2, 0.4]})

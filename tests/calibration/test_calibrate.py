@@ -64,6 +64,7 @@ def test_noise_is_found_and_nothing_that_is_not_there(noisy):
     assert (noisy.dead, noisy.no_perturbation, noisy.no_write, noisy.unresolved) == ((), (), (), ())
 
 
+@pytest.mark.long
 def test_progress_is_told_and_the_budget_nearly_used(noisy):
     done = [one for one, _ in TOLD]
     assert done == sorted(done)
@@ -101,6 +102,7 @@ def test_stuck_cells_are_found_by_name_and_no_others(broken):
     assert 0 < found.false_alive < 0.01
 
 
+@pytest.mark.long
 def test_the_gain_of_each_parameter_is_found_with_its_error(broken):
     found, piece = broken
     # Only of the gain: a stuck cell has neither.

@@ -127,6 +127,7 @@ def test_an_angle_worse_than_predicted_is_warned_of(gradient):
     assert "tau_p" in line
 
 
+@pytest.mark.long
 def test_drift_is_per_measurement_with_its_error():
     rng, scores = np.random.default_rng(1), []
     for _ in range(200):

@@ -292,6 +292,20 @@ CHECKPOINTS = {
 
 
 @pytest.mark.parametrize(("damage", "words"), CHECKPOINTS.values(), ids=CHECKPOINTS)
+@pytest.mark.quick(
+    "a config that is another",
+    "damaged config",
+    "other rate",
+    "no header",
+    "a flipped bit",
+    "no history",
+    "other bytes",
+    "empty",
+    "fewer steps",
+    "another version",
+    "other replicas",
+    "other size",
+)
 def test_a_checkpoint_that_cannot_be_used(damage, words, unfinished, mgd_cli):
     damage(unfinished)
     before = _content(unfinished)

@@ -49,6 +49,7 @@ def own_locks(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
+@pytest.mark.long
 def test_it_says_what_it_found_and_writes_it_beside_the_chip_file(bench):
     assert (bench.said.returncode, bench.said.stderr) == (0, "")
     found = Calibration.read(bench.written)
@@ -196,6 +197,7 @@ def test_resume_wants_the_calibration_the_run_began_with(bench, mgd_cli, tmp_pat
     assert read_diagnostics(Path("run"))[-1]["step"] == 40
 
 
+@pytest.mark.long
 def test_simulated_it_needs_no_chip(bench, mgd_cli):
     # Its shape, 2-2-1, says the task.
     said = mgd_cli("calibrate", bench.file, "--simulate", "--budget=9000", "--out=found.toml")

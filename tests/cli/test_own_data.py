@@ -24,6 +24,7 @@ def table() -> Path:
     return path
 
 
+@pytest.mark.long
 def test_a_table_of_three_classes_is_learnt_as_it_is(mgd_cli, table):
     said = mgd_cli("train", table, "--steps=20000", "--json")
     assert said.code == 0
@@ -64,6 +65,7 @@ def test_options_are_those_of_the_table(mgd_cli, table):
     assert "150 to test on (test_fraction = 0.5, the last of them)" in said.err
 
 
+@pytest.mark.long
 def test_a_table_in_a_settings_file_and_options_over_it(mgd_cli, table):
     Path("settings.toml").write_text('steps = 40\nhidden = [2]\n\n[task]\npath = "trees.csv"\nscaling = "standard"\n')
     assert mgd_cli("train", "settings.toml", "--scaling=none", "--out=run").code == 0

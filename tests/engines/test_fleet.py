@@ -161,6 +161,7 @@ def test_chips_that_train_their_own_are_so_many_runs_side_by_side():
 
 
 @pytest.mark.parametrize("silently", [False, True], ids=["fails", "hangs"])
+@pytest.mark.quick("fails")
 def test_a_chip_that_dies_is_dropped_and_the_others_go_on(silently):
     told = []
     of = fleet(Mortal(0), Mortal(1, dies_at=13, silently=silently), Mortal(2), on_drop=lambda *what: told.append(what))

@@ -182,6 +182,7 @@ APART = {
 
 @pytest.mark.filterwarnings("ignore:Sinusoid")
 @pytest.mark.parametrize("name", APART)
+@pytest.mark.quick("blocks", "sequential")
 def test_chips_of_different_numbers_share_vectors(name):
     of_each = []
     for size in (0.05, 0.1, 0.07):
@@ -314,6 +315,7 @@ def test_a_count_beyond_32_bits():
     np.testing.assert_allclose(*outcomes, rtol=0, atol=1e-3)
 
 
+@pytest.mark.long
 def test_what_is_not_finite_is_told_with_its_step():
     algorithm = discrete(perturbation=SIGNS, optimizer=optax.sgd(1e30), time_constants=TimeConstants(tau_theta=5))
     chip = mlp((2, 2, 1), output="linear")
@@ -357,6 +359,7 @@ def test_what_it_does_not_cover_is_named(chip, algorithm, message):
     assert "use the measured engine" in str(error.value)
 
 
+@pytest.mark.long
 def test_auto_takes_it_where_it_pays():
     def engine(n_replicas, n_steps, chip=CHIP):
         session = mgd._train.Session(chip, TASK, discrete(), n_steps=n_steps, n_replicas=n_replicas, key=KEY)

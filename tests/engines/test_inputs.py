@@ -48,6 +48,7 @@ def test_raw_inputs_that_saturate_are_warned_of_with_the_largest_and_a_remedy(ac
         )
 
 
+@pytest.mark.long
 def test_training_says_it():
     with pytest.warns(mgd.MgdWarning, match=r"^inputs saturate the chip: they go up to 1,680, "):
         mgd.train(mlp((13, 8, 3)), raw("wine"), n_steps=3, key=jax.random.key(0))

@@ -156,6 +156,7 @@ def test_without_fused_multiply_adds_it_is_the_measured_engine_to_the_bit():
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 40, 126])
 @pytest.mark.parametrize("name", ["windows", "uneven", "two-sided", "analog"])
+@pytest.mark.quick("windows-126", "two-sided-126")
 def test_from_kept_costs_it_goes_on_to_the_same_bits_wherever_it_was_cut(name, cut):
     kept: list[float] = []
     whole = train(engine(ALGORITHMS[name], Simulated(CHIP, key=KEY), keep=lambda c: kept.extend(c.tolist())), 100)

@@ -77,6 +77,7 @@ def test_large_chips_one_after_the_other_are_as_small_ones_side_by_side(monkeypa
     assert np.array_equal(side.diverged, after.diverged)
 
 
+@pytest.mark.long
 def test_the_engine_is_the_algorithm_with_the_chip_in_the_middle():
     algorithm, chip, batch = ALGORITHMS["discrete"], CHIP, 2
     engine = Measured(chip, algorithm, batch)

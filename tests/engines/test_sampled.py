@@ -156,6 +156,7 @@ def scaled_along(g: np.ndarray, axis: np.ndarray, factor: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["gaussian", "gaussian, many samples", "signs"])
+@pytest.mark.quick("signs")
 def test_a_variance_that_is_off_by_a_little_would_be_seen(name):
     one, other, along = compared(name)
     wider = other.mean(0) + np.sqrt(1.15) * (other - other.mean(0))
@@ -165,6 +166,7 @@ def test_a_variance_that_is_off_by_a_little_would_be_seen(name):
     )
 
 
+@pytest.mark.long
 def test_another_number_of_perturbations_would_be_seen():
     one, _, along = compared("signs")
     other = windows(engines("signs", tau_theta=8)[1], N, seed=2)

@@ -136,6 +136,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", sorted_out(BAD, ("in the last layer", "of 8 bits", "a part without a gradient")))
+@pytest.mark.quick("a part without a gradient")
 def test_chips_that_do_not_follow_their_gradient_are_refused(name):
     for amplitude in ALGORITHMS:
         for seed in range(3):

@@ -47,6 +47,7 @@ def test_logged_steps_are_in_order_and_end_with_the_last(n_steps):
     assert np.allclose(np.diff(np.log10(later)), 1 / 8, rtol=0, atol=0.02)
 
 
+@pytest.mark.long
 def test_xor_is_learnt_and_logged():
     algorithm = discrete(perturbation=Rademacher(0.05), optimizer=optax.sgd(0.5), time_constants=TimeConstants(1, 1, 4))
     result = mgd.train(CHIP, TASK, algorithm, n_steps=20_000, key=KEY, n_replicas=8)

@@ -22,6 +22,7 @@ def twin() -> mgd.Result:
     )
 
 
+@pytest.mark.long
 def test_it_ends_when_every_chip_has_solved_the_task_and_not_before(twin):
     solving = np.asarray(twin.theta)[np.asarray(twin.solved)][:2]
     assert len(solving) == 2, "two of the eight solve it"
@@ -35,6 +36,7 @@ def test_it_ends_when_every_chip_has_solved_the_task_and_not_before(twin):
     assert not (accuracy[:, :-1] == 1).all(0).any()
 
 
+@pytest.mark.long
 def test_it_ends_at_an_accuracy_and_out_of_patience():
     chip, settings = mgd.chips.mlp((2, 2, 1)), {"n_replicas": 4, "key": KEY, "log_every": 100}
     run = mgd.train(chip, TASK, BACKPROP, n_steps=20_000, until_accuracy=0.7, **settings)
@@ -87,6 +89,7 @@ def test_every_engine_starts_with_the_parameters_that_are_given(name, n_replicas
     assert np.ptp(alike.history.cost.values[:, 0]) < (1.0 if run.device is not None else 1e-7)
 
 
+@pytest.mark.long
 def test_measured_costs_are_in_the_history_beside_those_of_the_test():
     noisy = mgd.chips.imperfect(mgd.chips.mlp((2, 2, 1)), imperfections.CostNoise(0.5))
     run = mgd.train(noisy, TASK, mgd.discrete(), n_steps=50, n_replicas=40, key=KEY, log_every=10)

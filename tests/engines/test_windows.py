@@ -72,6 +72,7 @@ def test_large_chips_one_after_the_other_are_as_small_ones_side_by_side(monkeypa
     assert np.allclose(results[0].state.theta, results[1].state.theta, rtol=0, atol=1e-5)
 
 
+@pytest.mark.long
 def test_many_presentations_in_pieces_are_as_all_at_once(monkeypatch):
     algorithm = discrete(perturbation=Walsh(0.1), time_constants=TimeConstants(1, 1, 12))
     thetas = []
@@ -125,6 +126,7 @@ def breaking(step: int):
     )
 
 
+@pytest.mark.long
 def test_training_stops_with_the_window_whose_cost_is_no_number():
     algorithm = discrete(perturbation=Sequential(0.25), optimizer=optax.sgd(1.0), time_constants=TimeConstants(1, 4, 4))
     with pytest.raises(mgd.DivergedError, match=r"of 2 of 2 replicas was NaN or infinite, first at step 12") as caught:

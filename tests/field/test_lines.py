@@ -247,6 +247,7 @@ def command(*arguments: object) -> object:
     return ended.value.code
 
 
+@pytest.mark.long
 def test_code_that_anothers_run_names_is_not_run(lab, train, tmp_path, capsys):
     """It is, once someone has said that it is to be; and one's own run goes on without a word."""
     whole = train("whole", {"build": f"{lab}:chip"})
@@ -293,6 +294,7 @@ def test_recording_does_not_change_the_training(lab, train, tmp_path, start):
 
 
 @pytest.mark.parametrize("way", ["a run", "recorded", "a fleet", "a calibration", "in Python", "described"])
+@pytest.mark.quick("a calibration", "in Python")
 def test_a_chip_starts_from_its_own_parameters_in_every_way_it_is_trained(lab, train, tmp_path, way):
     """Learning hardly changes them: they are those of the end."""
     still = {"learning_rate": 1e-9}

@@ -66,6 +66,7 @@ def test_backprop_through_a_straight_through_net_is_warned_of():
         mgd.train(chip, XOR, mgd.Backprop(optax.sgd(0.1)), n_steps=4, key=KEY)
 
 
+@pytest.mark.long
 def test_a_straight_through_net_is_measured_as_it_is():
     chip = mgd.chips.from_module(Ternary, cost="cross-entropy")
     result = mgd.train(chip, XOR, windows(0.1, 0.5), n_steps=16_000, batch=4, n_replicas=32, engine="measured", key=KEY)

@@ -191,6 +191,7 @@ def test_cross_entropy_of_one_output_is_that_of_a_logit():
     assert np.asarray(smoothed) == pytest.approx(np.asarray(again), rel=1e-6)
 
 
+@pytest.mark.long
 def test_parity_learns_with_the_cross_entropy_of_one_output(command, tmp_path):
     (tmp_path / "ce1.toml").write_text('name = "ce one output"\n[chip]\nhidden = [2]\ncost = "cross-entropy"\n')
     settings = ("--steps=20000", "--replicas=16", "--json", "--out=run")

@@ -242,6 +242,7 @@ def test_a_training_is_the_same_as_in_this_process(tmp_path):
     np.testing.assert_allclose(spread["theta"], alone["theta"], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.long
 def test_a_training_outlives_its_processes(tmp_path, monkeypatch):
     unbroken = trained(tmp_path / "unbroken", 2)
     asked = []

@@ -253,6 +253,7 @@ def test_a_retry_has_more_iterations(circuit, newton_alone, power, tries):
         measured(chip, [1e3], [[1.0]])
 
 
+@pytest.mark.long
 def test_a_training_survives_points_that_do_not_converge(circuit, newton_alone, tmp_path):
     from mgd.runs import RunConfig, read_metrics, read_summary, resolve, start
 

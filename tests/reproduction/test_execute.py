@@ -56,6 +56,7 @@ def computed(tmp_path_factory):
     return out, found, seen
 
 
+@pytest.mark.long
 def test_data_figure_and_rows_are_there(computed):
     folder, found, seen = computed
     data = xr.open_zarr(folder / "data.zarr", consolidated=False)

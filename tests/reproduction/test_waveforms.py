@@ -12,6 +12,7 @@ def data():
     return study_named("waveforms").assemble(results)
 
 
+@pytest.mark.long
 def test_the_modulation_is_the_cost_less_its_baseline(data):
     discrete = data.sel(kind="discrete")
     assert np.allclose(discrete.modulation, discrete.cost - discrete.baseline, rtol=0, atol=1e-7)

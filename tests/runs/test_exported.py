@@ -80,6 +80,7 @@ def test_eight_lines_of_numpy_come_to_the_reported_accuracy(name, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_the_reader_takes_inputs_in_the_units_of_the_data(tmp_path):
     """Of a table of the user's own, scaled by its training samples: the file has what is subtracted and divided."""
     rng = np.random.default_rng(0)
@@ -115,6 +116,7 @@ def convolutional(folder: Path) -> LoadedRun:
     return LoadedRun(folder, settings, None, facts, 0, np.asarray(theta), chip, device, chip.groups)
 
 
+@pytest.mark.long
 def test_a_reader_of_convolutions_gives_the_same_outputs(tmp_path):
     from mgd.runs._exported import _npz
 
@@ -138,6 +140,7 @@ def parity(tmp_path_factory) -> Path:
         return start(RunConfig.of(settings), tmp_path_factory.mktemp("exported") / "run")
 
 
+@pytest.mark.long
 def test_all_formats_say_the_same(parity, tmp_path):
     found = export(parity, tmp_path / "run.npz")
     export(parity, tmp_path / "run.safetensors")

@@ -128,6 +128,7 @@ def test_a_chips_costs_since_the_checkpoint_before_the_damaged_one_are_taken_up(
     assert 0 < measured() - already < counts * 50 / 120
 
 
+@pytest.mark.long
 def test_back_to_before_a_step(on_plant, tmp_path, half):
     config, measured = on_plant
     run = half(config, tmp_path / "run")

@@ -173,6 +173,7 @@ def in_python(tmp_path_factory) -> tuple[Path, mgd.chips.AbstractChip, mgd.datas
     return folder, chip, task, result
 
 
+@pytest.mark.long
 def test_a_chip_of_pythons_is_given_again(in_python):
     folder, chip, task, result = in_python
     run = mgd.load_run(folder, chip=chip)

@@ -36,6 +36,7 @@ def config(path: Path, **more) -> RunConfig:
     return RunConfig.of(QUICK | more | {"task": task})
 
 
+@pytest.mark.long
 def test_a_run_has_what_its_data_were_and_what_a_reader_of_its_chip_needs(table, tmp_path):
     run = start(config(table, scaling="standard"), tmp_path / "run")
     kept = tomllib.loads((run / "config.toml").read_text())["task"]
@@ -229,6 +230,7 @@ def test_many_inputs_have_a_hidden_layer_of_32(tmp_path):
     assert resolve(RunConfig.of({"task": {"path": str(tmp_path / "a.npz")}})).hidden == (32,)
 
 
+@pytest.mark.long
 def test_values_have_their_own_measure(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, y=X.sum(1))
     run = start(config(tmp_path / "a.npz"), tmp_path / "run")

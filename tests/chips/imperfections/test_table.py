@@ -157,6 +157,7 @@ def test_side_by_side_is_one_by_one(name):
 
 
 @pytest.mark.parametrize("name", ["activation-variation", "stuck-cells", "soft-bounds-write", "perturbation-gain"])
+@pytest.mark.quick("perturbation-gain", "stuck-cells")
 def test_what_differs_between_pieces_differs_and_stays(name):
     engine = measured_engine(name)
     start = engine.init(2, key=KEY)
@@ -185,6 +186,7 @@ def perfect() -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", MILD)
+@pytest.mark.quick("dac, shared and to the nearest", "perturbation-gain")
 def test_a_setting_above_zero_is_not_the_perfect_chip(name):
     ideal, real = mlp((2, 2, 1)), chip_with(name)
     x, y = jnp.ones((3, 2)), jnp.zeros((3, 1))
