@@ -45,6 +45,8 @@ def _is_known(flag: str) -> bool:
 if not AS_SHIPPED and "XLA_FLAGS" not in os.environ:  # in a worker, the first process has seen to it
     os.environ["XLA_FLAGS"] = " ".join(f"--{flag}={value}" for flag, value in _QUICK.items() if _is_known(flag))
 
+os.environ["MGD_PROGRESS_SECONDS"] = "0"  # on a busy machine, runs would say how far they are
+
 import jax  # noqa: E402 (XLA reads its flags once)
 
 # What a shell starts in the background ignores these, and so would every process that a test starts and interrupts.

@@ -47,7 +47,13 @@ def test_a_run_ends_early_and_goes_on_past_its_end(train_small, mgd_cli):
 
 
 def test_it_is_told_how_far_a_run_is_where_there_is_no_terminal(train_small, monkeypatch):
-    monkeypatch.setattr("mgd.runs._progress._LINE_SECONDS", 0.0)
+    monkeypatch.setenv("MGD_PROGRESS_SECONDS", "1e-9")
     said = train_small("--out=run")
     assert "step 40 of 40 (100%)" in said.err
     assert "steps/s" in said.err
+    monkeypatch.setenv("MGD_PROGRESS_SECONDS", "0")
+    assert train_small("--out=quiet").err == ""
+    monkeypatch.setenv("MGD_PROGRESS_SECONDS", "often")
+    said = train_small("--out=other")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "MGD_PROGRESS_SECONDS must be a number of seconds between two lines" in said.err

@@ -401,7 +401,7 @@ def test_the_piece_of_a_result_responds_as_reported_and_comes_back_from_its_arra
 @pytest.mark.long
 def test_a_device_that_lacks_an_array_is_refused():
     chip = mgd.chips.imperfect(mgd.chips.mlp((2, 1)), imperfections.Drift(leak=0.1))
-    with pytest.raises(ValueError, match="has drift, which is not among the arrays: theta"):
+    with pytest.raises(ValueError, match="needs drift, which is not among the arrays: theta"):
         mgd.chips.device_from_arrays(chip, {"theta": np.zeros(3)})
 
 
@@ -425,7 +425,7 @@ def test_show_names_the_file_of_the_piece(command):
     assert command("train", "parity", *settings)[0] == 0
     code, said = command("show", "run")
     assert code == 0
-    assert "run/device.safetensors: how its chips differ from the ideal" in said
+    assert "run/device.safetensors: random values and memory of its chips" in said
 
 
 # --- data that cannot be used

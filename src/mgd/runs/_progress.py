@@ -1,5 +1,7 @@
 """The progress of a run, on stderr: a bar on a terminal and in a notebook, elsewhere lines at intervals."""
 
+import math
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -25,9 +27,10 @@ def progress(steps: int, *, lines: bool = True) -> Iterator[Callable[["Session"]
 
     Args:
         steps: timesteps of the whole run.
-        lines: whether a line is written every ten seconds if there is neither a terminal nor a notebook.
+        lines: whether to write a line every ten seconds if there is neither a terminal nor a notebook. The environment
+            variable MGD_PROGRESS_SECONDS gives other seconds, and 0 stops the lines.
     """
-    left = _Left(steps)
+    left, apart = _Left(steps), _seconds_apart()
     with _bar(TextColumn("{task.fields[left]}")) as bar:
         task = bar.add_task("compiling", total=steps, figures="", left="")
         said = time.monotonic()
@@ -37,10 +40,12 @@ def progress(steps: int, *, lines: bool = True) -> Iterator[Callable[["Session"]
             step = session.snapshot.step
             figures, remaining = _figures(session), left.after(step)
             bar.update(task, description="training", completed=step, figures=figures, left=remaining)
-            if bar.disable and lines and time.monotonic() - said >= _LINE_SECONDS:
+            if bar.disable and lines and time.monotonic() - said >= apart:
                 said = time.monotonic()
                 line = f"step {step:,} of {steps:,} ({step / steps:.0%})", figures, remaining
-                bar.console.print("  ".join(part for part in line if part), markup=False, highlight=False)
+                bar.console.print(
+                    "  ".join(part for part in line if part), markup=False, highlight=False, soft_wrap=True
+                )
 
         yield on_progress
 
@@ -50,12 +55,30 @@ def _figures(session: "Session") -> str:
     snapshot = session.snapshot
     figures = f"{_short(session.steps_per_second)} steps/s"
     if snapshot.steps:
-        if metric := session.judge.metric:
-            figures = f"{METRICS[metric]} {written(metric, float(np.mean(session.scores)))}  {figures}"
-        figures = f"cost {np.mean(snapshot.cost[-1]):.3g}  {figures}"
+        metric, scores, costs = session.judge.metric, session.scores, snapshot.cost[-1]
+        if metric and not np.isnan(scores).all():  # a chip that was dropped has none
+            figures = f"{METRICS[metric]} {written(metric, float(np.nanmean(scores)))}  {figures}"
+        if not np.isnan(costs).all():
+            figures = f"cost {np.nanmean(costs):.3g}  {figures}"
     if diagnostics := figures_of(session.figures()):
         figures = f"{diagnostics}  {figures}"
     return figures
+
+
+def _seconds_apart() -> float:
+    """Seconds between two lines; infinity for no lines.
+
+    Raises:
+        ValueError: if the environment variable is not a number.
+    """
+    given = os.environ.get("MGD_PROGRESS_SECONDS", "")
+    try:
+        seconds = float(given) if given else _LINE_SECONDS
+    except ValueError:
+        raise ValueError(
+            f"MGD_PROGRESS_SECONDS must be a number of seconds between two lines, 0 for none, got {given!r}"
+        ) from None
+    return seconds if seconds > 0 else math.inf
 
 
 class _Left:
