@@ -35,6 +35,7 @@ def test_its_chip_file_is_an_instrument(tmp_path):
     assert instrument.settle_seconds == 0.002
 
 
+@pytest.mark.long
 def test_its_own_chip_is_trained(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (code,) = (block for block in blocks("python") if "class Coherent" in block)

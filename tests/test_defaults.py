@@ -73,6 +73,7 @@ def trained(chip, task, algorithm, n_steps, **settings):
     return mgd.train(chip, task, algorithm, n_steps=n_steps, key=KEY, **settings)
 
 
+@pytest.mark.long
 def test_train_chooses_and_counts_what_it_chose():
     chip = mgd.chips.mlp((2, 2, 1))
     result = trained(chip, XOR, None, 900)
@@ -147,7 +148,7 @@ def with_regression(name: str, scaling: str | None):
 
 
 @pytest.mark.parametrize("name", SETS)
-@pytest.mark.quick("wine")
+@pytest.mark.long
 def test_sets_of_ones_own_are_learnt_as_well_as_by_logistic_regression(name):
     task, linear = with_regression(name, "standard")
     chip = mgd.chips.mlp((*task.input_shape, 8, task.n_outputs))

@@ -263,7 +263,7 @@ def test_a_run_of_equal_values_is_the_run_without(engine):
 
 
 @pytest.mark.parametrize("engine", ["measured", "fused"])
-@pytest.mark.quick("fused")
+@pytest.mark.long
 def test_zero_beside_other_numbers_is_a_run_without(engine):
     none = imperfect(mlp((2, 2, 1)), ActivationVariation(0.05), UpdateNoise(0.0), CostNoise(0.0))
     vary = {"update-noise.sigma": [0.01, 0.0, 0.02], "cost-noise.sigma": [0.1, 0.0, 0.2]}
@@ -273,7 +273,7 @@ def test_zero_beside_other_numbers_is_a_run_without(engine):
 
 
 @pytest.mark.parametrize("engine", ["measured", "fused"])
-@pytest.mark.quick("fused")
+@pytest.mark.long
 def test_chips_with_the_same_numbers_are_those_of_a_run_with_them(engine):
     rates, sigmas = np.tile([0.02, 0.05], 4), np.repeat([0.01, 0.1], 4)
     vary = {"learning_rate": rates, "cost-noise.sigma": sigmas}

@@ -366,6 +366,7 @@ def noisy(theta, row, key):
     [(Remeasured(), 2**31, 2.0), (Remeasured(), 1, 2.0), (TwoSided(), 1, 0.5)],
     ids=["one baseline", "a baseline each", "two-sided"],
 )
+@pytest.mark.quick("two-sided")
 def test_cost_noise_enters_each_estimate_with_the_variance_derived(baseline, tau_x, parts):
     # var G_i = parts·σ²/(Δθ² T): σ² of C; σ² of C₀, whether one is shared (Σ_n s_i)²/T² = 1/T or T are drawn;
     # (σ² + σ²)/4 of a two-sided pair.

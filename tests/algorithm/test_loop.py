@@ -74,6 +74,7 @@ def test_the_discrete_algorithm_is_the_published_loop(tau_p, tau_x, tau_theta, t
 
 
 @pytest.mark.parametrize("family", [Gaussian(0.3), Walsh(0.3), Sequential(0.3), Block(LFSR(0.3), sizes=(1, 3, 2))])
+@pytest.mark.quick("family0", "family2")
 def test_the_discrete_algorithm_is_the_published_loop_for_other_families(family):
     check_discrete(family, 3, 5, 7, False)
 

@@ -140,7 +140,7 @@ def test_an_open_line_and_a_write_that_does_nothing_are_told_apart():
 
 
 @pytest.mark.parametrize("verb", ["measure_batch", "set_parameters"])
-@pytest.mark.quick("measure_batch")
+@pytest.mark.long
 def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
     piece, answer, asked = Simulated(SMALL, key=jax.random.key(3)), getattr(Simulated, verb), []
     never = threading.Event()

@@ -63,6 +63,7 @@ def _true(gradient, *, t, per_measurement: float) -> float:
     [(1, False, 1, 2.0), (3, False, 1, 2.0), (32, False, 1, 2.0), (32, True, 1, 0.5), (20, False, 4, 1.25)],
     ids=["one", "three", "remeasured", "two-sided", "held"],
 )
+@pytest.mark.quick("two-sided", "remeasured")
 def test_the_angle_without_a_true_gradient_is_the_true_one(gradient, t, two_sided, tau_p, per_measurement):
     """Observed by halves, predicted by theory, seen with the gradient: a factor of two in any is 8° or more."""
     diagnostics, seen = _run(gradient, t=t, windows=2000, two_sided=two_sided, tau_p=tau_p)

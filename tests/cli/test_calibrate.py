@@ -78,6 +78,7 @@ def test_it_says_what_it_found_and_writes_it_beside_the_chip_file(bench):
     assert always == f'or always: calibration = "calibration-A7.toml" in [instrument] of {bench.file}'
 
 
+@pytest.mark.long
 def test_a_run_takes_its_settings_and_says_which_it_used(bench, mgd_cli):
     named = bench.file.with_name("named.toml")
     named.write_text(CHIP + bench.instrument + "calibration = 'calibration-A7.toml'\n")

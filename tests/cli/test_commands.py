@@ -169,6 +169,7 @@ def test_json_is_the_summary_and_nothing_else_is_on_stdout(finished):
     assert "Traceback" not in told.err
 
 
+@pytest.mark.long
 def test_runs_without_a_directory_are_numbered(train_small, tmp_path):
     for number in (1, 2):
         assert train_small("--steps=5", "--replicas=1").code == 0

@@ -22,6 +22,7 @@ def settings(run: str = "run") -> dict:
     return tomllib.loads(Path(run, "config.toml").read_text())
 
 
+@pytest.mark.long
 def test_imperfections_are_settings_of_the_run(train_small):
     options = ("--imperfect=cost-noise=0.001, delay=0", "--imperfect", "dac-bits=8,dac-own-line=true,drift=1e-5")
     assert train_small(*options, "--out=run").code == 0

@@ -191,6 +191,7 @@ def test_a_gradient_that_is_not_the_slope_is_refused_through_the_file_too(mgd_cl
     assert "a chip with rounded weights" in mgd_cli("train", "parity", "--chip", declared, *FEW, "--engine=sampled").err
 
 
+@pytest.mark.long
 def test_names_of_arrays_say_what_is_trained(mgd_cli, chip_file):
     some = chip_file("net", 'trainable = ["out*"]')
     assert mgd_cli("train", "parity", "--chip", some, *FEW, "--out=run").code == 0
@@ -209,6 +210,7 @@ def test_a_chip_that_only_tells_its_cost_predicts_nothing(mgd_cli, chip_file):
     assert "the chip of run gives only a cost and no outputs" in said.err
 
 
+@pytest.mark.long
 def test_code_that_a_run_names_must_be_said_to_run(mgd_cli, chip_file, monkeypatch, tmp_path):
     assert mgd_cli("train", "parity", "--chip", chip_file("net"), *FEW, "--out=run").code == 0
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "of another"))
@@ -221,6 +223,7 @@ def test_code_that_a_run_names_must_be_said_to_run(mgd_cli, chip_file, monkeypat
     assert mgd_cli("predict", "run").code == 0
 
 
+@pytest.mark.long
 def test_code_that_changed_is_told_and_another_chip_is_refused(mgd_cli, monkeypatch):
     source = Path("own_chip_changing.py")
     source.write_text(KINDS)
@@ -281,6 +284,7 @@ def test_options_of_our_networks_do_not_go_with_it(mgd_cli, chip_file):
     assert "makes a whole chip, and hidden is of our own networks" in said.err
 
 
+@pytest.mark.long
 def test_a_settings_file_names_task_and_chip(mgd_cli, code):
     (code / "both.toml").write_text('task = "parity"\nsteps = 20\n\n[chip]\nbuild = "own_chip_kinds:net"\n')
     assert mgd_cli("train", code / "both.toml", "--out=run").code == 0

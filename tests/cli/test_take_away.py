@@ -189,6 +189,7 @@ def test_plot_writes_the_curves(run, train_small, mgd_cli):
     assert float(of_one[-1]["seconds"]) > 0
 
 
+@pytest.mark.long
 def test_show_and_plot_do_without_jax(run, unfinished):
     code = """
 import contextlib, io, json, sys
@@ -267,6 +268,7 @@ def test_apply_puts_parameters_on_a_chip_and_leaves_it_as_asked(serve_process, r
     np.testing.assert_allclose(held_by(served.resource), theta[0], rtol=1e-6)
 
 
+@pytest.mark.long
 def test_apply_refuses_what_does_not_fit_before_anything_is_sent(serve_process, run, train_small, mgd_cli):
     served = serve_process(CHIP)
     assert train_small("--hidden=3", "--steps=5", "--out=larger").code == 0
@@ -288,6 +290,7 @@ def test_apply_refuses_what_does_not_fit_before_anything_is_sent(serve_process, 
     refused(mgd_cli("apply", run, "--chip", chip), "serial '0' answers", "'D17'", code=4)
 
 
+@pytest.mark.long
 def test_a_run_on_a_bench_has_no_model_to_predict_with(serve_process, mgd_cli):
     served = serve_process(CHIP)
     chip = chip_file(served.resource, more="at_limit = 'saturate'")

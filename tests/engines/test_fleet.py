@@ -132,6 +132,7 @@ def by_hand(chips: range, n_windows: int) -> np.ndarray:
     return np.asarray(states[0].theta)
 
 
+@pytest.mark.long
 def test_one_set_of_parameters_follows_the_mean_of_all_chips():
     progress = train(fleet(Mortal(0), Mortal(1), Mortal(2)), 3, 8, 24)
     found = np.asarray(progress.state.theta)
@@ -179,6 +180,7 @@ def test_a_chip_that_dies_is_dropped_and_the_others_go_on(silently):
     assert np.isnan(cost).tolist() == [False, True, False]
 
 
+@pytest.mark.long
 def test_when_none_is_left_the_run_ends_with_what_the_last_one_said():
     with pytest.raises(
         HardwareError, match=r"no chip of the fleet answers; the last error was chip . gave no valid answer"

@@ -216,6 +216,7 @@ class Flaky(AbstractInstrument):
 @pytest.mark.parametrize(
     "fault", [HardwareError("late", passing=True), ConnectionResetError("gone"), TimeoutError("slow")]
 )
+@pytest.mark.quick("fault1-5", "fault2-5")
 def test_what_fails_and_passes_leaves_no_trace_but_in_the_log(fault, most, caplog):
     calm, flaky = Flaky({}, most), Flaky(dict.fromkeys(range(3, 400, 7), fault), most)  # pyright: ignore[reportArgumentType]
     kept: list[float] = []

@@ -66,7 +66,7 @@ def p_value(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", ["perfect", "cost and update noise"])
-@pytest.mark.quick("cost and update noise")
+@pytest.mark.long
 def test_training_ends_alike(name):
     measured, sampled = trained(name, "fused", 1), trained(name, "sampled", 2)
     for one, other in zip(measured, sampled, strict=True):

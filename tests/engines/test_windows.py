@@ -105,7 +105,7 @@ def test_clocks_and_samples_beyond_32_bits_are_those_of_the_measured_engine(step
 
 
 @pytest.mark.parametrize("steps", [60, 64])
-@pytest.mark.quick("64")
+@pytest.mark.long
 def test_train_counts_what_measuring_would_have_counted(steps):
     results = [
         mgd.train(NOISY, TASK, WINDOWS["rademacher"], n_steps=steps, key=KEY, n_replicas=2, batch=2, engine=engine)

@@ -61,7 +61,7 @@ def test_control(bench):
 
 @pytest.mark.parametrize("mode", ["over range", "under range"])
 @pytest.mark.parametrize("reads", ["cost", "outputs"])
-@pytest.mark.quick("outputs-over range")
+@pytest.mark.long
 def test_overload(bench, mode, reads):
     """SCPI's 9.9E37 is no number: it is asked again, and the chip learns as if nothing had been."""
     code, _, _, found = bench(mode, *train(*SGD), reads=reads)
@@ -71,6 +71,7 @@ def test_overload(bench, mode, reads):
     assert summary()["cost"] < 0.3
 
 
+@pytest.mark.long
 def test_a_readout_that_stays_over_range_is_given_up(bench):
     code, _, err, found = bench("always over range", *train(*ADAM, steps=100_000), settings="", reads="cost")
     assert code == 4

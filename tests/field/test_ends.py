@@ -189,6 +189,7 @@ class _Talk:
         return set(self("PAR:DATA?").split(",")) == {"0"}
 
 
+@pytest.mark.long
 def test_a_closed_window_leaves_the_chip_safe_and_keeps_the_run(serve_process, tmp_path, cache_env):
     served = serve_process(CHIP)
     file, run = tmp_path / "chip.toml", tmp_path / "run"
@@ -230,6 +231,7 @@ def test_under_nohup_a_closed_window_is_nothing(cache_env, tmp_path):
 # --- Ctrl-Z longer than twice give_up_seconds ---
 
 
+@pytest.mark.long
 def test_what_is_waited_for_is_not_blamed_while_nobody_listened():
     program = (
         "import sys, time\nfrom mgd._awake import awake\nfrom mgd.bench._watchdog import watchdog\n"

@@ -280,6 +280,7 @@ def xor_chip():
 
 
 @pytest.mark.parametrize(("test_samples", "solved"), [(1, False), (3, False), (4, True)])
+@pytest.mark.quick("4-True")
 def test_one_of_four_patterns_is_not_called_solved(test_samples, solved):
     with opened(xor_chip()) as chip:
         options = Options(test_samples=test_samples)

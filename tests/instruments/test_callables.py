@@ -171,6 +171,7 @@ def test_what_a_function_raises_may_pass_unless_it_is_a_wrong_call(verb, error):
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.long
 def test_a_time_out_in_a_training_is_asked_again_and_a_wrong_call_ends_it_at_once():
     """At any measurement, in any function: opened again, the chip learns as if nothing had been."""
     task, calls = mgd.datasets.parity(bits=2), []

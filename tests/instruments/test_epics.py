@@ -140,12 +140,14 @@ def test_a_waveform_is_the_outputs(pvs):
         assert guarded.read_outputs().tolist() == [[0.5, -1.5]]
 
 
+@pytest.mark.long
 def test_one_that_is_nowhere_is_told():
     with pytest.raises(HardwareError, match="mgd:nowhere is not connected after") as error:
         from_epics([epics.PV("mgd:nowhere")], lambda: 0.0, timeout_seconds=0.1)
     assert error.value.passing
 
 
+@pytest.mark.long
 def test_a_server_that_starts_anew_is_told_and_one_that_dies(start, server, pvs):
     """It ends the server, as the test after it does. One that starts again answers, with other values than were set."""
     chip = from_epics([pvs["left"], pvs["right"]], pvs["cost"], timeout_seconds=3.0)

@@ -28,6 +28,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("faults", "what"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.quick("disconnect", "garble")
 def test_each_fault_is_seen_as_passing_and_the_costs_are_those_of_a_good_line(faults, what, serve_here, tmp_path):
     costs, failures = [], []
     wiggles = np.random.default_rng(0).choice(np.float32([-0.1, 0.1]), (30, 9))  # pyright: ignore[reportArgumentType]

@@ -163,7 +163,7 @@ def test_the_derivative_follows_the_first_of_equal_outputs(inputs):
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
-@pytest.mark.quick("shape1")
+@pytest.mark.long
 def test_the_gradient_of_a_whole_network_is_its_slope(shape):
     chip = cnn_chip(shape, (4, 6, 8))
     small, rest = eqx.partition(chip.network(jax.random.normal(KEY, (chip.n_params,)) / 10), eqx.is_array)

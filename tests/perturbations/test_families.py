@@ -96,6 +96,7 @@ def test_any_perturbation_can_be_had_again(name):
 
 
 @family
+@pytest.mark.quick("gaussian", "sinusoid")
 def test_vmap_over_seeds_is_each_seed_alone(name):
     perturbation = FAMILIES[name](0.5)
     seeds = jnp.array([[1, 2], [3, 4], [1, 3]], jnp.uint32)
@@ -152,6 +153,7 @@ def test_across_2_to_the_32_it_goes_on(name):
 
 
 @family
+@pytest.mark.quick("sinusoid", "rademacher")
 def test_amplitude_is_a_factor(name):
     small, large = code(FAMILIES[name](0.25), 64), code(FAMILIES[name](1.0), 64)
     assert np.array_equal(4 * small, large)
@@ -176,6 +178,7 @@ def test_sequential_moves_each_parameter_once_a_period_and_always_in_the_same_or
 
 @pytest.mark.parametrize("shared_bit", [False, True])
 @pytest.mark.parametrize("n_params", [1, 2, 3, 4, 7, 8, 9, 31])
+@pytest.mark.quick("1-True", "4-True")
 def test_walsh_codes_are_exactly_orthogonal_in_every_period(n_params, shared_bit):
     walsh = Walsh(1.0, shared_bit=shared_bit)
     period = walsh.period(n_params)

@@ -28,7 +28,7 @@ def test_random_signs_are_at_the_angle_of_theory(results, at):
 
 
 @pytest.mark.parametrize(("family", "period"), [("Walsh", 32), ("sequential", 25)])
-@pytest.mark.quick("sequential-25")
+@pytest.mark.long
 def test_orthogonal_codes_are_exact_at_one_period_and_not_before(results, family, period):
     angle = of(results, family)
     assert float(angle.sel(measurements=period).median()) < 1

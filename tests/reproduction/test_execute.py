@@ -69,6 +69,7 @@ def test_data_figure_and_rows_are_there(computed):
     assert seen[0] == (0, 3, 0.0)
 
 
+@pytest.mark.long
 def test_a_run_that_diverges_is_a_result(computed):
     data = xr.open_zarr(computed[0] / "data.zarr", consolidated=False)
     assert float(data.learns) == -1

@@ -21,6 +21,7 @@ def test_the_modulation_is_the_cost_less_its_baseline(data):
     assert np.abs(discrete.modulation).max() > 0.02
 
 
+@pytest.mark.long
 def test_the_analog_modulation_is_the_high_pass_of_the_cost(data):
     of = data.sel(kind="analog", family="Rademacher")
     pole, filtered = 20 / 21, [0.0]  # the first sample's own step is blanked

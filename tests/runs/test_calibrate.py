@@ -86,6 +86,7 @@ def test_a_server_that_is_killed_and_started_anew_is_found_again(serve_process, 
     is_right(found)
 
 
+@pytest.mark.long
 def test_a_chip_that_stays_away_is_given_up_in_one_line_and_nothing_is_written(serve_process, tmp_path):
     served = serve_process(CHIP.format(resource="none", timeout=5.0, give_up=1.0))
 

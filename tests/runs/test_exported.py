@@ -166,6 +166,7 @@ def test_all_formats_say_the_same(parity, tmp_path):
     assert of_bias == {"4", "5"}
 
 
+@pytest.mark.long
 def test_the_file_says_in_words_what_is_in_it(parity, tmp_path):
     about = export(parity, tmp_path / "run.npz", replica=2).about
     assert [group["name"] for group in about["groups"]] == [

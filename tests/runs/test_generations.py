@@ -110,7 +110,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_it_gives_the_same_bits(
 
 
 @pytest.mark.parametrize("harm", [flip, lambda path: (path.unlink(), path.mkdir())])
-@pytest.mark.quick("flip")
+@pytest.mark.long
 def test_a_chips_costs_since_the_checkpoint_before_the_damaged_one_are_taken_up(on_plant, tmp_path, half, harm):
     config, measured = on_plant
     run = half(config, tmp_path / "run")

@@ -109,6 +109,7 @@ def test_a_chip_that_stays_away_ends_the_run_with_code_4(serve_process, mgd, wai
     assert mgd("resume", run).returncode == 0
 
 
+@pytest.mark.long
 def test_sigterm_leaves_the_chip_safe_and_the_run_to_go_on(serve_process, mgd, wait_for, begin, tmp_path):
     import socket
 
@@ -128,6 +129,7 @@ def test_sigterm_leaves_the_chip_safe_and_the_run_to_go_on(serve_process, mgd, w
         assert set(reply.readline().strip().split(",")) == {"0"}
 
 
+@pytest.mark.long
 def test_two_trainers_on_one_chip_are_refused(serve_process, mgd, wait_for, begin, tmp_path):
     served = serve_process(CHIP, "--seed=5")
     chip = chip_file(tmp_path, served.resource, more="most_together = 1")
@@ -143,6 +145,7 @@ def test_two_trainers_on_one_chip_are_refused(serve_process, mgd, wait_for, begi
     assert not (tmp_path / "second").exists()
 
 
+@pytest.mark.long
 def test_another_chip_is_refused_before_anything_is_measured(serve_process, mgd, tmp_path):
     served = serve_process(CHIP, "--seed=6")
     port = int(served.resource.split("::")[2])

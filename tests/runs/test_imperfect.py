@@ -140,6 +140,7 @@ def test_config_toml_keeps_them_and_gives_the_same_run(small, tmp_path, assert_s
 
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
+@pytest.mark.long
 def test_a_checkpoint_holds_the_device(small, tmp_path):
     run = start(small(imperfect=MEMORY, steps=10), tmp_path / "run")
     with safe_open(run / "checkpoint.safetensors", "np") as file:

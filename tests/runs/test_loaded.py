@@ -187,6 +187,7 @@ def test_a_chip_of_pythons_is_given_again(in_python):
     assert mgd.runs.export(folder, folder.parent / "mine.npz", chip=chip).about["classes"] == ["0", "1", "2"]
 
 
+@pytest.mark.long
 def test_without_its_chip_or_task_it_is_said_what_to_give(in_python):
     folder, chip, _, _ = in_python
     assert mgd.load_run(folder).theta.shape == (2, 31)
@@ -199,6 +200,7 @@ def test_without_its_chip_or_task_it_is_said_what_to_give(in_python):
         predict(folder, chip=chip)
 
 
+@pytest.mark.long
 def test_chips_of_several_designs_are_not_taken_for_one(tmp_path):
     chip = mgd.chips.imperfect(mgd.chips.mlp((2, 2, 1)), mgd.chips.imperfections.CrossTalk(0.1))
     task, settings = mgd.datasets.parity(bits=2), {"n_steps": 20, "n_replicas": 2, "key": jax.random.key(0)}

@@ -116,6 +116,7 @@ def test_signal_and_angles_are_those_of_the_chip(name, gradient, tmp_path):
     assert "warnings" not in found or snr < 1.2
 
 
+@pytest.mark.long
 def test_halves_that_know_of_each_other_are_not_compared(tmp_path):
     """Half a period of a Walsh code, blocks that do not fill a window, and a low-pass: no angle, and why."""
     half = algorithm_of(WALSH, tau_x=8, tau_theta=8)

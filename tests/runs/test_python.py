@@ -150,6 +150,7 @@ def run_of_adam(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("changes", "words"), OTHERS.values(), ids=OTHERS)
+@pytest.mark.quick("a cost", "no chip")
 def test_other_parts_are_refused(run_of_adam, changes, words):
     with pytest.raises((mgd.RunError, ValueError), match=words):
         mgd.resume(run_of_adam, **({"chip": CHIP, "task": TASK} | changes))
