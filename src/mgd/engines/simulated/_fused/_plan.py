@@ -97,7 +97,7 @@ def plan(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
     network = _network(network_chip, varied=ActivationVariation in found)
     converter = _converter(around, found)
     scale = np.atleast_1d(algorithm.scale(chip.n_params)).astype(np.float32)
-    update, rule = _update(algorithm, chip.n_params, found)
+    update, rule = _update(algorithm, chip.n_params, found, scale)
     return Plan(
         n_params=chip.n_params,
         network=network,
@@ -177,7 +177,9 @@ def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
     )
 
 
-def _update(algorithm: Algorithm, n_params: int, found: dict) -> tuple[Update, Coefficients]:
+def _update(
+    algorithm: Algorithm, n_params: int, found: dict, scale: Float[np.ndarray, " scales"]
+) -> tuple[Update, Coefficients]:
     """The update, and the coefficients of its rule."""
     tried = linear_rule(algorithm.optimizer, n_params)
     if tried is None:
@@ -189,6 +191,7 @@ def _update(algorithm: Algorithm, n_params: int, found: dict) -> tuple[Update, C
         resets=algorithm.integrator.resets,
         keep=algorithm.integrator.weights(algorithm.time_constants)[0],
         rule=rule if remembers else (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        credit=float(np.float32(float(scale[0]) * float(algorithm.perturbation.amplitude))) if remembers else 0.0,
         remembers=remembers,
         noisy=bool(noise and noise.sigma > 0),
         low=float(ends.low) if ends else -_INFINITE,

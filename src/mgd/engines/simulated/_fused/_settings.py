@@ -87,6 +87,7 @@ class Update(NamedTuple):
         keep: what is kept of G at each timestep.
         rule: of G, the optimizer's memory m and θ: m ← r₀ G + r₁ m + r₂ θ, and then Δ = r₃ G + r₄ m + r₅ θ, with the m
             before. Of six vectors for it, large chips would take a fifteenth longer, so all chips of a group have it.
+        credit: what a sign adds by C̃ to G, by a rule with a memory: one number is faster there than one for each chip.
         remembers: whether the rule has a memory; if not, it is with the numbers that each chip has for itself.
         noisy: whether each write has noise.
         low: lower end of the memory's range.
@@ -97,6 +98,7 @@ class Update(NamedTuple):
     resets: bool
     keep: float
     rule: tuple[float, float, float, float, float, float]
+    credit: float
     remembers: bool
     noisy: bool
     low: float

@@ -55,9 +55,9 @@ def _written(update, converter, group, theta, delta, p, keys):
 
 
 @inlined
-def _updated(update, converter, group, p, gradient, keys):
+def _updated(update, converter, group, p, gradient, keys, remembers):
     theta = load(group.theta, p)
-    if update.remembers:
+    if remembers:
         rule, trace = update.rule, load(group.trace, p)
         delta = rule[3] * gradient + rule[5] * theta
         delta = delta + rule[4] * trace
@@ -92,11 +92,22 @@ def integrate(signals, update, converter, group, modulation, step):
     keys = packed, packed, packed, packed
     if due and not is_exact:
         keys = write_keys(update, converter, group.write_seed, step)
+    # Two loops, because LLVM does not take this choice out of one.
+    if update.remembers:
+        _integrate_each(signals, update, converter, group, modulation, modulation, keys, keeps, due, True)
+    else:
+        _integrate_each(signals, update, converter, group, modulation, credit, keys, keeps, due, False)
+
+
+@inlined
+def _integrate_each(signals, update, converter, group, modulation, credit, keys, keeps, due, remembers):
+    """What `integrate` does of each parameter, by a rule with a memory or without."""
+    packed = words(0)
     for p in range(group.theta.shape[0]):
         if signals.packed:
             if p & 31 == 0:
                 packed = load(group.signs, p >> 5)
-            gradient = signed(credit, packed)
+            gradient = signed(update.credit * credit, packed) if remembers else signed(credit, packed)
             packed = packed << 1
         else:
             scale = load(group.scale, p if group.scale.shape[0] > 1 else 0)
@@ -105,4 +116,4 @@ def integrate(signals, update, converter, group, modulation, step):
             gradient = update.keep * load(group.gradient, p) + gradient
             store(group.gradient, p, floats(0.0) if due and update.resets else gradient)
         if due:
-            _updated(update, converter, group, p, gradient, keys)
+            _updated(update, converter, group, p, gradient, keys, remembers)
