@@ -29,8 +29,7 @@ def with_start(config: C) -> C:
     """
     if config.start is None or config.start_digest is not None:
         return config
-    named, _, chip = config.start.rpartition(":")
-    path, number = (Path(named), int(chip)) if named and chip.isdigit() else (Path(config.start), None)
+    path, number = _path_and_chip(config.start)
     theta = read_parameters(path)
     if number is not None:
         if number >= len(theta):
@@ -42,6 +41,12 @@ def with_start(config: C) -> C:
         )
     said = str(path.resolve()) + ("" if number is None else f":{number}")
     return config.model_copy(update={"start": said, "start_digest": digest_of(theta)})
+
+
+def _path_and_chip(start: str) -> tuple[Path, int | None]:
+    """The path in PATH or PATH:K, and K."""
+    named, _, chip = start.rpartition(":")
+    return (Path(named), int(chip)) if named and chip.isdigit() else (Path(start), None)
 
 
 def digest_of(theta: "np.ndarray") -> str:
@@ -131,9 +136,8 @@ def start_of(config: RunConfig, folder: Path | None = None) -> "np.ndarray | Non
         except (SafetensorError, KeyError) as error:
             raise damaged(folder, START, str(error)) from None
     else:
-        named, _, chip = config.start.rpartition(":")
-        number = int(chip) if named and chip.isdigit() else None
-        theta = read_parameters(Path(config.start if number is None else named))
+        path, number = _path_and_chip(config.start)
+        theta = read_parameters(path)
         theta = theta if number is None else theta[number : number + 1]
     if digest_of(theta) != config.start_digest:
         raise RunError(
