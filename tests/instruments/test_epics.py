@@ -38,31 +38,41 @@ class Chip(PVGroup):
     async def outputs(self, instance):
         return [self.left.value, self.right.value]
 
-run(Chip(prefix="mgd:").pvdb, interfaces=["127.0.0.1"])
+async def serving(async_lib):
+    print("serving", flush=True)
+
+run(Chip(prefix="mgd:").pvdb, interfaces=["127.0.0.1"], startup_hook=serving)
 """
 
 
-@pytest.fixture(scope="module")
-def start():
-    """Starts the IOC on loopback, each time at the same place, when the one before it has ended; its process."""
+@pytest.fixture(scope="module", autouse=True)
+def place():
+    """Where the client looks for variables: told before its library is loaded, which happens once in a process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     here = {"EPICS_CA_ADDR_LIST": "127.0.0.1", "EPICS_CA_AUTO_ADDR_LIST": "NO", "EPICS_CA_SERVER_PORT": port}
+    os.environ.update(here)
+    return here
+
+
+@pytest.fixture(scope="module")
+def start(place):
+    """Starts the IOC on loopback, each time at the same place, when the one before it has ended; its process."""
     beacons = {"EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO", "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1"}
-    os.environ.update(here)  # before the client's library is loaded, once for this process
     started = []
 
     def start() -> subprocess.Popen:
-        quiet = subprocess.DEVNULL
-        ioc = subprocess.Popen([sys.executable, "-c", IOC], env=os.environ | beacons, stdout=quiet, stderr=quiet)
+        ioc = subprocess.Popen([sys.executable, "-c", IOC], env=os.environ | beacons, stdout=subprocess.PIPE)
         started.append(ioc)
+        # A client looks less and less often for a variable that nobody serves.
+        assert ioc.stdout.readline() == b"serving\n", ioc.stdout.read()
         return ioc
 
     yield start
     for ioc in started:
         ioc.kill()
-        ioc.wait()
+        ioc.communicate()
 
 
 @pytest.fixture(scope="module")

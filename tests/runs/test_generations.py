@@ -3,6 +3,8 @@
 import itertools
 import json
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import equinox as eqx
@@ -70,6 +72,31 @@ def half(monkeypatch, killed):
         return folder
 
     return begin
+
+
+def test_one_who_reads_while_another_writes_sees_whole_checkpoints(small, tmp_path):
+    """`mgd show` of a run under way: between two renames of the writer the newest is nowhere."""
+    start(small(steps=40), tmp_path / "run")
+    newest = tmp_path / "run" / _generations.FILE
+    settings = _generations.unpack_header(newest).settings
+    content, ended = newest.read_bytes(), threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            _generations.replace_file(newest, content, before=tmp_path / "run" / "checkpoint-8.safetensors")
+
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(write)
+        try:
+            for _ in range(300):
+                header = _generations.read_header(tmp_path / "run")
+                arrays = _generations.read_arrays(tmp_path / "run", settings)
+                assert header is not None
+                assert arrays is not None
+                assert header.step == arrays[0].step == 40
+        finally:
+            ended.set()
+    writing.result()
 
 
 def flip(path: Path, at: int = -50) -> None:

@@ -12,11 +12,12 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
 from .._errors import MgdWarning, RunError
+from .._version import __version__
 from ._contents import SUMMARY
 from ._header import Header, Owner, check_version, unpack_arrays, unpack_header
 from ._metrics import METRICS
@@ -72,20 +73,13 @@ def read_header(folder: Path) -> Header | None:
     Raises:
         RunError: if all are damaged.
     """
-    troubles = []
-    for path in _newest_first(folder):
-        try:
-            header = unpack_header(path)
-        except RunError as error:
-            troubles.append(error)
-            continue
-        if troubles:
-            said = f"{troubles[0]}; the checkpoint before it is at step {header.step}"
-            warnings.warn(said, MgdWarning, stacklevel=2)
-        return header
-    if troubles:
+    header, troubles = _newest(folder, unpack_header)
+    if header is None and troubles:
         raise RunError(f"{troubles[0]}; start a new run") from troubles[0]
-    return None
+    if header is not None and troubles:
+        said = f"{troubles[0]}; the checkpoint before it is at step {header.step}"
+        warnings.warn(said, MgdWarning, stacklevel=2)
+    return header
 
 
 def read_checkpoint(folder: Path, like: "Snapshot", settings: str) -> "tuple[Snapshot, Owner] | None":
@@ -123,31 +117,57 @@ def _newest_whole(
     folder: Path, settings: str, read: Callable[[Path, Header], T], taken: str
 ) -> tuple[Header, T] | None:
     """The newest checkpoint that can be read, and what is read of it; `taken` says what is made of an older one."""
-    troubles: list[RunError] = []
-    for path in _newest_first(folder):
-        try:
-            header = unpack_header(path)
-            if header.settings != settings:
-                raise RunError(_OTHERS.format(path=path))
-        except RunError as error:
-            troubles.append(error)
-            continue
+
+    def whole(path: Path) -> tuple[Path, Header, T | None]:
+        header = unpack_header(path)
+        if header.settings != settings:
+            raise RunError(_OTHERS.format(path=path))
+        return path, header, read(path, header) if header.version == __version__ else None
+
+    found, troubles = _newest(folder, whole)
+    if found is not None:
+        path, header, contents = found
         check_version(header, path)
-        try:
-            found = header, read(path, header)
-        except RunError as error:
-            troubles.append(error)
-            continue
         if troubles:
             said = "; ".join(map(str, troubles))
             warnings.warn(f"{said}; {taken} the checkpoint before it, at step {header.step}", MgdWarning, stacklevel=3)
-        return found
+        return header, cast(T, contents)
     if troubles:
         raise RunError(f"{troubles[0]}; all others are damaged too: start a new run") from troubles[0]
     begun = [path for path in (folder / METRICS, *folder.glob("*.journal")) if os.path.lexists(path)]
     if begun:
         raise RunError(f"{folder} has no {FILE}, though it has {begun[0].name}: restore it, or start a new run")
     return None
+
+
+def _newest(folder: Path, read: Callable[[Path], T]) -> tuple[T | None, list[RunError]]:
+    """What is read of the newest checkpoint that can be read, and why newer ones cannot be.
+
+    Another process may be writing: if a checkpoint was moved or removed meanwhile, all are read again.
+    """
+    while True:
+        there = _marks(folder)
+        found, troubles = None, []
+        for path in _newest_first(folder):
+            try:
+                found = read(path)
+                break
+            except RunError as error:
+                troubles.append(error)
+        if not troubles or _marks(folder) == there:
+            return found, troubles
+
+
+def _marks(folder: Path) -> dict[Path, tuple[int, int] | None]:
+    """What tells whether a checkpoint is the same file as before."""
+    marks: dict[Path, tuple[int, int] | None] = {}
+    for path in _newest_first(folder):
+        try:
+            stat = path.lstat()
+            marks[path] = stat.st_ino, stat.st_mtime_ns
+        except FileNotFoundError:
+            marks[path] = None
+    return marks
 
 
 def go_back(folder: Path, before: int, settings: str) -> int:
