@@ -24,7 +24,7 @@ NAMES = {
             "networks",
             "perturbations",
         ),
-        *("load_run", "reproduction", "resume", "runs", "theory", "timing", "to_published", "train"),
+        *("load_run", "reproduction", "results", "resume", "runs", "theory", "timing", "to_published", "train"),
     ),
     "mgd.algorithm": (
         *(
@@ -75,11 +75,14 @@ NAMES = {
         *("Sinusoid", "Walsh"),
     ),
     "mgd.runs": (
-        *("Applied", "Assessment", "Described", "Exported", "LoadedRun", "Predictions", "RunConfig", "TaskFacts"),
-        *("apply", "calibrate", "describe", "export", "load_run", "plot", "predict"),
-        *("read_config", "read_metrics", "read_summary", "replay", "resolve", "resume", "start"),
+        *("RunConfig", "TaskFacts", "calibrate", "read_config", "read_metrics", "read_summary", "replay", "resolve"),
+        *("resume", "start"),
     ),
     "mgd.reproduction": ("Row", "STUDIES", "reproduce"),
+    "mgd.results": (
+        *("Applied", "Assessment", "Described", "Exported", "LoadedRun", "Predictions"),
+        *("apply", "describe", "export", "load_run", "plot", "predict"),
+    ),
     "mgd.rows": (
         *("FAMILIES", "IMPERFECTIONS", "ImperfectionRow", "OPTIMIZERS", "Real", "Row", "Setting", "TASKS", "Table"),
         *("TaskRow", "Truth", "Whole"),

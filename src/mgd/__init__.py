@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from . import networks as networks
     from . import perturbations as perturbations
     from . import reproduction as reproduction
+    from . import results as results
     from . import runs as runs
     from . import theory as theory
     from . import timing as timing
@@ -37,13 +38,13 @@ if TYPE_CHECKING:
     from .algorithm import discrete as discrete
     from .algorithm import from_published as from_published
     from .algorithm import to_published as to_published
-    from .runs import load_run as load_run
+    from .results import load_run as load_run
     from .runs._python import resume as resume
     from .runs._python import train as train
 
 _PACKAGES = (
     *("algorithm", "calibration", "chips", "datasets", "engines", "instruments", "networks", "perturbations"),
-    *("reproduction", "runs", "theory", "timing"),
+    *("reproduction", "results", "runs", "theory", "timing"),
 )
 _HOMES = {
     "DataError": "_errors",
@@ -64,7 +65,7 @@ _HOMES = {
     "to_published": "algorithm",
     "resume": "runs._python",
     "train": "runs._python",
-    "load_run": "runs",
+    "load_run": "results",
 }
 __all__ = ["__version__", *_PACKAGES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

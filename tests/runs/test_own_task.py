@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mgd import DataError, RunError
-from mgd.runs import RunConfig, TaskTable, load_run, read_config, read_task_facts, resolve, resume, start, task_given
+from mgd.results import load_run
+from mgd.runs import RunConfig, TaskTable, read_config, read_task_facts, resolve, resume, start, task_given
 from mgd.runs._build import build_chip, build_task
 
 N = 60

@@ -13,7 +13,7 @@ from ._replica import replica_option
 from ._words import WholeNumber
 
 if TYPE_CHECKING:
-    from ..runs import Applied
+    from ..results import Applied
 
 
 @click.command("apply", epilog="Example: mgd apply runs/nist7x7-1 --chip examples/virtual-chip.toml")
@@ -41,7 +41,7 @@ def apply_run(run: Path, chip: Path, replica: int | str, test_samples: int | Non
     answer_at_once()
     from rich.console import Console
 
-    from ..runs import apply
+    from ..results import apply
 
     console = Console(stderr=True)
     with console.status(f"{chip}: setting parameters and evaluating") if console.is_terminal else nullcontext():

@@ -16,10 +16,10 @@ def export(run: Path, out: Path, replica: int | str) -> None:
 
     If RUN is not finished, the parameters are those of its last checkpoint.
     """
-    from ..runs import check_export
+    from ..results import check_export
 
     check_export(out)
-    from ..runs import export as write
+    from ..results import export as write
 
     found = write(run, out, replica=replica)
     about = found.about

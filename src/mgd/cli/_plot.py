@@ -40,7 +40,7 @@ def plot(
 
     The legend names the settings in which the runs differ. A run need not be finished.
     """
-    from ..runs import plot as draw
+    from ..results import plot as draw
 
     if out is None and table is None:
         out = _WHERE

@@ -10,7 +10,7 @@ from .._metric import METRICS, written
 from ._replica import replica_option
 
 if TYPE_CHECKING:
-    from ..runs import Assessment, Predictions
+    from ..results import Assessment, Predictions
 
 _MOST_CLASSES, _MOST_ROWS = 20, 10
 
@@ -28,10 +28,10 @@ def predict(run: Path, data: Path | None, replica: int | str, out: Path | None, 
     if they are known. If RUN is not finished, the parameters are those of its last checkpoint.
     """
     if out is not None:
-        from ..runs import check_predictions
+        from ..results import check_predictions
 
         check_predictions(out)
-    from ..runs import predict as answer
+    from ..results import predict as answer
 
     found = answer(run, data, replica=replica)
     if out is not None:

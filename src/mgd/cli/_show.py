@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ..runs import Described
+    from ..results import Described
 
 # Columns that every table has.
 _COMMON = {"task", "algorithm", "perturbation", "replicas", "steps"}
@@ -41,7 +41,7 @@ _FILES = {
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list with everything about each run.")
 def show(runs: tuple[Path, ...], as_json: bool) -> None:
     """Show RUN... as a table of their results and the settings in which they differ; for one run, show everything."""
-    from ..runs import describe
+    from ..results import describe
 
     found = [describe(run) for run in runs]
     if as_json:
@@ -60,7 +60,7 @@ def show(runs: tuple[Path, ...], as_json: bool) -> None:
 
 def _print_table(console: "Console", found: "list[Described]") -> None:
     """Settings that differ are columns, or a second table if the terminal is too narrow."""
-    from ..runs import differing, flat_settings
+    from ..results import differing, flat_settings
 
     settings = [flat_settings(one.settings) for one in found]
     names = [name for name in differing(settings) if name not in _COMMON]
@@ -78,7 +78,7 @@ def _table(found: "list[Described]", settings: list[dict[str, Any]], names: list
     from rich.markup import escape
     from rich.table import Table
 
-    from ..runs import written_setting
+    from ..results import written_setting
 
     alike = all(one.summary is None or one.summary.get("metric", "accuracy") == "accuracy" for one in found)
     score = "accuracy" if alike else "test score"
@@ -95,7 +95,7 @@ def _settings_in_lines(found: "list[Described]", settings: list[dict[str, Any]],
     from rich.markup import escape
     from rich.table import Table
 
-    from ..runs import written_setting
+    from ..results import written_setting
 
     table = Table("setting", *(escape(str(one.folder)) for one in found), box=None)
     for name in names:
@@ -130,7 +130,7 @@ def _score(summary: dict[str, Any], *, named: bool) -> str:
 
 
 def _print_all(console: "Console", one: "Described") -> None:
-    from ..runs import flat_settings, written_setting
+    from ..results import flat_settings, written_setting
 
     settings = {name: written_setting(value) for name, value in flat_settings(one.settings).items()}
     _section(console, "settings", settings)

@@ -5,56 +5,55 @@ from typing import TYPE_CHECKING
 from .._lazy import lazily
 
 if TYPE_CHECKING:
-    from ._applied import Applied as Applied
-    from ._applied import apply as apply
-    from ._assessed import Assessment as Assessment
+    from ._build import Shapes as Shapes
+    from ._build import build_chip as build_chip
+    from ._build import build_cost as build_cost
     from ._build import build_task as build_task
     from ._calibrate import calibrate as calibrate
     from ._calibrated import use_calibration as use_calibration
     from ._calibrated import with_calibration as with_calibration
+    from ._chip_facts import warn_if_changed as warn_if_changed
     from ._chip_file import ChipFile as ChipFile
     from ._chip_file import chip_settings as chip_settings
     from ._chip_file import read_chip_file as read_chip_file
     from ._chip_file import with_at_end as with_at_end
     from ._code import said_to_run as said_to_run
-    from ._compared import differing as differing
-    from ._compared import flat_settings as flat_settings
-    from ._compared import written_setting as written_setting
     from ._config import CHOICES as CHOICES
     from ._config import RunConfig as RunConfig
     from ._config import merged as merged
     from ._contents import CONFIG as CONFIG
     from ._contents import CURVE as CURVE
     from ._contents import DEVICE as DEVICE
-    from ._described import Described as Described
-    from ._described import describe as describe
+    from ._contents import DROPPED as DROPPED
+    from ._contents import INSTRUMENT as INSTRUMENT
+    from ._contents import TASK as TASK
+    from ._contents import damaged as damaged
+    from ._contents import read_bytes as read_bytes
+    from ._contents import read_json as read_json
+    from ._curve import AXES as AXES
+    from ._curve import Curve as Curve
+    from ._curve import draw_curves as draw_curves
     from ._diagnostics import read_diagnostics as read_diagnostics
     from ._directory import is_finished as is_finished
     from ._directory import only_writer as only_writer
     from ._directory import read_config as read_config
     from ._directory import read_summary as read_summary
+    from ._directory import read_theta as read_theta
     from ._execute import is_whole as is_whole
     from ._execute import make_session as make_session
     from ._execute import resume as resume
     from ._execute import start as start
-    from ._exported import Exported as Exported
-    from ._exported import export as export
-    from ._formats import check_export as check_export
-    from ._formats import check_predictions as check_predictions
     from ._generations import FILE as FILE
+    from ._generations import read_arrays as read_arrays
     from ._generations import read_header as read_header
+    from ._header import theta_of as theta_of
     from ._imperfect import Imperfections as Imperfections
-    from ._loaded import LoadedRun as LoadedRun
-    from ._loaded import load_run as load_run
     from ._metrics import METRICS as METRICS
     from ._metrics import read_metrics as read_metrics
     from ._names import ALGORITHMS as ALGORITHMS
     from ._names import BASELINES as BASELINES
     from ._names import SCHEDULES as SCHEDULES
     from ._option import Option as Option
-    from ._plotted import plot as plot
-    from ._predicted import Predictions as Predictions
-    from ._predicted import predict as predict
     from ._presets import resolve as resolve
     from ._presets import with_facts as with_facts
     from ._progress import figures_of as figures_of
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
+    from ._table import Table as Table
     from ._task_facts import TaskFacts as TaskFacts
     from ._task_facts import read_task_facts as read_task_facts
     from ._task_table import TASK_OPTIONS as TASK_OPTIONS
@@ -70,21 +70,9 @@ if TYPE_CHECKING:
     from ._task_table import task_given as task_given
 
 _PUBLIC = {
-    "Applied": "_applied",
-    "Assessment": "_assessed",
-    "Described": "_described",
-    "Exported": "_exported",
-    "LoadedRun": "_loaded",
-    "Predictions": "_predicted",
     "RunConfig": "_config",
     "TaskFacts": "_task_facts",
-    "apply": "_applied",
     "calibrate": "_calibrate",
-    "describe": "_described",
-    "export": "_exported",
-    "load_run": "_loaded",
-    "plot": "_plotted",
-    "predict": "_predicted",
     "read_config": "_directory",
     "read_metrics": "_metrics",
     "read_summary": "_directory",
@@ -95,6 +83,23 @@ _PUBLIC = {
 }
 # For other parts of this library.
 _INSIDE = {
+    "AXES": "_curve",
+    "Curve": "_curve",
+    "DROPPED": "_contents",
+    "INSTRUMENT": "_contents",
+    "Shapes": "_build",
+    "TASK": "_contents",
+    "Table": "_table",
+    "build_chip": "_build",
+    "build_cost": "_build",
+    "damaged": "_contents",
+    "draw_curves": "_curve",
+    "read_arrays": "_generations",
+    "read_bytes": "_contents",
+    "read_json": "_contents",
+    "read_theta": "_directory",
+    "theta_of": "_header",
+    "warn_if_changed": "_chip_facts",
     "CHOICES": "_config",
     "Imperfections": "_imperfect",
     "Option": "_option",
@@ -111,11 +116,7 @@ _INSIDE = {
     "figures_of": "_progress",
     "measuring": "_progress",
     "progress": "_progress",
-    "check_export": "_formats",
-    "check_predictions": "_formats",
     "chip_settings": "_chip_file",
-    "differing": "_compared",
-    "flat_settings": "_compared",
     "is_finished": "_directory",
     "is_whole": "_execute",
     "make_session": "_execute",
@@ -135,6 +136,5 @@ _INSIDE = {
     "use_calibration": "_calibrated",
     "with_at_end": "_chip_file",
     "with_calibration": "_calibrated",
-    "written_setting": "_compared",
 }
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

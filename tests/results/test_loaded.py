@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import mgd
-from mgd.runs import RunConfig, predict, start
+from mgd.results import predict
+from mgd.runs import RunConfig, start
 
 IMPERFECT = {"activation-variation": 0.2, "stuck": 0.05, "drift": 1e-3, "dac-bits": 6, "dac-range": 3.0}
 SCALING = {"how": "standard", "offset": [10.0, -3.0], "spread": [2.0, 0.5]}
@@ -184,14 +185,17 @@ def test_a_chip_of_pythons_is_given_again(in_python):
     theta, device = result.piece(1)
     due = chip.respond(theta, jax.numpy.asarray(task.scaling(x)), device=device, key=jax.random.key(0))
     np.testing.assert_allclose(run.predict(x, replica=1), due, rtol=1e-4, atol=1e-5)
-    assert mgd.runs.export(folder, folder.parent / "mine.npz", chip=chip).about["classes"] == ["0", "1", "2"]
+    assert mgd.results.export(folder, folder.parent / "mine.npz", chip=chip).about["classes"] == ["0", "1", "2"]
 
 
 @pytest.mark.long
 def test_without_its_chip_or_task_it_is_said_what_to_give(in_python):
     folder, chip, _, _ = in_python
     assert mgd.load_run(folder).theta.shape == (2, 31)
-    for asked in (lambda: mgd.load_run(folder).predict([[0.0, 0.0, 0.0]]), lambda: mgd.runs.export(folder, "mine.npz")):
+    for asked in (
+        lambda: mgd.load_run(folder).predict([[0.0, 0.0, 0.0]]),
+        lambda: mgd.results.export(folder, "mine.npz"),
+    ):
         with pytest.raises(ValueError, match="was made in Python, and is not in its settings: give it"):
             asked()
     with pytest.raises(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import xarray as xr
 
+from mgd.results._plotted import _labels, _Run
 from mgd.runs import RunConfig
-from mgd.runs._plotted import _labels, _Run
 
 
 def test_legends_name_what_differs():

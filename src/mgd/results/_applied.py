@@ -14,11 +14,8 @@ from ..chips.imperfections import loss_of
 from ..datasets import Task
 from ..engines import Data, Instrumented, Options
 from ..instruments import Guarded, opened
-from ._build import build_cost
-from ._chip_file import ChipFile, read_chip_file
+from ..runs import ChipFile, Table, build_cost, read_chip_file, resolve
 from ._loaded import LoadedRun, load_run, made_in_python, samples_of
-from ._presets import resolve
-from ._table import Table
 
 
 @dataclass(frozen=True)

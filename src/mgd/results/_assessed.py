@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from ..datasets import metric_of
-from ._task_facts import TaskFacts
+from ..runs import TaskFacts
 
 
 @dataclass(frozen=True)

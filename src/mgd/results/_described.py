@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import RunError
-from ._config import RunConfig
-from ._contents import DROPPED, INSTRUMENT, TASK, read_json
-from ._diagnostics import read_diagnostics
-from ._directory import is_finished, read_config, read_summary
-from ._generations import read_header
+from ..runs import (
+    DROPPED,
+    INSTRUMENT,
+    TASK,
+    RunConfig,
+    is_finished,
+    read_config,
+    read_diagnostics,
+    read_header,
+    read_json,
+    read_summary,
+)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from mgd.results._assessed import assess, decided
 from mgd.runs import TaskFacts
-from mgd.runs._assessed import assess, decided
 
 
 def test_figures_of_classes_by_hand():

@@ -17,10 +17,10 @@ from ..chips import AbstractChip, NetworkChip
 from ..chips.imperfections import Imperfect
 from ..datasets import Task
 from ..networks import CNN, MLP, Dense
+from ..runs import replace_file
 from ._assessed import class_names
 from ._formats import check_export
 from ._loaded import LoadedRun, load_run
-from ._replace import replace_file
 
 # Values in a text file: with more it would take gigabytes.
 _MOST_LINES = 20_000_000

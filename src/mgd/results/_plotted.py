@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .._errors import MgdWarning, RunError
 from .._metric import METRICS as MEASURES
+from ..runs import AXES, METRICS, Curve, RunConfig, draw_curves, read_config, read_metrics, read_summary, replace_file
 from ..timing import load_profile, time_history
 from ._compared import differing, flat_settings, written_setting
-from ._config import RunConfig
-from ._curve import AXES, Curve, draw_curves
-from ._directory import read_config, read_summary
 from ._formats import check_picture, check_table
-from ._metrics import METRICS, read_metrics
-from ._replace import replace_file
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -20,16 +20,28 @@ from .._numbers import as_data
 from ..chips import AbstractChip, CrossEntropy, applied_parameters, device_arrays, device_from_arrays
 from ..chips.imperfections import Imperfect, loss_of
 from ..datasets import Samples, Task
-from ._build import Shapes, build_chip, build_task
-from ._chip_facts import warn_if_changed
-from ._config import RunConfig
-from ._contents import DEVICE, INSTRUMENT, damaged, read_bytes, read_json
-from ._directory import read_config, read_summary, read_theta
-from ._generations import read_arrays
-from ._header import theta_of
-from ._metrics import METRICS, read_metrics
-from ._presets import resolve
-from ._task_facts import TaskFacts, read_task_facts
+from ..runs import (
+    DEVICE,
+    INSTRUMENT,
+    METRICS,
+    RunConfig,
+    Shapes,
+    TaskFacts,
+    build_chip,
+    build_task,
+    damaged,
+    read_arrays,
+    read_bytes,
+    read_config,
+    read_json,
+    read_metrics,
+    read_summary,
+    read_task_facts,
+    read_theta,
+    resolve,
+    theta_of,
+    warn_if_changed,
+)
 
 if TYPE_CHECKING:
     import xarray as xr

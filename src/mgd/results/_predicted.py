@@ -12,12 +12,11 @@ from jaxtyping import Float
 from .._errors import RunError
 from ..chips import AbstractChip
 from ..datasets import Task
+from ..runs import TaskTable, replace_file
 from ._assessed import Assessment, assess, class_names, decided, one_of, output_names
 from ._formats import check_predictions
 from ._given_data import read_given
 from ._loaded import LoadedRun, load_run, samples_of
-from ._replace import replace_file
-from ._task_table import TaskTable
 
 
 @dataclass(frozen=True, eq=False)

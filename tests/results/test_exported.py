@@ -15,8 +15,9 @@ from safetensors import safe_open
 
 import mgd
 from mgd.chips.imperfections import ActivationVariation, CostNoise
-from mgd.runs import LoadedRun, RunConfig, TaskFacts, export, start
-from mgd.runs._exported import exported
+from mgd.results import LoadedRun, export
+from mgd.results._exported import exported
+from mgd.runs import RunConfig, TaskFacts, start
 
 PAGE = (Path(__file__).parents[2] / "docs" / "take-away.md").read_text(encoding="utf-8")
 IMPERFECT = {
@@ -100,7 +101,7 @@ def test_the_reader_takes_inputs_in_the_units_of_the_data(tmp_path):
     assert float(run_without_mgd(code + "\nprint(repr(float(accuracy)))", tmp_path)) == pytest.approx(
         reported, abs=1e-6
     )
-    again = mgd.runs.predict(run, tmp_path / "mine.csv", replica=1)  # with its own names and classes
+    again = mgd.results.predict(run, tmp_path / "mine.csv", replica=1)  # with its own names and classes
     assert again.assessments[0].score == pytest.approx(reported)
     assert set(again.answers[0]) == {"r", "g", "b"}
 
@@ -118,7 +119,7 @@ def convolutional(folder: Path) -> LoadedRun:
 
 @pytest.mark.long
 def test_a_reader_of_convolutions_gives_the_same_outputs(tmp_path):
-    from mgd.runs._exported import _npz
+    from mgd.results._exported import _npz
 
     run = convolutional(tmp_path)
     (tmp_path / "images.npz").write_bytes(_npz(exported(run)))

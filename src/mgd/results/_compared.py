@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._config import RunConfig
+from ..runs import RunConfig
 
 # Digests that identify data, parameters and chips; they mean nothing to people.
 _DIGESTS = ("task.facts", "python.samples", "python.answers", "python.pickled", "start_digest")

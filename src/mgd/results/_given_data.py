@@ -10,8 +10,8 @@ from jaxtyping import Float, Shaped
 
 from .._errors import DataError
 from ..datasets import KNOWN, mapped, read_arrays, read_cells
+from ..runs import TaskFacts
 from ._assessed import class_names, one_of
-from ._task_facts import TaskFacts
 
 # Data are in other units if their median column is this many spreads away from training, or this many times as wide.
 _FAR, _WIDER = 10.0, 100.0
