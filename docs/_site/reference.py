@@ -1,0 +1,254 @@
+"""Pages that are made from the code: settings, the command line, and every public name. A new one needs no edit here."""
+
+import importlib
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+from griffe import Docstring, DocstringSectionAttributes, DocstringSectionText
+from pydantic import BaseModel
+
+from mgd.cli._list import _TABLES as CHOSEN
+from mgd.cli._main import commands
+from mgd.instruments import kinds
+from mgd.rows import IMPERFECTIONS, Table
+from mgd.runs import RunConfig
+from mgd.runs._chip_file import _ChipFile
+from mgd.timing import Profile
+
+PACKAGE = Path(str(importlib.import_module("mgd").__file__)).parent
+# Parts of mgd.engines, which has all of their names that are public.
+_NOT_PUBLIC = {"mgd.engines.loop", "mgd.engines.simulated"}
+
+
+def pages() -> dict[str, str]:
+    """Every page, by its path on the site."""
+    made = {"reference/settings.md": _settings(), "reference/cli.md": _command_line()}
+    return made | {f"reference/{package}.md": text for package, text in _packages()}
+
+
+def public_names() -> dict[str, list[str]]:
+    """The public names of each public package."""
+    folders = sorted(file.parent for file in PACKAGE.rglob("__init__.py"))
+    packages = [".".join(folder.relative_to(PACKAGE.parent).parts) for folder in folders]
+    return {
+        package: sorted(_names(importlib.import_module(package)), key=str.lower)
+        for package in packages
+        if "._" not in package and package not in _NOT_PUBLIC
+    }
+
+
+def _names(package: ModuleType) -> Iterable[str]:
+    """What a package says it has; where it has no `__all__`, what it re-exports."""
+    if hasattr(package, "__all__"):
+        return package.__all__
+    source = inspect.getsource(package)
+    return re.findall(r"^from \..* as (\w+)$", source, re.MULTILINE)
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    """Each public package, and its page. A name of several packages is described where its path is longest."""
+    names = public_names()
+    homes: dict[int, str] = {}
+    for package in sorted(names, key=lambda package: package.count(".")):
+        for name in names[package]:
+            value = getattr(importlib.import_module(package), name)
+            if inspect.isclass(value) or inspect.isroutine(value):
+                homes[id(value)] = f"{package}.{name}"
+    for package in names:
+        module = importlib.import_module(package)
+        described, elsewhere = [], []
+        for name in names[package]:
+            value = getattr(module, name)
+            home = homes.get(id(value), f"{package}.{name}")
+            if inspect.ismodule(value):
+                elsewhere.append((name, f"[package]({package}.{name}.md)", value))
+            elif home != f"{package}.{name}":
+                elsewhere.append((name, f"[{home}]({home.rpartition('.')[0]}.md#{home})", value))
+            else:
+                described.append(f"::: {package}.{name}")
+        rows = [(f"`{name}`", where, _first_line(value)) for name, where, value in elsewhere]
+        parts = [f"# {package}", inspect.getdoc(module) or "", _table(("name", "described in", ""), rows), *described]
+        yield package, "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _first_line(value: Any) -> str:
+    return (inspect.getdoc(value) or "").partition("\n")[0]
+
+
+def _command_line() -> str:
+    """Every command with its help and its options."""
+    parts = ["# Command line", "What `mgd COMMAND --help` says. Exit codes are in [first steps](../getting-started.md)."]
+    for path, command in _commands("mgd", commands):
+        context = click.Context(command, info_name=path)
+        usage = [path, *command.collect_usage_pieces(context)]
+        parts += [f"## {path}", f"```text\n{' '.join(usage)}\n```", inspect.cleandoc(command.help or "")]
+        options = [each.get_help_record(context) for each in command.get_params(context)]
+        parts.append(_table(("option", "meaning"), [(f"`{each[0]}`", _plain(each[1])) for each in options if each]))
+        if command.epilog:
+            example = command.epilog.removeprefix("Example: ")
+            parts.append(f"Example:\n\n```bash\n{example}\n```" if example != command.epilog else command.epilog)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            yield from _commands(f"{path} {name}", each)
+
+
+def _settings() -> str:
+    """The tables of settings files, chip files and profiles."""
+    parts = [
+        "# Settings",
+        "Every setting of the three kinds of TOML file. What a settings file leaves out is chosen for the task and "
+        "the chip, by [one rule](../defaults.md); `mgd show RUN` and a run's `config.toml` say what was chosen.",
+        "## A settings file",
+        "`mgd train FILE.toml` reads it, and every run directory has one, `config.toml`. The settings with an option "
+        "can be given on the command line too; an option overrides the file.",
+        *_model(RunConfig, "", options=_options()),
+        *_choices(),
+        "### [imperfect]",
+        "The [imperfections](../imperfections.md) of simulated chips; also in a chip file, and as "
+        "`--imperfect NAME=VALUE`.",
+        _table(
+            ("setting", "value", "meaning"),
+            [
+                (f"`{setting.name}`", _bounded(type(setting.type).__name__.lower(), setting.type.bounds()), setting.line)
+                for row in IMPERFECTIONS.usable()[0].values()
+                for setting in row.settings
+            ],
+        ),
+        "## A chip file",
+        "`--chip FILE.toml`: [your bench](../bring-your-own-chip.md), [your chip](../your-chip.md).",
+        *_model(_ChipFile, "", skipped={"imperfect"}),
+    ]
+    for name, point in kinds().items():
+        load = point.load()
+        parts += [f"### [instrument] of kind {name}", inspect.cleandoc(load.__doc__).partition("\n\nRaises")[0]]
+        models = [value for key, value in vars(sys.modules[load.__module__]).items() if key.endswith("Settings")]
+        for model in models:
+            parts += _model(model, "instrument")
+    parts += ["## A profile", "`mgd time RUN --profile FILE.toml`: [hardware time](../hardware-time.md)."]
+    return "\n\n".join([*parts, *_model(Profile, "")]) + "\n"
+
+
+def _choices() -> Iterator[str]:
+    """What settings that name something can name, as `mgd list` lists it."""
+    for title, table in CHOSEN.items():
+        lines = table.lines()[0] if isinstance(table, Table) else table
+        if title != "imperfections":
+            yield f"### {title.capitalize()}"
+            yield _table(("name", "meaning"), [(f"`{name}`", line) for name, line in lines.items()])
+
+
+def _options() -> set[str]:
+    """The settings that are options of `mgd train`."""
+    return {each.name for each in commands.commands["train"].params if each.name}
+
+
+def _model(
+    model: type[BaseModel], table: str, options: Iterable[str] = (), skipped: Iterable[str] = ()
+) -> Iterator[str]:
+    """A table of TOML and the tables in it, each with a heading of its path."""
+    schema = model.model_json_schema()
+    inner = schema.get("$defs", {})
+    said = _said(model)
+    rows, below = [], []
+    for name, field in schema["properties"].items():
+        if name in skipped:
+            continue
+        kinds_of = [each for each in field.get("anyOf", [field]) if each.get("type") != "null"]
+        for each in kinds_of:
+            if "$ref" in each:
+                below.append((name, each["$ref"].rpartition("/")[2]))
+        default = json.dumps(field["default"], ensure_ascii=False) if _is_default(field) else ""
+        meaning = said.get(name, "")
+        if name in options:
+            meaning += f" `--{name.replace('_', '-')}`"
+        needed = "required" if name in schema.get("required", ()) else (f"`{default}`" if default else "")
+        rows.append((f"`{name}`", " or ".join(_kind(each, name) for each in kinds_of), needed, meaning))
+    yield _table(("setting", "value", "default", "meaning"), rows)
+    for name, kind in below:
+        path = f"{table}.{name}" if table else name
+        yield f"### [{path}]"
+        of = _classes(model)[kind]
+        yield _text(of)
+        yield from _model(of, path)
+
+
+def _classes(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The models of a model's fields, by their names."""
+    found = {}
+    for field in model.model_fields.values():
+        for kind in _kinds_in(field.annotation):
+            found[kind.__name__] = kind
+    return found
+
+
+def _kinds_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in getattr(annotation, "__args__", ()):
+        yield from _kinds_in(each)
+
+
+def _is_default(field: dict[str, Any]) -> bool:
+    """Whether a setting has a default of its own that is a plain value."""
+    return field.get("default") is not None and not isinstance(field["default"], dict)
+
+
+def _kind(schema: dict[str, Any], name: str) -> str:
+    """What a setting may be, in words."""
+    if "$ref" in schema:
+        return f"table `[{name}]`"
+    if "enum" in schema or "const" in schema:
+        return ", ".join(f'`"{each}"`' for each in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        items = schema.get("items", {})
+        of = " or ".join(_kind(each, name) for each in items.get("anyOf", [items]))
+        return f"list, each {of}" if of else "list"
+    words = {"string": "text", "integer": "whole", "number": "real", "boolean": "truth", "object": "table"}
+    ends = {"minimum": "ge", "exclusiveMinimum": "gt", "maximum": "le", "exclusiveMaximum": "lt"}
+    bounds = {short: schema[long] for long, short in ends.items() if long in schema}
+    return _bounded(words.get(schema.get("type", ""), ""), bounds)
+
+
+def _bounded(kind: str, bounds: dict[str, Any]) -> str:
+    """A kind of value and its ends, in words; the largest numbers that are held are no ends."""
+    words = {"whole": "whole number", "real": "number", "truth": "`true` or `false`"}
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    ends = [f"{signs[end]} {value:g}" for end, value in bounds.items() if abs(value) < 1e30]
+    return " ".join([words.get(kind, kind), ", ".join(ends)]).strip()
+
+
+def _said(model: type[BaseModel]) -> dict[str, str]:
+    """What a docstring says of each field."""
+    sections = Docstring(inspect.cleandoc(model.__doc__ or "")).parse("google", warnings=False)
+    found = [section for section in sections if isinstance(section, DocstringSectionAttributes)]
+    return {each.name: " ".join(each.description.split()) for section in found for each in section.value}
+
+
+def _text(model: type[BaseModel]) -> str:
+    """What a docstring says of the whole table."""
+    sections = Docstring(inspect.cleandoc(model.__doc__ or "")).parse("google", warnings=False)
+    return "\n\n".join(section.value for section in sections if isinstance(section, DocstringSectionText))
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table in Markdown, or nothing if it has no rows."""
+    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    if not lines:
+        return ""
+    return "\n".join(f"| {line} |" for line in (" | ".join(heads), " | ".join("---" for _ in heads), *lines))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).replace("<", "&lt;").replace("[", "\\[")
