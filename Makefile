@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast test-rest test-all test-field test-slow bench reproduction defaults lock lock-bench clean
+.PHONY: demo test test-fast test-rest test-all test-field test-slow bench reproduction defaults docs lock lock-bench \
+  lock-docs clean
 
 # Train simulated chips to read the letters N, I, S and T, and draw how they learn.
 demo: $(VENV)/run
@@ -58,13 +59,18 @@ reproduction: $(VENV)/run
 defaults: $(VENV)/run
 	$(BIN)/python benchmarks/defaults.py
 
+# The site, in site/: warnings, broken links and broken anchors are errors. `.ci/run` builds it by this target, and the
+# tests of `make test-rest` read it.
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
 # Newest versions that fit pyproject.toml.
 lock: $(VENV)/dev
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	  --no-header --no-annotate pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	  --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.txt
-	$(MAKE) lock-bench
+	$(MAKE) lock-bench lock-docs
 
 # The peers that benchmarks measure against, with all that the other two pin as it is. What only PyTorch with CUDA
 # needs is left out: pip finds it itself where it installs that build.
@@ -74,8 +80,13 @@ lock-bench: $(VENV)/dev
 	grep -vE '^(cuda|nvidia|triton)' requirements/bench.all > requirements/bench.txt
 	rm requirements/bench.all
 
+# What builds the site, with all that the others pin as it is.
+lock-docs: $(VENV)/dev
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate -c requirements/dev.txt pyproject.toml --group docs -o requirements/docs.txt
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf site $(VENV) .pytest_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mgd needs Python 3.11 or newer, found " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11 " )'
@@ -88,6 +99,10 @@ $(VENV)/run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/run
 	$(BIN)/python -m pip install -q -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/docs: requirements/docs.txt $(VENV)/run
+	$(BIN)/python -m pip install -q -r requirements/docs.txt
 	@touch $@
 
 # A peer that cannot be installed is named as missing on the page; the benchmarks run without it.

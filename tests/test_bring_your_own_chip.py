@@ -1,6 +1,6 @@
-"""The page on bringing a chip, followed to the letter: its chip file loads, and its two terminals do what it says.
+"""The pages on your bench and on your chip, followed to the letter: chip files load, and two terminals do as is said.
 
-Its Python is run with that of all other pages.
+Their Python is run with that of all other pages.
 """
 
 import os
@@ -19,14 +19,15 @@ from mgd.runs import RunConfig, chip_settings, read_chip_file, start
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "bring-your-own-chip.md").read_text(encoding="utf-8")
+SIMULATED = (ROOT / "docs" / "your-chip.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = PAGE) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def test_its_chip_file_is_an_instrument(tmp_path):
-    text, _ = blocks("toml")
+    (text,) = blocks("toml")
     (tmp_path / "chip.toml").write_text(text, encoding="utf-8")
     file = read_chip_file(tmp_path / "chip.toml")
     instrument = file.load_instrument()
@@ -36,11 +37,11 @@ def test_its_chip_file_is_an_instrument(tmp_path):
 
 
 @pytest.mark.long
-def test_its_own_chip_is_trained(tmp_path, monkeypatch):
+def test_a_chip_of_ones_own_is_trained(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    (code,) = (block for block in blocks("python") if "class Coherent" in block)
+    (code,) = (block for block in blocks("python", SIMULATED) if "class Coherent" in block)
     (tmp_path / "my_chip.py").write_text(code, encoding="utf-8")
-    (tmp_path / "my_chip.toml").write_text(blocks("toml")[1], encoding="utf-8")
+    (tmp_path / "my_chip.toml").write_text(blocks("toml", SIMULATED)[0], encoding="utf-8")
     chip = chip_settings([read_chip_file(tmp_path / "my_chip.toml")], simulate=False)
     with jax.numpy_dtype_promotion("standard"):
         folder = start(RunConfig.of({"task": "parity", "steps": 40} | chip), tmp_path / "run")

@@ -106,7 +106,7 @@ def read_block(cache_env) -> Iterator[Callable[[str, Path], tuple[int, str]]]:
 def test_python_block_runs(code, tmp_path, read_block):
     """As a reader runs it: without the strict settings of these tests."""
     left, said = read_block(code, tmp_path)
-    if "libngspice is not there" in said:
+    if "libngspice is not there" in said or "No module named 'torch'" in said:
         pytest.skip(said.splitlines()[-1])
     assert left == 0, said[-2000:]
 

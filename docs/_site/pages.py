@@ -25,6 +25,9 @@ OUTSIDE = {"index.md": "README.md", "changelog.md": "CHANGELOG.md", "contributin
 _LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 _DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+# What is left as it is; or a letter with a tilde.
+_TILDE = re.compile(r"(<(pre|code|math)\b.*?</\2>|<[^>]*>)|(\w)\u0303", re.DOTALL)
+_TILDE_ABOVE = "<math><mover><mi>X</mi><mo>~</mo></mover></math>"
 _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 _NOT_SEARCHED = "---\nsearch:\n  exclude: true\n---\n"
 
@@ -41,7 +44,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 made[_uri(path)] = _as_text(path)
     for uri, text in made.items():
         files.append(File.generated(config, uri, content=text))
-    config.nav = _expanded(config.nav, sorted(file.src_uri for file in files.documentation_pages()))
+    config.nav = _expanded(config.nav, sorted((file.src_uri for file in files.documentation_pages()), key=_order))
     return files
 
 
@@ -59,8 +62,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Makes MathML of formulas, which browsers draw by themselves."""
-    return _FORMULA.sub(_mathml, html)
+    """Makes MathML of formulas, which browsers draw by themselves, and of letters whose tilde fonts would misplace."""
+    return _TILDE.sub(lambda match: match[1] or _TILDE_ABOVE.replace("X", match[3]), _FORMULA.sub(_mathml, html))
 
 
 def _in_repository(uri: str, target: str) -> str | None:
@@ -104,6 +107,10 @@ def _expanded(nav: object, uris: Iterable[str]) -> object:
     if isinstance(nav, str) and "*" in nav:
         return [uri for uri in uris if Path(uri).match(nav)]
     return nav
+
+
+def _order(uri: str) -> str:
+    return uri.removesuffix(".md")
 
 
 def _drawn(diagram: re.Match) -> str:

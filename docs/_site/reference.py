@@ -1,4 +1,4 @@
-"""Pages that are made from the code: settings, the command line, and every public name. A new one needs no edit here."""
+"""Pages made from the code: settings, the command line, and every public name. A new one needs no edit here."""
 
 import importlib
 import inspect
@@ -84,7 +84,8 @@ def _first_line(value: Any) -> str:
 
 def _command_line() -> str:
     """Every command with its help and its options."""
-    parts = ["# Command line", "What `mgd COMMAND --help` says. Exit codes are in [first steps](../getting-started.md)."]
+    said = "What `mgd COMMAND --help` says. Exit codes are in [first steps](../getting-started.md#the-first-run)."
+    parts = ["# Command line", said]
     for path, command in _commands("mgd", commands):
         context = click.Context(command, info_name=path)
         usage = [path, *command.collect_usage_pieces(context)]
@@ -119,11 +120,11 @@ def _settings() -> str:
         "The [imperfections](../imperfections.md) of simulated chips; also in a chip file, and as "
         "`--imperfect NAME=VALUE`.",
         _table(
-            ("setting", "value", "meaning"),
+            ("setting", "meaning", "value"),
             [
-                (f"`{setting.name}`", _bounded(type(setting.type).__name__.lower(), setting.type.bounds()), setting.line)
+                (f"`{each.name}`", each.line, _bounded(type(each.type).__name__.lower(), each.type.bounds()))
                 for row in IMPERFECTIONS.usable()[0].values()
-                for setting in row.settings
+                for each in row.settings
             ],
         ),
         "## A chip file",
@@ -151,7 +152,7 @@ def _choices() -> Iterator[str]:
 
 def _options() -> set[str]:
     """The settings that are options of `mgd train`."""
-    return {each.name for each in commands.commands["train"].params if each.name}
+    return {each.name for each in commands.commands["train"].params if each.name and isinstance(each, click.Option)}
 
 
 def _model(
@@ -159,7 +160,6 @@ def _model(
 ) -> Iterator[str]:
     """A table of TOML and the tables in it, each with a heading of its path."""
     schema = model.model_json_schema()
-    inner = schema.get("$defs", {})
     said = _said(model)
     rows, below = [], []
     for name, field in schema["properties"].items():
@@ -174,8 +174,8 @@ def _model(
         if name in options:
             meaning += f" `--{name.replace('_', '-')}`"
         needed = "required" if name in schema.get("required", ()) else (f"`{default}`" if default else "")
-        rows.append((f"`{name}`", " or ".join(_kind(each, name) for each in kinds_of), needed, meaning))
-    yield _table(("setting", "value", "default", "meaning"), rows)
+        rows.append((f"`{name}`", meaning.strip(), " or ".join(_kind(each, name) for each in kinds_of), needed))
+    yield _table(("setting", "meaning", "value", "default"), rows)
     for name, kind in below:
         path = f"{table}.{name}" if table else name
         yield f"### [{path}]"
@@ -222,10 +222,10 @@ def _kind(schema: dict[str, Any], name: str) -> str:
 
 
 def _bounded(kind: str, bounds: dict[str, Any]) -> str:
-    """A kind of value and its ends, in words; the largest numbers that are held are no ends."""
+    """A kind of value and its ends, in words; the largest numbers that can be counted or held are no ends."""
     words = {"whole": "whole number", "real": "number", "truth": "`true` or `false`"}
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-    ends = [f"{signs[end]} {value:g}" for end, value in bounds.items() if abs(value) < 1e30]
+    ends = [f"{signs[end]} {value:g}" for end, value in bounds.items() if abs(value) < 2**31 - 1]
     return " ".join([words.get(kind, kind), ", ".join(ends)]).strip()
 
 
@@ -244,7 +244,7 @@ def _text(model: type[BaseModel]) -> str:
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """A table in Markdown, or nothing if it has no rows."""
-    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    lines = [" | ".join(cell if "`" in cell else cell.replace("|", "\\|") for cell in row) for row in rows]
     if not lines:
         return ""
     return "\n".join(f"| {line} |" for line in (" | ".join(heads), " | ".join("---" for _ in heads), *lines))

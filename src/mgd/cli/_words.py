@@ -38,6 +38,10 @@ class WholeNumber(click.IntRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(_whole(value) if isinstance(value, str) else value, param, ctx)
 
+    def _describe_range(self) -> str:
+        # Of a range without ends, click would say "x<=None" in the help.
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
 
 def _whole(text: str) -> int:
     """Raises: click.BadParameter: if it is not a whole number."""
