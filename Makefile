@@ -101,7 +101,8 @@ $(VENV)/dev: requirements/dev.txt $(VENV)/run
 	$(BIN)/python -m pip install -q -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/docs: requirements/docs.txt $(VENV)/run
+# Every module is imported, so what is optional is needed too.
+$(VENV)/docs: requirements/docs.txt $(VENV)/dev
 	$(BIN)/python -m pip install -q -r requirements/docs.txt
 	@touch $@
 
