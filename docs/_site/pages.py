@@ -7,7 +7,6 @@ CONTRIBUTING are pages, and so is every other file or folder that a page links t
 import posixpath
 import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import mermaidx
@@ -98,15 +97,17 @@ def _as_text(path: str) -> str:
     return "\n".join(parts)
 
 
-def _expanded(nav: object, uris: Iterable[str]) -> object:
-    """The navigation with a list of pages in the place of each pattern."""
-    if isinstance(nav, list):
-        return [_expanded(each, uris) for each in nav]
+def _expanded(nav: object, uris: list[str]) -> object:
+    """The navigation with the pages of each pattern in its place."""
     if isinstance(nav, dict):
         return {title: _expanded(each, uris) for title, each in nav.items()}
-    if isinstance(nav, str) and "*" in nav:
-        return [uri for uri in uris if Path(uri).match(nav)]
-    return nav
+    if not isinstance(nav, list):
+        return nav
+    found = []
+    for each in nav:
+        is_pattern = isinstance(each, str) and "*" in each
+        found += [uri for uri in uris if Path(uri).match(each)] if is_pattern else [_expanded(each, uris)]
+    return found
 
 
 def _order(uri: str) -> str:
