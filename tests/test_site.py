@@ -152,6 +152,19 @@ def test_no_page_is_wider_than_a_telephone(site, pages):
     assert found[1] == "all measured"
 
 
+def test_a_symbol_of_several_pages_is_in_the_glossary():
+    symbol = re.compile(r"(?<![\w/])(?:Δ?[α-ω](?:_\w+|\u0303)?|[A-Z](?:\u0303|₀))(?!\w)")
+    glossary = set(symbol.findall((ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")))
+    pages: dict[str, set[Path]] = {}
+    for page in ROOT.glob("docs/**/*.md"):
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for each in symbol.findall(text):
+            pages.setdefault(each, set()).add(page)
+    several = {each for each, where in pages.items() if len(where - {ROOT / "docs" / "glossary.md"}) > 2}
+    assert {"θ̃", "Δθ", "τ_θ", "η"} <= several
+    assert several - glossary == set()
+
+
 def _said_by_the_code() -> str:
     """Every text in the source, with … for what is put into it."""
     said = []

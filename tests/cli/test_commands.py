@@ -56,6 +56,7 @@ def test_help_has_an_example_that_parses(path, mgd_cli):
     said = mgd_cli(*path, "--help")
     assert (said.code, said.err) == (0, "")
     assert mgd_cli(*path, "-h") == said
+    assert "None" not in said.out
     words = " ".join(said.out.split()).partition("Example: mgd ")[2].split()
     assert tuple(words[: len(path)]) == path
     command = commands
