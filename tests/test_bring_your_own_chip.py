@@ -36,6 +36,16 @@ def test_its_chip_file_is_an_instrument(tmp_path):
     assert instrument.settle_seconds == 0.002
 
 
+def test_the_chip_that_stands_in_for_a_twins_is_one(tmp_path):
+    (text,) = blocks("toml", (ROOT / "docs" / "twin-to-chip.md").read_text(encoding="utf-8"))
+    (tmp_path / "varied.toml").write_text(text, encoding="utf-8")
+    file = read_chip_file(tmp_path / "varied.toml")
+    assert (file.inputs, file.outputs) == ((49,), 4)
+    assert file.serve is not None
+    assert (file.serve["seed"], file.serve["limits"]) == (1, (-20.0, 20.0))
+    assert file.load_instrument().reads
+
+
 @pytest.mark.long
 def test_a_chip_of_ones_own_is_trained(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
