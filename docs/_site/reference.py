@@ -11,18 +11,28 @@ from types import ModuleType
 from typing import Any
 
 import click
-from griffe import Docstring, DocstringSectionAttributes, DocstringSectionText
+from griffe import (
+    Docstring,
+    DocstringSection,
+    DocstringSectionAttributes,
+    DocstringSectionParameters,
+    DocstringSectionText,
+)
 from pydantic import BaseModel
 
 from mgd.cli._list import _TABLES as CHOSEN
 from mgd.cli._main import commands
 from mgd.instruments import kinds
 from mgd.rows import IMPERFECTIONS, Table
-from mgd.runs import RunConfig
-from mgd.runs._chip_file import _ChipFile
+from mgd.runs import CHOICES, ChipFile, RunConfig
+from mgd.runs._chip_file import _ChipFile, _Network
+from mgd.runs._chip_table import OwnChip
 from mgd.timing import Profile
 
 PACKAGE = Path(str(importlib.import_module("mgd").__file__)).parent
+# Tables whose settings are described elsewhere.
+_DESCRIBED_IN = {_ChipFile: (ChipFile,), _Network: (ChipFile, RunConfig, OwnChip)}
+_NAMED = (DocstringSectionAttributes, DocstringSectionParameters)
 # Parts of mgd.engines, which has all of their names that are public.
 _NOT_PUBLIC = {"mgd.engines.loop", "mgd.engines.simulated"}
 
@@ -107,10 +117,12 @@ def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Co
 
 def _settings() -> str:
     """The tables of settings files, chip files and profiles."""
+    rows = IMPERFECTIONS.usable()[0].values()
+    imperfections = {each.name: each for row in rows for each in row.settings}.values()
     parts = [
         "# Settings",
         "Every setting of the three kinds of TOML file. What a settings file leaves out is chosen for the task and "
-        "the chip, by [one rule](../defaults.md); `mgd show RUN` and a run's `config.toml` say what was chosen.",
+        "the chip, by [one rule](../defaults.md); `mgd show RUN` and a run's `config.toml` say what was chosen. *None* means that a setting is left out.",
         "## A settings file",
         "`mgd train FILE.toml` reads it, and every run directory has one, `config.toml`. The settings with an option "
         "can be given on the command line too; an option overrides the file.",
@@ -121,11 +133,7 @@ def _settings() -> str:
         "`--imperfect NAME=VALUE`.",
         _table(
             ("setting", "meaning", "value"),
-            [
-                (f"`{each.name}`", each.line, _bounded(type(each.type).__name__.lower(), each.type.bounds()))
-                for row in IMPERFECTIONS.usable()[0].values()
-                for each in row.settings
-            ],
+            [(f"`{each.name}`", each.line, _bounded(_name(each.type), each.type.bounds())) for each in imperfections],
         ),
         "## A chip file",
         "`--chip FILE.toml`: [your bench](../bring-your-own-chip.md), [your chip](../your-chip.md).",
@@ -133,10 +141,12 @@ def _settings() -> str:
     ]
     for name, point in kinds().items():
         load = point.load()
-        parts += [f"### [instrument] of kind {name}", inspect.cleandoc(load.__doc__).partition("\n\nRaises")[0]]
+        parts += [f"### [instrument] of kind {name}", _text(load)]
         models = [value for key, value in vars(sys.modules[load.__module__]).items() if key.endswith("Settings")]
         for model in models:
             parts += _model(model, "instrument")
+        if not models:
+            parts.append(_said(load).get("settings", "").capitalize())
     parts += ["## A profile", "`mgd time RUN --profile FILE.toml`: [hardware time](../hardware-time.md)."]
     return "\n\n".join([*parts, *_model(Profile, "")]) + "\n"
 
@@ -160,7 +170,7 @@ def _model(
 ) -> Iterator[str]:
     """A table of TOML and the tables in it, each with a heading of its path."""
     schema = model.model_json_schema()
-    said = _said(model)
+    said = {name: text for each in (*_DESCRIBED_IN.get(model, ()), model) for name, text in _said(each).items()}
     rows, below = [], []
     for name, field in schema["properties"].items():
         if name in skipped:
@@ -174,8 +184,13 @@ def _model(
         if name in options:
             meaning += f" `--{name.replace('_', '-')}`"
         needed = "required" if name in schema.get("required", ()) else (f"`{default}`" if default else "")
-        rows.append((f"`{name}`", meaning.strip(), " or ".join(_kind(each, name) for each in kinds_of), needed))
-    yield _table(("setting", "meaning", "value", "default"), rows)
+        chosen = _chosen(name) if model is RunConfig else ""
+        value = " or ".join(chosen or _kind(each, name) for each in kinds_of)
+        rows.append((f"`{name}`", meaning.strip(), value, needed))
+    if any(meaning for _, meaning, _, _ in rows):
+        yield _table(("setting", "meaning", "value", "default"), rows)
+    else:
+        yield _table(("setting", "value", "default"), [(name, value, needed) for name, _, value, needed in rows])
     for name, kind in below:
         path = f"{table}.{name}" if table else name
         yield f"### [{path}]"
@@ -205,9 +220,17 @@ def _is_default(field: dict[str, Any]) -> bool:
     return field.get("default") is not None and not isinstance(field["default"], dict)
 
 
+def _chosen(name: str) -> str:
+    """Where the names are listed of which a setting is one; nothing for other settings."""
+    for title, table in CHOSEN.items():
+        if name in CHOICES and table is CHOICES[name]:
+            return f"[{title}](#{title})"
+    return ""
+
+
 def _kind(schema: dict[str, Any], name: str) -> str:
     """What a setting may be, in words."""
-    if "$ref" in schema:
+    if "$ref" in schema or name == "imperfect":
         return f"table `[{name}]`"
     if "enum" in schema or "const" in schema:
         return ", ".join(f'`"{each}"`' for each in schema.get("enum", [schema.get("const")]))
@@ -229,17 +252,23 @@ def _bounded(kind: str, bounds: dict[str, Any]) -> str:
     return " ".join([words.get(kind, kind), ", ".join(ends)]).strip()
 
 
-def _said(model: type[BaseModel]) -> dict[str, str]:
-    """What a docstring says of each field."""
-    sections = Docstring(inspect.cleandoc(model.__doc__ or "")).parse("google", warnings=False)
-    found = [section for section in sections if isinstance(section, DocstringSectionAttributes)]
+def _name(value: object) -> str:
+    return type(value).__name__.lower()
+
+
+def _said(described: Any) -> dict[str, str]:
+    """What a docstring says of each field or argument."""
+    found = [each for each in _sections(described) if isinstance(each, _NAMED)]
     return {each.name: " ".join(each.description.split()) for section in found for each in section.value}
 
 
-def _text(model: type[BaseModel]) -> str:
-    """What a docstring says of the whole table."""
-    sections = Docstring(inspect.cleandoc(model.__doc__ or "")).parse("google", warnings=False)
-    return "\n\n".join(section.value for section in sections if isinstance(section, DocstringSectionText))
+def _text(described: Any) -> str:
+    """What a docstring says of the whole."""
+    return "\n\n".join(each.value for each in _sections(described) if isinstance(each, DocstringSectionText))
+
+
+def _sections(described: Any) -> list[DocstringSection]:
+    return Docstring(inspect.cleandoc(described.__doc__ or "")).parse("google", warnings=False)
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
