@@ -133,8 +133,9 @@ def _shown(url: str, *flags: str) -> str:
     if BROWSER is None:
         pytest.skip("chromium is not there")
     sandbox = ["--no-sandbox"] if os.getuid() == 0 else []
-    command = [BROWSER, "--headless", *sandbox, "--virtual-time-budget=100000", *flags, "--dump-dom", url]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    flags = (*sandbox, "--disable-dev-shm-usage", "--virtual-time-budget=100000", *flags)
+    command = [BROWSER, "--headless", *flags, "--dump-dom", url]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 @pytest.mark.long

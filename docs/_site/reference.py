@@ -100,8 +100,9 @@ def _command_line() -> str:
         context = click.Context(command, info_name=path)
         usage = [path, *command.collect_usage_pieces(context)]
         parts += [f"## {path}", f"```text\n{' '.join(usage)}\n```", inspect.cleandoc(command.help or "")]
-        options = [each.get_help_record(context) for each in command.get_params(context)]
-        parts.append(_table(("option", "meaning"), [(f"`{each[0]}`", _plain(each[1])) for each in options if each]))
+        options = [each for each in command.get_params(context) if isinstance(each, click.Option) and not each.hidden]
+        rows = [(_flags(each), _plain(each.help or ""), _taken(each, context)) for each in options]
+        parts.append(_table(("option", "meaning", "value"), rows))
         if command.epilog:
             example = command.epilog.removeprefix("Example: ")
             parts.append(f"Example:\n\n```bash\n{example}\n```" if example != command.epilog else command.epilog)
@@ -115,6 +116,19 @@ def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Co
             yield from _commands(f"{path} {name}", each)
 
 
+def _flags(option: click.Option) -> str:
+    return ", ".join(f"`{flag}`" for flag in (*option.opts, *option.secondary_opts))
+
+
+def _taken(option: click.Option, context: click.Context) -> str:
+    """What comes after an option."""
+    if option.is_flag or option.count:
+        return ""
+    if isinstance(option.type, click.Choice):
+        return ", ".join(f"`{each}`" for each in option.type.choices)
+    return f"`{option.make_metavar(context)}`"
+
+
 def _settings() -> str:
     """The tables of settings files, chip files and profiles."""
     rows = IMPERFECTIONS.usable()[0].values()
@@ -122,7 +136,8 @@ def _settings() -> str:
     parts = [
         "# Settings",
         "Every setting of the three kinds of TOML file. What a settings file leaves out is chosen for the task and "
-        "the chip, by [one rule](../defaults.md); `mgd show RUN` and a run's `config.toml` say what was chosen. *None* means that a setting is left out.",
+        "the chip, by [one rule](../defaults.md); `mgd show RUN` and a run's `config.toml` say what was chosen. "
+        "*None* means that a setting is left out.",
         "## A settings file",
         "`mgd train FILE.toml` reads it, and every run directory has one, `config.toml`. The settings with an option "
         "can be given on the command line too; an option overrides the file.",
