@@ -16,7 +16,9 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 sys.path.insert(0, str(Path(__file__).parent))
-import reference
+import command_line
+import packages
+import settings
 
 ROOT = Path(__file__).parents[2]
 # Files outside docs/ that are pages of the site.
@@ -34,7 +36,7 @@ _NOT_SEARCHED = "---\nsearch:\n  exclude: true\n---\n"
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are no files of docs/, and puts pages in the place of each `*` in the navigation."""
     made = {uri: (ROOT / path).read_text(encoding="utf-8") for uri, path in OUTSIDE.items()}
-    made |= reference.pages()
+    made |= {"reference/settings.md": settings.page(), "reference/cli.md": command_line.page(), **packages.pages()}
     texts = made | {file.src_uri: file.content_string for file in files.documentation_pages()}
     for uri, text in texts.items():
         for _, target, _ in _LINK.findall(text):

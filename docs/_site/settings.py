@@ -1,13 +1,9 @@
-"""Pages made from the code: settings, the command line, and every public name. A new one needs no edit here."""
+"""The page of settings: of settings files, chip files and profiles."""
 
-import importlib
 import inspect
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
@@ -18,118 +14,24 @@ from griffe import (
     DocstringSectionParameters,
     DocstringSectionText,
 )
+from markdown_table import table
 from pydantic import BaseModel
 
 from mgd.cli._list import _TABLES as CHOSEN
 from mgd.cli._main import commands
 from mgd.instruments import kinds
-from mgd.rows import IMPERFECTIONS, Table
-from mgd.runs import CHOICES, ChipFile, RunConfig
+from mgd.rows import IMPERFECTIONS, TASKS, Table
+from mgd.runs import CHOICES, ChipFile, RunConfig, resolve
 from mgd.runs._chip_file import _ChipFile, _Network
 from mgd.runs._chip_table import OwnChip
 from mgd.timing import Profile
 
-PACKAGE = Path(str(importlib.import_module("mgd").__file__)).parent
 # Tables whose settings are described elsewhere.
 _DESCRIBED_IN = {_ChipFile: (ChipFile,), _Network: (ChipFile, RunConfig, OwnChip)}
 _NAMED = (DocstringSectionAttributes, DocstringSectionParameters)
-# Parts of mgd.engines, which has all of their names that are public.
-_NOT_PUBLIC = {"mgd.engines.loop", "mgd.engines.simulated"}
 
 
-def pages() -> dict[str, str]:
-    """Every page, by its path on the site."""
-    made = {"reference/settings.md": _settings(), "reference/cli.md": _command_line()}
-    return made | {f"reference/{package}.md": text for package, text in _packages()}
-
-
-def public_names() -> dict[str, list[str]]:
-    """The public names of each public package."""
-    folders = sorted(file.parent for file in PACKAGE.rglob("__init__.py"))
-    packages = [".".join(folder.relative_to(PACKAGE.parent).parts) for folder in folders]
-    return {
-        package: sorted(_names(importlib.import_module(package)), key=str.lower)
-        for package in packages
-        if "._" not in package and package not in _NOT_PUBLIC
-    }
-
-
-def _names(package: ModuleType) -> Iterable[str]:
-    """What a package says it has; where it has no `__all__`, what it re-exports."""
-    if hasattr(package, "__all__"):
-        return package.__all__
-    source = inspect.getsource(package)
-    return re.findall(r"^from \..* as (\w+)$", source, re.MULTILINE)
-
-
-def _packages() -> Iterator[tuple[str, str]]:
-    """Each public package, and its page. A name of several packages is described where its path is longest."""
-    names = public_names()
-    homes: dict[int, str] = {}
-    for package in sorted(names, key=lambda package: package.count(".")):
-        for name in names[package]:
-            value = getattr(importlib.import_module(package), name)
-            if inspect.isclass(value) or inspect.isroutine(value):
-                homes[id(value)] = f"{package}.{name}"
-    for package in names:
-        module = importlib.import_module(package)
-        described, elsewhere = [], []
-        for name in names[package]:
-            value = getattr(module, name)
-            home = homes.get(id(value), f"{package}.{name}")
-            if inspect.ismodule(value):
-                elsewhere.append((name, f"[package]({package}.{name}.md)", value))
-            elif home != f"{package}.{name}":
-                elsewhere.append((name, f"[{home}]({home.rpartition('.')[0]}.md#{home})", value))
-            else:
-                described.append(f"::: {package}.{name}")
-        rows = [(f"`{name}`", where, _first_line(value)) for name, where, value in elsewhere]
-        parts = [f"# {package}", inspect.getdoc(module) or "", _table(("name", "described in", ""), rows), *described]
-        yield package, "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _first_line(value: Any) -> str:
-    return (inspect.getdoc(value) or "").partition("\n")[0]
-
-
-def _command_line() -> str:
-    """Every command with its help and its options."""
-    said = "What `mgd COMMAND --help` says. Exit codes are in [first steps](../getting-started.md#the-first-run)."
-    parts = ["# Command line", said]
-    for path, command in _commands("mgd", commands):
-        context = click.Context(command, info_name=path)
-        usage = [path, *command.collect_usage_pieces(context)]
-        parts += [f"## {path}", f"```text\n{' '.join(usage)}\n```", inspect.cleandoc(command.help or "")]
-        options = [each for each in command.get_params(context) if isinstance(each, click.Option) and not each.hidden]
-        rows = [(_flags(each), _plain(each.help or ""), _taken(each, context)) for each in options]
-        parts.append(_table(("option", "meaning", "value"), rows))
-        if command.epilog:
-            example = command.epilog.removeprefix("Example: ")
-            parts.append(f"Example:\n\n```bash\n{example}\n```" if example != command.epilog else command.epilog)
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    yield path, command
-    if isinstance(command, click.Group):
-        for name, each in command.commands.items():
-            yield from _commands(f"{path} {name}", each)
-
-
-def _flags(option: click.Option) -> str:
-    return ", ".join(f"`{flag}`" for flag in (*option.opts, *option.secondary_opts))
-
-
-def _taken(option: click.Option, context: click.Context) -> str:
-    """What comes after an option."""
-    if option.is_flag or option.count:
-        return ""
-    if isinstance(option.type, click.Choice):
-        return ", ".join(f"`{each}`" for each in option.type.choices)
-    return f"`{option.make_metavar(context)}`"
-
-
-def _settings() -> str:
+def page() -> str:
     """The tables of settings files, chip files and profiles."""
     rows = IMPERFECTIONS.usable()[0].values()
     imperfections = {each.name: each for row in rows for each in row.settings}.values()
@@ -142,11 +44,14 @@ def _settings() -> str:
         "`mgd train FILE.toml` reads it, and every run directory has one, `config.toml`. The settings with an option "
         "can be given on the command line too; an option overrides the file.",
         *_model(RunConfig, "", options=_options()),
+        "### What is left out",
+        "`mgd train TASK` alone has these settings. Those that are missing are left out on purpose.",
+        _defaults(),
         *_choices(),
         "### [imperfect]",
         "The [imperfections](../imperfections.md) of simulated chips; also in a chip file, and as "
         "`--imperfect NAME=VALUE`.",
-        _table(
+        table(
             ("setting", "meaning", "value"),
             [(f"`{each.name}`", each.line, _bounded(_name(each.type), each.type.bounds())) for each in imperfections],
         ),
@@ -166,13 +71,33 @@ def _settings() -> str:
     return "\n\n".join([*parts, *_model(Profile, "")]) + "\n"
 
 
+def _defaults() -> str:
+    """What is chosen for each task if nothing but its name is given."""
+    resolved = {task: resolve(RunConfig.of({"task": task})) for task in TASKS}
+    rows = []
+    for name in RunConfig.model_fields:
+        values = [getattr(settings, name) for settings in resolved.values()]
+        if name != "task" and any(value is not None for value in values):
+            rows.append((f"`{name}`", *map(_value, values)))
+    return table(("setting", *resolved), rows)
+
+
+def _value(value: Any) -> str:
+    """A value as one reads it; nothing for None."""
+    if isinstance(value, tuple):
+        return ", ".join(map(_value, value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "" if value is None else str(value)
+
+
 def _choices() -> Iterator[str]:
     """What settings that name something can name, as `mgd list` lists it."""
-    for title, table in CHOSEN.items():
-        lines = table.lines()[0] if isinstance(table, Table) else table
+    for title, choices in CHOSEN.items():
+        lines = choices.lines()[0] if isinstance(choices, Table) else choices
         if title != "imperfections":
             yield f"### {title.capitalize()}"
-            yield _table(("name", "meaning"), [(f"`{name}`", line) for name, line in lines.items()])
+            yield table(("name", "meaning"), [(f"`{name}`", line) for name, line in lines.items()])
 
 
 def _options() -> set[str]:
@@ -180,9 +105,7 @@ def _options() -> set[str]:
     return {each.name for each in commands.commands["train"].params if each.name and isinstance(each, click.Option)}
 
 
-def _model(
-    model: type[BaseModel], table: str, options: Iterable[str] = (), skipped: Iterable[str] = ()
-) -> Iterator[str]:
+def _model(model: type[BaseModel], at: str, options: Iterable[str] = (), skipped: Iterable[str] = ()) -> Iterator[str]:
     """A table of TOML and the tables in it, each with a heading of its path."""
     schema = model.model_json_schema()
     said = {name: text for each in (*_DESCRIBED_IN.get(model, ()), model) for name, text in _said(each).items()}
@@ -203,11 +126,11 @@ def _model(
         value = " or ".join(chosen or _kind(each, name) for each in kinds_of)
         rows.append((f"`{name}`", meaning.strip(), value, needed))
     if any(meaning for _, meaning, _, _ in rows):
-        yield _table(("setting", "meaning", "value", "default"), rows)
+        yield table(("setting", "meaning", "value", "default"), rows)
     else:
-        yield _table(("setting", "value", "default"), [(name, value, needed) for name, _, value, needed in rows])
+        yield table(("setting", "value", "default"), [(name, value, needed) for name, _, value, needed in rows])
     for name, kind in below:
-        path = f"{table}.{name}" if table else name
+        path = f"{at}.{name}" if at else name
         yield f"### [{path}]"
         of = _classes(model)[kind]
         yield _text(of)
@@ -237,8 +160,8 @@ def _is_default(field: dict[str, Any]) -> bool:
 
 def _chosen(name: str) -> str:
     """Where the names are listed of which a setting is one; nothing for other settings."""
-    for title, table in CHOSEN.items():
-        if name in CHOICES and table is CHOICES[name]:
+    for title, choices in CHOSEN.items():
+        if name in CHOICES and choices is CHOICES[name]:
             return f"[{title}](#{title})"
     return ""
 
@@ -284,15 +207,3 @@ def _text(described: Any) -> str:
 
 def _sections(described: Any) -> list[DocstringSection]:
     return Docstring(inspect.cleandoc(described.__doc__ or "")).parse("google", warnings=False)
-
-
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """A table in Markdown, or nothing if it has no rows."""
-    lines = [" | ".join(cell if "`" in cell else cell.replace("|", "\\|") for cell in row) for row in rows]
-    if not lines:
-        return ""
-    return "\n".join(f"| {line} |" for line in (" | ".join(heads), " | ".join("---" for _ in heads), *lines))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).replace("<", "&lt;").replace("[", "\\[")
