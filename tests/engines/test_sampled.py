@@ -117,10 +117,8 @@ def engines(name: str, *, tau_theta: int | None = None) -> tuple[Measured, Sampl
         baseline=baseline,
         modulation_limit=None if clamp is None else clamp * AMPLITUDE,
     )
-    if isinstance(sigma, CostNoise):
-        chip = imperfect(LARGE, sigma)
-    else:
-        chip = noisy(sigma * AMPLITUDE) if sigma else LINEAR
+    absolute = isinstance(sigma, float)
+    chip = (noisy(sigma * AMPLITUDE) if sigma else LINEAR) if absolute else imperfect(LARGE, sigma)
     return Measured(chip, algorithm, batch), Sampled(chip, algorithm, batch)
 
 

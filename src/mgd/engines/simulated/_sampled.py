@@ -95,9 +95,8 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
             rows = data.rows(first_group.plus(group), seed=state.seeds.samples, batch=samples)
             cost_key, law_key = jax.random.split(jax.random.fold_in(key, group))
             g, cost = gradient_of(self.chip, state.theta, device, *data.show(rows), key=cost_key)
-            errors = Errors(
-                *(_both(known[of], known[f"{of}_relative"], cost) for of in ("own", "shared")), known["limit"]
-            )
+            own = _both(known["own"], known["own_relative"], cost)
+            errors = Errors(own, _both(known["shared"], known["shared_relative"], cost), known["limit"])
             part = law.gather(g, first.plus(group * n), n, errors, seed=state.seeds.perturbation, key=law_key)
             return part, cost
 

@@ -1,0 +1,177 @@
+"""A run of simulated chips, as it is diagnosed: one of its chips, at its start and now."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._train import Session
+from ..algorithm import AbstractAlgorithm, Algorithm
+from ..chips import AbstractChip
+from ..chips.imperfections import AbstractImperfection, Imperfect
+from ..datasets import Samples, Task
+from ..engines import Data, Progress, n_outputs
+from ._learnt import has_learnt
+from ._probes import Probes, probed
+from ._trials import Trials, tried
+
+# Samples that are looked at.
+_SOME = 256
+# Numbers, times parameters, that measurements for a diagnosis may take in all.
+_WORK = 3e8
+# Timesteps that are looked at, at most and at least; windows of a trial likewise.
+_MOST_STEPS, _FEWEST_STEPS, _MOST_WINDOWS, _FEWEST_WINDOWS = 512, 32, 64, 8
+# Chips that a trial trains: of each rate so many.
+_EACH = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One chip of a run.
+
+    Attributes:
+        chip: the design.
+        algorithm: the algorithm that trains it.
+        task: the task.
+        batch: samples over which a measurement is averaged.
+        start: the run of this chip alone at its start.
+        now: the same at the last checkpoint.
+        learnt: whether the run has learnt so much that nothing is wrong with it.
+        updates: how often parameters were written.
+        ahead: how often they will be written until the planned end.
+    """
+
+    chip: AbstractChip
+    algorithm: AbstractAlgorithm
+    task: Task
+    batch: int
+    start: Progress
+    now: Progress
+    learnt: bool
+    updates: int
+    ahead: int
+
+    @staticmethod
+    def of(begun: Session, session: Session) -> "Case":
+        """The case of a run of simulated chips; of many, that of the chip with the middle score.
+
+        Args:
+            begun: the session at its start.
+            session: the same session as far as it has come; it was evaluated at least once.
+        """
+        assert session.chip is not None, "an instrument keeps diagnostics of its own"
+        which = _middle(session)
+        writes = [session.algorithm.counts(n, batch=session.batch).parameter_writes for n in _ends(session)]
+        return Case(
+            chip=session.chip,
+            algorithm=session.algorithm,
+            task=session.task,
+            batch=session.batch,
+            start=_alone(begun.snapshot.progress, which),
+            now=_alone(session.snapshot.progress, which),
+            learnt=has_learnt(session),
+            updates=writes[0],
+            ahead=writes[1] - writes[0],
+        )
+
+    @property
+    def ask_tell(self) -> Algorithm | None:
+        """The algorithm, if it trains by measurements."""
+        return self.algorithm if isinstance(self.algorithm, Algorithm) else None
+
+    def imperfection(self, kind: type[AbstractImperfection]) -> Any:
+        """The chip's imperfection of this kind; None if it has none."""
+        chip = self.chip
+        while isinstance(chip, Imperfect):
+            if isinstance(chip.imperfection, kind):
+                return chip.imperfection
+            chip = chip.chip
+        return None
+
+    @cached_property
+    def data(self) -> Data:
+        """The training samples."""
+        return Data.of(self.task.train, self.task.kind, self.task.order)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Some training samples, spread over the set."""
+        train = self.task.train
+        return train.subset(np.unique(np.linspace(0, len(train) - 1, min(len(train), _SOME)).astype(int)))
+
+    @cached_property
+    def some(self) -> Data:
+        """The same on the device."""
+        return Data.of(self.samples, self.task.kind)
+
+    @cached_property
+    def gives_outputs(self) -> bool:
+        """Whether the chip gives outputs."""
+        return n_outputs(self.chip, self.some) > 0
+
+    def outputs(self, theta: Float[Array, " p"]) -> Float[np.ndarray, "n outputs"]:
+        """The outputs for these samples, of the chip at its start."""
+        x, _ = self.some.show(jnp.arange(len(self.samples)))
+        device = jax.tree.map(lambda leaf: leaf[0], self.start.device)
+        respond = jax.jit(lambda theta, x: self.chip.respond(theta, x, device=device, key=jax.random.key(0)))
+        return np.asarray(respond(theta, x))
+
+    @cached_property
+    def at_start(self) -> Probes | None:
+        """What a measurement shows at the start; None if the algorithm measures nothing."""
+        return self._probed(self.start)
+
+    @cached_property
+    def at_end(self) -> Probes | None:
+        """The same with the parameters of now."""
+        return self._probed(self.now)
+
+    @cached_property
+    def trials(self) -> Trials | None:
+        """A few updates from the start, at several learning rates; None if they would take too long."""
+        if self.ask_tell is None:
+            return None
+        window = max(self.ask_tell.interval, self.ask_tell.time_constants.tau_theta)
+        windows = int(min(_MOST_WINDOWS, self._affordable / window / (_EACH * 5)))
+        if windows < _FEWEST_WINDOWS:
+            return None
+        return tried(self.chip, self.ask_tell, self.data, self.some, self.batch, self.start, windows, _EACH)
+
+    @property
+    def _affordable(self) -> float:
+        """Measurements that do not take long."""
+        inputs = int(np.prod(self.task.input_shape))
+        return _WORK / (max(self.chip.n_params, inputs) * self.batch)
+
+    def _probed(self, progress: Progress) -> Probes | None:
+        if self.ask_tell is None:
+            return None
+        steps = int(min(_MOST_STEPS, max(_FEWEST_STEPS, self._affordable / 4)))
+        return probed(self.chip, self.ask_tell, self.data, self.batch, progress, steps)
+
+    def quick(self) -> "Case":
+        """This case as one that has no time for trials."""
+        return replace(self)
+
+
+def _ends(session: Session) -> tuple[int, int]:
+    """Timesteps made, and those until the planned end."""
+    made = session.snapshot.step
+    return made, max(made, session.n_steps if not session.ended_by else made)
+
+
+def _middle(session: Session) -> int:
+    """The chip with the middle score, or the middle cost."""
+    scores = session.scores if session.judge.metric is not None else -session.snapshot.cost[-1]
+    return int(np.argsort(np.nan_to_num(scores, nan=-np.inf), kind="stable")[(len(scores) - 1) // 2])
+
+
+def _alone(progress: Progress, which: int) -> Progress:
+    """The run of one replica."""
+    state = progress.replica(which)
+    alone = Progress.one(state)
+    return Progress.of(alone.state, jax.tree.map(lambda leaf: leaf[which][None], progress.device))
