@@ -1,12 +1,13 @@
 """A run of simulated chips, as it is diagnosed: one of its chips, at its start and now."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from .._train import Session
@@ -15,7 +16,6 @@ from ..chips import AbstractChip
 from ..chips.imperfections import AbstractImperfection, Imperfect
 from ..datasets import Samples, Task
 from ..engines import Data, Progress, n_outputs
-from ._learnt import has_learnt
 from ._probes import Probes, probed
 from ._trials import Trials, tried
 
@@ -40,7 +40,6 @@ class Case:
         batch: samples over which a measurement is averaged.
         start: the run of this chip alone at its start.
         now: the same at the last checkpoint.
-        learnt: whether the run has learnt so much that nothing is wrong with it.
         updates: how often parameters were written.
         ahead: how often they will be written until the planned end.
     """
@@ -51,18 +50,12 @@ class Case:
     batch: int
     start: Progress
     now: Progress
-    learnt: bool
     updates: int
     ahead: int
 
     @staticmethod
-    def of(begun: Session, session: Session) -> "Case":
-        """The case of a run of simulated chips; of many, that of the chip with the middle score.
-
-        Args:
-            begun: the session at its start.
-            session: the same session as far as it has come; it was evaluated at least once.
-        """
+    def of(session: Session) -> "Case":
+        """The case of a run of simulated chips so far; of many, that of the chip with the middle score."""
         assert session.chip is not None, "an instrument keeps diagnostics of its own"
         which = _middle(session)
         writes = [session.algorithm.counts(n, batch=session.batch).parameter_writes for n in _ends(session)]
@@ -71,9 +64,8 @@ class Case:
             algorithm=session.algorithm,
             task=session.task,
             batch=session.batch,
-            start=_alone(begun.snapshot.progress, which),
+            start=_alone(session.begin(), which),
             now=_alone(session.snapshot.progress, which),
-            learnt=has_learnt(session),
             updates=writes[0],
             ahead=writes[1] - writes[0],
         )
@@ -113,12 +105,15 @@ class Case:
         """Whether the chip gives outputs."""
         return n_outputs(self.chip, self.some) > 0
 
-    def outputs(self, theta: Float[Array, " p"]) -> Float[np.ndarray, "n outputs"]:
-        """The outputs for these samples, of the chip at its start."""
+    def outputs(self, thetas: Float[Array, "k p"]) -> Float[np.ndarray, "k n outputs"]:
+        """The outputs for these samples, of the chip with each of these parameters."""
         x, _ = self.some.show(jnp.arange(len(self.samples)))
         device = jax.tree.map(lambda leaf: leaf[0], self.start.device)
-        respond = jax.jit(lambda theta, x: self.chip.respond(theta, x, device=device, key=jax.random.key(0)))
-        return np.asarray(respond(theta, x))
+
+        def respond(theta: Float[Array, " p"]) -> Float[Array, "n outputs"]:
+            return self.chip.respond(theta, x, device=device, key=jax.random.key(0))
+
+        return np.asarray(jax.jit(lambda thetas: lax.map(respond, thetas))(thetas))
 
     @cached_property
     def at_start(self) -> Probes | None:
@@ -153,10 +148,6 @@ class Case:
         steps = int(min(_MOST_STEPS, max(_FEWEST_STEPS, self._affordable / 4)))
         return probed(self.chip, self.ask_tell, self.data, self.batch, progress, steps)
 
-    def quick(self) -> "Case":
-        """This case as one that has no time for trials."""
-        return replace(self)
-
 
 def _ends(session: Session) -> tuple[int, int]:
     """Timesteps made, and those until the planned end."""
@@ -166,6 +157,8 @@ def _ends(session: Session) -> tuple[int, int]:
 
 def _middle(session: Session) -> int:
     """The chip with the middle score, or the middle cost."""
+    if not session.snapshot.steps:
+        return 0
     scores = session.scores if session.judge.metric is not None else -session.snapshot.cost[-1]
     return int(np.argsort(np.nan_to_num(scores, nan=-np.inf), kind="stable")[(len(scores) - 1) // 2])
 

@@ -11,10 +11,10 @@ class Finding:
     Attributes:
         name: the name of the cause; docs/doctor.md lists all.
         problem: what is wrong, with the number.
-        remedy: what to try, with the number.
+        remedy: what to try, with the number; it goes on from "try".
 
-    >>> print(Finding("rate", "the learning rate is too high", "try 0.1"))
-    the learning rate is too high: try 0.1
+    >>> print(Finding("rate-high", "the learning rate is too high", "a rate of 0.1"))
+    the learning rate is too high: try a rate of 0.1
     """
 
     name: str
@@ -22,7 +22,7 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.problem}: {self.remedy}"
+        return f"{self.problem}: try {self.remedy}"
 
     def as_dict(self) -> dict[str, Any]:
         """This finding in types of JSON."""

@@ -16,6 +16,8 @@ def has_learnt(session: Session) -> bool:
 
     The cost counts if there is no score.
     """
+    if not session.snapshot.steps:
+        return False
     costs = np.array(session.snapshot.cost)
     if session.judge.metric is None:
         return bool(np.nanmean(costs[-1]) < _LEFT * np.nanmean(costs[0]))

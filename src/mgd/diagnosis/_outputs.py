@@ -1,5 +1,6 @@
 """Causes in the network: targets that its outputs cannot reach, and neurons that do not answer."""
 
+import math
 from typing import Any
 
 import jax
@@ -19,6 +20,8 @@ _CHIPS, _SIZES = 4, (1.0, 10.0, 100.0)
 _SHARE, _BEYOND = 0.2, 0.05
 # Neurons whose slope is less than this part of the largest, and the part of them that is too much.
 _FLAT, _TOO_MANY = 0.02, 0.85
+# Inputs that may saturate a chip; how much larger parameters are if updates have driven them.
+_LARGE, _GROWN = 5.0, 3.0
 
 
 def targets_out_of_reach(case: Case) -> Finding | None:
@@ -26,10 +29,10 @@ def targets_out_of_reach(case: Case) -> Finding | None:
     if not case.gives_outputs or isinstance(loss_of(case.chip), CrossEntropy):
         return None
     y, theta = np.asarray(case.samples.y, np.float64), case.start.state.theta[0]
-    size = max(float(jnp.sqrt(jnp.mean(theta**2))), 0.1)
+    size = max(_size(theta), 0.1)
     keys = jax.random.split(jax.random.key(0), _CHIPS)
-    tried = [scale * size * jax.random.normal(key, theta.shape) for scale in _SIZES for key in keys]
-    outputs = np.stack([case.outputs(one) for one in (theta, case.now.state.theta[0], *tried)])
+    drawn = [scale * size * jax.random.normal(key, theta.shape) for scale in _SIZES for key in keys]
+    outputs = case.outputs(jnp.stack([theta, case.now.state.theta[0], *drawn]))
     low, high = float(np.nanmin(outputs)), float(np.nanmax(outputs))
     spread = float(y.max() - y.min())
     beyond = (y < low - _BEYOND * spread) | (y > high + _BEYOND * spread)
@@ -44,34 +47,46 @@ def targets_out_of_reach(case: Case) -> Finding | None:
     )
 
 
-def neurons_are_saturated(case: Case, *, at_end: bool = False) -> Finding | None:
-    """Neurons whose output hardly depends on their input."""
-    progress = case.now if at_end else case.start
-    slopes = _slopes(case, progress.state.theta[0])
-    if not slopes:
+def neurons_are_saturated(case: Case) -> Finding | None:
+    """Neurons whose output hardly depends on their input, at the start."""
+    if (saturated := _saturated(case, theta := case.start.state.theta[0])) is None:
         return None
-    flat = [float(np.mean(of_layer < _FLAT)) for of_layer in slopes]
-    worst = int(np.argmax(flat))
-    if flat[worst] < _TOO_MANY:
-        return None
-    layer = "the output layer" if worst == len(flat) - 1 else f"hidden layer {worst + 1}"
-    where = "now" if at_end else "at the start"
     x = np.asarray(case.some.show(jnp.arange(len(case.samples)))[0])
-    theta = progress.state.theta[0]
-    size, largest = float(jnp.sqrt(jnp.mean(theta**2))), float(np.abs(x).max())
-    remedy = (
-        f"scaled inputs (--scaling standard): they go up to {largest:.3g}"
-        if largest > 5 and not at_end
-        else f"a smaller start: the parameters have a root mean square of {size:.2g}"
-        if not at_end
-        else f"a lower learning rate from the start: the parameters have grown to a root mean square of {size:.2g}"
-    )
+    largest, inputs = float(np.abs(x).max()), f"scaled inputs (--scaling standard): they go up to {np.abs(x).max():.3g}"
+    start = f"a smaller start: the parameters have a root mean square of {_size(theta):.2g}"
     return Finding(
-        "saturated",
-        f"{flat[worst]:.0%} of the activations of {layer} are saturated {where}: their slope is below {_FLAT:.0%} of "
-        "the largest, and G nearly vanishes",
-        remedy,
+        "saturated", f"{saturated} at the start, so G nearly vanishes", inputs if largest > _LARGE else start
     )
+
+
+def neurons_became_saturated(case: Case) -> Finding | None:
+    """Neurons that were driven there by updates."""
+    before, after = (progress.state.theta[0] for progress in (case.start, case.now))
+    if _size(after) < _GROWN * _size(before) or (saturated := _saturated(case, after)) is None:
+        return None
+    grown = f"the parameters have grown from a root mean square of {_size(before):.2g} to {_size(after):.2g}"
+    times = 2 ** math.ceil(math.log2(_size(after) / _size(before)))
+    return Finding(
+        "rate-high",
+        f"the learning rate is too high: {grown}, and {saturated}",
+        f"a learning rate of 1/{times} of it, or a longer tau_theta",
+    )
+
+
+def _saturated(case: Case, theta: Float[Array, " p"]) -> str | None:
+    """Which layer is saturated, in words; None if none is."""
+    slopes = _slopes(case, theta)
+    flat = [float(np.mean(of_layer < _FLAT)) for of_layer in slopes]
+    if not flat or max(flat) < _TOO_MANY:
+        return None
+    worst = int(np.argmax(flat))
+    layer = "the output layer" if worst == len(flat) - 1 else f"hidden layer {worst + 1}"
+    return f"{flat[worst]:.0%} of the activations of {layer} are saturated (a slope below {_FLAT:.0%} of the largest)"
+
+
+def _size(theta: Float[Array, " p"]) -> float:
+    """The root mean square."""
+    return max(float(jnp.sqrt(jnp.mean(theta**2))), 1e-6)
 
 
 def _slopes(case: Case, theta: Float[Array, " p"]) -> list[Float[np.ndarray, "n neurons"]]:

@@ -15,8 +15,8 @@ _MOST = 0.5
 _NEARLY_ALL = 0.9
 # A write of this many times the size of parameters is far more than a level, and far less than the range.
 _CHANGE = 0.5
-# Of a change, what is as good as none, and what is as good as the whole.
-_NONE, _WHOLE = 0.1, 0.4
+# Of a change in the other direction, what is as good as none.
+_NONE = 0.1
 _FEWEST_UPDATES = 20
 
 
@@ -24,8 +24,8 @@ def starts_at_a_limit(case: Case) -> Finding | None:
     """Parameters that can move in one direction only."""
     theta = case.start.state.theta[0]
     change = _CHANGE * max(float(jnp.sqrt(jnp.mean(theta**2))), 1e-3)
-    up, down = (_moved(case, theta, sign * change) / change for sign in (1.0, -1.0))
-    stopped = ((up < _NONE) & (down > _WHOLE)) | ((down < _NONE) & (up > _WHOLE))
+    up, down = (_moved(case, theta, sign * change) for sign in (1.0, -1.0))
+    stopped = (up < _NONE * down) | (down < _NONE * up)
     if stopped.mean() < _MOST:
         return None
     applied = _applied(case, theta)

@@ -50,7 +50,11 @@ def rate_too_low(case: Case) -> Finding | None:
     best = max(FACTORS[3:], key=lambda factor: trials.fall(factor)[0])
     more, its_error = trials.fall(best)
     by_the_end = max(fall + _SURELY * error, 0.0) * (case.updates + case.ahead) / trials.updates
-    if by_the_end > _FALL * trials.before or more - _TIMES * fall <= _SURELY * (its_error + _TIMES * error):
+    if (
+        more <= 0
+        or by_the_end > _FALL * trials.before
+        or more - _TIMES * fall <= _SURELY * (its_error + _TIMES * error)
+    ):
         return None
     return Finding(
         "rate-low",

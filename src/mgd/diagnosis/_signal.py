@@ -17,6 +17,10 @@ _LEVELS = 2.0
 _ARRIVES = 0.4
 # The signal over the noise, of one C̃ and of a window's G, below which noise is a cause.
 _SNR = 1.0
+# Times the noise of costs that C̃ without a perturbation has if other samples are in it.
+_FAR_MORE = 5.0
+# What is not advised, because no cost is linear so far, and nobody waits so long.
+_LARGEST_AMPLITUDE, _LONGEST_WINDOW = 0.5, 1_000_000
 # C̃ that is exactly zero in so many of all timesteps is not the exception.
 _MOSTLY = 0.9
 
@@ -33,7 +37,12 @@ def perturbation_below_a_level(case: Case) -> Finding | None:
         "levels",
         f"the perturbation is below the levels of the parameters' converter: an amplitude of {amplitude:.3g} is "
         f"{amplitude / level:.2g} of a level of {level:.3g}",
-        f"amplitude {_LEVELS * level:.2g} ({_LEVELS:g} levels), or a line of its own for the perturbation",
+        (
+            f"amplitude {_LEVELS * level:.2g} ({_LEVELS:g} levels)"
+            if _LEVELS * level <= _LARGEST_AMPLITUDE
+            else "more bits"
+        )
+        + ", or a line of its own for the perturbation (dac-own-line)",
     )
 
 
@@ -71,12 +80,13 @@ def readout_does_not_show(case: Case) -> Finding | None:
     # Noise of half a step makes means of costs finer than steps.
     if probes.signal >= step / 2 or not probes.signal or _noise_before(case) > step / 2:
         return None
+    larger = _amplitude(case) * _LEVELS * step / probes.signal
     return Finding(
         "readout",
         f"C̃ is below the steps of the cost's converter: its root mean square is {probes.signal:.2g}, and a step is "
         f"{step:.2g} ({adc.bits} bits from {adc.low:g} to {adc.high:g})",
-        f"amplitude {_amplitude(case) * _LEVELS * step / probes.signal:.2g}, or "
-        f"{adc.bits + math.ceil(math.log2(_LEVELS * step / probes.signal))} bits",
+        (f"amplitude {larger:.2g}, or " if larger <= _LARGEST_AMPLITUDE else "")
+        + f"{adc.bits + math.ceil(math.log2(_LEVELS * step / probes.signal))} bits",
     )
 
 
@@ -96,35 +106,75 @@ def cost_never_moves(case: Case) -> Finding | None:
 def costs_come_late(case: Case) -> Finding | None:
     """A delay, or settling, that leaves little of a perturbation in its own C̃."""
     algorithm, probes = case.ask_tell, case.at_start
-    delay, settling = case.imperfection(Delay), case.imperfection(Settling)
-    late = delay.measurements if delay is not None else 0
-    tau = float(settling.tau) if settling is not None else 0.0
+    late, tau = _lateness(case)
     if algorithm is None or probes is None or not (late or tau):
         return None
+    if certain := costs_come_late_for_certain(case):
+        return certain
     share, error = probes.share()
-    if share + 4 * error >= _ARRIVES and share + error >= _ARRIVES:
+    if share + 4 * error < _ARRIVES:
+        return _late(case, late, tau, max(0.0, share))
+    if probes.snr >= _SNR or probes.noise < _FAR_MORE * _noise_before(case):
         return None
+    return Finding(
+        "delay",
+        f"costs come {_words(late, tau)}, so that baselines contain the cost of the sample before: that adds "
+        f"{probes.noise:.2g} to C̃, whose own root mean square is {probes.signal:.2g}",
+        f"a larger batch, or tau_x and tau_theta much longer than {max(late, math.ceil(tau))}, as whole periods of "
+        "Walsh codes",
+    )
+
+
+def costs_come_late_for_certain(case: Case) -> Finding | None:
+    """The same if the delay alone leaves nothing, which needs no measurement."""
+    algorithm = case.ask_tell
+    late, tau = _lateness(case)
+    if algorithm is None or not (late or tau):
+        return None
+    share = share_seen(algorithm.time_constants.tau_p, late, tau)
+    return _late(case, late, tau, share) if share < _ARRIVES / 2 else None
+
+
+def _lateness(case: Case) -> tuple[int, float]:
+    """The delay and the time constant of the cost, in measurements."""
+    delay, settling = case.imperfection(Delay), case.imperfection(Settling)
+    return (delay.measurements if delay is not None else 0), (float(settling.tau) if settling is not None else 0.0)
+
+
+def _words(late: int, tau: float) -> str:
+    """How late costs come, in words."""
+    words = [f"{late} measurement{'s' if late > 1 else ''} late"] if late else []
+    return " and ".join([*words, *([f"with a time constant of {tau:.3g} measurements"] if tau else [])])
+
+
+def _late(case: Case, late: int, tau: float, share: float) -> Finding:
+    algorithm = case.ask_tell
+    assert algorithm is not None, "only of what measures costs come late"
     tau_p, hold = algorithm.time_constants.tau_p, best_hold(late, tau)
     two_sided = isinstance(algorithm.baseline, TwoSided)
-    held = tau_p if not two_sided else 1
-    if late < held and share_seen(held, late, tau) > 2 * _ARRIVES:
-        return None  # the sample or the parameters change too often, which costs little of the signal
-    words = [f"{late} measurements late"] if late else []
-    words += [f"with a time constant of {tau:.3g} measurements"] if tau else []
     whose = f"a perturbation is held for {tau_p} timestep{'s' if tau_p > 1 else ''}" + (
         ", and its sign changes at each measurement" if two_sided else ""
     )
     return Finding(
         "delay",
-        f"costs come {' and '.join(words)}, and {whose}: {max(0.0, share):.0%} of its effect is in its own C̃",
+        f"costs come {_words(late, tau)}, and {whose}: {share:.0%} of its effect is in its own C̃",
         f"tau_p {hold}, which leaves {share_seen(hold, late, tau):.0%}, with tau_x of at least {3 * hold}"
         + (" and the baseline remeasured" if two_sided else ""),
     )
 
 
-def signal_under_noise(case: Case, *, at_end: bool = False) -> Finding | None:
+def signal_under_noise(case: Case) -> Finding | None:
     """Noise that is larger than C̃, and that a window does not average away."""
-    algorithm, probes = case.ask_tell, case.at_end if at_end else case.at_start
+    return _under_noise(case, case.at_start, "at the start")
+
+
+def signal_now_under_noise(case: Case) -> Finding | None:
+    """The same with the parameters of now."""
+    return _under_noise(case, case.at_end, "now")
+
+
+def _under_noise(case: Case, probes: Probes | None, where: str) -> Finding | None:
+    algorithm = case.ask_tell
     if algorithm is None or probes is None or not probes.signal or probes.snr >= _SNR:
         return None
     window = _perturbations(case)
@@ -134,13 +184,13 @@ def signal_under_noise(case: Case, *, at_end: bool = False) -> Finding | None:
     amplitude = _amplitude(case)
     larger = amplitude * math.sqrt(_SNR / probes.snr)
     longer = math.ceil(window / of_window * algorithm.time_constants.tau_p * _SNR)
-    where = "now" if at_end else "at the start"
-    tries = [f"amplitude {larger:.2g} (SNR 1)"] if larger <= 1 else []
+    tries = [f"amplitude {larger:.2g} (SNR 1)"] if larger <= _LARGEST_AMPLITUDE else []
+    tries += [f"tau_theta {longer:,} (SNR 1 of G)"] if longer <= _LONGEST_WINDOW else []
     return Finding(
         "noise",
         f"the signal is under the noise: {where} C̃ has a root mean square of {probes.signal:.2g}, and its noise of "
         f"{probes.noise:.2g}: SNR {probes.snr:.2g} of one C̃, and {of_window:.2g} of G after {window:,} perturbations",
-        " or ".join([*tries, f"tau_theta {longer:,} (SNR 1 of G)"]),
+        " or ".join(tries) or f"a readout with 1/{probes.snr**-0.5:,.0f} of the noise: no window can average this away",
     )
 
 

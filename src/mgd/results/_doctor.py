@@ -5,8 +5,9 @@ from typing import Any
 
 from ..chips import AbstractChip
 from ..datasets import Task
-from ..diagnosis import Case, Finding, diagnose_case
-from ..runs import read_config, read_diagnostics, sessions_of
+from ..diagnosis import Finding
+from ..diagnosis import diagnose as causes_of
+from ..runs import read_config, read_diagnostics, session_of
 from ._loaded import LoadedRun
 
 # Of what a run on a real chip warns of: what explains the most comes first.
@@ -42,7 +43,7 @@ def diagnose(
     config = read_config(folder)
     if config.instruments or (config.python is not None and config.python.behind_io):
         return _kept(read_diagnostics(folder))
-    return diagnose_case(Case.of(*sessions_of(folder, chip, task)))
+    return causes_of(session_of(folder, chip, task))
 
 
 def _kept(lines: list[dict[str, Any]]) -> list[Finding]:

@@ -1,6 +1,5 @@
-"""A run of simulated chips as a session, at its start and as of its last checkpoint."""
+"""A run of simulated chips as a session, as of its last checkpoint."""
 
-import copy
 import warnings
 from pathlib import Path
 
@@ -21,8 +20,8 @@ from ._parts import Given, Parts
 from ._presets import resolve
 
 
-def sessions_of(folder: Path, chip: AbstractChip | None = None, task: Task | None = None) -> tuple[Session, Session]:
-    """The session of a run at its start, and as of its last checkpoint.
+def session_of(folder: Path, chip: AbstractChip | None = None, task: Task | None = None) -> Session:
+    """The session of a run as of its last checkpoint.
 
     What was warned of when the run began is not warned of again.
 
@@ -39,13 +38,12 @@ def sessions_of(folder: Path, chip: AbstractChip | None = None, task: Task | Non
     config = read_config(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MgdWarning)
-        begun = _of_settings(folder, config, chip, task) if config.python is None else _of(folder, config, chip, task)
-    found = read_checkpoint(folder, begun.snapshot, config.identity())
+        session = _of_settings(folder, config, chip, task) if config.python is None else _of(folder, config, chip, task)
+    found = read_checkpoint(folder, session.snapshot, config.identity())
     if found is None:
         raise RunError(f"{folder} has no checkpoint yet: wait for its first, or continue it: mgd resume {folder}")
-    now = copy.copy(begun)
-    now.snapshot = found[0]
-    return begun, now
+    session.snapshot, _ = found
+    return session
 
 
 def _of_settings(folder: Path, config: RunConfig, chip: AbstractChip | None, task: Task | None) -> Session:
