@@ -1,6 +1,7 @@
 """`mgd doctor`."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -15,9 +16,13 @@ def doctor(run: Path, as_json: bool) -> None:
     A simulated chip is measured once more, at the start of the run and as of its last checkpoint; the run itself is not
     changed. For a run on a real chip, the diagnostics that it kept are read.
     """
+    from rich.console import Console
+
     from ..results import diagnose
 
-    found = diagnose(run)
+    console = Console(stderr=True)
+    with console.status(f"{run}: measuring") if console.is_terminal else nullcontext():
+        found = diagnose(run)
     if as_json:
         click.echo(json.dumps([one.as_dict() for one in found]))
         return

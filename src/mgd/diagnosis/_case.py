@@ -11,13 +11,13 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from .._train import Session
-from ..algorithm import AbstractAlgorithm, Algorithm
+from ..algorithm import Algorithm
 from ..chips import AbstractChip
 from ..chips.imperfections import AbstractImperfection, Imperfect
 from ..datasets import Samples, Task
 from ..engines import Data, Progress, n_outputs
 from ._probes import Probes, probed
-from ._trials import Trials, tried
+from ._trials import FACTORS, Trials, tried
 
 # Samples that are looked at.
 _SOME = 256
@@ -31,49 +31,60 @@ _EACH = 4
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One chip of a run.
+    """One chip of a run; of many, that with the middle score.
 
     Attributes:
-        chip: the design.
-        algorithm: the algorithm that trains it.
-        task: the task.
-        batch: samples over which a measurement is averaged.
-        start: the run of this chip alone at its start.
-        now: the same at the last checkpoint.
-        updates: how often parameters were written.
-        ahead: how often they will be written until the planned end.
+        session: the run of simulated chips, as far as it has come.
+        chip: their design.
     """
 
+    session: Session
     chip: AbstractChip
-    algorithm: AbstractAlgorithm
-    task: Task
-    batch: int
-    start: Progress
-    now: Progress
-    updates: int
-    ahead: int
 
     @staticmethod
     def of(session: Session) -> "Case":
-        """The case of a run of simulated chips so far; of many, that of the chip with the middle score."""
+        """The case of a session of simulated chips."""
         assert session.chip is not None, "an instrument keeps diagnostics of its own"
-        which = _middle(session)
-        writes = [session.algorithm.counts(n, batch=session.batch).parameter_writes for n in _ends(session)]
-        return Case(
-            chip=session.chip,
-            algorithm=session.algorithm,
-            task=session.task,
-            batch=session.batch,
-            start=_alone(session.begin(), which),
-            now=_alone(session.snapshot.progress, which),
-            updates=writes[0],
-            ahead=writes[1] - writes[0],
-        )
+        return Case(session, session.chip)
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return self.session.task
+
+    @property
+    def batch(self) -> int:
+        """Samples over which a measurement is averaged."""
+        return self.session.batch
+
+    @cached_property
+    def start(self) -> Progress:
+        """The run of this chip alone at its start."""
+        return _alone(self.session.begin(), _middle(self.session))
+
+    @cached_property
+    def now(self) -> Progress:
+        """The run of this chip alone as far as it has come."""
+        return _alone(self.session.snapshot.progress, _middle(self.session))
+
+    @property
+    def updates(self) -> int:
+        """How often parameters were written."""
+        return self._writes(self.session.snapshot.step)
+
+    @property
+    def planned(self) -> int:
+        """How often they will have been written at the planned end."""
+        return self._writes(self.session.snapshot.step if self.session.ended_by else self.session.n_steps)
+
+    def _writes(self, steps: int) -> int:
+        return self.session.algorithm.counts(steps, batch=self.batch).parameter_writes
 
     @property
     def ask_tell(self) -> Algorithm | None:
         """The algorithm, if it trains by measurements."""
-        return self.algorithm if isinstance(self.algorithm, Algorithm) else None
+        algorithm = self.session.algorithm
+        return algorithm if isinstance(algorithm, Algorithm) else None
 
     def imperfection(self, kind: type[AbstractImperfection]) -> Any:
         """The chip's imperfection of this kind; None if it has none."""
@@ -131,7 +142,7 @@ class Case:
         if self.ask_tell is None:
             return None
         window = max(self.ask_tell.interval, self.ask_tell.time_constants.tau_theta)
-        windows = int(min(_MOST_WINDOWS, self._affordable / window / (_EACH * 5)))
+        windows = int(min(_MOST_WINDOWS, self._affordable / window / (_EACH * len(FACTORS))))
         if windows < _FEWEST_WINDOWS:
             return None
         return tried(self.chip, self.ask_tell, self.data, self.some, self.batch, self.start, windows, _EACH)
@@ -147,12 +158,6 @@ class Case:
             return None
         steps = int(min(_MOST_STEPS, max(_FEWEST_STEPS, self._affordable / 4)))
         return probed(self.chip, self.ask_tell, self.data, self.batch, progress, steps)
-
-
-def _ends(session: Session) -> tuple[int, int]:
-    """Timesteps made, and those until the planned end."""
-    made = session.snapshot.step
-    return made, max(made, session.n_steps if not session.ended_by else made)
 
 
 def _middle(session: Session) -> int:

@@ -1,11 +1,17 @@
 """All causes that are looked for, the one that explains most first."""
 
 from collections.abc import Callable
+
 from .._train import Session
 from ._case import Case
 from ._finding import Finding
 from ._learnt import has_learnt
-from ._outputs import neurons_are_saturated, neurons_became_saturated, targets_out_of_reach
+from ._outputs import (
+    neurons_are_saturated,
+    neurons_became_saturated,
+    targets_out_of_reach,
+    targets_out_of_reach_for_certain,
+)
 from ._parameters import starts_at_a_limit, writes_are_lost
 from ._rates import rate_too_high, rate_too_low
 from ._signal import (
@@ -42,12 +48,11 @@ _CAUSES: tuple[Cause, ...] = (
 )
 
 
-# What is found without a timestep of training, in a fraction of a second.
+# What is found without a timestep of training.
 _QUICK: tuple[Cause, ...] = (
     starts_at_a_limit,
-    targets_out_of_reach,
+    targets_out_of_reach_for_certain,
     perturbation_below_a_level,
-    neurons_are_saturated,
     costs_come_late_for_certain,
 )
 # Runs that took less time, in seconds, and chips with more parameters, get no more than that when they end; runs of

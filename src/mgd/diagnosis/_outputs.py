@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..chips import CrossEntropy, NetworkChip
-from ..chips.imperfections import inside, loss_of
+from ..chips.imperfections import ActivationVariation, Imperfect, inside, loss_of
 from ..networks import ACTIVATIONS, MLP
+from ..networks._pieces import Perceptron
 from ._case import Case
 from ._finding import Finding
 
@@ -24,16 +25,31 @@ _FLAT, _TOO_MANY = 0.02, 0.85
 _LARGE, _GROWN = 5.0, 3.0
 
 
+def targets_out_of_reach_for_certain(case: Case) -> Finding | None:
+    """Targets beyond the range of the output's activation, which needs no outputs."""
+    chip = case.chip
+    while isinstance(chip, Imperfect) and not isinstance(chip.imperfection, ActivationVariation):
+        chip = chip.chip
+    if not isinstance(chip, NetworkChip) or not isinstance(chip.make, Perceptron):
+        return None
+    return _beyond(case, *_RANGES[chip.make.output])
+
+
 def targets_out_of_reach(case: Case) -> Finding | None:
     """Targets beyond all outputs that the chip gives, whatever its parameters."""
     if not case.gives_outputs or isinstance(loss_of(case.chip), CrossEntropy):
         return None
-    y, theta = np.asarray(case.samples.y, np.float64), case.start.state.theta[0]
+    theta = case.start.state.theta[0]
     size = max(_size(theta), 0.1)
     keys = jax.random.split(jax.random.key(0), _CHIPS)
     drawn = [scale * size * jax.random.normal(key, theta.shape) for scale in _SIZES for key in keys]
     outputs = case.outputs(jnp.stack([theta, case.now.state.theta[0], *drawn]))
-    low, high = float(np.nanmin(outputs)), float(np.nanmax(outputs))
+    return _beyond(case, float(np.nanmin(outputs)), float(np.nanmax(outputs)))
+
+
+def _beyond(case: Case, low: float, high: float) -> Finding | None:
+    """Targets outside the range of the outputs."""
+    y = np.asarray(case.samples.y, np.float64)
     spread = float(y.max() - y.min())
     beyond = (y < low - _BEYOND * spread) | (y > high + _BEYOND * spread)
     if beyond.mean() < _SHARE:
@@ -112,5 +128,11 @@ def _slopes(case: Case, theta: Float[Array, " p"]) -> list[Float[np.ndarray, "n 
     return found
 
 
-# The largest slope of each activation.
+# The range of each activation, and the largest slope of each activation.
+_RANGES = {
+    "logistic": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "relu": (0.0, math.inf),
+    "linear": (-math.inf, math.inf),
+}
 _LARGEST = {"logistic": 0.25, "tanh": 1.0, "relu": 1.0, "linear": 1.0}

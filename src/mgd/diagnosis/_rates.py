@@ -49,7 +49,7 @@ def rate_too_low(case: Case) -> Finding | None:
     fall, error = trials.fall(1.0)
     best = max(FACTORS[3:], key=lambda factor: trials.fall(factor)[0])
     more, its_error = trials.fall(best)
-    by_the_end = max(fall + _SURELY * error, 0.0) * (case.updates + case.ahead) / trials.updates
+    by_the_end = max(fall + _SURELY * error, 0.0) * case.planned / trials.updates
     if (
         more <= 0
         or by_the_end > _FALL * trials.before

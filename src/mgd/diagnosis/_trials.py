@@ -16,7 +16,7 @@ from ..chips import AbstractChip
 from ..engines import Data, Progress, evaluate
 
 # By what the learning rate is multiplied.
-FACTORS = (1 / 64, 1 / 8, 1.0, 8.0, 64.0)
+FACTORS = (1 / 512, 1 / 64, 1 / 8, 1.0, 8.0, 64.0)
 
 
 @dataclass(frozen=True, eq=False)
