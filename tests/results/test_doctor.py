@@ -15,7 +15,7 @@ import mgd
 from mgd.chips.imperfections import CostNoise, ParameterRange, imperfect
 from mgd.instruments import Simulated, opened
 from mgd.results import diagnose, load_run
-from mgd.runs import RunConfig, read_summary, start
+from mgd.runs import RunConfig, read_summary, start, task_given
 
 XOR = mgd.datasets.parity(bits=2)
 _RNG = np.random.default_rng(0)
@@ -23,20 +23,20 @@ X = _RNG.normal(size=(240, 4))
 KIND = np.argmax(X[:, :3] + 0.1 * _RNG.normal(size=(240, 3)), 1)
 
 
-def table(folder: Path, x: np.ndarray, y: list) -> dict:
+def table(folder: Path, x: np.ndarray, y: list, **more) -> dict:
     """A task of a file of these rows."""
     path = folder / "data.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*(f"x{k}" for k in range(x.shape[1])), "y"])
         writer.writerows([*row, value] for row, value in zip(x.round(4), y, strict=True))
-    return {"file": str(path)}
+    return {**task_given(str(path)), **more}  # pyright: ignore[reportGeneralTypeIssues]
 
 
 DATA = {
     "classes": lambda folder: table(folder, X, ["abc"[k] for k in KIND]),
     "values": lambda folder: table(folder, X, list((0.5 * X[:, 0] - 0.3 * X[:, 1]).round(4))),
-    "far away": lambda folder: table(folder, X + 3000, ["abc"[k] for k in KIND]) | {"scaling": "none"},
+    "far away": lambda folder: table(folder, X + 3000, ["abc"[k] for k in KIND], scaling="none"),
 }
 
 
@@ -240,7 +240,7 @@ def test_a_run_warns_of_the_first_cause_at_its_end_and_keeps_it(tmp_path):
 
 def test_a_run_on_a_real_chip_is_read_from_its_diagnostics(tmp_path):
     chip = Simulated(imperfect(mgd.chips.mlp((2, 2, 1)), CostNoise(0.5)), key=jax.random.key(3))
-    times = mgd.TimeConstants(tau_x=64, tau_theta=64)
+    times = mgd.TimeConstants(tau_x=256, tau_theta=64)
     with opened(chip, alone=False) as guarded, pytest.warns(mgd.MgdWarning, match="under the noise"):
         folder = trained(tmp_path, guarded, n_steps=4096, algorithm=mgd.discrete(time_constants=times))
     (first, *_) = diagnose(folder)

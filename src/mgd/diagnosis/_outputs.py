@@ -49,9 +49,15 @@ def targets_out_of_reach(case: Case) -> Finding | None:
 
 def _beyond(case: Case, low: float, high: float) -> Finding | None:
     """Targets outside the range of the outputs."""
-    y = np.asarray(case.samples.y, np.float64)
-    spread = float(y.max() - y.min())
-    beyond = (y < low - _BEYOND * spread) | (y > high + _BEYOND * spread)
+    y, kind = np.asarray(case.samples.y, np.float64), case.task.kind
+    if kind == "values":
+        margin = _BEYOND * float(y.max() - y.min())
+        beyond = (y < low - margin) | (y > high + margin)
+    elif kind == "classes" and y.shape[1] > 1:
+        return None  # the largest output counts, wherever it is
+    else:
+        middle = 0.0 if kind == "signs" else 0.5
+        beyond = ((y < middle) & (low >= middle)) | ((y > middle) & (high <= middle))
     if beyond.mean() < _SHARE:
         return None
     return Finding(

@@ -42,7 +42,7 @@ def starts_at_a_limit(case: Case) -> Finding | None:
 
 def writes_are_lost(case: Case) -> Finding | None:
     """Parameters that no update has changed."""
-    before, after = np.asarray(case.start.state.theta[0]), np.asarray(case.now.state.theta[0])
+    before, after = (_applied(case, progress.state.theta[0]) for progress in (case.start, case.now))
     unchanged = float(np.mean(before == after))
     probes = case.at_start
     if case.updates < _FEWEST_UPDATES or unchanged < _NEARLY_ALL or probes is None or not probes.measured.any():

@@ -14,6 +14,8 @@ _FALL = 0.2
 # A rate is too high if one that is lower leaves at most this part of the cost.
 _WORSE = 0.9
 _FEWEST_UPDATES = 100
+_LOWER = tuple(factor for factor in FACTORS if factor < 1)
+_HIGHER = tuple(factor for factor in FACTORS if factor > 1)
 
 
 def rate_too_high(case: Case) -> Finding | None:
@@ -22,7 +24,7 @@ def rate_too_high(case: Case) -> Finding | None:
     if trials is None:
         return None
     here, error = trials.mean(1.0)
-    lower = min(FACTORS[:2], key=lambda factor: trials.mean(factor)[0])
+    lower = min(_LOWER, key=lambda factor: trials.mean(factor)[0])
     there, its_error = trials.mean(lower)
     if (
         here - trials.before <= _SURELY * error
@@ -47,7 +49,7 @@ def rate_too_low(case: Case) -> Finding | None:
     if trials is None or case.updates < _FEWEST_UPDATES:
         return None
     fall, error = trials.fall(1.0)
-    best = max(FACTORS[3:], key=lambda factor: trials.fall(factor)[0])
+    best = max(_HIGHER, key=lambda factor: trials.fall(factor)[0])
     more, its_error = trials.fall(best)
     by_the_end = max(fall + _SURELY * error, 0.0) * case.planned / trials.updates
     if (
@@ -66,7 +68,7 @@ def rate_too_low(case: Case) -> Finding | None:
 
 def _times_enough(trials: Trials, best: float) -> float:
     """The smallest of the rates tried that does nearly as well as the best."""
-    return min(factor for factor in FACTORS[3:] if trials.fall(factor)[0] >= 0.5 * trials.fall(best)[0])
+    return min(factor for factor in _HIGHER if trials.fall(factor)[0] >= 0.5 * trials.fall(best)[0])
 
 
 def _named(factor: float) -> str:

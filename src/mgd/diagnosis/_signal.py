@@ -33,16 +33,13 @@ def perturbation_below_a_level(case: Case) -> Finding | None:
     level, amplitude = (dac.high - dac.low) / (2**dac.bits - 1), float(algorithm.perturbation.amplitude)
     if amplitude >= level / 2:
         return None
+    bits = math.ceil(math.log2((dac.high - dac.low) * _LEVELS / amplitude + 1))
+    larger = f"amplitude {_LEVELS * level:.2g} ({_LEVELS:g} levels), " if _LEVELS * level <= _LARGEST_AMPLITUDE else ""
     return Finding(
         "levels",
         f"the perturbation is below the levels of the parameters' converter: an amplitude of {amplitude:.3g} is "
         f"{amplitude / level:.2g} of a level of {level:.3g}",
-        (
-            f"amplitude {_LEVELS * level:.2g} ({_LEVELS:g} levels)"
-            if _LEVELS * level <= _LARGEST_AMPLITUDE
-            else "more bits"
-        )
-        + ", or a line of its own for the perturbation (dac-own-line)",
+        f"{larger}{bits} bits, or a line of its own for the perturbation (dac-own-line)",
     )
 
 
