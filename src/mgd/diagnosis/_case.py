@@ -77,6 +77,12 @@ class Case:
         """How often they will have been written at the planned end."""
         return self._writes(self.session.snapshot.step if self.session.ended_by else self.session.n_steps)
 
+    @property
+    def fell(self) -> bool:
+        """Whether the cost on the test samples has become lower by a tenth."""
+        costs = self.session.snapshot.cost
+        return len(costs) > 1 and bool(np.nanmean(costs[-1]) < 0.9 * np.nanmean(costs[0]))
+
     def _writes(self, steps: int) -> int:
         return self.session.algorithm.counts(steps, batch=self.batch).parameter_writes
 
