@@ -238,6 +238,14 @@ def test_without_its_chip_a_run_of_python_is_refused_in_one_line(tmp_path):
     assert diagnose(folder, chip=chip, task=XOR) == []
 
 
+def test_chips_that_differ_are_refused_in_one_line(tmp_path):
+    chip = mgd.chips.mlp((2, 2, 1))
+    more = {"n_replicas": 2, "vary": {"learning_rate": [0.1, 0.2]}}
+    folder = trained(tmp_path, chip, n_steps=20, algorithm=mgd.discrete(optimizer=optax.sgd(0.1)), **more)
+    with pytest.raises(ValueError, match=r"^the chips of this run differ in learning_rate: .*$"):
+        diagnose(folder, chip=chip, task=XOR)
+
+
 def test_a_run_warns_of_the_first_cause_at_its_end_and_keeps_it(tmp_path):
     with pytest.warns(mgd.MgdWarning, match=r"100% of the targets are out of reach|% of the targets are out of reach"):
         trained(tmp_path, mgd.chips.mlp((4, 3, 1)), SIGNS, algorithm=mgd.discrete(optimizer=optax.sgd(0.01)))

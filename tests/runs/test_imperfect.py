@@ -20,6 +20,7 @@ ALL = {
     "adc-range": 2.0,
     "flicker-noise": 1e-4,
     "cost-noise": 1e-3,
+    "cost-noise-relative": 0.01,
     "settling": 0.5,
     "dac-bits": 10,
     "dac-range": 6.0,
@@ -84,7 +85,7 @@ def test_each_is_put_at_its_place_with_its_numbers(order):
         kinds.PerturbationGain(0.1),
         kinds.DAC(10, -6.0, 6.0, True, True),
         kinds.Settling(0.5),
-        kinds.CostNoise(1e-3),
+        kinds.CostNoise(1e-3, 0.01),
         kinds.FlickerNoise(1e-4),
         kinds.ADC(12, 0.0, 2.0),
         kinds.Delay(2),
@@ -125,6 +126,7 @@ MEMORY = {
     "dac-own-line": True,
     "dac-stochastic": True,
     "cost-noise": 1e-3,
+    "cost-noise-relative": 0.01,
 }
 
 

@@ -61,7 +61,16 @@ _SHORT, _LARGE, _FEW = 30.0, 100_000, 100
 
 
 def diagnose(session: Session) -> list[Finding]:
-    """The causes for which a run of simulated chips does not learn; none if it has learnt."""
+    """The causes for which a run of simulated chips does not learn; none if it has learnt.
+
+    Raises:
+        ValueError: if the chips differ in numbers, so that one is not like the others.
+    """
+    if session.varied:
+        raise ValueError(
+            f"the chips of this run differ in {', '.join(session.varied)}: run those that do not learn by themselves, "
+            "and diagnose that run"
+        )
     if has_learnt(session):
         return []
     case, found = Case.of(session), dict[str, Finding]()
@@ -72,7 +81,7 @@ def diagnose(session: Session) -> list[Finding]:
 
 def first_finding(session: Session) -> Finding | None:
     """The first cause that is found soon after the end of a run: in about a second, or a part of the run's own time."""
-    if session.chip is None or session.n_params > _LARGE or has_learnt(session):
+    if session.chip is None or session.varied or session.n_params > _LARGE or has_learnt(session):
         return None
     case = Case.of(session)
     if case.updates < _FEW:

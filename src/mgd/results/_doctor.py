@@ -29,7 +29,8 @@ def diagnose(
         task: its task, likewise.
 
     Raises:
-        ValueError: if chip or task is missing, or is given for a run whose settings describe it.
+        ValueError: if chip or task is missing, or is given for a run whose settings describe it, or if the chips of the
+            run differ in numbers (`vary`).
         RunError: if it is not a run directory, one of its files is damaged, or there is no checkpoint yet.
         DataError: if the task's files cannot be read.
 
