@@ -132,6 +132,7 @@ def pytest_configure(config: pytest.Config) -> None:
         compiled.make_room()
     config.stash[_COMPILED] = compiled
     config.stash[_MEMORY] = {}
+    config.pluginmanager.register(LetsGo())
     jax.config.update("jax_compilation_cache_dir", str(compiled.own))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
@@ -201,16 +202,21 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.stash[_AT_REST] = _megabytes()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """A process that has compiled much lets go of it between two tests."""
-    stash, maps = item.config.stash, _PROCESS / "maps"
-    if not maps.exists():
-        return
-    grown = _megabytes() - stash[_AT_REST] > _MOST_GROWN_MEGABYTES
-    if grown or maps.read_bytes().count(b"\n") > _MOST_MAPPED:
-        _let_go()
-        stash[_AT_REST] = _megabytes()
+class LetsGo:
+    """A process that has compiled much lets go of it between two tests.
+
+    It is no hook of this file, because those are not called for the examples in docstrings, which lie elsewhere.
+    """
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        stash, maps = item.config.stash, _PROCESS / "maps"
+        if not maps.exists():
+            return
+        grown = _megabytes() - stash[_AT_REST] > _MOST_GROWN_MEGABYTES
+        if grown or maps.read_bytes().count(b"\n") > _MOST_MAPPED:
+            _let_go()
+            stash[_AT_REST] = _megabytes()
 
 
 # --- how much memory that was, said at the end ---

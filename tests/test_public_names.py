@@ -1,12 +1,14 @@
 """The names users may rely on: a name that comes or goes is a decision, and changes this file."""
 
 import ast
+import dataclasses
 import importlib
 import inspect
 import subprocess
 import sys
 from pathlib import Path
 
+import equinox as eqx
 import pytest
 
 NAMES = {
@@ -191,3 +193,19 @@ def test_the_version_is_that_of_the_distribution():
     import mgd
 
     assert mgd.__version__ == version("mgd")
+
+
+@pytest.mark.parametrize("package", NAMES)
+def test_a_path_may_be_text(package):
+    """Of every public function and method; what the library makes itself may hold only paths."""
+    module = importlib.import_module(package)
+    for name in NAMES[package]:
+        value = getattr(module, name)
+        functions = [value] if inspect.isfunction(value) else []
+        if inspect.isclass(value):
+            made = {"__init__"} if dataclasses.is_dataclass(value) or issubclass(value, eqx.Module) else set()
+            functions = [each for key, each in vars(value).items() if inspect.isfunction(each) and key not in made]
+        for function in functions:
+            for parameter in inspect.signature(function).parameters.values():
+                said = str(parameter.annotation)
+                assert "Path" not in said or "str" in said, (name, str(parameter))

@@ -1,6 +1,7 @@
 """Chips that your own functions build, named in a chip file: every kind, every engine, and what is wrong with them."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -218,7 +219,9 @@ def test_code_that_a_run_names_must_be_said_to_run(mgd_cli, chip_file, monkeypat
         said = mgd_cli(*command)
         assert (said.code, said.out) == (2, "")
         assert "names code that was not run here before: 'own_chip_kinds:net'" in said.err
-    assert mgd_cli("show", "run").code == 0
+    shown = mgd_cli("show", "run")
+    assert shown.code == 0
+    assert not re.search(r"^ +(activation|init|hidden) ", shown.out, re.MULTILINE)
     assert mgd_cli("resume", "run", "--run-code", "--steps=50").code == 0
     assert mgd_cli("predict", "run").code == 0
 

@@ -202,6 +202,30 @@ def _changed(row, column, value):
     return table
 
 
+MAY_BE = {
+    "columns that a program counted": (["0", "1", "2", "3", "4"], rows(), "because it counts the columns"),
+    "counted from one, values": (["1", "2", "3", "4", "5"], rows(labels=X[:, 0].tolist()), "because it counts"),
+    "wavelengths": (["400", "410", "420", "430", "kind"], rows(), "because no line below has 'kind' in column 5"),
+    "some names": (["400", "410", "420", "reference", "430"], [[*r[:3], r[4], r[3]] for r in rows()], "'reference'"),
+}
+
+
+@pytest.mark.parametrize(("header", "table", "message"), MAY_BE.values(), ids=MAY_BE)
+def test_a_first_line_that_may_be_either_is_asked_about(tmp_path, header, table, message):
+    path = written(tmp_path / "a.csv", table, header)
+    with pytest.raises(DataError, match=message) as error:
+        from_file(path, targets=4 if "reference" not in header else 3)
+    assert "say header = true (--header) if it is one, or header = false (--no-header)" in str(error.value)
+    if header[-1] == "kind":
+        assert from_file(path, header=True).inputs == ("400", "410", "420", "430")
+        assert len(all_of(from_file(path, header=False))) == N + 1
+
+
+def test_a_first_sample_of_numbers_in_a_row_is_a_sample_where_all_are_whole(tmp_path):
+    table = [[k % 7, (k + 1) % 7, (k + 2) % 5] for k in range(35)]
+    assert len(all_of(from_file(written(tmp_path / "a.csv", table, None)))) == len({(a, b) for a, b, _ in table})
+
+
 BAD = {
     "a cell that is no number": (_changed(7, 1, "red"), "line 9, column 'leaf length' is 'red'"),
     "nan": (_changed(7, 1, "nan"), "line 9, column 'leaf length' is 'nan', and must be a finite number"),

@@ -13,7 +13,7 @@ from mgd.instruments import Limits, Scpi, Simulated, load_instrument, opened
 from mgd.instruments._scpi._opening import harmless
 from mgd.instruments._scpi._settings import ScpiSettings
 from mgd.instruments._scpi._transports import Visa
-from mgd.runs import read_chip_file
+from mgd.runs import read_chip_file, serve_chip
 from mgd.runs._build import build_served_chip
 
 THETA = np.linspace(-1, 1, 9, dtype=np.float32)
@@ -214,3 +214,24 @@ def test_a_server_that_ends_and_comes_back_computes_what_the_simulated_chip_does
     for mine, due in zip(found, measure_all(piece), strict=True):
         np.testing.assert_array_equal(mine, due)
     assert again.stop() == 0
+
+
+@pytest.mark.parametrize("resource", ["TCPIP0::127.0.0.1::{port}::SOCKET", "tcpip::localhost::{port}::socket"])
+def test_it_is_served_where_its_file_says_that_it_is(resource, tmp_path):
+    """Without --port: whoever trains with the same file looks for it there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        (tmp_path / "chip.toml").write_text(f"""
+[chip]
+inputs = [2]
+outputs = 1
+hidden = [2]
+[instrument]
+kind = "scpi"
+resource = "{resource.format(port=port)}"
+""")
+        # It cannot, because another listens there; so it tells where.
+        taken.listen()
+        with pytest.raises(HardwareError, match=f"127.0.0.1:{port} cannot be opened"):
+            serve_chip(read_chip_file(tmp_path / "chip.toml"), "127.0.0.1", None, None, announce=pytest.fail)

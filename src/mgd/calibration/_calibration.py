@@ -193,7 +193,7 @@ class Calibration(BaseModel):
                 f"({identity}): calibrate the connected chip with mgd calibrate, or connect the other one"
             )
 
-    def write(self, path: Path) -> Path:
+    def write(self, path: str | Path) -> Path:
         """Writes a new file and then renames it, so that the file is never incomplete.
 
         Args:
@@ -210,7 +210,7 @@ class Calibration(BaseModel):
         return path
 
     @classmethod
-    def read(cls, path: Path) -> "Calibration":
+    def read(cls, path: str | Path) -> "Calibration":
         """A calibration that `write` wrote.
 
         Raises:

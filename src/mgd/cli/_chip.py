@@ -23,13 +23,11 @@ def chip() -> None:
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=5025,
-    show_default=True,
-    help="Port to listen at; 0 for any free one.",
+    help="Port to listen at; 0 for any free one. By default that of the file's resource, or 5025.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the piece, its noise and the faults.")
-def serve(file: Path, port: int, host: str, seed: int | None) -> None:
+def serve(file: Path, port: int | None, host: str, seed: int | None) -> None:
     """Serve the simulated chip of CHIP.toml on a socket, like a bench instrument that speaks SCPI, until Ctrl-C."""
     from ..runs import read_chip_file
 

@@ -34,20 +34,20 @@ def given_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _option(name: str, annotation: Any, option: Option) -> Callable:
     """What click makes of a setting."""
-    kind = _kind(annotation)
+    kind, words = _kind(annotation), "--" + name.replace("_", "-")
     more: dict[str, Any] = {"type": WholeNumber() if kind is int else kind}
     if name in CHOICES:
         more = {"type": click.Choice(list(CHOICES[name]))}
     elif get_origin(kind) is Literal:
         more = {"type": click.Choice(get_args(kind))}
     elif kind is bool:
-        more = {"is_flag": True, "default": None}
+        more, words = {"is_flag": True, "default": None}, f"{words}/--no-{words[2:]}"
     elif kind is Imperfections:
         more = {"callback": _imperfections}
     elif get_origin(kind) is tuple:
         more = {"callback": _sizes}
     more |= {} if option.metavar is None else {"metavar": option.metavar}
-    return click.option("--" + name.replace("_", "-"), multiple=option.several, help=option.help, **more)
+    return click.option(words, multiple=option.several, help=option.help, **more)
 
 
 def _kind(annotation: Any) -> Any:

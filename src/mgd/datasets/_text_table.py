@@ -66,8 +66,8 @@ def read_text_table(
         header: whether the first line has the names of the columns; by default, whether none of its cells is a number.
 
     Raises:
-        DataError: if the file cannot be read, is not a table, or has a cell that must be a finite number and is not
-            (the message names its line and column).
+        DataError: if the file cannot be read, is not a table, has a first line that may be a header or a sample, or has
+            a cell that must be a finite number and is not (the message names its line and column).
         ValueError: if there is no such column.
     """
     cells = read_cells(path, header)
@@ -125,6 +125,11 @@ def _dialect(path: Path, header: bool | None) -> Dialect:
     decimal = "," if commas > points else "."
     if header is None:
         header = not any(_is_number(cell, decimal) for cell in first)
+        if not header and (why := _may_be_names(first, rest, decimal)):
+            raise DataError(
+                f"{path}: line {numbers[0]} may be a header, because {why}: say header = true (--header) if it is one, "
+                "or header = false (--no-header) if it is a sample"
+            )
     names = tuple(first) if header else None
     if not header and commented:  # the header of numpy.savetxt is a comment
         above = _split(commented.lstrip().lstrip("#").strip(), delimiter)
@@ -152,6 +157,20 @@ def _lines(path: Path) -> Iterator[str]:
                     ) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _may_be_names(first: list[str], rest: list[list[str]], decimal: str) -> str:
+    """Why a first line with numbers may have names all the same, such as wavelengths; empty if nothing says so."""
+    whole = [str(n) for n in range(len(first) + 1)]
+    if len(first) > 2 and first in (whole[:-1], whole[1:]) and any(decimal in cell for row in rest for cell in row):
+        return "it counts the columns"
+    for column, cell in enumerate(first):
+        below = [row[column] for row in rest if column < len(row)]
+        if _is_number(cell, decimal) or not cell or cell in below or any(_is_number(each, decimal) for each in below):
+            continue
+        if len(below) >= 2 * len(set(below)) >= 4:
+            return f"no line below has {printable(cell)!r} in column {column + 1}, whose other texts repeat"
+    return ""
 
 
 def _delimiter(lines: Sequence[str]) -> str:

@@ -42,8 +42,8 @@ class Spice(AbstractInstrument):
 
     reads = "outputs"
 
-    def __init__(self, settings: SpiceSettings, folder: Path):
-        self.settings = settings
+    def __init__(self, settings: SpiceSettings, folder: str | Path):
+        self.settings, folder = settings, Path(folder)
         self.netlist = Netlist(folder / settings.netlist)
         self._start = _commands(folder / settings.spiceinit) if settings.spiceinit else b""
         self.address = f"spice {self.netlist.path}, {next(_NUMBERS)} of process {os.getpid()}"

@@ -76,7 +76,7 @@ def _claims(kind: str) -> list[Any]:
     return [point for point in points(GROUP) if point.name == kind]
 
 
-def load_instrument(kind: str, settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
+def load_instrument(kind: str, settings: Mapping[str, Any], folder: str | Path) -> AbstractInstrument:
     """An instrument of a kind, not yet open.
 
     Args:
@@ -96,4 +96,4 @@ def load_instrument(kind: str, settings: Mapping[str, Any], folder: Path) -> Abs
         )
     if len(claims := _claims(kind)) > 1:
         raise ValueError(f"the kind of instrument {kind!r} {claimed(claims)}")
-    return loaded("the kind of instrument", found[kind])(dict(settings), folder)
+    return loaded("the kind of instrument", found[kind])(dict(settings), Path(folder))

@@ -21,6 +21,9 @@ def inwards(ends: Num[np.ndarray, " p"], *, up: bool) -> Float[np.ndarray, " p"]
     return np.where(nearest < exact if up else nearest > exact, further_in, nearest)
 
 
+_ADVICE = 'lower the learning rate or the amplitude, or let parameters saturate (at_limit = "saturate")'
+
+
 @dataclass(frozen=True, eq=False)
 class Limits:
     """The range of each parameter.
@@ -73,7 +76,7 @@ class Limits:
         """Whether the range of parameter k extends beyond these values."""
         return float(self.low[k]) < low or float(self.high[k]) > high
 
-    def check(self, values: Float[np.ndarray, "*many p"], what: str) -> None:
+    def check(self, values: Float[np.ndarray, "*many p"], what: str, advice: str = _ADVICE) -> None:
         """Raises: LimitError: if one of these is outside, or NaN; the last axis is that of parameters."""
         if (values >= self.low).all() and (values <= self.high).all():
             return
@@ -83,6 +86,9 @@ class Limits:
         raise LimitError(
             f"{what} {k} would be set to {value:.6g} {self.unit}".rstrip()
             + f", outside its limits of {self.low[k]:g} … {self.high[k]:g} {self.unit}".rstrip()
-            + ": nothing was sent; lower the learning rate or the amplitude, or let parameters saturate "
-            '(at_limit = "saturate")'
+            + f": nothing was sent; {advice}"
         )
+
+    def check_start(self, start: Float[np.ndarray, "*many p"]) -> None:
+        """Raises: LimitError: if parameters at the start are outside, or NaN; the last axis is that of parameters."""
+        self.check(start, "at the start, parameter", "start within them, or widen them")

@@ -77,7 +77,7 @@ class Recorder(AbstractInstrument):
     0.5
     """
 
-    def __init__(self, inner: AbstractInstrument, path: Path):
+    def __init__(self, inner: AbstractInstrument, path: str | Path):
         self.inner, self.path = inner, Path(path)
         if os.path.lexists(self.path):
             raise ValueError(f"{self.path} is there already: record to another file")

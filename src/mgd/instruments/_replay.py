@@ -64,7 +64,7 @@ class Replay(AbstractInstrument):
             gives the position.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
         try:
             with open_file(self.path) as file:

@@ -63,7 +63,7 @@ class TorchModule(AbstractInstrument):
             raise ValueError(f"the module has {self.n_params} parameters and limits for {self.limits.low.size}")
         self.address = f"torch {type(module).__name__} {next(_NUMBERS)} of process {os.getpid()}"
         self.start = self.parameters()
-        self.limits.check(self.start, "at the start, parameter")
+        self.limits.check_start(self.start)
         self._perturbation: Any = None
         self._x = self._target = torch.zeros((1, 0))
         self._vectorises = True

@@ -32,7 +32,7 @@ def study_named(name: str) -> Study:
 
 def reproduce(
     name: str,
-    out: Path | None = None,
+    out: str | Path | None = None,
     *,
     quick: bool = False,
     data: str | None = None,
@@ -61,7 +61,7 @@ def reproduce(
         Interrupted: if it was asked to stop.
     """
     study = study_named(name)
-    folder = out or Path("reproductions") / (f"{name}-quick" if quick else name)
+    folder = Path("reproductions", f"{name}-quick" if quick else name) if out is None else Path(out)
     cells = study.cells(quick)
     if data is not None:
         cells = {cell_name: _with_data(cell, data) for cell_name, cell in cells.items()}

@@ -5,18 +5,20 @@ from typing import Any
 
 from ..runs import RunConfig
 
+# Settings that a chip of one's own has no use for.
+_OF_NETWORKS = {"hidden", "channels", "activation", "output", "init"}
 # Digests that identify data, parameters and chips; they mean nothing to people.
 _DIGESTS = ("task.facts", "python.samples", "python.answers", "python.pickled", "start_digest")
 
 
 def flat_settings(config: RunConfig) -> dict[str, Any]:
-    """Settings by name, without those that are None; imperfections by their own names, tables with dots.
+    """Settings by name, without those that are None or idle; imperfections by their own names, tables with dots.
 
     >>> flat_settings(RunConfig.of({"task": "parity", "imperfect": {"dac-bits": 6, "dac-range": 2.0}}))
     {'task': 'parity', 'dac-bits': 6, 'dac-range': 2.0}
     """
-    found: dict[str, Any] = {}
-    for name, value in config.model_dump(exclude_none=True, mode="json", by_alias=True).items():
+    found, idle = {}, _OF_NETWORKS if config.chip is not None else None
+    for name, value in config.model_dump(exclude_none=True, exclude=idle, mode="json", by_alias=True).items():
         found |= _flat("" if name == "imperfect" else name, value)
     return found
 

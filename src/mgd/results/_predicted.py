@@ -65,13 +65,14 @@ class Predictions:
                 entry |= {"predictions": self.answers[place].tolist(), "raw": self.outputs[place].tolist()}
         return found
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Writes outputs and predictions, by the file's suffix: CSV with one line for each sample, or NPZ.
 
         Raises:
             ValueError: if the suffix is neither.
             RunError: if the file cannot be written.
         """
+        path = Path(path)
         check_predictions(path)
         content = self._csv() if path.suffix.lower() == ".csv" else self._npz()
         try:

@@ -26,7 +26,7 @@ from ._task_table import task_given
 
 
 def calibrate(
-    path: Path,
+    path: str | Path,
     task: str | Mapping[str, Any],
     *,
     bits: int | None = None,
@@ -34,7 +34,7 @@ def calibrate(
     batch: int | None = None,
     budget: int | None = None,
     seed: int = 0,
-    out: Path | None = None,
+    out: str | Path | None = None,
     simulate: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Calibration, Path]:
@@ -64,7 +64,8 @@ def calibrate(
         HardwareError: if the chip does not answer, answers wrongly, is in use, or its cost shows no response.
         Interrupted: if it was asked to stop.
     """
-    file, out = read_chip_file(path), _place(path, out)
+    path = Path(path)
+    file, out = read_chip_file(path), _place(path, None if out is None else Path(out))
     given = task_given(task) if isinstance(task, str) else dict(task)
     config = _config(file, given, bits=bits, data=data, batch=batch, seed=seed, simulate=simulate)
     loaded = build_task(config)

@@ -77,12 +77,13 @@ def write_config(folder: Path, config: RunConfig) -> None:
         raise RunError(f"cannot write to {folder}: {error.strerror}") from error
 
 
-def read_config(folder: Path) -> RunConfig:
+def read_config(folder: str | Path) -> RunConfig:
     """The settings of a run directory.
 
     Raises:
         RunError: if it is not one.
     """
+    folder = Path(folder)
     if read_bytes(folder, CONFIG) is None:
         raise RunError(f"{folder} is not a run directory: it has no {CONFIG}")
     try:
@@ -91,13 +92,13 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(str(error)) from error
 
 
-def read_summary(folder: Path) -> dict[str, Any] | None:
+def read_summary(folder: str | Path) -> dict[str, Any] | None:
     """The summary of a finished run; None if it is not finished.
 
     Raises:
         RunError: if it is damaged.
     """
-    return read_json(folder, SUMMARY)
+    return read_json(Path(folder), SUMMARY)
 
 
 def read_theta(folder: Path) -> "np.ndarray":

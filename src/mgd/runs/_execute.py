@@ -57,7 +57,7 @@ _CHECKPOINT_SHARE = 20
 OnProgress = Callable[[Session], None]
 
 
-def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress = lambda session: None) -> Path:
+def start(config: RunConfig, out: str | Path | None = None, *, on_progress: OnProgress = lambda session: None) -> Path:
     """Trains with these settings into a new run directory.
 
     Args:
@@ -76,7 +76,7 @@ def start(config: RunConfig, out: Path | None = None, *, on_progress: OnProgress
         Interrupted: if the run was asked to stop.
     """
     config = config if isinstance(config, Settings) else resolve(with_calibration(with_facts(config)))
-    config = with_start(config)
+    config, out = with_start(config), None if out is None else Path(out)
     check_out(out)
     task, theta = build_task(config), start_of(config)
     with _ready(config, task, start=theta) as keeping, fresh_place(out, config, task, keeping) as place:
@@ -101,7 +101,7 @@ def fresh_place(out: Path | None, config: RunConfig, task: Task, keeping: Abstra
 
 
 def resume(
-    folder: Path,
+    folder: str | Path,
     *,
     before: int | None = None,
     steps: int | None = None,
@@ -123,6 +123,7 @@ def resume(
         RunError: if it is not a run directory, its checkpoints cannot be used, or there is none before that step.
         DataError, DivergedError, Interrupted: as `start`.
     """
+    folder = Path(folder)
     if read_config(folder).python is not None:
         raise RunError(
             f'{folder} was begun by a Python program: continue it there, with mgd.resume("{folder}", chip=…, task=…)'

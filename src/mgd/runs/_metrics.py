@@ -51,12 +51,13 @@ def write_metrics(folder: Path, history: "xr.Dataset", settings: str = "") -> No
     _remove(before)
 
 
-def read_metrics(folder: Path) -> "xr.Dataset":
+def read_metrics(folder: str | Path) -> "xr.Dataset":
     """The metrics of a run so far, finished or not: accuracy and cost over (replica, step), with the counts.
 
     Raises:
         RunError: if it is not a run directory, or has no readable metrics.
     """
+    folder = Path(folder)
     config = read_config(folder)
     import xarray as xr
 

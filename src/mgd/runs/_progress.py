@@ -32,19 +32,21 @@ def progress(steps: int, *, lines: bool = True) -> Iterator[Callable[["Session"]
         lines: whether to write a line every ten seconds if there is neither a terminal nor a notebook. The environment
             variable MGD_PROGRESS_SECONDS gives other seconds, and 0 stops the lines.
     """
-    left, apart = _Left(steps), _seconds_apart()
+    speed, apart = _Speed(), _seconds_apart()
     with _bar(TextColumn("{task.fields[left]}")) as bar:
         task = bar.add_task("compiling", total=steps, figures="", left="")
         said = time.monotonic()
 
         def on_progress(session: "Session") -> None:
             nonlocal said
-            step = session.snapshot.step
-            figures, remaining = _figures(session), left.after(step)
-            bar.update(task, description="training", completed=step, figures=figures, left=remaining)
+            step, figures, left = session.snapshot.step, _figures(session), ""
+            if rate := speed.after(step):
+                figures = "  ".join(part for part in (figures, f"{_short(rate)} steps/s") if part)
+                left = f"{_duration((steps - step) / rate)} left"
+            bar.update(task, description="training", completed=step, figures=figures, left=left)
             if bar.disable and lines and time.monotonic() - said >= apart:
                 said = time.monotonic()
-                line = f"step {step:,} of {steps:,} ({step / steps:.0%})", figures, remaining
+                line = f"step {step:,} of {steps:,} ({step / steps:.0%})", figures, left
                 bar.console.print(
                     "  ".join(part for part in line if part), markup=False, highlight=False, soft_wrap=True
                 )
@@ -54,17 +56,14 @@ def progress(steps: int, *, lines: bool = True) -> Iterator[Callable[["Session"]
 
 def _figures(session: "Session") -> str:
     """The present figures of a run."""
-    snapshot = session.snapshot
-    figures = f"{_short(session.steps_per_second)} steps/s"
+    snapshot, figures = session.snapshot, [figures_of(session.figures())]
     if snapshot.steps:
         metric, scores, costs = session.judge.metric, session.scores, snapshot.cost[-1]
-        if metric and not np.isnan(scores).all():  # a chip that was dropped has none
-            figures = f"{METRICS[metric]} {written(metric, float(np.nanmean(scores)))}  {figures}"
         if not np.isnan(costs).all():
-            figures = f"cost {np.nanmean(costs):.3g}  {figures}"
-    if diagnostics := figures_of(session.figures()):
-        figures = f"{diagnostics}  {figures}"
-    return figures
+            figures.append(f"cost {np.nanmean(costs):.3g}")
+        if metric and not np.isnan(scores).all():  # a chip that was dropped has none
+            figures.append(f"{METRICS[metric]} {written(metric, float(np.nanmean(scores)))}")
+    return "  ".join(figure for figure in figures if figure)
 
 
 def _seconds_apart() -> float:
@@ -83,27 +82,24 @@ def _seconds_apart() -> float:
     return seconds if seconds > 0 else math.inf
 
 
-class _Left:
-    """The time left, by the recent speed, without compilation and without steps before a resume.
+class _Speed:
+    """Timesteps a second of late, without the first piece, which was compiled, and without steps before a resume."""
 
-    Args:
-        steps: timesteps of the whole run.
-    """
-
-    def __init__(self, steps: int):
-        self._steps = steps
+    def __init__(self):
         self._seen: deque[tuple[float, int]] = deque()
+        self._compiled = False
 
-    def after(self, step: int) -> str:
-        """The time left after this many steps, in words; empty if it is not known yet."""
+    def after(self, step: int) -> float | None:
+        """The speed after this many steps; None if it is not known yet."""
         now = time.monotonic()
+        if self._seen and not self._compiled:
+            self._seen.clear()
+            self._compiled = True
         self._seen.append((now, step))
         while len(self._seen) > 2 and now - self._seen[1][0] > _SPEED_SECONDS:
             self._seen.popleft()
         since, made = now - self._seen[0][0], step - self._seen[0][1]
-        if made <= 0:
-            return ""
-        return f"{_duration((self._steps - step) * since / made)} left"
+        return made / since if made > 0 else None
 
 
 def _duration(seconds: float) -> str:
@@ -168,4 +164,4 @@ def _short(number: float) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g}{unit}"
-    return "–" if number != number else f"{number:.3g}"
+    return f"{number:.3g}"

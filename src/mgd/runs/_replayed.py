@@ -32,7 +32,7 @@ class Replayed:
     largest: float
 
 
-def replay(folder: Path, *, on_progress: Callable[[Session], None] = lambda session: None) -> Replayed:
+def replay(folder: str | Path, *, on_progress: Callable[[Session], None] = lambda session: None) -> Replayed:
     """Repeats the training of a recorded run, with the recorded answers of its chip.
 
     It writes nothing. A query that is not in the recording is an error: the program, the settings or the recording have
@@ -47,6 +47,7 @@ def replay(folder: Path, *, on_progress: Callable[[Session], None] = lambda sess
         DataError: if a recording cannot be read.
         HardwareError: if the recording has another exchange at some position, which the message gives.
     """
+    folder = Path(folder)
     config = resolve(read_config(folder))
     if config.record is None or not config.instruments:
         raise RunError(f"{folder} was not recorded: give --record FILE to mgd train, with --chip")

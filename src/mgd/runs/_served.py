@@ -1,5 +1,6 @@
 """A chip file's chip, simulated and served on a socket as a bench instrument would be."""
 
+import re
 from collections.abc import Callable
 
 import jax
@@ -10,17 +11,19 @@ from ..instruments import Limits, ServeSettings, Simulated, Speaker, serve
 from ._build import build_served_chip
 from ._chip_file import ChipFile
 
+# A socket in the words of VISA, and the port of SCPI.
+_SOCKET, _PORT = re.compile(r"TCPIP\d*::[^:]+::(\d{1,5})::SOCKET", re.IGNORECASE), 5025
 # The largest parameter of a chip that has learnt XOR is 10, of 64 chips.
 _RANGE = 10.0
 
 
-def serve_chip(file: ChipFile, host: str, port: int, seed: int | None, announce: Callable[[str], None]) -> None:
+def serve_chip(file: ChipFile, host: str, port: int | None, seed: int | None, announce: Callable[[str], None]) -> None:
     """Serves the chip of a file until Ctrl-C, SIGTERM or SIGHUP.
 
     Args:
         file: a chip file with inputs and outputs.
         host: the address at which to listen.
-        port: the port; 0 for any free one.
+        port: the port; 0 for any free one; None for that of the file's resource, or 5025 if it names none.
         seed: the seed of the piece, its noise and the faults; by default the file's.
         announce: called with one line once the chip is served, and with one line of statistics at the end.
 
@@ -38,9 +41,16 @@ def serve_chip(file: ChipFile, host: str, port: int, seed: int | None, announce:
         what = f"{file.name} ({_sizes(file)}, {speaker.piece.n_params} parameters, serial {serial})"
         announce(f"serving {what} at TCPIP0::{host}::{at}::SOCKET")
 
-    messages, faults = serve(speaker, settings, host, port, say)
+    messages, faults = serve(speaker, settings, host, _port(file) if port is None else port, say)
     counted = "".join(f", {n} {fault}" for fault, n in sorted(faults.items()))
     announce(f"served {messages} messages, {speaker.refused} commands refused, {sum(faults.values())} faults{counted}")
+
+
+def _port(file: ChipFile) -> int:
+    """The port at which the trainer of this file will look for the chip."""
+    resource = (file.instrument or {}).get("resource")
+    found = _SOCKET.fullmatch(resource) if isinstance(resource, str) else None
+    return int(found[1]) if found else _PORT
 
 
 def make_speaker(file: ChipFile, settings: ServeSettings) -> Speaker:

@@ -32,7 +32,7 @@ OnProgress = Callable[[int, int, float], None]
 def execute(
     study: Study,
     cells: Mapping[str, Run | Work],
-    folder: Path,
+    folder: str | Path,
     *,
     title: Mapping[str, Any],
     workers: int | None = None,
@@ -54,6 +54,7 @@ def execute(
         RunError: if the folder contains something else, or cannot be written.
         Interrupted: if it was asked to stop.
     """
+    folder = Path(folder)
     _claim(folder, title, cells)
     with only_writer(folder):
         try:

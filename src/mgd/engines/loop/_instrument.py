@@ -200,7 +200,7 @@ class Instrumented(AbstractEngine[Algorithm]):
             self.start = self._with_room(start[0])
         if self.start.shape != (self.n_params,):
             raise ValueError(f"the chip has {self.n_params} parameters, and its start has shape {self.start.shape}")
-        self.bench.instrument.limits.check(self.start, "at the start, parameter")
+        self.bench.instrument.limits.check_start(self.start)
         self._rows_from, self._foreseen = -1, None
         _, run_key = jax.random.split(jax.random.fold_in(key, replica))
         return Progress.one(self.algorithm.init(jnp.asarray(self.start), key=run_key))
@@ -302,7 +302,7 @@ class Instrumented(AbstractEngine[Algorithm]):
         start = np.asarray(start, np.float32)
         if not self.options.saturate or start.shape != (self.n_params,):
             return start
-        self.bench.instrument.limits.check(start, "at the start, parameter")
+        self.bench.instrument.limits.check_start(start)
         return np.clip(start, *self.room)
 
     def _make(self, like: State) -> AbstractChunk[Any]:

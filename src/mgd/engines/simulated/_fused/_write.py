@@ -80,13 +80,33 @@ def descend(group, factor):
 
 
 @inlined
+def descend_with_memory(update, group, factor):
+    """The same by a rule with a memory, of which `factor` is the estimate.
+
+    Which product of a sum is rounded by itself is said, or it would differ between widths of vectors.
+    """
+    packed, rule = load(group.signs, 0), update.rule
+    for p in range(group.theta.shape[0]):
+        if p & 31 == 0:
+            packed = load(group.signs, p >> 5)
+        theta, trace, gradient = load(group.theta, p), load(group.trace, p), signed(factor, packed)
+        delta = rule[3] * gradient + product(floats(rule[5]), theta)
+        store(group.trace, p, rule[0] * gradient + product(floats(rule[1]), trace) + rule[2] * theta)
+        store(group.theta, p, theta + (delta + rule[4] * trace))
+        packed = packed << 1
+
+
+@inlined
 def integrate(signals, update, converter, group, modulation, step):
     """Takes the modulation of the timestep after which there are `step` of them."""
     due = step % update.interval == 0
     keeps = not (update.resets and update.interval == 1)
     is_exact = converter.bits == 0 and not update.noisy and update.high == _INFINITE
-    if signals.packed and is_exact and not (keeps or update.remembers):
-        descend(group, load(group.numbers, DESCENT) * modulation)
+    if signals.packed and is_exact and not keeps:
+        if update.remembers:
+            descend_with_memory(update, group, update.credit * modulation)
+        else:
+            descend(group, load(group.numbers, DESCENT) * modulation)
         return
     packed, credit = words(0), load(group.numbers, CREDIT) * modulation
     keys = packed, packed, packed, packed
