@@ -126,7 +126,6 @@ MEMORY = {
     "dac-own-line": True,
     "dac-stochastic": True,
     "cost-noise": 1e-3,
-    "cost-noise-relative": 0.01,
 }
 
 
