@@ -209,6 +209,7 @@ IMPERFECTIONS = {
     "dac.high": lambda size: DAC(8, -2.0, 2.0 + size, own_line=True),
     "settling.tau": Settling,
     "cost-noise.sigma": lambda size: CostNoise(size / 10),
+    "cost-noise.relative": lambda size: CostNoise(0.01, size / 10),
     "flicker-noise.sigma": lambda size: FlickerNoise(size / 10, octaves=4),
     "adc.high": lambda size: ADC(16, -0.1, 1.0 + size),
 }

@@ -61,6 +61,7 @@ NAMES = {
         *("Available", "DESCRIPTIONS", "Samples", "Scaling", "Task", "available", "cifar10", "digits"),
         *("fashion_mnist", "fetch", "from_arrays", "from_file", "load", "names", "nist7x7", "parity", "yin_yang"),
     ),
+    "mgd.diagnosis": ("Finding",),
     "mgd.engines": (
         *("ENGINES", "AbstractEngine", "Backpropagated", "Data", "Fleet", "Fused", "Instrumented", "Measured"),
         *("Options", "Progress", "Sampled", "Told", "evaluate", "start_within"),
@@ -83,7 +84,7 @@ NAMES = {
     "mgd.reproduction": ("Row", "STUDIES", "reproduce"),
     "mgd.results": (
         *("Applied", "Assessment", "Described", "Exported", "LoadedRun", "Predictions"),
-        *("apply", "describe", "export", "load_run", "plot", "predict"),
+        *("apply", "describe", "diagnose", "export", "load_run", "plot", "predict"),
     ),
     "mgd.rows": (
         *("FAMILIES", "IMPERFECTIONS", "ImperfectionRow", "OPTIMIZERS", "Real", "Row", "Setting", "TASKS", "Table"),
@@ -158,6 +159,7 @@ def test_type_checkers_see_the_names_that_load_lazily():
     for name in (
         "calibration",
         "datasets",
+        "diagnosis",
         "engines",
         "instruments",
         "reproduction",
@@ -173,7 +175,7 @@ def test_type_checkers_see_the_names_that_load_lazily():
 
 LAZY = (
     *("mgd", "mgd.calibration", "mgd.datasets", "mgd.engines", "mgd.instruments", "mgd.runs", "mgd.reproduction"),
-    *("mgd.sweeps", "mgd.timing", "mgd.rows", "mgd.cli"),
+    *("mgd.sweeps", "mgd.timing", "mgd.rows", "mgd.cli", "mgd.diagnosis"),
 )
 
 

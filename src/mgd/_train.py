@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -126,6 +127,7 @@ class Session:
         judge: by what it is judged.
         steps_per_second: timesteps a second in the last piece, each of all replicas.
         until: what it ends by before its last timestep.
+        begin: makes the run at its start once more.
         figures: what is known of the run beside cost and accuracy, by name: diagnostics of a real chip.
     """
 
@@ -190,12 +192,11 @@ class Session:
             check_inputs(chip, task)
         self._chunk = 1
         self._clock = time.perf_counter()
-        if start is None:
-            self.snapshot = Snapshot(self._engine.init(n_replicas, key=key))
-        else:
+        if start is not None:
             own = self._engine.init(n_replicas, key=key).state.theta.shape[1] if chip is None else chip.n_params
-            begun = checked_start(start, n_replicas, own)
-            self.snapshot = Snapshot(self._engine.init(n_replicas, key=key, start=begun))
+            start = checked_start(start, n_replicas, own)
+        self.begin = partial(self._engine.init, n_replicas, key=key, start=start)
+        self.snapshot = Snapshot(self.begin())
         named = self._engine.groups or (chip.groups if chip is not None else {})
         self.groups = named or {"theta": slice(0, self.n_params)}
         first.check_start(self.snapshot.progress, self._train)

@@ -33,6 +33,7 @@ def test_the_commands_are_these():
         ("resume",),
         ("replay",),
         ("show",),
+        ("doctor",),
         ("plot",),
         ("predict",),
         ("apply",),

@@ -107,6 +107,7 @@ def test_it_goes_the_measured_engines_way(name):
 
 IMPERFECT = {
     "cost noise": (CostNoise(0.01),),
+    "relative noise": (CostNoise(0.001, relative=0.03),),
     "update noise": (UpdateNoise(0.01),),
     "range": (ParameterRange(-0.4, 0.4),),
     "variation": (ActivationVariation(0.2),),
@@ -118,7 +119,7 @@ IMPERFECT = {
 
 
 @pytest.mark.parametrize("name", IMPERFECT)
-@pytest.mark.quick("range", "own line", "update noise", "cost noise")
+@pytest.mark.quick("range", "own line", "update noise", "cost noise", "relative noise")
 def test_it_makes_chips_imperfect_in_the_same_way(name):
     # A level of a converter, or a few, may be rounded the other way.
     tolerance = 5e-3 if any(isinstance(each, DAC) for each in IMPERFECT[name]) else 2e-3

@@ -34,6 +34,8 @@ def _gradients() -> np.ndarray:
 GRADIENTS = _gradients()
 # Linear in θ, with a sample's features for its gradient: no amplitude is too large.
 LINEAR = from_function(lambda theta, x, y: jnp.mean(x @ theta), init=lambda key: jnp.zeros(P))
+# Of noise in parts of the cost there is none where the cost is zero.
+LARGE = from_function(lambda theta, x, y: 300 + jnp.mean(x @ theta), init=lambda key: jnp.zeros(P))
 DATA = Data.of(Samples(GRADIENTS, np.zeros((32, 1), np.float32)))
 
 
@@ -99,6 +101,7 @@ LAWS = {
     "signs": (Rademacher, (1, 32, 16), ONE_SIDED, 20.0, None, 1),
     "signs, clamped": (Rademacher, (1, 1, 8), ONE_SIDED, 10.0, 15.0, 2),
     "signs, two-sided, clamped": (Rademacher, (1, 8, 8), TWO_SIDED, 20.0, 15.0, 1),
+    "signs, relative noise": (Rademacher, (1, 16, 32), ONE_SIDED, CostNoise(1.0, relative=0.008), None, 1),
     "walsh, noise": (Walsh, (2, 300, 600), ONE_SIDED, 100.0, None, 1),
     "sequential, noise": (Sequential, (1, 100, 300), ONE_SIDED, 5.0, None, 1),
 }
@@ -114,7 +117,8 @@ def engines(name: str, *, tau_theta: int | None = None) -> tuple[Measured, Sampl
         baseline=baseline,
         modulation_limit=None if clamp is None else clamp * AMPLITUDE,
     )
-    chip = noisy(sigma * AMPLITUDE) if sigma else LINEAR
+    absolute = isinstance(sigma, float)
+    chip = (noisy(sigma * AMPLITUDE) if sigma else LINEAR) if absolute else imperfect(LARGE, sigma)
     return Measured(chip, algorithm, batch), Sampled(chip, algorithm, batch)
 
 

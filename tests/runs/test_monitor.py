@@ -16,7 +16,7 @@ from mgd.algorithm import TwoSided
 from mgd.chips.imperfections import CostNoise
 from mgd.engines import Data, Instrumented, Options, Told
 from mgd.instruments import Guarded, Simulated
-from mgd.runs import read_diagnostics
+from mgd.runs import figures_of, read_diagnostics
 from mgd.runs._monitor import Monitor, all_warnings
 
 SIGMA, AMPLITUDE, P = 0.002, 0.1, 9
@@ -227,3 +227,19 @@ def test_the_file_is_plain_json(tmp_path):
     monitor.write(tmp_path, 0, {"recoveries": 1, "skipped": 2})
     line = json.loads((tmp_path / "diagnostics.jsonl").read_text())
     assert (line["step"], line["recoveries"], line["skipped"], line["windows"]) == (0, 1, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("diagnostics", "shown"),
+    [
+        ({}, ""),
+        ({"snr": 0.2, "noise_is_bound": 0.0}, "SNR 0.2"),
+        ({"snr": 0.2, "noise_is_bound": 1.0, "predicted_angle": 90.0}, ""),
+        ({"snr": 12.0, "noise_is_bound": 1.0, "predicted_angle": 80.0}, "SNR ≥ 12, predicted angle 80°"),
+        ({"observed_angle": 61.0, "observed_angle_error": 2.0}, "observed angle 61°"),
+        ({"observed_angle": 61.0, "observed_angle_error": 20.0}, ""),
+        ({"observed_angle": 90.0, "observed_angle_error": 5.0}, ""),
+    ],
+)
+def test_figures_are_shown_where_they_say_something(diagnostics, shown):
+    assert figures_of(diagnostics) == shown

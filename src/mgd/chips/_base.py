@@ -18,6 +18,7 @@ class Traits:
         cost_noise: standard deviation of white noise on every measured cost, in the cost's unit.
         remembers: names of the parts that make a measurement depend on earlier ones.
         coarse: names of the parts that keep the cost from being a smooth function of the perturbation.
+        relative_noise: standard deviation of white noise that is proportional to the cost, in parts of it.
 
     Raises:
         ValueError: if the noise is negative or not finite, or names are not a tuple of strings.
@@ -29,10 +30,14 @@ class Traits:
     cost_noise: float = 0.0
     remembers: tuple[str, ...] = ()
     coarse: tuple[str, ...] = ()
+    relative_noise: float = 0.0
 
     def __post_init__(self):
-        if not 0 <= self.cost_noise < float("inf"):
-            raise ValueError(f"cost_noise must be a finite standard deviation of 0 or more, got {self.cost_noise!r}")
+        for name in ("cost_noise", "relative_noise"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(
+                    f"{name} must be a finite standard deviation of 0 or more, got {getattr(self, name)!r}"
+                )
         for name in ("remembers", "coarse"):
             value = getattr(self, name)
             if not (isinstance(value, tuple) and all(isinstance(one, str) for one in value)):

@@ -14,6 +14,7 @@ from ._calibrate import calibrate
 from ._chip import chip
 from ._compiled import is_trouble, keep_compiled
 from ._data import data
+from ._doctor import doctor
 from ._export import export
 from ._instruments import instruments
 from ._list import list_names
@@ -55,7 +56,22 @@ def commands() -> None:
 
 
 for _command in (
-    *(train, resume, show, plot, predict, apply_run, export, replay, time, reproduce, chip, calibrate, instruments),
+    *(
+        train,
+        resume,
+        show,
+        doctor,
+        plot,
+        predict,
+        apply_run,
+        export,
+        replay,
+        time,
+        reproduce,
+        chip,
+        calibrate,
+        instruments,
+    ),
     *(list_names, data),
 ):
     commands.add_command(_command)

@@ -184,6 +184,8 @@ def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
         click.echo(f"  ended at step {summary['steps']:,}: {ended}")
     for text in summary.get("warnings", ()):
         click.echo(f"  warning: {text}")
+    if found := summary.get("diagnosis"):
+        click.echo(f"  {found['problem']}: try {found['remedy']} (mgd doctor {folder} says all)")
     click.echo(f"  {summary['seconds']:.1f} s; picture: {folder / CURVE}")
 
 

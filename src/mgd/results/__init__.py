@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._compared import written_setting as written_setting
     from ._described import Described as Described
     from ._described import describe as describe
+    from ._doctor import diagnose as diagnose
     from ._exported import Exported as Exported
     from ._exported import export as export
     from ._formats import check_export as check_export
@@ -32,6 +33,7 @@ _PUBLIC = {
     "Predictions": "_predicted",
     "apply": "_applied",
     "describe": "_described",
+    "diagnose": "_doctor",
     "export": "_exported",
     "load_run": "_loaded",
     "plot": "_plotted",

@@ -177,7 +177,17 @@ _ROWS = (
         f"{_PLACE}:Settling",
     ),
     ImperfectionRow(
-        (Setting("cost-noise", _SPREAD, "standard deviation of white noise on every measured cost", argument="sigma"),),
+        (
+            Setting(
+                "cost-noise", _SPREAD, "standard deviation of white noise on every measured cost", argument="sigma"
+            ),
+            Setting(
+                "cost-noise-relative",
+                _SPREAD,
+                "standard deviation of white noise on every measured cost, in parts of the cost as it is",
+                argument="relative",
+            ),
+        ),
         f"{_PLACE}:CostNoise",
     ),
     ImperfectionRow(

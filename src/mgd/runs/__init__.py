@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
+    from ._session_of import session_of as session_of
     from ._table import Table as Table
     from ._task_facts import TaskFacts as TaskFacts
     from ._task_facts import read_task_facts as read_task_facts
@@ -133,6 +134,7 @@ _INSIDE = {
     "replace_file": "_replace",
     "said_to_run": "_code",
     "serve_chip": "_served",
+    "session_of": "_session_of",
     "use_calibration": "_calibrated",
     "with_at_end": "_chip_file",
     "with_calibration": "_calibrated",

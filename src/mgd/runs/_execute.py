@@ -22,6 +22,7 @@ from .._version import __version__
 from ..chips import applied_parameters, device_arrays
 from ..chips.imperfections import Imperfect
 from ..datasets import Task
+from ..diagnosis import first_finding
 from ._begun import keep_start, start_of, with_start
 from ._build import build_algorithm, build_chip, build_task, build_until
 from ._calibrated import with_calibration
@@ -439,6 +440,7 @@ def summarise(session: Session, config: RunConfig) -> dict[str, Any]:
         "counts": result.counts.as_dict(),
         "seconds": round(result.seconds, 3),
         "warnings": session.doubts(),
+        "diagnosis": None if (found := first_finding(session)) is None else found.as_dict(),
         "version": __version__,
     }
 

@@ -98,13 +98,13 @@ class Monitor:
         if self._restarted:
             line["restarted"], self._restarted = True, False
         found = self.diagnostics.findings() | self._troubles(tally)
-        fresh = [text for kind, text in found.items() if kind not in self._warned]
+        new = {kind: text for kind, text in found.items() if kind not in self._warned}
         self._warned |= set(found)
-        if fresh:
-            line["warnings"] = fresh
+        if new:
+            line |= {"warnings": list(new.values()), "kinds": list(new)}
         with (folder / DIAGNOSTICS).open("a", encoding="utf-8") as file:
             file.write(as_line(line))
-        for text in fresh:
+        for text in new.values():
             warnings.warn(text if not self._chip else f"chip {self._chip['chip']}: {text}", MgdWarning, stacklevel=2)
 
     def _troubles(self, tally: dict[str, int]) -> dict[str, str]:

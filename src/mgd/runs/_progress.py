@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Seconds between two lines without a bar, and seconds over which the speed is averaged.
 _LINE_SECONDS, _SPEED_SECONDS = 10.0, 30.0
+# The largest standard error of an angle that is shown, in degrees.
+_WIDEST = 15.0
 
 
 @contextmanager
@@ -116,14 +118,19 @@ def _duration(seconds: float) -> str:
 
 
 def figures_of(diagnostics: dict[str, Any]) -> str:
-    """The known ones of signal over noise and the angle between G and the gradient; empty if none is known."""
-    parts = []
-    if "snr" in diagnostics:
-        least = "≥ " if diagnostics.get("noise_is_bound") else ""
-        parts.append(f"SNR {least}{diagnostics['snr']:.2g}")
+    """Signal over noise, and the angle between G and the gradient, as far as they say something; empty if neither does.
+
+    A lower bound of less than 1 leaves open whether there is a signal, and so does an angle of 90°. An angle
+    that is not known to 15° says nothing.
+    """
+    parts, bound = [], bool(diagnostics.get("noise_is_bound"))
+    if "snr" in diagnostics and not (bound and diagnostics["snr"] < 1):
+        parts.append(f"SNR {'≥ ' if bound else ''}{diagnostics['snr']:.2g}")
     for name in ("observed", "predicted"):
-        if f"{name}_angle" in diagnostics:
-            parts.append(f"{name} angle {diagnostics[f'{name}_angle']:.0f}°")
+        angle, error = (diagnostics.get(f"{name}_angle{what}") for what in ("", "_error"))
+        says_nothing = angle is None or (error or 0.0) > _WIDEST or angle >= 90
+        if not says_nothing:
+            parts.append(f"{name} angle {angle:.0f}°")
     return ", ".join(parts)
 
 

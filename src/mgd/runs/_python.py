@@ -22,13 +22,14 @@ from .._vary import Vary
 from ..algorithm import AbstractAlgorithm
 from ..chips import AbstractChip, AbstractCost
 from ..datasets import Task
+from ..diagnosis import Finding, first_finding
 from ..engines import Options
 from ..instruments import Guarded
 from ._begun import keep_start, start_of
 from ._build import build_task
 from ._checkpoint import Owner
 from ._config import RunConfig
-from ._directory import check_out, only_writer, read_config
+from ._directory import check_out, only_writer, read_config, read_summary
 from ._execute import (
     OnProgress,
     Place,
@@ -114,7 +115,8 @@ def train(
         Final parameters, score, counts and history.
 
     Warns:
-        MgdWarning: if the cost on the test set never changed.
+        MgdWarning: if the cost on the test set never changed, or for the first cause that is found if the run has
+            not learnt its task; `mgd.results.diagnose` looks for all.
 
     Raises:
         ValueError: if chip and task do not match, a number is out of range, an argument is not for this kind of chip,
@@ -162,7 +164,7 @@ def train(
         if pickled is not None:
             pickled.keep(folder)
         _into(place, keeping, on_progress)
-    return _ended(keeping.session)
+    return _ended(keeping.session, folder)
 
 
 def resume(
@@ -233,7 +235,7 @@ def resume(
                 return keeping.session.result()
         with _shown(config.steps or 1, progress) as on_progress:
             _into(Place(config, folder, owner), keeping, on_progress, take_up)
-    return _ended(keeping.session)
+    return _ended(keeping.session, folder)
 
 
 def _in_memory(session: Session, on_progress: OnProgress) -> Result:
@@ -272,8 +274,14 @@ def _into(
         raise
 
 
-def _ended(session: Session) -> Result:
-    for doubt in session.doubts():
+def _ended(session: Session, folder: Path | None = None) -> Result:
+    doubts = session.doubts()
+    if folder is None:
+        found = first_finding(session)
+    else:  # it was looked for when the summary was written
+        kept = (read_summary(folder) or {}).get("diagnosis")
+        found = None if kept is None else Finding(**kept)
+    for doubt in doubts if found is None else [*doubts, str(found)]:
         warnings.warn(doubt, MgdWarning, stacklevel=3)
     return session.result()
 

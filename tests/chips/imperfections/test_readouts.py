@@ -30,6 +30,17 @@ def test_cost_noise_is_white_of_the_given_deviation(within):
     assert within(noise[1:] * noise[:-1], 0)
 
 
+def test_relative_noise_is_a_part_of_the_cost_as_it_is(within):
+    both = CostNoise(0.3, relative=0.2)
+    for cost in (0.0, 2.0, -5.0):
+        noise = np.asarray(read_all(both, np.full(20_000, cost)), np.float64) - cost
+        assert within(noise, 0)
+        assert within(noise**2, 0.09 + 0.04 * cost**2)
+        assert within(noise[1:] * noise[:-1], 0)
+    slope = jax.grad(lambda cost: CostNoise(relative=0.5).read(None, cost, key=KEY)[0])(jnp.float32(2))
+    assert slope == 1, "noise is no part of a gradient"
+
+
 def flicker(n: int, replicas: int, octaves: int = 12) -> np.ndarray:
     keys = jax.random.split(KEY, replicas)
     noise = jax.jit(jax.vmap(lambda key: read_all(FlickerNoise(0.5, octaves), np.zeros(n), key)))(keys)

@@ -29,6 +29,7 @@ BITS = "must be a whole number from 1 to 24, got"
 REFUSED = [
     (lambda: ActivationVariation(-0.1), f"activation-variation: sigma {ATLEAST0} -0.1"),
     (lambda: CostNoise(-1.0), f"cost-noise: sigma {ATLEAST0} -1.0"),
+    (lambda: CostNoise(relative=-1.0), f"cost-noise: relative {ATLEAST0} -1.0"),
     (lambda: CostNoise(math.nan), f"cost-noise: sigma {ATLEAST0} nan"),
     (lambda: CostNoise(math.inf), f"cost-noise: sigma {ATLEAST0} inf"),
     (lambda: CostNoise(1e39), f"cost-noise: sigma {ATLEAST0} 1e+39"),

@@ -50,6 +50,7 @@ MILD = {
     "dac, shared and to the nearest": DAC(16, -4.0, 4.0),
     "settling": Settling(0.5),
     "cost-noise": CostNoise(1e-4),
+    "cost-noise, relative": CostNoise(1e-4, relative=1e-3),
     "flicker-noise": FlickerNoise(1e-4),
     "adc": ADC(20, 0.0, 1.0),
     "delay": Delay(1),

@@ -8,9 +8,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, ScalarLike
 
-from ..._numbers import derived
+from ..._numbers import derived, is_zero
 from ...algorithm import AbstractAlgorithm, Algorithm, State, TwoSided
 from ...chips import AbstractChip
 from .._base import Progress
@@ -90,12 +90,13 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
         first_group = state.clock.step.quotient(max(times.tau_x, times.tau_p))
         first = state.clock.step.quotient(times.tau_p)
         law, known = law_of(algorithm.perturbation), derived(self)
-        errors = Errors(known["own"], known["shared"], known["limit"])
 
         def one(group: Int[Array, ""]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
             rows = data.rows(first_group.plus(group), seed=state.seeds.samples, batch=samples)
             cost_key, law_key = jax.random.split(jax.random.fold_in(key, group))
             g, cost = gradient_of(self.chip, state.theta, device, *data.show(rows), key=cost_key)
+            own = _both(known["own"], known["own_relative"], cost)
+            errors = Errors(own, _both(known["shared"], known["shared_relative"], cost), known["limit"])
             part = law.gather(g, first.plus(group * n), n, errors, seed=state.seeds.perturbation, key=law_key)
             return part, cost
 
@@ -115,8 +116,9 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
         return total * known["scale"], cost
 
     def _derive(self) -> dict[str, Any]:
-        errors = self._errors()
-        return {"scale": self._scale(), "own": errors.own, "shared": errors.shared, "limit": errors.limit}
+        errors, (own, shared) = self._errors(), self._sizes(self.chip.traits.relative_noise)
+        known = {"scale": self._scale(), "own": errors.own, "shared": errors.shared, "limit": errors.limit}
+        return known | {"own_relative": own, "shared_relative": shared}
 
     def _scale(self) -> float:
         """What Σ c s is multiplied by to be G: 1/T, and the share of the time a parameter is perturbed."""
@@ -136,14 +138,17 @@ class Sampled(eqx.Module, AbstractWindowed[Algorithm]):
         return self.batch * max(1, times.tau_p // times.tau_x)
 
     def _errors(self) -> Errors:
-        times, amplitude = self.algorithm.time_constants, self.algorithm.perturbation.amplitude
-        sigma, limit = self.chip.traits.cost_noise / amplitude, self.algorithm.modulation_limit
+        own, shared = self._sizes(self.chip.traits.cost_noise)
+        limit = self.algorithm.modulation_limit
+        return Errors(own, shared, None if limit is None else limit / self.algorithm.perturbation.amplitude)
+
+    def _sizes(self, noise: float) -> tuple[float, float]:
+        """Standard deviations of a modulation's own error and of a shared one, from that of a cost."""
+        times, sigma = self.algorithm.time_constants, noise / self.algorithm.perturbation.amplitude
         if isinstance(self.algorithm.baseline, TwoSided):
-            own, shared = sigma / math.sqrt(2 * times.tau_p), 0.0
-        else:
-            # A perturbation held over several samples has as many baselines.
-            own, shared = sigma / math.sqrt(times.tau_p), sigma / math.sqrt(max(1, times.tau_p // times.tau_x))
-        return Errors(own, shared, None if limit is None else limit / amplitude)
+            return sigma / math.sqrt(2 * times.tau_p), 0.0
+        # A perturbation held over several samples has as many baselines.
+        return sigma / math.sqrt(times.tau_p), sigma / math.sqrt(max(1, times.tau_p // times.tau_x))
 
 
 def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
@@ -168,11 +173,24 @@ def refuse_uncovered(chip: AbstractChip, algorithm: Algorithm) -> None:
                 f"the sampled engine needs windows that divide evenly: {long} = {a} and {short} = {b} do not divide; "
                 f"change one, or {instead}"
             )
+    if traits.relative_noise and times.tau_p > times.tau_x:
+        raise ValueError(
+            "the sampled engine's law covers noise relative to the cost only for perturbations within a sample, got "
+            f"tau_p = {times.tau_p} and tau_x = {times.tau_x}: {instead}"
+        )
     if algorithm.modulation_limit is not None and times.tau_p > 1:
         raise ValueError(
             f"the sampled engine's law covers a clamp on the modulation only for tau_p = 1, got tau_p = {times.tau_p}: "
             f"{instead}"
         )
+
+
+def _both(sigma: ScalarLike, relative: ScalarLike, cost: Float[Array, ""]) -> ScalarLike:
+    """The standard deviation of noise of two parts, one in parts of the cost."""
+    if is_zero(relative):
+        return sigma
+    part = relative * cost
+    return jnp.sqrt(sigma * sigma + part * part)
 
 
 def _divisor(n: int, most: int) -> int:

@@ -1,11 +1,11 @@
 """The loop over timesteps of one group of chips; `_compiled` compiles it."""
 
 from ._forward import alone, pair
-from ._lanes import BLOCK, any_of, floats, gather, gather_block, load, select, size_of, store, words
+from ._lanes import BLOCK, any_of, floats, gather, gather_block, load, root, select, size_of, store, words
 from ._math import inlined
 from ._perturb import perturb, prepare_codes
 from ._random import normal, part, permute, rotation, row_under
-from ._settings import AMPLITUDE, COST_NOISE, HIGH_PASS, LIMIT, REMEASURED, TWO_SIDED
+from ._settings import AMPLITUDE, COST_NOISE, HIGH_PASS, LIMIT, RELATIVE_NOISE, REMEASURED, TWO_SIDED
 from ._write import clamp, integrate, level
 
 _INFINITE = float("inf")
@@ -47,13 +47,17 @@ def _present(network, signals, group, tables, epoch, start):
 
 
 @inlined
-def _noise(converter, group, a, b, slot):
-    """Of the cost that is measured in a slot, from the row of its timestep."""
+def _noise(converter, group, a, b, slot, cost):
+    """Of a cost that is measured in a slot, from the row of its timestep."""
     k0, k1 = part(a, b, slot)
     for _ in range(converter.depth):
         k0, k1 = part(k0, k1, 1)
     k0, k1 = part(k0, k1, 2)
-    return load(group.numbers, COST_NOISE) * normal(k0, k1, 0)
+    sigma = load(group.numbers, COST_NOISE)
+    if converter.relative:
+        part_of_it = load(group.numbers, RELATIVE_NOISE) * cost
+        sigma = root(sigma * sigma + part_of_it * part_of_it)
+    return sigma * normal(k0, k1, 0)
 
 
 @inlined
@@ -105,9 +109,9 @@ def _measure_slots(network, signals, converter, group, step, due):
             cost = _measure(network, signals, converter, group, last if slot else first)
     if converter.noisy:
         a, b = row_under(group.measurement_seed, step)
-        cost = cost + _noise(converter, group, a, b, 0 if signals.baseline == HIGH_PASS else 1)
+        cost = cost + _noise(converter, group, a, b, 0 if signals.baseline == HIGH_PASS else 1, cost)
         if has_two:
-            before = before + _noise(converter, group, a, b, 0)
+            before = before + _noise(converter, group, a, b, 0, before)
     return before, cost
 
 

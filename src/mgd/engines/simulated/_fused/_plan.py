@@ -172,7 +172,8 @@ def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
         stochastic=bool(dac and dac.stochastic),
         own_line=bool(dac and dac.own_line),
         finer_copy=bool(dac and dac.finer_copy),
-        noisy=bool(noise and noise.sigma > 0),
+        noisy=bool(noise and (noise.sigma > 0 or noise.relative > 0)),
+        relative=bool(noise and noise.relative > 0),
         depth=around.index(noise) if noise else 0,
     )
 
@@ -206,10 +207,11 @@ def _numbers(
     """What each chip has for itself; products are taken in double precision."""
     amplitude, first = float(algorithm.perturbation.amplitude), float(scale[0])
     of_cost, of_writes = found.get(CostNoise), found.get(UpdateNoise)
-    numbers = np.zeros(codes.DECAY + 1)
+    numbers = np.zeros(codes.RELATIVE_NOISE + 1)
     numbers[codes.AMPLITUDE], numbers[codes.SPREAD] = amplitude, amplitude * 2.0**0.5
     numbers[codes.CREDIT], numbers[codes.DESCENT] = first * amplitude, rule[3] * first * amplitude
     numbers[codes.COST_NOISE] = of_cost.sigma if of_cost else 0.0
+    numbers[codes.RELATIVE_NOISE] = of_cost.relative if of_cost else 0.0
     numbers[codes.WRITE_NOISE] = of_writes.sigma if of_writes else 0.0
     numbers[codes.LIMIT] = algorithm.modulation_limit or _INFINITE
     numbers[codes.RATE], numbers[codes.DECAY] = rule[3], rule[5]

@@ -11,8 +11,8 @@ REMEASURED, TWO_SIDED, HIGH_PASS = range(3)
 RADEMACHER, WALSH, LFSR, GAUSSIAN, SEQUENTIAL, SINUSOID = range(6)
 # Rows of the numbers that each chip has for itself: Δθ, and that times √2; what a sign adds by C̃ to G, and to θ where
 # an update is that and no more; standard deviations of the noise on each cost and on each write; the clamp on C̃; r₃ and
-# r₅ of an update rule without a memory.
-AMPLITUDE, SPREAD, CREDIT, DESCENT, COST_NOISE, WRITE_NOISE, LIMIT, RATE, DECAY = range(9)
+# r₅ of an update rule without a memory; the cost's noise in parts of it.
+AMPLITUDE, SPREAD, CREDIT, DESCENT, COST_NOISE, WRITE_NOISE, LIMIT, RATE, DECAY, RELATIVE_NOISE = range(10)
 ACTIVATIONS = {"linear": LINEAR, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU}
 
 
@@ -117,6 +117,7 @@ class Converter(NamedTuple):
         own_line: whether the perturbation goes past it.
         finer_copy: whether θ itself is kept elsewhere.
         noisy: whether each cost has noise.
+        relative: whether a part of it is proportional to the cost.
         depth: how many imperfections are around the one of the noise.
     """
 
@@ -128,6 +129,7 @@ class Converter(NamedTuple):
     own_line: bool
     finer_copy: bool
     noisy: bool
+    relative: bool
     depth: int
 
 
