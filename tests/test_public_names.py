@@ -22,6 +22,7 @@ NAMES = {
             "from_published",
             "instruments",
             "networks",
+            "onchip",
             "perturbations",
         ),
         *("load_run", "reproduction", "resume", "runs", "theory", "timing", "to_published", "train"),
@@ -70,6 +71,7 @@ NAMES = {
         *("kinds", "leave_safely", "load_instrument", "opened"),
     ),
     "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
+    "mgd.onchip": ("Circuit", "FixedPointNetwork", "Spec", "Verilated"),
     "mgd.perturbations": (
         *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "SignalTraits"),
         *("Sinusoid", "Walsh"),

@@ -1,7 +1,7 @@
 """The one description of a training circuit: the twin, the RTL and its generated top are all made from it."""
 
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -85,9 +85,12 @@ class Spec:
     delay: int = 0
 
     def __post_init__(self):
-        object.__setattr__(self, "layers", tuple(self.layers))
-        _check_types(self)
+        _check_types(vars(self))
         if self.layers:
+            if len(self.layers) < 2 or min(self.layers) < 1:
+                raise ValueError(
+                    f"layers must be two or more numbers of neurons, each 1 or more, got {list(self.layers)}"
+                )
             counted = sum((inputs + 1) * neurons for inputs, neurons in zip(self.layers, self.layers[1:], strict=False))
             if self.parameters not in (0, counted):
                 raise ValueError(f"layers {self.layers} have {counted} parameters, got parameters = {self.parameters}")
@@ -111,7 +114,10 @@ class Spec:
         for name in table:
             if name not in names:
                 raise ValueError(f"{path}: unknown setting {name!r}{nearest(name, names)}")
+        if isinstance(table.get("layers"), list):
+            table["layers"] = tuple(table["layers"])
         try:
+            _check_types(table)
             return Spec(**table)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
@@ -168,21 +174,18 @@ def _signed_bits(largest: int) -> int:
     return 1 + largest.bit_length()
 
 
-def _check_types(spec: Spec) -> None:
-    for field in fields(spec):
-        value, default = getattr(spec, field.name), field.default
-        assert default is not MISSING
-        kind: Any = type(default)
-        wanted = {int: "a whole number", bool: "true or false", str: "a word", tuple: "a list of whole numbers"}[kind]
-        inner = value if kind is tuple else ()
+def _check_types(table: dict[str, Any]) -> None:
+    """Raises: ValueError: if a setting is not of its kind; true is no number."""
+    kinds = {int: "a whole number", bool: "true or false", str: "a word", tuple: "a list of whole numbers"}
+    for field in fields(Spec):
+        kind, value = type(field.default), table.get(field.name, field.default)
+        inner = value if isinstance(value, tuple) else ()
         if type(value) is not kind or any(type(one) is not int for one in inner):
-            raise ValueError(f"{field.name} must be {wanted}, got {value!r}")
+            raise ValueError(f"{field.name} must be {kinds[kind]}, got {value!r}")
 
 
 def _wrong(spec: Spec) -> Iterator[str]:
     """What is wrong with size, code and timing."""
-    if spec.layers and (len(spec.layers) < 2 or min(spec.layers) < 1):
-        yield f"layers must be two or more numbers of neurons, each 1 or more, got {list(spec.layers)}"
     if not 1 <= spec.parameters <= MOST_PARAMETERS:
         yield f"parameters must be from 1 to {MOST_PARAMETERS}, which is what addresses count to, got {spec.parameters}"
     if not 1 <= spec.lanes <= spec.parameters:

@@ -1,5 +1,6 @@
 // The logistic function in four straight pieces (Amin, Curtis and Hayes-Gill, IEE Proc. Circuits Devices Syst. 144,
-// 313, 1997), whose slopes are shifts: 1/4 to |z| = 1, 1/8 to 2 3/8, 1/32 to 5, and then 1.
+// 313, 1997), whose slopes are shifts: 1/4 to |z| = 1, 1/8 to 2 5/16, 1/32 to 5, and then 1. The third piece begins at
+// 2 5/16 in place of the paper's 2 3/8, where the function would fall by 1/256.
 //
 // z has WAct + Drop bits behind the point, of which the last `Drop` are not looked at; the result has WAct, all of them
 // behind the point, so that 1 is written as 1 - 2^-WAct.
@@ -23,7 +24,7 @@ module mgd_logistic #(
   always_comb begin
     if (size < WSize'(1 << WAct)) begin
       above = (size >> 2) + WSize'(1 << (WAct - 1));
-    end else if (size < WSize'(19 << (WAct - 3))) begin
+    end else if (size < WSize'(37 << (WAct - 4))) begin
       above = (size >> 3) + WSize'(5 << (WAct - 3));
     end else if (size < WSize'(5 << WAct)) begin
       above = (size >> 5) + WSize'(27 << (WAct - 5));
