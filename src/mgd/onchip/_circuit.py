@@ -28,6 +28,7 @@ from ..algorithm import (
     TwoSided,
     Write,
 )
+from ..algorithm._compiled import as_cost, compiled
 from ..perturbations import Rademacher
 from ._code import LEAP, REGISTERS
 from ._spec import Spec
@@ -164,6 +165,7 @@ class Circuit(AbstractAskTell):
     def conclude(self, state: State, gradient: Float[Array, " p"], *, write: Write) -> State:
         raise ValueError("a circuit has no G but its own sums: use the measured engine")
 
+    @compiled
     def ask(self, state: State, *, slot: int | None = None, n_sites: int | None = None) -> tuple[Probe, State]:
         counter = state.clock.step
         presentation, since = counter.divmod(self.spec.tau_x)
@@ -180,6 +182,7 @@ class Circuit(AbstractAskTell):
         )
         return probe, state
 
+    @compiled
     def tell(
         self,
         state: State,
@@ -192,7 +195,7 @@ class Circuit(AbstractAskTell):
     ) -> tuple[State, Info]:
         if credit is not None:
             raise ValueError("the circuit perturbs parameters: it cannot train a chip that hands back credits")
-        cost = self.converted(jnp.asarray(cost, jnp.float32))
+        cost = self.converted(jnp.asarray(as_cost(cost), jnp.float32))
         if slot is None:
             branches = [partial(self._first, write=write), partial(self._second, write=write)]
             return lax.switch(state.clock.slot, branches, state, cost)
