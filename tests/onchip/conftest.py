@@ -1,7 +1,8 @@
 """Trajectories of the twin, which the RTL is compared with."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,54 +12,46 @@ import mgd
 from mgd.engines import Data, Measured, Progress
 from mgd.onchip import Circuit, FixedPointNetwork, Spec
 
-Registers = dict[str, np.ndarray]
+Registers = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
 class Twin:
-    """One twin that learns parity: where it starts, and its registers after each of some timesteps."""
+    """Twins that learn parity, which differ in start and signs: where they start, and their registers later on."""
 
-    spec: Spec
-    task: mgd.datasets.Task
-    seed: int
+    def __init__(self, spec: Spec, task: mgd.datasets.Task, n_replicas: int):
+        self.spec, self.task, self.n_replicas = spec, task, n_replicas
+        self._engine = Measured(FixedPointNetwork(spec), Circuit(spec))
+        self._begin = self._engine.init(n_replicas, key=jax.random.key(0))
 
-    def __post_init__(self):
-        engine = Measured(FixedPointNetwork(self.spec), Circuit(self.spec))
-        object.__setattr__(self, "engine", engine)
-        object.__setattr__(self, "begin", engine.init(1, key=jax.random.key(self.seed)))
+    def starts(self) -> list[tuple[np.ndarray, int]]:
+        """Parameters and the seed of the signs, of each."""
+        codes = np.asarray(self._begin.state.optimizer.code)
+        return [(row["theta"], int(code)) for row, code in zip(self._registers(self._begin), codes, strict=True)]
 
-    @property
-    def theta(self) -> np.ndarray:
-        return self._registers(self.begin)["theta"]
-
-    @property
-    def code(self) -> int:
-        return int(self.begin.state.optimizer.code[0])
-
-    def after(self, steps: list[int]) -> Iterator[Registers]:
-        progress, done = jax.tree.map(lambda x: x.copy(), self.begin), 0
+    def after(self, steps: Iterable[int]) -> list[list[Registers]]:
+        """The registers of each after so many timesteps."""
+        progress, done, found = jax.tree.map(lambda x: x.copy(), self._begin), 0, []
         data = Data.of(self.task.train, self.task.kind, self.task.order)
         for step in steps:
-            progress, done = self.engine.advance(data, progress, step - done), step
-            yield self._registers(progress)
+            progress, done = self._engine.advance(data, progress, int(step) - done), int(step)
+            found.append(self._registers(progress))
+        return [list(of_one) for of_one in zip(*found, strict=True)]
 
-    def _registers(self, progress: Progress) -> Registers:
+    def _registers(self, progress: Progress) -> list[Registers]:
         spec, state = self.spec, progress.state
         registers, step = state.optimizer, int(state.clock.step)
         late = registers.code if registers.late is None else registers.late
-        return {
-            "theta": np.round(np.asarray(state.theta[0]) * 2.0**spec.theta_fraction).astype(np.int32),
-            "kept": np.asarray(registers.kept[0]),
-            "sum": np.asarray(registers.sum[0]),
-            "code": np.asarray(registers.code[0]).astype(np.uint32).view(np.int32),
-            "late": np.asarray(late[0]).astype(np.uint32).view(np.int32),
-            "baseline": np.asarray(state.baseline.cost[0] * 2.0**spec.cost_fraction).astype(np.int32),
-            "sticky": np.int32(np.asarray(registers.sticky[0]) @ [1, 2, 4]),
-            "step": np.int32(step),
-            "p": np.int32(step % spec.tau_p),
-            "x": np.int32(step % spec.tau_x),
-            "theta_count": np.int32(step % spec.tau_theta),
+        for_all = {
+            "theta": np.round(np.asarray(state.theta) * 2.0**spec.theta_fraction).astype(np.int32),
+            "kept": np.asarray(registers.kept),
+            "sum": np.asarray(registers.sum),
+            "code": np.asarray(registers.code).astype(np.uint32).view(np.int32),
+            "late": np.asarray(late).astype(np.uint32).view(np.int32),
+            "baseline": np.asarray(state.baseline.cost * 2.0**spec.cost_fraction).astype(np.int32),
+            "sticky": np.asarray(registers.sticky) @ np.array([1, 2, 4]),
         }
+        counters = {"step": step, "p": step % spec.tau_p, "x": step % spec.tau_x, "theta_count": step % spec.tau_theta}
+        return [{name: values[one] for name, values in for_all.items()} | counters for one in range(self.n_replicas)]
 
 
 @pytest.fixture
@@ -69,7 +62,7 @@ def parity() -> Callable[[int], mgd.datasets.Task]:
 
 @pytest.fixture
 def twin(parity) -> Callable[..., Twin]:
-    return lambda spec, seed=0: Twin(spec, parity(spec.layers[0]), seed)
+    return lambda spec, n_replicas=1: Twin(spec, parity(spec.layers[0]), n_replicas)
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ from mgd.onchip import Spec
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"layers": (2,), "parameters": 0}, r"layers must be two or more numbers of neurons, each 1 or more, got \[2\]"),
+        (
+            {"layers": (2,), "parameters": 0},
+            r"layers must be two or more numbers of neurons, each 1 or more, got \[2\]",
+        ),
         ({"layers": (2, 0)}, r"each 1 or more, got \[2, 0\]"),
         ({"layers": (2, 2, 1), "parameters": 8}, "have 9 parameters, got parameters = 8"),
         ({"parameters": 65537}, "from 1 to 65536, which is what addresses count to, got 65537"),

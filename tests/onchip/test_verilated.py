@@ -3,6 +3,8 @@
 import dataclasses
 import shutil
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,11 +12,13 @@ from mgd import HardwareError
 from mgd.onchip import FixedPointNetwork, Spec, Verilated
 from mgd.onchip import _verilated as verilated
 
-needs_verilator = pytest.mark.skipif(shutil.which("verilator") is None, reason="needs Verilator: apt-get install verilator")
+needs_verilator = pytest.mark.skipif(
+    shutil.which("verilator") is None, reason="needs Verilator: apt-get install verilator"
+)
 
 # Builds of different widths, lanes, codes and forms, each with the time constants of its runs.
 BUILDS = {
-    "merged": ({"merged": True}, [{}, {"tau_x": 3}]),
+    "merged": ({"merged": True, "tau_x": 4}, [{}, {"tau_x": 3}, {"tau_x": 1}]),
     "full": (
         {"tau_p": 4, "tau_x": 16, "tau_theta": 16, "theta_bits": 10, "theta_fraction": 6, "amplitude": 8, "shift": 7},
         [{}, {"tau_p": 3, "tau_x": 7, "tau_theta": 5}, {"tau_p": 1, "tau_x": 1, "tau_theta": 1}],
@@ -50,25 +54,25 @@ def spec_of(settings, times=()):
 @needs_verilator
 @pytest.mark.long
 @pytest.mark.parametrize("name", BUILDS)
-def test_every_register_is_equal(name, twin, different, tmp_path_factory):
+def test_every_register_is_equal(name, twin, different, tmp_path):
     settings, runs = BUILDS[name]
     settings = settings | ({"cost_fraction": 12} if name == "token" else {})
     built = spec_of(settings)
     wanted = {"overflow": 0b101, "serial": 0b110}.get(name, 0)
-    cache, sticky, seeds = tmp_path_factory.mktemp("circuits"), 0, 7 // len(runs) + 1
-    samples = twin(built).task.train
-    circuit = Verilated(built, samples.x, samples.y, cache=cache)
+    sticky, samples = 0, twin(built).task.train
+    circuit = Verilated(built, samples.x, samples.y, cache=tmp_path)
     for times in runs:
         spec = spec_of(settings, times)
         # What is as wide as the windows of its own stays as wide as it was built.
         spec = spec if spec.merged else dataclasses.replace(spec, accumulator_bits=built.accumulator_bits)
-        circuit.control(tau_p=spec.tau_p - 1, tau_x=spec.tau_x - 1, tau_theta=spec.tau_theta - 1)
-        for seed in range(seeds):
-            one = twin(spec, seed)
-            circuit.start(one.theta, one.code)
-            for step, due in zip(CHECKED, one.after(CHECKED), strict=True):
+        circuit.hold(spec.tau_p, spec.tau_x, spec.tau_theta)
+        twins = twin(spec, 7 // len(runs) + 1)
+        for number, (start, rows) in enumerate(zip(twins.starts(), twins.after(CHECKED), strict=True)):
+            circuit.start(*start)
+            for step, due in zip(CHECKED, rows, strict=True):
                 circuit.run(step, most_clocks=MOST_CLOCKS)
-                assert different(circuit.registers(), due) == {}, (times, seed, step)
+                found = circuit.registers()
+                assert different(found, due) == {}, (times, number, step)
             assert np.array_equal(circuit.scanned(), due["theta"])
             sticky |= int(due["sticky"])
     circuit.close()
@@ -81,10 +85,10 @@ def test_stop_freeze_infer_and_read_out_change_no_bit(twin, different, tmp_path)
     spec = spec_of({"tau_p": 2, "tau_x": 4, "tau_theta": 8, "lanes": 2})
     one = twin(spec)
     circuit = Verilated(spec, one.task.train.x, one.task.train.y, cache=tmp_path)
-    circuit.start(one.theta, one.code)
+    circuit.start(*one.starts()[0])
     random = np.random.default_rng(0)
-    steps = sorted(random.choice(3000, 60, replace=False) + 1)
-    for step, due in zip(steps, one.after(steps), strict=True):
+    steps = sorted((random.choice(3000, 60, replace=False) + 1).tolist())
+    for step, due in zip(steps, one.after(steps)[0], strict=True):
         circuit.control(run=1)
         for _ in range(3):  # in the midst of timesteps, sweeps and requests
             circuit.clocks(int(random.integers(1, 9)))
@@ -109,36 +113,35 @@ def test_stop_freeze_infer_and_read_out_change_no_bit(twin, different, tmp_path)
 
 @needs_verilator
 @pytest.mark.long
-def test_xor_is_solved_at_the_same_step(parity, tmp_path):
-    import jax
-    import jax.numpy as jnp
+def test_xor_is_solved_at_the_same_step(twin, tmp_path):
+    spec, steps = spec_of({"merged": True}), range(50, 40_001, 50)
+    one = twin(spec)
+    chip, train = FixedPointNetwork(spec), one.task.train
+    circuit = Verilated(spec, train.x, train.y, cache=tmp_path)
+    circuit.start(*one.starts()[0])
 
-    from mgd.onchip import Circuit
+    @jax.jit
+    def is_solved(theta):
+        outputs = chip.respond(theta / 2.0**spec.theta_fraction, jnp.asarray(train.x), key=jax.random.key(0))
+        return ((outputs > 0.5) == (train.y > 0.5)).all()
 
-    spec, task = spec_of({"merged": True}), parity()
-    chip = FixedPointNetwork(spec)
-    from mgd.engines import Data, Measured
-
-    engine, data = Measured(chip, Circuit(spec)), Data.of(task.train, task.kind, task.order)
-    progress = engine.init(1, key=jax.random.key(0))
-    circuit = Verilated(spec, task.train.x, task.train.y, cache=tmp_path)
-    circuit.start(
-        np.asarray(progress.state.theta[0] * 2.0**spec.theta_fraction).astype(int),
-        int(progress.state.optimizer.code[0]),
-    )
-    solved = {"twin": 0, "rtl": 0}
-    for step in range(50, 40_001, 50):
-        progress = engine.advance(data, progress, 50)
+    solved = {"twin": [], "rtl": []}
+    for step, due in zip(steps, one.after(steps)[0], strict=True):
         circuit.run(step, most_clocks=MOST_CLOCKS)
-        for name, theta in (
-            ("twin", progress.state.theta[0]),
-            ("rtl", jnp.asarray(circuit.registers()["theta"] / 2.0**spec.theta_fraction, jnp.float32)),
-        ):
-            outputs = chip.respond(theta, jnp.asarray(task.train.x), key=jax.random.key(0))
-            if not solved[name] and bool(((outputs > 0.5) == (task.train.y > 0.5)).all()):
-                solved[name] = step
+        for name, registers in (("twin", due), ("rtl", circuit.registers())):
+            if is_solved(registers["theta"].astype(np.float32)):
+                solved[name].append(step)
     circuit.close()
-    assert 0 < solved["twin"] == solved["rtl"]
+    assert solved["rtl"] == solved["twin"] != []
+
+
+@needs_verilator
+@pytest.mark.long
+def test_time_constants_beyond_the_counters_are_refused(tmp_path):
+    circuit = Verilated(spec_of({"tau_x": 4}), np.zeros((1, 2)), np.zeros((1, 1)), cache=tmp_path)
+    with pytest.raises(ValueError, match="tau_theta must be from 1 to 4, to which the circuit counts, got 5"):
+        circuit.hold(1, 4, 5)
+    circuit.close()
 
 
 def test_a_missing_tool_is_named_with_the_line_that_installs_it(monkeypatch, tmp_path):

@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from platformdirs import user_cache_path
 
 from .._errors import HardwareError
-from ._bench import CONTROL, Layout, bench
-from ._network import FixedPointNetwork
+from ._bench import CONTROL, Layout, write_bench
 from ._spec import Spec
-from ._top import memory_of, rtl
+from ._top import rtl
 
+_HARNESS = rtl().parent / "harness.cpp"
 _MISSING = "the RTL needs {} to be simulated, which is not installed: sudo apt-get install verilator g++"
 
 
@@ -42,18 +42,26 @@ class Verilated:
         *,
         cache: Path | None = None,
     ):
-        network = FixedPointNetwork(spec)
-        coded = np.asarray(network.coded(x)).reshape(len(x), -1)
-        folder = built(spec, memory_of(spec, coded, np.asarray(network.coded(target))), len(x), cache)
         self.spec, self._layout = spec, Layout(spec)
-        # A copy for each instance is not needed: a circuit keeps nothing in the library itself.
-        self._library = ctypes.CDLL(str(folder / "circuit.so"))
+        self._library = ctypes.CDLL(str(built(spec, x, target, cache) / "circuit.so"))
         self._library.mgd_new.restype = ctypes.c_void_p
         self._library.mgd_until.restype = ctypes.c_uint64
         self._circuit = ctypes.c_void_p(self._library.mgd_new())
         self._control = np.zeros(len(CONTROL), np.uint32)
         self._control[CONTROL.index("learn")] = 1
-        self._set(tau_p=spec.tau_p - 1, tau_x=spec.tau_x - 1, tau_theta=spec.tau_theta - 1)
+        self.hold(spec.tau_p, spec.tau_x, spec.tau_theta)
+
+    def hold(self, tau_p: int, tau_x: int, tau_theta: int) -> None:
+        """Sets the time constants, between two runs.
+
+        Raises:
+            ValueError: if one is not from 1 to the largest that the circuit's counters hold.
+        """
+        times, most = {"tau_p": tau_p, "tau_x": tau_x, "tau_theta": tau_theta}, 2**self.spec.counter_bits
+        for name, value in times.items():
+            if not 1 <= value <= most:
+                raise ValueError(f"{name} must be from 1 to {most}, to which the circuit counts, got {value}")
+        self._set(**{name: value - 1 for name, value in times.items()})
 
     def close(self) -> None:
         """Lets go of the circuit."""
@@ -103,10 +111,8 @@ class Verilated:
 
     def registers(self) -> Mapping[str, Int[np.ndarray, "..."]]:
         """Every register, by name."""
-        self._set(observe=1)
         words = np.zeros(self._layout.words, np.int32)
         self._library.mgd_registers(self._circuit, words.ctypes.data_as(ctypes.c_void_p))
-        self._set(observe=0)
         return self._layout.named(words)
 
     def _set(self, **values: int) -> None:
@@ -115,8 +121,13 @@ class Verilated:
         self._library.mgd_control(self._circuit, self._control.ctypes.data_as(ctypes.c_void_p))
 
 
-def built(spec: Spec, memory: str, samples: int, cache: Path | None = None) -> Path:
-    """The folder of a compiled circuit, which is compiled if it is not there.
+def built(
+    spec: Spec,
+    x: Float[np.ndarray, "n *features"],
+    target: Float[np.ndarray, "n outputs"],
+    cache: Path | None = None,
+) -> Path:
+    """The folder of a compiled circuit; if it is not there, it is compiled.
 
     Raises:
         HardwareError: as `Verilated`.
@@ -124,30 +135,26 @@ def built(spec: Spec, memory: str, samples: int, cache: Path | None = None) -> P
     for tool in ("verilator", "g++"):
         if shutil.which(tool) is None:
             raise HardwareError(_MISSING.format(tool))
-    home = (user_cache_path("mgd") / "onchip") if cache is None else cache
-    sources = sorted(rtl().glob("*.sv"))
-    harness = rtl().parent / "harness.cpp"
-    # The samples are read when the circuit starts, from the place that it was compiled with.
-    digest = hashlib.sha256(bench(spec, samples, "samples.mem").encode() + memory.encode())
-    for part in (*sources, harness):
+    home = user_cache_path("mgd") / "onchip" if cache is None else cache
+    home.mkdir(parents=True, exist_ok=True)
+    version = subprocess.run(["verilator", "--version"], capture_output=True, check=True).stdout
+    digest = hashlib.sha256(repr(spec).encode() + np.asarray(x).tobytes() + np.asarray(target).tobytes() + version)
+    for part in (*sorted(rtl().parent.glob("*.py")), *sorted(rtl().glob("*.sv")), _HARNESS):
         digest.update(part.read_bytes())
-    digest.update(subprocess.run(["verilator", "--version"], capture_output=True, check=True).stdout)
     folder = home / digest.hexdigest()[:24]
     if not (folder / "circuit.so").exists():
-        _build(folder, spec, memory, samples, sources, harness)
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home) as work:
+            library = _compiled(write_bench(spec, x, target, folder), Path(work))
+            library.replace(folder / "circuit.so")  # whole, or not there
     return folder
 
 
-def _build(folder: Path, spec: Spec, memory: str, samples: int, sources: list[Path], harness: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "samples.mem").write_text(memory)
-    (folder / "mgd_bench.sv").write_text(bench(spec, samples, str(folder / "samples.mem")))
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        command = ["verilator", "--cc", "--build", "-O3", "-Wno-lint", "--top-module", "mgd_bench", "--Mdir", work]
-        command += ["-CFLAGS", "-fPIC -O2", "-LDFLAGS", "-shared -fPIC", "--exe", "-o", "circuit.so"]
-        command += [str(folder / "mgd_bench.sv"), *map(str, sources), str(harness)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            lines = (done.stderr + done.stdout).strip().splitlines() or [f"it ended with {done.returncode}"]
-            raise HardwareError(f"Verilator did not compile the circuit: {lines[0]}")
-        (Path(work) / "circuit.so").replace(folder / "circuit.so")  # whole, or not there
+def _compiled(sources: list[Path], work: Path) -> Path:
+    command = ["verilator", "--cc", "--build", "-O3", "-Wno-lint", "--top-module", "mgd_bench", "--Mdir", work]
+    command += ["-CFLAGS", "-fPIC -O2", "-LDFLAGS", "-shared -fPIC", "--exe", "-o", "circuit.so", *sources, _HARNESS]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stderr + done.stdout).strip().splitlines() or [f"it ended with {done.returncode}"]
+        raise HardwareError(f"Verilator did not compile the circuit: {lines[0]}")
+    return work / "circuit.so"

@@ -23,6 +23,7 @@ Bench* mgd_new() {
   Bench* bench = new Bench;
   bench->circuit.clk_i = 0;
   bench->circuit.rst_ni = 0;
+  bench->circuit.sample_i = 0;
   std::memset(&bench->circuit.control_i, 0, sizeof bench->circuit.control_i);
   bench->circuit.eval();
   clock(bench->circuit);
@@ -39,6 +40,10 @@ void mgd_control(Bench* bench, const uint32_t* words) {
 }
 
 void mgd_registers(Bench* bench, uint32_t* words) {
+  bench->circuit.sample_i = 1;
+  bench->circuit.eval();
+  bench->circuit.sample_i = 0;
+  bench->circuit.eval();
   std::memcpy(words, &bench->circuit.registers_o, sizeof bench->circuit.registers_o);
 }
 

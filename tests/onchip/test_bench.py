@@ -1,0 +1,115 @@
+"""The bench in Icarus, by itself and with cocotb: equal to the twin at every timestep."""
+
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mgd.onchip import Spec
+from mgd.onchip._bench import CONTROL, Layout, write_bench
+
+pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus: apt-get install iverilog")
+
+FORMS = {
+    "merged": {"merged": True},
+    "two lanes": {"lanes": 2, "two_sided": True, "delay": 1, "tau_theta": 4, "tau_x": 32, "code": "walsh"},
+    "serial": {"lanes": 1, "code": "sequential", "array_perturbs": True, "tau_p": 2, "tau_x": 3, "tau_theta": 5},
+    "late": {"delay": 2, "tau_theta": 8, "tau_p": 2, "tau_x": 8, "register_bits": 16},
+}
+
+
+def stimulus(spec: Spec, theta: np.ndarray, seed: int, n_steps: int) -> str:
+    """A test bench that loads parameters, runs, and shows the registers after every timestep."""
+
+    def put(**values: int) -> str:
+        return "".join(
+            f"    control[32*{CONTROL.index(name)} +: 32] = 32'd{value & 0xFFFFFFFF};\n"
+            for name, value in values.items()
+        )
+
+    loads = "".join(f"{put(scan_theta=int(steps))}    @(negedge clk);\n" for steps in theta)
+    times = put(tau_p=spec.tau_p - 1, tau_x=spec.tau_x - 1, tau_theta=spec.tau_theta - 1)
+    return f"""
+module stimulus;
+  logic clk = 0, rst_n = 0, sample = 0;
+  logic [{32 * len(CONTROL) - 1}:0] control = '0;
+  wire  [31:0] step;
+  wire  [{32 * Layout(spec).words - 1}:0] registers;
+  logic [31:0] last = 0;
+  mgd_bench dut (
+    .clk_i(clk), .rst_ni(rst_n), .sample_i(sample), .control_i(control), .step_o(step), .registers_o(registers)
+  );
+  always #5 clk = ~clk;
+  initial begin
+    @(negedge clk);
+    rst_n = 1;
+{times}{put(learn=1, scan=1, scan_load=1)}{loads}{put(scan=0, scan_load=0, restart=1, seed=seed)}
+    @(negedge clk);
+{put(restart=0, run=1)}
+    while (last < {n_steps}) begin
+      @(negedge clk);
+      if (step != last) begin
+        sample = 1;
+        #1 $display("%h", registers);
+        sample = 0;
+      end
+      last = step;
+    end
+    $finish;
+  end
+endmodule
+"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.quick("merged")
+def test_icarus_is_equal_at_every_timestep(form, twin, different, tmp_path):
+    spec, steps = Spec(layers=(2, 2, 1), **FORMS[form]), list(range(1, 101))
+    one = twin(spec)
+    sources = write_bench(spec, one.task.train.x, one.task.train.y, tmp_path)
+    (tmp_path / "stimulus.sv").write_text(stimulus(spec, *one.starts()[0], len(steps)))
+    command = ["iverilog", "-g2012", "-s", "stimulus", "-o", "circuit", tmp_path / "stimulus.sv", *sources]
+    subprocess.run([str(part) for part in command], cwd=tmp_path, check=True, capture_output=True)
+    shown = subprocess.run(["vvp", "-n", "circuit"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    lines = [line for line in shown.splitlines() if len(line) == 8 * Layout(spec).words]
+    assert len(lines) == len(steps), shown
+    for step, line, due in zip(steps, lines, one.after(steps)[0], strict=True):
+        # An unknown bit would be an x, which is no hexadecimal digit.
+        words = np.frombuffer(bytes.fromhex(line)[::-1], np.int32)
+        assert different(Layout(spec).named(words), due) == {}, step
+
+
+@pytest.mark.long
+@pytest.mark.skipif(importlib.util.find_spec("cocotb") is None, reason='needs cocotb: pip install "cocotb>=2.1"')
+@pytest.mark.parametrize("form", ["merged", "late"])
+def test_cocotb_is_equal_at_every_timestep(form, twin, tmp_path, monkeypatch):
+    """What is due at each of 2,000 timesteps goes to the simulator's process, whose verdict comes back."""
+    from cocotb_tools.runner import get_results, get_runner
+
+    spec, steps = Spec(layers=(2, 2, 1), **FORMS[form]), list(range(1, 2001))
+    one = twin(spec)
+    sources = write_bench(spec, one.task.train.x, one.task.train.y, tmp_path)
+    due, (start, seed) = one.after(steps)[0], one.starts()[0]
+    times = {"tau_p": spec.tau_p - 1, "tau_x": spec.tau_x - 1, "tau_theta": spec.tau_theta - 1}
+    np.savez(
+        tmp_path / "due.npz",
+        start=start,
+        seed=np.uint32(seed),
+        times=np.array(list(times.values())),
+        **{name: np.array([row[name] for row in due]) for name in due[0]},
+    )
+    (tmp_path / "spec.txt").write_text(repr(spec))
+    runner = get_runner("icarus")
+    runner.build(sources=sources, hdl_toplevel="mgd_bench", build_dir=tmp_path / "build", timescale=("1ns", "1ps"))
+    monkeypatch.syspath_prepend(Path(__file__).parent)  # the runner hands its path on
+    results = runner.test(
+        hdl_toplevel="mgd_bench",
+        test_module="cocotb_bench",
+        build_dir=tmp_path / "build",
+        test_dir=tmp_path,
+        extra_env={"DUE": str(tmp_path)},
+    )
+    assert get_results(results) == (1, 0)
