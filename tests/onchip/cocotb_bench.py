@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-import cocotb
+import cocotb  # pyright: ignore[reportMissingImports]
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, Timer
+from cocotb.clock import Clock  # pyright: ignore[reportMissingImports]
+from cocotb.triggers import FallingEdge, Timer  # pyright: ignore[reportMissingImports]
 
 from mgd.onchip import Spec
 from mgd.onchip._bench import CONTROL, Layout

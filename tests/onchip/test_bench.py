@@ -69,8 +69,9 @@ endmodule
 def test_icarus_is_equal_at_every_timestep(form, twin, different, tmp_path):
     spec, steps = Spec(layers=(2, 2, 1), **FORMS[form]), list(range(1, 101))
     one = twin(spec)
+    start, seed = one.starts()[0]
     sources = write_bench(spec, one.task.train.x, one.task.train.y, tmp_path)
-    (tmp_path / "stimulus.sv").write_text(stimulus(spec, *one.starts()[0], len(steps)))
+    (tmp_path / "stimulus.sv").write_text(stimulus(spec, start, seed, len(steps)))
     command = ["iverilog", "-g2012", "-s", "stimulus", "-o", "circuit", tmp_path / "stimulus.sv", *sources]
     subprocess.run([str(part) for part in command], cwd=tmp_path, check=True, capture_output=True)
     shown = subprocess.run(["vvp", "-n", "circuit"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
@@ -87,20 +88,16 @@ def test_icarus_is_equal_at_every_timestep(form, twin, different, tmp_path):
 @pytest.mark.parametrize("form", ["merged", "late"])
 def test_cocotb_is_equal_at_every_timestep(form, twin, tmp_path, monkeypatch):
     """What is due at each of 2,000 timesteps goes to the simulator's process, whose verdict comes back."""
-    from cocotb_tools.runner import get_results, get_runner
+    from cocotb_tools.runner import get_results, get_runner  # pyright: ignore[reportMissingImports]
 
     spec, steps = Spec(layers=(2, 2, 1), **FORMS[form]), list(range(1, 2001))
     one = twin(spec)
     sources = write_bench(spec, one.task.train.x, one.task.train.y, tmp_path)
     due, (start, seed) = one.after(steps)[0], one.starts()[0]
     times = {"tau_p": spec.tau_p - 1, "tau_x": spec.tau_x - 1, "tau_theta": spec.tau_theta - 1}
-    np.savez(
-        tmp_path / "due.npz",
-        start=start,
-        seed=np.uint32(seed),
-        times=np.array(list(times.values())),
-        **{name: np.array([row[name] for row in due]) for name in due[0]},
-    )
+    arrays = {"start": start, "seed": np.uint32(seed), "times": np.array(list(times.values()))}
+    arrays |= {name: np.array([row[name] for row in due]) for name in due[0]}
+    np.savez(tmp_path / "due.npz", **arrays)  # pyright: ignore[reportArgumentType]
     (tmp_path / "spec.txt").write_text(repr(spec))
     runner = get_runner("icarus")
     runner.build(sources=sources, hdl_toplevel="mgd_bench", build_dir=tmp_path / "build", timescale=("1ns", "1ps"))
