@@ -165,7 +165,7 @@ def test_cocotb_is_equal_at_every_timestep(form, twin, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parent)  # the runner hands its path on
     results = runner.test(
         hdl_toplevel="mgd_bench",
-        test_module="cocotb_bench",
+        test_module="bench_in_cocotb",
         build_dir=tmp_path / "build",
         test_dir=tmp_path,
         extra_env={"DUE": str(tmp_path)},

@@ -87,6 +87,11 @@ def test_stop_freeze_infer_and_read_out_change_no_bit(twin, different, tmp_path)
     circuit = Verilated(spec, one.task.train.x, one.task.train.y, cache=tmp_path)
     with pytest.raises(ValueError, match="tau_theta must be from 1 to 8, to which the circuit counts, got 9"):
         circuit.hold(1, 4, 9)
+    # Begun anew in the midst of a timestep, with every register in use, it is as if it were new.
+    circuit.start(np.arange(9), 5)
+    circuit.control(run=1)
+    circuit.clocks(1237)
+    assert circuit.registers()["busy"]
     circuit.start(*one.starts()[0])
     random = np.random.default_rng(0)
     steps = sorted((random.choice(3000, 60, replace=False) + 1).tolist())

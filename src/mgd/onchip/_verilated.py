@@ -68,7 +68,10 @@ class Verilated:
         self._library.mgd_free(self._circuit)
 
     def start(self, theta: Int[np.ndarray, " p"], seed: int) -> None:
-        """Loads parameters, in steps, and begins anew from this seed of the signs."""
+        """Loads parameters, in steps, and begins anew from this seed of the signs, whatever the circuit is doing."""
+        self._set(run=0, restart=1)
+        self.clocks(1)
+        self._set(restart=0)
         for steps in theta:
             self._set(scan=1, scan_load=1, scan_theta=int(steps))
             self.clocks(1)

@@ -10,7 +10,8 @@
 //
 // Load and read-out, while `busy_o` is low: each clock with `scan_i` moves on to the next parameter, from 0 to the last
 // and to 0 again; `scan_theta_o` is the present one (with memories, one clock after), and `scan_load_i` replaces it.
-// `restart_i` begins anew from a seed: it clears counters, sums and the sticky bits, and leaves the parameters.
+// `restart_i` begins anew from a seed, also in the midst of a timestep: it clears counters, sums and the sticky bits, and
+// leaves the parameters, and what they keep, as they are.
 module mgd_core #(
   parameter int Parameters = 9,
   parameter int Lanes = 9,
@@ -262,7 +263,10 @@ module mgd_core #(
         scan_lane_q <= '0;
       end else begin
         row_q <= read_row;
-        if (scan) begin
+        if (restart_i) begin
+          scan_row_q <= '0;
+          scan_lane_q <= '0;
+        end else if (scan) begin
           scan_lane_q <= (last || last_lane) ? '0 : scan_lane_q + WLane'(1);
           if (last || last_lane) scan_row_q <= last ? '0 : scan_row_q + WRow'(1);
         end
