@@ -46,3 +46,14 @@ def test_the_core_is_clean_in_other_forms(settings):
     options = [f"-G{name}={value}" for name, value in settings.items()]
     files = sorted(RTL.glob("*.sv"))
     assert run("verilator", "--lint-only", "-Wall", "--top-module", "mgd_core", *options, *files) == ""
+
+
+@needs("yosys", "yosys")
+@pytest.mark.parametrize("lanes", [9, 1])
+def test_yosys_takes_all_of_it(lanes, tmp_path):
+    (tmp_path / "samples.mem").write_text("0\n1\n2\n3\n")
+    files = " ".join(str(path) for path in sorted(RTL.glob("*.sv")))
+    script = f"read_verilog -sv -defer {files}; chparam -set Lanes {lanes} mgd_trainer; "
+    script += "hierarchy -check -top mgd_trainer; proc; check -assert"
+    done = subprocess.run(["yosys", "-q", "-p", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
