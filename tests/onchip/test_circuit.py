@@ -136,7 +136,11 @@ def test_a_late_cost_belongs_to_the_signs_of_its_own_time(delay):
 @pytest.mark.parametrize("code", ["lfsr", "walsh", "sequential"])
 @pytest.mark.long
 def test_each_code_trains_a_chip_of_ones_own(code):
-    spec = Spec(parameters=6, merged=True, code=code, tau_x=16 if code == "walsh" else 1, shift=2, theta_bits=10)
+    # A step of the cost is so small that a single parameter's C̃ is seen, which is all that a token has.
+    spec = Spec(
+        parameters=6, merged=True, code=code, tau_x=16 if code == "walsh" else 1, cost_bits=12, cost_fraction=12,
+        modulation_bits=10, shift=6, theta_bits=10,
+    )  # fmt: skip
     result = mgd.train(valley(6), parity_in_turn(), Circuit(spec), n_steps=4000, n_replicas=2, key=KEY, progress=False)
     assert float(jnp.abs(result.theta - 1).max()) < 0.5
 
