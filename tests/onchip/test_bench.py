@@ -69,9 +69,9 @@ endmodule
 """
 
 
-def shown(spec: Spec, sources: list[Path], start: np.ndarray, seed: int, n_steps: int, folder: Path) -> list[str]:
+def shown(spec: Spec, sources: list[Path], start: tuple[np.ndarray, int], n_steps: int, folder: Path) -> list[str]:
     """The registers after each timestep, in hexadecimal, as Icarus has them; fewer, if the circuit hangs."""
-    (folder / "stimulus.sv").write_text(stimulus(spec, start, seed, n_steps))
+    (folder / "stimulus.sv").write_text(stimulus(spec, *start, n_steps))
     command = ["iverilog", "-g2012", "-s", "stimulus", "-o", "circuit", folder / "stimulus.sv", *sources]
     subprocess.run([str(part) for part in command], cwd=folder, check=True, capture_output=True)
     text = subprocess.run(["vvp", "-n", "circuit"], cwd=folder, check=True, capture_output=True, text=True).stdout
@@ -84,7 +84,7 @@ def test_icarus_is_equal_at_every_timestep(form, twin, different, tmp_path):
     spec, steps = Spec(layers=(2, 2, 1), **FORMS[form]), list(range(1, 101))
     one = twin(spec)
     sources = write_bench(spec, one.task.train.x, one.task.train.y, tmp_path)
-    lines = shown(spec, sources, *one.starts()[0], len(steps), tmp_path)
+    lines = shown(spec, sources, one.starts()[0], len(steps), tmp_path)
     assert len(lines) == len(steps)
     for step, line, due in zip(steps, lines, one.after(steps)[0], strict=True):
         # An unknown bit would be an x, which is no hexadecimal digit.
@@ -137,7 +137,7 @@ def test_a_fault_is_seen_within_a_hundred_timesteps(module, right, wrong, form, 
     assert text.count(right) == 1
     sources[place] = tmp_path / f"mgd_{module}.sv"
     sources[place].write_text(text.replace(right, wrong))
-    lines = shown(spec, sources, *one.starts()[0], len(steps), tmp_path)
+    lines = shown(spec, sources, one.starts()[0], len(steps), tmp_path)
     due = one.after(steps)[0]
     whole = [line for line in lines if "x" not in line]
     found = [Layout(spec).named(np.frombuffer(bytes.fromhex(line)[::-1], np.int32)) for line in whole]
