@@ -68,12 +68,14 @@ with install_import_hook("mgd", "beartype.beartype"):
     import mgd.engines
     import mgd.instruments
     import mgd.networks
+    import mgd.onchip
     import mgd.perturbations
 
     for package in (
         mgd.datasets,
         mgd.engines,
         mgd.instruments,
+        mgd.onchip,
     ):  # their modules load lazily, and must load under the hook
         for name in package.__all__:
             getattr(package, name)

@@ -24,6 +24,7 @@ NAMES = {
             "from_published",
             "instruments",
             "networks",
+            "onchip",
             "perturbations",
         ),
         *("load_run", "reproduction", "results", "resume", "runs", "theory", "timing", "to_published", "train"),
@@ -73,6 +74,7 @@ NAMES = {
         *("kinds", "leave_safely", "load_instrument", "opened"),
     ),
     "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
+    "mgd.onchip": ("Circuit", "FixedPointNetwork", "Spec", "Verilated"),
     "mgd.perturbations": (
         *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "SignalTraits"),
         *("Sinusoid", "Walsh"),

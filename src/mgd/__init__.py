@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import engines as engines
     from . import instruments as instruments
     from . import networks as networks
+    from . import onchip as onchip
     from . import perturbations as perturbations
     from . import reproduction as reproduction
     from . import results as results
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     from .runs._python import train as train
 
 _PACKAGES = (
-    *("algorithm", "calibration", "chips", "datasets", "engines", "instruments", "networks", "perturbations"),
-    *("reproduction", "results", "runs", "theory", "timing"),
+    *("algorithm", "calibration", "chips", "datasets", "engines", "instruments", "networks", "onchip"),
+    *("perturbations", "reproduction", "results", "runs", "theory", "timing"),
 )
 _HOMES = {
     "DataError": "_errors",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int
 
-from ...algorithm import AbstractAlgorithm, Algorithm, Probe, State
+from ...algorithm import AbstractAlgorithm, AbstractAskTell, Algorithm, Probe, State
 from ...chips import AbstractChip, Reading
 from .._base import Progress
 from .._choice import Wanted
@@ -23,7 +23,7 @@ from ._base import AbstractSimulated
 _SMALL_CHIP, MOST_TOGETHER = 512, 128
 
 
-class Measured(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
+class Measured(eqx.Module, AbstractSimulated[AbstractAskTell, AbstractChip]):
     """Simulates every measurement of every replica.
 
     Within one `advance` nothing leaves the compiled loop, and memory does not grow with the number of steps.
@@ -40,7 +40,7 @@ class Measured(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
 
     name: ClassVar[str] = "measured"
     chip: AbstractChip
-    algorithm: Algorithm
+    algorithm: AbstractAskTell
     batch: int = eqx.field(static=True, default=1)
     together: int = eqx.field(static=True, default=1)
     axis: str | None = eqx.field(static=True, default=None)
@@ -48,7 +48,7 @@ class Measured(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
     def __check_init__(self):
         if self.together < 1 or self.algorithm.hold % self.together:
             raise ValueError(f"together must divide the algorithm's hold, {self.algorithm.hold}, got {self.together}")
-        if self.together > 1 and self.algorithm.bitwise:
+        if self.together > 1 and _bitwise(self.algorithm):
             raise ValueError(f"bitwise, timesteps are measured one by one: together must be 1, got {self.together}")
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
@@ -61,6 +61,8 @@ class Measured(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         return self.together
 
     def check_start(self, progress: Progress, data: Data) -> None:
+        if not isinstance(self.algorithm, Algorithm):
+            return  # it knows itself what it resolves
         cost, modulation = expected_modulation(self.chip, self.algorithm, self.batch, progress, data)
         check_amplitude(self.chip, self.algorithm, progress.state.theta[0], cost, modulation)
 
@@ -120,15 +122,19 @@ def _advance(kept: tuple[Measured, Data], progress: Progress, n_steps: Int[Array
 
 def offer(chip: AbstractChip, algorithm: AbstractAlgorithm, wanted: Wanted) -> Measured | None:
     """The engine for what is wanted; None if the algorithm measures nothing."""
-    if not isinstance(algorithm, Algorithm):
+    if not isinstance(algorithm, AbstractAskTell):
         return None
     together = _together(chip, algorithm, wanted.n_replicas, wanted.batch)
     return Measured(chip, algorithm, wanted.batch, together)
 
 
-def _together(chip: AbstractChip, algorithm: Algorithm, n_replicas: int, batch: int) -> int:
+def _bitwise(algorithm: AbstractAskTell) -> bool:
+    return isinstance(algorithm, Algorithm) and algorithm.bitwise
+
+
+def _together(chip: AbstractChip, algorithm: AbstractAskTell, n_replicas: int, batch: int) -> int:
     """How many timesteps of a hold to measure as one batch."""
     alone = n_replicas == 1 and batch == 1 and chip.n_params <= _SMALL_CHIP
-    if not alone or algorithm.bitwise or chip.traits.remembers:
+    if not alone or not isinstance(algorithm, Algorithm) or algorithm.bitwise or chip.traits.remembers:
         return 1
     return max(k for k in range(1, MOST_TOGETHER + 1) if algorithm.hold % k == 0)

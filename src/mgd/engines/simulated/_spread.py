@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ...algorithm import AbstractAlgorithm, Algorithm
+from ...algorithm import AbstractAlgorithm, AbstractAskTell, Algorithm
 from ...chips import AbstractChip
 from .._base import Progress
 from .._choice import Wanted
@@ -45,7 +45,7 @@ class Spread(eqx.Module, AbstractSimulated[Algorithm, AbstractChip]):
         return self.engine.chip
 
     @property
-    def algorithm(self) -> Algorithm:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def algorithm(self) -> AbstractAskTell:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.engine.algorithm
 
     @property

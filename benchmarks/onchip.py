@@ -1,0 +1,110 @@
+"""The training circuit: what it learns without a host, and its area.
+
+`python benchmarks/onchip.py xor` prints a markdown table: of 64 chips (replicas 0 to 63 of key 0), how many have solved
+XOR after 40,000 timesteps, by the widths of a circuit whose samples come in turn. It is simulated by the twin, whose
+registers are those of the RTL to the bit. The last row is the same algorithm in float32, with independent signs.
+
+`python benchmarks/onchip.py area` prints look-up tables and flip-flops of an iCE40, as counted by the Yosys that is
+installed, which it names.
+"""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+
+import mgd
+from mgd.onchip import Circuit, FixedPointNetwork, Spec
+from mgd.onchip._top import core_parameters, rtl
+
+CHIPS, STEPS = 64, 40_000
+RECOMMENDED = Spec(layers=(2, 2, 1), merged=True)
+# What is changed of it, in each row. With the fraction of θ goes the shift, so that the learning rate stays.
+VARIED = (
+    {},
+    {"theta_bits": 6, "theta_fraction": 2, "amplitude": 1, "shift": 5},
+    {"theta_bits": 7, "theta_fraction": 3, "amplitude": 2, "shift": 4},
+    {"theta_bits": 10, "theta_fraction": 6, "amplitude": 16, "shift": 1},
+    {"theta_bits": 7},
+    {"modulation_bits": 7},
+    {"modulation_bits": 6},
+    {"activation_bits": 5},
+    {"activation_bits": 8},
+    {"cost_bits": 6, "cost_fraction": 6, "modulation_bits": 6, "shift": 1},
+    {"shift": 2},
+    {"shift": 4},
+    {"two_sided": True, "shift": 4},
+    {"code": "sequential"},
+)
+
+
+def solved(chip: mgd.chips.AbstractChip, algorithm: mgd.algorithm.AbstractAlgorithm) -> int:
+    """How many chips have solved XOR at the end."""
+    task = dataclasses.replace(mgd.datasets.parity(bits=2), order="sequential")
+    run = {"n_steps": STEPS, "n_replicas": CHIPS, "key": jax.random.key(0), "progress": False}
+    return int(mgd.train(chip, task, algorithm, engine="measured", **run).solved.sum())
+
+
+def xor() -> None:
+    """The table of chips that solve XOR."""
+    print(f"| changed | solved of {CHIPS} in {STEPS:,} timesteps |\n|---|---|")
+    for changed in VARIED:
+        spec = dataclasses.replace(RECOMMENDED, **changed)
+        said = ", ".join(f"{name} = {value}" for name, value in changed.items()) or "nothing: the recommended widths"
+        print(f"| {said} | {solved(FixedPointNetwork(spec), Circuit(spec))} |", flush=True)
+    count = solved(mgd.chips.mlp((2, 2, 1)), Circuit(RECOMMENDED).reference)
+    print(f"| float32, at the same learning rate | {count} |")
+
+
+def counted(module: str, parameters: Mapping[str, str]) -> tuple[int, int, int]:
+    """Look-up tables, flip-flops and memories of 4 kbit of a module."""
+    files = " ".join(str(path) for path in sorted(Path(rtl()).glob("*.sv")) if path.stem != "mgd_samples")
+    settings = " ".join(f"-set {name} {value}" for name, value in parameters.items())
+    script = f"read_verilog -sv -defer {files}; chparam {settings} {module}; synth_ice40 -top {module}; stat"
+    report = subprocess.run(["yosys", "-p", script], capture_output=True, text=True, check=True).stdout
+    cells = [line.split() for line in report[report.rindex("=== ") :].splitlines() if " SB_" in line]
+
+    def number(kind: str) -> int:
+        return sum(int(count) for name, count in cells if name.startswith(kind))
+
+    return number("SB_LUT4"), number("SB_DFF"), number("SB_RAM")
+
+
+def part(spec: Spec, module: str, names: tuple[str, ...]) -> tuple[int, int, int]:
+    """The area of a module that takes some of the core's parameters."""
+    known = core_parameters(spec)
+    return counted(module, {name: known[name] for name in names})
+
+
+def area() -> None:
+    """The table of areas."""
+    version = subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True).stdout.split("(")[0].strip()
+    widths = {"theta_bits": 12, "theta_fraction": 8, "shift": 8, "accumulator_bits": 16, "may_overflow": True}
+    full = Spec(parameters=9, tau_theta=32, **widths)
+    merged = Spec(parameters=9, merged=True, shift=6, modulation_bits=6)
+    synapse, drive = ("Merged", "WTheta", "WKept", "Shift", "WSum"), ("WTheta", "AmplitudeBits")
+    rows = {
+        "synapse, full: θ 12 bits, accumulator 16": part(full, "mgd_synapse", synapse),
+        "its ±Δ, if the array does not add it": part(full, "mgd_drive", drive),
+        "synapse, merged: θ 8 bits, remainder 6": part(merged, "mgd_synapse", synapse),
+        "its ±Δ, if the array does not add it ": part(merged, "mgd_drive", drive),
+    }
+    for count in (9, 64):
+        of = dataclasses.replace(merged, parameters=count, lanes=count)
+        rows[f"core, merged, a synapse for each of {count}"] = counted("mgd_core", core_parameters(of))
+    for count in (9, 220, 1000):
+        of = dataclasses.replace(merged, parameters=count, lanes=1)
+        rows[f"core, merged, one lane for {count}"] = counted("mgd_core", core_parameters(of))
+    print(f"| {version}, synth_ice40 | LUT4 | flip-flops | 4-kbit memories |\n|---|---|---|---|")
+    for name, numbers in rows.items():
+        print(f"| {name.strip()} | " + " | ".join(map(str, numbers)) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    what = {"xor": xor, "area": area}
+    if sys.argv[1:] not in [[name] for name in what]:
+        sys.exit("usage: python benchmarks/onchip.py xor | area")
+    what[sys.argv[1]]()

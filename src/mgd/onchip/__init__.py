@@ -1,0 +1,14 @@
+"""Training on the chip: the circuit of multiplexed gradient descent as RTL, and its twin. Names load on first use."""
+
+from typing import TYPE_CHECKING
+
+from .._lazy import lazily
+
+if TYPE_CHECKING:
+    from ._circuit import Circuit as Circuit
+    from ._network import FixedPointNetwork as FixedPointNetwork
+    from ._spec import Spec as Spec
+    from ._verilated import Verilated as Verilated
+
+_PUBLIC = {"Circuit": "_circuit", "FixedPointNetwork": "_network", "Spec": "_spec", "Verilated": "_verilated"}
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
