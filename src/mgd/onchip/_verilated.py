@@ -40,7 +40,7 @@ class Verilated:
         x: Float[np.ndarray, "n *features"],
         target: Float[np.ndarray, "n outputs"],
         *,
-        cache: Path | None = None,
+        cache: str | Path | None = None,
     ):
         self.spec, self._layout = spec, Layout(spec)
         self._library = ctypes.CDLL(str(built(spec, x, target, cache) / "circuit.so"))
@@ -128,7 +128,7 @@ def built(
     spec: Spec,
     x: Float[np.ndarray, "n *features"],
     target: Float[np.ndarray, "n outputs"],
-    cache: Path | None = None,
+    cache: str | Path | None = None,
 ) -> Path:
     """The folder of a compiled circuit; if it is not there, it is compiled.
 
@@ -138,7 +138,7 @@ def built(
     for tool in ("verilator", "g++"):
         if shutil.which(tool) is None:
             raise HardwareError(_MISSING.format(tool))
-    home = user_cache_path("mgd") / "onchip" if cache is None else cache
+    home = user_cache_path("mgd") / "onchip" if cache is None else Path(cache)
     home.mkdir(parents=True, exist_ok=True)
     version = subprocess.run(["verilator", "--version"], capture_output=True, check=True).stdout
     digest = hashlib.sha256(repr(spec).encode() + np.asarray(x).tobytes() + np.asarray(target).tobytes() + version)
