@@ -110,7 +110,14 @@ BEGIN = pytest.mark.filterwarnings("ignore:inputs saturate", "ignore:the chip re
 
 
 @BEGIN
-@pytest.mark.parametrize(("cause", "number"), [(cause, k) for cause, kinds in SICK.items() for k in range(len(kinds))])
+@pytest.mark.parametrize(
+    ("cause", "number"),
+    [
+        pytest.param(cause, k, marks=pytest.mark.slow if k else ())
+        for cause, kinds in SICK.items()
+        for k in range(len(kinds))
+    ],
+)
 @pytest.mark.quick("levels-0", "noise-0")
 def test_the_right_cause_comes_first(cause, number, tmp_path):
     found = diagnose(run_of(tmp_path, SICK[cause][number]))
@@ -172,8 +179,14 @@ HEALTHY = {
 }
 
 
+# Those that take long to train.
+LEARNT = ("nist7x7", "digits", "digits with noise that is averaged", "imperfect", "values", "classes")
+
+
 @BEGIN
-@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LEARNT else ()) for name in HEALTHY]
+)
 @pytest.mark.quick("xor", "classes, just begun")
 def test_nothing_is_wrong_with_a_healthy_run(name, tmp_path):
     folder = run_of(tmp_path, HEALTHY[name])
