@@ -1,6 +1,7 @@
 """`mgd train --onchip`: runs that the training circuit's twin makes."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import jax
@@ -145,3 +146,21 @@ def test_what_a_circuit_cannot_do_is_one_line(mgd_cli, spec, task, options, mess
     said = mgd_cli("train", task, "--onchip", "spec.toml", *options, "--out=run")
     assert (said.code, said.err.splitlines()[-1]) == (2, f"mgd: {message}")
     assert not Path("run").exists()
+
+
+@pytest.mark.skipif(shutil.which("verilator") is None, reason="needs Verilator: apt-get install verilator")
+@pytest.mark.long
+def test_a_chip_file_trains_the_rtl_of_the_network(mgd_cli, circuit):
+    Path("chip.toml").write_text(f'[instrument]\nkind = "rtl"\nspec = "{circuit}"\ncache = "compiled"\nstart = 1.0\n')
+    options = ("--amplitude=0.25", "--learning-rate=0.5", "--steps=200")
+    said = mgd_cli("train", "parity", "--chip", "chip.toml", *options, "--out=run")
+    assert said.code == 0, said.err
+    assert len(np.unique(theta())) == 9
+
+
+def test_without_verilator_one_line_says_how_to_install_it(mgd_cli, circuit, monkeypatch):
+    Path("chip.toml").write_text(f'[instrument]\nkind = "rtl"\nspec = "{circuit}"\ncache = "compiled"\n')
+    monkeypatch.setattr(shutil, "which", lambda tool: None)
+    said = mgd_cli("train", "parity", "--chip", "chip.toml", "--steps=20", "--out=run")
+    message = "the RTL needs verilator to be simulated, which is not installed: sudo apt-get install verilator g++"
+    assert (said.code, said.err) == (4, f"mgd: {message}\n")
