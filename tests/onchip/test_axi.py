@@ -21,6 +21,7 @@ pytestmark = [
 STEPS = 250
 FORMS = {
     "parallel": {"tau_p": 2, "tau_x": 3, "tau_theta": 8},
+    "another clock": {"tau_p": 3, "tau_x": 2, "tau_theta": 6},
     # Where costs, C̃ and parameters all come to their limits.
     "serial": {
         "lanes": 2, "two_sided": True, "merged": True, "tau_x": 2, "theta_bits": 4, "theta_fraction": 1, "amplitude": 4,
@@ -29,14 +30,18 @@ FORMS = {
 }  # fmt: skip
 
 
-def top(spec: Spec) -> str:
-    """A core with its bus, and a stream of samples in beats of eight bits."""
+# Nanoseconds of the network's clock, where it has one of its own; the core's has 10.
+NETWORK_CLOCK = {"another clock": 13.7}
+
+
+def top(spec: Spec, crosses: bool) -> str:
+    """A core with its bus, a stream of samples in beats of eight bits, and perhaps a crossing to another clock."""
     sample = (spec.layers[0] + spec.layers[-1]) * spec.activation_bits
     widths = {
         "awaddr": 5, "awprot": 3, "awvalid": 1, "wdata": 32, "wstrb": 4, "wvalid": 1, "bready": 1,
         "araddr": 5, "arprot": 3, "arvalid": 1, "rready": 1,
     }  # fmt: skip
-    inputs = {"clk_i": 1, "rst_ni": 1} | {f"s_axil_{name}": width for name, width in widths.items()}
+    inputs = {"clk_i": 1, "rst_ni": 1, "net_clk_i": 1} | {f"s_axil_{name}": width for name, width in widths.items()}
     widths = {"awready": 1, "wready": 1, "bresp": 2, "bvalid": 1, "arready": 1, "rdata": 32, "rresp": 2, "rvalid": 1}
     outputs = {f"s_axil_{name}": width for name, width in widths.items()}
     network = {"ack_i": 1, "cost_i": spec.cost_bits, "row_i": max(1, (spec.depth - 1).bit_length())}
@@ -45,18 +50,23 @@ def top(spec: Spec) -> str:
     held = {"s_axis_tready": 1, "dropped_o": 1, "sample_o": sample}
     ports = [f"  input  logic [{width - 1}:0] {name}" for name, width in (inputs | network | stream).items()]
     ports += [f"  output logic [{width - 1}:0] {name}" for name, width in (outputs | asked | held).items()]
-    same = {name: name for name in [*inputs, *outputs, *network, *asked]}
-    core = instance(
-        "mgd_core_axil", core_parameters(spec), same | {"next_sample_o": "next", "hold_i": "hold"}, "u_core"
-    )
-    same = {name: name for name in ["clk_i", "rst_ni", *stream, *held]} | {"next_i": "next", "hold_o": "hold"}
-    samples = instance("mgd_axis_samples", {"WSample": str(sample), "WData": "8"}, same, "u_samples")
-    return "module top (\n" + ",\n".join(ports) + f"\n);\n\n  logic next, hold;\n\n{core}\n{samples}\nendmodule\n"
+    core = {name: name for name in [*inputs, *outputs, *network, *asked] if name != "net_clk_i"}
+    core |= {"next_sample_o": "next", "hold_i": "hold"}
+    parts = []
+    if crosses:
+        core |= {"req_o": "req", "ack_i": "ack", "cost_i": "cost"}
+        here = {"clk_i": "clk_i", "rst_ni": "rst_ni", "req_i": "req", "ack_o": "ack", "cost_o": "cost"}
+        there = {"net_clk_i": "net_clk_i", "net_rst_ni": "rst_ni"}
+        there |= {"net_req_o": "req_o", "net_ack_i": "ack_i", "net_cost_i": "cost_i"}
+        parts.append(instance("mgd_crossing", {"WCost": str(spec.cost_bits)}, here | there, "u_crossing"))
+    parts.append(instance("mgd_core_axil", core_parameters(spec), core, "u_core"))
+    samples = {name: name for name in ["clk_i", "rst_ni", *stream, *held]} | {"next_i": "next", "hold_o": "hold"}
+    parts.append(instance("mgd_axis_samples", {"WSample": str(sample), "WData": "8"}, samples, "u_samples"))
+    wires = f"  logic next, hold, req, ack;\n  logic [{spec.cost_bits - 1}:0] cost;\n"
+    return "module top (\n" + ",\n".join(ports) + "\n);\n\n" + "\n".join([wires, *parts]) + "\nendmodule\n"
 
 
-def verdict(
-    spec: Spec, twin, folder: Path, monkeypatch, faults: dict[str, tuple[str, str]] | None = None
-) -> tuple[int, int]:
+def verdict(spec: Spec, network_clock: float | None, twin, folder: Path, monkeypatch) -> tuple[int, int]:
     """How many tests there were in the simulator's process, and how many have failed."""
     from cocotb_tools.runner import get_results, get_runner  # pyright: ignore[reportMissingImports]
 
@@ -74,20 +84,13 @@ def verdict(
         tau_p=spec.tau_p,
         tau_x=spec.tau_x,
         tau_theta=spec.tau_theta,
+        network_clock=network_clock or 0,
     )
     if spec.theta_bits == 4:
         assert rows[20]["sticky"] == 6, "the case does not reach its limits"
     (folder / "spec.txt").write_text(repr(spec))
-    (folder / "top.sv").write_text(top(spec))
-    sources = [folder / "top.sv"]
-    for path in sorted(rtl().glob("*.sv")):
-        text = path.read_text()
-        if path.stem in (faults or {}):
-            right, wrong = (faults or {})[path.stem]
-            assert text.count(right) == 1
-            text = text.replace(right, wrong)
-        sources.append(folder / path.name)
-        sources[-1].write_text(text)
+    (folder / "top.sv").write_text(top(spec, network_clock is not None))
+    sources = [folder / "top.sv", *sorted(rtl().glob("*.sv"))]
     runner = get_runner("icarus")
     runner.build(sources=sources, hdl_toplevel="top", build_dir=folder / "build", timescale=("1ns", "1ps"))
     monkeypatch.syspath_prepend(Path(__file__).parent)  # the runner hands its path on
@@ -105,4 +108,4 @@ def verdict(
 @pytest.mark.quick("serial")
 def test_a_core_learns_over_its_bus(form, twin, tmp_path, monkeypatch):
     spec = Spec(layers=(2, 2, 1), **FORMS[form])
-    assert verdict(spec, twin, tmp_path, monkeypatch) == (1, 0)
+    assert verdict(spec, NETWORK_CLOCK.get(form), twin, tmp_path, monkeypatch) == (1, 0)
