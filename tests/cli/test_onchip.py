@@ -164,3 +164,26 @@ def test_without_verilator_one_line_says_how_to_install_it(mgd_cli, circuit, mon
     said = mgd_cli("train", "parity", "--chip", "chip.toml", "--steps=20", "--out=run")
     message = "the RTL needs verilator to be simulated, which is not installed: sudo apt-get install verilator g++"
     assert (said.code, said.err) == (4, f"mgd: {message}\n")
+
+
+@pytest.mark.skipif(shutil.which("yosys") is None, reason="needs Yosys: apt-get install yosys")
+@pytest.mark.long
+def test_the_report_has_cells_by_module_and_what_backpropagation_needs(mgd_cli, circuit):
+    lines = mgd_cli("onchip", "report", circuit).out.splitlines()
+    assert lines[0].startswith("core for 9 parameters on an iCE40, Yosys ")
+    assert [line.split()[:2] for line in lines if "mgd_synapse" in line] == [["mgd_synapse", "9"]]
+    assert [line.split()[-1] for line in lines if line.startswith(("  this circuit", "  backpropagation"))] == [
+        "12",
+        "20",
+    ]
+
+
+def test_a_circuit_is_generated_once_and_a_folder_of_others_is_not_checked(mgd_cli, circuit):
+    said = mgd_cli("onchip", "generate", circuit, "--out", "made")
+    assert said.code == 0
+    assert said.out.endswith("to check them: mgd onchip check made\n")
+    again = mgd_cli("onchip", "generate", circuit, "--out", "made")
+    assert (again.code, again.err) == (2, "mgd: made is not empty: give a new folder\n")
+    other = mgd_cli("onchip", "check", ".")
+    assert other.code == 2
+    assert other.err == "mgd: . has no spec.toml: give a folder that mgd onchip generate has made\n"
