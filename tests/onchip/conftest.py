@@ -13,8 +13,8 @@ from mgd.engines import Data, Measured, Progress
 from mgd.onchip import Circuit, FixedPointNetwork, Spec
 
 Registers = dict[str, Any]
-# It is run in a simulator's process, by cocotb.
-collect_ignore = ["bench_in_cocotb.py"]
+# They are run in a simulator's process, by cocotb.
+collect_ignore = ["bench_in_cocotb.py", "bench_axi_in_cocotb.py"]
 
 
 class Twin:

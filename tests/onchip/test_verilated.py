@@ -10,7 +10,6 @@ import pytest
 
 from mgd import HardwareError
 from mgd.onchip import FixedPointNetwork, Spec, Verilated
-from mgd.onchip import _verilated as verilated
 
 needs_verilator = pytest.mark.skipif(
     shutil.which("verilator") is None, reason="needs Verilator: apt-get install verilator"
@@ -143,6 +142,6 @@ def test_xor_is_solved_at_the_same_step(twin, tmp_path):
 
 
 def test_a_missing_tool_is_named_with_the_line_that_installs_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(verilated.shutil, "which", lambda tool: None)
+    monkeypatch.setattr(shutil, "which", lambda tool: None)
     with pytest.raises(HardwareError, match=r"needs verilator .* not installed: sudo apt-get install verilator g\+\+"):
         Verilated(spec_of({}), np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32), cache=tmp_path)

@@ -18,6 +18,7 @@ from ._doctor import doctor
 from ._export import export
 from ._instruments import instruments
 from ._list import list_names
+from ._onchip import onchip
 from ._plot import plot
 from ._predict import predict
 from ._replay import replay
@@ -71,11 +72,17 @@ for _command in (
         chip,
         calibrate,
         instruments,
+        onchip,
     ),
     *(list_names, data),
 ):
     commands.add_command(_command)
-for _command in (*commands.commands.values(), *chip.commands.values(), *data.commands.values()):
+for _command in (
+    *commands.commands.values(),
+    *chip.commands.values(),
+    *data.commands.values(),
+    *onchip.commands.values(),
+):
     # click keeps the help option of a command's first use, which need not be below the group.
     _command.context_settings.update(_HELP)
 

@@ -42,6 +42,8 @@ def _option(name: str, annotation: Any, option: Option) -> Callable:
         more = {"type": click.Choice(get_args(kind))}
     elif kind is bool:
         more, words = {"is_flag": True, "default": None}, f"{words}/--no-{words[2:]}"
+    elif name == "onchip":
+        more = {"callback": _circuit}
     elif kind is Imperfections:
         more = {"callback": _imperfections}
     elif get_origin(kind) is tuple:
@@ -68,6 +70,15 @@ def _sizes(context: click.Context, parameter: click.Parameter, value: str | None
         return [int(part) for part in value.split(",")]
     except ValueError:
         raise click.BadParameter(f"give whole numbers with commas between, such as 16 or 16,8, got {value!r}") from None
+
+
+def _circuit(context: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    """The table of a training circuit in a file."""
+    if value is None:
+        return None
+    from ..onchip import Spec
+
+    return Spec.read(value).table
 
 
 def _imperfections(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict | None:

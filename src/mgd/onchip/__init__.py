@@ -5,10 +5,23 @@ from typing import TYPE_CHECKING
 from .._lazy import lazily
 
 if TYPE_CHECKING:
+    from ._check import check as check
     from ._circuit import Circuit as Circuit
+    from ._generate import generate as generate
     from ._network import FixedPointNetwork as FixedPointNetwork
+    from ._report import area as area
+    from ._report import traffic as traffic
     from ._spec import Spec as Spec
     from ._verilated import Verilated as Verilated
 
-_PUBLIC = {"Circuit": "_circuit", "FixedPointNetwork": "_network", "Spec": "_spec", "Verilated": "_verilated"}
+_PUBLIC = {
+    "Circuit": "_circuit",
+    "FixedPointNetwork": "_network",
+    "Spec": "_spec",
+    "Verilated": "_verilated",
+    "area": "_report",
+    "check": "_check",
+    "generate": "_generate",
+    "traffic": "_report",
+}
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]

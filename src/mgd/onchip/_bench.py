@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from ._network import FixedPointNetwork
 from ._spec import Spec
-from ._top import instance, memory_of, rtl, trainer_parameters
+from ._top import coded, instance, memory_of, rtl, trainer_parameters
 
 # The words of `control_i`, in their order.
 CONTROL = (
@@ -61,11 +60,14 @@ def write_bench(
         target: their targets.
         folder: it must stay as long as the bench is used, because the samples are read when a simulation begins.
     """
-    network = FixedPointNetwork(spec)
-    inputs = np.asarray(network.coded(x)).reshape(len(x), -1)
-    (folder / "samples.mem").write_text(memory_of(spec, inputs, np.asarray(network.coded(target))))
+    (folder / "samples.mem").write_text(samples_of(spec, x, target))
     (folder / "mgd_bench.sv").write_text(bench(spec, len(x), str(folder / "samples.mem")))
     return [folder / "mgd_bench.sv", *sorted(rtl().glob("*.sv"))]
+
+
+def samples_of(spec: Spec, x: Float[np.ndarray, "n *features"], target: Float[np.ndarray, "n outputs"]) -> str:
+    """The memory of these samples, as text."""
+    return memory_of(spec, coded(spec, x).reshape(len(x), -1), coded(spec, target))
 
 
 # Where a register of its own is in the trainer.

@@ -1,6 +1,6 @@
 """The one description of a training circuit: the twin, the RTL and its generated top are all made from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from math import gcd
 from pathlib import Path
@@ -110,17 +110,35 @@ class Spec:
         Raises:
             ValueError: if the file cannot be read, or a setting is wrong; the file is named.
         """
-        table, names = read_toml(Path(path)), [field.name for field in fields(Spec)]
-        for name in table:
-            if name not in names:
-                raise ValueError(f"{path}: unknown setting {name!r}{nearest(name, names)}")
-        if isinstance(table.get("layers"), list):
-            table["layers"] = tuple(table["layers"])
+        table = read_toml(Path(path))
         try:
-            _check_types(table)
-            return Spec(**table)
+            return Spec.of(table)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+
+    @staticmethod
+    def of(table: Mapping[str, Any]) -> "Spec":
+        """The circuit of a table, with the arguments of this class as its settings.
+
+        Raises:
+            ValueError: if a setting is unknown or wrong.
+
+        >>> Spec.of({"layers": [2, 2, 1], "merged": True}).parameters
+        9
+        """
+        names = [field.name for field in fields(Spec)]
+        for name in table:
+            if name not in names:
+                raise ValueError(f"unknown setting {name!r}{nearest(name, names)}")
+        layers = table.get("layers", ())
+        given: dict[str, Any] = {**table, "layers": tuple(layers) if isinstance(layers, list) else layers}
+        _check_types(given)
+        return Spec(**given)
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """Every setting, in types of TOML; `of` makes the same circuit of it."""
+        return vars(self) | {"layers": list(self.layers)}
 
     @property
     def depth(self) -> int:

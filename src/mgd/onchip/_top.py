@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from ._code import LEAP
 from ._spec import Spec
@@ -51,13 +51,24 @@ def trainer_parameters(spec: Spec, samples: int, file: str) -> dict[str, str]:
         samples: how many there are.
         file: where they are, as `memory_of` writes them.
     """
+    widest = {"Widest": str(max(spec.layers)), "Samples": str(samples), "File": f'"{file}"'}
+    return core_parameters(spec) | _network(spec) | widest
+
+
+def network_parameters(spec: Spec) -> dict[str, str]:
+    """The parameters of `mgd_mlp`, or with parameters in memories of `mgd_mlp_serial`, as literals."""
+    common = _network(spec) | {"WDrive": str(spec.theta_bits + 1), "WCost": str(spec.cost_bits)}
+    if spec.depth == 1:
+        return common | {"Parameters": str(spec.parameters)}
+    row_bits = (spec.depth - 1).bit_length()
+    return common | {"Widest": str(max(spec.layers)), "Lanes": str(spec.lanes), "WRow": str(row_bits)}
+
+
+def _network(spec: Spec) -> dict[str, str]:
     layers = ", ".join(f"16'd{neurons}" for neurons in reversed(spec.layers))
-    return core_parameters(spec) | {
+    return {
         "NLayers": str(len(spec.layers) - 1),
         "Layers": f"{{{layers}}}",
-        "Widest": str(max(spec.layers)),
-        "Samples": str(samples),
-        "File": f'"{file}"',
         "ThetaFraction": str(spec.theta_fraction),
         "CostFraction": str(spec.cost_fraction),
         "WAct": str(spec.activation_bits),
@@ -71,6 +82,12 @@ def instance(module: str, parameters: dict[str, str], ports: dict[str, str], nam
         return ",\n".join(f"    .{name}({value})" for name, value in pairs.items())
 
     return f"  {module} #(\n{listed(parameters)}\n  ) {name} (\n{listed(ports)}\n  );\n"
+
+
+def coded(spec: Spec, values: Float[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape"]:
+    """Inputs or targets in the bits of an activation, as `FixedPointNetwork.coded` has them."""
+    steps = 2**spec.activation_bits
+    return np.clip(np.floor(np.asarray(values) * steps), 0, steps - 1).astype(np.int32)
 
 
 def memory_of(spec: Spec, x: Int[np.ndarray, "n inputs"], target: Int[np.ndarray, "n outputs"]) -> str:

@@ -1,24 +1,19 @@
 """The RTL itself, compiled by Verilator into a library of this process, which runs it in batches of clocks."""
 
 import ctypes
-import hashlib
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
-from platformdirs import user_cache_path
 
 from .._errors import HardwareError
-from ._bench import CONTROL, Layout, write_bench
+from ._bench import CONTROL, Layout, bench, samples_of
+from ._build import compiled
 from ._spec import Spec
 from ._top import rtl
 
 _HARNESS = rtl().parent / "harness.cpp"
-_MISSING = "the RTL needs {} to be simulated, which is not installed: sudo apt-get install verilator g++"
 
 
 class Verilated:
@@ -135,29 +130,5 @@ def built(
     Raises:
         HardwareError: as `Verilated`.
     """
-    for tool in ("verilator", "g++"):
-        if shutil.which(tool) is None:
-            raise HardwareError(_MISSING.format(tool))
-    home = user_cache_path("mgd") / "onchip" if cache is None else Path(cache)
-    home.mkdir(parents=True, exist_ok=True)
-    version = subprocess.run(["verilator", "--version"], capture_output=True, check=True).stdout
-    digest = hashlib.sha256(repr(spec).encode() + np.asarray(x).tobytes() + np.asarray(target).tobytes() + version)
-    for part in (*sorted(rtl().parent.glob("*.py")), *sorted(rtl().glob("*.sv")), _HARNESS):
-        digest.update(part.read_bytes())
-    folder = home / digest.hexdigest()[:24]
-    if not (folder / "circuit.so").exists():
-        folder.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home) as work:
-            library = _compiled(write_bench(spec, x, target, folder), Path(work))
-            library.replace(folder / "circuit.so")  # whole, or not there
-    return folder
-
-
-def _compiled(sources: list[Path], work: Path) -> Path:
-    command = ["verilator", "--cc", "--build", "-O3", "-Wno-lint", "--top-module", "mgd_bench", "--Mdir", work]
-    command += ["-CFLAGS", "-fPIC -O2", "-LDFLAGS", "-shared -fPIC", "--exe", "-o", "circuit.so", *sources, _HARNESS]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        lines = (done.stderr + done.stdout).strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise HardwareError(f"Verilator did not compile the circuit: {lines[0]}")
-    return work / "circuit.so"
+    text = bench(spec, len(x), "@FOLDER@/samples.mem")
+    return compiled("mgd_bench", text, _HARNESS, files={"samples.mem": samples_of(spec, x, target)}, cache=cache)

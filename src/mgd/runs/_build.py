@@ -18,12 +18,16 @@ from ..algorithm import (
     TwoSided,
 )
 from ..chips import AbstractChip
+from ..chips.imperfections import AbstractMemory
 from ..datasets import Task, check_batch
+from ..onchip import Circuit
 from ..perturbations import AbstractPerturbation, Block
 from ..rows import FAMILIES, OPTIMIZERS
 from ._chip_file import ChipFile
 from ._config import Perturbed, RunConfig, Settings
 from ._imperfect import build_imperfections
+from ._network_on_chip import network_on_chip
+from ._onchip import circuit_of
 from ._own_chip import Shapes, own_chip
 from ._own_parts import build_cost, build_own_chip, whole_task
 from ._presets import resolve
@@ -57,8 +61,18 @@ def build_chip(config: Settings, task: Task | Shapes) -> AbstractChip:
     Raises:
         ValueError: if the network does not fit the task, or an imperfection not the network.
     """
+    if config.onchip is not None and config.onchip["layers"]:
+        return network_on_chip(config.onchip, task)
     chip = _network(config, task) if config.chip is None else build_own_chip(config, task)
-    return chip if config.imperfect is None else chips.imperfect(chip, *build_imperfections(config.imperfect))
+    if config.imperfect is None:
+        return chip
+    parts = build_imperfections(config.imperfect)
+    if config.onchip is not None and (memories := [part for part in parts if isinstance(part, AbstractMemory)]):
+        raise ValueError(
+            f"parameters are in registers of the training circuit, which hold what is written: leave the "
+            f"imperfection {type(memories[0]).__name__} of writes out"
+        )
+    return chips.imperfect(chip, *parts)
 
 
 def build_served_chip(file: ChipFile) -> AbstractChip:
@@ -99,6 +113,8 @@ def build_algorithm(config: Settings) -> AbstractAlgorithm:
     Raises:
         ValueError: if its parts cannot be used together.
     """
+    if config.onchip is not None:
+        return Circuit(circuit_of(config.onchip))
     perturbed = config.perturbed
     if perturbed is None:
         return Backprop(_optimizer(config, 1))

@@ -15,6 +15,7 @@ from ..rows import FAMILIES, IMPERFECTIONS, OPTIMIZERS, TASKS
 from ._chip_table import OwnChip, placed
 from ._imperfect import Given, Imperfections
 from ._names import ALGORITHMS, BASELINES, SCHEDULES
+from ._onchip import circuit_of, without_said
 from ._option import Option
 from ._table import Table
 from ._task_table import TaskTable, task_given
@@ -137,6 +138,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
             the files' names.
         instrument: the table of a chip file that says how to reach a real chip, or several tables; None for simulated
             chips.
+        onchip: the table of a training circuit, `mgd.onchip.Spec`, whose twin trains the chips; None for an algorithm.
         python: for a run of a Python program, what identifies its parts; None for all others.
     """
 
@@ -215,6 +217,10 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         ),
     ] = None
     instrument: dict[str, Any] | tuple[dict[str, Any], ...] | None = None
+    onchip: Annotated[
+        dict[str, Any] | None,
+        Option("TOML file of a training circuit, whose twin trains the chips in place of an algorithm.", "SPEC.toml"),
+    ] = None
     python: PythonRun | None = None
 
     @field_validator("task", mode="before")
@@ -225,6 +231,11 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         if not isinstance(task, str | TaskTable):
             raise ValueError(f"give the name of a task, or a table [task], got {task!r}")
         return task
+
+    @field_validator("onchip")
+    @classmethod
+    def _whole_table(cls, onchip: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if onchip is None else circuit_of(onchip).table
 
     @field_validator("imperfect")
     @classmethod
@@ -304,6 +315,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         """The algorithm and its perturbation, for people."""
         if self.python is not None:
             return self.python.algorithm
+        if self.onchip is not None:
+            return f"training circuit, {self.onchip['code']}"
         return ", ".join(name for name in (self.algorithm, self.perturbation) if name)
 
     def identity(self) -> str:
@@ -392,6 +405,8 @@ def merged(settings: dict[str, Any], changes: dict[str, Any], chip: dict[str, An
         for kind, other in (("hidden", "channels"), ("channels", "hidden")):
             if kind in changes:  # another kind of chip than the file's
                 settings.pop(other, None)
+    if "onchip" in changes and settings.get("onchip"):  # what the circuit before said is not said by this one
+        settings = without_said(settings)
     both = settings | changes
     if isinstance(changes.get("task"), dict) and "task" in settings:
         both["task"] = _changed(settings["task"], changes["task"])

@@ -9,6 +9,7 @@ from ..rows import FAMILIES, OPTIMIZERS, TASKS, TaskRow
 from ._code import said_to_run
 from ._config import RunConfig, Settings
 from ._imperfect import complete
+from ._onchip import said_by_circuit
 from ._rule import as_chosen, chosen_for_chip
 from ._task_table import TaskTable
 
@@ -69,7 +70,7 @@ def resolve(config: RunConfig) -> Settings:
     own = None if config.chip is None else config.chip.facts
     settings |= {**(row.chip if own is None else {}), **row.training.get(algorithm, {})}
     perceptron = "channels" not in given and "hidden" in settings | given
-    if row.rule_steps and algorithm == "discrete" and perceptron:
+    if row.rule_steps and config.onchip is None and algorithm == "discrete" and perceptron:
         settings |= _by_rule(row, given)
     if row.adjust is not None:
         settings |= row.adjust(given, algorithm)
@@ -85,6 +86,9 @@ def resolve(config: RunConfig) -> Settings:
     if chips := len(config.instruments):
         settings["replicas"] = chips
         settings |= {"fleet": "shared"} if chips > 1 else {}
+    if config.onchip is not None:
+        settings |= said_by_circuit(config.onchip, given)
+        settings.pop("channels", None)
     settings |= given
     missing = [name for name in _NEEDED if name not in settings]
     missing += [] if {"chip", "hidden", "channels"} & settings.keys() else ["hidden"]

@@ -51,6 +51,7 @@ module mgd_core #(
   output logic                     busy_o,
   output logic [31:0]              step_o,
   output logic [2:0]               sticky_o,  // theta at its limit, C~ clamped, a sum overflowed
+  input  logic [2:0]               sticky_clear_i,
   // load and read-out
   input  logic                     scan_i,
   input  logic                     scan_load_i,
@@ -314,7 +315,8 @@ module mgd_core #(
     end else if (restart_i) begin
       sticky_q <= '0;
     end else begin
-      sticky_q <= sticky_q | {apply & (|limit), clamped, sum_overflow | (apply & (|overflow))};
+      // What comes in the clock of the clearing stays.
+      sticky_q <= (sticky_q & ~sticky_clear_i) | {apply & (|limit), clamped, sum_overflow | (apply & (|overflow))};
     end
   end
   assign sticky_o = sticky_q;

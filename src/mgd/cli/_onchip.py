@@ -1,0 +1,63 @@
+"""`mgd onchip generate`, `mgd onchip report` and `mgd onchip check`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group(epilog="Example: mgd onchip report examples/onchip.toml")
+def onchip() -> None:
+    """Make a training circuit from its description, say what it takes, or check it."""
+
+
+@onchip.command(epilog="Example: mgd onchip generate examples/onchip.toml --out xor-core")
+@click.argument("spec", metavar="SPEC.toml", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The folder, which is made.")
+def generate(spec: Path, out: Path) -> None:
+    """Write the circuit of SPEC.toml: a top module with its RTL, its registers, a test bench and build files.
+
+    With layers, the network is in the top module; without, its ports are for your own array.
+    """
+    from ..onchip import Spec
+    from ..onchip import generate as write
+
+    files = write(Spec.read(spec), out)
+    click.echo(f"{out}: {len(files)} files; to check them: mgd onchip check {out}")
+
+
+@onchip.command(epilog="Example: mgd onchip check xor-core")
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+def check(folder: Path) -> None:
+    """Lint the circuit in FOLDER, and compare what it learns with its twin, to the bit."""
+    from ..onchip import check as checked
+
+    for line in checked(folder):
+        click.echo(line)
+
+
+@onchip.command(epilog="Example: mgd onchip report examples/onchip.toml")
+@click.argument("spec", metavar="SPEC.toml", type=click.Path(path_type=Path))
+def report(spec: Path) -> None:
+    """Count the cells of the circuit of SPEC.toml on an iCE40, and say what backpropagation would need beside it."""
+    from ..onchip import Spec, area, traffic
+
+    read = Spec.read(spec)
+    found = area(read)
+    kinds = list(found.total)
+    click.echo(f"core for {read.parameters} parameters on an iCE40, {found.tool}")
+    rows = [(part.module, str(part.instances), *(f"{part.cells[kind]:,}" for kind in kinds)) for part in found.parts]
+    rows.append(("core as one piece", "1", *(f"{found.total[kind]:,}" for kind in kinds)))
+    rows.append(("  per parameter", "", *(f"{found.total[kind] / read.parameters:.1f}" for kind in kinds)))
+    _table(("module", "instances", *kinds), rows)
+    if read.layers:
+        click.echo("for one sample")
+        engines = traffic(read)
+        counts = [(one.engine, f"{one.stored_bits:,}", f"{one.moved_bits:,}", f"{one.products:,}") for one in engines]
+        _table(("engine", "bits stored", "bits moved", "products"), counts)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for first, *others in (head, *rows):
+        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        click.echo(f"  {first.ljust(widths[0])}  {'  '.join(cells)}")

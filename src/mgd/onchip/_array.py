@@ -1,0 +1,119 @@
+"""The network's RTL by itself, compiled, with its ports in words of 32 bits. Nothing here imports JAX."""
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from .._errors import HardwareError
+from ._build import compiled
+from ._spec import Spec
+from ._top import coded, instance, network_parameters, rtl
+
+_HARNESS = rtl().parent / "array.cpp"
+# Clocks of one answer, beside those of its parameters and layers.
+_SPARE_CLOCKS = 1000
+
+
+class Array:
+    """A Verilated network: costs and outputs for parameters in steps, in batches.
+
+    Args:
+        spec: a circuit with layers.
+        cache: the folder for compiled circuits; by default one of the user's.
+
+    Raises:
+        HardwareError: if Verilator or a compiler is missing, or refuses the circuit.
+    """
+
+    def __init__(self, spec: Spec, *, cache: str | Path | None = None):
+        self.spec = spec
+        library = ctypes.CDLL(str(compiled("mgd_array", array(spec), _HARNESS, cache=cache) / "circuit.so"))
+        library.mgd_array_new.restype = ctypes.c_void_p
+        self._library, self._array = library, ctypes.c_void_p(library.mgd_array_new())
+        self._most = ctypes.c_uint64(4 * spec.parameters + 8 * len(spec.layers) + _SPARE_CLOCKS)
+
+    def close(self) -> None:
+        """Lets go of the network."""
+        self._library.mgd_array_free(self._array)
+
+    def answers(
+        self,
+        steps: Int[np.ndarray, "k p"],
+        x: Float[np.ndarray, "batch *features"],
+        target: Float[np.ndarray, "batch outputs"],
+    ) -> tuple[Float[np.ndarray, "k batch"], Float[np.ndarray, "k batch outputs"]]:
+        """The cost and the outputs of each sample, for each row of parameters.
+
+        Raises:
+            HardwareError: if the network does not acknowledge a request.
+        """
+        rows, n, outputs = np.ascontiguousarray(steps, np.int32), len(x), self.spec.layers[-1]
+        inputs = np.ascontiguousarray(coded(self.spec, x).reshape(n, -1), np.uint32)
+        targets = np.ascontiguousarray(coded(self.spec, target), np.uint32)
+        costs = np.zeros((len(rows), n), np.uint32)
+        found = np.zeros((len(rows), n, outputs), np.uint32)
+        made = self._library.mgd_array_answers(
+            self._array,
+            *(_address(part) for part in (rows, inputs, targets)),
+            *(ctypes.c_uint64(number) for number in (len(rows), n)),
+            *(_address(part) for part in (costs, found)),
+            self._most,
+        )
+        if not made:
+            raise HardwareError(f"the network did not acknowledge a request within {self._most.value} clocks")
+        # The middle of what an activation stands for, as in `FixedPointNetwork`.
+        middle = (found.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-self.spec.activation_bits)
+        return costs.astype(np.float32) * np.float32(2.0**-self.spec.cost_fraction), middle
+
+
+def _address(values: np.ndarray) -> ctypes.c_void_p:
+    return values.ctypes.data_as(ctypes.c_void_p)
+
+
+def array(spec: Spec) -> str:
+    """The top module, as text: every port in words of 32 bits, from the lowest on."""
+    inputs, outputs, bits, drive = spec.layers[0], spec.layers[-1], spec.activation_bits, spec.theta_bits + 1
+    rows = spec.depth * spec.lanes
+    lines = [f"  assign x[{bits}*{k} +: {bits}] = x_i[32*{k} +: {bits}];" for k in range(inputs)]
+    lines += [f"  assign target[{bits}*{k} +: {bits}] = target_i[32*{k} +: {bits}];" for k in range(outputs)]
+    for k in range(rows):
+        word = f"drive_i[32*{k} +: {drive}]" if k < spec.parameters else "'0"
+        lines.append(f"  assign drive[{drive}*{k} +: {drive}] = {word};")
+    lines += [f"  assign y_o[32*{k} +: 32] = 32'(y[{bits}*{k} +: {bits}]);" for k in range(outputs)]
+    ports = {"clk_i": "clk_i", "rst_ni": "rst_ni", "x_i": "x", "target_i": "target", "drive_i": "drive"}
+    ports |= {"req_i": "req_i", "ack_o": "ack_o", "cost_o": "cost", "y_o": "y"}
+    module, memory = "mgd_mlp", ""
+    if spec.depth > 1:
+        module, row_bits, wide = "mgd_mlp_serial", (spec.depth - 1).bit_length(), spec.lanes * drive
+        ports |= {"drive_i": "row_q", "row_o": "row"}
+        memory = (
+            f"  logic [{row_bits - 1}:0] row;\n  logic [{wide - 1}:0] row_q;\n"
+            f"  always_ff @(posedge clk_i) row_q <= drive[{wide}*row +: {wide}];\n"
+        )
+    body = "\n".join(lines)
+    network = instance(module, network_parameters(spec), ports, "u_network")
+    return f"""module mgd_array (
+  input  logic clk_i,
+  input  logic rst_ni,
+  input  logic [{32 * inputs - 1}:0] x_i,
+  input  logic [{32 * outputs - 1}:0] target_i,
+  input  logic [{32 * spec.parameters - 1}:0] drive_i,
+  input  logic req_i,
+  output logic ack_o,
+  output logic [31:0] cost_o,
+  output logic [{32 * outputs - 1}:0] y_o
+);
+
+  logic [{bits * inputs - 1}:0] x;
+  logic [{bits * outputs - 1}:0] target, y;
+  logic [{drive * rows - 1}:0] drive;
+  logic [{spec.cost_bits - 1}:0] cost;
+{memory}
+{body}
+  assign cost_o = 32'(cost);
+
+{network}
+endmodule
+"""

@@ -1,0 +1,60 @@
+"""Checks what was generated: it is clean, and learns the twin's bits."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .._errors import MgdError
+from ._proof import bench_of_top
+from ._spec import Spec
+
+_NEEDED = {"verilator": "verilator", "iverilog": "iverilog", "vvp": "iverilog"}
+# Icarus says this of every constant bit of a vector in an always_comb, and does what is meant.
+_NO_FAULT = "constant selects in always_"
+
+
+def check(folder: str | Path) -> Iterator[str]:
+    """Checks a folder that `generate` wrote, whose RTL may have been changed since: yields a line for each check.
+
+    The linter must have nothing to say of the top module, and a host on its bus, simulated by Icarus, must read the
+    parameters that the twin has learnt. The twin is that of the folder's spec.toml.
+
+    Raises:
+        ValueError: if it is no such folder.
+        MgdError: if a tool is missing, or a check fails.
+    """
+    folder = Path(folder)
+    for name in ("spec.toml", "mgd_top.sv", "rtl"):
+        if not (folder / name).exists():
+            raise ValueError(f"{folder} has no {name}: give a folder that mgd onchip generate has made")
+    for tool, package in _NEEDED.items():
+        if shutil.which(tool) is None:
+            raise MgdError(f"the check needs {tool}, which is not installed: sudo apt-get install {package}")
+    spec = Spec.read(folder / "spec.toml")
+    sources = [folder / "mgd_top.sv", *sorted((folder / "rtl").glob("*.sv"))]
+    _run(["verilator", "--lint-only", "-Wall", "--top-module", "mgd_top", *sources], "the linter")
+    yield f"lint: nothing to say ({_version('verilator', '--version')})"
+    with tempfile.TemporaryDirectory() as work:
+        bench, program = Path(work) / "mgd_top_bench.sv", Path(work) / "bench.vvp"
+        bench.write_text(bench_of_top(spec), encoding="utf-8")
+        _run(["iverilog", "-g2012", "-s", "mgd_top_bench", "-o", program, bench, *sources], "Icarus")
+        said = _run(["vvp", "-n", program], "the simulation")
+    last = next((line for line in said.splitlines() if line.startswith(("PASS: ", "FAIL: "))), "FAIL: it said nothing")
+    if last.startswith("FAIL"):
+        raise MgdError(f"{folder}: the RTL is not its twin: {last.removeprefix('FAIL: ')}")
+    yield f"twin: {last.removeprefix('PASS: ')} ({_version('iverilog', '-V')})"
+
+
+def _run(command: list, who: str) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip() and _NO_FAULT not in line]
+        raise MgdError(f"{who} refuses the circuit: {lines[0] if lines else f'it ended with {done.returncode}'}")
+    return done.stdout
+
+
+def _version(tool: str, option: str) -> str:
+    said = subprocess.run([tool, option], capture_output=True, text=True).stdout
+    return " ".join(said.split("\n", 1)[0].split("(")[0].split()[:4])

@@ -1,0 +1,213 @@
+"""A folder with a training circuit that is ready for use: top module, register map, bench, build files, settings."""
+
+import shutil
+from pathlib import Path
+
+import tomli_w
+
+from ._proof import bench_of_top
+from ._registers import header, markdown, module
+from ._spec import Spec
+from ._top import core_parameters, instance, network_parameters, rtl
+
+# What no generated top module has.
+_LEFT_OUT = ("mgd_trainer", "mgd_samples")
+
+
+def generate(spec: Spec, folder: str | Path) -> list[Path]:
+    """Writes a training circuit into a new folder, and returns its files.
+
+    Args:
+        spec: the circuit. With layers, the network is in the top module and takes samples; without, the ports of the
+            top module are for your own array, which measures a cost for the parameters that it is given.
+        folder: it must be empty, or not there.
+
+    Raises:
+        ValueError: if the folder has files.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is not empty: give a new folder")
+    contents = {
+        "mgd_top.sv": top(spec),
+        "mgd_top_bench.sv": bench_of_top(spec),
+        "registers.md": markdown(spec),
+        "mgd_registers.h": header(spec),
+        "mgd_registers.py": module(spec),
+        "spec.toml": tomli_w.dumps(spec.table),
+        "Makefile": _MAKEFILE,
+        "mgd_top.core": _core(),
+    }
+    (folder / "rtl").mkdir(parents=True)
+    for source in modules():
+        shutil.copy(source, folder / "rtl")
+    for name, text in contents.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [*sorted((folder / "rtl").iterdir()), *(folder / name for name in contents)]
+
+
+def modules() -> list[Path]:
+    """The modules of the RTL that a top module may use."""
+    return [path for path in sorted(rtl().glob("*.sv")) if path.stem not in _LEFT_OUT]
+
+
+_BUS = """  input  logic        clk_i,
+  input  logic        rst_ni,
+  // the host's bus
+  input  logic [4:0]  s_axil_awaddr,
+  input  logic [2:0]  s_axil_awprot,
+  input  logic        s_axil_awvalid,
+  output logic        s_axil_awready,
+  input  logic [31:0] s_axil_wdata,
+  input  logic [3:0]  s_axil_wstrb,
+  input  logic        s_axil_wvalid,
+  output logic        s_axil_wready,
+  output logic [1:0]  s_axil_bresp,
+  output logic        s_axil_bvalid,
+  input  logic        s_axil_bready,
+  input  logic [4:0]  s_axil_araddr,
+  input  logic [2:0]  s_axil_arprot,
+  input  logic        s_axil_arvalid,
+  output logic        s_axil_arready,
+  output logic [31:0] s_axil_rdata,
+  output logic [1:0]  s_axil_rresp,
+  output logic        s_axil_rvalid,
+  input  logic        s_axil_rready,
+  // samples: the next one is due one clock after next_sample_o; hold_i stops before the next measurement
+  output logic        next_sample_o,
+  input  logic        hold_i,
+"""
+
+
+def top(spec: Spec) -> str:
+    """The top module, as text."""
+    drive, row_bits = spec.lanes * (spec.theta_bits + 1), max(1, (spec.depth - 1).bit_length())
+    names = [line.split()[-1].rstrip(",") for line in _BUS.splitlines() if "logic" in line]
+    ports = {name: name for name in names}
+    array = {
+        "req_o": ("output", 1),
+        "ack_i": ("input", 1),
+        "cost_i": ("input", spec.cost_bits),
+        "row_i": ("input", row_bits),
+        "drive_o": ("output", drive),
+        "perturb_o": ("output", spec.lanes),
+        "sign_o": ("output", spec.lanes),
+    }
+    if not spec.layers:
+        listed = ",\n".join(f"  {kind:6} logic {_range(bits)} {name}" for name, (kind, bits) in array.items())
+        return _module(
+            f"{_BUS}  // the array\n{listed}", instance_of_core(spec, ports | {name: name for name in array})
+        )
+    bits, inputs, outputs = spec.activation_bits, spec.layers[0], spec.layers[-1]
+    shown = f"""{_BUS}  // a sample, and what the network makes of it, there while valid_o is high
+  input  logic {_range(inputs * bits)} x_i,
+  input  logic {_range(outputs * bits)} target_i,
+  output logic        valid_o,
+  output logic {_range(outputs * bits)} y_o,
+  output logic {_range(spec.cost_bits)} cost_o"""
+    inner = {name: name.rsplit("_", 1)[0] for name in array} | {"ack_i": "valid_o", "cost_i": "cost_o"}
+    nets = "".join(
+        f"  logic {_range(array[name][1])} {inner[name]};\n" for name in array if name[:3] not in ("ack", "cos")
+    )
+    body = instance_of_core(spec, ports | inner) + _weights(spec) + _network(spec)
+    if spec.array_perturbs:  # the network here adds ±Δ, so the bit that it adds to θ is not used
+        wide = spec.theta_bits + 1
+        unused = [f"drive[{wide * lane + spec.theta_bits}]" for lane in range(spec.lanes)]
+    else:
+        unused = ["perturb", "sign"]
+    nets += "  logic unused;\n"
+    body += f"\n  assign unused = ^{{{', '.join(unused)}}};\n"
+    return _module(shown, f"{nets}  logic {_range(drive)} weights;\n\n{body}")
+
+
+def instance_of_core(spec: Spec, ports: dict[str, str]) -> str:
+    """The core with its bus, as text."""
+    return instance("mgd_core_axil", core_parameters(spec), ports, "u_core")
+
+
+def _range(bits: int) -> str:
+    return f"[{bits - 1}:0]"
+
+
+def _module(ports: str, body: str) -> str:
+    return f"// Made by mgd onchip generate from spec.toml.\nmodule mgd_top (\n{ports}\n);\n\n{body}\nendmodule\n"
+
+
+def _weights(spec: Spec) -> str:
+    if not spec.array_perturbs:
+        return "\n  assign weights = drive;\n"
+    theta, wide, parts = spec.theta_bits, spec.theta_bits + 1, []
+    settings = {"WTheta": str(theta), "AmplitudeBits": str(spec.amplitude.bit_length() - 1)}
+    for lane in range(spec.lanes):
+        ports = {"theta_i": f"drive[{wide * lane} +: {theta}]", "perturb_i": f"perturb[{lane}]"}
+        ports |= {"sign_i": f"sign[{lane}]", "drive_o": f"weights[{wide * lane} +: {wide}]"}
+        parts.append(instance("mgd_drive", settings, ports, f"u_drive_{lane}"))
+    return "\n" + "\n".join(parts)
+
+
+def _network(spec: Spec) -> str:
+    ports = {"clk_i": "clk_i", "rst_ni": "rst_ni", "x_i": "x_i", "target_i": "target_i", "drive_i": "weights"}
+    ports |= {"req_i": "req", "ack_o": "valid_o", "cost_o": "cost_o", "y_o": "y_o"}
+    if spec.depth == 1:
+        return "\n  assign row = '0;\n\n" + instance("mgd_mlp", network_parameters(spec), ports, "u_network")
+    return "\n" + instance("mgd_mlp_serial", network_parameters(spec), ports | {"row_o": "row"}, "u_network")
+
+
+_MAKEFILE = """SOURCES = mgd_top.sv $(sort $(wildcard rtl/*.sv))
+
+all: lint sim
+
+lint:
+\tverilator --lint-only -Wall --top-module mgd_top $(SOURCES)
+
+sim: mgd_top_bench.vvp
+\tvvp -n mgd_top_bench.vvp
+
+mgd_top_bench.vvp: mgd_top_bench.sv $(SOURCES)
+\tiverilog -g2012 -s mgd_top_bench -o $@ $^
+
+area:
+\tyosys -q -p "read_verilog -sv $(SOURCES); synth_ice40 -top mgd_top; tee -o area.txt stat"
+\tcat area.txt
+
+clean:
+\trm -f mgd_top_bench.vvp area.txt
+
+.PHONY: all lint sim area clean
+"""
+
+
+def _core() -> str:
+    sources = "".join(f"      - rtl/{path.name}\n" for path in modules())
+    return f"""CAPI=2:
+name: mgd:onchip:mgd_top:1.0.0
+description: Training circuit of multiplexed gradient descent
+filesets:
+  rtl:
+    files:
+{sources}      - mgd_top.sv
+    file_type: systemVerilogSource
+  bench:
+    files:
+      - mgd_top_bench.sv
+    file_type: systemVerilogSource
+targets:
+  default:
+    filesets: [rtl]
+    toplevel: mgd_top
+  lint:
+    filesets: [rtl]
+    default_tool: verilator
+    tools:
+      verilator:
+        mode: lint-only
+        verilator_options: [-Wall]
+    toplevel: mgd_top
+  sim:
+    filesets: [rtl, bench]
+    default_tool: icarus
+    tools:
+      icarus:
+        iverilog_options: [-g2012]
+    toplevel: mgd_top_bench
+"""

@@ -1,0 +1,129 @@
+"""What is generated for users: it is clean, it learns the twin's bits, and its registers are those of the bus."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mgd import MgdError
+from mgd.onchip import Spec, area, check, generate, traffic
+
+RTL = Path(__file__).parents[2] / "src" / "mgd" / "onchip" / "rtl"
+needs_simulators = pytest.mark.skipif(
+    shutil.which("verilator") is None or shutil.which("iverilog") is None,
+    reason="needs Verilator and Icarus: apt-get install verilator iverilog",
+)
+SPECS = {
+    "network": {"layers": (2, 2, 1), "merged": True},
+    "array": {"parameters": 9, "merged": True},
+    "array, lanes, late": {
+        "parameters": 10,
+        "lanes": 4,
+        "tau_p": 2,
+        "tau_x": 4,
+        "tau_theta": 8,
+        "delay": 1,
+        "array_perturbs": True,
+    },
+    "serial network, two sides": {"layers": (2, 3, 1), "lanes": 1, "two_sided": True, "tau_x": 3, "merged": True},
+    "network that adds": {"layers": (2, 2, 1), "array_perturbs": True, "tau_theta": 4},
+    "walsh": {"parameters": 3, "code": "walsh", "tau_x": 64, "tau_theta": 64},
+}
+
+
+@needs_simulators
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.quick("network", "array")) for name in SPECS])
+def test_what_is_generated_is_clean_and_learns_the_twins_bits(name, tmp_path):
+    spec = Spec(**SPECS[name])
+    files = generate(spec, tmp_path / "made")
+    assert Spec.read(tmp_path / "made" / "spec.toml") == spec
+    assert {path.name for path in files} == {path.name for path in (tmp_path / "made").rglob("*") if path.is_file()}
+    lint, twin = check(tmp_path / "made")
+    assert lint.startswith("lint: nothing to say (Verilator")
+    assert re.match(rf"twin: \d+ timesteps, {spec.parameters} parameters of {spec.theta_bits} bits equal", twin)
+
+
+@needs_simulators
+@pytest.mark.parametrize(
+    ("module", "before", "after", "message"),
+    [
+        ("mgd_sign", "endmodule", "  logic never;\nendmodule", "the linter refuses the circuit: %Warning-UNUSED"),
+        ("mgd_sign", "^", "~^", "the RTL is not its twin: parameter"),
+    ],
+)
+def test_a_changed_circuit_is_found(tmp_path, module, before, after, message):
+    generate(Spec(**SPECS["array"]), tmp_path / "made")
+    path = tmp_path / "made" / "rtl" / f"{module}.sv"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises(MgdError, match=message):
+        list(check(tmp_path / "made"))
+
+
+def test_registers_are_those_of_the_bus(tmp_path):
+    generate(Spec(**SPECS["array"]), tmp_path / "made")
+    names: dict[str, int] = {}
+    exec((tmp_path / "made" / "mgd_registers.py").read_text(), names)
+    places = re.findall(r"localparam logic \[2:0\] (\w+) = 3'd(\d);", (RTL / "mgd_axil.sv").read_text())
+    of_bus = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper(): 4 * int(place) for name, place in places[:8]}
+    assert {name: names[f"MGD_{name}"] for name in of_bus} == of_bus
+    assert len(of_bus) == 8
+    for name, value in re.findall(r"#define (\w+) (\w+)", (tmp_path / "made" / "mgd_registers.h").read_text()):
+        assert names[name] == int(value, 0)
+    page = (tmp_path / "made" / "registers.md").read_text()
+    assert "| 0x0c | `theta` | 8 | rw | a parameter, signed, in 1/16; then the next one's |" in page
+
+
+def test_a_folder_that_is_used_is_not_written_to(tmp_path):
+    (tmp_path / "mine.sv").write_text("")
+    with pytest.raises(ValueError, match="is not empty: give a new folder"):
+        generate(Spec(**SPECS["array"]), tmp_path)
+
+
+def test_a_folder_that_was_not_generated_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"has no spec.toml: give a folder that mgd onchip generate has made"):
+        list(check(tmp_path))
+
+
+@pytest.mark.parametrize("tool", ["verilator", "iverilog"])
+def test_a_missing_tool_is_named(tmp_path, monkeypatch, tool):
+    generate(Spec(**SPECS["array"]), tmp_path / "made")
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == tool else name)
+    with pytest.raises(MgdError, match=f"needs {tool}, which is not installed: sudo apt-get install {tool}"):
+        list(check(tmp_path / "made"))
+
+
+@pytest.mark.skipif(shutil.which("yosys") is None, reason="needs Yosys: apt-get install yosys")
+@pytest.mark.long
+def test_cells_are_counted_by_module():
+    spec = Spec(parameters=9, merged=True, shift=6, modulation_bits=6)
+    found = area(spec)
+    parts = {part.module: part for part in found.parts}
+    assert found.tool.startswith("Yosys ")
+    assert (parts["mgd_synapse"].instances, parts["mgd_core"].instances) == (9, 1)
+    # Of a merged synapse, every bit of θ and of what it keeps; other registers are counted once.
+    assert parts["mgd_synapse"].cells["flip-flops"] == 9 * spec.state_bits
+    assert found.total["flip-flops"] <= sum(part.cells["flip-flops"] for part in found.parts)
+    assert found.total["LUT4"] < sum(part.cells["LUT4"] for part in found.parts)
+
+
+def test_without_yosys_it_is_named(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(MgdError, match="needs yosys, which is not installed: sudo apt-get install yosys"):
+        area(Spec(parameters=9))
+
+
+def test_what_backpropagation_would_need():
+    circuit, backpropagation = traffic(Spec(layers=(2, 2, 1), merged=True))
+    # 2-2-1: 6 weights and 3 biases of 8 bits, 4 numbers of 6 bits that enter a layer, 3 neurons, 3 bits that are kept.
+    forward = 9 * 8 + (4 + 3) * 6
+    assert circuit.moved_bits == 2 * forward + 2 * 9 * 3 + 2 * 9 * 8
+    assert circuit.stored_bits == 9 * 3 + 32 + 8 + 8
+    assert circuit.products == 12
+    assert backpropagation.products == 6 + 6 + 2 + 6
+    assert backpropagation.stored_bits == 5 * 6 + 2 * 2 * 14 + 9 * 3
+    assert backpropagation.moved_bits == forward + 2 * 8 + 2 * 3 * 14 + 4 * 6 + 2 * 9 * 3 + 2 * 9 * 8
+    with pytest.raises(ValueError, match="give the layers"):
+        traffic(Spec(parameters=9))
