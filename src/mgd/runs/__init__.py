@@ -6,6 +6,7 @@ from .._lazy import lazily
 
 if TYPE_CHECKING:
     from ._build import Shapes as Shapes
+    from ._build import build_algorithm as build_algorithm
     from ._build import build_chip as build_chip
     from ._build import build_cost as build_cost
     from ._build import build_task as build_task
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from ._code import said_to_run as said_to_run
     from ._config import CHOICES as CHOICES
     from ._config import RunConfig as RunConfig
+    from ._config import Settings as Settings
     from ._config import merged as merged
+    from ._config import settings_in as settings_in
     from ._contents import CONFIG as CONFIG
     from ._contents import CURVE as CURVE
     from ._contents import DEVICE as DEVICE
@@ -90,7 +93,10 @@ _INSIDE = {
     "Shapes": "_build",
     "TASK": "_contents",
     "Table": "_table",
+    "Settings": "_config",
+    "build_algorithm": "_build",
     "build_chip": "_build",
+    "settings_in": "_config",
     "build_cost": "_build",
     "damaged": "_contents",
     "draw_curves": "_curve",
