@@ -59,9 +59,11 @@ if TYPE_CHECKING:
     from ._option import Option as Option
     from ._presets import resolve as resolve
     from ._presets import with_facts as with_facts
+    from ._progress import duration as duration
     from ._progress import figures_of as figures_of
     from ._progress import measuring as measuring
     from ._progress import progress as progress
+    from ._progress import seconds_apart as seconds_apart
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
@@ -119,7 +121,9 @@ _INSIDE = {
     "METRICS": "_metrics",
     "SCHEDULES": "_names",
     "build_task": "_build",
+    "duration": "_progress",
     "figures_of": "_progress",
+    "seconds_apart": "_progress",
     "measuring": "_progress",
     "progress": "_progress",
     "chip_settings": "_chip_file",

@@ -119,7 +119,9 @@ def _range(name: str, text: str) -> Axis:
     """The values of low..high, low..high:N, or with :log, evenly in the logarithm."""
     found = _RANGE.fullmatch(text)
     if found is None:
-        raise ValueError(f"vary: {name}={text}: give LOW..HIGH, LOW..HIGH:N or LOW..HIGH:N:log, such as 1e-4..1e-2:5:log")
+        raise ValueError(
+            f"vary: {name}={text}: give LOW..HIGH, LOW..HIGH:N or LOW..HIGH:N:log, such as 1e-4..1e-2:5:log"
+        )
     low, high = (_number(name, found[end]) for end in ("low", "high"))
     if not low < high:
         raise ValueError(f"vary: {name}={text}: the first end must be below the second")
@@ -127,7 +129,9 @@ def _range(name: str, text: str) -> Axis:
     if log and low <= 0:
         raise ValueError(f"vary: {name}={text}: with :log both ends must be above 0")
     if is_sizes(name) or not all(end.is_integer() for end in (low, high)) and is_whole(name):
-        raise ValueError(f"vary: {name}={text}: a range of {name} goes from one whole number to another; or give a list")
+        raise ValueError(
+            f"vary: {name}={text}: a range of {name} goes from one whole number to another; or give a list"
+        )
     if found["n"] is None:
         return Axis(name, ends=(low, high), log=log)
     n = int(found["n"])

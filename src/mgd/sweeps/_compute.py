@@ -60,6 +60,7 @@ class Computed:
 def compute(
     settings: Sequence[Settings],
     *,
+    names: Sequence[str] = (),
     on_steps: Callable[[int], object] = lambda n: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Computed:
@@ -69,6 +70,7 @@ def compute(
 
     Args:
         settings: of each point.
+        names: of the points, for messages.
         on_steps: called with the chip-steps that were made since the last call.
         stop: asked about twice a second whether to stop.
 
@@ -81,7 +83,10 @@ def compute(
         first = settings[0]
         task = _task_of(first)
         check_log(first.steps, first.log_every or first.steps, first.replicas)
-        pieces = [_Piece.of(one, task) for one in settings]
+        pieces = []
+        for k, one in enumerate(settings):
+            with _naming(names[k] if names else ""):
+                pieces.append(_Piece.of(one, task, names[k] if names else ""))
         check_fit(pieces[0].chip, task)
         check_inputs(pieces[0].chip, task)
         warn_of_order(pieces[0].chip, task)
@@ -109,15 +114,16 @@ class _Piece:
     chip: AbstractChip
     algorithm: AbstractAlgorithm
     engine: Any
+    name: str = ""
     progress: Progress | None = None
     steps: list[int] = field(default_factory=list)
     marks: list[np.ndarray] = field(default_factory=list)
     costs: list[np.ndarray] = field(default_factory=list)
 
     @staticmethod
-    def of(settings: Settings, task: Task) -> "_Piece":
+    def of(settings: Settings, task: Task, name: str) -> "_Piece":
         chip, algorithm = build_chip(settings, task), build_algorithm(settings)
-        return _Piece(settings, chip, algorithm, _engine(settings, chip, algorithm, task))
+        return _Piece(settings, chip, algorithm, _engine(settings, chip, algorithm, task), name)
 
     def begin(self, train: Data) -> None:
         key, n = jax.random.key(self.settings.seed), self.settings.replicas
@@ -190,7 +196,8 @@ def _train(group: list[_Piece], data: tuple[Data, Data], settings: Settings, clo
     """Trains the chips of these points side by side."""
     train, test = data
     for piece in group:
-        piece.begin(train)
+        with _naming(piece.name):
+            piece.begin(train)
     engine = group[0].engine
     if len(group) > 1 or group[0].chip.n_params <= _SMALL:
         # Also of one point: its numbers are then data of the program, which the next point takes too.
@@ -286,6 +293,15 @@ def _task_of(settings: Settings) -> Task:
         _tasks.clear()
         _tasks[key] = build_task(settings)
     return _tasks[key]
+
+
+@contextmanager
+def _naming(point: str) -> Iterator[None]:
+    """Says whose fault it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"the point {point}: {error}" if point else str(error)) from None
 
 
 @contextmanager

@@ -1,0 +1,253 @@
+"""Where a sweep keeps what is computed: parts, each whole or not there, and all of them together on named axes."""
+
+import errno
+import json
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from .._errors import MgdWarning, RunError
+from .._version import __version__
+from ..runs import only_writer, replace_file
+from ._cell import write_zarr
+from ._points import Plan
+from ._rows import DIGEST, OURS, digest_of, in_order, off_axes, on_axes
+
+SWEEP, DATA, _PARTS = "sweep.json", "sweep.zarr", "parts"
+_MARK = "sha256"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of a sweep.
+
+    Whoever computes points writes them beside and renames them, so what has its name is whole. When a call ends, all
+    parts become one Zarr group on named axes.
+
+    Attributes:
+        folder: the folder.
+    """
+
+    folder: Path
+
+    @staticmethod
+    def claimed(folder: Path, plan: Plan) -> "Store":
+        """The store of a sweep, made if it is not there.
+
+        Raises:
+            RunError: if the folder has something else, or cannot be written.
+        """
+        mine = {
+            "version": __version__,
+            "sweep": plan.identity(),
+            "task": plan.base.task_name,
+            "axes": [axis.name for axis in plan.axes],
+            "design": plan.design.kind,
+            "settings": plan.base.model_dump(mode="json", exclude_none=True, by_alias=True),
+        }
+        if (folder / SWEEP).exists():
+            _check_same(folder, mine)
+            return Store(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(f"{folder} exists and is not a sweep: give another out")
+        try:
+            (folder / _PARTS).mkdir(parents=True, exist_ok=True)
+            replace_file(folder / SWEEP, (json.dumps(mine, indent=2) + "\n").encode())
+        except OSError as error:
+            raise RunError(f"cannot make the folder {folder}: {error.strerror}") from error
+        return Store(folder)
+
+    @staticmethod
+    def found(folder: Path) -> "Store":
+        """The store that is there.
+
+        Raises:
+            RunError: if there is none.
+        """
+        if not is_sweep(folder):
+            raise RunError(f"{folder} is not a sweep: it has no {SWEEP}")
+        return Store(folder)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps a second sweep from this store while the body runs.
+
+        Raises:
+            RunError: if there is one, or the disk is full; what is computed is kept.
+        """
+        with only_writer(self.folder):
+            try:
+                self._settle()
+                yield
+            except OSError as error:
+                raise unwritable(self.folder, error) from error
+
+    def put(self, rows: xr.Dataset) -> None:
+        """Writes rows as a part.
+
+        Raises:
+            OSError: if they cannot be written; then nothing is there.
+        """
+        (self.folder / _PARTS).mkdir(exist_ok=True)
+        name = f"{os.getpid()}-{uuid.uuid4().hex}"
+        beside, path = self.folder / _PARTS / f"{name}.new", self.folder / _PARTS / f"{name}.zarr"
+        try:
+            write_zarr(rows.assign_attrs({_MARK: digest_of(rows)}), beside)
+            beside.rename(path)
+        except OSError:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+
+    def done(self) -> set[str]:
+        """The digests of all points that are there. A part that is damaged is removed, and computed again."""
+        rows = self.rows(mend=True)
+        return set() if rows is None else {str(digest) for digest in rows[DIGEST].values}
+
+    def rows(self, *, mend: bool = False) -> xr.Dataset | None:
+        """All rows that are there; None if there are none.
+
+        Args:
+            mend: whether to remove parts that are damaged; otherwise they are left out.
+
+        Raises:
+            RunError: if what was put together is damaged.
+        """
+        about = self.about()
+        found = []
+        if (self.folder / DATA).exists():
+            found.append(off_axes(_read(self.folder / DATA), about["axes"], grid=about["design"] == "grid"))
+        for path in sorted((self.folder / _PARTS).glob("*.zarr")):
+            try:
+                found.append(_read(path))
+            except RunError:
+                if path.exists():  # or it was put together with the others meanwhile
+                    warnings.warn(f"{path} is damaged: its points are computed again", MgdWarning, stacklevel=2)
+                    if mend:
+                        shutil.rmtree(path)
+        if not found:
+            return None
+        return xr.concat(found, "point", join="outer", combine_attrs="drop")
+
+    def together(self, order: Sequence[str] = ()) -> xr.Dataset | None:
+        """All rows on named axes; None if there are none."""
+        about, rows = self.about(), self.rows()
+        if rows is None:
+            return None
+        whole = on_axes(in_order(rows, order), about["axes"], grid=about["design"] == "grid")
+        return whole.assign_attrs(task=about["task"])
+
+    def compact(self, order: Sequence[str]) -> None:
+        """Puts all parts together, for quick reading.
+
+        Raises:
+            OSError: if it cannot be written; all parts are still there.
+        """
+        parts = sorted((self.folder / _PARTS).glob("*.zarr"))
+        data = self.together(order) if parts else None
+        if data is None:
+            return
+        beside, path, before = (self.folder / f"{DATA}{end}" for end in (".new", "", ".old"))
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            write_zarr(data.assign_attrs({_MARK: digest_of(data)}), beside)
+        except OSError:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+        if path.exists():
+            path.rename(before)
+        beside.rename(path)
+        shutil.rmtree(before, ignore_errors=True)
+        for part in parts:
+            shutil.rmtree(part)
+
+    def about(self) -> dict[str, Any]:
+        """What the sweep is.
+
+        Raises:
+            RunError: if that cannot be read.
+        """
+        try:
+            return json.loads((self.folder / SWEEP).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.folder / SWEEP} cannot be read: {error}") from error
+
+    def _settle(self) -> None:
+        """Clears what a process left that was killed."""
+        path, before = self.folder / DATA, self.folder / f"{DATA}.old"
+        if before.exists() and not path.exists():
+            before.rename(path)
+        shutil.rmtree(before, ignore_errors=True)
+        for left in (self.folder / f"{DATA}.new", *(self.folder / _PARTS).glob("*.new")):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def is_sweep(folder: str | Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return (Path(folder) / SWEEP).is_file()
+
+
+def load_sweep(folder: str | Path) -> xr.Dataset:
+    """What a sweep has come to so far, finished or not.
+
+    Args:
+        folder: the folder of the sweep.
+
+    Returns:
+        For a grid, over the axes that were varied and `replica`; for other designs over `point` and `replica`, with
+        what was varied as coordinates. `score` and `cost` on the test set are NaN for chips that diverged; `solved`
+        and `diverged` are truths; `solved_step` is the first logged timestep at which a chip had solved the task.
+        `computed` says which points are there.
+
+    Raises:
+        RunError: if it is not a sweep, has no point yet, or is damaged.
+    """
+    data = Store.found(Path(folder)).together()
+    if data is None:
+        raise RunError(f"{folder} has no points yet: wait for the first")
+    metrics = sorted({str(name) for name in data["metric"].values.ravel()} - {""})
+    data["score"].attrs["metric"] = metrics[0] if len(metrics) == 1 else ""
+    return data.drop_vars([name for name in OURS if name != "computed"])
+
+
+def unwritable(folder: Path, error: OSError) -> RunError:
+    """What to say of a disk that is full."""
+    reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+    if error.errno == errno.ENOSPC:
+        reason = "the disk is full"
+    return RunError(
+        f"cannot write to {folder}: {reason}; the points that are computed are kept: correct that, and give the "
+        "command again"
+    )
+
+
+def _check_same(folder: Path, mine: dict[str, Any]) -> None:
+    try:
+        found = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = {}
+    for name, what in (("version", "was computed by another version of mgd"), ("sweep", "has another sweep")):
+        if found.get(name) != mine[name]:
+            raise RunError(f"{folder} {what}: give another out, or the settings and axes that it has")
+
+
+def _read(path: Path) -> xr.Dataset:
+    """A group that was written here.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    try:
+        data = xr.open_zarr(path, consolidated=False).load()
+    except Exception as error:
+        raise RunError(f"{path} is damaged ({(str(error).splitlines() or [''])[0]})") from error
+    if data.attrs.pop(_MARK, None) != digest_of(data):
+        raise RunError(f"{path} is damaged: a part of it is missing; remove it, and give the command again")
+    return data
