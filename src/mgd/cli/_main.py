@@ -22,6 +22,7 @@ from ._predict import predict
 from ._replay import replay
 from ._reproduce import reproduce
 from ._show import show
+from ._sweep import sweep
 from ._time import time
 from ._train import resume, train
 from ._words import unknown_option
@@ -55,7 +56,22 @@ def commands() -> None:
 
 
 for _command in (
-    *(train, resume, show, plot, predict, apply_run, export, replay, time, reproduce, chip, calibrate, instruments),
+    *(
+        train,
+        resume,
+        sweep,
+        show,
+        plot,
+        predict,
+        apply_run,
+        export,
+        replay,
+        time,
+        reproduce,
+        chip,
+        calibrate,
+        instruments,
+    ),
     *(list_names, data),
 ):
     commands.add_command(_command)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ._execute import OnProgress as OnProgress
     from ._execute import execute as execute
     from ._plans import plan_of as plan_of
+    from ._plotted import plot_sweep as plot_sweep
     from ._store import is_sweep as is_sweep
     from ._store import load_sweep as load_sweep
     from ._study import Row as Row
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ._study import Work as Work
     from ._sweep import run as run
     from ._sweep import sweep as sweep
+    from ._yields import yields as yields
 
 _PUBLIC = {
     "OnProgress": "_execute",
@@ -25,12 +27,15 @@ _PUBLIC = {
     "Work": "_study",
     "execute": "_execute",
     "load_sweep": "_store",
+    "plot_sweep": "_plotted",
     "sweep": "_sweep",
+    "yields": "_yields",
 }
 # For other parts of this library.
 _INSIDE = {
     "is_sweep": "_store",
     "plan_of": "_plans",
+    "table_of": "_yields",
     "run": "_sweep",
     "shown": "_shown",
     "given_in": "_axes",

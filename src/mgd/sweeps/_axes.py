@@ -128,7 +128,7 @@ def _range(name: str, text: str) -> Axis:
     log = found["log"] is not None
     if log and low <= 0:
         raise ValueError(f"vary: {name}={text}: with :log both ends must be above 0")
-    if is_sizes(name) or not all(end.is_integer() for end in (low, high)) and is_whole(name):
+    if is_sizes(name) or (not all(end.is_integer() for end in (low, high)) and is_whole(name)):
         raise ValueError(
             f"vary: {name}={text}: a range of {name} goes from one whole number to another; or give a list"
         )

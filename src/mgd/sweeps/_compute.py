@@ -155,11 +155,13 @@ class _Piece:
         }
         counts = asdict(self.algorithm.counts(self.settings.steps, batch=self.settings.batch))
         whole = {**counts, "n_params": self.chip.n_params, "steps": self.settings.steps, "seed": self.settings.seed}
+        threshold = np.nan if judge.task.threshold is None else judge.task.threshold
         texts = {"engine": self.engine.name, "metric": judge.metric or "", "digest": self.settings.identity()}
         return xr.Dataset(
             {name: ("replica", value) for name, value in each.items()}
             | {name: ((), np.int64(value)) for name, value in whole.items()}
-            | {name: ((), np.asarray(value, object)) for name, value in texts.items()},
+            | {name: ((), np.asarray(value, object)) for name, value in texts.items()}
+            | {"threshold": ((), np.float64(threshold))},
             {"replica": np.arange(self.settings.replicas)},
         )
 

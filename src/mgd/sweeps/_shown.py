@@ -39,10 +39,11 @@ class _Teller:
     def __init__(self, bar: Progress, apart: float):
         self._bar, self._apart = bar, apart
         self._task = bar.add_task("compiling", total=1.0, left="")
-        self._said, self._known = 0.0, False
+        self._said, self._begun, self._known = 0.0, False, False
 
     def __call__(self, course: Course) -> None:
-        if not course.computed and not course.made:
+        if not self._begun:
+            self._begun = True
             self._print(cost_of(course))
         if course.left is not None and not self._known:
             self._known, self._said = True, course.seconds
