@@ -93,7 +93,8 @@ def _axis(name: str, given: Any) -> Axis:
         return _read(name, given)
     if isinstance(given, Mapping) or not isinstance(given, Iterable):
         raise ValueError(f"vary: {name} needs a list of values or a range such as 1..5, got {given!r}")
-    return _listed(name, [_plain(value) for value in given])
+    values = [_plain(value) for value in given]
+    return _listed(name, [(value,) if is_sizes(name) and isinstance(value, int) else value for value in values])
 
 
 def _read(name: str, text: str) -> Axis:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -81,7 +82,8 @@ def compute(
     started = time.perf_counter()
     with _noted() as doubts:
         first = settings[0]
-        task = _task_of(first)
+        with _naming(names[0] if names else ""):
+            task = _task_of(first)
         check_log(first.steps, first.log_every or first.steps, first.replicas)
         pieces = []
         for k, one in enumerate(settings):
@@ -245,7 +247,7 @@ def _joined(parts: Sequence[Any]) -> Progress:
     """One run of all chips of several runs that begin."""
     clock = parts[0].state.clock
     bare = [_without_clock(part) for part in parts]
-    joined = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves]), *bare)
+    joined = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate([np.asarray(leaf) for leaf in leaves])), *bare)
     return Progress(joined.state.with_clock(clock), joined.device, joined.diverged, joined.diverged_at)
 
 
@@ -257,7 +259,7 @@ def _parted(progress: Any, n: int) -> Iterator[Progress]:
     clock, size = progress.state.clock, len(progress.diverged) // n
     whole = jax.tree.map(np.asarray, _without_clock(progress))
     for k in range(n):
-        part = jax.tree.map(lambda leaf, k=k: leaf[k * size : (k + 1) * size], whole)
+        part = jax.tree.map(lambda leaf, k=k: jnp.asarray(leaf[k * size : (k + 1) * size]), whole)
         yield Progress(part.state.with_clock(clock), part.device, part.diverged, part.diverged_at)
 
 

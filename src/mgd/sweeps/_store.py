@@ -108,11 +108,10 @@ class Store:
 
     def done(self) -> set[str]:
         """The digests of all points that are there. A part that is damaged is removed, and computed again."""
-        rows = self.rows(mend=True)
-        return set() if rows is None else {str(digest) for digest in rows[DIGEST].values}
+        return {digest for rows in self._found(mend=True) for digest in _digests(rows)}
 
-    def rows(self, *, mend: bool = False) -> xr.Dataset | None:
-        """All rows that are there; None if there are none.
+    def _found(self, *, mend: bool = False) -> list[xr.Dataset]:
+        """All rows that are there: those that were put together, then those of each part.
 
         Args:
             mend: whether to remove parts that are damaged; otherwise they are left out.
@@ -132,15 +131,19 @@ class Store:
                     warnings.warn(f"{path} is damaged: its points are computed again", MgdWarning, stacklevel=2)
                     if mend:
                         shutil.rmtree(path)
-        if not found:
-            return None
-        return xr.concat(found, "point", join="outer", combine_attrs="drop")
+        return found
 
     def together(self, order: Sequence[str] = ()) -> xr.Dataset | None:
-        """All rows on named axes; None if there are none."""
-        about, rows = self.about(), self.rows()
-        if rows is None:
+        """All rows on named axes; None if there are none.
+
+        Args:
+            order: the digests of points, for a design; by default that in which they were put together.
+        """
+        about, found = self.about(), self._found()
+        if not found:
             return None
+        order = order or (_digests(found[0]) if (self.folder / DATA).exists() else ())
+        rows = xr.concat(found, "point", join="outer", combine_attrs="drop")
         whole = on_axes(in_order(rows, order), about["axes"], grid=about["design"] == "grid")
         return whole.assign_attrs(task=about["task"])
 
@@ -226,6 +229,10 @@ def unwritable(folder: Path, error: OSError) -> RunError:
         f"cannot write to {folder}: {reason}; the points that are computed are kept: correct that, and give the "
         "command again"
     )
+
+
+def _digests(rows: xr.Dataset) -> list[str]:
+    return [str(digest) for digest in rows[DIGEST].values]
 
 
 def _check_same(folder: Path, mine: dict[str, Any]) -> None:

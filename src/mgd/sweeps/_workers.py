@@ -22,6 +22,8 @@ from ._store import Store, unwritable
 # How often a point may kill its worker.
 _MOST_KILLS = 3
 _TURN_SECONDS = 0.5
+# How long a scheduler may take to answer.
+_ANSWER_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ def workers_of(address: str, store: Store) -> Iterator[Crew]:
     """
     distributed = _distributed()
     try:
-        client = distributed.Client(address, timeout="10s")
+        client = distributed.Client(address, timeout=_ANSWER_SECONDS)
     except (OSError, ValueError) as error:
         raise RunError(
             f"no scheduler answers at {address}: start one with `dask scheduler`, and give the address that it prints"
