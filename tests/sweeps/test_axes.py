@@ -7,7 +7,6 @@ import pytest
 
 from mgd.sweeps._axes import Axis, axes_of, given_in
 from mgd.sweeps._design import Design
-from mgd.sweeps._names import known_name
 
 
 @pytest.mark.parametrize(
@@ -116,8 +115,3 @@ def test_a_range_that_nobody_means_is_refused_at_once():
     (axis,) = axes_of({"seed": "0..99999999"})
     with pytest.raises(ValueError, match="seed has 100,000,000 values"):
         next(Design().points_of([axis], 0))
-
-
-@pytest.mark.parametrize(("given", "name"), [("learning-rate", "learning_rate"), ("dac-bits", "dac-bits")])
-def test_names_are_those_of_settings(given, name):
-    assert known_name(given) == name

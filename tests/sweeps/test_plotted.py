@@ -7,9 +7,8 @@ import pytest
 import xarray as xr
 
 from mgd import RunError
-from mgd.sweeps import plot_sweep
+from mgd.sweeps import plot_sweep, table_of
 from mgd.sweeps._plotted import _summary
-from mgd.sweeps._yields import table_of
 
 BITS, NOISES = [3, 4, 5], [0.001, 0.01, 0.1, 1.0]
 

@@ -12,24 +12,25 @@ import pytest
 
 import mgd
 from mgd import MgdWarning, RunError
-from mgd.sweeps import load_sweep
-from mgd.sweeps._points import Plan
-from mgd.sweeps._sweep import run
+from mgd.sweeps import Plan, load_sweep, run
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 
 VARY = {"cost-noise": [0.001, 0.01, 0.1], "hidden": [2, 3]}
 SETTINGS = {"replicas": 2, "steps": 60, "engine": "measured", "tau_theta": 1, "tau_x": 1, "learning_rate": 1.0}
-# A chip that kills its process where it is told to: always, or the first few times.
+# A chip that kills the worker that builds it, if it is told to; not the process that asks what it is.
 DEADLY = """
 import os
+import distributed
 import mgd
 
-def build(inputs, outputs, deadly=0, times=1000, folder=""):
-    if deadly and "MGD_TEST_WORKER" in os.environ:
-        made = len(os.listdir(folder))
-        if made < times:
-            open(os.path.join(folder, str(made)), "w").close()
+def build(inputs, outputs, deadly=0):
+    try:
+        distributed.get_worker()
+    except ValueError:
+        pass
+    else:
+        if deadly:
             os._exit(9)
     return mgd.chips.mlp((*inputs, 2, outputs))
 """
@@ -46,7 +47,6 @@ def as_processes_compile(cache_env, monkeypatch):
     """Workers take their programs from where this session's processes keep them."""
     for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
         monkeypatch.setenv(name, cache_env[name])
-    monkeypatch.setenv("MGD_TEST_WORKER", "1")
 
 
 def children_of(process: int) -> list[int]:
@@ -92,18 +92,12 @@ def test_workers_that_are_killed_are_replaced(quiet, tmp_path, as_processes_comp
 @pytest.mark.long
 def test_a_point_that_kills_its_worker_is_named_and_left_out(tmp_path, as_processes_compile):
     (tmp_path / "deadly.py").write_text(DEADLY)
-    (tmp_path / "kills").mkdir()
-    chip = {"build": "deadly:build", "folder": str(tmp_path), "arguments": {"folder": str(tmp_path / "kills")}}
-    vary = {"chip.deadly": [0, 1], "cost-noise": [0.001, 0.1]}
-    settings = SETTINGS | {"chip": chip, "engine": "measured"}
-    os.environ.pop("MGD_TEST_WORKER")  # this process builds each chip once, and is to live
-    plan = Plan.of({"task": "parity", **settings}, vary)
-    points = list(plan.points())
-    os.environ["MGD_TEST_WORKER"] = "1"
-    plan = type("Told", (), {"points": lambda self: iter(points), "__getattr__": lambda self, name: getattr(of, name)})
-    of = Plan.of({"task": "parity", **settings}, vary)
-    with pytest.warns(MgdWarning, match=r"the point chip\.deadly=1, cost-noise=0\.001 killed its worker three times"):
-        run(plan(), tmp_path / "out", workers=2)
+    chip = {"build": "deadly:build", "folder": str(tmp_path)}
+    plan = Plan.of({"task": "parity", "chip": chip, **SETTINGS}, {"chip.deadly": [0, 1], "cost-noise": [0.001, 0.1]})
+    with pytest.warns(MgdWarning, match=r"cost-noise=0\.\d* killed its worker three times, and is left out") as told:
+        run(plan, tmp_path / "out", workers=2)
+    named = sorted(str(each.message).partition(" killed")[0] for each in told)
+    assert named == ["the point chip.deadly=1, cost-noise=0.001", "the point chip.deadly=1, cost-noise=0.1"]
     found = load_sweep(tmp_path / "out")
     assert found["chip.deadly"].values.tolist() == [0]
     assert found.computed.values.all()
@@ -169,8 +163,7 @@ def test_a_client_that_is_killed_continues(quiet, tmp_path, cluster, cache_env):
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from mgd.sweeps._plans import plan_of\n"
-        "from mgd.sweeps._sweep import run\n"
+        "from mgd.sweeps import plan_of, run\n"
         f"plan = plan_of('parity', {VARY!r}, None, {SETTINGS!r})\n"
         f"run(plan, Path(sys.argv[1]), cluster={address!r}, on_course=lambda c: print(c.computed, flush=True))\n"
     )

@@ -5,18 +5,24 @@ from typing import TYPE_CHECKING
 from .._lazy import lazily
 
 if TYPE_CHECKING:
+    from ._axes import given_in as given_in
+    from ._compute import compute as compute
     from ._execute import OnProgress as OnProgress
     from ._execute import execute as execute
     from ._plans import plan_of as plan_of
     from ._plotted import plot_sweep as plot_sweep
+    from ._points import Plan as Plan
+    from ._shown import shown as shown
     from ._store import is_sweep as is_sweep
     from ._store import load_sweep as load_sweep
     from ._study import Row as Row
     from ._study import Run as Run
     from ._study import Study as Study
     from ._study import Work as Work
+    from ._sweep import Course as Course
     from ._sweep import run as run
     from ._sweep import sweep as sweep
+    from ._yields import table_of as table_of
     from ._yields import yields as yields
 
 _PUBLIC = {
@@ -33,6 +39,9 @@ _PUBLIC = {
 }
 # For other parts of this library.
 _INSIDE = {
+    "Course": "_sweep",
+    "Plan": "_points",
+    "compute": "_compute",
     "is_sweep": "_store",
     "plan_of": "_plans",
     "table_of": "_yields",

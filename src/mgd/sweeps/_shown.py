@@ -68,7 +68,8 @@ def cost_of(course: Course) -> str:
     >>> cost_of(Course(points=40, missing=30, chip_steps=30_000_000, programs=8))
     '30 of 40 points are missing: 3e+07 chip-steps, in 8 programs'
     """
-    there = f"{course.points:,} points" if course.missing == course.points else ""
-    there = there or f"{course.missing:,} of {course.points:,} points are missing"
+    there = "one point" if course.points == 1 else f"{course.points:,} points"
+    if course.missing < course.points:
+        there = f"{course.missing:,} of {there} {'is' if course.missing == 1 else 'are'} missing"
     programs = "one program" if course.programs == 1 else f"{course.programs:,} programs"
     return f"{there}: {course.chip_steps:.3g} chip-steps, in {programs}"

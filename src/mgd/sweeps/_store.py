@@ -1,13 +1,14 @@
 """Where a sweep keeps what is computed: parts, each whole or not there, and all of them together on named axes."""
 
 import errno
+import hashlib
 import json
-import os
 import shutil
+import time
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from ._rows import DIGEST, OURS, digest_of, in_order, off_axes, on_axes
 
 SWEEP, DATA, _PARTS = "sweep.json", "sweep.zarr", "parts"
 _MARK = "sha256"
+# To write a part takes a second. What has been beside for so long was left by a process that died.
+_LONGEST_WRITE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -97,14 +100,21 @@ class Store:
             OSError: if they cannot be written; then nothing is there.
         """
         (self.folder / _PARTS).mkdir(exist_ok=True)
-        name = f"{os.getpid()}-{uuid.uuid4().hex}"
-        beside, path = self.folder / _PARTS / f"{name}.new", self.folder / _PARTS / f"{name}.zarr"
+        beside, path = self.folder / _PARTS / f"{uuid.uuid4().hex}.new", self._part(_digests(rows))
         try:
             write_zarr(rows.assign_attrs({_MARK: digest_of(rows)}), beside)
             beside.rename(path)
         except OSError:
             shutil.rmtree(beside, ignore_errors=True)
-            raise
+            if not path.exists():  # or another worker was asked for the same, and was first
+                raise
+
+    def has(self, digests: Sequence[str]) -> bool:
+        """Whether there is a part of exactly these points."""
+        return self._part(digests).exists()
+
+    def _part(self, digests: Sequence[str]) -> Path:
+        return self.folder / _PARTS / f"{hashlib.sha256(' '.join(digests).encode()).hexdigest()}.zarr"
 
     def done(self) -> set[str]:
         """The digests of all points that are there. A part that is damaged is removed, and computed again."""
@@ -172,7 +182,7 @@ class Store:
             shutil.rmtree(part)
 
     def about(self) -> dict[str, Any]:
-        """What the sweep is.
+        """What the sweep is: its task, axes and design.
 
         Raises:
             RunError: if that cannot be read.
@@ -188,8 +198,12 @@ class Store:
         if before.exists() and not path.exists():
             before.rename(path)
         shutil.rmtree(before, ignore_errors=True)
-        for left in (self.folder / f"{DATA}.new", *(self.folder / _PARTS).glob("*.new")):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(self.folder / f"{DATA}.new", ignore_errors=True)
+        for left in (self.folder / _PARTS).glob("*.new"):
+            with suppress(FileNotFoundError):
+                # Workers of a cluster go on writing for a moment when who asked them is gone.
+                if time.time() - left.stat().st_mtime > _LONGEST_WRITE_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def is_sweep(folder: str | Path) -> bool:

@@ -214,7 +214,8 @@ class _Work:
         if batch[0].structure in self._new:
             self._new.discard(batch[0].structure)
             self._compiling = compiling
-        self._per_step = max(training, 1e-6) / steps
+        if training:  # or a worker had done it before
+            self._per_step = training / steps
         self.course.left = self._seconds_left()
         self.say(now=True)
 

@@ -116,11 +116,11 @@ class Crew(AbstractCrew):
     Args:
         client: of the cluster.
         store: where results go, which all workers see.
-        cores: for workers of this machine, those that they share.
+        cores: for workers of this machine, those of each; otherwise none.
         where: what the cluster is called.
     """
 
-    def __init__(self, client: Any, store: Store, cores: list[int] | None, where: str):
+    def __init__(self, client: Any, store: Store, cores: list[list[int]], where: str):
         self._client, self._store, self._cores, self._where = client, store, cores, where
         self._running: dict[Any, tuple[Point, ...]] = {}
 
@@ -130,31 +130,41 @@ class Crew(AbstractCrew):
 
     @property
     def size(self) -> int:
-        return len(self._client.nthreads())
+        with self._there():
+            return len(self._client.nthreads())
 
     def begin(self, batch: Sequence[Point]) -> None:
         told = [_told(point) for point in batch]
-        names = self._cores, self.size
-        future = self._client.submit(_in_worker, told, str(self._store.folder), *names, pure=False)
+        with self._there():
+            future = self._client.submit(_in_worker, told, str(self._store.folder), self._cores, pure=False)
         self._running[future] = tuple(batch)
 
     def finished(self) -> list[Outcome]:
         from distributed import wait
-        from distributed.comm import CommClosedError
 
         if not self._running:
             return []
+        with self._there():
+            try:
+                done = wait(list(self._running), timeout=_TURN_SECONDS, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                return []
+        return [self._outcome(future) for future in done]
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        """Raises: RunError: if the scheduler does not answer."""
+        from distributed.comm import CommClosedError
+
         try:
-            done = wait(list(self._running), timeout=_TURN_SECONDS, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            return []
+            yield
+            gone = self._client.status not in ("running", "connecting")
         except CommClosedError:
-            done = set()
-        if self._client.status != "running" and not done:
+            gone = True
+        if gone:
             raise RunError(
                 f"the cluster {self._where} is gone; the points that are computed are kept: give the command again"
             )
-        return [self._outcome(future) for future in done]
 
     def _outcome(self, future: Any) -> Outcome:
         from distributed import KilledWorker
@@ -191,9 +201,12 @@ def computed(
     from ..runs import Settings
     from ._compute import compute
 
-    names, values, settings = zip(*told, strict=True)
-    done = compute([Settings.of(one) for one in settings], names=names, on_steps=on_steps, stop=stop)
-    Store(folder).put(done.rows.assign({VALUES: ("point", np.array(values, object))}))
+    names, values, plain = zip(*told, strict=True)
+    settings, store = [Settings.of(one) for one in plain], Store(folder)
+    if store.has([one.identity() for one in settings]):  # by a worker that died before it could say so
+        return Report(0.0, 0.0)
+    done = compute(settings, names=names, on_steps=on_steps, stop=stop)
+    store.put(done.rows.assign({VALUES: ("point", np.array(values, object))}))
     return Report(done.compiling, done.training, tuple(done.doubts))
 
 
@@ -207,7 +220,7 @@ def workers_here(n: int, store: Store) -> Iterator[Crew]:
     distributed = _distributed()
     import dask
 
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     given = {"distributed.scheduler.allowed-failures": _MOST_KILLS - 1, "distributed.admin.log-length": 0}
     with dask.config.set(given), not_for_children():  # which never see Ctrl-C: this process asks them
         cluster = distributed.LocalCluster(
@@ -220,7 +233,7 @@ def workers_here(n: int, store: Store) -> Iterator[Crew]:
         )
     try:
         with distributed.Client(cluster) as client:
-            yield Crew(client, store, cores, "of this machine")
+            yield Crew(client, store, [cores[number % len(cores) :: n] for number in range(n)] if cores else [], "here")
     finally:
         cluster.close()
 
@@ -241,7 +254,7 @@ def workers_of(address: str, store: Store) -> Iterator[Crew]:
             f"no scheduler answers at {address}: start one with `dask scheduler`, and give the address that it prints"
         ) from error
     with client:
-        yield Crew(client, store, None, address)
+        yield Crew(client, store, [], address)
 
 
 def has_dask() -> bool:
@@ -269,13 +282,13 @@ _one_at_a_time = threading.Lock()
 
 
 def _in_worker(
-    told: Sequence[tuple[str, str, dict[str, Any]]], folder: str, cores: list[int] | None, n: int
+    told: Sequence[tuple[str, str, dict[str, Any]]], folder: str, cores: list[list[int]]
 ) -> tuple[Report, str]:
     """Computes a batch in a worker of Dask: how, and a file by which it is seen where it went."""
     from distributed import get_worker
 
-    if cores is not None and isinstance(number := get_worker().name, int):
-        os.sched_setaffinity(0, cores[number % n :: n] or cores)  # before JAX counts them
+    if cores:
+        os.sched_setaffinity(0, cores[int(get_worker().name)])  # before JAX counts them
     with _one_at_a_time:  # whatever threads a worker has: JAX uses all of its cores
         try:
             report = computed(told, Path(folder))
