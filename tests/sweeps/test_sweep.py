@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,14 @@ from mgd.runs import RunConfig, build_task, make_session, resolve
 from mgd.sweeps import Course, Plan, compute, load_sweep, run, yields
 
 VARY = {"cost-noise": [0.0, 0.01, 0.1]}
-SETTINGS = {"replicas": 3, "steps": 60, "engine": "measured", "tau_theta": 1, "tau_x": 1, "learning_rate": 1.0}
+SETTINGS: dict[str, Any] = {
+    "replicas": 3,
+    "steps": 60,
+    "engine": "measured",
+    "tau_theta": 1,
+    "tau_x": 1,
+    "learning_rate": 1.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +139,7 @@ def test_a_folder_of_something_else_is_refused(found, tmp_path):
     with pytest.raises(RunError, match=re.escape(f"{folder} has another sweep: give another out")):
         mgd.sweep("parity", vary={"dac-bits": [3]}, out=folder, **SETTINGS)
     with pytest.raises(RunError, match="has another sweep"):
-        mgd.sweep("parity", vary=VARY, out=folder, **SETTINGS | {"steps": 61})
+        mgd.sweep("parity", vary=VARY, out=folder, **{**SETTINGS, "steps": 61})
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="exists and is not a sweep: give another out"):
         mgd.sweep("parity", vary=VARY, out=tmp_path, **SETTINGS)
@@ -207,7 +215,7 @@ def test_what_a_killed_process_left_is_cleared(found, tmp_path):
     (store / "sweep.zarr").rename(store / "sweep.zarr.old")  # between the two renames
     for name, age in (("dead", 3600), ("alive", 0)):
         (store / "parts" / f"{name}.new").mkdir(parents=True)
-        os.utime(store / "parts" / f"{name}.new", (time.time() - age,) * 2)
+        os.utime(store / "parts" / f"{name}.new", (time.time() - age, time.time() - age))
     (store / "sweep.zarr.new").mkdir()
     assert mgd.sweep("parity", vary=VARY, out=store, **SETTINGS).identical(data)
     assert sorted(path.name for path in store.iterdir()) == ["parts", "sweep.json", "sweep.zarr"]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,14 @@ from mgd.sweeps import Plan, load_sweep, run
 pytest.importorskip("distributed", reason="Dask is not installed")
 
 VARY = {"cost-noise": [0.001, 0.01, 0.1], "hidden": [2, 3]}
-SETTINGS = {"replicas": 2, "steps": 60, "engine": "measured", "tau_theta": 1, "tau_x": 1, "learning_rate": 1.0}
+SETTINGS: dict[str, Any] = {
+    "replicas": 2,
+    "steps": 60,
+    "engine": "measured",
+    "tau_theta": 1,
+    "tau_x": 1,
+    "learning_rate": 1.0,
+}
 # A chip that kills the worker that builds it, if it is told to; not the process that asks what it is.
 DEADLY = """
 import os

@@ -50,14 +50,15 @@ def plot(
 
     given = {name: value for name, value in of_sweep.items() if value is not None}
     if any(map(is_sweep, runs)):
-        if len(runs) > 1 or profile is not None or table is not None:
+        sweep, *others = runs
+        if others or profile is not None or table is not None:
             raise ValueError("a sweep is drawn by itself: give one SWEEP, without --profile and --csv")
         from ..sweeps import plot_sweep
 
-        click.echo(f"written: {plot_sweep(runs[0], out or _WHERE, x=along, within=within, **given)}")
+        click.echo(f"written: {plot_sweep(sweep, out or _WHERE, x=along, within=within, **given)}")
         return
     if given:
-        raise ValueError(f"--{next(iter(given))} is for a sweep, and {runs[0]} is none: leave it out")
+        raise ValueError(f"--{next(iter(given))} is for a sweep, and {next(iter(runs))} is none: leave it out")
     _draw_runs(runs, out, along, profile, within, table)
 
 

@@ -48,9 +48,10 @@ def show(runs: tuple[Path, ...], as_json: bool) -> None:
     from ..sweeps import is_sweep
 
     if any(map(is_sweep, runs)):
-        if len(runs) > 1:
+        sweep, *others = runs
+        if others:
             raise ValueError("a sweep is shown by itself: give one SWEEP")
-        show_sweep(runs[0], as_json)
+        show_sweep(sweep, as_json)
         return
     from ..results import describe
 

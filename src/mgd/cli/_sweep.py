@@ -12,9 +12,7 @@ from ._settings import given_of, with_settings
 _PIPE = 10_000
 
 
-@click.command(
-    epilog="Example: mgd sweep nist7x7 --vary dac-bits=3..10 --vary cost-noise=1e-4..1e-2:5:log --replicas 50"
-)
+@click.command(epilog="Example: mgd sweep nist7x7 --vary dac-bits=3..10 --replicas 50")
 @click.argument("task", metavar="TASK|DATA|SWEEP.toml")
 @click.option(
     "--vary",

@@ -7,6 +7,7 @@ from .._lazy import lazily
 if TYPE_CHECKING:
     from ._axes import given_in as given_in
     from ._compute import compute as compute
+    from ._course import Course as Course
     from ._execute import OnProgress as OnProgress
     from ._execute import execute as execute
     from ._plans import plan_of as plan_of
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ._study import Run as Run
     from ._study import Study as Study
     from ._study import Work as Work
-    from ._sweep import Course as Course
     from ._sweep import run as run
     from ._sweep import sweep as sweep
     from ._yields import table_of as table_of
@@ -39,7 +39,7 @@ _PUBLIC = {
 }
 # For other parts of this library.
 _INSIDE = {
-    "Course": "_sweep",
+    "Course": "_course",
     "Plan": "_points",
     "compute": "_compute",
     "is_sweep": "_store",

@@ -102,7 +102,7 @@ def compute(
             shown=len(task.test),
             cost=pieces[0].engine.cost_of_outputs,
         )
-        rows = xr.concat([piece.row(judge) for piece in pieces], "point")
+        rows: Any = xr.concat([piece.row(judge) for piece in pieces], "point")
     ended = time.perf_counter()
     begun = clock.begun or ended
     return Computed(rows, begun - started, ended - begun, doubts)
@@ -207,7 +207,7 @@ def _train(group: list[_Piece], data: tuple[Data, Data], settings: Settings, clo
         # Also of one point: its numbers are then data of the program, which the next point takes too.
         which = np.repeat(np.arange(len(group)), settings.replicas)
         engine = engine.for_each([piece.engine for piece in group], which)
-    progress = group[0].progress if len(group) == 1 else _joined([piece.progress for piece in group])
+    progress: Any = group[0].progress if len(group) == 1 else _joined([piece.progress for piece in group])
     every = settings.steps if settings.log_every is None else settings.log_every
     step = 0
     for goal in log_steps(settings.steps, every=every, multiple=engine.stride):

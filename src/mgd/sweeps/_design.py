@@ -70,6 +70,8 @@ class Design:
             return np.random.default_rng(seed).random((self.points, n_axes))
         from scipy.stats import qmc
 
-        sequence = qmc.Sobol(n_axes, scramble=True, seed=np.random.default_rng(seed))
+        # SciPy calls it `rng` since 1.15, and takes both.
+        drawn: Any = {"seed": np.random.default_rng(seed)}
+        sequence = qmc.Sobol(n_axes, scramble=True, **drawn)
         # In powers of two, of which the sequence is made, so that nothing warns; the first are those of any length.
         return sequence.random_base2(math.ceil(math.log2(self.points)))[: self.points]

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from ..runs import duration, seconds_apart
-from ._sweep import Course, OnCourse
+from ._course import Course, OnCourse
 
 
 @contextmanager

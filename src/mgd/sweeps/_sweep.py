@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import Interrupted, MgdWarning
 from .._stops import stop_requested
+from ._course import Course, OnCourse
 from ._plans import plan_of
 from ._points import Plan, Point
+from ._shown import shown
 from ._store import Store, load_sweep
 from ._workers import AbstractCrew, Here, has_dask, workers_here, workers_of
 
@@ -25,36 +27,6 @@ if TYPE_CHECKING:
 _BATCH_SECONDS = 5.0
 # Workers need some seconds to start, and compile anew: what takes no longer than this is done here.
 _SOON_SECONDS = 20.0
-
-
-@dataclass
-class Course:
-    """How far a sweep is.
-
-    Attributes:
-        points: of the whole sweep.
-        missing: of these, how many were not there when it began.
-        chip_steps: timesteps of all chips of the points that were missing.
-        programs: how many structures these have.
-        workers: how many batches are computed at a time.
-        computed: points that were computed since.
-        made: timesteps of chips that were made since.
-        seconds: since it began.
-        left: seconds that the rest will take about; None before the first point is there.
-    """
-
-    points: int
-    missing: int
-    chip_steps: int
-    programs: int
-    workers: int = 1
-    computed: int = 0
-    made: int = 0
-    seconds: float = 0.0
-    left: float | None = None
-
-
-OnCourse = Callable[[Course], object]
 
 
 def sweep(
@@ -105,8 +77,6 @@ def sweep(
     >>> dict(found.score.sizes)
     {'cost-noise': 2, 'replica': 3}
     """
-    from ._shown import shown
-
     plan = plan_of(task, vary or {}, design, settings)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if out is None else out)

@@ -1,5 +1,7 @@
 """Who computes points: this process, or workers of Dask on this machine or a cluster. Nothing here imports JAX."""
 
+import importlib
+import importlib.util
 import logging
 import os
 import threading
@@ -140,13 +142,13 @@ class Crew(AbstractCrew):
         self._running[future] = tuple(batch)
 
     def finished(self) -> list[Outcome]:
-        from distributed import wait
-
         if not self._running:
             return []
         with self._there():
             try:
-                done = wait(list(self._running), timeout=_TURN_SECONDS, return_when="FIRST_COMPLETED").done
+                done = (
+                    _distributed().wait(list(self._running), timeout=_TURN_SECONDS, return_when="FIRST_COMPLETED").done
+                )
             except TimeoutError:
                 return []
         return [self._outcome(future) for future in done]
@@ -154,12 +156,10 @@ class Crew(AbstractCrew):
     @contextmanager
     def _there(self) -> Iterator[None]:
         """Raises: RunError: if the scheduler does not answer."""
-        from distributed.comm import CommClosedError
-
         try:
             yield
             gone = self._client.status not in ("running", "connecting")
-        except CommClosedError:
+        except _distributed().comm.CommClosedError:
             gone = True
         if gone:
             raise RunError(
@@ -167,12 +167,10 @@ class Crew(AbstractCrew):
             )
 
     def _outcome(self, future: Any) -> Outcome:
-        from distributed import KilledWorker
-
         batch = self._running.pop(future)
         try:
             report = None if future.status in ("cancelled", "lost") else future.result()
-        except KilledWorker:
+        except _distributed().KilledWorker:
             report = None
         finally:
             future.release()  # or a result that is on disk would be computed again if its worker dies
@@ -218,11 +216,12 @@ def workers_here(n: int, store: Store) -> Iterator[Crew]:
         ValueError: if Dask is not installed.
     """
     distributed = _distributed()
-    import dask
-
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     given = {"distributed.scheduler.allowed-failures": _MOST_KILLS - 1, "distributed.admin.log-length": 0}
-    with dask.config.set(given), not_for_children():  # which never see Ctrl-C: this process asks them
+    with (
+        importlib.import_module("dask.config").set(given),
+        not_for_children(),
+    ):  # which never see Ctrl-C: this process asks them
         cluster = distributed.LocalCluster(
             n_workers=n,
             threads_per_worker=1,
@@ -259,19 +258,16 @@ def workers_of(address: str, store: Store) -> Iterator[Crew]:
 
 def has_dask() -> bool:
     """Whether there can be workers."""
-    import importlib.util
-
     return importlib.util.find_spec("distributed") is not None
 
 
 def _distributed() -> Any:
     try:
-        import distributed
+        return importlib.import_module("distributed")
     except ImportError:
         raise ValueError(
             'several workers need Dask: pip install "mgd[sweep]", or leave workers and cluster out'
         ) from None
-    return distributed
 
 
 def _told(point: Point) -> tuple[str, str, dict[str, Any]]:
@@ -285,10 +281,8 @@ def _in_worker(
     told: Sequence[tuple[str, str, dict[str, Any]]], folder: str, cores: list[list[int]]
 ) -> tuple[Report, str]:
     """Computes a batch in a worker of Dask: how, and a file by which it is seen where it went."""
-    from distributed import get_worker
-
     if cores:
-        os.sched_setaffinity(0, cores[int(get_worker().name)])  # before JAX counts them
+        os.sched_setaffinity(0, cores[int(_distributed().get_worker().name)])  # before JAX counts them
     with _one_at_a_time:  # whatever threads a worker has: JAX uses all of its cores
         try:
             report = computed(told, Path(folder))

@@ -25,7 +25,7 @@ def yields(sweep: "xr.Dataset | str", *, confidence: float = 0.95) -> xr.Dataset
 
     >>> chips = xr.Dataset({"solved": (("bits", "replica"), [[True] * 9 + [False]])}, {"bits": [8]})
     >>> chips = chips.assign(computed=("bits", [True]), threshold=("bits", [0.8]))
-    >>> {name: round(float(value), 3) for name, value in yields(chips).items()}
+    >>> {name: round(value.item(), 3) for name, value in yields(chips).items()}
     {'fraction': 0.9, 'low': 0.596, 'high': 0.982}
 
     References:
