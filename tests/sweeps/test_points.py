@@ -98,6 +98,16 @@ def test_settings_that_cannot_be_are_one_line(vary, settings, said):
     assert "\n" not in str(error.value)
 
 
+def test_what_all_share_may_need_what_is_varied():
+    points = points_of({"dac-bits": "3..4"}, imperfect={"dac-range": 5.0})
+    found = [(one.settings.imperfect["dac-bits"], one.settings.imperfect["dac-range"]) for one in points]
+    assert found == [(3, 5.0), (4, 5.0)]
+    shared = [
+        Plan.of(SETTINGS | {"imperfect": {"dac-range": end}}, {"dac-bits": "3..4"}).identity() for end in (4.0, 5.0)
+    ]
+    assert shared[0] != shared[1]
+
+
 def test_tasks_may_vary():
     plan = Plan.of({"steps": 10}, {"task": "parity,nist7x7"}, None)
     assert [point.settings.task for point in plan.points()] == ["parity", "nist7x7"]

@@ -62,12 +62,14 @@ class Plan:
     """All that a sweep is to compute.
 
     Attributes:
-        base: the settings that all points share, as they were given.
+        base: the settings that all points share, as they were given, without imperfections.
+        imperfect: the imperfections that all share. They may need one that is varied.
         axes: what is varied.
         design: which combinations are points.
     """
 
     base: RunConfig
+    imperfect: Mapping[str, Any]
     axes: Sequence[Axis]
     design: Design
 
@@ -90,11 +92,12 @@ class Plan:
             given["task"] = axes[[axis.name for axis in axes].index("task")].values[0]
         elif (twice := [axis.name for axis in axes if _is_given(given, axis.name)]) and twice:
             raise ValueError(f"{twice[0]} is given and varied: leave one of them out")
+        imperfect = dict(given.pop("imperfect", None) or {})
         base = RunConfig.of(given)
         for name, why in REFUSED.items():
             if getattr(base, name) is not None and not (name == "devices" and base.devices == 1):
                 raise ValueError(f"leave {name.replace('_', '-')} out: {why}")
-        return Plan(base, axes, chosen)
+        return Plan(base, imperfect, axes, chosen)
 
     @property
     def seed(self) -> int:
@@ -104,7 +107,7 @@ class Plan:
     def identity(self) -> str:
         """A digest of what all points of the sweep share. Sweeps of more or other values have the same."""
         names = sorted(axis.name for axis in self.axes)
-        kind = json.dumps([self.base.identity(), names, self.design.kind])
+        kind = json.dumps([self.base.identity(), sorted(self.imperfect.items()), names, self.design.kind])
         return hashlib.sha256(kind.encode()).hexdigest()
 
     def points(self) -> Iterator[Point]:
@@ -121,6 +124,7 @@ class Plan:
     def _settings(self, values: dict[str, Any], facts: dict[str, RunConfig]) -> Settings:
         try:
             given = self.base.model_dump(exclude_none=True, by_alias=True)
+            given |= {"imperfect": dict(self.imperfect)} if self.imperfect else {}
             given |= {"task": self.base.task} if not isinstance(self.base.task, str) else {}
             changes = changes_of(values)
             if arguments := changes.pop("chip", None):

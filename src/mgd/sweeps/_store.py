@@ -55,6 +55,7 @@ class Store:
             "axes": [axis.name for axis in plan.axes],
             "design": plan.design.kind,
             "settings": plan.base.model_dump(mode="json", exclude_none=True, by_alias=True),
+            "imperfect": dict(plan.imperfect),
         }
         if (folder / SWEEP).exists():
             _check_same(folder, mine)
