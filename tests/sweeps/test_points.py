@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from mgd.sweeps import plan_of
 from mgd.sweeps._points import Plan, written
 
 SETTINGS = {"task": "parity", "steps": 100, "replicas": 2}
@@ -115,3 +116,12 @@ def test_tasks_may_vary():
 
 def test_values_are_written_as_they_are_given():
     assert [written(value) for value in ((4, 2), True, 1e-4, 3, "adam")] == ["4x2", "true", "0.0001", "3", "adam"]
+
+
+def test_settings_of_your_data_go_with_its_path(tmp_path):
+    (tmp_path / "mine.csv").write_text("\n".join(["a,b", *(f"{k / 10},{k % 2}" for k in range(20))]))
+    plan = plan_of(
+        {"path": str(tmp_path / "mine.csv")}, {"batch": [1]}, None, {"task": {"test_fraction": 0.5}, "steps": 9}
+    )
+    (point,) = plan.points()
+    assert (point.settings.task.test_fraction, point.settings.task.facts.samples) == (0.5, 10)

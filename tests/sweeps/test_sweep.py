@@ -283,6 +283,26 @@ def test_a_file_says_all(tmp_path):
         mgd.sweeps.plan_of(str(file), {}, None, {})
 
 
+def test_your_own_chip_and_data_may_vary(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import mgd\n\ndef build(inputs, outputs, neurons=2):\n    return mgd.chips.mlp((*inputs, neurons, outputs))\n"
+    )
+    lines = [f"{a / 20},{b / 20},{int(a > b)}" for a in range(8) for b in range(5)]
+    (tmp_path / "mine.csv").write_text("\n".join(["a,b,c", *lines]))
+    monkeypatch.chdir(tmp_path)
+    data = mgd.sweep(
+        {"path": "mine.csv"},
+        vary={"chip.neurons": [2, 3], "test_fraction": [0.2, 0.5]},
+        chip={"build": "mine:build"},
+        algorithm="backprop",
+        replicas=2,
+        steps=50,
+    )
+    assert dict(data.score.sizes) == {"chip.neurons": 2, "test_fraction": 2, "replica": 2}
+    assert (data.n_params == xr.DataArray([12, 17], dims="chip.neurons")).all()
+    assert data.attrs["task"] == "mine"
+
+
 def test_yields_have_wilson_s_interval(found):
     data, folder = found
     shares = yields(folder)

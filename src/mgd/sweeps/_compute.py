@@ -129,7 +129,6 @@ class _Piece:
 
     def begin(self, train: Data) -> None:
         key, n = jax.random.key(self.settings.seed), self.settings.replicas
-        self.engine.check(n, train, key=key)
         self.progress = self.engine.init(n, key=key)
         self.engine.check_start(self.progress, train)
 
@@ -199,6 +198,8 @@ class _Clock:
 def _train(group: list[_Piece], data: tuple[Data, Data], settings: Settings, clock: _Clock) -> None:
     """Trains the chips of these points side by side."""
     train, test = data
+    with _naming(group[0].name):
+        group[0].engine.check(len(group) * settings.replicas, train, key=jax.random.key(settings.seed))
     for piece in group:
         with _naming(piece.name):
             piece.begin(train)

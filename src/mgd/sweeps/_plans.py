@@ -41,6 +41,9 @@ def plan_of(
         except ValueError as error:
             text = str(error)
             raise ValueError(text if str(path) in text else f"{path}: {text}") from None
+    else:
+        given = settings_in(given | {name: settings[name] for name in ("chip",) if name in settings}, Path())
+        settings = {name: value for name, value in settings.items() if name != "chip"}
     return Plan.of(merged(given, dict(settings), chip), vary, design)
 
 

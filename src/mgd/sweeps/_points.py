@@ -90,7 +90,7 @@ class Plan:
         given = dict(settings)
         if any(axis.name == "task" for axis in axes) and "task" not in given:
             given["task"] = axes[[axis.name for axis in axes].index("task")].values[0]
-        elif (twice := [axis.name for axis in axes if _is_given(given, axis.name)]) and twice:
+        elif twice := [axis.name for axis in axes if _is_given(given, axis.name)]:
             raise ValueError(f"{twice[0]} is given and varied: leave one of them out")
         imperfect = dict(given.pop("imperfect", None) or {})
         base = RunConfig.of(given)
@@ -118,8 +118,7 @@ class Plan:
         """
         facts: dict[str, RunConfig] = {}
         for values in self.design.points_of(self.axes, self.seed):
-            point = Point(values, self._settings(values, facts))
-            yield point
+            yield Point(values, self._settings(values, facts))
 
     def _settings(self, values: dict[str, Any], facts: dict[str, RunConfig]) -> Settings:
         try:

@@ -55,7 +55,8 @@ def on_axes(rows: xr.Dataset, names: Sequence[str], *, grid: bool) -> xr.Dataset
         return rows.assign_coords(coordinates)
     ticks = {name: _sorted(column) for name, column in columns.items()}
     shape = tuple(map(len, ticks.values()))
-    place = tuple(np.array([ticks[name].index(value) for value in columns[name]], np.int64) for name in names)
+    numbers = {name: {tick: k for k, tick in enumerate(each)} for name, each in ticks.items()}
+    place = tuple(np.array([numbers[name][value] for value in columns[name]], np.int64) for name in names)
     made = {}
     for name, variable in rows.data_vars.items():
         of_point = variable.transpose("point", ...)

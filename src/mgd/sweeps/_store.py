@@ -251,10 +251,8 @@ def _digests(rows: xr.Dataset) -> list[str]:
 
 
 def _check_same(folder: Path, mine: dict[str, Any]) -> None:
-    try:
-        found = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = {}
+    """Raises: RunError: if the folder has another sweep, or it cannot be known which."""
+    found = Store(folder).about()
     for name, what in (("version", "was computed by another version of mgd"), ("sweep", "has another sweep")):
         if found.get(name) != mine[name]:
             raise RunError(f"{folder} {what}: give another out, or the settings and axes that it has")
