@@ -61,6 +61,7 @@ IN_TESTS = {
     "runs._generations": "checkpoints that are cut short, or as an older version wrote them",
     "runs._hardware": "a failure between two measurements of a run",
     "runs._served": "what a chip file serves, in this process",
+    "sweeps._design": "the values of an axis, as a grid has them",
     "sweeps._cell": "the files of a cell, as others will read them",
 }
 

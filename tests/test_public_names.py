@@ -27,7 +27,19 @@ NAMES = {
             "onchip",
             "perturbations",
         ),
-        *("load_run", "reproduction", "results", "resume", "runs", "theory", "timing", "to_published", "train"),
+        *(
+            "load_run",
+            "reproduction",
+            "results",
+            "resume",
+            "runs",
+            "sweep",
+            "sweeps",
+            "theory",
+            "timing",
+            "to_published",
+        ),
+        *("train",),
     ),
     "mgd.algorithm": (
         *(
@@ -92,7 +104,9 @@ NAMES = {
         *("FAMILIES", "IMPERFECTIONS", "ImperfectionRow", "OPTIMIZERS", "Real", "Row", "Setting", "TASKS", "Table"),
         *("TaskRow", "Truth", "Whole"),
     ),
-    "mgd.sweeps": ("OnProgress", "Row", "Run", "Study", "Work", "execute"),
+    "mgd.sweeps": (
+        *("OnProgress", "Row", "Run", "Study", "Work", "execute", "load_sweep", "plot_sweep", "sweep", "yields"),
+    ),
     "mgd.theory": (
         *("Choice", "Facts", "angle_after", "best_amplitude", "best_hold", "choose", "growth", "high_pass_noise"),
         *("hold_for", "perturbations_for", "share_seen", "white_gain"),

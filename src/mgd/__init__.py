@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from . import reproduction as reproduction
     from . import results as results
     from . import runs as runs
+    from . import sweeps as sweeps
     from . import theory as theory
     from . import timing as timing
     from ._errors import DataError as DataError
@@ -42,10 +43,11 @@ if TYPE_CHECKING:
     from .results import load_run as load_run
     from .runs._python import resume as resume
     from .runs._python import train as train
+    from .sweeps import sweep as sweep
 
 _PACKAGES = (
     *("algorithm", "calibration", "chips", "datasets", "engines", "instruments", "networks", "onchip"),
-    *("perturbations", "reproduction", "results", "runs", "theory", "timing"),
+    *("perturbations", "reproduction", "results", "runs", "sweeps", "theory", "timing"),
 )
 _HOMES = {
     "DataError": "_errors",
@@ -67,6 +69,7 @@ _HOMES = {
     "resume": "runs._python",
     "train": "runs._python",
     "load_run": "results",
+    "sweep": "sweeps",
 }
 __all__ = ["__version__", *_PACKAGES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -24,6 +24,7 @@ from ._predict import predict
 from ._replay import replay
 from ._reproduce import reproduce
 from ._show import show
+from ._sweep import sweep
 from ._time import time
 from ._train import resume, train
 from ._words import unknown_option
@@ -60,6 +61,7 @@ for _command in (
     *(
         train,
         resume,
+        sweep,
         show,
         doctor,
         plot,

@@ -8,6 +8,7 @@ import click
 
 from .._metric import METRICS, written
 from ..runs import DEVICE
+from ._sweep import show_sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +41,18 @@ _FILES = {
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list with everything about each run.")
 def show(runs: tuple[Path, ...], as_json: bool) -> None:
-    """Show RUN... as a table of their results and the settings in which they differ; for one run, show everything."""
+    """Show RUN... as a table of their results and the settings in which they differ; for one run, show everything.
+
+    Of a SWEEP, show a line for each point.
+    """
+    from ..sweeps import is_sweep
+
+    if any(map(is_sweep, runs)):
+        sweep, *others = runs
+        if others:
+            raise ValueError("a sweep is shown by itself: give one SWEEP")
+        show_sweep(sweep, as_json)
+        return
     from ..results import describe
 
     found = [describe(run) for run in runs]

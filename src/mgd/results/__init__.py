@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._exported import Exported as Exported
     from ._exported import export as export
     from ._formats import check_export as check_export
+    from ._formats import check_picture as check_picture
     from ._formats import check_predictions as check_predictions
     from ._loaded import LoadedRun as LoadedRun
     from ._loaded import load_run as load_run
@@ -42,6 +43,7 @@ _PUBLIC = {
 # For other parts of this library.
 _INSIDE = {
     "check_export": "_formats",
+    "check_picture": "_formats",
     "check_predictions": "_formats",
     "differing": "_compared",
     "flat_settings": "_compared",

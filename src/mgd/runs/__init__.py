@@ -6,6 +6,7 @@ from .._lazy import lazily
 
 if TYPE_CHECKING:
     from ._build import Shapes as Shapes
+    from ._build import build_algorithm as build_algorithm
     from ._build import build_chip as build_chip
     from ._build import build_cost as build_cost
     from ._build import build_task as build_task
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from ._code import said_to_run as said_to_run
     from ._config import CHOICES as CHOICES
     from ._config import RunConfig as RunConfig
+    from ._config import Settings as Settings
     from ._config import merged as merged
+    from ._config import settings_in as settings_in
     from ._contents import CONFIG as CONFIG
     from ._contents import CURVE as CURVE
     from ._contents import DEVICE as DEVICE
@@ -56,9 +59,11 @@ if TYPE_CHECKING:
     from ._option import Option as Option
     from ._presets import resolve as resolve
     from ._presets import with_facts as with_facts
+    from ._progress import duration as duration
     from ._progress import figures_of as figures_of
     from ._progress import measuring as measuring
     from ._progress import progress as progress
+    from ._progress import seconds_apart as seconds_apart
     from ._replace import replace_file as replace_file
     from ._replayed import replay as replay
     from ._served import serve_chip as serve_chip
@@ -91,7 +96,10 @@ _INSIDE = {
     "Shapes": "_build",
     "TASK": "_contents",
     "Table": "_table",
+    "Settings": "_config",
+    "build_algorithm": "_build",
     "build_chip": "_build",
+    "settings_in": "_config",
     "build_cost": "_build",
     "damaged": "_contents",
     "draw_curves": "_curve",
@@ -114,7 +122,9 @@ _INSIDE = {
     "METRICS": "_metrics",
     "SCHEDULES": "_names",
     "build_task": "_build",
+    "duration": "_progress",
     "figures_of": "_progress",
+    "seconds_apart": "_progress",
     "measuring": "_progress",
     "progress": "_progress",
     "chip_settings": "_chip_file",

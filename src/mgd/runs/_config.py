@@ -282,10 +282,7 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         """
         settings = read_toml(path)
         try:
-            if isinstance(settings.get("task"), dict):
-                settings["task"] = TaskTable.of(settings["task"]).placed(path.parent)
-            if isinstance(settings.get("chip"), dict):
-                settings["chip"] = placed(settings["chip"], path.parent)
+            settings = settings_in(settings, path.parent)
             config = cls.of(settings)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
@@ -386,6 +383,20 @@ class Perturbed:
     tau_x: int
     tau_theta: int
     tau_hp: float
+
+
+def settings_in(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings of a file in this folder, to which its paths are relative.
+
+    Raises:
+        ValueError: if its table of a task is wrong.
+    """
+    found = dict(settings)
+    if isinstance(found.get("task"), dict):
+        found["task"] = TaskTable.of(found["task"]).placed(folder)
+    if isinstance(found.get("chip"), dict):
+        found["chip"] = placed(found["chip"], folder)
+    return found
 
 
 _NETWORK = ("hidden", "channels", "activation", "output", "init", "cost", "label_smoothing")

@@ -32,7 +32,7 @@ def progress(steps: int, *, lines: bool = True) -> Iterator[Callable[["Session"]
         lines: whether to write a line every ten seconds if there is neither a terminal nor a notebook. The environment
             variable MGD_PROGRESS_SECONDS gives other seconds, and 0 stops the lines.
     """
-    speed, apart = _Speed(), _seconds_apart()
+    speed, apart = _Speed(), seconds_apart()
     with _bar(TextColumn("{task.fields[left]}")) as bar:
         task = bar.add_task("compiling", total=steps, figures="", left="")
         said = time.monotonic()
@@ -42,7 +42,7 @@ def progress(steps: int, *, lines: bool = True) -> Iterator[Callable[["Session"]
             step, figures, left = session.snapshot.step, _figures(session), ""
             if rate := speed.after(step):
                 figures = "  ".join(part for part in (figures, f"{_short(rate)} steps/s") if part)
-                left = f"{_duration((steps - step) / rate)} left"
+                left = f"{duration((steps - step) / rate)} left"
             bar.update(task, description="training", completed=step, figures=figures, left=left)
             if bar.disable and lines and time.monotonic() - said >= apart:
                 said = time.monotonic()
@@ -66,7 +66,7 @@ def _figures(session: "Session") -> str:
     return "  ".join(figure for figure in figures if figure)
 
 
-def _seconds_apart() -> float:
+def seconds_apart() -> float:
     """Seconds between two lines; infinity for no lines.
 
     Raises:
@@ -102,10 +102,10 @@ class _Speed:
         return made / since if made > 0 else None
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A length of time with the units that matter.
 
-    >>> _duration(8.4), _duration(605), _duration(9000), _duration(200_000)
+    >>> duration(8.4), duration(605), duration(9000), duration(200_000)
     ('8 s', '10:05 min', '2:30 h', '2.3 days')
     """
     if seconds < 60:

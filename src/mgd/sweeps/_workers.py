@@ -1,0 +1,291 @@
+"""Who computes points: this process, or workers of Dask on this machine or a cluster. Nothing here imports JAX."""
+
+import importlib
+import importlib.util
+import logging
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._errors import RunError
+from .._stops import not_for_children
+from ._points import Point
+from ._rows import VALUES, values_text
+from ._store import Store, unwritable
+
+# How often a point may kill its worker.
+_MOST_KILLS = 3
+_TURN_SECONDS = 0.5
+# How long a scheduler may take to answer.
+_ANSWER_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a batch of points was computed; what it came to is in the store.
+
+    Attributes:
+        compiling: seconds before the first timesteps were made.
+        training: seconds of the rest.
+        doubts: what users are to be warned of.
+    """
+
+    compiling: float
+    training: float
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch.
+
+    Attributes:
+        batch: its points.
+        report: how it was computed; None if its worker died.
+    """
+
+    batch: tuple[Point, ...]
+    report: Report | None
+
+
+class AbstractCrew(ABC):
+    """Who computes."""
+
+    @property
+    @abstractmethod
+    def room(self) -> int:
+        """How many more batches can be begun now."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many batches are computed at a time."""
+
+    @abstractmethod
+    def begin(self, batch: Sequence[Point]) -> None:
+        """Takes a batch."""
+
+    @abstractmethod
+    def finished(self) -> list[Outcome]:
+        """The batches that are finished, after at most about half a second without one.
+
+        Raises:
+            ValueError, MgdError, OSError: from computing.
+        """
+
+
+class Here(AbstractCrew):
+    """This process.
+
+    Args:
+        store: where results go.
+        on_steps: called with the chip-steps that were made since the last call.
+        stop: asked whether to stop; then `Stopped` is raised.
+    """
+
+    def __init__(self, store: Store, on_steps: Callable[[int], object], stop: Callable[[], bool]):
+        self._store, self._on_steps, self._stop = store, on_steps, stop
+        self._waiting: deque[tuple[Point, ...]] = deque()
+
+    @property
+    def room(self) -> int:
+        return 1 - len(self._waiting)
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def begin(self, batch: Sequence[Point]) -> None:
+        self._waiting.append(tuple(batch))
+
+    def finished(self) -> list[Outcome]:
+        batch = self._waiting.popleft()
+        report = computed([_told(point) for point in batch], self._store.folder, self._on_steps, self._stop)
+        return [Outcome(batch, report)]
+
+
+class Crew(AbstractCrew):
+    """Workers of Dask.
+
+    Args:
+        client: of the cluster.
+        store: where results go, which all workers see.
+        cores: for workers of this machine, those of each; otherwise none.
+        where: what the cluster is called.
+    """
+
+    def __init__(self, client: Any, store: Store, cores: list[list[int]], where: str):
+        self._client, self._store, self._cores, self._where = client, store, cores, where
+        self._running: dict[Any, tuple[Point, ...]] = {}
+
+    @property
+    def room(self) -> int:
+        return max(1, self.size) - len(self._running)
+
+    @property
+    def size(self) -> int:
+        with self._there():
+            return len(self._client.nthreads())
+
+    def begin(self, batch: Sequence[Point]) -> None:
+        told = [_told(point) for point in batch]
+        with self._there():
+            future = self._client.submit(_in_worker, told, str(self._store.folder), self._cores, pure=False)
+        self._running[future] = tuple(batch)
+
+    def finished(self) -> list[Outcome]:
+        if not self._running:
+            return []
+        with self._there():
+            try:
+                done = (
+                    _distributed().wait(list(self._running), timeout=_TURN_SECONDS, return_when="FIRST_COMPLETED").done
+                )
+            except TimeoutError:
+                return []
+        return [self._outcome(future) for future in done]
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        """Raises: RunError: if the scheduler does not answer."""
+        try:
+            yield
+            gone = self._client.status not in ("running", "connecting")
+        except _distributed().comm.CommClosedError:
+            gone = True
+        if gone:
+            raise RunError(
+                f"the cluster {self._where} is gone; the points that are computed are kept: give the command again"
+            )
+
+    def _outcome(self, future: Any) -> Outcome:
+        batch = self._running.pop(future)
+        try:
+            report = None if future.status in ("cancelled", "lost") else future.result()
+        except _distributed().KilledWorker:
+            report = None
+        finally:
+            future.release()  # or a result that is on disk would be computed again if its worker dies
+        if report is not None and not (self._store.folder / report[1]).exists():
+            raise RunError(
+                f"the workers of {self._where} do not write to this {self._store.folder}: give an out that all "
+                "machines share"
+            )
+        return Outcome(batch, None if report is None else report[0])
+
+
+def computed(
+    told: Sequence[tuple[str, str, dict[str, Any]]],
+    folder: Path,
+    on_steps: Callable[[int], object] = lambda n: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Report:
+    """Computes points and puts their rows into the store.
+
+    Args:
+        told: of each point its name, its values and its settings.
+        folder: of the store.
+        on_steps: as of `compute`.
+        stop: as of `compute`.
+    """
+    from ..runs import Settings
+    from ._compute import compute
+
+    names, values, plain = zip(*told, strict=True)
+    settings, store = [Settings.of(one) for one in plain], Store(folder)
+    if store.has([one.identity() for one in settings]):  # by a worker that died before it could say so
+        return Report(0.0, 0.0)
+    done = compute(settings, names=names, on_steps=on_steps, stop=stop)
+    store.put(done.rows.assign({VALUES: ("point", np.array(values, object))}))
+    return Report(done.compiling, done.training, tuple(done.doubts))
+
+
+@contextmanager
+def workers_here(n: int, store: Store) -> Iterator[Crew]:
+    """Workers on this machine, each with cores of its own; those that die are replaced.
+
+    Raises:
+        ValueError: if Dask is not installed.
+    """
+    distributed = _distributed()
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    given = {"distributed.scheduler.allowed-failures": _MOST_KILLS - 1, "distributed.admin.log-length": 0}
+    with (
+        importlib.import_module("dask.config").set(given),
+        not_for_children(),
+    ):  # which never see Ctrl-C: this process asks them
+        cluster = distributed.LocalCluster(
+            n_workers=n,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+    try:
+        with distributed.Client(cluster) as client:
+            yield Crew(client, store, [cores[number % len(cores) :: n] for number in range(n)] if cores else [], "here")
+    finally:
+        cluster.close()
+
+
+@contextmanager
+def workers_of(address: str, store: Store) -> Iterator[Crew]:
+    """The workers of a cluster that runs already.
+
+    Raises:
+        ValueError: if Dask is not installed.
+        RunError: if no scheduler answers there.
+    """
+    distributed = _distributed()
+    try:
+        client = distributed.Client(address, timeout=_ANSWER_SECONDS)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"no scheduler answers at {address}: start one with `dask scheduler`, and give the address that it prints"
+        ) from error
+    with client:
+        yield Crew(client, store, [], address)
+
+
+def has_dask() -> bool:
+    """Whether there can be workers."""
+    return importlib.util.find_spec("distributed") is not None
+
+
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError:
+        raise ValueError(
+            'several workers need Dask: pip install "mgd[sweep]", or leave workers and cluster out'
+        ) from None
+
+
+def _told(point: Point) -> tuple[str, str, dict[str, Any]]:
+    return point.named, values_text(point.values), point.plain()
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _in_worker(
+    told: Sequence[tuple[str, str, dict[str, Any]]], folder: str, cores: list[list[int]]
+) -> tuple[Report, str]:
+    """Computes a batch in a worker of Dask: how, and a file by which it is seen where it went."""
+    if cores:
+        os.sched_setaffinity(0, cores[int(_distributed().get_worker().name)])  # before JAX counts them
+    with _one_at_a_time:  # whatever threads a worker has: JAX uses all of its cores
+        try:
+            report = computed(told, Path(folder))
+        except OSError as error:
+            raise unwritable(Path(folder), error) from None
+    return report, "sweep.json"

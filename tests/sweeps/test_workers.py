@@ -1,0 +1,195 @@
+"""Workers of Dask: the same results as in one process, whatever dies meanwhile."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mgd
+from mgd import MgdWarning, RunError
+from mgd.sweeps import Plan, load_sweep, run
+
+pytest.importorskip("distributed", reason="Dask is not installed")
+
+VARY = {"cost-noise": [0.001, 0.01, 0.1], "hidden": [2, 3]}
+SETTINGS: dict[str, Any] = {
+    "replicas": 2,
+    "steps": 60,
+    "engine": "measured",
+    "tau_theta": 1,
+    "tau_x": 1,
+    "learning_rate": 1.0,
+}
+# A chip that kills the worker that builds it, if it is told to; not the process that asks what it is.
+DEADLY = """
+import os
+import distributed
+import mgd
+
+def build(inputs, outputs, deadly=0):
+    try:
+        distributed.get_worker()
+    except ValueError:
+        pass
+    else:
+        if deadly:
+            os._exit(9)
+    return mgd.chips.mlp((*inputs, 2, outputs))
+"""
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory):
+    """The sweep as one process computes it."""
+    return mgd.sweep("parity", vary=VARY, out=tmp_path_factory.mktemp("quiet") / "out", **SETTINGS)
+
+
+@pytest.fixture
+def as_processes_compile(cache_env, monkeypatch):
+    """Workers take their programs from where this session's processes keep them."""
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.setenv(name, cache_env[name])
+
+
+def children_of(process: int) -> list[int]:
+    """The processes that a process has started, and theirs."""
+    found = []
+    for path in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, path.read_text().split()):
+            found += [child, *children_of(child)]
+    return found
+
+
+def workers_below(process: int) -> list[int]:
+    """Workers of Dask among them, which are started by spawning."""
+    found = []
+    for child in children_of(process):
+        try:
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+        except OSError:  # it has ended
+            pass
+    return found
+
+
+def test_two_workers_give_the_same_bits(quiet, tmp_path, as_processes_compile):
+    assert mgd.sweep("parity", vary=VARY, out=tmp_path / "out", workers=2, **SETTINGS).identical(quiet)
+
+
+@pytest.mark.long
+def test_workers_that_are_killed_are_replaced(quiet, tmp_path, as_processes_compile):
+    killed: list[int] = []
+
+    def kill(course):
+        victims = [worker for worker in workers_below(os.getpid()) if worker not in killed]
+        if victims and len(killed) < 4:
+            killed.append(victims[0])
+            os.kill(victims[0], signal.SIGKILL)
+
+    run(Plan.of({"task": "parity", **SETTINGS}, VARY), tmp_path / "out", workers=2, on_course=kill)
+    assert len(killed) == 4
+    assert load_sweep(tmp_path / "out").identical(quiet)
+
+
+@pytest.mark.long
+def test_a_point_that_kills_its_worker_is_named_and_left_out(tmp_path, as_processes_compile):
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    chip = {"build": "deadly:build", "folder": str(tmp_path)}
+    plan = Plan.of({"task": "parity", "chip": chip, **SETTINGS}, {"chip.deadly": [0, 1], "cost-noise": [0.001, 0.1]})
+    with pytest.warns(MgdWarning, match=r"cost-noise=0\.\d* killed its worker three times, and is left out") as told:
+        run(plan, tmp_path / "out", workers=2)
+    named = sorted(str(each.message).partition(" killed")[0] for each in told)
+    assert named == ["the point chip.deadly=1, cost-noise=0.001", "the point chip.deadly=1, cost-noise=0.1"]
+    found = load_sweep(tmp_path / "out")
+    assert found["chip.deadly"].values.tolist() == [0]
+    assert found.computed.values.all()
+
+
+@pytest.fixture
+def cluster(cache_env, tmp_path):
+    """A scheduler and two workers, each a process of its own, on the loopback."""
+    file = tmp_path / "scheduler.json"
+    python = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": cache_env}
+    started = [
+        subprocess.Popen(
+            [*python, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file],
+            **quiet,
+        )
+    ]
+    while not file.exists() or not file.read_text():
+        assert started[0].poll() is None, "the scheduler ended"
+        time.sleep(0.05)
+    for _ in range(2):
+        started.append(
+            subprocess.Popen(
+                [
+                    *python,
+                    "worker",
+                    "--scheduler-file",
+                    file,
+                    "--nthreads",
+                    "1",
+                    "--no-dashboard",
+                    "--host",
+                    "127.0.0.1",
+                ],
+                **quiet,
+            )
+        )
+    yield json.loads(file.read_text())["address"], started
+    for process in reversed(started):
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.mark.long
+def test_a_cluster_computes_it_and_its_end_loses_nothing(quiet, tmp_path, cluster):
+    address, processes = cluster
+    plan, folder = Plan.of({"task": "parity", **SETTINGS}, VARY), tmp_path / "out"
+
+    def end(course):
+        if course.computed >= 2:
+            processes[0].kill()
+
+    with pytest.raises(RunError, match=r"the cluster tcp://.* is gone; the points that are computed are kept"):
+        run(plan, folder, cluster=address, on_course=end)
+    assert load_sweep(folder).computed.sum() >= 2
+    run(plan, folder, workers=1)
+    assert load_sweep(folder).identical(quiet)
+
+
+@pytest.mark.long
+def test_a_client_that_is_killed_continues(quiet, tmp_path, cluster, cache_env):
+    address, _ = cluster
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from mgd.sweeps import plan_of, run\n"
+        f"plan = plan_of('parity', {VARY!r}, None, {SETTINGS!r})\n"
+        f"run(plan, Path(sys.argv[1]), cluster={address!r}, on_course=lambda c: print(c.computed, flush=True))\n"
+    )
+    folder = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True, env=cache_env
+    ) as client:
+        while int(client.stdout.readline()) < 2:
+            pass
+        client.kill()
+    run(Plan.of({"task": "parity", **SETTINGS}, VARY), folder, cluster=address)
+    assert load_sweep(folder).identical(quiet)
+
+
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("mgd.sweeps._workers._ANSWER_SECONDS", 1)
+    plan = Plan.of({"task": "parity", **SETTINGS}, VARY)
+    with pytest.raises(
+        RunError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9: start one with `dask scheduler`"
+    ):
+        run(plan, tmp_path / "out", cluster="tcp://127.0.0.1:9")
