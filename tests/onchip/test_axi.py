@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,9 @@ def top(spec: Spec, crosses: bool) -> str:
     return "module top (\n" + ",\n".join(ports) + "\n);\n\n" + "\n".join([wires, *parts]) + "\nendmodule\n"
 
 
-def verdict(spec: Spec, network_clock: float | None, twin, folder: Path, monkeypatch) -> tuple[int, int]:
+def verdict(
+    spec: Spec, network_clock: float | None, twin, folder: Path, monkeypatch, gates: bool = False
+) -> tuple[int, int]:
     """How many tests there were in the simulator's process, and how many have failed."""
     from cocotb_tools.runner import get_results, get_runner  # pyright: ignore[reportMissingImports]
 
@@ -91,6 +94,10 @@ def verdict(spec: Spec, network_clock: float | None, twin, folder: Path, monkeyp
     (folder / "spec.txt").write_text(repr(spec))
     (folder / "top.sv").write_text(top(spec, network_clock is not None))
     sources = [folder / "top.sv", *sorted(rtl().glob("*.sv"))]
+    if gates:
+        script = f"read_verilog -sv -defer {' '.join(map(str, sources))}; synth -top top; write_verilog -noattr gates.v"
+        subprocess.run(["yosys", "-q", "-p", script], cwd=folder, check=True, capture_output=True)
+        sources = [folder / "gates.v"]
     runner = get_runner("icarus")
     runner.build(sources=sources, hdl_toplevel="top", build_dir=folder / "build", timescale=("1ns", "1ps"))
     monkeypatch.syspath_prepend(Path(__file__).parent)  # the runner hands its path on
@@ -109,3 +116,10 @@ def verdict(spec: Spec, network_clock: float | None, twin, folder: Path, monkeyp
 def test_a_core_learns_over_its_bus(form, twin, tmp_path, monkeypatch):
     spec = Spec(layers=(2, 2, 1), **FORMS[form])
     assert verdict(spec, NETWORK_CLOCK.get(form), twin, tmp_path, monkeypatch) == (1, 0)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("yosys") is None, reason="needs Yosys: apt-get install yosys")
+def test_what_yosys_makes_of_it_learns_the_same(twin, tmp_path, monkeypatch):
+    spec = Spec(layers=(2, 2, 1), **FORMS["serial"])
+    assert verdict(spec, None, twin, tmp_path, monkeypatch, gates=True) == (1, 0)

@@ -23,20 +23,25 @@ module mgd_front_end #(
 );
 
   localparam logic signed [WMod-1:0] Largest = {1'b0, {(WMod - 1) {1'b1}}};
+  localparam logic signed [WMod-1:0] Least = -Largest;
   localparam int WDiff = ((WCost > WMod) ? WCost : WMod) + 1;
 
   logic        [WCost-1:0] baseline_q;
   logic signed [WSum-1:0]  sum_q, sum_next;
   logic signed [WDiff-1:0] cost, baseline, difference;
   logic signed [WMod-1:0]  modulation;
-  logic                    too_high, too_low, sum_limited;
+  logic [WDiff-WMod:0]     upper;
+  logic                    negative, too_high, too_low, sum_limited;
 
   assign cost = $signed(WDiff'(cost_i));
   assign baseline = $signed(WDiff'(baseline_q));
   assign difference = (TwoSided != 0) ? baseline - cost : cost - baseline;
-  assign too_high = difference > WDiff'(Largest);
-  assign too_low = difference < -WDiff'(Largest);
-  assign modulation = too_high ? Largest : too_low ? -Largest : difference[WMod-1:0];
+  // It fits if all bits from the sign of the result upwards are equal, and it is not the one value without an opposite.
+  assign negative = difference[WDiff-1];
+  assign upper = difference[WDiff-1:WMod-1];
+  assign too_high = ~negative & (upper != '0);
+  assign too_low = negative & ((upper != '1) | (difference[WMod-2:0] == '0));
+  assign modulation = too_high ? Largest : too_low ? Least : difference[WMod-1:0];
 
   // A hold that is longer than the circuit was built for saturates the sum.
   localparam int WTotal = ((WSum > WMod) ? WSum : WMod) + 1;
