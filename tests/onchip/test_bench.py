@@ -99,7 +99,7 @@ FAULTS = [
     ("update", "WKept'(word[Shift-1:0])", "WKept'(0)", "late"),
     ("update", "(WMove'(theta_i) <<< Shift)", "(WMove'(theta_i) <<< (Shift - 1))", "late"),
     ("saturate", "limited_o ? ", "1'b0 ? ", "narrow"),
-    ("front_end", "difference < -WDiff'(Largest)", "1'b0", "narrow"),
+    ("front_end", "difference < WDiff'(Least)", "1'b0", "narrow"),
     ("front_end", "too_high ? Largest", "1'b0 ? Largest", "narrow"),
     ("front_end", "restart_i || clear_i", "restart_i", "late"),
     ("front_end", "? baseline - cost : cost - baseline", "? cost - baseline : cost - baseline", "two lanes"),

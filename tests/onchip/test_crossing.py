@@ -108,7 +108,6 @@ def counts(folder: Path, half: int, net_half: int, faults: dict[str, tuple[str, 
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["in time", "late"])
-@pytest.mark.quick("3650-late")
 @pytest.mark.parametrize("net_half", [5000, 3650, 1170, 15500, 97100])
 def test_each_cost_belongs_to_its_request(net_half, late, tmp_path):
     answered, given_up, dropped, wrong = counts(tmp_path, 5000, net_half, {"synchroniser": LATE} if late else {})

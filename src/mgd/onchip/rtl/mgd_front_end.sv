@@ -22,7 +22,9 @@ module mgd_front_end #(
   output logic                   overflow_o
 );
 
+  // A minus in front of a size cast belongs to the size, as Yosys 0.23 reads it: so the least has a name too.
   localparam logic signed [WMod-1:0] Largest = {1'b0, {(WMod - 1) {1'b1}}};
+  localparam logic signed [WMod-1:0] Least = -Largest;
   localparam int WDiff = ((WCost > WMod) ? WCost : WMod) + 1;
 
   logic        [WCost-1:0] baseline_q;
@@ -35,8 +37,8 @@ module mgd_front_end #(
   assign baseline = $signed(WDiff'(baseline_q));
   assign difference = (TwoSided != 0) ? baseline - cost : cost - baseline;
   assign too_high = difference > WDiff'(Largest);
-  assign too_low = difference < -WDiff'(Largest);
-  assign modulation = too_high ? Largest : too_low ? -Largest : difference[WMod-1:0];
+  assign too_low = difference < WDiff'(Least);
+  assign modulation = too_high ? Largest : too_low ? Least : difference[WMod-1:0];
 
   // A hold that is longer than the circuit was built for saturates the sum.
   localparam int WTotal = ((WSum > WMod) ? WSum : WMod) + 1;
