@@ -51,6 +51,7 @@ IN_TESTS = {
     "instruments._spice_settings": "a circuit with every way to say what is read",
     "instruments._virtual": "a chip served in this process, with faults and slips",
     "instruments._wire": "bytes as they go over the wire",
+    "onchip._top": "modules of the RTL by themselves, in benches of a test's own",
     "reproduction._reproduce": "studies of a test's own in place of the shipped",
     "reproduction._statistics": "each statistic beside tables",
     "reproduction._sweep": "one cell, smaller than any study has",
