@@ -2,7 +2,8 @@
 
 `python benchmarks/sweep.py` prints a table: `mgd sweep` beside a command `mgd train` for each of its points, then a
 sweep of many chips in one process, and the same by one and by two workers, in turn (best of `--repeats`). Programs
-that are compiled are kept from the first command on, as users have it. `--small` is a quick one.
+that are compiled are kept from the first command on, as users have it. `--small` is a
+quick one.
 """
 
 import argparse
@@ -34,29 +35,37 @@ def mgd(*words: str, environment: dict[str, str]) -> tuple[float, str]:
 def main() -> None:
     """The table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("apart", "many"), help="one part of it; by default both")
+    parser.add_argument("--many", type=int, default=100_000, help="chips of the second part, in points of 500")
     parser.add_argument("--small", action="store_true", help="few chips, few steps, and four runs in place of forty")
     parser.add_argument("--repeats", type=int, default=2)
     given = parser.parse_args()
-    steps, chips, many = ("2000", 10, 4000) if given.small else ("20000", 50, 100_000)
+    steps, chips = ("2000", 10) if given.small else ("20000", 50)
     environment = os.environ | {"MGD_PROGRESS_SECONDS": "0"}
     settings = [*COMMON.split(), *VIRTUAL.split(), "--steps", steps, "--replicas", str(chips)]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        vary = "--vary", f"dac-bits={BITS}", "--vary", f"cost-noise={NOISES}"
-        # What is compiled is kept: all commands that follow begin alike.
-        mgd("sweep", "nist7x7", *vary, *settings, "--steps", "32", "--out", str(out / "warm"), environment=environment)
         print("| what | points × chips × steps | seconds | |\n|---|---|---|---|", flush=True)
-        seconds, said = mgd(
-            "sweep", "nist7x7", *vary, *settings, "--out", str(out / "a"), "--json", environment=environment
-        )
-        points = json.loads(said)
-        whole = f"{len(points)} × {chips} × {int(steps):,}"
-        print(f"| one `mgd sweep` | {whole} | {seconds:.1f} | |", flush=True)
-        each, differing = _apart(points[:: 10 if given.small else 1], settings, out, environment)
-        ratio = each * len(points) / seconds
-        print(f"| a `mgd train` for each | {whole} | {each * len(points):.1f} | {ratio:.1f}× |", flush=True)
-        print(f"| points whose scores differ between the two | | | {differing} |", flush=True)
-        _many(many, int(steps), out, environment, given.repeats)
+        if given.what != "many":
+            _forty(settings, chips, int(steps), out, environment, every=10 if given.small else 1)
+        if given.what != "apart":
+            _many(4000 if given.small else given.many, int(steps), out, environment, given.repeats)
+
+
+def _forty(settings: list[str], chips: int, steps: int, out: Path, environment: dict[str, str], *, every: int) -> None:
+    """A sweep, and a run for each of its points, or for one in so many."""
+    vary = "--vary", f"dac-bits={BITS}", "--vary", f"cost-noise={NOISES}"
+    # What is compiled is kept: all commands that follow begin alike.
+    mgd("sweep", "nist7x7", *vary, *settings, "--steps", "32", "--out", str(out / "warm"), environment=environment)
+    words = "--out", str(out / "a"), "--json"
+    seconds, said = mgd("sweep", "nist7x7", *vary, *settings, *words, environment=environment)
+    points = json.loads(said)
+    whole = f"{len(points)} × {chips} × {steps:,}"
+    print(f"| one `mgd sweep` | {whole} | {seconds:.1f} | |", flush=True)
+    each, differing = _apart(points[::every], settings, out, environment)
+    ratio = each * len(points) / seconds
+    print(f"| a `mgd train` for each | {whole} | {each * len(points):.1f} | {ratio:.1f}× |", flush=True)
+    print(f"| points whose scores differ between the two | | | {differing} |", flush=True)
 
 
 def _apart(points: list[dict], settings: list[str], out: Path, environment: dict[str, str]) -> tuple[float, int]:

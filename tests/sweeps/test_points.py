@@ -124,4 +124,6 @@ def test_settings_of_your_data_go_with_its_path(tmp_path):
         {"path": str(tmp_path / "mine.csv")}, {"batch": [1]}, None, {"task": {"test_fraction": 0.5}, "steps": 9}
     )
     (point,) = plan.points()
-    assert (point.settings.task.test_fraction, point.settings.task.facts.samples) == (0.5, 10)
+    task = point.settings.task
+    assert not isinstance(task, str)
+    assert (task.test_fraction, task.facts.samples) == (0.5, 10)

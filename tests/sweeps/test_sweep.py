@@ -271,6 +271,12 @@ def test_bad_input_is_one_line(tmp_path):
         mgd.sweep("parity", vary={"holdout": [4]}, **SETTINGS)
 
 
+def test_without_dask_there_is_one_process(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ValueError, match=re.escape('several workers need Dask: pip install "mgd[sweep]"')):
+        mgd.sweep("parity", vary=VARY, workers=2, **SETTINGS)
+
+
 def test_a_file_says_all(tmp_path):
     lines = [f"{name} = {json.dumps(value)}" for name, value in SETTINGS.items()]
     file = tmp_path / "sweep.toml"

@@ -83,6 +83,20 @@ def test_two_workers_give_the_same_bits(quiet, tmp_path, as_processes_compile):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("soon", [-1.0, 1e9])
+def test_workers_are_started_where_it_is_worth_it(quiet, tmp_path, as_processes_compile, monkeypatch, soon):
+    monkeypatch.setattr("mgd.sweeps._sweep._SOON_SECONDS", soon)
+    crews = []
+    run(
+        Plan.of({"task": "parity", **SETTINGS}, VARY),
+        tmp_path / "out",
+        on_course=lambda course: crews.append(course.workers),
+    )
+    assert max(crews) == (1 if soon > 0 else len(os.sched_getaffinity(0)))
+    assert load_sweep(tmp_path / "out").identical(quiet)
+
+
+@pytest.mark.long
 def test_workers_that_are_killed_are_replaced(quiet, tmp_path, as_processes_compile):
     killed: list[int] = []
 

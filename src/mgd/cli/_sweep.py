@@ -75,10 +75,12 @@ def said_of(lines: list[dict[str, Any]]) -> list[str]:
     said = [f"{len(lines):,} points of {lines[0]['chips']:,} chips each"]
     if len({line["metric"] for line in scored}) == 1:
         metric = scored[0]["metric"]
-        for what, pick in (("best", max), ("worst", min)):
-            line = pick(scored, key=lambda line: line["score"])
-            where = ", ".join(f"{name}={_named(value)}" for name, value in values_of(line).items())
-            said.append(f"  {what}: {where}: median {METRICS[metric]} {written(metric, line['score'])}{_yield(line)}")
+        best, worst = (pick(scored, key=lambda line: line["score"]) for pick in (max, min))
+        for what, line in {"best": best, "worst": worst}.items():
+            if what == "best" or line["score"] < best["score"]:
+                where = ", ".join(f"{name}={_named(value)}" for name, value in values_of(line).items())
+                score = f"median {METRICS[metric]} {written(metric, line['score'])}{_yield(line)}"
+                said.append(f"  {what}: {where}: {score}")
     if diverged := sum(line["diverged"] for line in lines):
         said.append(f"  {diverged:,} chips diverged")
     return said

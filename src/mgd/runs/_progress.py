@@ -105,15 +105,16 @@ class _Speed:
 def duration(seconds: float) -> str:
     """A length of time with the units that matter.
 
-    >>> duration(8.4), duration(605), duration(9000), duration(200_000)
-    ('8 s', '10:05 min', '2:30 h', '2.3 days')
+    >>> duration(8.4), duration(605), duration(839.7), duration(9000), duration(200_000)
+    ('8 s', '10:05 min', '14:00 min', '2:30 h', '2.3 days')
     """
+    seconds = round(seconds)
     if seconds < 60:
-        return f"{seconds:.0f} s"
+        return f"{seconds} s"
     if seconds < 3600:
-        return f"{seconds // 60:.0f}:{seconds % 60:02.0f} min"
+        return f"{seconds // 60}:{seconds % 60:02} min"
     if seconds < 48 * 3600:
-        return f"{seconds // 3600:.0f}:{seconds % 3600 // 60:02.0f} h"
+        return f"{seconds // 3600}:{seconds % 3600 // 60:02} h"
     return f"{seconds / 86400:.1f} days"
 
 
