@@ -17,7 +17,7 @@ ATTRIBUTES = tuple(AbstractInstrument.__annotations__)
 # left with care.
 NOT_OF_A_REPLAY = {"address", "settle_seconds", "leave_seconds", "may_slip", "reads_back"}
 WRAPPERS = {"Guarded", "Recorder", "Replay", "Circuits", "Absent"}
-DRIVERS = {"Callables", "Scpi", "Simulated", "Spice", "TorchModule"}
+DRIVERS = {"Callables", "Rtl", "Scpi", "Simulated", "Spice", "TorchModule"}
 
 
 def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
@@ -58,8 +58,9 @@ def of_this_package(kind: type = AbstractInstrument) -> Iterator[type]:
 
 
 def test_every_instrument_of_this_package_is_in_these_tests():
-    for module in pkgutil.walk_packages(mgd.instruments.__path__, "mgd.instruments."):
-        importlib.import_module(module.name)
+    for package in (mgd.instruments, mgd.onchip):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     assert {each.__name__ for each in of_this_package()} == WRAPPERS | DRIVERS
 
 
