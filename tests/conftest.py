@@ -174,30 +174,35 @@ def _let_go() -> None:
 # --- which tests `make test` leaves to `make test-rest` ---
 
 
-def _quick(item: pytest.Item) -> set[str]:
-    return {case for mark in item.iter_markers("quick") for case in mark.args}
+def _named(item: pytest.Item, marker: str) -> set[str]:
+    return {case for mark in item.iter_markers(marker) for case in mark.args}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Of a test whose quick cases are named, all others are long."""
-    if isinstance(item, pytest.Function) and (quick := _quick(item)) and item.callspec.id not in quick:
+    """Of a test whose quick cases are named, all others are long; of one whose long cases are, all others are slow."""
+    quick, enough = _named(item, "quick"), _named(item, "enough")
+    if not isinstance(item, pytest.Function) or not (quick or enough):
+        return
+    if quick and item.callspec.id not in quick:
         item.add_marker(pytest.mark.long)
+    if enough and item.callspec.id not in quick | enough:
+        item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begins with what takes longest, so that no worker is left with it at the end; and checks the quick cases.
+    """Begins with what takes longest, so that no worker is left with it at the end; and checks that named cases exist.
 
     One that is named quick must be there, or a name that was changed would leave a test without any.
     """
     items.sort(key=lambda item: "[types" not in item.name)
     named: dict[str, set[str]] = {}
     for item in items:
-        if isinstance(item, pytest.Function) and (quick := _quick(item)):
-            named.setdefault(item.nodeid.partition("[")[0], quick).discard(item.callspec.id)
+        if isinstance(item, pytest.Function) and (cases := _named(item, "quick") | _named(item, "enough")):
+            named.setdefault(item.nodeid.partition("[")[0], cases).discard(item.callspec.id)
     missing = {test: sorted(cases) for test, cases in named.items() if cases}
     if missing and not any("::" in argument for argument in config.args):
-        raise pytest.UsageError(f"no such quick cases: {missing}")
+        raise pytest.UsageError(f"no such cases as marks name: {missing}")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -138,6 +138,7 @@ def trained(chip, algorithm, engine="measured", *, n_replicas=3, n_steps=64, **s
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.quick("measured")
+@pytest.mark.enough("sampled", "fused")
 def test_equal_or_tuned_again_it_compiles_nothing(engine):
     make = ENGINES[engine]
     first = trained(noisy(Numbers()), make(Numbers()), engine)

@@ -141,6 +141,7 @@ def test_an_open_line_and_a_write_that_does_nothing_are_told_apart():
 
 @pytest.mark.parametrize("verb", ["measure_batch", "set_parameters"])
 @pytest.mark.long
+@pytest.mark.enough("measure_batch")
 def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
     piece, answer, asked = Simulated(SMALL, key=jax.random.key(3)), getattr(Simulated, verb), []
     never = threading.Event()
@@ -163,6 +164,7 @@ def test_a_chip_that_stops_answering_is_not_waited_for_for_ever(verb):
     "shut", [pytest.param(0.36, id="near the start", marks=pytest.mark.long), pytest.param(1.0, id="everywhere")]
 )
 @pytest.mark.long
+@pytest.mark.enough("near the start")
 def test_a_parameter_that_matters_little_at_the_start_is_not_called_dead_unless_it_never_answers(shut):
     theta, rng = np.zeros(4), np.random.default_rng(0)
 
@@ -224,6 +226,7 @@ def test_a_readout_so_coarse_that_nothing_moves_it_is_refused():
 
 @pytest.mark.parametrize(("bits", "noise"), [(5, 5e-4), (6, 0.0), (8, 0.0), (8, 5e-4)])
 @pytest.mark.long
+@pytest.mark.enough("8-0.0005")
 def test_an_amplitude_is_no_less_than_a_level_of_the_parameters(bits, noise):
     """Of an 8-bit converter an amplitude of a twenty-eighth of a level was once advised."""
     imperfections = [DAC(bits, -10.0, 10.0), *([CostNoise(noise)] if noise else [])]
@@ -256,6 +259,7 @@ def calibrated(chip: AbstractInstrument, budget: int, seed: int = 0) -> Calibrat
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.long
+@pytest.mark.enough("0")
 def test_of_levels_that_differ_from_parameter_to_parameter_the_widest_counts(seed):
     found = calibrated(with_levels(np.array([0.01, 0.02, 0.08, 0.05, 0.01, 0.12])), 8000, seed)
     assert not found.levels_even
@@ -279,6 +283,7 @@ def test_levels_for_which_there_is_no_room_are_refused():
 @pytest.mark.parametrize("budget", [3353, 4001, 9999])
 @pytest.mark.parametrize("kind", ["plain", "levels"])
 @pytest.mark.quick("plain-3353")
+@pytest.mark.enough("levels-9999", "plain-4001")
 def test_no_more_is_spent_than_the_budget(budget, kind):
     asked = []
     chip = with_levels(0.05 if kind == "levels" else 1e-9)
@@ -310,6 +315,7 @@ class Counted(Simulated):
     ids=["dac", "both", "own line"],
 )
 @pytest.mark.long
+@pytest.mark.enough("both-5000", "dac-20500")
 def test_with_converters_and_noise_no_more_is_spent_than_the_budget(budget, imperfections):
     """Of 20,500 measurements, 80,726 were once made."""
     chip = Counted(mgd.chips.imperfect(SMALL, *imperfections), key=jax.random.key(3))

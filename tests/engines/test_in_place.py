@@ -105,6 +105,7 @@ def test_amplitudes_that_float32_cannot_see_are_warned_of(small_pieces):
 
 @pytest.mark.parametrize(("settings", "most"), [({}, 1.3), ({"optimizer": "momentum"}, 2.3)])
 @pytest.mark.long
+@pytest.mark.enough("settings1-2.3")
 def test_peak_memory_grows_as_the_parameters_do(settings, most):
     """Each parameter more takes its four bytes, and those of its momentum, and little else."""
     peaks = []

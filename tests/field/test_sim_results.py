@@ -349,6 +349,7 @@ NEURON = ("alpha", "beta", "shift", "offset")
     ],
 )
 @pytest.mark.long
+@pytest.mark.enough("imperfect1-names1")
 def test_exported_parameters_give_the_reported_accuracy(tmp_path, imperfect, names):
     """Of chips whose outputs are logistic."""
     settings = {"task": "nist7x7", "hidden": [4], "replicas": 3, "steps": 300, "batch": 8, "imperfect": imperfect}
@@ -371,6 +372,7 @@ def test_exported_parameters_give_the_reported_accuracy(tmp_path, imperfect, nam
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:the perturbation is below the levels")
 def test_the_piece_of_a_result_responds_as_reported_and_comes_back_from_its_arrays():
     task = mgd.datasets.parity(bits=2)
     chip = mgd.chips.imperfect(

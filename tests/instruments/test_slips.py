@@ -79,6 +79,7 @@ def test_a_doubled_reply_is_found_and_what_followed_is_measured_again(name, due,
 
 @pytest.mark.parametrize("name", ["all checks", "no error queue", "sums"])
 @pytest.mark.long
+@pytest.mark.enough("all checks")
 def test_a_chip_that_resets_itself_is_found_where_it_is_read_back(name, due, serve_here, tmp_path):
     with serve_here(seed=2, reset=0.02) as resource:
         theta, kept, loop = run(scpi(resource, tmp_path, **CHIPS[name]))

@@ -133,6 +133,7 @@ def naive_network(network, x):
     ],
 )
 @pytest.mark.quick("shape3-seen3-210")
+@pytest.mark.enough("shape2-seen2-53")
 def test_a_network_is_its_layers_whatever_is_dropped_and_in_parts(shape, seen, batch):
     channels = (2, 3, 4)[: 2 if shape[0] == 10 else 3]
     network = cnn(shape, channels, 3, key=KEY)

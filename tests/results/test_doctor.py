@@ -188,6 +188,14 @@ LEARNT = ("nist7x7", "digits", "digits with noise that is averaged", "imperfect"
     "name", [pytest.param(name, marks=pytest.mark.slow if name in LEARNT else ()) for name in HEALTHY]
 )
 @pytest.mark.quick("xor", "classes, just begun")
+@pytest.mark.enough(
+    "nist7x7, just begun",
+    "values, just begun",
+    "imperfect, just begun",
+    "late, and held, just begun",
+    "analog, just begun",
+    "two-sided, just begun",
+)
 def test_nothing_is_wrong_with_a_healthy_run(name, tmp_path):
     folder = run_of(tmp_path, HEALTHY[name])
     assert [str(one) for one in diagnose(load_run(folder))] == []

@@ -62,7 +62,7 @@ def faults_of(process: subprocess.Popen) -> tuple[int, int]:
     return int(found[2]), int(found[1])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1], ids=["one by one"])
 def test_no_measurement_is_lost_or_counted_twice(serve_process, cache_env, tmp_path, together):
     env = cache_env | {"XDG_STATE_HOME": str(tmp_path / "state")}
