@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import cocotb  # pyright: ignore[reportMissingImports]
 import jax
@@ -38,11 +39,11 @@ class Host:
             channel.set_pause_generator(iter(lambda: random.random() < 0.4, None))
 
     async def write(self, address: int, value: int, *, refused: bool = False, size: int = 4) -> None:
-        answer = await self.master.write(address, (int(value) & 0xFFFFFFFF).to_bytes(4, "little")[:size])
+        answer: Any = await self.master.write(address, (int(value) & 0xFFFFFFFF).to_bytes(4, "little")[:size])
         assert answer.resp == (AxiResp.SLVERR if refused else AxiResp.OKAY), f"write {value:#x} to {address:#x}"
 
     async def read(self, address: int, *, refused: bool = False) -> int:
-        answer = await self.master.read(address, 4)
+        answer: Any = await self.master.read(address, 4)
         assert answer.resp == (AxiResp.SLVERR if refused else AxiResp.OKAY), f"read {address:#x}"
         return int.from_bytes(answer.data, "little", signed=address == THETA)
 

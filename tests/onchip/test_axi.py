@@ -71,7 +71,8 @@ def verdict(
     spec: Spec, network_clock: float | None, twin, folder: Path, monkeypatch, gates: bool = False
 ) -> tuple[int, int]:
     """How many tests there were in the simulator's process, and how many have failed."""
-    from cocotb_tools.runner import get_results, get_runner  # pyright: ignore[reportMissingImports]
+    from cocotb_tools.check_results import get_results  # pyright: ignore[reportMissingImports]
+    from cocotb_tools.runner import get_runner  # pyright: ignore[reportMissingImports]
 
     one = twin(spec)
     (start, seed), train, network = one.starts()[0], one.task.train, FixedPointNetwork(spec)

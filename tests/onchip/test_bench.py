@@ -149,7 +149,8 @@ def test_a_fault_is_seen_within_a_hundred_timesteps(module, right, wrong, form, 
 @pytest.mark.parametrize("form", ["merged", "late"])
 def test_cocotb_is_equal_at_every_timestep(form, twin, tmp_path, monkeypatch):
     """What is due at each of 2,000 timesteps goes to the simulator's process, whose verdict comes back."""
-    from cocotb_tools.runner import get_results, get_runner  # pyright: ignore[reportMissingImports]
+    from cocotb_tools.check_results import get_results  # pyright: ignore[reportMissingImports]
+    from cocotb_tools.runner import get_runner  # pyright: ignore[reportMissingImports]
 
     spec, steps = Spec(layers=(2, 2, 1), **FORMS[form]), list(range(1, 2001))
     one = twin(spec)
