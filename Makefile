@@ -37,7 +37,8 @@ test-rest: $(VENV)/dev
 	$(AS_SHIPPED) $(PYTEST) -m "as_shipped and not slow" tests
 
 test-slow: $(VENV)/dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not as_shipped"
+	$(AS_SHIPPED) $(BIN)/python -m pytest -m "slow and as_shipped" tests
 
 test-all: test test-rest test-slow
 

@@ -130,6 +130,18 @@ def test_it_makes_chips_imperfect_in_the_same_way(name):
 @pytest.mark.filterwarnings("ignore:Sinusoid")
 @pytest.mark.parametrize("name", [*CASES, *IMPERFECT])
 @pytest.mark.long
+@pytest.mark.enough(
+    "signs",
+    "Walsh",
+    "Gaussian",
+    "two-sided",
+    "analog",
+    "momentum",
+    "Nesterov and decay",
+    "cost noise",
+    "in another order",
+    "own line",
+)
 def test_wide_vectors_make_the_same_bits(name, monkeypatch):
     chip, algorithm = imperfect(CHIP, *IMPERFECT.get(name, ())), CASES.get(name, discrete(perturbation=Rademacher(0.1)))
     _, narrow = trained(Fused(chip, algorithm), TASK, 5, (90, 60))

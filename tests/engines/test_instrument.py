@@ -90,6 +90,15 @@ def test_it_trains_as_the_measured_engine_and_counts_as_the_algorithm(name, most
 )
 @pytest.mark.parametrize("name", ALGORITHMS)
 @pytest.mark.quick("every step-one by one")
+@pytest.mark.enough(
+    "windows-batches",
+    "uneven-one by one",
+    "two-sided-batches",
+    "momentum-one by one",
+    "gaussian-batches",
+    "blocks-one by one",
+    "weight decay-batches",
+)
 def test_bitwise_it_is_the_measured_engine_to_the_bit(name, most):
     algorithm = dataclasses.replace(ALGORITHMS[name], bitwise=True)
     simulated = Simulated(CHIP, key=KEY, limits=WIDE, own_line=not most)

@@ -172,6 +172,7 @@ def test_what_differs_between_pieces_differs_and_stays(name):
 @pytest.mark.long
 @pytest.mark.as_shipped
 @pytest.mark.parametrize("name", ZERO)
+@pytest.mark.enough("activation-variation", "drift", "cost-noise", "delay")
 def test_a_setting_of_zero_is_the_perfect_chip_to_the_bit(name):
     assert after_training(imperfect(mlp((2, 2, 1)), ZERO[name])) == perfect()
 
