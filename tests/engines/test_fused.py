@@ -299,7 +299,7 @@ def test_ten_thousand_steps_of_the_same_trajectory():
     same(mlp((2, 2, 1)), algorithm, TASK, cuts=(10_000,), n_replicas=40)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_how_a_run_is_cut_and_how_many_replicas_there_are_change_no_bit():
     chip = imperfect(CHIP, ActivationVariation(0.1), UpdateNoise(1e-3), CostNoise(1e-3))
     for algorithm in (

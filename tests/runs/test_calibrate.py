@@ -53,7 +53,7 @@ def is_right(found) -> None:
     assert found.measurements <= BUDGET
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_line_that_drops_garbles_and_cuts_messages_is_asked_again(serve_process, tmp_path):
     text = CHIP.format(resource="none", timeout=0.5, give_up=60.0) + FAULTS
     served = serve_process(text)

@@ -11,7 +11,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks/harmed_runs.py"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_each_harmed_file_is_one_line_or_the_right_thing(tmp_path, cache_env):
     """In a process of its own: as root it becomes another user, which one with many threads had better not."""
     # In the usual folder for what is temporary: where paths are long, `mgd show` breaks its lines.

@@ -111,7 +111,7 @@ def test_workers_that_are_killed_are_replaced(quiet, tmp_path, as_processes_comp
     assert load_sweep(tmp_path / "out").identical(quiet)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_point_that_kills_its_worker_is_named_and_left_out(tmp_path, as_processes_compile):
     (tmp_path / "deadly.py").write_text(DEADLY)
     chip = {"build": "deadly:build", "folder": str(tmp_path)}
