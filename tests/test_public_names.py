@@ -54,7 +54,7 @@ NAMES = {
         *("Clock", "Counts", "Defaults", "HighPass"),
         *("Info", "LowPass", "Ordinary", "Probe", "Published", "Remeasured", "Seeds", "State", "TimeConstants"),
         *("TwoSided", "Write", "analog", "defaults", "discrete", "fitted", "from_published", "retuned", "rows_of"),
-        "to_published",
+        *("to_published", "write_exactly"),
     ),
     "mgd.bench": ("Bench", "Pending", "Slipped", "watchdog"),
     "mgd.calibration": ("Calibration", "Diagnostics", "Quantity", "calibrate"),

@@ -30,3 +30,4 @@ from ._state import State as State
 from ._state import rows_of as rows_of
 from ._time_constants import TimeConstants as TimeConstants
 from ._write import Write as Write
+from ._write import write_exactly as write_exactly

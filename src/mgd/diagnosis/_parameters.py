@@ -50,13 +50,13 @@ def writes_are_lost(case: Case) -> Finding | None:
     size = _typical_update(case)
     takes = _smallest_write(case, case.start.state.theta[0])
     larger = f"; a write of {takes:.2g} is taken" if takes else ""
-    times = takes / size if takes and size else 10.0
+    times = max(2.0, takes / size if takes and size else 10.0)
     return Finding(
         "writes",
         f"{unchanged:.0%} of the parameters are exactly as at the start after {case.updates:,} updates: an update is "
         f"about {size:.2g}, which the memory does not take{larger}",
-        f"a learning rate {max(2.0, times):.0f} times as large, stochastic rounding (dac-stochastic), or a finer copy "
-        "that the host keeps (dac-finer-copy)",
+        f"a learning rate {float(f'{times:.2g}'):,.0f} times as large, stochastic rounding (dac-stochastic), or a "
+        "finer copy that the host keeps (dac-finer-copy)",
     )
 
 

@@ -30,7 +30,7 @@ def perturbation_below_a_level(case: Case) -> Finding | None:
     algorithm, dac = case.ask_tell, case.imperfection(DAC)
     if algorithm is None or dac is None or dac.own_line:
         return None
-    level, amplitude = (dac.high - dac.low) / (2**dac.bits - 1), float(algorithm.perturbation.amplitude)
+    level, amplitude = dac.lsb, float(algorithm.perturbation.amplitude)
     if amplitude >= level / 2:
         return None
     bits = math.ceil(math.log2((dac.high - dac.low) * _LEVELS / amplitude + 1))
@@ -73,7 +73,7 @@ def readout_does_not_show(case: Case) -> Finding | None:
             f"{np.median(probes.costs):.3g}, and the range goes from {adc.low:g} to {adc.high:g}",
             f"a range to {2 * float(probes.costs.max()):.2g}",
         )
-    step = (adc.high - adc.low) / (2**adc.bits - 1)
+    step = adc.lsb
     # Noise of half a step makes means of costs finer than steps.
     if probes.signal >= step / 2 or not probes.signal or _noise_before(case) > step / 2:
         return None

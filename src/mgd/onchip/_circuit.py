@@ -27,15 +27,12 @@ from ..algorithm import (
     TimeConstants,
     TwoSided,
     Write,
+    write_exactly,
 )
 from ..algorithm._compiled import as_cost, compiled
 from ..perturbations import Rademacher
 from ._code import LEAP, REGISTERS
 from ._spec import Spec
-
-
-def _exactly(theta: Float[Array, " p"], delta: Float[Array, " p"], *, key: PRNGKeyArray) -> Float[Array, " p"]:
-    return theta + delta
 
 
 class Held(eqx.Module):
@@ -188,7 +185,7 @@ class Circuit(AbstractAskTell):
         state: State,
         cost: ScalarLike,
         *,
-        write: Write = _exactly,
+        write: Write = write_exactly,
         slot: int | None = None,
         credit: Float[Array, " p"] | None = None,
         n_sites: int | None = None,
@@ -252,7 +249,7 @@ class Circuit(AbstractAskTell):
         device: Any,
         size: int,
         *,
-        write: Write = _exactly,
+        write: Write = write_exactly,
         axis: str | None = None,
         n_sites: int | None = None,
     ) -> tuple[State, Any, Info]:

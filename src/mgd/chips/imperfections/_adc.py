@@ -49,6 +49,11 @@ class ADC(AbstractReadout):
         require_whole(self.name, "bits", self.bits, low=1, high=MOST_BITS)
         require_range(self.name, self.low, self.high)
 
+    @property
+    def lsb(self) -> float:
+        """From one level to the next."""
+        return steps_of(self.bits, self.low, self.high)["step"]
+
     def _derive(self) -> dict[str, float]:
         return steps_of(self.bits, self.low, self.high)
 

@@ -75,6 +75,11 @@ class DAC(AbstractImperfection):
         if self.finer_copy and self.stochastic:
             raise ValueError(f"{self.name}: with a finer copy, writes are not rounded stochastically: leave one out")
 
+    @property
+    def lsb(self) -> float:
+        """From one level to the next."""
+        return steps_of(self.bits, self.low, self.high)["step"]
+
     def _derive(self) -> dict[str, float]:
         return steps_of(self.bits, self.low, self.high)
 

@@ -167,7 +167,7 @@ def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
     return Converter(
         bits=dac.bits if dac else 0,
         low=dac.low if dac else 0.0,
-        step=(dac.high - dac.low) / (2**dac.bits - 1) if dac else 1.0,
+        step=dac.lsb if dac else 1.0,
         high=dac.high if dac else 0.0,
         stochastic=bool(dac and dac.stochastic),
         own_line=bool(dac and dac.own_line),
