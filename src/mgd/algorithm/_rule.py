@@ -63,14 +63,6 @@ class Rule(eqx.Module):
     of_start: tuple
     of_turn: tuple
 
-    def with_constants(self) -> "Rule":
-        """The same, whose numbers are constants of a program: equal ones share it, and other numbers make another."""
-        start, turn = (
-            tuple(float(n) if n.shape == () and n.dtype == np.float32 else n for n in numbers)
-            for numbers in (self.of_start, self.of_turn)
-        )
-        return Rule(self.start, self.turn, start, turn)
-
     def init(self, theta: Float[Array, " p"]) -> Any:
         """The state before the first update."""
         return self.start(self.of_start, theta)

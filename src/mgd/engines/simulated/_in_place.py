@@ -18,7 +18,7 @@ from ...perturbations import Rademacher
 from .._base import Progress
 from .._choice import Wanted
 from .._data import Data
-from .._numbers import for_one_chip, for_program
+from .._numbers import for_program
 from .._replicas import in_front, shown_to_one
 from ._amplitude import check_amplitude
 from ._base import AbstractSimulated
@@ -58,7 +58,7 @@ class InPlace(eqx.Module, AbstractSimulated[Algorithm, NetworkChip]):
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        return _advance((for_one_chip(self), data), progress, jnp.int32(n_steps))
+        return _advance((for_program(self), data), progress, jnp.int32(n_steps))
 
     def check_start(self, progress: Progress, data: Data) -> None:
         cost, changes = modulations(for_program(self), progress, data)

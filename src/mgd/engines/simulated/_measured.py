@@ -13,7 +13,7 @@ from ...chips import AbstractChip, Reading
 from .._base import Progress
 from .._choice import Wanted
 from .._data import Data
-from .._numbers import for_one_chip, for_program
+from .._numbers import for_program
 from .._replicas import each_replica, in_front
 from ._amplitude import check_amplitude, expected_modulation
 from ._base import AbstractSimulated
@@ -53,7 +53,7 @@ class Measured(eqx.Module, AbstractSimulated[AbstractAskTell, AbstractChip]):
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps, fewer than 2³¹. The progress given is used up."""
-        ready = for_one_chip(self) if len(progress.diverged) == 1 else for_program(self)
+        ready = for_program(self)
         return _advance((ready, data), progress, jnp.int32(n_steps))
 
     @property
