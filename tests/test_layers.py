@@ -15,7 +15,6 @@ SOURCE = ROOT / "src" / "mgd"
 REASONS = {
     "perturbations._block": "an amplitude that varies may be that of a family within blocks",
     "algorithm._compiled": "ask and tell of every algorithm are compiled once, whoever calls them",
-    "algorithm._rule": "engines say whether the numbers of an optimizer are data of their programs, or constants",
     "chips._pieces": "fresh pieces come from one program, whichever engine or instrument makes them",
     "networks._pieces": "networks that are too large to be there as a whole are read in pieces, by chips and engines",
 }

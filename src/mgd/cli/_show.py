@@ -148,9 +148,9 @@ def _print_all(console: "Console", one: "Described") -> None:
     _section(console, "settings", settings)
     _section(console, "task", {name: _plain(value) for name, value in (one.task or {}).items()})
     _section(console, "results", {name: _plain(value) for name, value in (one.summary or {}).items()})
-    for number, told in enumerate(one.instruments):
+    for number, instrument in enumerate(one.instruments):
         title = "real chip" if len(one.instruments) == 1 else f"real chip {number}"
-        _section(console, title, {name: _plain(value) for name, value in told.items()})
+        _section(console, title, {name: _plain(value) for name, value in instrument.items()})
     _section(console, "dropped", {f"chip {chip}": _plain(what) for chip, what in one.dropped.items()})
     _section(console, "diagnostics", {name: _plain(value) for name, value in (one.diagnostics or {}).items()})
     sizes = {name: f"{size:>12,} bytes  {_FILES.get(name, '')}".rstrip() for name, size in one.files.items()}

@@ -85,7 +85,7 @@ def train(
     have_devices(config.devices or 1)
     config = resolve(with_calibration(with_at_end(with_facts(config), at_end)))
     if not isinstance(config.task, str):
-        click.echo(config.task.told, err=True)
+        click.echo(config.task.summary, err=True)
     from ..runs import start
 
     with _progress(config.steps) as on_progress:

@@ -292,10 +292,10 @@ class Cells:
         if wrong.any():
             row, n = int(wrong.argmax()), int(wrong.sum())
             empty = bool(cells.isna().iloc[row])
-            told = "is empty" if empty else f"is {self._shown(row, column)}, and must be a finite number"
+            fault = "is empty" if empty else f"is {self._shown(row, column)}, and must be a finite number"
             more = "" if n == 1 else f" ({n} of {len(numbers)} samples have such a cell)"
             raise DataError(
-                f"{self.path}: line {self._line(row)}, {self.name_of(column)} {told}{more}: correct these lines or "
+                f"{self.path}: line {self._line(row)}, {self.name_of(column)} {fault}{more}: correct these lines or "
                 "leave them out"
             )
         return numbers

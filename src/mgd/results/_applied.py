@@ -51,8 +51,8 @@ class Applied:
     def as_dict(self) -> dict[str, Any]:
         """This result in types of JSON."""
         names = ("replica", "identity", "metric", "score", "cost", "reported", "shown", "samples", "read_back", "kept")
-        told = {"run": str(self.run.folder), "finished": self.run.finished, "step": self.run.step}
-        return told | {name: getattr(self, name) for name in names}
+        summary = {"run": str(self.run.folder), "finished": self.run.finished, "step": self.run.step}
+        return summary | {name: getattr(self, name) for name in names}
 
 
 def apply(

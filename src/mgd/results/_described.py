@@ -81,7 +81,7 @@ def describe(folder: str | Path) -> Described:
     folder = Path(folder)
     settings, summary = read_config(folder), read_summary(folder)
     header = read_header(folder) if summary is None else None
-    told = read_diagnostics(folder)
+    diagnostics = read_diagnostics(folder)
     return Described(
         folder=folder,
         settings=settings,
@@ -91,7 +91,7 @@ def describe(folder: str | Path) -> Described:
         task=read_json(folder, TASK),
         instruments=read_json(folder, INSTRUMENT) or [],
         dropped=read_json(folder, DROPPED) or {},
-        diagnostics=told[-1] if told else None,
+        diagnostics=diagnostics[-1] if diagnostics else None,
         files=_sizes(folder),
     )
 

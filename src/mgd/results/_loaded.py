@@ -279,8 +279,8 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
         header, arrays = found
         theta, step = theta_of(arrays), header.step
     facts = _facts(folder, settings, task)
-    told = (read_json(folder, INSTRUMENT) or [{}])[0]
-    on_bench = bool(told or settings.instruments)
+    instrument = (read_json(folder, INSTRUMENT) or [{}])[0]
+    on_bench = bool(instrument or settings.instruments)
     if chip is None and not on_bench and not in_python:
         chip = build_chip(resolve(given), Shapes(facts.input_shape, facts.n_outputs))
         if given.chip is not None:
@@ -292,7 +292,7 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
         )
     if chip is not None and in_python:
         _check_varied(folder, given)
-    groups = chip.groups if chip is not None else {k: slice(*of) for k, of in (told.get("groups") or {}).items()}
+    groups = chip.groups if chip is not None else {k: slice(*of) for k, of in (instrument.get("groups") or {}).items()}
     return LoadedRun(
         folder=folder,
         settings=settings,
@@ -304,7 +304,7 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
         device=None if chip is None else _device(folder, chip, arrays, given.identity(), len(theta)),
         groups=groups or {"theta": slice(0, theta.shape[1])},
         on_bench=on_bench,
-        unit=told.get("unit", ""),
+        unit=instrument.get("unit", ""),
     )
 
 

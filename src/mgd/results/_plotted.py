@@ -127,9 +127,9 @@ def _telling(settings: Sequence[Mapping[str, Any]], names: Sequence[str]) -> lis
     found: list[str] = []
     kinds = 1
     for name in names:
-        told = len({tuple(str(one.get(each)) for each in (*found, name)) for one in settings})
-        if told > kinds and len(found) < _MOST_NAMED:
-            found, kinds = [*found, name], told
+        distinct = len({tuple(str(one.get(each)) for each in (*found, name)) for one in settings})
+        if distinct > kinds and len(found) < _MOST_NAMED:
+            found, kinds = [*found, name], distinct
     return found
 
 

@@ -223,7 +223,7 @@ def hardware_of(
     engines = [member.engine for member in members]
     fleet = None
     if len(engines) > 1:
-        fleet = Fleet(engines, trained=config.fleet or "shared", on_drop=lambda *told: hardware.dropped(*told))
+        fleet = Fleet(engines, trained=config.fleet or "shared", on_drop=lambda *reason: hardware.dropped(*reason))
         fleet.dropped.update(dropped or {})
     session = Session(
         model,

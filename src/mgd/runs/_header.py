@@ -74,9 +74,9 @@ def unpack_header(path: Path) -> Header:
     try:
         open_file(path).close()  # it is a file
         with safe_open(path, "np") as file:
-            told = file.metadata()
-        text = told["mgd"]
-        if "sha256" in told and told["sha256"] != hashlib.sha256(text.encode()).hexdigest():
+            kept = file.metadata()
+        text = kept["mgd"]
+        if "sha256" in kept and kept["sha256"] != hashlib.sha256(text.encode()).hexdigest():
             raise ValueError("its header does not match its digest")
         header = Header(**json.loads(text))
         if not isinstance(header.step, int) or not isinstance(header.seconds, float):

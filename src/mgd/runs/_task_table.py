@@ -146,7 +146,7 @@ class TaskTable(BaseModel):
         return {} if self.build is None else {"kind": "task", "build": self.build, "folder": self.folder or "."}
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """One line about the data that were read; only for a loaded task."""
         task = self._loaded
         assert task is not None

@@ -108,7 +108,7 @@ class Here(AbstractCrew):
 
     def finished(self) -> list[Outcome]:
         batch = self._waiting.popleft()
-        report = computed([_told(point) for point in batch], self._store.folder, self._on_steps, self._stop)
+        report = computed([_plain(point) for point in batch], self._store.folder, self._on_steps, self._stop)
         return [Outcome(batch, report)]
 
 
@@ -136,9 +136,9 @@ class Crew(AbstractCrew):
             return len(self._client.nthreads())
 
     def begin(self, batch: Sequence[Point]) -> None:
-        told = [_told(point) for point in batch]
+        points = [_plain(point) for point in batch]
         with self._there():
-            future = self._client.submit(_in_worker, told, str(self._store.folder), self._cores, pure=False)
+            future = self._client.submit(_in_worker, points, str(self._store.folder), self._cores, pure=False)
         self._running[future] = tuple(batch)
 
     def finished(self) -> list[Outcome]:
@@ -183,7 +183,7 @@ class Crew(AbstractCrew):
 
 
 def computed(
-    told: Sequence[tuple[str, str, dict[str, Any]]],
+    points: Sequence[tuple[str, str, dict[str, Any]]],
     folder: Path,
     on_steps: Callable[[int], object] = lambda n: None,
     stop: Callable[[], bool] = lambda: False,
@@ -191,7 +191,7 @@ def computed(
     """Computes points and puts their rows into the store.
 
     Args:
-        told: of each point its name, its values and its settings.
+        points: of each point its name, its values and its settings.
         folder: of the store.
         on_steps: as of `compute`.
         stop: as of `compute`.
@@ -199,7 +199,7 @@ def computed(
     from ..runs import Settings
     from ._compute import compute
 
-    names, values, plain = zip(*told, strict=True)
+    names, values, plain = zip(*points, strict=True)
     settings, store = [Settings.of(one) for one in plain], Store(folder)
     if store.has([one.identity() for one in settings]):  # by a worker that died before it could say so
         return Report(0.0, 0.0)
@@ -270,7 +270,7 @@ def _distributed() -> Any:
         ) from None
 
 
-def _told(point: Point) -> tuple[str, str, dict[str, Any]]:
+def _plain(point: Point) -> tuple[str, str, dict[str, Any]]:
     return point.named, values_text(point.values), point.plain()
 
 
@@ -278,14 +278,14 @@ _one_at_a_time = threading.Lock()
 
 
 def _in_worker(
-    told: Sequence[tuple[str, str, dict[str, Any]]], folder: str, cores: list[list[int]]
+    points: Sequence[tuple[str, str, dict[str, Any]]], folder: str, cores: list[list[int]]
 ) -> tuple[Report, str]:
     """Computes a batch in a worker of Dask: how, and a file by which it is seen where it went."""
     if cores:
         os.sched_setaffinity(0, cores[int(_distributed().get_worker().name)])  # before JAX counts them
     with _one_at_a_time:  # whatever threads a worker has: JAX uses all of its cores
         try:
-            report = computed(told, Path(folder))
+            report = computed(points, Path(folder))
         except OSError as error:
             raise unwritable(Path(folder), error) from None
     return report, "sweep.json"

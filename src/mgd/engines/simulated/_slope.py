@@ -53,12 +53,12 @@ class Slopes(NamedTuple):
 
     Attributes:
         measured: by differences.
-        told: by the gradient.
+        derived: by the gradient.
         unsure: by how much rounding may change the measured ones; infinite where nothing can be told.
     """
 
     measured: Float[Array | np.ndarray, "*n"]
-    told: Float[Array | np.ndarray, "*n"]
+    derived: Float[Array | np.ndarray, "*n"]
     unsure: Float[Array | np.ndarray, "*n"]
 
 
@@ -98,9 +98,9 @@ def check_slope(chip: AbstractChip, progress: Progress, data: Data, *, engine: s
         for slopes, how, most in ((small, np.median, _APART), (working, _rms, _APART_AT_WORK)):
             if k >= slopes.measured.shape[1]:
                 continue
-            measured, told, unsure = (np.asarray(values[:, k], np.float64) for values in slopes)
-            if _disagree(measured, told, unsure, how, most):
-                return _apart(names[k], _rms(measured), _rms(told))
+            measured, derived, unsure = (np.asarray(values[:, k], np.float64) for values in slopes)
+            if _disagree(measured, derived, unsure, how, most):
+                return _apart(names[k], _rms(measured), _rms(derived))
     return ""
 
 
@@ -113,24 +113,24 @@ def _is_known(chip: AbstractChip) -> bool:
     return type(chip) is NetworkChip and chip.is_ours and isinstance(chip.loss, MeanSquaredError | CrossEntropy)
 
 
-def _disagree(measured: np.ndarray, told: np.ndarray, unsure: np.ndarray, how: Any, most: float) -> bool:
-    known = np.isfinite(measured) & np.isfinite(told) & np.isfinite(unsure)
+def _disagree(measured: np.ndarray, derived: np.ndarray, unsure: np.ndarray, how: Any, most: float) -> bool:
+    known = np.isfinite(measured) & np.isfinite(derived) & np.isfinite(unsure)
     if known.sum() < _POINTS / 2:
         return False  # too little can be told: gradients are below rounding, or costs are not finite
-    measured, told, unsure = measured[known], told[known], unsure[known]
-    apart = np.maximum(np.abs(measured - told) - unsure, 0.0)
-    return bool(how(apart) > most * max(_rms(told), how(np.abs(measured))))
+    measured, derived, unsure = measured[known], derived[known], unsure[known]
+    apart = np.maximum(np.abs(measured - derived) - unsure, 0.0)
+    return bool(how(apart) > most * max(_rms(derived), how(np.abs(measured))))
 
 
 def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.nanmean(np.asarray(values, np.float64) ** 2)))
 
 
-def _apart(name: str, measured: float, told: float) -> str:
+def _apart(name: str, measured: float, derived: float) -> str:
     return (
         f"jax.grad is not the slope of this chip's cost in {name}: along random directions the measured slope is "
-        f"{measured:.2g}, by jax.grad {told:.2g} (root mean square), as with straight-through estimators, spikes and "
-        "rounded values"
+        f"{measured:.2g}, by jax.grad {derived:.2g} (root mean square), as with straight-through estimators, spikes "
+        "and rounded values"
     )
 
 
@@ -180,8 +180,8 @@ def _slopes(
             strata = (jnp.arange(_NODES, dtype=jnp.float32) + jax.random.uniform(node_key, (_NODES,), jnp.float32)) * (
                 2 / _NODES
             ) - 1
-            told = lax.map(lambda t: jnp.sum(gradient_at(t * amplitude * along) * along), strata)
-            return Slopes(rate(along, amplitude), jnp.mean(told), rounding / (2 * amplitude))
+            derived = lax.map(lambda t: jnp.sum(gradient_at(t * amplitude * along) * along), strata)
+            return Slopes(rate(along, amplitude), jnp.mean(derived), rounding / (2 * amplitude))
 
         return lax.map(small, ends), lax.map(working, ends[:n_at_work])
 

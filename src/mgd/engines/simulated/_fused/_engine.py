@@ -27,7 +27,7 @@ from ..._numbers import Parts, for_program
 from .._amplitude import check_amplitude, expected_modulation
 from .._base import AbstractSimulated
 from ._groups import Replicas
-from ._plan import Plan, Uncovered, blocks_of, plan
+from ._plan import Plan, Uncovered, blocks_of, planned
 from ._settings import Tables
 
 # Their places are counted in 32 bits, with a sign.
@@ -81,7 +81,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
 
     def __init__(self, chip: AbstractChip, algorithm: Algorithm, batch: int = 1, *, threads: int | None = None):
         self.chip, self.algorithm, self.batch = chip, algorithm, batch
-        self._plan = plan(chip, algorithm, batch)
+        self._plan = planned(chip, algorithm, batch)
         # Of replicas that differ in numbers, each combination has its plan, and each replica the number of its own.
         self._plans, self._which = [self._plan], None
         if why := _no_numba():
@@ -99,7 +99,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         if _no_numba():
             return False
         try:
-            plan(chip, algorithm, 1)
+            planned(chip, algorithm, 1)
         except Uncovered:
             return False
         return True
@@ -125,10 +125,10 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         """
         from ._compiled import kernel
 
-        told, tables = self._plan, self._tables_of(data)
-        if progress.state.theta.shape[1] != told.n_params:
+        plan, tables = self._plan, self._tables_of(data)
+        if progress.state.theta.shape[1] != plan.n_params:
             raise ValueError(
-                f"the chip has {told.n_params:,} parameters, got a run of {progress.state.theta.shape[1]:,}: begin one "
+                f"the chip has {plan.n_params:,} parameters, got a run of {progress.state.theta.shape[1]:,}: begin one "
                 "with this engine's init"
             )
         n = len(data.y)
@@ -139,37 +139,37 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         arrays = Replicas.of(progress, self._plans, self._plan_of_each(n_replicas), self.algorithm)
 
         def run(one: tuple[Plan, Int[np.ndarray, " members"], int]) -> dict[str, np.ndarray]:
-            told, members, lanes = one
-            signals = told.signals._replace(**of_samples)
-            group = arrays.group(np.resize(members, lanes), told, self.batch)
-            kernels[lanes](told.network, signals, told.update, told.converter, tables, group, first, n_steps)
+            plan, members, lanes = one
+            signals = plan.signals._replace(**of_samples)
+            group = arrays.group(np.resize(members, lanes), plan, self.batch)
+            kernels[lanes](plan.network, signals, plan.update, plan.converter, tables, group, first, n_steps)
             return {name: getattr(group, name)[:, : len(members)] for name in _KEPT}  # not what it worked with
 
         with ThreadPoolExecutor(min(self._threads, len(groups))) as pool:
             done = list(pool.map(run, groups))
         order = np.argsort(np.concatenate([members for _, members, _ in groups]))
         kept = {name: np.concatenate([group[name] for group in done], axis=1)[:, order].T for name in _KEPT}
-        return self._after(progress, kept, first + n_steps, first // told.update.interval)
+        return self._after(progress, kept, first + n_steps, first // plan.update.interval)
 
     def _groups(self, n_replicas: int) -> list[tuple[Plan, Int[np.ndarray, " members"], int]]:
         """Plan, replicas and lanes of each group of chips."""
         which, alike, groups = self._plan_of_each(n_replicas), {}, []
-        for number, told in enumerate(self._plans):
-            alike.setdefault(told.structure, []).append(number)
+        for number, plan in enumerate(self._plans):
+            alike.setdefault(plan.structure, []).append(number)
         for numbers in alike.values():
-            told, members = self._plans[numbers[0]], np.flatnonzero(np.isin(which, numbers))
-            lanes = self._group_size(len(members), told)
-            groups += [(told, members[start : start + lanes], lanes) for start in range(0, len(members), lanes)]
+            plan, members = self._plans[numbers[0]], np.flatnonzero(np.isin(which, numbers))
+            lanes = self._group_size(len(members), plan)
+            groups += [(plan, members[start : start + lanes], lanes) for start in range(0, len(members), lanes)]
         return groups
 
     def _plan_of_each(self, n_replicas: int) -> Int[np.ndarray, " replica"]:
         return np.zeros(n_replicas, np.int64) if self._which is None else self._which
 
-    def _group_size(self, n_replicas: int, told: Plan) -> int:
+    def _group_size(self, n_replicas: int, plan: Plan) -> int:
         """Chips of a group: more, if what it needs stays in cache, and threads have as good as no more lanes to do."""
-        kinds = 1 + told.update.remembers + told.gathers + (not told.signals.packed) + 2 * (told.converter.bits > 0)
-        vectors = kinds * told.n_params + self.batch * int(told.network.sizes[0])
-        is_bare = kinds == 1 and not told.update.noisy and told.update.high == math.inf
+        kinds = 1 + plan.update.remembers + plan.gathers + (not plan.signals.packed) + 2 * (plan.converter.bits > 0)
+        vectors = kinds * plan.n_params + self.batch * int(plan.network.sizes[0])
+        is_bare = kinds == 1 and not plan.update.noisy and plan.update.high == math.inf
         is_small = vectors * _WIDE * 4 <= (_MOST_BYTES_BARE if is_bare else _MOST_BYTES)
         narrow, wide = (-(-n_replicas // (lanes * self._threads)) * lanes for lanes in (_NARROW, _WIDE))
         return _WIDE if is_small and wide <= _MOST_MORE * narrow else _NARROW
@@ -202,14 +202,14 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
 
     def _after(self, progress: Progress, kept: dict[str, np.ndarray], step: int, updates_before: int) -> Progress:
         """The run at `step`, from what became of the replicas."""
-        state, told = progress.state, self._plan
+        state, plan = progress.state, self._plan
         theta, gradient = state.theta, state.gradient
-        if step // told.update.interval > updates_before:  # until then a range has not been written through
+        if step // plan.update.interval > updates_before:  # until then a range has not been written through
             theta = jnp.asarray(kept["theta"])
-        if told.gathers:
+        if plan.gathers:
             gradient = jnp.asarray(kept["gradient"])
         optimizer = state.optimizer
-        if told.update.remembers:
+        if plan.update.remembers:
             optimizer = jax.tree.unflatten(jax.tree.structure(optimizer), [jnp.asarray(kept["trace"])])
         remembered = kept["baseline"]
         leaves, structure = jax.tree.flatten(state.baseline)

@@ -53,19 +53,19 @@ class Replicas:
         progress: Progress, plans: Sequence[Plan], which: Int[np.ndarray, " replica"], algorithm: Algorithm
     ) -> "Replicas":
         """Those of a run, whose replicas have the plans of these numbers."""
-        state, told, register = progress.state, plans[0], None
-        family, sizes = blocks_of(algorithm.perturbation, told.n_params)
+        state, plan, register = progress.state, plans[0], None
+        family, sizes = blocks_of(algorithm.perturbation, plan.n_params)
         if isinstance(family, LFSR):
-            index = state.clock.step.quotient(told.signals.tau_p)
+            index = state.clock.step.quotient(plan.signals.tau_p)
             register = np.asarray(_registers(family, index, state.seeds.perturbation, len(sizes), max(sizes)))
         neurons = None
-        if told.network.varied:
-            each = [np.stack([of.alpha, of.beta, of.shift, of.offset], -1) for of in told.neurons(progress.device)]
+        if plan.network.varied:
+            each = [np.stack([of.alpha, of.beta, of.shift, of.offset], -1) for of in plan.neurons(progress.device)]
             neurons = np.concatenate(each, axis=1).reshape(len(state.theta), -1)
         return Replicas(
             theta=np.asarray(state.theta),
             gradient=np.asarray(state.gradient),
-            trace=np.asarray(jax.tree.leaves(state.optimizer)[0]) if told.update.remembers else None,
+            trace=np.asarray(jax.tree.leaves(state.optimizer)[0]) if plan.update.remembers else None,
             baseline=[np.asarray(leaf) for leaf in jax.tree.leaves(state.baseline)],
             seeds=(*map(np.asarray, jax.tree.leaves(state.seeds)),),
             neurons=neurons,
@@ -74,12 +74,12 @@ class Replicas:
             scale=np.stack([plan.scale for plan in plans])[which],
         )
 
-    def group(self, lanes: Int[np.ndarray, " lanes"], told: Plan, batch: int) -> Group:
+    def group(self, lanes: Int[np.ndarray, " lanes"], plan: Plan, batch: int) -> Group:
         """The replicas with these numbers, one a lane."""
-        n_params, network, signals = told.n_params, told.network, told.signals
-        values, converted = not signals.packed, told.converter.bits > 0
+        n_params, network, signals = plan.n_params, plan.network, plan.signals
+        values, converted = not signals.packed, plan.converter.bits > 0
         theta = _lanes(self.theta, lanes)
-        np.clip(theta, told.update.low, told.update.high, out=theta)
+        np.clip(theta, plan.update.low, plan.update.high, out=theta)
         zeros = partial(_zeros, len(lanes))
         codes = zeros(signals.size if signals.family == WALSH else 1, np.uint32)
         if self.register is not None:
@@ -90,7 +90,7 @@ class Replicas:
             baseline[row] = remembered[lanes]
         return Group(
             theta=theta,
-            gradient=_lanes(self.gradient, lanes) if told.gathers else zeros(1),
+            gradient=_lanes(self.gradient, lanes) if plan.gathers else zeros(1),
             trace=zeros(1) if self.trace is None else _lanes(self.trace, lanes),
             baseline=baseline,
             perturbation_seed=of_signs,

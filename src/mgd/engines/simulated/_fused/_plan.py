@@ -44,7 +44,7 @@ _INFINITE = float("inf")
 
 @dataclass(frozen=True)
 class Plan:
-    """What the kernel is told of a chip and an algorithm.
+    """What a kernel is given of a chip and an algorithm.
 
     Attributes:
         n_params: P.
@@ -86,8 +86,8 @@ class Plan:
         return ()
 
 
-def plan(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
-    """What the kernel is told.
+def planned(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
+    """What a kernel is given, of this chip and algorithm.
 
     Raises:
         Uncovered: if it does not cover a part of the chip or of the algorithm, naming it.
