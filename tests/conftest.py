@@ -151,9 +151,11 @@ def exchanged(request) -> None:
 
 # --- what of it is kept in memory ---
 
-# How much a process may grow before it lets go of what it has compiled. Of pieces of memory that are mapped it may have
-# 65,530, and LLVM ends it when there are no more; a compiled program has some ten.
-_MOST_GROWN_MEGABYTES, _MOST_MAPPED = 200, 20_000
+# How much a process may grow before it lets go of what it has compiled: less of it where what stays for good, such as
+# Numba's kernels, is much. Of pieces of memory that are mapped it may have 65,530, and LLVM ends it when there are no
+# more; a compiled program has some ten. They are counted once in some tests, because that takes milliseconds.
+_MOST_GROWN_MEGABYTES, _LEAST_GROWN_MEGABYTES, _MOST_MEGABYTES = 200, 80, 1_300
+_MOST_MAPPED, _TESTS_BETWEEN_COUNTS = 20_000, 20
 _AT_REST = pytest.StashKey[float]()
 _PROCESS = Path("/proc/self")
 
@@ -162,6 +164,12 @@ def _megabytes() -> float:
     """What this process has in memory now; 0 where that is not told."""
     status = _PROCESS / "statm"
     return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if status.exists() else 0.0
+
+
+def _mapped() -> int:
+    """Of how many pieces the memory of this process consists; 0 where that is not told."""
+    maps = _PROCESS / "maps"
+    return maps.read_bytes().count(b"\n") if maps.exists() else 0
 
 
 def _let_go() -> None:
@@ -215,15 +223,16 @@ class LetsGo:
     It is no hook of this file, because those are not called for the examples in docstrings, which lie elsewhere.
     """
 
+    tests = 0
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        stash, maps = item.config.stash, _PROCESS / "maps"
-        if not maps.exists():
-            return
-        grown = _megabytes() - stash[_AT_REST] > _MOST_GROWN_MEGABYTES
-        if grown or maps.read_bytes().count(b"\n") > _MOST_MAPPED:
+        at_rest = item.config.stash[_AT_REST]
+        self.tests += 1
+        room = max(_LEAST_GROWN_MEGABYTES, min(_MOST_GROWN_MEGABYTES, _MOST_MEGABYTES - at_rest))
+        if _megabytes() - at_rest > room or (self.tests % _TESTS_BETWEEN_COUNTS == 0 and _mapped() > _MOST_MAPPED):
             _let_go()
-            stash[_AT_REST] = _megabytes()
+            item.config.stash[_AT_REST] = _megabytes()
 
 
 # --- how much memory that was, said at the end ---

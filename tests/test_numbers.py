@@ -241,7 +241,7 @@ def test_each_replica_of_a_varied_run_is_that_of_a_run_with_its_numbers(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.quick("measured", "sampled")
+@pytest.mark.quick("measured")
 def test_a_run_of_equal_values_is_the_run_without(engine):
     chip, algorithm, numbers = noisy(Numbers()), ENGINES[engine](Numbers()), Numbers()
     plain = trained(chip, algorithm, engine)

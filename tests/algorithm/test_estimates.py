@@ -114,7 +114,7 @@ TWO_SIDED = ("gaussian", "sequential")
     [*((name, Remeasured()) for name in FAMILIES), *((name, TwoSided()) for name in TWO_SIDED)],
     ids=[*FAMILIES, *(f"{name}-two-sided" for name in TWO_SIDED)],
 )
-@pytest.mark.quick("walsh", "lfsr")
+@pytest.mark.quick("walsh")
 def test_g_is_the_mean_gradient_of_the_samples_seen(name, baseline):
     # 12 timesteps see 6 presentations.
     tau_theta = 12
@@ -380,6 +380,7 @@ def test_cost_noise_enters_each_estimate_with_the_variance_derived(baseline, tau
     assert_mean(noise**2, parts * unit)
 
 
+@pytest.mark.long
 def test_balanced_codes_do_not_see_the_noise_of_a_shared_baseline():
     amplitude, n = 0.5, 16
     times = TimeConstants(tau_x=2**31, tau_theta=n)

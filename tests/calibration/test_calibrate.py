@@ -208,7 +208,8 @@ def test_the_linear_range_is_where_the_slope_is_wrong_by_a_tenth(larger):
 
 
 @pytest.mark.parametrize("bits", [5, 8, 10])
-@pytest.mark.quick("8")
+@pytest.mark.enough("8")
+@pytest.mark.long
 def test_a_converters_step_is_found_and_a_perturbation_moves_the_cost_by_more(bits):
     found = measure(piece_of(SMALL, ADC(bits, 0.0, 1.0)), XOR, budget=6000)
     assert abs(found.readout_step * (2**bits - 1) - 1) < 0.01
@@ -275,6 +276,7 @@ def test_a_perturbation_may_need_more_than_an_eighth_of_the_range():
     assert found.amplitude > 2 / 7
 
 
+@pytest.mark.long
 def test_levels_for_which_there_is_no_room_are_refused():
     with pytest.raises(HardwareError, match=r"levels are fine enough|needs room for two levels"):
         calibrated(with_levels(2 / 3), 6000)
@@ -351,6 +353,7 @@ def test_a_budget_that_is_too_small_is_told_the_least_that_suffices(imperfection
     assert 1 <= len(told) <= 3
 
 
+@pytest.mark.long
 def test_the_settings_train_xor(noisy):
     """On 16 chips of the design that one was calibrated of, with all its noise."""
     found, chip = noisy, mgd.chips.imperfect(SMALL, CostNoise(0.002))

@@ -149,7 +149,8 @@ def test_a_filter_spec_says_what_is_trained(trainable, n_params):
 
 
 @pytest.mark.parametrize("engine", ["measured", "sampled", "backprop"])
-@pytest.mark.quick("backprop")
+@pytest.mark.enough("backprop")
+@pytest.mark.long
 def test_frozen_arrays_stay_as_they_are_in_every_engine(engine):
     chip = imperfect(from_module(mlp, trainable=first_frozen()), CostNoise(1e-3))
     times = mgd.TimeConstants(tau_x=4, tau_theta=4)
@@ -205,6 +206,7 @@ def test_arrays_of_16_bits_are_computed_in_their_own_type(dtype):
     assert chip.measure(theta, jnp.zeros(3), x, jnp.ones((2, 1)), key=KEY)[0].dtype == jnp.float32
 
 
+@pytest.mark.long
 def test_an_amplitude_below_the_steps_of_16_bits_is_warned_of():
     chip = from_module(two(lambda a, b, x: a @ x.astype(jnp.bfloat16) + b, jnp.bfloat16))
     algorithm = mgd.discrete(perturbation=mgd.perturbations.Rademacher(1e-3))

@@ -61,6 +61,7 @@ def test_a_chip_of_ones_own_is_kept_taken_up_and_answers(tmp_path, make, n_param
         assert np.isclose(right.mean(), run.scores[0])
 
 
+@pytest.mark.long
 def test_a_mesh_loses_no_light():
     fields = jax.random.normal(KEY, (12,))
     powers = import_module("mesh").Mesh(6, KEY)(fields)

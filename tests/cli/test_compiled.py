@@ -35,7 +35,7 @@ def entries(tmp_path: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in (tmp_path / "cache/mgd/compiled").rglob("*-cache")}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_run_outlives_entries_cut_short_and_writes_them_anew(tmp_path):
     train = ("-m", "mgd", "train", "parity", "--bits=2", "--steps=20", "--replicas=2", "--json")
     first = run(tmp_path, *train)
@@ -74,6 +74,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_done_without(tmp_path):
     computes(tmp_path)
 
 
+@pytest.mark.long
 def test_a_folder_of_the_users_own_stays(tmp_path):
     own = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "own"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     computes(tmp_path, **own)

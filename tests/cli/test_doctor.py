@@ -30,6 +30,7 @@ def test_findings_are_numbered_lines_or_json(sick, mgd_cli):
     assert len(said.out.splitlines()) == 2 * len(found)
 
 
+@pytest.mark.long
 def test_of_a_healthy_run_it_says_so_in_one_line(mgd_cli):
     begun = mgd_cli("train", "parity", "--steps=60", "--out=run")
     assert "mgd doctor" not in begun.out

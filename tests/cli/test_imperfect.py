@@ -118,6 +118,7 @@ def test_options_go_before_the_chip_and_the_chip_before_the_config(mgd_cli):
     assert settings("other")["hidden"] == [4]
 
 
+@pytest.mark.long
 def test_another_kind_of_chip_on_the_command_line_goes_before_the_files(mgd_cli):
     Path("chip.toml").write_text("[chip]\nchannels = [3]\n")
     said = mgd_cli("train", "parity", "--chip=chip.toml", "--hidden=2", "--steps=5", "--replicas=1", "--out=run")

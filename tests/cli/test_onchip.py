@@ -54,6 +54,7 @@ def test_a_run_by_the_circuit_is_that_of_its_twin(mgd_cli, circuit):
     assert "training circuit, lfsr" in mgd_cli("show", "run").out
 
 
+@pytest.mark.long
 def test_a_run_that_is_continued_ends_as_one_that_never_stopped(mgd_cli, circuit):
     options = ("--onchip", circuit, "--replicas=2")
     assert mgd_cli("train", "parity", *options, "--steps=200", "--out=run").code == 0

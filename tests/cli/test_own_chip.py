@@ -135,6 +135,7 @@ def test_every_kind_of_chip_is_trained_and_predicts(mgd_cli, chip_file, function
     assert (shown["build"], shown["facts"]["n_params"]) == (f"own_chip_kinds:{function}", n_params)
 
 
+@pytest.mark.long
 def test_a_run_is_taken_up_to_the_bit(mgd_cli, chip_file):
     assert mgd_cli("train", "parity", "--chip", chip_file("net"), *FEW, "--out=run").code == 0
     before = mgd.load_run("run").theta
@@ -184,6 +185,7 @@ def test_the_fused_engine_refuses_it_by_name(mgd_cli, chip_file):
     assert "does not cover a Net network" in said.err
 
 
+@pytest.mark.long
 def test_a_gradient_that_is_not_the_slope_is_refused_through_the_file_too(mgd_cli, chip_file):
     said = mgd_cli("train", "parity", "--chip", chip_file("rounded"), *FEW, "--engine=sampled")
     assert (said.code, said.out) == (2, "")
@@ -200,6 +202,7 @@ def test_names_of_arrays_say_what_is_trained(mgd_cli, chip_file):
     assert dict(run.groups) == {"module.outward": slice(0, 4)}
 
 
+@pytest.mark.long
 def test_a_chip_that_only_tells_its_cost_predicts_nothing(mgd_cli, chip_file):
     more = ("[chip.arguments]", "middle = 1.0")
     said = mgd_cli("train", "parity", "--chip", chip_file("bowl", *more), "--steps=400", "--out=run")
@@ -327,6 +330,7 @@ def test_a_torch_module_is_an_instrument(mgd_cli, chip_file):
     [("mesh", "mesh:task", 0.9), ("spiking", "parity", 1.0), ("fibre", "fibre:task", None)],
 )
 @pytest.mark.quick("fibre-fibre:task-None")
+@pytest.mark.enough("mesh-mesh:task-0.9")
 def test_the_examples_are_learnt(mgd_cli, monkeypatch, name, task, accuracy):
     monkeypatch.syspath_prepend(EXAMPLES)
     chip, more = EXAMPLES / f"{name}.toml", ("--amplitude=0.2",) if name == "spiking" else ()

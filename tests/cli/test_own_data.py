@@ -53,6 +53,7 @@ def test_the_cases_from_the_field(mgd_cli, name):
     assert float(said.out.split("accuracy ")[1].split("%")[0]) > 85
 
 
+@pytest.mark.long
 def test_options_are_those_of_the_table(mgd_cli, table):
     said = mgd_cli(
         *("train", table, *QUICK, "--inputs=leaf width 2, 4-6", "--scaling=standard", "--test-fraction=0.5"),

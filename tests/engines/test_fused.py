@@ -195,7 +195,7 @@ APART = {
 
 @pytest.mark.filterwarnings("ignore:Sinusoid")
 @pytest.mark.parametrize("name", APART)
-@pytest.mark.quick("blocks", "sequential")
+@pytest.mark.quick("blocks")
 def test_chips_of_different_numbers_share_vectors(name):
     of_each = []
     for size in (0.05, 0.1, 0.07):
@@ -340,6 +340,7 @@ def test_what_is_not_finite_is_told_with_its_step():
         mgd.train(chip, TASK, algorithm, n_steps=400, n_replicas=40, engine="fused", key=KEY)
 
 
+@pytest.mark.long
 def test_training_by_it_learns():
     chip = mlp((2, 2, 1))
     algorithm = discrete(perturbation=SIGNS, optimizer=optax.chain(optax.add_decayed_weights(3e-4), optax.sgd(0.5)))

@@ -69,7 +69,8 @@ def test_it_is_the_measured_run(name, batch, monkeypatch, small_pieces):
 
 
 @pytest.mark.parametrize("init", ["uniform", "glorot"])
-@pytest.mark.quick("glorot")
+@pytest.mark.enough("glorot")
+@pytest.mark.long
 def test_fresh_parameters_are_drawn_in_pieces(init, monkeypatch, small_pieces):
     pieces = mgd.chips.mlp((40, 21, 3), cost="mse", init=init).init(key=KEY)
     with jax.threefry_partitionable(False):
@@ -104,8 +105,7 @@ def test_amplitudes_that_float32_cannot_see_are_warned_of(small_pieces):
 
 
 @pytest.mark.parametrize(("settings", "most"), [({}, 1.3), ({"optimizer": "momentum"}, 2.3)])
-@pytest.mark.long
-@pytest.mark.enough("settings1-2.3")
+@pytest.mark.slow
 def test_peak_memory_grows_as_the_parameters_do(settings, most):
     """Each parameter more takes its four bytes, and those of its momentum, and little else."""
     peaks = []

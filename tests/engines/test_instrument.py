@@ -149,7 +149,7 @@ for name, algorithm in t.ALGORITHMS.items():
 """
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_without_fused_multiply_adds_it_is_the_measured_engine_to_the_bit():
     """XLA contracts multiply-adds where it likes, by program; on processors without, both engines are the same."""
     done = subprocess.run(
@@ -349,6 +349,7 @@ def test_a_parameter_that_would_leave_its_limits_stops_the_run_before_it_is_sent
     assert np.abs(sent).max() <= 2.0
 
 
+@pytest.mark.long
 def test_saturating_parameters_stop_short_of_their_limits_by_the_perturbation():
     sent: list[np.ndarray] = []
     chip = from_callables(

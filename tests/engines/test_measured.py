@@ -55,6 +55,7 @@ def test_how_a_run_is_cut_changes_no_bit(name, n_replicas):
 
 
 @pytest.mark.parametrize("name", ["two-sided", "analog"])
+@pytest.mark.quick("analog")
 def test_a_replica_is_the_same_however_many_there_are(name):
     engine = Measured(CHIP, ALGORITHMS[name])
     many, one = (engine.advance(DATA, engine.init(n, key=KEY), 60) for n in (3, 1))

@@ -60,7 +60,8 @@ def order_of(engine) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.quick("fused", "fleet")
+@pytest.mark.enough("fused", "fleet")
+@pytest.mark.long
 def test_a_sequence_is_what_a_shuffle_of_its_own_shuffled_back_is(name, monkeypatch):
     """Samples laid out so that the shuffled order of the first epoch presents them one after the other."""
     if name == "in place":  # chips of any size are large, and have several pieces

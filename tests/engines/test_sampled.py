@@ -170,7 +170,7 @@ def test_a_variance_that_is_off_by_a_little_would_be_seen(name):
     )
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_another_number_of_perturbations_would_be_seen():
     one, _, along = compared("signs")
     other = windows(engines("signs", tau_theta=8)[1], N, seed=2)
@@ -204,7 +204,7 @@ WRONG = {
         ("sequential, noise", "with a baseline for each perturbation", "norm"),
     ],
 )
-@pytest.mark.quick("signs-without a measurement's own noise-trace", "signs-with a baseline for each perturbation-norm")
+@pytest.mark.quick("signs-without a measurement's own noise-trace")
 def test_noise_left_out_or_put_elsewhere_would_be_seen(name, wrong, test, monkeypatch):
     one, _, along = compared(name)
     _wrong(monkeypatch, WRONG[wrong])

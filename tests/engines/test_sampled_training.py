@@ -76,6 +76,7 @@ def test_training_ends_alike(name):
     assert measured[0].mean() < 0.21  # from 0.25
 
 
+@pytest.mark.long
 def test_less_noise_would_be_seen():
     measured = trained("cost and update noise", "fused", 1)[0]
     assert p_value(measured, trained("half of the cost noise", "sampled", 2)[0]) < 1e-4

@@ -75,7 +75,7 @@ ENGINES = {
     ("name", "n_replicas"),
     [(name, n) for name in ENGINES for n in (1, 9) if (name, n) != ("fused", 1)],  # which is for many
 )
-@pytest.mark.quick("measured-9", "fused-9", "auto-1")
+@pytest.mark.quick("fused-9", "auto-1")
 def test_every_engine_starts_with_the_parameters_that_are_given(name, n_replicas):
     chip, algorithm = ENGINES[name]
     start = np.linspace(-1, 1, 9 * n_replicas).reshape(n_replicas, 9).astype(np.float32)

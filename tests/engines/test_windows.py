@@ -62,6 +62,7 @@ def test_a_replica_is_the_same_however_many_there_are(name):
     assert np.abs(many.state.theta[0] - many.state.theta[1]).max() > 0.01
 
 
+@pytest.mark.long
 def test_large_chips_one_after_the_other_are_as_small_ones_side_by_side(monkeypatch):
     results = []
     for limit, chip in ((10_000, CHIP), (1, mlp((2, 2, 1)))):

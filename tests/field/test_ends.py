@@ -251,7 +251,7 @@ def test_what_is_waited_for_is_not_blamed_while_nobody_listened():
     assert float(out) > 2
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_run_that_is_stopped_for_long_goes_on(serve_process, tmp_path, cache_env):
     served = serve_process(CHIP)
     file, run = tmp_path / "chip.toml", tmp_path / "run"

@@ -362,6 +362,7 @@ def test_a_chip_is_left_as_its_file_says(lab, train, at_end):
     assert theta.any()
 
 
+@pytest.mark.long
 def test_all_chips_of_a_fleet_are_left_with_what_each_learnt(lab, train):
     tables = [{"build": f"{lab}:chip", "at_end": "keep"}, {"build": f"{lab}:chip", "at_end": "keep"}]
     theta = train("run", *tables, fleet="own", replicas=2)

@@ -86,7 +86,8 @@ def edit_config(run: Path, old: str, new: str) -> None:
         ("limit = 4.0", "limit = 3.0", "begun with other limits: low of parameter 0 was -4 V, and is now -3"),
     ],
 )
-@pytest.mark.quick("limit = 4.0-limit = 3.0-begun with other limits: low of parameter 0 was -4 V, and is now -3")
+@pytest.mark.enough("limit = 4.0-limit = 3.0-begun with other limits: low of parameter 0 was -4 V, and is now -3")
+@pytest.mark.long
 def test_resume_under_other_limits_or_at_limit_is_refused(stopped, said, old, new, why):
     edit_config(stopped, old, new)
     code, _, err = said("resume", stopped)

@@ -195,7 +195,7 @@ def test_a_server_that_starts_anew_is_told_and_one_that_dies(start, server, pvs)
     assert got.value.passing
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_signals_of_ophyd_whose_server_started_anew_are_told(start, server):
     ophyd = pytest.importorskip("ophyd", reason="ophyd is not installed")
     ophyd.set_cl("pyepics")

@@ -66,7 +66,7 @@ def due(serve_here, tmp_path) -> tuple[np.ndarray, list[float]]:
 
 
 @pytest.mark.parametrize("name", CHIPS)
-@pytest.mark.quick("all checks", "sums")
+@pytest.mark.quick("all checks")
 def test_a_doubled_reply_is_found_and_what_followed_is_measured_again(name, due, serve_here, tmp_path):
     with serve_here(seed=1, latency_seconds=0.003, double=0.02, double_seconds=0.001) as resource:
         theta, kept, loop = run(scpi(resource, tmp_path, **CHIPS[name]))

@@ -394,7 +394,7 @@ def documented(name: str) -> list[str]:
     return [str(EXAMPLES.parent / word) if word.startswith("examples/") else word for word in words[1:]]
 
 
-@pytest.mark.parametrize("name", ["diode-xor.toml", pytest.param("cmos-xor.toml", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["diode-xor.toml", pytest.param("cmos-xor.toml", marks=pytest.mark.slow)])
 @pytest.mark.long
 def test_a_circuit_learns_xor_by_the_command_that_its_file_gives(name, tmp_path, capsys):
     import jax

@@ -132,8 +132,8 @@ def naive_network(network, x):
         ((10, 13, 5), (10, 10), 210),
     ],
 )
-@pytest.mark.quick("shape3-seen3-210")
 @pytest.mark.enough("shape2-seen2-53")
+@pytest.mark.long
 def test_a_network_is_its_layers_whatever_is_dropped_and_in_parts(shape, seen, batch):
     channels = (2, 3, 4)[: 2 if shape[0] == 10 else 3]
     network = cnn(shape, channels, 3, key=KEY)

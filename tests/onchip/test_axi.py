@@ -113,7 +113,8 @@ def verdict(
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.quick("serial")
+@pytest.mark.enough("serial")
+@pytest.mark.long
 def test_a_core_learns_over_its_bus(form, twin, tmp_path, monkeypatch):
     spec = Spec(layers=(2, 2, 1), **FORMS[form])
     assert verdict(spec, NETWORK_CLOCK.get(form), twin, tmp_path, monkeypatch) == (1, 0)

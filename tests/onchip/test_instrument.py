@@ -58,6 +58,7 @@ def test_it_answers_as_the_network_in_jax(network, name):
 
 
 @needs_verilator
+@pytest.mark.long
 def test_a_host_trains_it_to_the_bits_of_the_simulated_network(network, parity):
     algorithm = mgd.algorithm.discrete(
         perturbation=mgd.perturbations.Rademacher(0.25), optimizer=optax.sgd(0.5), bitwise=True

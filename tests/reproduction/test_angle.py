@@ -36,6 +36,7 @@ def test_orthogonal_codes_are_exact_at_one_period_and_not_before(results, family
 
 
 @pytest.mark.parametrize("at", [220, 3000])
+@pytest.mark.long
 def test_the_sampled_engine_has_the_same_law(results, at):
     angle = of(results, "sampled").sel(measurements=at).values
     assert abs(angle.mean() - angle_after(220, at)) < 4 * angle.std(ddof=1) / np.sqrt(12) + 0.5

@@ -17,7 +17,8 @@ def identities():
     "name",
     ["finite differences", "coordinate descent", "SPSA", "SPSA, two-sided", "averaged SPSA", "lock-in"],
 )
-@pytest.mark.quick("SPSA", "SPSA, two-sided")
+@pytest.mark.enough("SPSA", "SPSA, two-sided")
+@pytest.mark.long
 def test_a_setting_is_the_method_to_rounding(identities, name):
     assert float(identities.difference.sel(identity=name)) < 3e-4
 

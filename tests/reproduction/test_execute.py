@@ -76,6 +76,7 @@ def test_a_run_that_diverges_is_a_result(computed):
     assert float(data.diverges) >= 0
 
 
+@pytest.mark.long
 def test_what_is_there_is_used_again(computed, monkeypatch):
     folder, found, _ = computed
     monkeypatch.setattr(_reproduce, "study_named", lambda name: STUDY)
@@ -151,8 +152,8 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
-@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_a_study_that_is_stopped_goes_on_to_the_same_bits(tmp_path, how):
     script, cell = tmp_path / "study.py", tmp_path / "cut" / "cells" / "a"
     script.write_text(SCRIPT)

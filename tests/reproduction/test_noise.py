@@ -51,6 +51,7 @@ def test_ratio_to_chips_that_never_learn_is_refused():
         median_ratio(np.ones(3), np.full(3, np.inf))
 
 
+@pytest.mark.long
 def test_each_chip_has_the_learning_rate_it_was_given():
     result = sweep(**TINY, rates=[1e-6, 20.0])
     still, learns = result.accuracy.values

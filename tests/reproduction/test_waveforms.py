@@ -40,6 +40,7 @@ def test_the_analog_modulation_is_the_high_pass_of_the_cost(data):
         ("analog", "sinusoid", 0.15),
     ],
 )
+@pytest.mark.long
 def test_g_goes_to_the_gradient(data, kind, family, most):
     of = data.sel(kind=kind, family=family)
     assert float(of.error.max()) < most

@@ -118,7 +118,7 @@ BEGIN = pytest.mark.filterwarnings("ignore:inputs saturate", "ignore:the chip re
         for k in range(len(kinds))
     ],
 )
-@pytest.mark.quick("levels-0", "noise-0")
+@pytest.mark.quick("noise-0")
 def test_the_right_cause_comes_first(cause, number, tmp_path):
     found = diagnose(run_of(tmp_path, SICK[cause][number]))
     assert found, "nothing was found"
@@ -187,15 +187,8 @@ LEARNT = ("nist7x7", "digits", "digits with noise that is averaged", "imperfect"
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name in LEARNT else ()) for name in HEALTHY]
 )
-@pytest.mark.quick("xor", "classes, just begun")
-@pytest.mark.enough(
-    "nist7x7, just begun",
-    "values, just begun",
-    "imperfect, just begun",
-    "late, and held, just begun",
-    "analog, just begun",
-    "two-sided, just begun",
-)
+@pytest.mark.quick("xor")
+@pytest.mark.enough("nist7x7, just begun", "imperfect, just begun", "two-sided, just begun")
 def test_nothing_is_wrong_with_a_healthy_run(name, tmp_path):
     folder = run_of(tmp_path, HEALTHY[name])
     assert [str(one) for one in diagnose(load_run(folder))] == []
@@ -243,12 +236,14 @@ OWN = {
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", OWN)
 @pytest.mark.quick("unplugged")
+@pytest.mark.enough("noise")
 def test_chips_of_python_are_diagnosed_too(name, tmp_path):
     chip, task, cause = OWN[name]
     folder = trained(tmp_path, chip, task)
     assert diagnose(folder, chip=chip, task=task)[0].name == cause
 
 
+@pytest.mark.long
 def test_without_its_chip_a_run_of_python_is_refused_in_one_line(tmp_path):
     chip = mgd.chips.mlp((2, 2, 1))
     folder = trained(tmp_path, chip, n_steps=20)
@@ -259,6 +254,7 @@ def test_without_its_chip_a_run_of_python_is_refused_in_one_line(tmp_path):
     assert diagnose(folder, chip=chip, task=XOR) == []
 
 
+@pytest.mark.long
 def test_chips_that_differ_are_refused_in_one_line(tmp_path):
     chip = mgd.chips.mlp((2, 2, 1))
     more = {"n_replicas": 2, "vary": {"learning_rate": [0.1, 0.2]}}

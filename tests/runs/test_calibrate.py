@@ -66,7 +66,7 @@ def test_a_line_that_drops_garbles_and_cuts_messages_is_asked_again(serve_proces
     is_right(found)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_server_that_is_killed_and_started_anew_is_found_again(serve_process, tmp_path):
     text = CHIP.format(resource="none", timeout=5.0, give_up=120.0)
     served, kills = serve_process(text), []

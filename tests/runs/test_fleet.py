@@ -24,7 +24,7 @@ def kept(run) -> int:
     return sum(file.stat().st_size for file in run.glob("costs.*.journal")) if run.exists() else 0
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_chip_of_a_fleet_dies_and_the_trainer_too(serve_process, mgd, begin, wait_for, tmp_path):
     served = [serve_process(CHIP, f"--seed={seed}") for seed in (1, 2, 3)]
     chips = chip_files(tmp_path, *(each.resource for each in served))

@@ -178,7 +178,8 @@ def test_back_to_before_a_step(on_plant, tmp_path, half):
 
 
 @pytest.mark.parametrize("poison", [np.nan, 1e30])
-@pytest.mark.quick("nan")
+@pytest.mark.enough("nan")
+@pytest.mark.long
 def test_no_checkpoint_is_kept_of_a_state_that_cannot_go_on(on_plant, tmp_path, monkeypatch, poison):
     config, _ = on_plant
     run, at = tmp_path / "run", []
@@ -216,6 +217,7 @@ def test_a_large_chip_keeps_two(small, tmp_path, monkeypatch, half):
     assert len(steps_of(run)) == 2
 
 
+@pytest.mark.long
 def test_a_run_of_before_there_were_lists_and_generations_goes_on(small, tmp_path, half, assert_same_run):
     config = small(steps=120)
     run = half(config, tmp_path / "run")

@@ -167,8 +167,8 @@ start(RunConfig.read(Path(sys.argv[1])), Path(sys.argv[2]), on_progress=kill)
 
 
 @pytest.mark.filterwarnings("ignore:the chip remembers")
-@pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.slow), 3])
-@pytest.mark.long
+@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.slow
 def test_kill_9_and_resumed_is_the_unbroken_run(replicas, small, tmp_path, cache_env, assert_same_run):
     config = small(imperfect=MEMORY, steps=50_000, log_every=10_000, replicas=replicas)
     whole = start(config, tmp_path / "whole")

@@ -145,6 +145,7 @@ def test_behind_a_high_pass_the_noise_is_what_the_filter_leaves(tmp_path):
     assert found["snr"] < 0.1
 
 
+@pytest.mark.long
 def test_an_amplitude_far_below_the_noise_is_warned_of_once(tmp_path):
     algorithm = algorithm_of(perturbations.Rademacher(amplitude=1e-3), tau_x=10, tau_theta=10)
     monitor = Monitor(P, algorithm, SIGMA)
@@ -161,6 +162,7 @@ def test_an_amplitude_far_below_the_noise_is_warned_of_once(tmp_path):
     assert "warnings" not in second
 
 
+@pytest.mark.long
 def test_without_a_calibration_baselines_of_one_sample_tell_the_noise(tmp_path):
     """Of the same sample they differ by noise alone; of others they accuse nobody."""
     same = algorithm_of(perturbations.Rademacher(amplitude=1e-3), tau_x=100, tau_theta=10)

@@ -121,6 +121,7 @@ def test_a_longer_run_goes_past_its_end(tmp_path):
         mgd.resume(tmp_path / "run", chip=CHIP, task=TASK, n_steps=50)
 
 
+@pytest.mark.long
 def test_numbers_that_vary_and_a_start_are_taken_up_again(tmp_path, interrupted):
     start = np.linspace(-1, 1, 27).reshape(3, 9).astype(np.float32)
     given = SETTINGS | {"vary": {"learning_rate": [0.1, 0.2, 0.4]}, "start": start}

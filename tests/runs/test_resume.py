@@ -171,7 +171,7 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_kill_9_at_random_moments_and_resumed_is_the_unbroken_run(small, tmp_path, cache_env, assert_same_run):
     config = small(steps=600_000, log_every=50_000)
     whole = start(config, tmp_path / "whole")

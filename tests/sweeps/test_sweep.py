@@ -87,7 +87,8 @@ def test_results_do_not_depend_on_how_the_sweep_was_cut(found, tmp_path):
 @pytest.mark.parametrize(
     "settings", [{"engine": "fused"}, {"engine": "measured"}, {"engine": "sampled", "replicas": 1}]
 )
-@pytest.mark.quick("settings0")
+@pytest.mark.enough("settings0")
+@pytest.mark.long
 def test_a_chip_has_the_same_bits_whatever_is_computed_beside_it(settings):
     vary = {"cost-noise": "1e-3..1e-1:5:log", "learning-rate": "0.1,0.5"}
     base = {"task": "parity", "steps": 100, "replicas": 3, "tau_theta": 4, "optimizer": "sgd"} | settings
@@ -289,6 +290,7 @@ def test_a_file_says_all(tmp_path):
         mgd.sweeps.plan_of(str(file), {}, None, {})
 
 
+@pytest.mark.long
 def test_your_own_chip_and_data_may_vary(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(
         "import mgd\n\ndef build(inputs, outputs, neurons=2):\n    return mgd.chips.mlp((*inputs, neurons, outputs))\n"

@@ -78,6 +78,7 @@ def workers_below(process: int) -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_two_workers_give_the_same_bits(quiet, tmp_path, as_processes_compile):
     assert mgd.sweep("parity", vary=VARY, out=tmp_path / "out", workers=2, **SETTINGS).identical(quiet)
 
