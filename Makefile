@@ -20,6 +20,8 @@ FAST := $(addprefix tests/,algorithm/test_settings.py algorithm/test_compiled.py
   runs/test_journal.py runs/test_settings.py timing test_counter.py test_hash.py test_layers.py test_permutation.py \
   test_public_names.py test_quality.py) --deselect "tests/test_quality.py::test_nothing_to_mend[types]"
 AS_SHIPPED := MGD_TESTS_COMPILE=as-shipped
+# The others need not be read to find out.
+ABOUT_BITS = $(shell grep -rl --include='test_*.py' 'mark.as_shipped' tests)
 # Two workers take tests from one another, so that both end at the same time.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -34,11 +36,11 @@ test-fast: $(VENV)/dev
 # What `make test` leaves: more cases of the same, and what is about bits once more, with machine code made as shipped.
 test-rest: $(VENV)/dev
 	$(PYTEST) -m "long and not as_shipped and not slow"
-	$(AS_SHIPPED) $(PYTEST) -m "as_shipped and not slow" tests
+	$(AS_SHIPPED) $(PYTEST) -m "as_shipped and not slow" $(ABOUT_BITS)
 
 test-slow: $(VENV)/dev
 	$(BIN)/python -m pytest -m "slow and not as_shipped"
-	$(AS_SHIPPED) $(BIN)/python -m pytest -m "slow and as_shipped" tests
+	$(AS_SHIPPED) $(BIN)/python -m pytest -m "slow and as_shipped" $(ABOUT_BITS)
 
 test-all: test test-rest test-slow
 

@@ -444,7 +444,8 @@ def test_a_chip_whose_cost_is_not_a_number_is_a_fault_of_the_chip():
 @pytest.mark.parametrize(
     "cost", [lambda rng: 0.5, lambda rng: 0.5 + 0.01 * rng.standard_normal()], ids=["still", "noise"]
 )
-@pytest.mark.quick("still")
+@pytest.mark.enough("still")
+@pytest.mark.long
 def test_a_silent_chip_is_said_to_be_silent(cost):
     with opened(chip_with_cost(cost), alone=False) as guarded, pytest.raises(HardwareError) as raised:
         calibrate(guarded, XOR, batch=1, key=jax.random.key(0), budget=6000)

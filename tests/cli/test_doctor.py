@@ -13,6 +13,7 @@ def sick(mgd_cli):
     return mgd_cli(*SICK)
 
 
+@pytest.mark.long
 def test_the_first_finding_is_among_the_closing_lines(sick):
     assert sick.code == 0
     lines = [line for line in sick.out.splitlines() if "converter" in line]

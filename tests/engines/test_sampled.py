@@ -252,7 +252,8 @@ EVERY = [pytest.param(*code, id=name, marks=() if name in QUICK else pytest.mark
 
 
 @pytest.mark.parametrize(("family", "times", "baseline", "start", "batch"), EVERY)
-@pytest.mark.quick("walsh with a shared bit")
+@pytest.mark.enough("walsh with a shared bit")
+@pytest.mark.long
 def test_codes_that_are_not_random_are_the_very_ones_of_the_run(family, times, baseline, start, batch):
     # One-sided, curvature makes an error of the first order in the amplitude. Two-sided it is of the second, as it is
     # over a period whose rows share a bit.

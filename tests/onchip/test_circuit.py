@@ -145,6 +145,7 @@ def test_each_code_trains_a_chip_of_ones_own(code):
     assert float(jnp.abs(result.theta - 1).max()) < 0.5
 
 
+@pytest.mark.long
 def test_it_trains_in_the_measured_engine_and_is_the_same_however_it_is_cut(tmp_path):
     spec = Spec(layers=(2, 2, 1), tau_p=2, tau_theta=6, tau_x=4, delay=1)
     chip, task, circuit = FixedPointNetwork(spec), parity_in_turn(), Circuit(spec)

@@ -187,8 +187,8 @@ LEARNT = ("nist7x7", "digits", "digits with noise that is averaged", "imperfect"
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name in LEARNT else ()) for name in HEALTHY]
 )
-@pytest.mark.quick("xor")
 @pytest.mark.enough("nist7x7, just begun", "imperfect, just begun", "two-sided, just begun")
+@pytest.mark.long
 def test_nothing_is_wrong_with_a_healthy_run(name, tmp_path):
     folder = run_of(tmp_path, HEALTHY[name])
     assert [str(one) for one in diagnose(load_run(folder))] == []

@@ -206,7 +206,8 @@ def test_a_chip_that_is_not_there_is_code_4(mgd, tmp_path):
 
 
 @pytest.mark.parametrize("more", ["most_together = 1", ""], ids=["one by one", "batches"])
-@pytest.mark.quick("batches")
+@pytest.mark.enough("batches")
+@pytest.mark.long
 def test_a_recorded_run_is_made_again_without_the_chip(serve_process, mgd, tmp_path, more):
     served = serve_process(CHIP + "[imperfect]\ncost-noise = 0.01\n", "--seed=9")
     chip, recording, run = chip_file(tmp_path, served.resource, more=more), tmp_path / "exchanges", tmp_path / "run"

@@ -89,7 +89,8 @@ CASES = {
 
 @pytest.mark.filterwarnings("ignore:the signal is under the noise")  # with one parameter at a time, it is near it
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.quick("walsh")
+@pytest.mark.enough("walsh")
+@pytest.mark.long
 def test_signal_and_angles_are_those_of_the_chip(name, gradient, tmp_path):
     algorithm, t, crosstalk, of_mean, of_one, share = CASES[name]
     monitor = Monitor(P, algorithm, SIGMA)

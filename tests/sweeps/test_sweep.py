@@ -100,6 +100,7 @@ def test_a_chip_has_the_same_bits_whatever_is_computed_beside_it(settings):
     assert whole.engine.values[0] == settings["engine"]
 
 
+@pytest.mark.long
 def test_chips_that_diverge_are_results(tmp_path):
     settings = SETTINGS | {"hidden": [3], "activation": "relu"}
     del settings["learning_rate"]
@@ -110,6 +111,7 @@ def test_chips_that_diverge_are_results(tmp_path):
     assert not np.isnan(data.score.values[0]).any()
 
 
+@pytest.mark.long
 def test_a_design_has_points_and_what_was_varied_as_coordinates(tmp_path):
     settings = SETTINGS | {"algorithm": "backprop", "engine": "auto", "replicas": 2}
     for name in ("tau_theta", "tau_x", "learning_rate"):
