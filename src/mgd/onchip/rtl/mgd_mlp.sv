@@ -51,6 +51,9 @@ module mgd_mlp #(
   for (genvar l = 1; l <= NLayers; l++) begin : gen_layer
     localparam int From = neurons(l - 1);
     localparam int To = neurons(l);
+    localparam int Before = first_neuron(l - 1);
+    localparam int Own = first_neuron(l);
+    localparam int First = first_parameter(l);
     mgd_layer #(
       .Inputs       (From),
       .Neurons      (To),
@@ -59,13 +62,13 @@ module mgd_mlp #(
       .WAct         (WAct)
     ) u_layer (
       .clk_i  (clk_i),
-      .x_i    (activations[first_neuron(l-1)*WAct +: From*WAct]),
-      .drive_i(drive_i[first_parameter(l)*WDrive +: (From+1)*To*WDrive]),
-      .y_o    (activations[first_neuron(l)*WAct +: To*WAct])
+      .x_i    (activations[Before*WAct +: From*WAct]),
+      .drive_i(drive_i[First*WDrive +: (From+1)*To*WDrive]),
+      .y_o    (activations[Own*WAct +: To*WAct])
     );
   end
 
-  assign y_o = activations[first_neuron(NLayers)*WAct +: Outputs*WAct];
+  assign y_o = activations[(All-Outputs)*WAct +: Outputs*WAct];
 
   mgd_squares #(
     .Outputs     (Outputs),

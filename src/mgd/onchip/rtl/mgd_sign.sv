@@ -40,10 +40,13 @@ module mgd_sign #(
     logic               unused;
     assign index = {16'b0, index_i};
     for (genvar g = 0; g < Groups; g++) begin : gen_group
+      // Constants, because Verilator calls a function in an expression at every evaluation.
       localparam int Bits = bits_of(g);
+      localparam int Lowest = lowest_bit(g);
+      localparam int First = first_stage(g);
       logic [2**Bits-1:0] group;
-      assign group = state_i[first_stage(g) +: 2**Bits];
-      assign taps[g] = group[index[lowest_bit(g) +: Bits]];
+      assign group = state_i[First +: 2**Bits];
+      assign taps[g] = group[index[Lowest +: Bits]];
     end
     assign sign_o = ^taps;
     assign active_o = 1'b1;
