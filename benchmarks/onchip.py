@@ -4,34 +4,33 @@
 XOR after 40,000 timesteps, by the widths of a circuit whose samples come in turn. It is simulated by the twin, whose
 registers are those of the RTL to the bit. The last row is the same algorithm in float32, with independent signs.
 
-`python benchmarks/onchip.py nist7x7` prints the accuracy on NIST7x7 after 400,000 timesteps of 32 chips (replicas 0 to
-31 of key 0), of the twin and of the same algorithm in float32, and the mean difference of chips of the same number with
-its interval of 95 %. Parameters and C̃ have the same limits in both. The circuit measures the sum of squares and the
-chip in float32 their mean, so its rate is four times as large.
+`python benchmarks/onchip.py nist7x7` prints the accuracy on NIST7x7 of the circuit and of the algorithm in float32, and
+`… widths` that of many widths, with a figure; both are in `onchip_widths.py`. `… speed` prints rates of simulation
+(`onchip_speed.py`).
 
 `python benchmarks/onchip.py area` prints look-up tables and flip-flops of an iCE40, as counted by the Yosys that is
-installed, which it names.
+installed, which it names, and draws those of a parameter against the number of parameters.
 """
 
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
-import numpy as np
-import optax
 
 import mgd
-from mgd.chips import imperfect
-from mgd.chips.imperfections import ParameterRange
 from mgd.onchip import Circuit, FixedPointNetwork, Spec
 from mgd.onchip._top import core_parameters, rtl
+from onchip_speed import speed
+from onchip_widths import nist7x7, widths
 
 CHIPS, STEPS = 64, 40_000
 RECOMMENDED = Spec(layers=(2, 2, 1), merged=True)
-OF_LETTERS = Spec(layers=(49, 4, 4), merged=True, modulation_bits=6, cost_fraction=6)
+# Parameters of the cores whose area is counted: with a synapse for each, and with one lane.
+PARALLEL, SERIAL = (9, 32, 64), (9, 32, 64, 220, 1000)
+FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "onchip-area.png"
 # What is changed of the recommended circuit, in each row. With the fraction of θ goes the shift, so that the learning
 # rate stays.
 VARIED = (
@@ -70,30 +69,6 @@ def xor() -> None:
     print(f"| float32, at the same learning rate | {count} |")
 
 
-def nist7x7() -> None:
-    """The table of accuracies on NIST7x7, of the twin and in float32, at two learning rates."""
-    task, n_chips, n_steps = mgd.datasets.nist7x7(), 32, 400_000
-    run = {"n_steps": n_steps, "n_replicas": n_chips, "key": jax.random.key(0), "progress": False, "engine": "measured"}
-    print(f"| {n_chips} chips, {n_steps:,} timesteps | twin | float32 | difference |\n|---|---|---|---|")
-    for shift in (7, 9):
-        spec = dataclasses.replace(OF_LETTERS, shift=shift)
-        circuit, outputs = Circuit(spec), spec.layers[-1]
-        limit = spec.largest_modulation * 2.0**-spec.cost_fraction / outputs
-        optimizer = optax.sgd(outputs * spec.learning_rate)
-        in_float = dataclasses.replace(circuit.reference, optimizer=optimizer, modulation_limit=limit)
-        largest = 2.0 ** (spec.theta_bits - 1 - spec.theta_fraction)
-        chip = imperfect(mgd.chips.mlp(spec.layers, init="uniform"), ParameterRange(-largest, largest))
-        twin = np.asarray(mgd.train(FixedPointNetwork(spec), task, circuit, **run).accuracy)
-        perfect = np.asarray(mgd.train(chip, task, in_float, **run).accuracy)
-        print(f"| shift = {shift} | {_share(twin)} | {_share(perfect)} | {_share(twin - perfect)} |", flush=True)
-
-
-def _share(values: np.ndarray) -> str:
-    """The mean in percent, with the interval of 95 % of a normal mean."""
-    half = 1.96 * values.std(ddof=1) / len(values) ** 0.5
-    return f"{100 * values.mean():.1f} % ± {100 * half:.1f}"
-
-
 def counted(module: str, parameters: Mapping[str, str]) -> tuple[int, int, int]:
     """Look-up tables, flip-flops and memories of 4 kbit of a module."""
     files = " ".join(str(path) for path in sorted(Path(rtl()).glob("*.sv")) if path.stem != "mgd_samples")
@@ -127,12 +102,14 @@ def area() -> None:
         "synapse, merged: θ 8 bits, remainder 6": part(merged, "mgd_synapse", synapse),
         "its ±Δ, if the array does not add it ": part(merged, "mgd_drive", drive),
     }
-    for count in (9, 64):
+    cores = {}
+    for count in PARALLEL:
         of = dataclasses.replace(merged, parameters=count, lanes=count)
-        rows[f"core, merged, a synapse for each of {count}"] = counted("mgd_core", core_parameters(of))
-    for count in (9, 220, 1000):
+        cores[f"core, merged, a synapse for each of {count}"] = counted("mgd_core", core_parameters(of))
+    for count in SERIAL:
         of = dataclasses.replace(merged, parameters=count, lanes=1)
-        rows[f"core, merged, one lane for {count}"] = counted("mgd_core", core_parameters(of))
+        cores[f"core, merged, one lane for {count}"] = counted("mgd_core", core_parameters(of))
+    rows |= cores
     rows["registers on the bus: 9 parameters, seed 32 bits, τ 8"] = counted(
         "mgd_axil", {"Parameters": "9", "WCode": "32", "WTau": "8"}
     )
@@ -140,9 +117,28 @@ def area() -> None:
     for name, numbers in rows.items():
         print(f"| {name.strip()} | " + " | ".join(map(str, numbers)) + " |", flush=True)
 
+    draw(list(cores.values()), version)
+
+
+def draw(cores: Sequence[tuple[int, int, int]], version: str) -> None:
+    """Cells of a parameter against the number of parameters, of the cores in the order of the table."""
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
+    parts = ((PARALLEL, cores[: len(PARALLEL)], "a synapse for each"), (SERIAL, cores[len(PARALLEL) :], "one lane"))
+    for (counts, numbers, shape), color in zip(parts, ("C0", "C1"), strict=True):
+        for kind, name, style in ((0, "LUT4", "o-"), (1, "flip-flops", "s--")):
+            each = [number[kind] / count for count, number in zip(counts, numbers, strict=True)]
+            axes.plot(counts, each, style, color=color, markersize=4, label=f"{shape}, {name}")
+    axes.set(
+        xscale="log", yscale="log", xlabel="parameters P", ylabel="cells of a parameter", title=f"iCE40, {version}"
+    )
+    axes.legend(frameon=False)
+    figure.savefig(FIGURE, dpi=130)
+
 
 if __name__ == "__main__":
-    what = {"xor": xor, "nist7x7": nist7x7, "area": area}
+    what = {"xor": xor, "nist7x7": nist7x7, "widths": widths, "speed": speed, "area": area}
     if sys.argv[1:] not in [[name] for name in what]:
-        sys.exit("usage: python benchmarks/onchip.py xor | nist7x7 | area")
+        sys.exit(f"usage: python benchmarks/onchip.py {' | '.join(what)}")
     what[sys.argv[1]]()
