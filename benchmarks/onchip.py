@@ -44,6 +44,7 @@ VARIED = (
     {"activation_bits": 5},
     {"activation_bits": 8},
     {"cost_bits": 6, "cost_fraction": 6, "modulation_bits": 6, "shift": 1},
+    {"cost_bits": 6, "cost_fraction": 6, "modulation_bits": 6, "activation_bits": 5, "shift": 1},
     {"shift": 2},
     {"shift": 4},
     {"two_sided": True, "shift": 4},

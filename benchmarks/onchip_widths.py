@@ -26,6 +26,7 @@ RATES = {7: (400_000,), 8: (400_000, 1_000_000), 9: (400_000, 1_000_000, 2_000_0
 CHIPS = 128
 # Of the study of widths. Its η is that of a shift of 8.
 CHIPS_OF_WIDTHS, STEPS_OF_WIDTHS, SHIFT = 96, 400_000, 8
+NARROW = (400_000, 1_000_000)
 # Timesteps that are compared with the twin.
 _COMPARED = 1000
 FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "onchip-widths.png"
@@ -72,6 +73,32 @@ def widths() -> None:
         name = what or "recommended"
         print(f"| {name} | {value} | {100 * shares.mean():.1f} % | {' | '.join(against)} |")
     draw({name: shares - found[0] for name, shares in accuracy.items()}, FIGURE)
+    narrow()
+
+
+def narrow() -> None:
+    """The table of circuits that are narrow in everything, which are trained for longer too."""
+    widths = {"activation_bits": 5, "theta_fraction": 2, "amplitude": 1}
+    several = {"recommended": _circuit()}
+    for theta, fraction in ((6, 4), (6, 3), (6, 2), (5, 3)):
+        of = {"theta_bits": theta, "cost_bits": fraction + 2, "cost_fraction": fraction, "modulation_bits": fraction}
+        name = f"θ {theta} bits (±{2 ** (theta - 3)}), C̃ {fraction}, cost {fraction + 2}, activations 5"
+        several[name] = _circuit(**widths, **of)
+    check(several[name])
+    variants = [Variant.in_float(replace(OF_LETTERS, shift=SHIFT), "exact"), *several.values()]
+    rows = {name: [name] for name in several}
+    for _, _, (peer, *others) in trained(
+        variants, mgd.datasets.nist7x7(), n_chips=CHIPS_OF_WIDTHS, n_steps=NARROW[-1], key=KEY, marks=NARROW
+    ):
+        for name, shares in zip(several, others, strict=True):
+            rows[name] += [f"{100 * shares.mean():.1f} %", points(shares - peer)]
+    print(
+        "\n| widths | "
+        + " | ".join(f"{steps:,} timesteps | − float32" for steps in NARROW)
+        + " |\n|---|---|---|---|---|"
+    )
+    for row in rows.values():
+        print("| " + " | ".join(row) + " |")
 
 
 def _varied() -> Iterator[tuple[tuple[str, str], Variant]]:
@@ -84,8 +111,8 @@ def _varied() -> Iterator[tuple[tuple[str, str], Variant]]:
                 yield (f"θ, bits of ±8, {rounding}", str(bits)), replace(of, rounding=rounding)
     for bits in (6, 7, 9):
         yield ("θ, limit", f"±{2 ** (bits - 5)}"), _circuit(theta_bits=bits)
-    for fraction in (3, 4, 5, 8):
-        of = _circuit(cost_bits=fraction + 2, cost_fraction=fraction, modulation_bits=fraction)
+    for fraction in (1, 2, 3, 4, 5, 8):
+        of = _circuit(cost_bits=fraction + 2, cost_fraction=fraction, modulation_bits=max(2, fraction))
         yield ("cost, bits behind the point", str(fraction)), of
     for bits in (3, 4, 5, 8):
         yield ("C̃, bits", str(bits)), _circuit(modulation_bits=bits)
@@ -131,17 +158,19 @@ def draw(differences: Mapping[tuple[str, str], Float[np.ndarray, " chips"]], pat
     for rounding, label in zip(ROUNDINGS, ("remainder kept (the circuit)", "stochastic", "nearest"), strict=False):
         of = {value: shares for (what, value), shares in differences.items() if what == f"θ, bits of ±8, {rounding}"}
         _line(left, of | ({"8": differences[recommended]} if rounding == "remainder" else {}), label)
-    for what, value in (("cost, bits behind the point", "6"), ("C̃, bits", "6"), ("activations, bits", "6")):
+    labels = {"cost, bits behind the point": "cost, and with it C̃", "C̃, bits": "C̃", "activations, bits": "activations"}
+    for what, label in labels.items():
         of = {number: shares for (name, number), shares in differences.items() if name == what}
-        _line(right, of | {value: differences[recommended]}, what.split(",")[0])
+        _line(right, of | {"6": differences[recommended]}, label)
     left.set(xlabel="bits of θ, for ±8", ylabel="accuracy − float32 (points)")
     right.set(xlabel="bits (of the cost: behind the point)")
-    for axes in (left, right):
+    for axes, place in ((left, "center left"), (right, "lower right")):
         axes.axhline(0, color="0.5", linewidth=0.8)
         axes.set_yscale("symlog", linthresh=5)
+        axes.set_ylim(-80, 4)
         axes.set_yticks([-50, -20, -10, -5, -2, 0, 2], ["−50", "−20", "−10", "−5", "−2", "0", "2"])
         axes.minorticks_off()
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc=place)
     figure.savefig(path, dpi=130)
 
 
