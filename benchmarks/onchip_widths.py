@@ -67,11 +67,10 @@ def widths() -> None:
     ((_, _, found),) = trained([peer, *rows.values()], task, **run)
     accuracy = dict(zip(rows, found[1:], strict=True))
     print(f"float32: {100 * found[0].mean():.1f} %\n")
-    print("| what | value | accuracy | − float32 | − recommended |\n|---|---|---|---|---|")
+    print("| changed | value | accuracy | − float32 | − recommended |\n|---|---|---|---|---|")
     for (what, value), shares in accuracy.items():
         against = [points(shares - other) for other in (found[0], accuracy["", ""])]
-        name = what or "recommended"
-        print(f"| {name} | {value} | {100 * shares.mean():.1f} % | {' | '.join(against)} |")
+        print(f"| {what or 'nothing'} | {value} | {100 * shares.mean():.1f} % | {' | '.join(against)} |")
     draw({name: shares - found[0] for name, shares in accuracy.items()}, FIGURE)
     narrow()
 
