@@ -9,13 +9,13 @@ registers are those of the RTL to the bit. The last row is the same algorithm in
 (`onchip_speed.py`).
 
 `python benchmarks/onchip.py area` prints look-up tables and flip-flops of an iCE40, as counted by the Yosys that is
-installed, which it names, and draws those of a parameter against the number of parameters.
+installed, which it names.
 """
 
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -28,9 +28,6 @@ from onchip_widths import nist7x7, widths
 
 CHIPS, STEPS = 64, 40_000
 RECOMMENDED = Spec(layers=(2, 2, 1), merged=True)
-# Parameters of the cores whose area is counted: with a synapse for each, and with one lane.
-PARALLEL, SERIAL = (9, 32, 64), (9, 32, 64, 220, 1000)
-FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "onchip-area.png"
 # What is changed of the recommended circuit, in each row. With the fraction of θ goes the shift, so that the learning
 # rate stays.
 VARIED = (
@@ -103,39 +100,18 @@ def area() -> None:
         "synapse, merged: θ 8 bits, remainder 6": part(merged, "mgd_synapse", synapse),
         "its ±Δ, if the array does not add it ": part(merged, "mgd_drive", drive),
     }
-    cores = {}
-    for count in PARALLEL:
+    for count in (9, 64):
         of = dataclasses.replace(merged, parameters=count, lanes=count)
-        cores[f"core, merged, a synapse for each of {count}"] = counted("mgd_core", core_parameters(of))
-    for count in SERIAL:
+        rows[f"core, merged, a synapse for each of {count}"] = counted("mgd_core", core_parameters(of))
+    for count in (9, 220, 1000):
         of = dataclasses.replace(merged, parameters=count, lanes=1)
-        cores[f"core, merged, one lane for {count}"] = counted("mgd_core", core_parameters(of))
-    rows |= cores
+        rows[f"core, merged, one lane for {count}"] = counted("mgd_core", core_parameters(of))
     rows["registers on the bus: 9 parameters, seed 32 bits, τ 8"] = counted(
         "mgd_axil", {"Parameters": "9", "WCode": "32", "WTau": "8"}
     )
     print(f"| {version}, synth_ice40 | LUT4 | flip-flops | 4-kbit memories |\n|---|---|---|---|")
     for name, numbers in rows.items():
         print(f"| {name.strip()} | " + " | ".join(map(str, numbers)) + " |", flush=True)
-
-    draw(list(cores.values()), version)
-
-
-def draw(cores: Sequence[tuple[int, int, int]], version: str) -> None:
-    """Cells of a parameter against the number of parameters, of the cores in the order of the table."""
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
-    parts = ((PARALLEL, cores[: len(PARALLEL)], "a synapse for each"), (SERIAL, cores[len(PARALLEL) :], "one lane"))
-    for (counts, numbers, shape), color in zip(parts, ("C0", "C1"), strict=True):
-        for kind, name, style in ((0, "LUT4", "o-"), (1, "flip-flops", "s--")):
-            each = [number[kind] / count for count, number in zip(counts, numbers, strict=True)]
-            axes.plot(counts, each, style, color=color, markersize=4, label=f"{shape}, {name}")
-    axes.set(
-        xscale="log", yscale="log", xlabel="parameters P", ylabel="cells of a parameter", title=f"iCE40, {version}"
-    )
-    axes.legend(frameon=False)
-    figure.savefig(FIGURE, dpi=130)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from mgd.instruments import opened
 from mgd.onchip import Circuit, FixedPointNetwork, Spec, Verilated
 from mgd.onchip._array import Array
 from mgd.onchip._instrument import Rtl
+from onchip_widths import OF_LETTERS
 
 XOR = Spec(layers=(2, 2, 1), merged=True)
-LETTERS = Spec(layers=(49, 4, 4), merged=True, modulation_bits=6, cost_fraction=6)
 _REPEATS, _LONG = 7, 10**9
 
 
@@ -32,13 +32,13 @@ def speed() -> None:
     xor, letters = dataclasses.replace(mgd.datasets.parity(bits=2), order="sequential"), mgd.datasets.nist7x7()
     rows = {
         "twin, 64 chips, 2-2-1": (_twin(XOR, xor, 64), "chip-timesteps"),
-        "twin, 128 chips, 49-4-4": (_twin(LETTERS, letters, 128), "chip-timesteps"),
-        "the lanes of `circuit_lanes`, 128 chips, 49-4-4": (_lanes(LETTERS, letters, 128), "chip-timesteps"),
+        "twin, 128 chips, 49-4-4": (_twin(OF_LETTERS, letters, 128), "chip-timesteps"),
+        "the lanes of `circuit_lanes`, 128 chips, 49-4-4": (_lanes(OF_LETTERS, letters, 128), "chip-timesteps"),
         "Verilator, 2-2-1, a synapse for each": (_verilated(XOR, xor, 1_000_000), "clocks"),
         "Verilator, 2-2-1, one lane": (_verilated(dataclasses.replace(XOR, lanes=1), xor, 2_000_000), "clocks"),
-        "Verilator, 49-4-4, a synapse for each": (_verilated(LETTERS, letters, 50_000), "clocks"),
+        "Verilator, 49-4-4, a synapse for each": (_verilated(OF_LETTERS, letters, 50_000), "clocks"),
         "Verilator, 49-4-4, one lane": (
-            _verilated(dataclasses.replace(LETTERS, lanes=1), letters, 1_000_000),
+            _verilated(dataclasses.replace(OF_LETTERS, lanes=1), letters, 1_000_000),
             "clocks",
         ),
     }
