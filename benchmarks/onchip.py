@@ -4,10 +4,9 @@
 XOR after 40,000 timesteps, by the widths of a circuit whose samples come in turn. It is simulated by the twin, whose
 registers are those of the RTL to the bit. The last row is the same algorithm in float32, with independent signs.
 
-`python benchmarks/onchip.py nist7x7` prints the accuracy on NIST7x7 after 400,000 timesteps of 32 chips (replicas 0 to
-31 of key 0), of the twin and of the same algorithm in float32, and the mean difference of chips of the same number with
-its interval of 95 %. Parameters and C̃ have the same limits in both. The circuit measures the sum of squares and the
-chip in float32 their mean, so its rate is four times as large.
+`python benchmarks/onchip.py nist7x7` prints the accuracy on NIST7x7 of the circuit and of the algorithm in float32, and
+`… widths` that of many widths, with a figure; both are in `onchip_widths.py`. `… speed` prints rates of simulation
+(`onchip_speed.py`).
 
 `python benchmarks/onchip.py area` prints look-up tables and flip-flops of an iCE40, as counted by the Yosys that is
 installed, which it names.
@@ -20,18 +19,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jax
-import numpy as np
-import optax
 
 import mgd
-from mgd.chips import imperfect
-from mgd.chips.imperfections import ParameterRange
 from mgd.onchip import Circuit, FixedPointNetwork, Spec
 from mgd.onchip._top import core_parameters, rtl
+from onchip_speed import speed
+from onchip_widths import nist7x7, widths
 
 CHIPS, STEPS = 64, 40_000
 RECOMMENDED = Spec(layers=(2, 2, 1), merged=True)
-OF_LETTERS = Spec(layers=(49, 4, 4), merged=True, modulation_bits=6, cost_fraction=6)
 # What is changed of the recommended circuit, in each row. With the fraction of θ goes the shift, so that the learning
 # rate stays.
 VARIED = (
@@ -45,6 +41,7 @@ VARIED = (
     {"activation_bits": 5},
     {"activation_bits": 8},
     {"cost_bits": 6, "cost_fraction": 6, "modulation_bits": 6, "shift": 1},
+    {"cost_bits": 6, "cost_fraction": 6, "modulation_bits": 6, "activation_bits": 5, "shift": 1},
     {"shift": 2},
     {"shift": 4},
     {"two_sided": True, "shift": 4},
@@ -68,30 +65,6 @@ def xor() -> None:
         print(f"| {said} | {solved(FixedPointNetwork(spec), Circuit(spec))} |", flush=True)
     count = solved(mgd.chips.mlp((2, 2, 1)), Circuit(RECOMMENDED).reference)
     print(f"| float32, at the same learning rate | {count} |")
-
-
-def nist7x7() -> None:
-    """The table of accuracies on NIST7x7, of the twin and in float32, at two learning rates."""
-    task, n_chips, n_steps = mgd.datasets.nist7x7(), 32, 400_000
-    run = {"n_steps": n_steps, "n_replicas": n_chips, "key": jax.random.key(0), "progress": False, "engine": "measured"}
-    print(f"| {n_chips} chips, {n_steps:,} timesteps | twin | float32 | difference |\n|---|---|---|---|")
-    for shift in (7, 9):
-        spec = dataclasses.replace(OF_LETTERS, shift=shift)
-        circuit, outputs = Circuit(spec), spec.layers[-1]
-        limit = spec.largest_modulation * 2.0**-spec.cost_fraction / outputs
-        optimizer = optax.sgd(outputs * spec.learning_rate)
-        in_float = dataclasses.replace(circuit.reference, optimizer=optimizer, modulation_limit=limit)
-        largest = 2.0 ** (spec.theta_bits - 1 - spec.theta_fraction)
-        chip = imperfect(mgd.chips.mlp(spec.layers, init="uniform"), ParameterRange(-largest, largest))
-        twin = np.asarray(mgd.train(FixedPointNetwork(spec), task, circuit, **run).accuracy)
-        perfect = np.asarray(mgd.train(chip, task, in_float, **run).accuracy)
-        print(f"| shift = {shift} | {_share(twin)} | {_share(perfect)} | {_share(twin - perfect)} |", flush=True)
-
-
-def _share(values: np.ndarray) -> str:
-    """The mean in percent, with the interval of 95 % of a normal mean."""
-    half = 1.96 * values.std(ddof=1) / len(values) ** 0.5
-    return f"{100 * values.mean():.1f} % ± {100 * half:.1f}"
 
 
 def counted(module: str, parameters: Mapping[str, str]) -> tuple[int, int, int]:
@@ -142,7 +115,7 @@ def area() -> None:
 
 
 if __name__ == "__main__":
-    what = {"xor": xor, "nist7x7": nist7x7, "area": area}
+    what = {"xor": xor, "nist7x7": nist7x7, "widths": widths, "speed": speed, "area": area}
     if sys.argv[1:] not in [[name] for name in what]:
-        sys.exit("usage: python benchmarks/onchip.py xor | nist7x7 | area")
+        sys.exit(f"usage: python benchmarks/onchip.py {' | '.join(what)}")
     what[sys.argv[1]]()

@@ -111,7 +111,7 @@ FAULTS = [
     ("sequencer", "take_o = req_o & ack_i", "take_o = req_o", "merged"),
     ("code", "t < Leap", "t < Leap - 1", "late"),
     ("code", "WCode'(Parameters - 1)", "WCode'(Parameters)", "serial"),
-    ("sign", "index[lowest_bit(g) +: Bits]", "index[lowest_bit(g) + 1 +: Bits]", "merged"),
+    ("sign", "index[Lowest +: Bits]", "index[Lowest + 1 +: Bits]", "merged"),
     ("sign", "{index_i, 1'b1}", "{index_i, 1'b0}", "two lanes"),
     ("drive", "{(WUpper - 1) {sign_i}}", "{(WUpper - 1) {1'b0}}", "merged"),
     ("core", "sweep ? late : code", "sweep ? code : code", "late"),

@@ -37,6 +37,17 @@ def test_outputs_approach_those_in_float():
     assert float(cost) == pytest.approx(float(jnp.mean(jnp.sum((outputs - target) ** 2, -1))), rel=0.01)
 
 
+# The widest whose sums float32 holds, and one whose sums it would round.
+@pytest.mark.parametrize("theta_bits", [14, 17])
+def test_products_are_exact_at_their_largest(theta_bits):
+    chip = FixedPointNetwork(Spec(layers=(15, 3), theta_bits=theta_bits))
+    generator, most = np.random.default_rng(0), 2**theta_bits
+    activations, weights = generator.integers(0, 64, (50, 15)), generator.integers(-most, most, (3, 15))
+    activations[0], weights[0] = 63, most - 1
+    products = chip._products(jnp.asarray(activations, jnp.int32), jnp.asarray(weights, jnp.int32))
+    assert np.array_equal(products, activations @ weights.T)
+
+
 def test_a_cost_that_is_too_large_is_the_largest():
     chip = FixedPointNetwork(Spec(layers=(1, 4), cost_bits=6))
     theta = jnp.tile(jnp.array([0.0, -7.0]), 4)

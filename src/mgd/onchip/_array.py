@@ -4,7 +4,7 @@ import ctypes
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt32
 
 from .._errors import HardwareError
 from ._build import compiled
@@ -31,45 +31,44 @@ class Array:
         self.spec = spec
         library = ctypes.CDLL(str(compiled("mgd_array", array(spec), _HARNESS, cache=cache) / "circuit.so"))
         library.mgd_array_new.restype = ctypes.c_void_p
-        self._library, self._array = library, ctypes.c_void_p(library.mgd_array_new())
-        self._most = ctypes.c_uint64(4 * spec.parameters + 8 * len(spec.layers) + _SPARE_CLOCKS)
+        library.mgd_array_free.argtypes = [ctypes.c_void_p]
+        library.mgd_array_answers.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_uint64] * 2 + [ctypes.c_void_p] * 2
+        library.mgd_array_answers.argtypes += [ctypes.c_uint64]
+        library.mgd_array_answers.restype = ctypes.c_bool
+        self._library, self._array = library, library.mgd_array_new()
+        self._most = 4 * spec.parameters + 8 * len(spec.layers) + _SPARE_CLOCKS
+        self._cost_step = np.float32(2.0**-spec.cost_fraction)
+        self.present(np.zeros((1, spec.layers[0])), np.zeros((1, spec.layers[-1])))
 
     def close(self) -> None:
         """Lets go of the network."""
         self._library.mgd_array_free(self._array)
 
+    def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        """Puts samples in front of the network."""
+        self._x = np.ascontiguousarray(coded(self.spec, x).reshape(len(x), -1), np.uint32)
+        self._target = np.ascontiguousarray(coded(self.spec, target), np.uint32)
+
     def answers(
-        self,
-        steps: Int[np.ndarray, "k p"],
-        x: Float[np.ndarray, "batch *features"],
-        target: Float[np.ndarray, "batch outputs"],
-    ) -> tuple[Float[np.ndarray, "k batch"], Float[np.ndarray, "k batch outputs"]]:
-        """The cost and the outputs of each sample, for each row of parameters.
+        self, steps: Int[np.ndarray, "k p"]
+    ) -> tuple[Float[np.ndarray, "k batch"], UInt32[np.ndarray, "k batch outputs"]]:
+        """The cost and the outputs, in steps of an activation, of each sample for each row of parameters.
 
         Raises:
             HardwareError: if the network does not acknowledge a request.
         """
-        rows, n, outputs = np.ascontiguousarray(steps, np.int32), len(x), self.spec.layers[-1]
-        inputs = np.ascontiguousarray(coded(self.spec, x).reshape(n, -1), np.uint32)
-        targets = np.ascontiguousarray(coded(self.spec, target), np.uint32)
-        costs = np.zeros((len(rows), n), np.uint32)
-        found = np.zeros((len(rows), n, outputs), np.uint32)
-        made = self._library.mgd_array_answers(
-            self._array,
-            *(_address(part) for part in (rows, inputs, targets)),
-            *(ctypes.c_uint64(number) for number in (len(rows), n)),
-            *(_address(part) for part in (costs, found)),
-            self._most,
-        )
-        if not made:
-            raise HardwareError(f"the network did not acknowledge a request within {self._most.value} clocks")
-        # The middle of what an activation stands for, as in `FixedPointNetwork`.
-        middle = (found.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-self.spec.activation_bits)
-        return costs.astype(np.float32) * np.float32(2.0**-self.spec.cost_fraction), middle
+        rows, n = np.ascontiguousarray(steps, np.int32), len(self._x)
+        costs = np.empty((len(rows), n), np.uint32)
+        found = np.empty((len(rows), n, self.spec.layers[-1]), np.uint32)
+        given, taken = (rows, self._x, self._target), (costs, found)
+        places = [[part.__array_interface__["data"][0] for part in parts] for parts in (given, taken)]
+        if not self._library.mgd_array_answers(self._array, *places[0], len(rows), n, *places[1], self._most):
+            raise HardwareError(f"the network did not acknowledge a request within {self._most} clocks")
+        return costs.astype(np.float32) * self._cost_step, found
 
-
-def _address(values: np.ndarray) -> ctypes.c_void_p:
-    return values.ctypes.data_as(ctypes.c_void_p)
+    def middle(self, found: UInt32[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """The middle of what each output stands for, as in `FixedPointNetwork`."""
+        return (found.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-self.spec.activation_bits)
 
 
 def array(spec: Spec) -> str:

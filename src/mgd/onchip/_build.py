@@ -40,7 +40,9 @@ def compiled(
     home = user_cache_path("mgd") / "onchip" if cache is None else Path(cache)
     home.mkdir(parents=True, exist_ok=True)
     version = subprocess.run(["verilator", "--version"], capture_output=True, check=True).stdout
-    digest = hashlib.sha256(version + text.encode() + repr(files).encode())
+    # Code for this processor: a cache in a home that is shared is not taken for another's.
+    processor = subprocess.run(["g++", "-march=native", "-Q", "--help=target"], capture_output=True).stdout
+    digest = hashlib.sha256(version + processor + text.encode() + repr(files).encode())
     for part in (Path(__file__), *sorted(rtl().glob("*.sv")), harness):
         digest.update(part.read_bytes())
     folder = home / digest.hexdigest()[:24]
@@ -57,7 +59,18 @@ def compiled(
 
 def _verilated(top: str, sources: list[Path], harness: Path, work: Path) -> Path:
     command = ["verilator", "--cc", "--build", "-O3", "-Wno-lint", "--top-module", top, "--Mdir", work]
-    command += ["-CFLAGS", "-fPIC -O2", "-LDFLAGS", "-shared -fPIC", "--exe", "-o", "circuit.so", *sources, harness]
+    command += ["--x-assign", "fast", "--x-initial", "fast", "--noassert"]
+    command += [
+        "-CFLAGS",
+        "-fPIC -O2 -march=native",
+        "-LDFLAGS",
+        "-shared -fPIC",
+        "--exe",
+        "-o",
+        "circuit.so",
+        *sources,
+        harness,
+    ]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode:
         lines = (done.stderr + done.stdout).strip().splitlines() or [f"it ended with {done.returncode}"]

@@ -167,10 +167,15 @@ class Circuit(AbstractAskTell):
         counter = state.clock.step
         presentation, since = counter.divmod(self.spec.tau_x)
         number = state.clock.slot if slot is None else slot
-        multiple = jnp.asarray([1.0, -1.0] if self.spec.two_sided else [0.0, 1.0])[number]
+        multiples = (1.0, -1.0) if self.spec.two_sided else (0.0, 1.0)
+        if slot is not None and multiples[slot] == 0:
+            perturbation = jnp.zeros_like(state.theta)  # XLA would make all signs, to multiply them by zero
+        else:
+            multiple = jnp.asarray(multiples)[number]
+            perturbation = multiple * self._amplitude * self.signs(state.optimizer.code)
         probe = Probe(
             theta=state.theta,
-            perturbation=multiple * self._amplitude * self.signs(state.optimizer.code),
+            perturbation=perturbation,
             presentation=presentation,
             fresh=since == 0,
             key=Row.of(state.seeds.measurement, counter).key(number),

@@ -1,6 +1,7 @@
 """The network's RTL as an instrument. Nothing here imports JAX."""
 
 import itertools
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,7 +70,6 @@ class Rtl(AbstractInstrument):
         self.limits = Limits.uniform(spec.parameters, -most / self._scale, (most - 1) / self._scale)
         self.address = f"rtl {'-'.join(map(str, spec.layers))}, {next(_NUMBERS)} of process {os.getpid()}"
         self._steps = np.zeros(spec.parameters, np.int32)
-        self._x, self._target = np.zeros((1, spec.layers[0])), np.zeros((1, spec.layers[-1]))
 
     def open(self) -> None:
         if self._array is None:
@@ -87,24 +87,25 @@ class Rtl(AbstractInstrument):
         self._steps = self._rounded(theta)
 
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
-        given, due = (int(np.prod(x.shape[1:])), target.shape[1]), (self.spec.layers[0], self.spec.layers[-1])
+        given, due = (math.prod(x.shape[1:]), target.shape[1]), (self.spec.layers[0], self.spec.layers[-1])
         if given != due:
             raise ValueError(
                 f"{self.address} has {due[0]} inputs and {due[1]} outputs, but a sample has {given[0]} and {given[1]}"
             )
         for name, values in (("inputs", x), ("targets", target)):
-            if np.min(values) < 0 or np.max(values) > 1:
+            if values.min() < 0 or values.max() > 1:
                 raise ValueError(f"activations of {self.address} are from 0 to 1: scale the {name} to that")
-        self._x, self._target = x, target
+        self._opened().present(x, target)
 
     def measure_cost(self) -> float:
-        return float(self._answers(self._steps[None])[0][0])
+        return float(self._costs(self._steps[None])[0])
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
-        return self._answers(self._steps[None])[1][0]
+        array = self._opened()
+        return array.middle(array.answers(self._steps[None])[1][0])
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
-        return self._answers(self._rounded(signals))[0]
+        return self._costs(self._rounded(signals))
 
     def safe_state(self) -> None:
         """Nothing: what is simulated may be left as it is."""
@@ -112,8 +113,10 @@ class Rtl(AbstractInstrument):
     def _rounded(self, theta: Float[np.ndarray, "*shape"]) -> np.ndarray:
         return np.round(theta * np.float32(self._scale)).astype(np.int32)
 
-    def _answers(self, steps: np.ndarray) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k batch outputs"]]:
+    def _costs(self, steps: np.ndarray) -> Float[np.ndarray, " k"]:
+        return self._opened().answers(steps)[0].mean(1, dtype=np.float32)
+
+    def _opened(self) -> Array:
         if self._array is None:
             raise HardwareError(f"{self.address} is not open: open it, or use it in a `with`")
-        costs, outputs = self._array.answers(steps, self._x, self._target)
-        return costs.mean(1, dtype=np.float32), outputs
+        return self._array

@@ -13,8 +13,8 @@ from ._code import CODES, LEAP, REGISTERS, Code
 MOST_PARAMETERS = 2**16
 # The twin computes in integers of 32 bits, one of which is left for a sum before it saturates.
 _WIDEST = 30
-# Costs and perturbed parameters are numbers of float32 too, in the twin.
-_EXACT = 24
+# Costs, perturbed parameters and, where they fit, a neuron's products are numbers of float32 too, in the twin.
+EXACT = 24
 
 
 @dataclass(frozen=True)
@@ -262,9 +262,9 @@ def _too_narrow(spec: Spec) -> Iterator[str]:
             f"accumulator_bits = {spec.needed_bits}, got {spec.accumulator_bits}: widen it, or give may_overflow"
         )
     for name, bits, most in (
-        ("theta_bits", spec.theta_bits, _EXACT - 1),
-        ("cost_bits", spec.cost_bits, _EXACT),
-        ("modulation_bits", spec.modulation_bits, _EXACT),
+        ("theta_bits", spec.theta_bits, EXACT - 1),
+        ("cost_bits", spec.cost_bits, EXACT),
+        ("modulation_bits", spec.modulation_bits, EXACT),
         ("theta_bits + shift", spec.theta_bits + spec.shift, _WIDEST),
         ("accumulator_bits", spec.accumulator_bits, _WIDEST),
         ("the bits of the sum of C̃ over a hold", spec.sum_bits, _WIDEST),

@@ -24,10 +24,6 @@ module mgd_mlp #(
   output logic [Outputs*WAct-1:0]      y_o
 );
 
-  function automatic int neurons(input int layer);
-    neurons = 32'(Layers[16*layer +: 16]);
-  endfunction
-
   // Where the activations of a layer begin among those of all, and its parameters among all.
   function automatic int first_neuron(input int layer);
     first_neuron = 0;
@@ -36,7 +32,9 @@ module mgd_mlp #(
 
   function automatic int first_parameter(input int layer);
     first_parameter = 0;
-    for (int k = 1; k < layer; k++) first_parameter = first_parameter + (neurons(k - 1) + 1) * neurons(k);
+    for (int k = 1; k < layer; k++) begin
+      first_parameter = first_parameter + (32'(Layers[16*(k-1) +: 16]) + 1) * 32'(Layers[16*k +: 16]);
+    end
   endfunction
 
   localparam int All = first_neuron(NLayers + 1);
@@ -49,8 +47,11 @@ module mgd_mlp #(
   assign activations[Inputs*WAct-1:0] = x_i;
 
   for (genvar l = 1; l <= NLayers; l++) begin : gen_layer
-    localparam int From = neurons(l - 1);
-    localparam int To = neurons(l);
+    localparam int From = 32'(Layers[16*(l-1) +: 16]);
+    localparam int To = 32'(Layers[16*l +: 16]);
+    localparam int Before = first_neuron(l - 1);
+    localparam int Own = first_neuron(l);
+    localparam int First = first_parameter(l);
     mgd_layer #(
       .Inputs       (From),
       .Neurons      (To),
@@ -59,13 +60,13 @@ module mgd_mlp #(
       .WAct         (WAct)
     ) u_layer (
       .clk_i  (clk_i),
-      .x_i    (activations[first_neuron(l-1)*WAct +: From*WAct]),
-      .drive_i(drive_i[first_parameter(l)*WDrive +: (From+1)*To*WDrive]),
-      .y_o    (activations[first_neuron(l)*WAct +: To*WAct])
+      .x_i    (activations[Before*WAct +: From*WAct]),
+      .drive_i(drive_i[First*WDrive +: (From+1)*To*WDrive]),
+      .y_o    (activations[Own*WAct +: To*WAct])
     );
   end
 
-  assign y_o = activations[first_neuron(NLayers)*WAct +: Outputs*WAct];
+  assign y_o = activations[(All-Outputs)*WAct +: Outputs*WAct];
 
   mgd_squares #(
     .Outputs     (Outputs),

@@ -18,20 +18,16 @@ module mgd_sign #(
   output logic              active_o
 );
 
-  // Bits of a number that select the tap of group g.
-  function automatic int bits_of(input int g);
-    bits_of = 32'(GroupBits[4*g +: 4]);
-  endfunction
-
-  // The first of these bits, and the first stage of the group.
+  // The first bit of a number that selects the tap of group g, and the first stage of the group. (To Icarus 11 a
+  // function that calls another is not constant.)
   function automatic int lowest_bit(input int g);
     lowest_bit = 0;
-    for (int k = 0; k < g; k++) lowest_bit = lowest_bit + bits_of(k);
+    for (int k = 0; k < g; k++) lowest_bit = lowest_bit + 32'(GroupBits[4*k +: 4]);
   endfunction
 
   function automatic int first_stage(input int g);
     first_stage = 0;
-    for (int k = 0; k < g; k++) first_stage = first_stage + (1 << bits_of(k));
+    for (int k = 0; k < g; k++) first_stage = first_stage + (1 << GroupBits[4*k +: 4]);
   endfunction
 
   if (Code == 0) begin : gen_taps
@@ -40,10 +36,13 @@ module mgd_sign #(
     logic               unused;
     assign index = {16'b0, index_i};
     for (genvar g = 0; g < Groups; g++) begin : gen_group
-      localparam int Bits = bits_of(g);
+      // Constants, because Verilator calls a function in an expression at every evaluation.
+      localparam int Bits = 32'(GroupBits[4*g +: 4]);
+      localparam int Lowest = lowest_bit(g);
+      localparam int First = first_stage(g);
       logic [2**Bits-1:0] group;
-      assign group = state_i[first_stage(g) +: 2**Bits];
-      assign taps[g] = group[index[lowest_bit(g) +: Bits]];
+      assign group = state_i[First +: 2**Bits];
+      assign taps[g] = group[index[Lowest +: Bits]];
     end
     assign sign_o = ^taps;
     assign active_o = 1'b1;
