@@ -135,6 +135,28 @@ def test_what_cannot_be_built_is_refused(table, message):
         AnalogSpec.of(table)
 
 
+def test_sines_in_step_with_the_samples_are_warned_of_with_what_helps(tmp_path):
+    in_step = AnalogSpec(layers=(2, 2, 1), highest_frequency=0.055, tau_x=50)
+    message = "two sines differ by a harmonic of the cycle of 4 samples, .* gradients: use tau_x = 48"
+    with pytest.warns(mgd.MgdWarning, match=message):
+        generate_analog(in_step, tmp_path / "in-step")
+    generate_analog(dataclasses.replace(in_step, tau_x=48), tmp_path / "apart")
+
+
+@pytest.mark.slow
+def test_what_is_in_step_does_not_learn():
+    """Of 16 starts, by the algorithm."""
+    in_step = AnalogSpec(layers=(2, 2, 1), highest_frequency=0.055, tau_x=50)
+    xor = dataclasses.replace(mgd.datasets.parity(bits=2), order="sequential")
+    run = {"n_steps": 300_000, "n_replicas": 16, "key": jax.random.key(0), "engine": "measured", "progress": False}
+    solved = [
+        int(mgd.train(spec.network, xor, spec.algorithm, **run).solved.sum())
+        for spec in (in_step, dataclasses.replace(in_step, tau_x=48))
+    ]
+    assert solved[0] <= 4
+    assert solved[1] >= 9
+
+
 def test_samples_that_do_not_fit_are_refused_before_anything_is_written(tmp_path):
     two = AnalogSpec(layers=(2, 2))
     x, y = np.zeros((3, 2)), np.zeros((3, 2))

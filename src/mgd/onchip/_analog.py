@@ -138,6 +138,25 @@ class AnalogSpec:
         changed = {name: getattr(self, name) * times for name in longer}
         return replace(self, **changed, **{name: getattr(self, name) / times for name in shorter})
 
+    def from_step(self, samples: int, tau_x: int | None = None) -> float:
+        r"""How far two sines are from being in step with a cycle of so many samples: turns in a cycle, at most ½.
+
+        A gradient that changes with the sample has side bands of its sine at multiples of $1/(n\tau_x)$. Another sine
+        there would take them for its own. The n-th harmonic and its multiples are not in a staircase of n samples.
+
+        Args:
+            samples: n.
+            tau_x: another τ_x than that of the circuit.
+
+        >>> AnalogSpec(parameters=16).from_step(8), round(AnalogSpec(parameters=16, tau_x=97).from_step(8), 2)
+        (0.0, 0.06)
+        """
+        cycle = samples * (tau_x or self.tau_x)
+        turns = cycle * self.sines.spacing(self.parameters) * np.arange(1, self.parameters)
+        nearest = np.rint(turns)
+        harmonic = (nearest > 0) & (nearest < 2 * samples) & (nearest % samples > 0)
+        return float(np.min(np.abs(turns - nearest), initial=0.5, where=harmonic))
+
     def integrators(self) -> Float[np.ndarray, " p"]:
         """The time constant of each parameter's integrator, in seconds."""
         turn = (2 * math.pi * self.tau_hp * self.sines.frequencies(self.parameters)) ** 2

@@ -1,6 +1,7 @@
 """A folder with an analog training circuit for SPICE: subcircuits, the learner, and with layers a deck that learns."""
 
 import shutil
+import warnings
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import tomli_w
 from jaxtyping import Float
 
+from .._errors import MgdWarning
 from ..datasets import parity
 from ._analog import AnalogSpec
 from ._folder import new_folder
@@ -18,6 +20,8 @@ _LIBRARY = Path(__file__).parent / "analog"
 # Of the time for which the high-pass is blanked, the share before inputs move, and those in which inputs and the
 # blanking move, and in which the high-pass follows.
 _EARLY, _RISE, _EDGE, _SETTLE = 0.1, 0.1, 0.01, 0.02
+# Of a turn in a cycle of samples: sines that drift apart more slowly are mixed up for as long as they learn.
+_IN_STEP = 0.02
 # The longest time step of the transient: so many of them are a period of the fastest sine.
 _POINTS = 20
 
@@ -68,6 +72,15 @@ def _samples(
         )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError("samples must be finite")
+    if spec.from_step(len(x)) < _IN_STEP:
+        others = sorted(range(spec.tau_x // 2, 2 * spec.tau_x), key=lambda tau_x: abs(tau_x - spec.tau_x))
+        better = next((tau_x for tau_x in others if spec.from_step(len(x), tau_x) > 2 * _IN_STEP), None)
+        warnings.warn(
+            f"two sines differ by a harmonic of the cycle of {len(x)} samples, so their parameters learn each other's "
+            + (f"gradients: use tau_x = {better}" if better else "gradients: widen the band of the sines"),
+            MgdWarning,
+            stacklevel=3,
+        )
     return x, y
 
 
