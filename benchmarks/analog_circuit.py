@@ -1,12 +1,13 @@
 """The analog circuit in ngspice: how many starts of XOR it learns, and how far it is from the algorithm.
 
-`python benchmarks/analog_circuit.py xor` prints a markdown table of 16 starts (seeds 0 to 15, or those that are given):
-the mean cost of the last forty samples, whether all four are on the right side of 0.5 with θ as it is at the end, the
-same of `mgd.train` with the same start, and how far θ is from that of the algorithm in timesteps a sixteenth as long,
-after 4,000, 40,000 and all timesteps, as a share of the largest move of a parameter. Before the table it prints
-η λ τ_θ, with λ the largest curvature of the mean cost at the start and after each fortieth of the run, of all seeds.
+`python benchmarks/analog_circuit.py xor` prints a markdown table of 16 starts, or as many as are given (replicas of
+key 0): the mean cost of the last forty samples, whether all four are on the right side of 0.5 with θ as it is at the
+end, the same of `mgd.train` with the same start, and how far θ is from that of the algorithm in timesteps a sixteenth
+as long, after 4,000, 40,000 and all timesteps, as a share of the largest move of a parameter. Before the table it
+prints η λ τ_θ, with λ the largest curvature of the mean cost at the start and after each fortieth of the run.
 
-`python benchmarks/analog_circuit.py figure` draws docs/figures/analog-circuit.png: seed 2, and examples/analog-bowl.cir.
+`python benchmarks/analog_circuit.py figure` draws docs/figures/analog-circuit.png: XOR with seed 2, and the two
+parameters of examples/analog-bowl.cir.
 
 `python benchmarks/analog_circuit.py ringing` prints how far the two parameters of examples/analog-bowl.cir go beyond
 their targets, as a share of the way, by η λ τ_θ.
@@ -53,11 +54,11 @@ def bowl(spec: AnalogSpec) -> np.ndarray:
         return table_of(Path(shutil.copy(ROOT / "examples" / "analog-bowl.cir", folder)), "bowl.txt")
 
 
-def algorithm(spec: AnalogSpec, n_steps: int) -> np.ndarray:
-    """θ after so many timesteps, by the algorithm."""
+def algorithm(spec: AnalogSpec, n_steps: int, replicas: int) -> np.ndarray:
+    """θ of the first chips after so many timesteps, by the algorithm."""
     xor = dataclasses.replace(mgd.datasets.parity(bits=2), order="sequential")
-    run = {"n_steps": n_steps, "key": jax.random.key(spec.seed), "engine": "measured", "progress": False}
-    return np.asarray(mgd.train(spec.network, xor, spec.algorithm, **run).theta[0], np.float64)
+    run = {"n_steps": n_steps, "n_replicas": replicas, "key": jax.random.key(spec.seed), "progress": False}
+    return np.asarray(mgd.train(spec.network, xor, spec.algorithm, engine="measured", **run).theta, np.float64)
 
 
 def outputs(theta: np.ndarray) -> jax.Array:
@@ -79,27 +80,29 @@ def curvature(theta: np.ndarray) -> float:
     return float(np.linalg.eigvalsh(np.asarray(hessian, np.float64))[-1])
 
 
-def xor(seeds: list[int]) -> None:
+def xor(starts: int) -> None:
     """The table of starts."""
+    places = [n_steps // SPEC.tau_x - 1 for n_steps in (*EARLY, SPEC.steps)]
+    finer = [algorithm(SPEC.finer(FINER), FINER * SPEC.tau_x * (place + 1), starts) for place in places]
+    coarse = algorithm(SPEC, SPEC.steps, starts)
     rows, largest, learnt = [], 0.0, [0, 0]
-    for seed in seeds:
-        spec = dataclasses.replace(SPEC, seed=seed)
+    for replica in range(starts):
+        spec = dataclasses.replace(SPEC, replica=replica)
         cost, path = np.split(circuit(spec)[:, 1:], [1], axis=1)
-        places = [n_steps // spec.tau_x - 1 for n_steps in (*EARLY, spec.steps)]
-        ends = [algorithm(spec.finer(FINER), FINER * spec.tau_x * (place + 1)) for place in places]
         moved = [np.abs(path[place] - spec.start()[0]).max() for place in places]
-        apart = [np.abs(path[place] - end).max() / move for place, end, move in zip(places, ends, moved, strict=True)]
-        marks = solved(path[-1]), solved(algorithm(spec, spec.steps))
+        off = [np.abs(path[place] - theta[replica]).max() for place, theta in zip(places, finer, strict=True)]
+        marks = solved(path[-1]), solved(coarse[replica])
         learnt = [n + mark for n, mark in zip(learnt, marks, strict=True)]
         of_path = np.concatenate([spec.start()[0][None], path[len(path) // 40 - 1 :: len(path) // 40]])
         largest = max(largest, *map(curvature, of_path))
-        said = [f"{cost[-40:].mean():.4f}", *("yes" if mark else "no" for mark in marks), *(f"{x:.1%}" for x in apart)]
-        rows.append(f"| {seed} | {' | '.join(said)} |")
+        said = [f"{cost[-40:].mean():.4f}", *("yes" if mark else "no" for mark in marks)]
+        said += [f"{apart / move:.1%}" for apart, move in zip(off, moved, strict=True)]
+        rows.append(f"| {replica} | {' | '.join(said)} |")
         print(rows[-1], file=sys.stderr, flush=True)
     print(f"largest η λ τ_θ: {SPEC.learning_rate * largest * SPEC.tau_theta:.2f}\n")
-    print("| seed | last cost | learnt | learnt by mgd.train | apart after 4,000 | after 40,000 | at the end |")
+    print("| start | last cost | learnt | learnt by mgd.train | apart after 4,000 | after 40,000 | at the end |")
     print(f"|---|---|---|---|---|---|---|\n{chr(10).join(rows)}")
-    print(f"| {len(seeds)} starts | | {learnt[0]} | {learnt[1]} | | | |")
+    print(f"| {starts} starts | | {learnt[0]} | {learnt[1]} | | | |")
 
 
 def ringing() -> None:
@@ -133,15 +136,15 @@ def figure() -> None:
     middle.legend(frameon=False, title="inputs")
     right.plot(time, table[:, 2:], lw=0.8)
     points = np.linspace(0, spec.steps, 13)[1:].astype(int) // spec.tau_x * spec.tau_x
-    ends = [algorithm(spec.finer(FINER), FINER * int(n_steps)) for n_steps in points]
+    ends = [algorithm(spec.finer(FINER), FINER * int(n_steps), 1)[0] for n_steps in points]
     right.plot(1e3 * spec.timestep_seconds * points, ends, "k.", ms=3)
     right.set(title="nine parameters; dots: mgd.analog", xlabel="time (ms)", ylabel="θ (V)")
     plt.savefig(ROOT / "docs" / "figures" / "analog-circuit.png", dpi=130)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["xor"]:
-        xor([int(seed) for seed in sys.argv[2:]] or list(range(16)))
+    if sys.argv[1:2] == ["xor"] and len(sys.argv) <= 3:
+        xor(int(sys.argv[2]) if len(sys.argv) == 3 else 16)
     elif sys.argv[1:] in (["figure"], ["ringing"]):
         {"figure": figure, "ringing": ringing}[sys.argv[1]]()
     else:

@@ -86,6 +86,10 @@ POINTS: dict[str, str | dict[str, str | bytes]] = {
     "latin-1 in comments": {
         "m.cir": b"t\xe9\n* r\xe9sistance\n" + (TOP + LOW).encode() + b"R4 out 0 1k ; \xe9\n" + OP.encode()
     },
+    "micro sign": "t\n" + TOP + LOW + "I1 0 out 10µ\nC1 out 0 1µF\nR4 aµb 0 1k\nR5 out aµb 1k\n" + OP,
+    "micro sign in latin-1": {
+        "m.cir": ("t\n" + TOP + LOW + "I1 0 out 10µA ; é\nC1 out 0 1µF\n" + OP).encode("latin-1")
+    },
     "utf-8 in names": "t\n" + IN + "R1 in né 1k\nRé né 0 1k\nR3 in ça 1k\nR4 ÇA 0 1k\n" + OP,
     "odd first letter": "t\n" + TOP + LOW + "; R4 out 0 1k\n= R5 out 0 1k\n" + OP,
     # included files
@@ -284,6 +288,16 @@ def test_an_operating_point_is_that_of_ngspice(files, tmp_path):
     assert len(due) >= 3
     found = of_mgd(path, list(due))
     assert found == pytest.approx(list(due.values()), rel=2e-6, abs=1e-11), dict(zip(due, found, strict=True))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_netlist_of_ltspice_is_that_in_ascii(encoding, tmp_path):
+    """ngspice does not read UTF-16: it has the same in its own encoding."""
+    text = "* C:\\Drafts\\amp.asc\nVin in 0 1\nR1 in out 1k\nR2 out 0 3k\nI1 0 out 10µ\nC1 out 0 1µ\n.op\n.end\n"
+    path = written(tmp_path, text.replace("µ", "u"))
+    due = of_ngspice(path)
+    path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert of_mgd(path, ["v(out)"]).item() == pytest.approx(due["v(out)"], rel=1e-6)
 
 
 @pytest.mark.parametrize("files", TRANSIENTS.values(), ids=TRANSIENTS)

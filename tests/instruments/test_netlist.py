@@ -132,6 +132,10 @@ UNREADABLE = {
         {"m.cir": b"t\nr1 \xe9 0 1k\n"},
         "m.cir, line 2: 'r1 \ufffd 0 1k' is not UTF-8: save the file as UTF-8",
     ),
+    "greek letter for micro": (
+        {"m.cir": "t\nc1 a 0 4.7\u03bcF\n"},
+        "m.cir, line 2: '4.7\u03bcF' has a Greek mu, which ngspice ignores: write u",
+    ),
     "program": ({"m.cir": 't\n.model x d_process(process_file="p")\n'}, "line 2: a model of the kind d_process runs"),
     "data not there": (
         {"m.cir": 't\n.model x filesource(file="p.txt")\n'},

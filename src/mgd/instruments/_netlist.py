@@ -22,6 +22,7 @@ _OF_SOURCE = re.compile(r"\b(m\s*=|portnum\b)", re.IGNORECASE)
 _DATA = re.compile(r'(\w*file\s*=\s*)"([^"]*)"', re.IGNORECASE)
 _RUNS = re.compile(r"\b(d_process|d_cosim)\b", re.IGNORECASE)
 _INITIAL = re.compile(r"\bic[\w-]*\s*=", re.IGNORECASE)
+_GREEK = re.compile("[\\d.]+\u03bc\\w*")
 _OPENS, _CLOSES = (".subckt", ".macro"), (".ends", ".eom")
 _SUFFIXES = {"": 1.0, "k": 1e3, "meg": 1e6}
 SWEEP = "vmgdsweep"
@@ -138,7 +139,7 @@ def _circuit_of(cards: list[Card]) -> tuple[list[Card], list[Card]]:
     """Cards that are the circuit's, and those of analyses, output and scripts, which are left out.
 
     Raises:
-        ValueError: if one of the circuit's is no UTF-8, which ngspice does not take.
+        ValueError: if one of the circuit's is no UTF-8, which ngspice does not take, or has a value that it misreads.
     """
     kept: list[Card] = []
     left_out: list[Card] = []
@@ -151,6 +152,10 @@ def _circuit_of(cards: list[Card]) -> tuple[list[Card], list[Card]]:
         elif not card.text.isascii() and any("\ud800" <= each <= "\udfff" for each in card.text):
             shown = card.text.encode(errors="surrogateescape").decode(errors="replace")
             raise ValueError(f"cannot read netlist {card.where}: {shown!r} is not UTF-8: save the file as UTF-8")
+        elif found := _GREEK.search(card.text):
+            raise ValueError(
+                f"cannot read netlist {card.where}: {found[0]!r} has a Greek mu, which ngspice ignores: write u"
+            )
         else:
             kept.append(card)
     return kept, left_out

@@ -46,7 +46,8 @@ class AnalogSpec:
         blank: timesteps for which the high-pass is blanked when samples are switched; the network must settle in half.
         multiplier_gain: k, in 1/V, of the multipliers that are used.
         steps: timesteps of the transient in a deck.
-        seed: of the phases, and of the start of a network: those of the first chip of `mgd.train` with this key.
+        seed: of the phases, and of the start of a network, which are those of `mgd.train` with this key.
+        replica: of which of its chips.
 
     Raises:
         ValueError: if a setting is wrong, or the sines do not pass the high-pass.
@@ -69,6 +70,7 @@ class AnalogSpec:
     multiplier_gain: float = 1.0
     steps: int = 300_000
     seed: int = 0
+    replica: int = 0
 
     def __post_init__(self):
         for message in (*_of_wrong_kind(vars(self)), *_wrong(self)):
@@ -165,7 +167,7 @@ class AnalogSpec:
 
     def start(self) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
         """Where θ starts, which is zero without a network, and the phases of the sines in cycles."""
-        own_key, run_key = jax.random.split(jax.random.fold_in(jax.random.key(self.seed), 0))
+        own_key, run_key = jax.random.split(jax.random.fold_in(jax.random.key(self.seed), self.replica))
         theta = self.network.init(key=own_key) if self.layers else np.zeros(self.parameters)
         seed = self.algorithm.init(jax.numpy.asarray(theta, "float32"), key=run_key).seeds.perturbation
         return np.asarray(theta, np.float64), np.asarray(self.sines.phases(seed, self.parameters)) / 2**32
@@ -191,5 +193,6 @@ def _wrong(spec: AnalogSpec) -> Iterator[str]:
         yield f"blank must be at most half of tau_x = {spec.tau_x}, or little is seen of a sample, got {spec.blank}"
     if spec.steps < 1:
         yield f"steps must be at least 1, got {spec.steps}"
-    if not 0 <= spec.seed < 2**32:
-        yield f"seed must be from 0 to 2**32 - 1, got {spec.seed}"
+    for name in ("seed", "replica"):
+        if not 0 <= getattr(spec, name) < 2**32:
+            yield f"{name} must be from 0 to 2**32 - 1, got {getattr(spec, name)}"
