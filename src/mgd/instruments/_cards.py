@@ -54,13 +54,14 @@ class Reader:
 
     Args:
         path: of the netlist; its first line is a title.
+        as_pspice: whether a `.lib` without a section is an `.include`.
 
     Attributes:
         files: what was read, in this order.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, *, as_pspice: bool = False):
+        self.path, self._as_pspice = path, as_pspice
         self.files: dict[Path, bytes] = {}
         self._libraries: dict[Path, list[_Line]] = {}
 
@@ -118,10 +119,13 @@ class Reader:
                 line = _title(line._replace(text=text))
             if line.text.startswith("@"):
                 break  # where ngspice ends the file
-            if line.text.lower().startswith(".inc"):
+            library = line.text.lower().startswith(".lib")
+            if line.text.lower().startswith(".inc") or (
+                library and self._as_pspice and len(_reference(line.text)) == 1
+            ):
                 file, missing = self._included(line)
                 lines += self._lines(file, within) if file else [line._replace(missing=missing)]
-            elif line.text.lower().startswith(".lib"):
+            elif library:
                 lines.append(line)
             elif line.text:
                 lines.append(line._replace(text=_MICRO.sub("u", line.text)))

@@ -23,6 +23,8 @@ _DATA = re.compile(r'(\w*file\s*=\s*)"([^"]*)"', re.IGNORECASE)
 _RUNS = re.compile(r"\b(d_process|d_cosim)\b", re.IGNORECASE)
 _INITIAL = re.compile(r"\bic[\w-]*\s*=", re.IGNORECASE)
 _GREEK = re.compile("[\\d.]+\u03bc\\w*")
+# What a `.param` gives values to: not what it compares.
+_ASSIGNED = re.compile(r"(?<![\w.<>=!])([a-z_]\w*)\s*=(?!=)")
 _OPENS, _CLOSES = (".subckt", ".macro"), (".ends", ".eom")
 _SUFFIXES = {"": 1.0, "k": 1e3, "meg": 1e6}
 SWEEP = "vmgdsweep"
@@ -33,6 +35,7 @@ class Netlist:
 
     Args:
         path: the file; its first line is a title, as SPICE has it.
+        as_pspice: whether a `.lib` without a section is an `.include`.
 
     Attributes:
         elements: the names of those that are in no subcircuit.
@@ -44,9 +47,9 @@ class Netlist:
         ValueError: if it cannot be read as ngspice would read it.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, *, as_pspice: bool = False):
         self.path = path
-        reader = Reader(path)
+        reader = Reader(path, as_pspice=as_pspice)
         kept, left_out = _circuit_of(reader.cards())
         kept = [_with_data(card, reader) for card in kept]
         self._cards = [(card, depth) for card, depth in zip(kept, _depths(kept), strict=True)]
@@ -79,7 +82,9 @@ class Netlist:
                     "replaceand would lose m= and portnum"
                 )
         for name in elements:
-            if name not in self.elements and "." not in name:
+            if name.startswith("."):
+                self._check_card(*name.split())
+            elif name not in self.elements and "." not in name:
                 raise ValueError(f"parameters: {self.path} has no element {name!r}{nearest(name, self.elements)}")
         nodes = {spelt(word) for card, _ in self._cards for word in re.split(r"[\s(),={}'\"]+", card.text)[1:]} | {"0"}
         for output in outputs:
@@ -89,6 +94,27 @@ class Netlist:
                     if name not in known and "." not in name:
                         what = "node" if kind == "v" else "element"
                         raise ValueError(f"outputs: {self.path} has no {what} {name!r}{nearest(name, known)}")
+
+    def _check_card(self, kind: str, name: str) -> None:
+        """Whether a `.param` or `.model` is there; and whether it is used, because otherwise setting it does nothing.
+
+        Raises:
+            ValueError: if not.
+        """
+        if kind == ".model":
+            known = [spelt(card.text.split()[1]) for card, _ in self._cards if card.word == ".model"]
+            if name not in known and not re.search("[.:]", name):
+                raise ValueError(f"parameters: {self.path} has no model {name!r}{nearest(name, known)}")
+            return
+        texts = [spelt(card.text) for card in self._top() if card.word.startswith(".par")]
+        known = [each for text in texts for each in _ASSIGNED.findall(text)]
+        if name not in known:
+            raise ValueError(f"parameters: {self.path} has no .param {name!r}{nearest(name, known)}")
+        if known.count(name) > 1:
+            raise ValueError(f"parameters: {self.path} has several .param {name!r}: leave all but one out")
+        used = re.compile(rf"(?<![\w.]){name}\b(?!\s*=(?!=))")
+        if not any(used.search(spelt(card.text)) for card, _ in self._cards):
+            raise ValueError(f"parameters: nothing in {self.path} uses the .param {name!r}, so to set it does nothing")
 
     def driven(self, inputs: Sequence[str], waveform: str, vectors: Sequence[str]) -> list[str]:
         """The netlist for libngspice: its inputs with this waveform, a source to sweep, and what to keep."""
