@@ -432,6 +432,28 @@ def test_a_parameter_of_netlist_or_model_is_as_if_it_were_written_there(files, n
             assert chip.read_outputs()[0] == pytest.approx(list(nodes.values()), rel=1e-5, abs=1e-11)
 
 
+def test_a_parameter_of_the_netlist_is_so_in_transients_too(tmp_path):
+    netlist = {
+        "m.cir": "t\n.param cc=VALUE v0=0.7\n" + RC[2:].replace("20n", "{cc} ic={v0}") + "\n.tran 1u 40u 0 1u uic\n"
+    }
+    due = [
+        of_ngspice(written(tmp_path / name, with_value(netlist, float(name))))["v(out)"] for name in ("2e-8", "5e-8")
+    ]
+    settings = {"netlist": "m.cir", "parameters": [".param cc", ".param v0"], "inputs": ["vin"], "outputs": ["v(out)"]}
+    times = {"analysis": "tran", "stop_seconds": 40e-6, "step_seconds": 1e-6, "limits": {"low": -1.0, "high": 1.0}}
+    with Spice(SpiceSettings(**settings, **times), tmp_path / "2e-8") as chip:  # pyright: ignore
+        chip.present(np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32))
+        for theta, expected in (
+            ([2e-8, 0.7], due[0]),
+            ([5e-8, 0.7], due[1]),
+            ([5e-8, 0.1], None),
+            ([2e-8, 0.7], due[0]),
+        ):
+            chip.set_parameters(np.array(theta))
+            found = chip.read_outputs().item()
+            assert found < min(due) if expected is None else found == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("behavior", "files"),
     [

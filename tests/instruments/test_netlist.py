@@ -217,7 +217,43 @@ def test_other_outputs_are_refused(output):
         terms(output)
 
 
+# A parameter that is compared, one that is not used, one that is given twice, and one of a subcircuit.
+CARDS = """t
+.param rr=1k spare=2 k={rr==2} ss=1 mine={spare2}
+.param SS=2 spare2=3
+V1 in 0 1
+R1 in out {rr*k*ss}
+R2 out 0 {mine}
+D1 out 0 dx
+.model dx d
+.subckt s a
+.param inner=3
+Ra a 0 {inner}
+.ends
+"""
 WRONG = {
+    "no such .param": (
+        {"text": CARDS, "parameters": [".param r"]},
+        r"parameters: .*chip.cir has no .param 'r': did you mean 'rr'",
+    ),
+    "a .param of a subcircuit": ({"text": CARDS, "parameters": [".param inner"]}, "chip.cir has no .param 'inner'"),
+    "a .param that is not used": (
+        {"text": CARDS, "parameters": [".param spare"]},
+        r"parameters: nothing in .*chip.cir uses the .param 'spare', so to set it does nothing",
+    ),
+    "a .param given twice": (
+        {"text": CARDS, "parameters": [".param ss"]},
+        "has several .param 'ss': leave all but one",
+    ),
+    "no such model": (
+        {"text": CARDS, "parameters": [".model dy[is]"]},
+        r"parameters: .*chip.cir has no model 'dy': did you mean 'dx'",
+    ),
+    "a model whole": ({"text": CARDS, "parameters": [".model dx"]}, r"parameters: '.model dx' must be an element"),
+    "a .param in brackets": ({"text": CARDS, "parameters": [".param rr[r]"]}, r"'.param rr\[r\]' must be an element"),
+    "another card": ({"text": CARDS, "parameters": [".options reltol"]}, r"'.options reltol' must be an element"),
+    "unknown behaviour": ({"ngbehavior": "spectre"}, "ngbehavior must be of a, all, hs, ps, .*, got 'spectre'"),
+    "a command for a behaviour": ({"ngbehavior": "ps; quit"}, "ngbehavior must be of a, all, .*, got 'ps; quit'"),
     "unreadable": ({"netlist": "chop.cir"}, r"cannot read netlist .*chop.cir: No such file"),
     "no netlist": ({"netlist": None}, "instrument.netlist"),
     "missing parameter": ({"parameters": ["r11"]}, r"parameters: .*chip.cir has no element 'r11': did you mean 'r1'"),
@@ -289,6 +325,11 @@ def test_wrong_settings_are_refused_in_one_line(load, settings, message):
     with pytest.raises(ValueError, match=message) as raised:
         load(**settings)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [".param rr", ".PARAM  Rr", ".param mine", ".param spare2", ".model DX[is]"])
+def test_what_is_in_the_netlist_can_be_a_parameter(load, name):
+    load(CARDS, parameters=[name])
 
 
 def test_a_chip_file_with_a_wrong_netlist_is_named(tmp_path):

@@ -79,11 +79,11 @@ def test_a_network_takes_the_path_that_the_algorithm_takes(tmp_path, n_steps):
 @needs_ngspice
 @pytest.mark.slow
 def test_xor_is_learnt_in_one_transient(tmp_path):
-    spec = AnalogSpec(layers=(2, 2, 1), seed=2)
+    spec = AnalogSpec(layers=(2, 2, 1), replica=1)
     generate_analog(spec, tmp_path)
     rows = simulated(tmp_path / "learn.cir", "learn.txt")
     assert rows[:40, 1].mean() > 0.2
-    assert rows[-40:, 1].mean() < 0.02
+    assert rows[-40:, 1].mean() < 0.01
     xor = mgd.datasets.parity(bits=2).train
     theta, device = jnp.asarray(rows[-1, 2:], jnp.float32), spec.network.fabricate(key=jax.random.key(0))
     answers = spec.network.respond(theta, jnp.asarray(xor.x), device=device, key=jax.random.key(0))

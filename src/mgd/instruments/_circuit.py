@@ -196,7 +196,7 @@ class Spice(AbstractInstrument):
         Raises:
             ValueError: if that is not clear, or states are said that nothing would begin with.
         """
-        states = [name for names in self._targets for name in names if "[ic" in name]
+        states = [name for names in self._targets for name in names if "[ic" in name and name[0] != "."]
         of_netlist, said = self.netlist.uic, self.settings.uic
         wanted = of_netlist == {True} if said is None else said
         if self.settings.analysis == "op" and (states or (wanted and self.netlist.has_states)):
