@@ -91,11 +91,11 @@ class Spice(AbstractInstrument):
         spice = self._open()
         values = self._values(np.asarray(theta, np.float64))
         changed = values != self._written
-        if (changed & self._of_netlist).any():
-            self._set(spice, changed & self._of_netlist, values)
+        if self._has_cards and (anew := changed & self._of_netlist).any():
+            self._set(spice, anew, values)
             self._make_again(spice)
-            changed[:] = True
-        self._set(spice, changed & ~self._of_netlist, values)
+            changed = ~self._of_netlist
+        self._set(spice, changed, values)
         self._written = values
 
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
@@ -271,6 +271,7 @@ class Spice(AbstractInstrument):
         # Filled in by the hundred for a measurement, at half the price of formatted text that is then encoded.
         self._alters = [f"{_command(name).replace('%', '%%')}=%.9g".encode() for name in names]
         self._of_netlist = np.array([name.startswith(".param") for name in names])
+        self._has_cards = bool(self._of_netlist.any())
         self._written = np.full(len(names), np.nan)
 
     def _check_written(self) -> None:
