@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -351,7 +352,7 @@ def test_a_library_that_is_a_link_includes_what_is_beside_the_file_itself(tmp_pa
     assert of_mgd(path, ["v(out)"]).item() == pytest.approx(of_ngspice(path)["v(out)"], rel=1e-6)
 
 
-def written(folder: Path, files: str | dict[str, str | bytes]) -> Path:
+def written(folder: Path, files: str | Mapping[str, str | bytes]) -> Path:
     """The netlist of a folder in which these files are."""
     for name, content in ({"m.cir": files} if isinstance(files, str) else files).items():
         path = folder / name
@@ -397,7 +398,7 @@ def test_an_operating_point_is_that_of_ngspice(files, tmp_path):
     assert found == pytest.approx(list(due.values()), rel=2e-6, abs=1e-11), dict(zip(due, found, strict=True))
 
 
-def with_value(files: str | dict[str, str | bytes], value: float) -> dict[str, str | bytes]:
+def with_value(files: str | Mapping[str, str | bytes], value: float) -> dict[str, str]:
     """The same files, with this value of the parameter."""
     files = {"m.cir": files} if isinstance(files, str) else files
     return {name: text.replace("VALUE", repr(value)) for name, text in files.items() if isinstance(text, str)}
