@@ -166,10 +166,12 @@ class Spice(AbstractInstrument):
         """Loads the circuit, and sees whether it has what is named in it."""
         rest = self.settings.input_offset
         waveform = "external" if self.settings.analysis == "op" else f"pwl(0 {rest!r} 1 {rest!r})"
-        currents = {name for output in self.settings.outputs for kind, name, _ in terms(output) if kind == "i"}
+        found = [term for output in self.settings.outputs for term in terms(output)]
+        currents = {name for kind, name, _ in found if kind == "i"}
+        readings = {vectors(term, set())[0] for term in found if term[0] == "@"}
         named = [name for names in self._targets for name in names if not name.startswith(".param")]
         behavioural: set[str] = set()
-        if currents or any("[" in name for name in named):
+        if currents or readings or any("[" in name for name in named):
             # Before an analysis ngspice crashes when it is asked for some of these, and in one that is to keep a
             # current which is not there.
             spice.circuit(self.netlist.driven(self._inputs, waveform, [f"v({SWEEP})"]), self._seed)
@@ -178,6 +180,9 @@ class Spice(AbstractInstrument):
             for name in sorted(currents):
                 if spice.vector(current(name, behavioural)[1]) is None:
                     raise HardwareError(no_current(name))
+            for name in sorted(readings):
+                if spice.vector(name) is None:
+                    raise HardwareError(f"the circuit has no {name}: correct outputs")
             self._check_there(spice, named)
             spice.command("remcirc")
         self._name_vectors(behavioural)

@@ -13,7 +13,10 @@ from ._cards import Card, Reader
 _NOT_OURS = re.compile(
     r"\.(op|tran|dc|ac|noise|tf|sens|disto|pz|sp|save|print|plot|probe|four|fourier|meas|measure|width)"
 )
-_OUTPUT = re.compile(r"(v|i)\(\s*([^\s,()]+)\s*(?:,\s*([^\s,()]+)\s*)?\)")
+_OUTPUT = re.compile(
+    r"(?P<kind>[vi])\(\s*(?P<first>[^\s,()]+)\s*(?:,\s*(?P<second>[^\s,()]+)\s*)?\)"
+    r"|@(?P<device>[^\s,()\[\]@]+)\[(?P<parameter>\w+)\]|(?P<source>[a-z][^\s,()\[\]@#]*)#branch"
+)
 _SOURCE = re.compile(r"(\S+?)[\s(,]+([^\s(),]+)[\s,]+([^\s(),]+)[\s),]*(.*)")
 _WAVEFORM = re.compile(r"\s(pulse|sin|exp|pwl|sffm|am|trnoise|trrandom)\b", re.IGNORECASE)
 # Of a source these hold for whatever it is driven with, and the way that we drive it has no place for them.
@@ -90,7 +93,7 @@ class Netlist:
         for output in outputs:
             for kind, first, second in terms(output):
                 known = nodes if kind == "v" else set(self.elements)
-                for name in filter(None, (first, second)):
+                for name in filter(None, (first, second) if kind == "v" else (first,)):
                     if name not in known and "." not in name:
                         what = "node" if kind == "v" else "element"
                         raise ValueError(f"outputs: {self.path} has no {what} {name!r}{nearest(name, known)}")
@@ -147,18 +150,30 @@ def spelt(name: str) -> str:
 
 
 def terms(output: str) -> list[tuple[str, str, str]]:
-    """The voltages or currents that an output is the first less the others of: (v or i, node or element, node).
+    """What an output is the first less the others of: (v, i or @; node or element; node or parameter).
 
     Raises:
         ValueError: if it is something else.
 
     >>> terms("v(a, b) - v(c)")
     [('v', 'a', 'b'), ('v', 'c', '')]
+    >>> terms("@m1[gm]"), terms("v1#branch")
+    ([('@', 'm1', 'gm')], [('i', 'v1', '')])
     """
-    found = _OUTPUT.findall(spelt(output))
+    found = list(_OUTPUT.finditer(spelt(output)))
     if not found or re.sub(r"\s", "", _OUTPUT.sub("x", spelt(output))) != "-".join("x" * len(found)):
-        raise ValueError(f'outputs are voltages and currents, such as "v(out)", "v(a,b)", "i(v1)", got {output!r}')
-    return found
+        raise ValueError(
+            f'outputs are voltages and currents, such as "v(out)", "v(a,b)", "i(v1)", or of an element, as "@m1[gm]"; '
+            f"got {output!r}"
+        )
+    return [
+        ("i", each["source"], "")
+        if each["source"]
+        else ("@", each["device"], each["parameter"])
+        if each["device"]
+        else (each["kind"], each["first"], each["second"] or "")
+        for each in found
+    ]
 
 
 def _circuit_of(cards: list[Card]) -> tuple[list[Card], list[Card]]:

@@ -39,7 +39,7 @@ class SpiceSettings(BaseModel):
             pair of these ("rp1 - rm1") set to `middle` ± θ/2.
         inputs: voltage or current sources, one for each feature.
         outputs: one for each output: "v(out)", "v(a,b)", "v(a) - v(b)", "i(vload)", "i(m.x1.m1)" (of a
-            transistor the current of the drain or collector, else into the first node).
+            transistor the current of the drain or collector, else into the first node), "v1#branch", "@m1[gm]".
         limits: of θ: low and high, of each or of all, and their unit.
         conductance_unit: θ of a resistor is then a conductance, in so many siemens: 1e-3 for millisiemens.
         middle: of pairs, in the unit of θ.
