@@ -159,11 +159,11 @@ def test_what_is_in_step_does_not_learn():
 
 def test_samples_that_do_not_fit_are_refused_before_anything_is_written(tmp_path):
     two = AnalogSpec(layers=(2, 2))
-    x, y = np.zeros((3, 2)), np.zeros((3, 2))
+    x, y = np.zeros((5, 2)), np.zeros((5, 2))
     with pytest.raises(ValueError, match="samples must be given for 2 outputs: the default, parity, has one"):
         generate_analog(two, tmp_path)
     with pytest.raises(
-        ValueError, match=r"samples must be \[n, 2\] inputs and \[n, 2\] targets .* \(3, 2\) and \(3, 1\)"
+        ValueError, match=r"samples must be \[n, 2\] inputs and \[n, 2\] targets .* \(5, 2\) and \(5, 1\)"
     ):
         generate_analog(two, tmp_path, samples=(x, y[:, :1]))
     with pytest.raises(ValueError, match="samples must be finite"):
