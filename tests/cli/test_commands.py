@@ -45,6 +45,7 @@ def test_the_commands_are_these():
         ("chip", "check"),
         ("chip", "serve"),
         ("onchip",),
+        ("onchip", "analog"),
         ("onchip", "check"),
         ("onchip", "generate"),
         ("onchip", "report"),

@@ -188,3 +188,15 @@ def test_a_circuit_is_generated_once_and_a_folder_of_others_is_not_checked(mgd_c
     other = mgd_cli("onchip", "check", ".")
     assert other.code == 2
     assert other.err == "mgd: . has no spec.toml: give a folder that mgd onchip generate has made\n"
+
+
+def test_the_analog_circuit_is_written_once_and_says_how_it_runs(mgd_cli):
+    Path("spec.toml").write_text("layers = [2, 2, 1]\n")
+    said = mgd_cli("onchip", "analog", "spec.toml", "--out", "made")
+    assert (said.code, said.out) == (0, "made: 10 files; to let it learn: cd made && ngspice -b learn.cir\n")
+    again = mgd_cli("onchip", "analog", "spec.toml", "--out", "made")
+    assert (again.code, again.err) == (2, "mgd: made is not empty: give a new folder\n")
+    Path("spec.toml").write_text("layers = [2, 2, 1]\nrate = 1\n")
+    wrong = mgd_cli("onchip", "analog", "spec.toml", "--out", "other")
+    assert wrong.code == 2
+    assert wrong.err == "mgd: spec.toml: unknown setting 'rate': did you mean 'learning_rate'?\n"

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ TOP = IN + "R1 in out 1k\n"
 LOW = "R2 out 0 3k\n"
 OP = ".op\n.end\n"
 MOS = "Vdd dd 0 3\nR3 dd d 10k\nM1 d in 0 0 nx w=2u l=1u\n"
+HUNG = "R4 d out 10k\n"
 HALF = ".subckt half a b\nRa a b 1k\nRb b 0 1k\n.ends\n"
 RC = "t\nVin in 0 PWL(0 0 1u 1)\nR1 in out 1k\nC1 out 0 20n"
 
@@ -85,6 +87,10 @@ POINTS: dict[str, str | dict[str, str | bytes]] = {
     },
     "latin-1 in comments": {
         "m.cir": b"t\xe9\n* r\xe9sistance\n" + (TOP + LOW).encode() + b"R4 out 0 1k ; \xe9\n" + OP.encode()
+    },
+    "micro sign": "t\n" + TOP + LOW + "I1 0 out 10µ\nC1 out 0 1µF\nR4 aµb 0 1k\nR5 out aµb 1k\n" + OP,
+    "micro sign in latin-1": {
+        "m.cir": ("t\n" + TOP + LOW + "I1 0 out 10µA ; é\nC1 out 0 1µF\n" + OP).encode("latin-1")
     },
     "utf-8 in names": "t\n" + IN + "R1 in né 1k\nRé né 0 1k\nR3 in ça 1k\nR4 ÇA 0 1k\n" + OP,
     "odd first letter": "t\n" + TOP + LOW + "; R4 out 0 1k\n= R5 out 0 1k\n" + OP,
@@ -234,6 +240,111 @@ TRANSIENTS: dict[str, str | dict[str, str | bytes]] = {
 }
 
 
+# Parameters of θ that are of the netlist or of a model: the netlist with VALUE in place of it, the parameter, and its
+# value at first and then.
+SET: dict[str, tuple[str | dict[str, str | bytes], str, float, float]] = {
+    "of a resistor": ("t\n.param rr=VALUE\n" + IN + "R1 in out {rr}\n" + LOW, ".param rr", 1e3, 2500.0),
+    "through another": (
+        "t\n.param kk={2*rr} rr=VALUE r=7\n+ rrr='kk+rr'\n" + IN + "R1 in out {rrr}\n" + LOW,
+        ".param rr",
+        1e3,
+        700.0,
+    ),
+    "in capitals, continued": (
+        "t\n.PARAM A=1k\n+ RLOAD = VALUE\n" + IN + "R1 in out {a}\nR2 out 0 'RLoad'\n",
+        ".param RLOAD",
+        3e3,
+        10.0,
+    ),
+    "given to a subcircuit": (
+        "t\n.param q=VALUE\n" + TOP + "X1 out s r={2*q}\n.subckt s a r=5\nRa a b {r}\nRb b 0 {q}\n.ends\n",
+        ".param q",
+        1e3,
+        4e3,
+    ),
+    "with a function, and a choice": (
+        "t\n.param c=VALUE\n.func f(x) {x*x}\n"
+        + IN
+        + ".if (c > 2)\nR1 in out {f(c)*1k}\n.else\nR1 in out {c*1k}\n.endif\n"
+        + LOW,
+        ".param c",
+        1.0,
+        3.0,
+    ),
+    "of a source and an expression": (
+        "t\n.param vb=VALUE\n" + TOP + LOW + "V2 b 0 {vb}\nB1 c 0 V=v(out)*vb\nRc c b 1k\n",
+        ".param vb",
+        0.5,
+        -1.5,
+    ),
+    "in a library": (
+        {"m.cir": "t\n.lib a.lib tt\n" + IN + "R1 in out {rr}\n" + LOW, "a.lib": ".lib tt\n.param rr=VALUE\n.endl\n"},
+        ".param rr",
+        1e3,
+        50.0,
+    ),
+    "of a model by a parameter": (
+        "t\n.param nn=VALUE\n" + TOP + "D1 out 0 dx\n.model dx d(is=1f n={nn})\n",
+        ".param nn",
+        1.0,
+        1.7,
+    ),
+    "of what is drawn": (
+        "t\n.param rr=VALUE\n.options seed=5\n"
+        + IN
+        + "R1 in out {agauss(rr, 100, 1)}\nR2 out 0 {agauss(1k, 100, 1)}\n",
+        ".param rr",
+        1e3,
+        2e3,
+    ),
+    "diode": ("t\n" + TOP + "D1 out 0 dx\nD2 out 0 dx\n.model dx d(is=VALUE\n+ rs=3)\n", ".model dx[is]", 1e-15, 1e-10),
+    "diode's emission": ("t\n" + TOP + "D1 out 0 dx\n.model dx d(n=VALUE)\n", ".model DX[N]", 1.0, 1.8),
+    "mos": ("t\n" + IN + MOS + HUNG + ".model nx nmos(kp=1m vto=VALUE)\n", ".model nx[vto]", 0.5, 0.8),
+    "mos, gain": ("t\n" + IN + MOS + HUNG + ".model nx nmos(level=1 kp=VALUE vto=0.5)\n", ".model nx[kp]", 1e-3, 1e-5),
+    "bjt": (
+        "t\n" + TOP + "R6 in out 500\nVc c 0 3\nR5 c cc 50\nQ1 cc out 0 qx\n.model qx npn(bf=VALUE vaf=50)\n",
+        ".model qx[bf]",
+        80.0,
+        20.0,
+    ),
+    "jfet": (
+        "t\n" + IN + "Vd d 0 3\nR5 d dd 1k\nJ1 dd 0 s jx\nRs s 0 500\nR4 s out 1k\n.model jx njf(vto=VALUE beta=1m)\n",
+        ".model jx[vto]",
+        -2.0,
+        -1.2,
+    ),
+    "bsim3": ("t\n" + IN + MOS + HUNG + ".model nx nmos(level=8 vth0=VALUE)\n", ".model nx[vth0]", 0.5, 0.7),
+    "bsim4": ("t\n" + IN + MOS + HUNG + ".model nx nmos(level=14 vth0=VALUE)\n", ".model nx[vth0]", 0.5, 0.7),
+    "sheet resistance": (
+        "t\n" + IN + "R1 in out rx w=1u l=10u\n" + LOW + ".model rx r(rsh=VALUE)\n",
+        ".model rx[rsh]",
+        100.0,
+        300.0,
+    ),
+    "switch": (
+        "t\n" + TOP + "S1 out 0 in 0 sx\n.model sx sw(vt=0.5 ron=VALUE roff=1meg)\n",
+        ".model sx[ron]",
+        10.0,
+        1e3,
+    ),
+    "of a subcircuit": (
+        "t\n" + TOP + "X1 out s\n.subckt s a\nD1 a 0 dx\n.model dx d(is=VALUE)\n.ends\n",
+        ".model x1:dx[is]",
+        1e-15,
+        1e-10,
+    ),
+}
+
+# Netlists of other programs, by `ngbehavior`.
+OF_OTHERS: dict[str, tuple[str, str | dict[str, str | bytes]]] = {
+    "library without a section": ("ps", {"m.cir": "t\n" + TOP + ".LIB a.lib ; c\n", "a.lib": LOW}),
+    "temperatures of pspice": ("psa", "t\n" + IN + "R1 in out 1k TC=0.01,0.001\nR2 out 0 1k\n.temp 50\n"),
+    "both": ("ltpsa", "t\n" + TOP + LOW + "E1 e 0 VALUE={if(v(in)>0.5, 2, 3)}\nRe e 0 1k\n"),
+    "hspice": ("hs", "t\n.param rr='2*500'\n" + IN + "R1 in out 'rr' $ c\n" + LOW),
+    "everything": ("all", "t\n" + TOP + "R2 out 0 3k m=2\nX1 out 0 s\n.subckt s a b\nRa a b 1k\n.ends\n"),
+}
+
+
 def test_a_library_that_is_a_link_includes_what_is_beside_the_file_itself(tmp_path):
     text = "t\n" + TOP + ".lib a.lib tt\n" + OP
     path = written(tmp_path, {"m.cir": text, "kit/b.lib": ".lib tt\n.inc c.inc\n.endl\n", "kit/c.inc": LOW})
@@ -241,19 +352,19 @@ def test_a_library_that_is_a_link_includes_what_is_beside_the_file_itself(tmp_pa
     assert of_mgd(path, ["v(out)"]).item() == pytest.approx(of_ngspice(path)["v(out)"], rel=1e-6)
 
 
-def written(folder: Path, files: str | dict[str, str | bytes]) -> Path:
+def written(folder: Path, files: str | Mapping[str, str | bytes]) -> Path:
     """The netlist of a folder in which these files are."""
     for name, content in ({"m.cir": files} if isinstance(files, str) else files).items():
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder / "m.cir"
 
 
-def of_ngspice(path: Path) -> dict[str, float]:
+def of_ngspice(path: Path, *options: str) -> dict[str, float]:
     """The last point of the operating point or transient that `ngspice -b` makes of a file, by its vectors."""
     raw = path.with_suffix(".raw")
-    command = ["ngspice", "-n", "-b", "-r", raw.name, path.name]
+    command = ["ngspice", "-n", "-b", *options, "-r", raw.name, path.name]
     environment = os.environ | {"SPICE_ASCIIRAWFILE": "1"}
     said = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, timeout=60, check=False)
     assert raw.exists(), said
@@ -266,7 +377,8 @@ def of_ngspice(path: Path) -> dict[str, float]:
 
 def of_mgd(path: Path, outputs: list[str], **settings) -> np.ndarray:
     """Outputs of the circuit whose input is 1, its parameter as it is, by mgd."""
-    parameter = [name for name in Netlist(path).elements if name.startswith("r")][-1]
+    as_pspice = "ps" in settings.get("ngbehavior", "")
+    parameter = [name for name in Netlist(path, as_pspice=as_pspice).elements if name.startswith("r")][-1]
     given = {"netlist": path.name, "parameters": [parameter], "inputs": ["vin"], "outputs": outputs}
     read = SpiceSettings(**given, limits={"low": 0.0, "high": 1.0}, **settings)  # pyright: ignore
     with Spice(read, path.parent) as chip:
@@ -284,6 +396,87 @@ def test_an_operating_point_is_that_of_ngspice(files, tmp_path):
     assert len(due) >= 3
     found = of_mgd(path, list(due))
     assert found == pytest.approx(list(due.values()), rel=2e-6, abs=1e-11), dict(zip(due, found, strict=True))
+
+
+def with_value(files: str | Mapping[str, str | bytes], value: float) -> dict[str, str]:
+    """The same files, with this value of the parameter."""
+    files = {"m.cir": files} if isinstance(files, str) else files
+    return {name: text.replace("VALUE", repr(value)) for name, text in files.items() if isinstance(text, str)}
+
+
+def nodes_of(found: dict[str, float]) -> dict[str, float]:
+    """The voltages of nodes that ngspice did not add."""
+    return {name: value for name, value in found.items() if re.fullmatch(r"v\((?!.*([:]|#|_int)).*\)", name)}
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "first", "then"),
+    [pytest.param(*case, id=name, marks=pytest.mark.quick("through another", "diode")) for name, case in SET.items()],
+)
+def test_a_parameter_of_netlist_or_model_is_as_if_it_were_written_there(files, name, first, then, tmp_path):
+    due = []
+    for number, value in enumerate((first, then)):
+        text = with_value(files, value)
+        path = written(tmp_path / str(number), text | {"m.cir": f"{text['m.cir']}R99 out 0 2k\n{OP}"})
+        due.append(nodes_of(of_ngspice(path)))
+    assert any(due[0][node] != pytest.approx(due[1][node], rel=1e-3) for node in due[0])
+    first_file = tmp_path / "0" / "m.cir"
+    settings = {"netlist": first_file.name, "parameters": ["r99", name], "inputs": ["vin"], "outputs": list(due[0])}
+    with Spice(SpiceSettings(**settings, limits={"low": -1e4, "high": 1e4}), first_file.parent) as chip:  # pyright: ignore
+        chip.present(np.ones((1, 1), np.float32), np.zeros((1, len(due[0])), np.float32))
+        for value, nodes in ((then, due[1]), (first, due[0]), (then, due[1])):
+            chip.set_parameters(np.array([500.0, value]))
+            assert chip.read_outputs()[0].tolist() != pytest.approx(list(nodes.values()), rel=1e-6)
+            chip.set_parameters(
+                np.array([2000.0, value])
+            )  # what is set of elements stays, when the circuit is made anew
+            assert chip.read_outputs()[0] == pytest.approx(list(nodes.values()), rel=1e-5, abs=1e-11)
+
+
+def test_a_parameter_of_the_netlist_is_so_in_transients_too(tmp_path):
+    netlist = {
+        "m.cir": "t\n.param cc=VALUE v0=0.7\n" + RC[2:].replace("20n", "{cc} ic={v0}") + "\n.tran 1u 40u 0 1u uic\n"
+    }
+    due = [
+        of_ngspice(written(tmp_path / name, with_value(netlist, float(name))))["v(out)"] for name in ("2e-8", "5e-8")
+    ]
+    settings = {"netlist": "m.cir", "parameters": [".param cc", ".param v0"], "inputs": ["vin"], "outputs": ["v(out)"]}
+    times = {"analysis": "tran", "stop_seconds": 40e-6, "step_seconds": 1e-6, "limits": {"low": -1.0, "high": 1.0}}
+    with Spice(SpiceSettings(**settings, **times), tmp_path / "2e-8") as chip:  # pyright: ignore
+        chip.present(np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32))
+        for theta, expected in (
+            ([2e-8, 0.7], due[0]),
+            ([5e-8, 0.7], due[1]),
+            ([5e-8, 0.1], None),
+            ([2e-8, 0.7], due[0]),
+        ):
+            chip.set_parameters(np.array(theta))
+            found = chip.read_outputs().item()
+            assert found < min(due) if expected is None else found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("behavior", "files"),
+    [
+        pytest.param(*case, id=name, marks=pytest.mark.quick("library without a section"))
+        for name, case in OF_OTHERS.items()
+    ],
+)
+def test_a_netlist_of_another_program_is_read_as_ngspice_reads_it_then(behavior, files, tmp_path):
+    files = {"m.cir": files} if isinstance(files, str) else files
+    path = written(tmp_path, files | {"m.cir": f"{files['m.cir']}{OP}"})
+    due = nodes_of(of_ngspice(path, "-D", f"ngbehavior={behavior}"))
+    assert of_mgd(path, list(due), ngbehavior=behavior) == pytest.approx(list(due.values()), rel=2e-6, abs=1e-11)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_netlist_of_ltspice_is_that_in_ascii(encoding, tmp_path):
+    """ngspice does not read UTF-16: it has the same in its own encoding."""
+    text = "* C:\\Drafts\\amp.asc\nVin in 0 1\nR1 in out 1k\nR2 out 0 3k\nI1 0 out 10µ\nC1 out 0 1µ\n.op\n.end\n"
+    path = written(tmp_path, text.replace("µ", "u"))
+    due = of_ngspice(path)
+    path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert of_mgd(path, ["v(out)"]).item() == pytest.approx(due["v(out)"], rel=1e-6)
 
 
 @pytest.mark.parametrize("files", TRANSIENTS.values(), ids=TRANSIENTS)

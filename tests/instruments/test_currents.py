@@ -68,6 +68,34 @@ def test_the_current_of_an_element_is_what_flows_into_its_first_node(name, eleme
         assert np.all(np.abs(found[:, 1]) > 1e-7)
 
 
+@pytest.mark.parametrize("settings", [{}, {"analysis": "tran", "stop_seconds": 10e-6, "step_seconds": 1e-7}])
+@pytest.mark.parametrize(
+    ("element", "outputs"),
+    [
+        ("m1", ["@M1[id]", "i(m1)"]),
+        ("m.x1.m1", ["@m.x1.m1[id]", "i(m.x1.m1)"]),
+        ("v.x1.v1", ["V.X1.V1#branch", "@v.x1.v1[i]"]),
+        ("l1", ["l1#branch", "@l1[i]"]),
+        ("e.x1.e1", ["e.x1.e1#branch", "i(e.x1.e1)"]),
+        ("d1", ["@d1[id]", "i(vload)"]),
+        ("q1", ["@q1[ic] - @q1[ib]", "i(q1) - @q1[ib]"]),
+        ("r1", ["@r1[i]", "vload#branch"]),
+    ],
+)
+def test_a_current_has_every_name_that_ngspice_takes(element, outputs, settings, tmp_path):
+    found = measured(tmp_path, ELEMENTS[element][0], outputs, **settings)
+    assert found[:, 0] == pytest.approx(found[:, 1], rel=1e-3, abs=1e-9)
+    assert np.all(np.abs(found) > 1e-7)
+
+
+def test_another_reading_of_an_element_is_that_of_the_element(tmp_path):
+    """The transconductance, kp w/l m (v - vto), in which the first factors are 4 mS/V; and what there is not."""
+    found = measured(tmp_path, ELEMENTS["m1"][0] + "\nvd n 0 3", ["@m1[gm]"])
+    assert found[:, 0] == pytest.approx([4e-3 * 0.2, 4e-3 * 0.7], rel=1e-3)
+    with pytest.raises(HardwareError, match=re.escape("the circuit has no @m1[nothing]: correct outputs")):
+        measured(tmp_path, ELEMENTS["m1"][0], ["v(n)", "@m1[nothing]"])
+
+
 @pytest.mark.parametrize("name", ["x1", "t1", "a1", "k1", "o1", "x1.r1"])
 def test_what_has_no_current_is_refused_by_name(name, tmp_path):
     with pytest.raises(ValueError, match=re.escape(f"ngspice has no current i({name}): it has those of R, C, L, V")):

@@ -132,6 +132,10 @@ UNREADABLE = {
         {"m.cir": b"t\nr1 \xe9 0 1k\n"},
         "m.cir, line 2: 'r1 \ufffd 0 1k' is not UTF-8: save the file as UTF-8",
     ),
+    "greek letter for micro": (
+        {"m.cir": "t\nc1 a 0 4.7\u03bcF\n"},
+        "m.cir, line 2: '4.7\u03bcF' has a Greek mu, which ngspice ignores: write u",
+    ),
     "program": ({"m.cir": 't\n.model x d_process(process_file="p")\n'}, "line 2: a model of the kind d_process runs"),
     "data not there": (
         {"m.cir": 't\n.model x filesource(file="p.txt")\n'},
@@ -207,13 +211,51 @@ def test_outputs_are_understood(output, due):
     assert terms(output) == due
 
 
-@pytest.mark.parametrize("output", ["", "out", "v(a) + v(b)", "v(a)/2", "v()", "2*v(a)", "v(a) v(b)", "-v(a)"])
+@pytest.mark.parametrize(
+    "output", ["", "out", "v(a) + v(b)", "v(a)/2", "v()", "2*v(a)", "v(a) v(b)", "-v(a)", "@m1", "m1[gm]", "#branch"]
+)
 def test_other_outputs_are_refused(output):
-    with pytest.raises(ValueError, match=re.escape(f'such as "v(out)", "v(a,b)", "i(v1)", got {output!r}')):
+    with pytest.raises(ValueError, match=re.escape(f'as "@m1[gm]"; got {output!r}')):
         terms(output)
 
 
+# A parameter that is compared, one that is not used, one that is given twice, and one of a subcircuit.
+CARDS = """t
+.param rr=1k spare=2 k={rr==2} ss=1 mine={spare2}
+.param SS=2 spare2=3
+V1 in 0 1
+R1 in out {rr*k*ss}
+R2 out 0 {mine}
+D1 out 0 dx
+.model dx d
+.subckt s a
+.param inner=3
+Ra a 0 {inner}
+.ends
+"""
 WRONG = {
+    "no such .param": (
+        {"text": CARDS, "parameters": [".param r"]},
+        r"parameters: .*chip.cir has no .param 'r': did you mean 'rr'",
+    ),
+    "a .param of a subcircuit": ({"text": CARDS, "parameters": [".param inner"]}, "chip.cir has no .param 'inner'"),
+    "a .param that is not used": (
+        {"text": CARDS, "parameters": [".param spare"]},
+        r"parameters: nothing in .*chip.cir uses the .param 'spare', so to set it does nothing",
+    ),
+    "a .param given twice": (
+        {"text": CARDS, "parameters": [".param ss"]},
+        "has several .param 'ss': leave all but one",
+    ),
+    "no such model": (
+        {"text": CARDS, "parameters": [".model dy[is]"]},
+        r"parameters: .*chip.cir has no model 'dy': did you mean 'dx'",
+    ),
+    "a model whole": ({"text": CARDS, "parameters": [".model dx"]}, r"parameters: '.model dx' must be an element"),
+    "a .param in brackets": ({"text": CARDS, "parameters": [".param rr[r]"]}, r"'.param rr\[r\]' must be an element"),
+    "another card": ({"text": CARDS, "parameters": [".options reltol"]}, r"'.options reltol' must be an element"),
+    "unknown behaviour": ({"ngbehavior": "spectre"}, "ngbehavior must be of a, all, hs, ps, .*, got 'spectre'"),
+    "a command for a behaviour": ({"ngbehavior": "ps; quit"}, "ngbehavior must be of a, all, .*, got 'ps; quit'"),
     "unreadable": ({"netlist": "chop.cir"}, r"cannot read netlist .*chop.cir: No such file"),
     "no netlist": ({"netlist": None}, "instrument.netlist"),
     "missing parameter": ({"parameters": ["r11"]}, r"parameters: .*chip.cir has no element 'r11': did you mean 'r1'"),
@@ -285,6 +327,11 @@ def test_wrong_settings_are_refused_in_one_line(load, settings, message):
     with pytest.raises(ValueError, match=message) as raised:
         load(**settings)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [".param rr", ".PARAM  Rr", ".param mine", ".param spare2", ".model DX[is]"])
+def test_what_is_in_the_netlist_can_be_a_parameter(load, name):
+    load(CARDS, parameters=[name])
 
 
 def test_a_chip_file_with_a_wrong_netlist_is_named(tmp_path):

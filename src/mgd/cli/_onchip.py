@@ -1,4 +1,4 @@
-"""`mgd onchip generate`, `mgd onchip report` and `mgd onchip check`."""
+"""`mgd onchip generate`, `mgd onchip report`, `mgd onchip check` and `mgd onchip analog`."""
 
 from pathlib import Path
 
@@ -54,6 +54,22 @@ def report(spec: Path) -> None:
         engines = traffic(read)
         counts = [(one.engine, f"{one.stored_bits:,}", f"{one.moved_bits:,}", f"{one.products:,}") for one in engines]
         _table(("engine", "bits stored", "bits moved", "products"), counts)
+
+
+@onchip.command(epilog="Example: mgd onchip analog examples/analog.toml --out xor-analog")
+@click.argument("spec", metavar="SPEC.toml", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The folder, which is made.")
+def analog(spec: Path, out: Path) -> None:
+    """Write the circuit of SPEC.toml in continuous time, as subcircuits for SPICE.
+
+    With layers, there are a network and a deck for ngspice too; without, the learner is for a deck of your own.
+    """
+    from ..onchip import AnalogSpec, generate_analog
+
+    read = AnalogSpec.read(spec)
+    files = generate_analog(read, out)
+    runs = f"; to let it learn: cd {out} && ngspice -b learn.cir" if read.layers else ""
+    click.echo(f"{out}: {len(files)} files{runs}")
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

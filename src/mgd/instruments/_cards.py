@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 _NAMED = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)')\s*(.*)""")
 _MARKS = re.compile(r"[\"';$]|/(?=/)")  # of quotes, and of comments
+# To ngspice a micro sign is a u, in UTF-8 and in Latin-1; but not in names of files.
+_MICRO = re.compile("[\u00b5\udcb5]")
 _TAIL = "\\\\"
 # A line that begins so is a comment to ngspice, which says so; but what continues it would be lost with it.
 _ODD = "=[]?()&%\"'!:,;\f"
@@ -52,13 +54,14 @@ class Reader:
 
     Args:
         path: of the netlist; its first line is a title.
+        as_pspice: whether a `.lib` without a section is an `.include`.
 
     Attributes:
         files: what was read, in this order.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, *, as_pspice: bool = False):
+        self.path, self._as_pspice = path, as_pspice
         self.files: dict[Path, bytes] = {}
         self._libraries: dict[Path, list[_Line]] = {}
 
@@ -109,18 +112,23 @@ class Reader:
         within = (*within, path.resolve())
         content = self.files.setdefault(path.resolve(), self._read(path))
         lines: list[_Line] = []
-        for number, text in enumerate(content.decode(errors="surrogateescape").split("\n"), 1):
+        for number, text in enumerate(_decoded(content).split("\n"), 1):
             text = text.replace("\r", "")
             line = _Line(text.lstrip(" \t"), path, number)
             if titled and number == 1 and not _taken(text):
                 line = _title(line._replace(text=text))
             if line.text.startswith("@"):
                 break  # where ngspice ends the file
-            if line.text.lower().startswith(".inc"):
+            library = line.text.lower().startswith(".lib")
+            if line.text.lower().startswith(".inc") or (
+                library and self._as_pspice and len(_reference(line.text)) == 1
+            ):
                 file, missing = self._included(line)
                 lines += self._lines(file, within) if file else [line._replace(missing=missing)]
-            elif line.text:
+            elif library:
                 lines.append(line)
+            elif line.text:
+                lines.append(line._replace(text=_MICRO.sub("u", line.text)))
         return lines
 
     def _included(self, line: _Line) -> tuple[Path | None, str]:
@@ -163,6 +171,17 @@ class Reader:
         if end is None:
             raise ValueError(f"{line.where}: section {words[1]!r} of {file} has no .endl")
         yield from self._with_sections(lines[start + 1 : end], (*within, place))
+
+
+def _decoded(content: bytes) -> str:
+    """What a file says. Bytes that are no text in UTF-8 are kept as surrogates.
+
+    LTspice writes UTF-16, with a mark of byte order or without.
+    """
+    of_bytes = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}.get(content[:2])
+    if of_bytes is None and content[:2].count(0) == 1:
+        of_bytes = "utf-16-be" if content[0] == 0 else "utf-16-le"
+    return content.decode(of_bytes or "utf-8", errors="replace" if of_bytes else "surrogateescape")
 
 
 def _after_word(text: str) -> str:

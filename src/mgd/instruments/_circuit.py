@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from .._errors import HardwareError
 from ._base import AbstractInstrument, Identity
@@ -44,8 +44,10 @@ class Spice(AbstractInstrument):
 
     def __init__(self, settings: SpiceSettings, folder: str | Path):
         self.settings, folder = settings, Path(folder)
-        self.netlist = Netlist(folder / settings.netlist)
-        self._start = _commands(folder / settings.spiceinit) if settings.spiceinit else b""
+        behavior = settings.ngbehavior or ""
+        self.netlist = Netlist(folder / settings.netlist, as_pspice="ps" in behavior or "all" in behavior)
+        self._start = f"set ngbehavior={behavior}\n".encode() if behavior else b""
+        self._start += _commands(folder / settings.spiceinit) if settings.spiceinit else b""
         self.address = f"spice {self.netlist.path}, {next(_NUMBERS)} of process {os.getpid()}"
         self.n_params, self.not_converged = len(settings.parameters), 0
         self._inputs = [spelt(name) for name in settings.inputs]
@@ -60,6 +62,7 @@ class Spice(AbstractInstrument):
         self._name_vectors(set())
         self._rows = np.zeros((1, len(self._inputs)))
         self._spread()
+        self._seed = int(self.netlist.digest(self._start)[:7], 16) + 1
         self._spice: Ngspice | None = None
 
     def open(self) -> None:
@@ -87,12 +90,12 @@ class Spice(AbstractInstrument):
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         spice = self._open()
         values = self._values(np.asarray(theta, np.float64))
-        changed = np.flatnonzero(values != self._written)
-        pairs = zip(changed.tolist(), values[changed].tolist(), strict=True)
-        spice.commands([self._alters[k] % value for k, value in pairs])
-        if trouble := spice.trouble():
-            self._written[:] = np.nan
-            raise HardwareError(f"{self.address}: setting parameters: {trouble}")
+        changed = values != self._written
+        if self._has_cards and (anew := changed & self._of_netlist).any():
+            self._set(spice, anew, values)
+            self._make_again(spice)
+            changed = ~self._of_netlist
+        self._set(spice, changed, values)
         self._written = values
 
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
@@ -136,29 +139,55 @@ class Spice(AbstractInstrument):
     def safe_state(self) -> None:
         """Does nothing: a simulation is always safe."""
 
+    def _set(
+        self, spice: Ngspice, which: Bool[np.ndarray, " elements"], values: Float[np.ndarray, " elements"]
+    ) -> None:
+        places = np.flatnonzero(which)
+        pairs = zip(places.tolist(), values[places].tolist(), strict=True)
+        self._carry_out(spice, [self._alters[k] % value for k, value in pairs])
+
+    def _make_again(self, spice: Ngspice) -> None:
+        """Makes the circuit anew, so that its `.param` have their new values, and nothing else has been set."""
+        self._carry_out(spice, [f"setseed {self._seed}".encode(), b"reset"])
+        self._draw_anew(spice)
+
+    def _carry_out(self, spice: Ngspice, commands: list[bytes]) -> None:
+        spice.commands(commands)
+        if trouble := spice.trouble():
+            self._written[:] = np.nan
+            raise HardwareError(f"{self.address}: setting parameters: {trouble}")
+
+    def _draw_anew(self, spice: Ngspice) -> None:
+        """Lets what is drawn in a transient, its noise, not be that of the last."""
+        if self.netlist.option("seed") is None:
+            spice.command(f"setseed {random.SystemRandom().randrange(1, 2**31)}")
+
     def _load(self, spice: Ngspice) -> None:
         """Loads the circuit, and sees whether it has what is named in it."""
         rest = self.settings.input_offset
         waveform = "external" if self.settings.analysis == "op" else f"pwl(0 {rest!r} 1 {rest!r})"
-        currents = {name for output in self.settings.outputs for kind, name, _ in terms(output) if kind == "i"}
-        seed = int(self.netlist.digest(self._start)[:7], 16) + 1
-        named = [name for names in self._targets for name in names]
+        found = [term for output in self.settings.outputs for term in terms(output)]
+        currents = {name for kind, name, _ in found if kind == "i"}
+        readings = {vectors(term, set())[0] for term in found if term[0] == "@"}
+        named = [name for names in self._targets for name in names if not name.startswith(".param")]
         behavioural: set[str] = set()
-        if currents or any("[" in name for name in named):
+        if currents or readings or any("[" in name for name in named):
             # Before an analysis ngspice crashes when it is asked for some of these, and in one that is to keep a
             # current which is not there.
-            spice.circuit(self.netlist.driven(self._inputs, waveform, [f"v({SWEEP})"]), seed)
+            spice.circuit(self.netlist.driven(self._inputs, waveform, [f"v({SWEEP})"]), self._seed)
             spice.analyse("op", {name: [rest] for name in self._inputs})
             behavioural |= {name for name in currents if name[0] == "r" and spice.vector(f"@{name}[i]") is None}
             for name in sorted(currents):
                 if spice.vector(current(name, behavioural)[1]) is None:
                     raise HardwareError(no_current(name))
+            for name in sorted(readings):
+                if spice.vector(name) is None:
+                    raise HardwareError(f"the circuit has no {name}: correct outputs")
             self._check_there(spice, named)
             spice.command("remcirc")
         self._name_vectors(behavioural)
-        spice.circuit(self.netlist.driven(self._inputs, waveform, self._kept), seed)
-        if self.netlist.option("seed") is None:  # what is drawn in a transient, its noise, is not that of the last
-            spice.command(f"setseed {random.SystemRandom().randrange(1, 2**31)}")
+        spice.circuit(self.netlist.driven(self._inputs, waveform, self._kept), self._seed)
+        self._draw_anew(spice)
         self._check_there(spice, [name for name in named if "[" not in name])
 
     def _name_vectors(self, behavioural: Set[str]) -> None:
@@ -172,7 +201,7 @@ class Spice(AbstractInstrument):
         Raises:
             ValueError: if that is not clear, or states are said that nothing would begin with.
         """
-        states = [name for names in self._targets for name in names if "[ic" in name]
+        states = [name for names in self._targets for name in names if "[ic" in name and name[0] != "."]
         of_netlist, said = self.netlist.uic, self.settings.uic
         wanted = of_netlist == {True} if said is None else said
         if self.settings.analysis == "op" and (states or (wanted and self.netlist.has_states)):
@@ -245,7 +274,9 @@ class Spice(AbstractInstrument):
         of_unit = self.settings.conductance_unit is not None
         self._inverse = np.array([of_unit and _resists(name) for name in names])
         # Filled in by the hundred for a measurement, at half the price of formatted text that is then encoded.
-        self._alters = [f"alter {'@' if '[' in name else ''}{name.replace('%', '%%')}=%.9g".encode() for name in names]
+        self._alters = [f"{_command(name).replace('%', '%%')}=%.9g".encode() for name in names]
+        self._of_netlist = np.array([name.startswith(".param") for name in names])
+        self._has_cards = bool(self._of_netlist.any())
         self._written = np.full(len(names), np.nan)
 
     def _check_written(self) -> None:
@@ -271,10 +302,10 @@ class Spice(AbstractInstrument):
 
     def _check_there(self, spice: Ngspice, names: Sequence[str]) -> None:
         for name in names:
-            device, _, parameter = name.partition("[")
+            device, _, parameter = name.removeprefix(".model ").partition("[")
             value = spice.vector(f"@{device}[{parameter.rstrip(']') or MAIN[name[0]]}]")
             if value is not None and parameter:  # which may be one that can only be read, such as a current
-                spice.command(f"alter @{name}={value[0]:.9g}")
+                spice.command(f"{_command(name)}={value[0]:.9g}")
             if value is None or (parameter and spice.trouble()):
                 raise HardwareError(f"the circuit has no parameter {name!r} ({spice.trouble()}): correct parameters")
 
@@ -287,6 +318,18 @@ class Spice(AbstractInstrument):
         if self._spice is None:
             raise HardwareError(f"{self.address} is not open: open it, or use it in a `with`")
         return self._spice
+
+
+def _command(name: str) -> str:
+    """The command that sets it, up to the value.
+
+    >>> _command("r1"), _command("m1[w]"), _command(".model nx[vto]"), _command(".param vb")
+    ('alter r1', 'alter @m1[w]', 'altermod @nx[vto]', 'alterparam vb')
+    """
+    for card, command in ((".param ", "alterparam "), (".model ", "altermod @")):
+        if name.startswith(card):
+            return command + name.removeprefix(card)
+    return f"alter @{name}" if "[" in name else f"alter {name}"
 
 
 def _resists(name: str) -> bool:

@@ -43,5 +43,7 @@ def vectors(term: tuple[str, str, str], behavioural: Set[str]) -> tuple[str, str
     kind, first, second = term
     if kind == "i":
         return current(first, behavioural)[0], ""
+    if kind == "@":
+        return f"@{first}[{second}]", ""
     plus, minus = ("" if name in ("", "0", "gnd") else f"v({name})" for name in (first, second))
     return plus, minus

@@ -13,7 +13,10 @@ from ._cards import Card, Reader
 _NOT_OURS = re.compile(
     r"\.(op|tran|dc|ac|noise|tf|sens|disto|pz|sp|save|print|plot|probe|four|fourier|meas|measure|width)"
 )
-_OUTPUT = re.compile(r"(v|i)\(\s*([^\s,()]+)\s*(?:,\s*([^\s,()]+)\s*)?\)")
+_OUTPUT = re.compile(
+    r"(?P<kind>[vi])\(\s*(?P<first>[^\s,()]+)\s*(?:,\s*(?P<second>[^\s,()]+)\s*)?\)"
+    r"|@(?P<device>[^\s,()\[\]@]+)\[(?P<parameter>\w+)\]|(?P<source>[a-z][^\s,()\[\]@#]*)#branch"
+)
 _SOURCE = re.compile(r"(\S+?)[\s(,]+([^\s(),]+)[\s,]+([^\s(),]+)[\s),]*(.*)")
 _WAVEFORM = re.compile(r"\s(pulse|sin|exp|pwl|sffm|am|trnoise|trrandom)\b", re.IGNORECASE)
 # Of a source these hold for whatever it is driven with, and the way that we drive it has no place for them.
@@ -22,6 +25,9 @@ _OF_SOURCE = re.compile(r"\b(m\s*=|portnum\b)", re.IGNORECASE)
 _DATA = re.compile(r'(\w*file\s*=\s*)"([^"]*)"', re.IGNORECASE)
 _RUNS = re.compile(r"\b(d_process|d_cosim)\b", re.IGNORECASE)
 _INITIAL = re.compile(r"\bic[\w-]*\s*=", re.IGNORECASE)
+_GREEK = re.compile("[\\d.]+\u03bc\\w*")
+# What a `.param` gives values to: not what it compares.
+_ASSIGNED = re.compile(r"(?<![\w.<>=!])([a-z_]\w*)\s*=(?!=)")
 _OPENS, _CLOSES = (".subckt", ".macro"), (".ends", ".eom")
 _SUFFIXES = {"": 1.0, "k": 1e3, "meg": 1e6}
 SWEEP = "vmgdsweep"
@@ -32,6 +38,7 @@ class Netlist:
 
     Args:
         path: the file; its first line is a title, as SPICE has it.
+        as_pspice: whether a `.lib` without a section is an `.include`.
 
     Attributes:
         elements: the names of those that are in no subcircuit.
@@ -43,9 +50,9 @@ class Netlist:
         ValueError: if it cannot be read as ngspice would read it.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, *, as_pspice: bool = False):
         self.path = path
-        reader = Reader(path)
+        reader = Reader(path, as_pspice=as_pspice)
         kept, left_out = _circuit_of(reader.cards())
         kept = [_with_data(card, reader) for card in kept]
         self._cards = [(card, depth) for card, depth in zip(kept, _depths(kept), strict=True)]
@@ -78,16 +85,39 @@ class Netlist:
                     "replaceand would lose m= and portnum"
                 )
         for name in elements:
-            if name not in self.elements and "." not in name:
+            if name.startswith("."):
+                self._check_card(*name.split())
+            elif name not in self.elements and "." not in name:
                 raise ValueError(f"parameters: {self.path} has no element {name!r}{nearest(name, self.elements)}")
         nodes = {spelt(word) for card, _ in self._cards for word in re.split(r"[\s(),={}'\"]+", card.text)[1:]} | {"0"}
         for output in outputs:
             for kind, first, second in terms(output):
                 known = nodes if kind == "v" else set(self.elements)
-                for name in filter(None, (first, second)):
+                for name in filter(None, (first, second) if kind == "v" else (first,)):
                     if name not in known and "." not in name:
                         what = "node" if kind == "v" else "element"
                         raise ValueError(f"outputs: {self.path} has no {what} {name!r}{nearest(name, known)}")
+
+    def _check_card(self, kind: str, name: str) -> None:
+        """Whether a `.param` or `.model` is there; and whether it is used, because otherwise setting it does nothing.
+
+        Raises:
+            ValueError: if not.
+        """
+        if kind == ".model":
+            known = [spelt(card.text.split()[1]) for card, _ in self._cards if card.word == ".model"]
+            if name not in known and not re.search("[.:]", name):
+                raise ValueError(f"parameters: {self.path} has no model {name!r}{nearest(name, known)}")
+            return
+        texts = [spelt(card.text) for card in self._top() if card.word.startswith(".par")]
+        known = [each for text in texts for each in _ASSIGNED.findall(text)]
+        if name not in known:
+            raise ValueError(f"parameters: {self.path} has no .param {name!r}{nearest(name, known)}")
+        if known.count(name) > 1:
+            raise ValueError(f"parameters: {self.path} has several .param {name!r}: leave all but one out")
+        used = re.compile(rf"(?<![\w.]){name}\b(?!\s*=(?!=))")
+        if not any(used.search(spelt(card.text)) for card, _ in self._cards):
+            raise ValueError(f"parameters: nothing in {self.path} uses the .param {name!r}, so to set it does nothing")
 
     def driven(self, inputs: Sequence[str], waveform: str, vectors: Sequence[str]) -> list[str]:
         """The netlist for libngspice: its inputs with this waveform, a source to sweep, and what to keep."""
@@ -120,25 +150,37 @@ def spelt(name: str) -> str:
 
 
 def terms(output: str) -> list[tuple[str, str, str]]:
-    """The voltages or currents that an output is the first less the others of: (v or i, node or element, node).
+    """What an output is the first less the others of: (v, i or @; node or element; node or parameter).
 
     Raises:
         ValueError: if it is something else.
 
     >>> terms("v(a, b) - v(c)")
     [('v', 'a', 'b'), ('v', 'c', '')]
+    >>> terms("@m1[gm]"), terms("v1#branch")
+    ([('@', 'm1', 'gm')], [('i', 'v1', '')])
     """
-    found = _OUTPUT.findall(spelt(output))
+    found = list(_OUTPUT.finditer(spelt(output)))
     if not found or re.sub(r"\s", "", _OUTPUT.sub("x", spelt(output))) != "-".join("x" * len(found)):
-        raise ValueError(f'outputs are voltages and currents, such as "v(out)", "v(a,b)", "i(v1)", got {output!r}')
-    return found
+        raise ValueError(
+            f'outputs are voltages and currents, such as "v(out)", "v(a,b)", "i(v1)", or of an element, as "@m1[gm]"; '
+            f"got {output!r}"
+        )
+    return [
+        ("i", each["source"], "")
+        if each["source"]
+        else ("@", each["device"], each["parameter"])
+        if each["device"]
+        else (each["kind"], each["first"], each["second"] or "")
+        for each in found
+    ]
 
 
 def _circuit_of(cards: list[Card]) -> tuple[list[Card], list[Card]]:
     """Cards that are the circuit's, and those of analyses, output and scripts, which are left out.
 
     Raises:
-        ValueError: if one of the circuit's is no UTF-8, which ngspice does not take.
+        ValueError: if one of the circuit's is no UTF-8, which ngspice does not take, or has a value that it misreads.
     """
     kept: list[Card] = []
     left_out: list[Card] = []
@@ -151,6 +193,10 @@ def _circuit_of(cards: list[Card]) -> tuple[list[Card], list[Card]]:
         elif not card.text.isascii() and any("\ud800" <= each <= "\udfff" for each in card.text):
             shown = card.text.encode(errors="surrogateescape").decode(errors="replace")
             raise ValueError(f"cannot read netlist {card.where}: {shown!r} is not UTF-8: save the file as UTF-8")
+        elif found := _GREEK.search(card.text):
+            raise ValueError(
+                f"cannot read netlist {card.where}: {found[0]!r} has a Greek mu, which ngspice ignores: write u"
+            )
         else:
             kept.append(card)
     return kept, left_out

@@ -16,6 +16,9 @@ Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 MAIN = {"r": "resistance", "c": "capacitance", "l": "inductance", "v": "dc", "i": "dc", "e": "gain", "g": "gain"}
 # Of what names may be of, nothing has a meaning in ngspice's commands, which could be those of a shell.
 _ELEMENT = re.compile(r"[a-z][\w.:#%@+/-]*(\[[a-z]\w*\])?", re.ASCII)
+_CARD = re.compile(r"\.param [a-z_]\w*|\.model [\w.:#%@+/-]+\[[a-z]\w*\]", re.ASCII)
+# What ngspice knows by `set ngbehavior`, of which a netlist may need several.
+_BEHAVIOR = re.compile("(all|a|hs|ps|lt|ki|va|eg|s3|spe|mc|xs|ll)+")
 
 
 class SpiceLimits(BaseModel):
@@ -32,10 +35,11 @@ class SpiceSettings(BaseModel):
     Attributes:
         netlist: path of the file.
         parameters: what θ sets: an element ("r1", "vb2": its resistance, its voltage); one of its parameters, as
-            SPICE writes it ("m1[w]"); or a pair of elements ("rp1 - rm1") set to `middle` ± θ/2.
+            SPICE writes it ("m1[w]"); a parameter of the netlist (".param vb"), or of a model (".model nx[vto]"); or a
+            pair of these ("rp1 - rm1") set to `middle` ± θ/2.
         inputs: voltage or current sources, one for each feature.
         outputs: one for each output: "v(out)", "v(a,b)", "v(a) - v(b)", "i(vload)", "i(m.x1.m1)" (of a
-            transistor the current of the drain or collector, else into the first node).
+            transistor the current of the drain or collector, else into the first node), "v1#branch", "@m1[gm]".
         limits: of θ: low and high, of each or of all, and their unit.
         conductance_unit: θ of a resistor is then a conductance, in so many siemens: 1e-3 for millisiemens.
         middle: of pairs, in the unit of θ.
@@ -43,6 +47,8 @@ class SpiceSettings(BaseModel):
             x = 0) and each sample is applied in turn for `stop_seconds`, at whose end outputs are read.
         uic: whether transients begin with the initial states that elements are given (IC=) instead of an operating
             point; if None, as the transients of the netlist do.
+        ngbehavior: whose netlists ngspice is to read: of PSpice ("ps"), LTspice ("lt"), HSPICE ("hs"), and others;
+            several in one word, such as "ltpsa".
         spiceinit: path of a file of commands that ngspice carries out before it reads the netlist. No other
             .spiceinit is read.
         stop_seconds: how long a sample is applied.
@@ -66,6 +72,7 @@ class SpiceSettings(BaseModel):
     middle: Number | None = None
     analysis: Literal["op", "tran"] = "op"
     uic: Annotated[bool, Field(strict=True)] | None = None
+    ngbehavior: Name | None = None
     spiceinit: Name | None = None
     stop_seconds: Above0 | None = None
     step_seconds: Above0 | None = None
@@ -80,10 +87,12 @@ class SpiceSettings(BaseModel):
     def _check(self) -> "SpiceSettings":
         for each in self.parameters:
             for name in pair(each):
-                if not _ELEMENT.fullmatch(name) or ("[" not in name and name[0] not in MAIN):
+                element = _ELEMENT.fullmatch(name) and ("[" in name or name[0] in MAIN)
+                if not element and not _CARD.fullmatch(name):
                     raise ValueError(
-                        f'parameters: {each!r} must be an element ("r1"), one of its parameters ("m1[w]"), '
-                        'or a pair ("rp1 - rm1"), with letters, digits and _.:#%@+/-'
+                        f'parameters: {each!r} must be an element ("r1"), one of its parameters ("m1[w]"), one of the '
+                        'netlist (".param vb") or of a model (".model nx[vto]"), or a pair ("rp1 - rm1"), with '
+                        "letters, digits and _.:#%@+/-"
                     )
         for name in self.inputs:
             if not _ELEMENT.fullmatch(spelt(name)) or "[" in name:
@@ -96,6 +105,10 @@ class SpiceSettings(BaseModel):
             for kind, name, _ in terms(output):
                 if kind == "i" and name[0] not in CURRENTS:
                     raise ValueError(no_current(name))
+        if self.ngbehavior and not _BEHAVIOR.fullmatch(self.ngbehavior):
+            raise ValueError(
+                f'ngbehavior must be of a, all, hs, ps, lt, ki, va, ..., such as "ltpsa", got {self.ngbehavior!r}'
+            )
         pairs = any(len(pair(each)) == 2 for each in self.parameters)
         if pairs != (self.middle is not None):
             raise ValueError("give middle if there are pairs of elements, and only then")
@@ -110,5 +123,5 @@ class SpiceSettings(BaseModel):
 
 
 def pair(parameter: str) -> tuple[str, ...]:
-    """The elements that a parameter sets, as ngspice writes them."""
-    return tuple(spelt(part.strip()) for part in re.split(r"\s+-\s+", parameter))
+    """What a parameter sets, as ngspice writes it."""
+    return tuple(spelt(" ".join(part.split())) for part in re.split(r"\s+-\s+", parameter))

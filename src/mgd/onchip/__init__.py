@@ -1,10 +1,15 @@
-"""Training on the chip: the circuit of multiplexed gradient descent as RTL, and its twin. Names load on first use."""
+"""Training on the chip: the circuit of multiplexed gradient descent, as RTL with its twin and for SPICE.
+
+Names load on first use.
+"""
 
 from typing import TYPE_CHECKING
 
 from .._lazy import lazily
 
 if TYPE_CHECKING:
+    from ._analog import AnalogSpec as AnalogSpec
+    from ._analog_deck import generate_analog as generate_analog
     from ._check import check as check
     from ._circuit import Circuit as Circuit
     from ._generate import generate as generate
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
     from ._verilated import Verilated as Verilated
 
 _PUBLIC = {
+    "AnalogSpec": "_analog",
     "Circuit": "_circuit",
     "FixedPointNetwork": "_network",
     "Spec": "_spec",
@@ -22,6 +28,7 @@ _PUBLIC = {
     "area": "_report",
     "check": "_check",
     "generate": "_generate",
+    "generate_analog": "_analog_deck",
     "traffic": "_report",
 }
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]

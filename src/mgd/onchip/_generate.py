@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tomli_w
 
+from ._folder import new_folder
 from ._proof import bench_of_top
 from ._registers import header, markdown, module
 from ._spec import Spec
@@ -25,9 +26,7 @@ def generate(spec: Spec, folder: str | Path) -> list[Path]:
     Raises:
         ValueError: if the folder has files.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is not empty: give a new folder")
+    folder = new_folder(folder)
     contents = {
         "mgd_top.sv": top(spec),
         "mgd_top_bench.sv": bench_of_top(spec),
@@ -38,7 +37,7 @@ def generate(spec: Spec, folder: str | Path) -> list[Path]:
         "Makefile": _MAKEFILE,
         "mgd_top.core": _core(),
     }
-    (folder / "rtl").mkdir(parents=True)
+    (folder / "rtl").mkdir()
     for source in modules():
         shutil.copy(source, folder / "rtl")
     for name, text in contents.items():

@@ -6,8 +6,9 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
-from .._input import nearest, read_toml
+from .._input import nearest
 from ._code import CODES, LEAP, REGISTERS, Code
+from ._tables import arguments, read
 
 # The number of a parameter has 16 bits wherever the circuit carries it.
 MOST_PARAMETERS = 2**16
@@ -110,11 +111,7 @@ class Spec:
         Raises:
             ValueError: if the file cannot be read, or a setting is wrong; the file is named.
         """
-        table = read_toml(Path(path))
-        try:
-            return Spec.of(table)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        return read(path, Spec.of)
 
     @staticmethod
     def of(table: Mapping[str, Any]) -> "Spec":
@@ -126,12 +123,7 @@ class Spec:
         >>> Spec.of({"layers": [2, 2, 1], "merged": True}).parameters
         9
         """
-        names = [field.name for field in fields(Spec)]
-        for name in table:
-            if name not in names:
-                raise ValueError(f"unknown setting {name!r}{nearest(name, names)}")
-        layers = table.get("layers", ())
-        given: dict[str, Any] = {**table, "layers": tuple(layers) if isinstance(layers, list) else layers}
+        given = arguments(Spec, table)
         _check_types(given)
         return Spec(**given)
 

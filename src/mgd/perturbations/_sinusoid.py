@@ -62,9 +62,17 @@ class Sinusoid(AbstractPerturbation):
     def __call__(self, index: Counter, *, seed: UInt32[Array, " 2"], n_params: int) -> Float[Array, " p"]:
         lanes = jnp.arange(n_params, dtype=jnp.uint32)
         low, spacing = self._words(n_params)
-        phase = Row.of(seed, Counter.of(0)).words(lanes) + (low + lanes * spacing) * index.low
+        phase = self.phases(seed, n_params) + (low + lanes * spacing) * index.low
         turns = lax.bitcast_convert_type(phase, jnp.int32).astype(jnp.float32) * 2.0**-32
         return self.amplitude * jnp.sin(2 * math.pi * turns)
+
+    def phases(self, seed: UInt32[Array, " 2"], n_params: int) -> UInt32[Array, " p"]:
+        """φ of each parameter, in cycles·2³²."""
+        return Row.of(seed, Counter.of(0)).words(jnp.arange(n_params, dtype=jnp.uint32))
+
+    def frequencies(self, n_params: int) -> np.ndarray:
+        """f of each parameter, in cycles per perturbation."""
+        return self.lowest_frequency + (np.arange(n_params) + _OFFSET) * self.spacing(n_params)
 
     def _words(self, n_params: int) -> tuple[jnp.ndarray, jnp.ndarray]:
         """The lowest frequency and the spacing, in cycles·2³²."""
@@ -100,8 +108,7 @@ class Sinusoid(AbstractPerturbation):
                 f"the high-pass's corner at {corner:.3g}; raise tau_hp or lowest_frequency"
             )
         kept = pole**tau_p
-        lanes = np.arange(n_params) + _OFFSET
-        cosine = np.cos(2 * np.pi * (self.lowest_frequency + lanes * self.spacing(n_params)))
+        cosine = np.cos(2 * np.pi * self.frequencies(n_params))
         past = (1 + kept) * (1 - cosine) / (1 - 2 * kept * cosine + kept**2)
         return white_gain(pole, tau_p) * past
 
