@@ -58,9 +58,7 @@ def descend(problem: Problem, *, seed: int = 0) -> Descent:
     rate = _SHARE_OF_STABLE / _measured(chip, start, data[0], key).largest
     algorithm = Backprop(optax.sgd(float(rate)))
     engine: Any = choose("auto", chip, algorithm, n_replicas=_CHIPS, batch=batch, n_steps=_MOST_UPDATES)
-    judge = Judge.of(
-        task, outputs=engine.gives_outputs(data[1]), shown=len(task.test), cost=engine.cost_of_outputs
-    )
+    judge = Judge.of(task, outputs=engine.gives_outputs(data[1]), shown=len(task.test), cost=engine.cost_of_outputs)
     if judge.metric is None:
         raise ValueError(f"{task.name} has no score that could be a target: the chip gives no outputs")
     progress = engine.init(_CHIPS, key=key, start=np.asarray(start))
@@ -142,7 +140,12 @@ def _measured(chip: AbstractChip, theta: Float[Array, "chips p"], data: Data, ke
 
 @eqx.filter_jit
 def _differences(
-    chip: AbstractChip, theta: Float[Array, "chips p"], data: Data, key: PRNGKeyArray, size: Float[Array, ""], batch: int
+    chip: AbstractChip,
+    theta: Float[Array, "chips p"],
+    data: Data,
+    key: PRNGKeyArray,
+    size: Float[Array, ""],
+    batch: int,
 ) -> tuple[Float[Array, "chips probe"], ...]:
     """Slopes of single samples' costs and of a large batch's along codes, near and wide; curvatures along normal ones.
 

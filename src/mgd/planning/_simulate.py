@@ -70,9 +70,7 @@ class Simulator:
         """
         settings = self.problem.settings(structure, replicas=self.replicas, seed=seed)
         chip, algorithm = build_chip(settings, self.problem.task), build_algorithm(settings)
-        engine = choose(
-            "auto", chip, algorithm, n_replicas=self.replicas, batch=settings.batch, n_steps=_MANY_STEPS
-        )
+        engine = choose("auto", chip, algorithm, n_replicas=self.replicas, batch=settings.batch, n_steps=_MANY_STEPS)
         self.engine = engine.name
         judge = Judge.of(
             self.problem.task,

@@ -105,7 +105,7 @@ class Profile(BaseModel):
 
     def whole(self, n_params: int) -> "Profile":
         """The profile of a chip of that many parameters, whose events are all those of the whole vector."""
-        many = {event: n_params for event in self.one_by_one}
+        many = dict.fromkeys(self.one_by_one, n_params)
         tables = {}
         for name in ("seconds", "joules"):
             table = getattr(self, name)
