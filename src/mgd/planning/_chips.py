@@ -70,7 +70,7 @@ def _of_file(path: Path) -> PlannedChip:
     file = read_chip_file(path)
     if file.profile is None:
         raise ValueError(
-            f'{path}: there is no [profile]: give profile = "hw1" or another shipped one, or the table [profile.seconds] of '
-            "inference, perturbation, write, load and latency"
+            f'{path}: there is no [profile]: give profile = "hw1" or another shipped one, or the table '
+            "[profile.seconds] of inference, perturbation, write, load and latency"
         )
     return PlannedChip(chip_settings([file], simulate=True), file.profile, path)

@@ -1,12 +1,13 @@
 """The best structures by the closed form, over a grid of all of them at once."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ..theory import Landscape, Windows, error_of_signal, events_of, rate_of, variance_of, windows_to
+from ..theory import Landscape, Windows, error_of_signal, events_of, noise_of_writes, rate_of, variance_of, windows_to
 from ..timing import seconds_of
 from ._problem import Problem
 from ._structure import BASELINES, FAMILIES, Structure, period_of
@@ -53,10 +54,22 @@ def guesses(problem: Problem, land: Landscape) -> list[Guess]:
             if best is not None:
                 found.append(best)
     if not found:
-        raise ValueError(
-            "by the closed form no window is long enough for the noise of this chip: lower the noise, or the target"
-        )
+        raise ValueError(_why_never(problem, land))
     return sorted(found, key=lambda one: one.seconds)
+
+
+def _why_never(problem: Problem, land: Landscape) -> str:
+    """Why no structure reaches the target, in a line."""
+    fewest = math.ceil(land.flow * land.largest / 2)
+    if fewest > problem.most_writes:
+        return (
+            f"the target {problem.target:g} needs {fewest:,} writes of a parameter at least, by the law, and an "
+            f"endurance of {problem.profile.endurance:,} does not allow them: lower --target"
+        )
+    return (
+        f"the target {problem.target:g} is not reached by the law, for no window of up to {_LONGEST} times "
+        f"{problem.n_params} perturbations averages the noise of this chip away: lower the noise, or --target"
+    )
 
 
 def seconds_by_law(problem: Problem, land: Landscape) -> float:
@@ -69,9 +82,11 @@ def guess_of(problem: Problem, land: Landscape, structure: Structure) -> Guess:
     windows = structure.windows(problem.n_params)
     noise = problem.noise(structure.batch, land.cost)
     variance = variance_of(land, windows, noise=noise, amplitude=structure.amplitude)
-    rate = rate_of(land, windows, variance, momentum=structure.optimizer == "momentum")
-    count = float(windows_to(land, variance, rate))
+    writes = noise_of_writes(land, variance, pulse=problem.pulse, noise=problem.write_noise)
+    rate = rate_of(land, windows, variance, writes, momentum=structure.optimizer == "momentum")
+    count = float(windows_to(land, variance, rate, writes))
     seconds = count * float(seconds_of(events_of(windows), problem.profile))
+    seconds = seconds if count <= problem.most_writes else math.inf
     return Guess(structure.with_rate(float(rate)), seconds, count, float(variance))
 
 
@@ -86,11 +101,13 @@ def _best_of(problem: Problem, land: Landscape, family: str, baseline: str) -> G
     noise = problem.noise(batch, land.cost)
     amplitude = _amplitudes(problem, land, windows, noise)
     variance = variance_of(land, windows, noise=noise, amplitude=amplitude)
+    writes = noise_of_writes(land, variance, pulse=problem.pulse, noise=problem.write_noise)
     best = None
     for optimizer in ("sgd", "momentum"):
-        rate = rate_of(land, windows, variance, momentum=optimizer == "momentum")
-        count = windows_to(land, variance, rate)
+        rate = rate_of(land, windows, variance, writes, momentum=optimizer == "momentum")
+        count = windows_to(land, variance, rate, writes)
         seconds = count * seconds_of(events_of(windows), problem.profile)
+        seconds = np.where(count <= problem.most_writes, seconds, np.inf)
         k = int(np.argmin(seconds))
         if np.isfinite(seconds[k]) and (best is None or seconds[k] < best.seconds):
             structure = Structure(

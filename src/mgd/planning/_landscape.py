@@ -74,9 +74,9 @@ def descend(problem: Problem, *, seed: int = 0) -> Descent:
     else:
         best = max(score for _, score, _ in seen)
         raise ValueError(
-            f"the target {problem.target:g} is above what this chip can represent: {_CHIPS} chips without imperfections "
-            f"reach {best:.3f} in the mean by {_MOST_UPDATES:,} updates with exact gradients; lower --target, or give "
-            "the chip more neurons"
+            f"the target {problem.target:g} is above what this chip can represent: {_CHIPS} chips without "
+            f"imperfections reach {best:.3f} in the mean by {_MOST_UPDATES:,} updates with exact gradients; lower "
+            "--target, or give the chip more neurons"
         )
     one = engine.init(1, key=key, start=np.asarray(start[:1]))
     one = jax.block_until_ready(engine.advance(data[0], one, 1))  # compiled, which is not to be timed

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import RunError
+from .._errors import Interrupted, RunError
 from .._stops import stop_requested
 from ..runs import RunConfig, merged, only_writer, replace_file, settings_in
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
@@ -19,7 +19,7 @@ from ._kept import Kept
 from ._landscape import descend
 from ._problem import Problem
 from ._reasons import Gain, error_shares, gains, reasons
-from ._search import Course, Found, OnCourse, Search
+from ._search import Course, Found, OnCourse, Search, seeds
 from ._simulate import Simulator
 
 # A run may take this many times as long as its slow chips did.
@@ -88,9 +88,8 @@ class Plan:
         if self.reached:
             said = [f"{self.target:.4g} after {format_seconds(self.time.seconds)} on {self.profile.name}"]
         else:
-            said = [
-                f"{self.target:.4g} is not reached: {self.best:.4g} is the best that {self.simulations} simulations found"
-            ]
+            found = f"{self.best:.4g} is the best that {self.simulations} simulations found"
+            said = [f"{self.target:.4g} is not reached: {found}"]
         said += [
             f"10, 50 and 90 % of {self.chips} chips are there after {low}, {middle} and {high}; "
             f"{self.fraction:.0%} of them get there"
@@ -201,6 +200,7 @@ def _planned(
     folder = None if out is None else Path(out)
     if folder is None:
         found = Search(problem, descent.landscape, simulator, Kept(), simulations, seconds, seed, on_course, stop).run()
+        _check_not_stopped(stop, found)
         return _plan_of(problem, descent, simulator, found, seed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -209,10 +209,18 @@ def _planned(
     with only_writer(folder):
         kept = Kept(folder / "simulations.jsonl")
         found = Search(problem, descent.landscape, simulator, kept, simulations, seconds, seed, on_course, stop).run()
+        _check_not_stopped(stop, found)
         made = _plan_of(problem, descent, simulator, found, seed)
         replace_file(folder / "plan.toml", made.toml().encode())
         replace_file(folder / "plan.json", (json.dumps(made.as_dict(), indent=2) + "\n").encode())
     return made
+
+
+def _check_not_stopped(stop: Callable[[], bool], found: Found) -> None:
+    """Raises: Interrupted: if it was asked to stop."""
+    if stop():
+        n = found.simulations
+        raise Interrupted(f"stopped after {n} simulations; with the same folder, the same call continues", step=n)
 
 
 def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found, seed: int) -> Plan:
@@ -254,7 +262,7 @@ def _settings(problem: Problem, found: Found, seed: int) -> dict[str, Any]:
         "weight_decay": 0.0,
         "steps": windows * window,
         "replicas": len(passage.each),
-        "seed": seed,
+        "seed": seeds(seed)[1],
         "log_every": max(1, windows // _EVALUATIONS) * window,
         "until_accuracy": problem.target,
     }

@@ -17,6 +17,8 @@ CHOSEN = (
     *("learning_rate", "schedule", "tau_p", "tau_x", "tau_theta", "tau_hp", "batch", "steps", "onchip", "start"),
     *("until_accuracy", "until_solved", "patience", "replicas", "seed", "log_every", "instrument", "fleet", "bitwise"),
 )
+# Imperfections that are noise of a cost, in its unit or in parts of it.
+NOISES = ("cost-noise", "cost-noise-relative", "flicker-noise")
 _STEPS = 2**62
 
 
@@ -63,13 +65,17 @@ class Problem:
         """
         if not any(self.profile.seconds.model_dump().values()):
             raise ValueError(f"the profile {self.profile.name!r} takes no time at all: give the seconds of its events")
-        noise = self.imperfect.get("cost-noise", 0.0), self.imperfect.get("cost-noise-relative", 0.0)
-        if self.profile.noise_of == "sample" and not any(noise):
+        if self.profile.noise_of == "sample" and not any(self.imperfect.get(name) for name in NOISES):
             raise ValueError(
-                'noise_of = "sample" says whose noise it is, and there is none: give cost-noise in [imperfect], or leave '
-                "noise_of out"
+                'noise_of = "sample" says whose noise it is, and there is none: give cost-noise in [imperfect], or '
+                "leave noise_of out"
             )
         return self
+
+    @property
+    def most_writes(self) -> float:
+        """How often a parameter can be written."""
+        return math.inf if self.profile.endurance is None else self.profile.endurance
 
     @property
     def imperfect(self) -> Mapping[str, Any]:
@@ -103,11 +109,26 @@ class Problem:
     @property
     def level(self) -> float:
         """The step between levels of perturbed parameters; 0 if there are none."""
-        if "dac-bits" not in self.imperfect or self.imperfect.get("dac-own-line"):
-            return 0.0
+        return 0.0 if self.imperfect.get("dac-own-line") or "dac-bits" not in self.imperfect else self._converter_step
+
+    @property
+    def _converter_step(self) -> float:
         settings = _resolved(self.given, {"learning_rate": 1.0})
         assert settings.imperfect is not None, "it has converters"
         return 2 * settings.imperfect["dac-range"] / (2 ** settings.imperfect["dac-bits"] - 1)
+
+    @property
+    def pulse(self) -> float:
+        """The size of the pulses that writes consist of, noise of a pulse included; 0 if writes are not rounded."""
+        given = self.imperfect
+        if "dac-bits" in given and not given.get("dac-finer-copy"):
+            return self._converter_step
+        return given.get("dw-min", 0.0) * (1 + given.get("dw-min-ctoc", 0.0) ** 2)
+
+    @property
+    def write_noise(self) -> float:
+        """Standard deviation of the noise on each parameter at each write."""
+        return self.imperfect.get("update-noise", 0.0)
 
     def settings(self, structure: Structure, **more: Any) -> Settings:
         """The settings of a run that trains chips in this way."""
@@ -117,8 +138,9 @@ class Problem:
         """The given settings, with the noise that a measurement of a batch has."""
         given = dict(self.given)
         if self.profile.noise_of == "sample":
-            noisy = ("cost-noise", "cost-noise-relative")
-            each = {name: self.imperfect[name] / math.sqrt(structure.batch) for name in noisy if name in self.imperfect}
+            each = {
+                name: self.imperfect[name] / math.sqrt(structure.batch) for name in NOISES if name in self.imperfect
+            }
             given["imperfect"] = {**self.imperfect, **each}
         return given
 

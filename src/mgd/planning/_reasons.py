@@ -55,22 +55,25 @@ def reasons(problem: Problem, land: Landscape, structure: Structure, tried: int)
         if period
         else f"independent signs have no period to fill; a window has {structure.window} perturbations"
     )
+    added = float(own + shared) / signal
     return {
         "perturbation": f"{family}; {_others(problem, land, structure, now, 'perturbation', FAMILIES)}",
-        "baseline": f"{_others(problem, land, structure, now, 'baseline', BASELINES)}",
-        "tau_p": f"a perturbation is measured {structure.tau_p} times; {beside(tau_p=2 * structure.tau_p)} for twice that",
-        "tau_x": f"{structure.held} perturbations share a presentation of {_took(problem, 'load')} and a baseline; "
-        f"{beside(held=2 * structure.held, shown=max(1, structure.shown // 2))} for twice as many",
-        "tau_theta": f"{structure.window} perturbations of {problem.n_params} parameters make a window, for writes of "
-        f"{_took(problem, 'write')}; {beside(shown=2 * structure.shown)} for twice as many",
-        "batch": f"{structure.batch} samples of {_took(problem, 'inference')} share a perturbation of "
-        f"{_took(problem, 'perturbation')}; {beside(batch=2 * structure.batch)} for twice as many",
-        "amplitude": f"noise and higher orders add {float(own + shared) / signal:.2g} of the signal's square; the least "
-        f"that stands out from rounding is {least_amplitude(problem, land):.2g}",
-        "optimizer": f"{_others(problem, land, structure, now, 'optimizer', OPTIMIZERS)}",
-        "learning_rate": f"{structure.rate / law:.2g} times the law's, which is the smaller of what noise and curvature "
-        f"allow; the best of {tried} simulations",
-        "schedule": "constant, because a plan ends at its target, and not at a number of steps",
+        "baseline": _others(problem, land, structure, now, "baseline", BASELINES),
+        "tau_p": f"{structure.tau_p} measurements of a perturbation; twice as many "
+        + beside(tau_p=2 * structure.tau_p),
+        "tau_x": f"{structure.held} perturbations share a presentation, each sample of which takes "
+        f"{_took(problem, 'load')} to load, and a baseline; twice as many "
+        + beside(held=2 * structure.held, shown=max(1, structure.shown // 2)),
+        "tau_theta": f"{structure.window} perturbations of {problem.n_params} parameters make a window, and a write "
+        f"takes {_took(problem, 'write')}; twice as many " + beside(shown=2 * structure.shown),
+        "batch": f"a measurement is of {structure.batch} samples of {_took(problem, 'inference')} each, beside "
+        f"{_took(problem, 'perturbation')} of a perturbation; twice as many " + beside(batch=2 * structure.batch),
+        "amplitude": f"noise and higher orders add {added:.2g} of the signal's square, and the least amplitude that "
+        f"stands out from rounding is {least_amplitude(problem, land):.2g}",
+        "optimizer": _others(problem, land, structure, now, "optimizer", OPTIMIZERS),
+        "learning_rate": f"the best of {tried} simulations, {structure.rate / law:.2g} times the law's, which is the "
+        "smaller of what noise and curvature allow",
+        "schedule": "a plan ends at its target, and not at a number of steps",
     }
 
 
@@ -126,17 +129,17 @@ def _others(
     for name in choices:
         if name != getattr(structure, field):
             said.append(f"{name} {_beside(problem, land, structure, now, **{field: name})}")
-    return "by the law " + ", ".join(said)
+    return ", ".join(said)
 
 
 def _beside(problem: Problem, land: Landscape, structure: Structure, now: Guess, **changes: object) -> str:
     """How much longer another structure takes by the law."""
     other = guess_of(problem, land, replace(structure, **changes)).seconds / now.seconds
     if not math.isfinite(other):
-        return "never gets there"
+        return "never gets there by the law"
     if 1 / _HARDLY < other < _HARDLY:
-        return "takes as long"
-    return f"takes {other:.2f} times as long"
+        return "takes as long by the law"
+    return f"takes {other:.2f} times as long by the law"
 
 
 def _took(problem: Problem, event: str) -> str:

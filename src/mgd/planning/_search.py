@@ -22,7 +22,15 @@ _PATIENCE, _NO_LONGER = 30.0, 1.02
 _BETTER = 0.98
 # The best ones, which are simulated again with other chips.
 _FINALISTS = 3
-_SEARCH, _CONFIRM = 0, 1
+# One simulation may take this share of the search's time.
+_LONGEST = 0.25
+# What confirms the best may take so many times the search's time, all in all.
+_CONFIRMING = 2.0
+
+
+def seeds(seed: int) -> tuple[int, int]:
+    """The seed of the chips that a search sees, and of those that confirm it."""
+    return 2 * seed, 2 * seed + 1
 
 
 @dataclass
@@ -95,12 +103,14 @@ class Search:
 
     def __post_init__(self):
         self._began = time.monotonic()
+        self._guesses = guesses(self.problem, self.land)
         self._done = 0
-        self._late = False
+        self._late = self._confirms = False
+        self._until = 0.0
 
     def run(self) -> Found:
         """The best structure, confirmed by chips that the search did not see."""
-        found = guesses(self.problem, self.land)
+        found = self._guesses
         budget = max(1, self.simulations - _FINALISTS)
         best = self._first_rate(found[0], budget)
         ratio = best.rate / found[0].structure.rate
@@ -147,8 +157,16 @@ class Search:
         return other if self.tried[other].seconds < _BETTER * self.tried[best].seconds else best
 
     def _may(self, budget: int) -> bool:
-        self._late = self._late or self.elapsed > self.seconds or self.stop()
+        self._late = self._late or self._is_over()
         return self._done < budget and not self._late
+
+    def _ends(self) -> bool:
+        """Whether the simulation under way is to end: it may take a part of the time only."""
+        return self._is_over() or self.elapsed > self._until
+
+    def _is_over(self) -> bool:
+        """Whether its time is over, or it was asked to stop."""
+        return self.stop() or self.elapsed > (_CONFIRMING if self._confirms else 1.0) * self.seconds
 
     @property
     def elapsed(self) -> float:
@@ -157,18 +175,20 @@ class Search:
     def _simulate(self, structure: Structure) -> None:
         best = min((one.seconds for one in self.tried.values()), default=np.inf)
         guess = guess_of(self.problem, self.land, structure)
-        most = _NO_LONGER * best if np.isfinite(best) else _PATIENCE * guesses(self.problem, self.land)[0].seconds
-        self.tried[structure] = self._passage(structure, guess, _SEARCH, most, each=False)
+        most = _NO_LONGER * best if np.isfinite(best) else _PATIENCE * self._guesses[0].seconds
+        self.tried[structure] = self._passage(structure, guess, seeds(self.seed)[0], most, each=False)
 
-    def _passage(self, structure: Structure, guess: Guess, which: int, most: float, *, each: bool) -> Passage:
+    def _passage(self, structure: Structure, guess: Guess, seed: int, most: float, *, each: bool) -> Passage:
         """A simulation, or what is kept of it."""
-        seed = 2 * self.seed + which
         settings = self.problem.settings(structure, seed=seed, replicas=self.simulator.replicas).identity()
         key = f"{settings} {self.problem.target!r} {most!r} {each}"
         passage = self.kept.get(key)
         if passage is None:
-            passage = self.simulator.passage(structure, seed=seed, guess=guess.windows, most=most, each=each)
-            self.kept.put(key, passage)
+            passage = self.simulator.passage(
+                structure, seed=seed, guess=guess.windows, most=most, each=each, stop=self._is_over
+            )
+            if not self._is_over():  # otherwise it was cut short
+                self.kept.put(key, passage)
         self._done += 1
         reached = {one: result.seconds for one, result in self.tried.items() if np.isfinite(result.seconds)}
         best = min(reached.items(), key=lambda one: one[1], default=None)
@@ -177,6 +197,7 @@ class Search:
 
     def _confirmed(self) -> Found:
         """The best of the finalists, by chips that the search did not see."""
+        self._late, self._confirms = self._late or self._is_over(), True
         ranked = sorted(self.tried, key=lambda one: (self.tried[one].seconds, -self.tried[one].best))
         finalists = ranked[:_FINALISTS] if not self._late else ranked[:1]
         sums, passages = {}, {}
@@ -186,8 +207,8 @@ class Search:
             guess = guess_of(self.problem, self.land, one)
             most = 3 * self.tried[one].seconds
             if not np.isfinite(most):
-                most = _PATIENCE * guess.seconds
-            passages[one] = self._passage(one, guess, _CONFIRM, most, each=True)
+                most = _PATIENCE * self._guesses[0].seconds
+            passages[one] = self._passage(one, guess, seeds(self.seed)[1], most, each=True)
             sums[one] = passages[one].seconds + self.tried[one].seconds
         structure = min(sums, key=lambda one: sums[one])
         best = max(one.best for one in (*self.tried.values(), *passages.values()))

@@ -1,5 +1,6 @@
 """When simulated chips get to a target."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from ._structure import Structure
 _SPACING, _BEFORE = 1.08, 0.05
 # Chips are given this many times as long as their mean took, to get there each by itself.
 _LATE = 3.0
+# A mean that has not become better for so many times as long as its best took has settled.
+_SETTLED = 2.5
 # However few steps there are, chips in lanes are worth compiling for.
 _MANY_STEPS = 2**62
 
@@ -58,7 +61,16 @@ class Simulator:
         self.engine = ""
         self.chip_steps = 0
 
-    def passage(self, structure: Structure, *, seed: int, guess: float, most: float, each: bool = False) -> Passage:
+    def passage(
+        self,
+        structure: Structure,
+        *,
+        seed: int,
+        guess: float,
+        most: float,
+        each: bool = False,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Passage:
         """When chips that are trained in this way get to the target.
 
         Args:
@@ -67,6 +79,7 @@ class Simulator:
             guess: the windows that are expected to be needed, about.
             most: seconds of hardware after which it ends.
             each: whether to go on until each chip is there, or three times as long as the mean took.
+            stop: asked at each evaluation whether to end.
         """
         settings = self.problem.settings(structure, replicas=self.replicas, seed=seed)
         chip, algorithm = build_chip(settings, self.problem.task), build_algorithm(settings)
@@ -92,6 +105,8 @@ class Simulator:
             scores.append(np.where(np.asarray(progress.diverged), 0.0, judge.scores(np.asarray(marks))))
             if scores[-1].mean() >= self.problem.target:
                 last = min(last, round(step * _LATE)) if each else step
+            if self._has_settled(seen, scores, guess * window) or stop():
+                break
             there = (np.array(scores) >= self.problem.target).any(0) | np.asarray(progress.diverged)
             if there.all() and (scores[-1].mean() >= self.problem.target or np.asarray(progress.diverged).all()):
                 break
@@ -120,12 +135,18 @@ class Simulator:
             progress.diverged_at,
         )
 
+    def _has_settled(self, seen: list[int], scores: list[Float[np.ndarray, " chips"]], guess: float) -> bool:
+        """Whether the mean has become no better for so long that it will not get to the target."""
+        means = [score.mean() for score in scores]
+        best = seen[int(np.argmax(means))]
+        return max(means) < self.problem.target and seen[-1] > _SETTLED * max(best, guess)
+
     def _steps_within(self, algorithm: Any, structure: Structure, seconds: float) -> int:
-        """The timesteps of whole windows that take no longer than this, and one window at least."""
+        """The timesteps of whole windows that take no longer than this and wear nothing out, of one at least."""
         window = structure.window * structure.tau_p
         many = 1000 * window
         each = hardware_time(algorithm.counts(many, batch=structure.batch), self.problem.profile).seconds / 1000
-        return max(1, int(seconds / each)) * window
+        return max(1, int(min(seconds / each, self.problem.most_writes))) * window
 
     def _passed(
         self, algorithm: Any, batch: int, seen: np.ndarray, scores: Float[np.ndarray, "times chips"], steps: int

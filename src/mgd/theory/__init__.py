@@ -9,9 +9,11 @@ from ._choose import best_amplitude as best_amplitude
 from ._choose import choose as choose
 from ._descent import Landscape as Landscape
 from ._descent import Windows as Windows
+from ._descent import WriteNoise as WriteNoise
 from ._descent import error_of_signal as error_of_signal
 from ._descent import events_of as events_of
 from ._descent import left_of_code as left_of_code
+from ._descent import noise_of_writes as noise_of_writes
 from ._descent import rate_of as rate_of
 from ._descent import variance_of as variance_of
 from ._descent import windows_to as windows_to

@@ -143,32 +143,66 @@ def left_of_code(perturbations: Any, period: Any) -> Any:
     return np.where(period, np.maximum(0.0, 1 - perturbations / np.maximum(period, 1)), 1.0)
 
 
-def rate_of(land: Landscape, windows: Windows, variance: Any, *, momentum: bool = False) -> Any:
+class WriteNoise(NamedTuple):
+    r"""What imperfect writes add to A, as $W_1/\eta + W_2/\eta^2$.
+
+    Attributes:
+        rounding: W₁, of writes that are whole pulses.
+        white: W₂, of noise on each write.
+    """
+
+    rounding: Any
+    white: Any
+
+
+def noise_of_writes(land: Landscape, variance: Any, *, pulse: float, noise: float) -> WriteNoise:
+    r"""What writes add, for pulses of this size in place of the wanted change, and noise on each parameter.
+
+    A change smaller than a pulse δ is made by a pulse at random, with the variance |Δ|δ; so
+
+    $$W_1 = \delta \sqrt{\tfrac2\pi P (A + \lVert\bar g\rVert^2)}, \qquad W_2 = P\sigma_w^2$$
+
+    Args:
+        land: what the cost is like.
+        variance: A.
+        pulse: δ, in the parameter's unit; 0 for exact writes.
+        noise: σ_w, likewise.
+    """
+    length = np.sqrt(2 / np.pi * land.n_params * (variance + land.gradient))
+    return WriteNoise(pulse * length, land.n_params * noise**2 * np.ones_like(length))
+
+
+def rate_of(land: Landscape, windows: Windows, variance: Any, writes: WriteNoise, *, momentum: bool = False) -> Any:
     r"""The learning rate with which descent is soonest at the target: the smaller of two.
 
-    $$\eta_\text{noise} = \frac{4 L^*}{A (1 + q)}, \qquad
+    $$\eta_\text{noise} = \frac{c + \sqrt{c^2 - 4(1 - q^2) A W_2}}{2 (1 + q) A}, \quad c = 4 L^* - W_1, \qquad
       \eta_\text{stable} = \frac{1}{\lambda_\text{max} + \kappa\,\mathrm{tr} H / T}$$
+
+    With exact writes the first is $4L^*/(A(1 + q))$.
 
     Args:
         land: what the cost is like.
         windows: how windows are made.
         variance: A.
+        writes: what writes add to it.
         momentum: whether updates remember nine tenths of those before, so that the stable rate is about twice that of
-            rate is then that of the sum of all its parts, and ten times smaller.
+            plain descent; the rate is that of the sum of all parts of an update.
     """
-    noisy = 4 * land.cost / (np.maximum(variance, 1e-300) * (1 + land.exponent))
+    q, most = land.exponent, np.maximum(4 * land.cost - writes.rounding, 1e-30)
+    under = np.maximum(most**2 - 4 * (1 - q**2) * variance * writes.white, 0.0)
+    noisy = (most + np.sqrt(under)) / (2 * (1 + q) * np.maximum(variance, 1e-300))
     code = left_of_code(windows.perturbations, windows.period)
     stable = 1 / (land.largest + code * land.trace / windows.perturbations)
     return np.minimum(noisy, stable * (_MOMENTUM_GAIN if momentum else 1.0))
 
 
-def windows_to(land: Landscape, variance: Any, rate: Any) -> Any:
+def windows_to(land: Landscape, variance: Any, rate: Any, writes: WriteNoise) -> Any:
     r"""The updates until the cost is L*, with a constant learning rate.
 
-    $$\frac{s^*}{\eta} \Big(1 - \frac{\eta A}{4 L^*}\Big)^{-q}$$
+    $$\frac{s^*}{\eta} \Big(1 - \frac{\eta A + W_1 + W_2/\eta}{4 L^*}\Big)^{-q}$$
 
-    It is infinite where the floor ηA/4, which noise keeps the cost above, is higher than L*.
+    It is infinite where the floor that noise keeps the cost above is higher than L*.
     """
-    left = 1 - rate * variance / (4 * land.cost)
+    left = 1 - (rate * variance + writes.rounding + writes.white / rate) / (4 * land.cost)
     with np.errstate(divide="ignore"):
         return land.flow / rate * np.where(left > 0, np.maximum(left, 1e-12) ** -land.exponent, np.inf)
