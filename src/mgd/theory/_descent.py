@@ -144,7 +144,7 @@ def left_of_code(perturbations: Any, period: Any) -> Any:
 
 
 class WriteNoise(NamedTuple):
-    r"""What imperfect writes add to A, as $W_1/\eta + W_2/\eta^2$.
+    r"""What imperfect writes make of A: $\max(A, W_1/\eta) + W_2/\eta^2$.
 
     Attributes:
         rounding: W₁, of writes that are whole pulses.
@@ -158,7 +158,7 @@ class WriteNoise(NamedTuple):
 def noise_of_writes(land: Landscape, variance: Any, *, pulse: float, noise: float) -> WriteNoise:
     r"""What writes add, for pulses of this size in place of the wanted change, and noise on each parameter.
 
-    A change smaller than a pulse δ is made by a pulse at random, with the variance |Δ|δ; so
+    A change Δ that is smaller than a pulse δ is made by a pulse at random, whose mean square is |Δ|δ in place of Δ²; so
 
     $$W_1 = \delta \sqrt{\tfrac2\pi P (A + \lVert\bar g\rVert^2)}, \qquad W_2 = P\sigma_w^2$$
 
@@ -175,10 +175,10 @@ def noise_of_writes(land: Landscape, variance: Any, *, pulse: float, noise: floa
 def rate_of(land: Landscape, windows: Windows, variance: Any, writes: WriteNoise, *, momentum: bool = False) -> Any:
     r"""The learning rate with which descent is soonest at the target: the smaller of two.
 
-    $$\eta_\text{noise} = \frac{c + \sqrt{c^2 - 4(1 - q^2) A W_2}}{2 (1 + q) A}, \quad c = 4 L^* - W_1, \qquad
-      \eta_\text{stable} = \frac{1}{\lambda_\text{max} + \kappa\,\mathrm{tr} H / T}$$
+    $$\eta_\text{noise} = \max\Big(\frac{c + \sqrt{c^2 - 4(1 - q^2) A W_2}}{2 (1 + q) A}, \frac{W_1}{A}\Big), \quad
+      c = 4 L^*, \qquad \eta_\text{stable} = \frac{1}{\lambda_\text{max} + \kappa\,\mathrm{tr} H / T}$$
 
-    With exact writes the first is $4L^*/(A(1 + q))$.
+    With exact writes the first is $4L^*/(A(1 + q))$. Below $W_1/A$ a smaller rate makes the floor no lower.
 
     Args:
         land: what the cost is like.
@@ -188,9 +188,9 @@ def rate_of(land: Landscape, windows: Windows, variance: Any, writes: WriteNoise
         momentum: whether updates remember nine tenths of those before, so that the stable rate is about twice that of
             plain descent; the rate is that of the sum of all parts of an update.
     """
-    q, most = land.exponent, np.maximum(4 * land.cost - writes.rounding, 1e-30)
+    q, most, variance = land.exponent, 4 * land.cost, np.maximum(variance, 1e-300)
     under = np.maximum(most**2 - 4 * (1 - q**2) * variance * writes.white, 0.0)
-    noisy = (most + np.sqrt(under)) / (2 * (1 + q) * np.maximum(variance, 1e-300))
+    noisy = np.maximum((most + np.sqrt(under)) / (2 * (1 + q)), writes.rounding) / variance
     code = left_of_code(windows.perturbations, windows.period)
     stable = 1 / (land.largest + code * land.trace / windows.perturbations)
     return np.minimum(noisy, stable * (_MOMENTUM_GAIN if momentum else 1.0))
@@ -199,10 +199,10 @@ def rate_of(land: Landscape, windows: Windows, variance: Any, writes: WriteNoise
 def windows_to(land: Landscape, variance: Any, rate: Any, writes: WriteNoise) -> Any:
     r"""The updates until the cost is L*, with a constant learning rate.
 
-    $$\frac{s^*}{\eta} \Big(1 - \frac{\eta A + W_1 + W_2/\eta}{4 L^*}\Big)^{-q}$$
+    $$\frac{s^*}{\eta} \Big(1 - \frac{\max(\eta A, W_1) + W_2/\eta}{4 L^*}\Big)^{-q}$$
 
     It is infinite where the floor that noise keeps the cost above is higher than L*.
     """
-    left = 1 - (rate * variance + writes.rounding + writes.white / rate) / (4 * land.cost)
+    left = 1 - (np.maximum(rate * variance, writes.rounding) + writes.white / rate) / (4 * land.cost)
     with np.errstate(divide="ignore"):
         return land.flow / rate * np.where(left > 0, np.maximum(left, 1e-12) ** -land.exponent, np.inf)
