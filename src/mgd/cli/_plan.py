@@ -26,6 +26,7 @@ _SETTINGS = ("bits", "hidden", "channels", "order", "holdout", "data", "imperfec
 @click.option("--seconds", type=float, default=180.0, show_default=True, help="No simulation begins later than this.")
 @click.option("--chips", type=click.IntRange(min=2), default=32, show_default=True, help="Chips of a simulation.")
 @click.option("--seed", type=click.IntRange(min=0, max=2**30), default=0, show_default=True, help="Of random numbers.")
+@click.option("--search", type=click.IntRange(min=0), default=0, help="Trials of a search by Optuna, as a check.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; by default one of its own in plans.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 @click.option("--list", "listed", is_flag=True, help="List the chips that come with the package.")
@@ -40,6 +41,7 @@ def plan(
     seconds: float,
     chips: int,
     seed: int,
+    search: int,
     **settings: Any,
 ) -> None:
     """Choose the settings with which a chip learns TASK in the least hardware time, and say what to expect.
@@ -65,6 +67,7 @@ def plan(
             seconds=seconds,
             chips=chips,
             seed=seed,
+            search=search,
             out=folder,
             on_course=on_course,
             **given_of(settings),

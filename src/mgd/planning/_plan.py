@@ -3,16 +3,18 @@
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._errors import Interrupted, RunError
 from .._stops import stop_requested
 from ..runs import RunConfig, merged, only_writer, replace_file, settings_in
+from ..theory import Landscape
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
 from ._chips import chip_of
 from ._kept import Kept
@@ -22,6 +24,11 @@ from ._reasons import Gain, error_shares, gains, reasons
 from ._search import Course, Found, OnCourse, Search, seeds
 from ._simulate import Simulator
 
+if TYPE_CHECKING:
+    from ._optuna import Searched
+
+# A trial of a search may take this many times what the plan does.
+_SEARCHED = 10.0
 # A run may take this many times as long as its slow chips did.
 _SPARE = 1.5
 _EVALUATIONS = 200
@@ -53,6 +60,8 @@ class Plan:
         stopped: whether the time was over before the search had ended.
         engine: that simulated them.
         profile: what the chip takes.
+        searched: the best that Optuna's TPE found, with its hardware time on the chips that confirmed the plan; None if
+            it was not asked.
     """
 
     settings: Mapping[str, Any]
@@ -73,6 +82,7 @@ class Plan:
     stopped: bool
     engine: str
     profile: Profile
+    searched: "Searched | None" = None
 
     def toml(self) -> str:
         """The settings as a file for `mgd train`, with the reasons as comments."""
@@ -108,9 +118,17 @@ class Plan:
                 f"backprop on this machine takes {format_seconds(self.backprop_seconds)}, "
                 f"{_times(self.backprop_seconds / self.time.seconds)} the chip's time"
             ]
+        if self.searched is not None:
+            said += [f"TPE finds {self._beside(self.searched)} in {self.searched.trials} trials of the same space"]
         if self.stopped:
             said += ["the time was over before the search had ended: the same command with --out continues"]
         return said
+
+    def _beside(self, searched: "Searched") -> str:
+        if not math.isfinite(searched.seconds):
+            return "nothing that gets there"
+        ratio = f", {_times(searched.seconds / self.time.seconds)} the plan's" if self.reached else ""
+        return f"{format_seconds(searched.seconds)}{ratio},"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON; what never happens is None."""
@@ -122,7 +140,7 @@ class Plan:
             "chips": self.chips,
             "seconds": self.time.seconds if self.reached else None,
             "joules": self.time.joules if self.reached else None,
-            "interval": [value if math.isfinite(value) else None for value in self.interval],
+            "interval": [_finite(value) for value in self.interval],
             "fraction": self.fraction,
             "shares": self.time.shares,
             "error": dict(self.error),
@@ -134,6 +152,7 @@ class Plan:
             "simulations": self.simulations,
             "stopped": self.stopped,
             "engine": self.engine,
+            "searched": None if self.searched is None else [self.searched.trials, _finite(self.searched.seconds)],
             "profile": self.profile.model_dump(mode="json", exclude_none=True),
         }
 
@@ -148,6 +167,7 @@ def plan(
     chips: int = 32,
     seed: int = 0,
     out: str | os.PathLike | None = None,
+    search: int = 0,
     on_course: OnCourse = lambda course: None,
     **settings: Any,
 ) -> Plan:
@@ -164,6 +184,7 @@ def plan(
         chips: of each simulation.
         seed: of all random numbers.
         out: a folder, in which a plan that was stopped continues; it also gets the plan. None keeps nothing.
+        search: trials of a search of the same space by Optuna's TPE, to check the plan by; 0 for none.
         on_course: called after each simulation.
         settings: other settings of the runs, as in a configuration file: `hidden`, `imperfect`, ….
 
@@ -180,40 +201,53 @@ def plan(
     planned = chip_of(chip)
     given = settings_in({"task": dict(task) if isinstance(task, Mapping) else task}, Path())
     problem = Problem.of(merged(given, settings, planned.settings), planned.profile, target)
-    with stop_requested("stopped; the simulations that are done are kept") as stop:
-        return _planned(problem, simulations, seconds, chips, seed, out, on_course, stop)
-
-
-def _planned(
-    problem: Problem,
-    simulations: int,
-    seconds: float,
-    chips: int,
-    seed: int,
-    out: str | os.PathLike | None,
-    on_course: OnCourse,
-    stop: Callable[[], bool],
-) -> Plan:
-    on_course(Course(0, simulations))
-    descent = descend(problem, seed=seed)
-    simulator = Simulator(problem, chips)
     folder = None if out is None else Path(out)
-    if folder is None:
-        found = Search(problem, descent.landscape, simulator, Kept(), simulations, seconds, seed, on_course, stop).run()
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_requested("stopped; the simulations that are done are kept"))
+        if folder is not None:
+            stack.enter_context(_claimed(folder))
+        on_course(Course(0, simulations))
+        descent = descend(problem, seed=seed)
+        simulator = Simulator(problem, chips)
+        kept = Kept(None if folder is None else folder / "simulations.jsonl")
+        found = Search(problem, descent.landscape, simulator, kept, simulations, seconds, seed, on_course, stop).run()
         _check_not_stopped(stop, found)
-        return _plan_of(problem, descent, simulator, found, seed)
+        made = _plan_of(problem, descent, simulator, found, seed)
+        if search:
+            made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
+        if folder is not None:
+            replace_file(folder / "plan.toml", made.toml().encode())
+            replace_file(folder / "plan.json", (json.dumps(made.as_dict(), indent=2) + "\n").encode())
+    return made
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """The folder, which is made if it is not there, for this call alone.
+
+    Raises:
+        RunError: if it cannot be made, or another plan is made there.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot make the folder {folder}: {error.strerror}") from error
     with only_writer(folder):
-        kept = Kept(folder / "simulations.jsonl")
-        found = Search(problem, descent.landscape, simulator, kept, simulations, seconds, seed, on_course, stop).run()
-        _check_not_stopped(stop, found)
-        made = _plan_of(problem, descent, simulator, found, seed)
-        replace_file(folder / "plan.toml", made.toml().encode())
-        replace_file(folder / "plan.json", (json.dumps(made.as_dict(), indent=2) + "\n").encode())
-    return made
+        yield
+
+
+def _searched(
+    made: Plan, land: Landscape, simulator: Simulator, trials: int, seed: int, folder: Path | None
+) -> "Searched":
+    """What Optuna finds, on the chips that confirmed the plan."""
+    from ._optuna import search
+
+    searching, confirming = seeds(seed)
+    most = _SEARCHED * made.time.seconds
+    path = None if folder is None else folder / "search.jsonl"
+    found = search(simulator.problem, land, simulator, trials=trials, seed=searching, most=most, path=path)
+    again = simulator.passage(found.structure, seed=confirming, guess=max(1.0, float(made.writes)), most=most)
+    return replace(found, seconds=again.seconds)
 
 
 def _check_not_stopped(stop: Callable[[], bool], found: Found) -> None:
@@ -267,6 +301,11 @@ def _settings(problem: Problem, found: Found, seed: int) -> dict[str, Any]:
         "until_accuracy": problem.target,
     }
     return {**problem.described(structure), **structure.settings(), **run}
+
+
+def _finite(value: float) -> float | None:
+    """A number of JSON, which has no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _times(ratio: float) -> str:
