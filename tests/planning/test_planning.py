@@ -126,7 +126,7 @@ def test_a_chip_is_a_file_or_has_a_name(tmp_path):
     assert chip_of(path).profile.seconds.write == 1e-3
     assert chip_of(path).settings["hidden"] == (3,)
     assert all(chip_of(name).profile.seconds.inference > 0 for name in chip_names())
-    with pytest.raises(ValueError, match=r"unknown chip 'hw0', did you mean 'hw\d'"):
+    with pytest.raises(ValueError, match=r"unknown chip 'hw0': did you mean 'hw\d'"):
         chip_of("hw0")
     path.write_text('name = "bare"\n', encoding="utf-8")
     with pytest.raises(ValueError, match=r"chip.toml: there is no \[profile\]: give profile = \"hw1\""):
