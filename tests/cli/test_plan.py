@@ -27,7 +27,7 @@ def chip(mgd_cli) -> Path:
     return path
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_plan_is_printed_and_its_settings_train(mgd_cli, chip):
     words = ("--target=0.8", "--simulations=4", "--chips=8", "--out=p")
     planned = mgd_cli("plan", str(chip), "parity", *words)

@@ -59,7 +59,7 @@ def test_a_plan_gets_to_its_target_within_its_budget(planned):
     assert made.time.shares["write"] == pytest.approx(made.writes * 1e-3 / made.time.seconds, rel=0.01)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_plan_is_the_settings_of_a_run_that_gets_there(planned):
     made, folder, _, _ = planned
     settings = tomllib.loads((folder / "plan.toml").read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def test_a_plan_gives_a_reason_for_every_choice(planned):
     assert all(0 <= gain.share < 0.5 for gain in made.gains)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_target_above_what_the_chip_can_represent_is_refused():
     with pytest.raises(
         ValueError, match="is above what this chip can represent: 8 chips without imperfections reach 0"

@@ -281,7 +281,7 @@ def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found,
         reasons=reasons(problem, land, structure, found.simulations),
         simulations=found.simulations,
         stopped=found.stopped,
-        engine=simulator.engine,
+        engine=passage.engine,
         profile=problem.profile,
     )
 

@@ -36,6 +36,7 @@ class Passage:
         best: the best mean score.
         steps: how far they were simulated.
         seconds: of hardware, to `mean`.
+        engine: that simulated them.
     """
 
     mean: float
@@ -43,6 +44,7 @@ class Passage:
     best: float
     steps: int
     seconds: float
+    engine: str
 
 
 class Simulator:
@@ -58,8 +60,6 @@ class Simulator:
         self._data = Data.of(problem.task.train, problem.task.kind, problem.task.order)
         self._test = Data.of(problem.task.test, problem.task.kind)
         self._starts: dict[tuple, Any] = {}
-        self.engine = ""
-        self.chip_steps = 0
 
     def passage(
         self,
@@ -84,7 +84,6 @@ class Simulator:
         settings = self.problem.settings(structure, replicas=self.replicas, seed=seed)
         chip, algorithm = build_chip(settings, self.problem.task), build_algorithm(settings)
         engine = choose("auto", chip, algorithm, n_replicas=self.replicas, batch=settings.batch, n_steps=_MANY_STEPS)
-        self.engine = engine.name
         judge = Judge.of(
             self.problem.task,
             outputs=engine.gives_outputs(self._test),
@@ -98,7 +97,6 @@ class Simulator:
         while step < last:  # which comes nearer once the mean is there
             goal = min(max(goal, step + window), last)
             progress = jax.block_until_ready(engine.advance(self._data, progress, goal - step))
-            self.chip_steps += (goal - step) * self.replicas
             step, goal = goal, round(goal * _SPACING / window) * window
             marks, _ = engine.evaluate(progress, self._test)
             seen.append(step)
@@ -110,7 +108,7 @@ class Simulator:
             there = (np.array(scores) >= self.problem.target).any(0) | np.asarray(progress.diverged)
             if there.all() and (scores[-1].mean() >= self.problem.target or np.asarray(progress.diverged).all()):
                 break
-        return self._passed(algorithm, settings.batch, np.array(seen), np.array(scores), step)
+        return self._passed(engine, np.array(seen), np.array(scores), step)
 
     def time_of(self, structure: Structure, steps: float) -> HardwareTime:
         """What so many timesteps take on the chip."""
@@ -148,16 +146,14 @@ class Simulator:
         each = hardware_time(algorithm.counts(many, batch=structure.batch), self.problem.profile).seconds / 1000
         return max(1, int(min(seconds / each, self.problem.most_writes))) * window
 
-    def _passed(
-        self, algorithm: Any, batch: int, seen: np.ndarray, scores: Float[np.ndarray, "times chips"], steps: int
-    ) -> Passage:
-        target = self.problem.target
+    def _passed(self, engine: Any, seen: np.ndarray, scores: Float[np.ndarray, "times chips"], steps: int) -> Passage:
+        target, seconds = self.problem.target, np.inf
         mean = crossing(seen, scores.mean(1), target)
         each = tuple(crossing(seen, scores[:, k], target) for k in range(scores.shape[1]))
-        seconds = np.inf
         if np.isfinite(mean):
-            seconds = hardware_time(algorithm.counts(round(mean), batch=batch), self.problem.profile).seconds
-        return Passage(mean, each, float(scores.mean(1).max()), steps, seconds)
+            counts = engine.algorithm.counts(round(mean), batch=engine.batch)
+            seconds = hardware_time(counts, self.problem.profile).seconds
+        return Passage(mean, each, float(scores.mean(1).max()), steps, seconds, engine.name)
 
 
 def crossing(steps: np.ndarray, scores: np.ndarray, target: float) -> float:
