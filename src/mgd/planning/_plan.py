@@ -210,7 +210,18 @@ def plan(
         descent = descend(problem, seed=seed)
         simulator = Simulator(problem, chips)
         kept = Kept(None if folder is None else folder / "simulations.jsonl")
-        found = Search(problem, descent.landscape, simulator, kept, simulations, seconds, seed, on_course, stop).run()
+        found = Search(
+            problem=problem,
+            land=descent.landscape,
+            simulator=Simulator(problem.for_search(), chips),
+            confirming=simulator,
+            kept=kept,
+            simulations=simulations,
+            seconds=seconds,
+            seed=seed,
+            on_course=on_course,
+            stop=stop,
+        ).run()
         _check_not_stopped(stop, found)
         made = _plan_of(problem, descent, simulator, found, seed)
         if search:

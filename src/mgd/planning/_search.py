@@ -24,8 +24,8 @@ _BETTER = 0.98
 _FINALISTS = 3
 # One simulation may take this share of the search's time.
 _LONGEST = 0.25
-# What confirms the best may take so many times the search's time, all in all.
-_CONFIRMING = 2.0
+# The search may take this share of the time, one simulation of it this, and what confirms the best as long again.
+_SEARCHING, _LONGEST, _CONFIRMING = 0.7, 0.25, 1.0
 
 
 def seeds(seed: int) -> tuple[int, int]:
@@ -81,7 +81,8 @@ class Search:
     Args:
         problem: what is planned.
         land: facts of the task.
-        simulator: of its chips.
+        simulator: of its chips, or of chips like them that are simulated sooner.
+        confirming: of its chips.
         kept: simulations of an earlier call.
         simulations: as many as there may be.
         seconds: time after which no new simulation begins.
@@ -93,6 +94,7 @@ class Search:
     problem: Problem
     land: Landscape
     simulator: Simulator
+    confirming: Simulator
     kept: Kept
     simulations: int
     seconds: float
@@ -105,8 +107,8 @@ class Search:
         self._began = time.monotonic()
         self._guesses = guesses(self.problem, self.land)
         self._done = 0
-        self._late = self._confirms = False
-        self._until = 0.0
+        self._late = False
+        self._deadline = 0.0
 
     def run(self) -> Found:
         """The best structure, confirmed by chips that the search did not see."""
@@ -157,16 +159,12 @@ class Search:
         return other if self.tried[other].seconds < _BETTER * self.tried[best].seconds else best
 
     def _may(self, budget: int) -> bool:
-        self._late = self._late or self._is_over()
+        self._late = self._late or self.stop() or self.elapsed > _SEARCHING * self.seconds
         return self._done < budget and not self._late
 
     def _ends(self) -> bool:
-        """Whether the simulation under way is to end: it may take a part of the time only."""
-        return self._is_over() or self.elapsed > self._until
-
-    def _is_over(self) -> bool:
-        """Whether its time is over, or it was asked to stop."""
-        return self.stop() or self.elapsed > (_CONFIRMING if self._confirms else 1.0) * self.seconds
+        """Whether the simulation under way is to end."""
+        return self.stop() or self.elapsed > self._deadline
 
     @property
     def elapsed(self) -> float:
@@ -176,18 +174,20 @@ class Search:
         best = min((one.seconds for one in self.tried.values()), default=np.inf)
         guess = guess_of(self.problem, self.land, structure)
         most = _NO_LONGER * best if np.isfinite(best) else _PATIENCE * self._guesses[0].seconds
-        self.tried[structure] = self._passage(structure, guess, seeds(self.seed)[0], most, each=False)
+        self._deadline = self.elapsed + _LONGEST * self.seconds
+        self.tried[structure] = self._passage(structure, guess, most, confirms=False)
 
-    def _passage(self, structure: Structure, guess: Guess, seed: int, most: float, *, each: bool) -> Passage:
+    def _passage(self, structure: Structure, guess: Guess, most: float, *, confirms: bool) -> Passage:
         """A simulation, or what is kept of it."""
-        settings = self.problem.settings(structure, seed=seed, replicas=self.simulator.replicas).identity()
-        key = f"{settings} {self.problem.target!r} {most!r} {each}"
+        simulator, seed = (self.confirming if confirms else self.simulator), seeds(self.seed)[confirms]
+        settings = simulator.problem.settings(structure, seed=seed, replicas=simulator.replicas).identity()
+        key = f"{settings} {self.problem.target!r} {most!r} {confirms}"
         passage = self.kept.get(key)
         if passage is None:
-            passage = self.simulator.passage(
-                structure, seed=seed, guess=guess.windows, most=most, each=each, stop=self._is_over
+            passage = simulator.passage(
+                structure, seed=seed, guess=guess.windows, most=most, each=confirms, stop=self._ends
             )
-            if not self._is_over():  # otherwise it was cut short
+            if not self._ends():  # otherwise it was cut short
                 self.kept.put(key, passage)
         self._done += 1
         reached = {one: result.seconds for one, result in self.tried.items() if np.isfinite(result.seconds)}
@@ -197,18 +197,17 @@ class Search:
 
     def _confirmed(self) -> Found:
         """The best of the finalists, by chips that the search did not see."""
-        self._late, self._confirms = self._late or self._is_over(), True
         ranked = sorted(self.tried, key=lambda one: (self.tried[one].seconds, -self.tried[one].best))
-        finalists = ranked[:_FINALISTS] if not self._late else ranked[:1]
         sums, passages = {}, {}
-        for one in finalists:
-            if not np.isfinite(self.tried[one].seconds) and sums:
+        for one in ranked[:_FINALISTS]:
+            if sums and not (np.isfinite(self.tried[one].seconds) and self.elapsed < self.seconds):
                 continue
+            self._deadline = self.elapsed + _CONFIRMING * self.seconds if not sums else self.seconds
             guess = guess_of(self.problem, self.land, one)
             most = 3 * self.tried[one].seconds
             if not np.isfinite(most):
                 most = _PATIENCE * self._guesses[0].seconds
-            passages[one] = self._passage(one, guess, seeds(self.seed)[1], most, each=True)
+            passages[one] = self._passage(one, guess, most, confirms=True)
             sums[one] = passages[one].seconds + self.tried[one].seconds
         structure = min(sums, key=lambda one: sums[one])
         best = max(one.best for one in (*self.tried.values(), *passages.values()))
