@@ -23,7 +23,7 @@ _SETTINGS = ("bits", "hidden", "channels", "order", "holdout", "data", "imperfec
 @click.option("--target", type=float, default=0.9, show_default=True, help="Mean score that the chips are to reach.")
 @with_some_settings(_SETTINGS)
 @click.option("--simulations", type=click.IntRange(min=4), default=30, show_default=True, help="At the most.")
-@click.option("--seconds", type=float, default=180.0, show_default=True, help="No simulation begins later than this.")
+@click.option("--seconds", type=float, default=180.0, show_default=True, help="Time for the search, about.")
 @click.option("--chips", type=click.IntRange(min=2), default=32, show_default=True, help="Chips of a simulation.")
 @click.option("--seed", type=click.IntRange(min=0, max=2**30), default=0, show_default=True, help="Of random numbers.")
 @click.option("--search", type=click.IntRange(min=0), default=0, help="Trials of a search by Optuna, as a check.")

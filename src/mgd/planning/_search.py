@@ -22,8 +22,6 @@ _PATIENCE, _NO_LONGER = 30.0, 1.02
 _BETTER = 0.98
 # The best ones, which are simulated again with other chips.
 _FINALISTS = 3
-# One simulation may take this share of the search's time.
-_LONGEST = 0.25
 # The search may take this share of the time, one simulation of it this, and what confirms the best as long again.
 _SEARCHING, _LONGEST, _CONFIRMING = 0.7, 0.25, 1.0
 
