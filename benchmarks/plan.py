@@ -15,12 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mgd.planning import Course, Plan, plan
-from mgd.planning._landscape import descend
-from mgd.planning._optuna import search
-from mgd.planning._problem import Problem
-from mgd.planning._simulate import Simulator
-from mgd.planning._structure import Structure
+from mgd.planning import Course, Plan, Problem, Simulator, Structure, descend, plan, search
 from mgd.timing import Profile, format_seconds
 
 CHIPS, FRESH = 32, 1000

@@ -4,7 +4,6 @@ import json
 import re
 import tomllib
 
-import numpy as np
 import pytest
 
 import mgd
@@ -142,11 +141,3 @@ def test_a_chip_is_a_file_or_has_a_name(tmp_path):
         chip_of(path)
     path.write_text('profile = "hw1"\n[chip]\nhidden = [3]\n', encoding="utf-8")
     assert chip_of(path).profile.name == "hw1"
-
-
-def test_where_scores_cross_a_target():
-    from mgd.planning._simulate import crossing
-
-    steps = np.array([10, 20, 40])
-    assert crossing(steps, np.array([0.9, 0.1, 0.9]), 0.5) == 10
-    assert crossing(steps, np.array([0.1, 0.3, 0.4]), 0.5) == np.inf
