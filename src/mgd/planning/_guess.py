@@ -67,8 +67,8 @@ def _why_never(problem: Problem, land: Landscape) -> str:
             f"endurance of {problem.profile.endurance:,} does not allow them: lower --target"
         )
     return (
-        f"the target {problem.target:g} is not reached by the law, for no window of up to {_LONGEST} times "
-        f"{problem.n_params} perturbations averages the noise of this chip away: lower the noise, or --target"
+        f"the target {problem.target:g} is not reached by the law: the steps and the noise of this chip's writes alone "
+        "keep the cost above it; give finer writes, or lower --target"
     )
 
 

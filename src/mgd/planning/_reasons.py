@@ -11,6 +11,8 @@ from ._problem import Problem
 from ._structure import BASELINES, FAMILIES, OPTIMIZERS, Structure, period_of
 
 _HARDLY = 1.02
+# A gain of less than half a percent is none.
+_LEAST_GAIN = 0.005
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def reasons(problem: Problem, land: Landscape, structure: Structure, tried: int)
         return _beside(problem, land, structure, now, **changes)
 
     family = (
-        f"codes of {structure.perturbation} are orthogonal over {period} perturbations, of which a window has "
+        f"{structure.perturbation} codes are orthogonal over {period} perturbations, of which a window has "
         f"{structure.window}, so that {float(left_of_code(structure.window, period)):.0%} of the cross-talk is left"
         if period
         else f"independent signs have no period to fill; a window has {structure.window} perturbations"
@@ -59,15 +61,14 @@ def reasons(problem: Problem, land: Landscape, structure: Structure, tried: int)
     return {
         "perturbation": f"{family}; {_others(problem, land, structure, now, 'perturbation', FAMILIES)}",
         "baseline": _others(problem, land, structure, now, "baseline", BASELINES),
-        "tau_p": f"{structure.tau_p} measurements of a perturbation; twice as many "
-        + beside(tau_p=2 * structure.tau_p),
+        "tau_p": f"measurements of a perturbation: {structure.tau_p}; twice that " + beside(tau_p=2 * structure.tau_p),
         "tau_x": f"{structure.held} perturbations share a presentation, each sample of which takes "
-        f"{_took(problem, 'load')} to load, and a baseline; twice as many "
+        f"{_took(problem, 'load')} to load, and a baseline; twice that "
         + beside(held=2 * structure.held, shown=max(1, structure.shown // 2)),
         "tau_theta": f"{structure.window} perturbations of {problem.n_params} parameters make a window, and a write "
-        f"takes {_took(problem, 'write')}; twice as many " + beside(shown=2 * structure.shown),
+        f"takes {_took(problem, 'write')}; twice that " + beside(shown=2 * structure.shown),
         "batch": f"a measurement is of {structure.batch} samples of {_took(problem, 'inference')} each, beside "
-        f"{_took(problem, 'perturbation')} of a perturbation; twice as many " + beside(batch=2 * structure.batch),
+        f"{_took(problem, 'perturbation')} of a perturbation; twice that " + beside(batch=2 * structure.batch),
         "amplitude": f"noise and higher orders add {added:.2g} of the signal's square, and the least amplitude that "
         f"stands out from rounding is {least_amplitude(problem, land):.2g}",
         "optimizer": _others(problem, land, structure, now, "optimizer", OPTIMIZERS),
@@ -93,10 +94,10 @@ def error_shares(problem: Problem, land: Landscape, structure: Structure) -> dic
 
 
 def gains(problem: Problem, land: Landscape) -> tuple[Gain, ...]:
-    """What better chips would save, most first."""
+    """What better chips would save, most first; what would save nothing is left out."""
     now = seconds_by_law(problem, land)
     found = [Gain(what, 1 - seconds_by_law(better, land) / now) for what, better in _better(problem)]
-    return tuple(sorted(found, key=lambda gain: -gain.share))
+    return tuple(sorted((gain for gain in found if gain.share >= _LEAST_GAIN), key=lambda gain: -gain.share))
 
 
 def _better(problem: Problem) -> Iterator[tuple[str, Problem]]:
