@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import tomllib
 
 import pytest
@@ -95,6 +96,21 @@ def test_a_target_above_what_the_chip_can_represent_is_refused():
         ValueError, match="is above what this chip can represent: 8 chips without imperfections reach 0"
     ):
         mgd.plan("parity", profile(), target=1.0, hidden=[1])
+
+
+@pytest.mark.slow
+def test_a_plan_that_is_stopped_says_so_and_one_without_time_is_made_of_what_there_is(tmp_path):
+    def stop_at_once(course):
+        if course.simulations == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    given = {"target": 0.8, "chips": 8, "hidden": [3], "init": "uniform", "out": tmp_path / "plan"}
+    with pytest.raises(mgd.Interrupted, match="stopped after 1 simulations; with the same folder, the same "):
+        mgd.plan("parity", profile(), on_course=stop_at_once, **given)
+    assert len((tmp_path / "plan" / "simulations.jsonl").read_text(encoding="utf-8").splitlines()) <= 1
+    made = mgd.plan("parity", profile(), seconds=1e-9, **given)
+    assert made.stopped
+    assert 1 <= made.simulations <= 2
 
 
 WRONG = {

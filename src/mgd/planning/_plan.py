@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._errors import Interrupted, RunError
+from .._errors import RunError
 from .._stops import stop_requested
 from ..runs import RunConfig, merged, only_writer, replace_file, settings_in
 from ..theory import Landscape
@@ -222,7 +222,6 @@ def plan(
             on_course=on_course,
             stop=stop,
         ).run()
-        _check_not_stopped(stop, found)
         made = _plan_of(problem, descent, simulator, found, seed)
         if search:
             made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
@@ -259,13 +258,6 @@ def _searched(
     found = search(simulator.problem, land, simulator, trials=trials, seed=searching, most=most, path=path)
     again = simulator.passage(found.structure, seed=confirming, guess=max(1.0, float(made.writes)), most=most)
     return replace(found, seconds=again.seconds)
-
-
-def _check_not_stopped(stop: Callable[[], bool], found: Found) -> None:
-    """Raises: Interrupted: if it was asked to stop."""
-    if stop():
-        n = found.simulations
-        raise Interrupted(f"stopped after {n} simulations; with the same folder, the same call continues", step=n)
 
 
 def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found, seed: int) -> Plan:

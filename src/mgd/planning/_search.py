@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._errors import Interrupted
 from ..theory import Landscape
 from ._guess import Guess, guess_of, guesses
 from ._kept import Kept
@@ -109,7 +110,11 @@ class Search:
         self._deadline = 0.0
 
     def run(self) -> Found:
-        """The best structure, confirmed by chips that the search did not see."""
+        """The best structure, confirmed by chips that the search did not see.
+
+        Raises:
+            Interrupted: if it was asked to stop.
+        """
         found = self._guesses
         budget = max(1, self.simulations - _FINALISTS)
         best = self._first_rate(found[0], budget)
@@ -124,7 +129,15 @@ class Search:
                 after = self._along(best, coordinate, budget)
                 improved |= after != best
                 best = after
-        return self._confirmed()
+        self._check_not_stopped()
+        confirmed = self._confirmed()
+        self._check_not_stopped()
+        return confirmed
+
+    def _check_not_stopped(self) -> None:
+        if self.stop():
+            n = self._done
+            raise Interrupted(f"stopped after {n} simulations; with the same folder, the same call continues", step=n)
 
     def _first_rate(self, guess: Guess, budget: int) -> Structure:
         """The guess at the better of some rates: the law's may be several times too large or small."""
@@ -157,7 +170,8 @@ class Search:
         return other if self.tried[other].seconds < _BETTER * self.tried[best].seconds else best
 
     def _may(self, budget: int) -> bool:
-        self._late = self._late or self.stop() or self.elapsed > _SEARCHING * self.seconds
+        over = self.elapsed > _SEARCHING * self.seconds and bool(self.tried)  # one there must be
+        self._late = self._late or self.stop() or over
         return self._done < budget and not self._late
 
     def _ends(self) -> bool:

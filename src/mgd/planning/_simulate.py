@@ -92,6 +92,7 @@ class Simulator:
         )
         progress: Any = self._begun(engine, structure, seed)
         window, last = structure.window * structure.tau_p, self._steps_within(algorithm, structure, most)
+        guess = min(guess, last / window)  # by the law it may never get there
         step, goal = 0, max(1, round(guess * _BEFORE)) * window
         seen, scores = [], []
         while step < last:  # which comes nearer once the mean is there
