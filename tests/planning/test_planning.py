@@ -91,10 +91,8 @@ def test_a_plan_gives_a_reason_for_every_choice(planned):
 
 
 @pytest.mark.slow
-def test_a_target_above_what_the_chip_can_represent_is_refused():
-    with pytest.raises(
-        ValueError, match="is above what this chip can represent: 8 chips without imperfections reach 0"
-    ):
+def test_a_target_out_of_reach_is_refused():
+    with pytest.raises(ValueError, match="is out of reach for this chip: 8 chips without imperfections reach 0"):
         mgd.plan("parity", profile(), target=1.0, hidden=[1])
 
 

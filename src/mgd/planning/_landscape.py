@@ -74,7 +74,7 @@ def descend(problem: Problem, *, seed: int = 0) -> Descent:
     else:
         best = max(score for _, score, _ in seen)
         raise ValueError(
-            f"the target {problem.target:g} is above what this chip can represent: {_CHIPS} chips without "
+            f"the target {problem.target:g} is out of reach for this chip: {_CHIPS} chips without "
             f"imperfections reach {best:.3f} in the mean by {_MOST_UPDATES:,} updates with exact gradients; lower "
             "--target, or give the chip more neurons"
         )

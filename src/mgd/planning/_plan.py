@@ -189,7 +189,7 @@ def plan(
         settings: other settings of the runs, as in a configuration file: `hidden`, `imperfect`, ….
 
     Raises:
-        ValueError: if a setting is wrong, or the target is above what the chip can represent.
+        ValueError: if a setting is wrong, or the target is out of reach for the chip without imperfections.
         RunError: if the folder cannot be written.
         DataError: if the task's files are not available.
         Interrupted: if it was asked to stop.
