@@ -26,6 +26,8 @@ NAMES = {
             "networks",
             "onchip",
             "perturbations",
+            "plan",
+            "planning",
         ),
         *(
             "load_run",
@@ -103,6 +105,7 @@ NAMES = {
         *("Applied", "Assessment", "Described", "Exported", "LoadedRun", "Predictions"),
         *("apply", "describe", "diagnose", "export", "load_run", "plot", "predict"),
     ),
+    "mgd.planning": ("Course", "Gain", "Plan", "chip_names", "plan"),
     "mgd.rows": (
         *("FAMILIES", "IMPERFECTIONS", "ImperfectionRow", "OPTIMIZERS", "Real", "Row", "Setting", "TASKS", "Table"),
         *("TaskRow", "Truth", "Whole"),
@@ -113,6 +116,8 @@ NAMES = {
     "mgd.theory": (
         *("Choice", "Facts", "angle_after", "best_amplitude", "best_hold", "choose", "growth", "high_pass_noise"),
         *("hold_for", "perturbations_for", "share_seen", "white_gain"),
+        *("Landscape", "Windows", "WriteNoise", "error_of_signal", "events_of", "left_of_code", "noise_of_writes"),
+        *("rate_of", "variance_of", "windows_to"),
     ),
     "mgd.timing": (
         *("EVENTS", "HardwareTime", "Profile", "format_joules", "format_seconds", "hardware_time", "load_profile"),
@@ -181,6 +186,7 @@ def test_type_checkers_see_the_names_that_load_lazily():
         "diagnosis",
         "engines",
         "instruments",
+        "planning",
         "reproduction",
         "rows",
         "runs",
@@ -194,7 +200,7 @@ def test_type_checkers_see_the_names_that_load_lazily():
 
 LAZY = (
     *("mgd", "mgd.calibration", "mgd.datasets", "mgd.engines", "mgd.instruments", "mgd.runs", "mgd.reproduction"),
-    *("mgd.sweeps", "mgd.timing", "mgd.rows", "mgd.cli", "mgd.diagnosis"),
+    *("mgd.sweeps", "mgd.timing", "mgd.rows", "mgd.cli", "mgd.diagnosis", "mgd.planning"),
 )
 
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 import mgd
 from mgd.algorithm import Counts
-from mgd.timing import Profile, hardware_time, load_profile, time_history
+from mgd.timing import Profile, hardware_time, load_profile, seconds_of, time_history
 
 COUNTS = Counts(inferences=6, perturbations=5, parameter_writes=4, sample_loads=3, cost_measurements=2)
 # Totals of the events: 6, 50, 400, 3000 and 20000 seconds.
@@ -53,6 +53,29 @@ def test_of_two_equal_totals_one_counts(fields):
     fields["seconds"]["perturbation"] = 600.0
     time = hardware_time(COUNTS, Profile.of(fields | {"overlap": [["load", "perturbation"]]}))
     assert time.seconds == 6 + 3000 + 400 + 20000
+
+
+def test_a_batch_that_the_buffer_does_not_keep_is_loaded_at_every_measurement(fields):
+    # A measurement has 6 / 2 = 3 samples.
+    assert hardware_time(COUNTS, Profile.of(fields | {"buffer": 3})).seconds == 23456
+    assert hardware_time(COUNTS, Profile.of(fields | {"buffer": 2})).event_seconds["load"] == 6000
+
+
+def test_parameters_that_take_turns_take_that_many_times_as_long(fields):
+    profile = Profile.of(fields | {"one_by_one": ["write"], "joules": dict(fields["seconds"]), "idle_watts": 0.0})
+    with pytest.raises(ValueError, match=r"the profile 'decimal' gives write of one parameter: take profile.whole"):
+        hardware_time(COUNTS, profile)
+    time = hardware_time(COUNTS, profile.whole(7))
+    assert time.event_seconds["write"] == 7 * 400
+    assert time.joules == 23456 + 6 * 400
+
+
+def test_the_seconds_of_many_chips_are_those_of_each(fields):
+    profile = Profile.of(fields | {"overlap": [["load", "perturbation"]], "buffer": 2})
+    number = {"inference": 6, "perturbation": 5, "write": 4, "load": 3, "latency": 2}
+    found = seconds_of({name: np.array([n, 10 * n]) for name, n in number.items()}, profile)
+    one = hardware_time(COUNTS, profile).seconds
+    np.testing.assert_allclose(found, [one, 10 * one])
 
 
 def test_energies_do_not_overlap_and_idle_power_lasts_as_long_as_the_run(fields):

@@ -112,7 +112,23 @@ WRONG = {
     "unknown field": (
         lambda f: with_(f, 1.0, "overlaps"),
         "unknown field 'overlaps': did you mean 'overlap'?; choose name, description, source, seconds, joules, "
-        "idle_watts, overlap, published_step_seconds",
+        "idle_watts, overlap, published_step_seconds, one_by_one, buffer, noise_of, endurance",
+    ),
+    "no samples kept": (
+        lambda f: with_(f, 0, "buffer"),
+        "buffer must be a whole number of samples, 1 or more, got 0",
+    ),
+    "no writes": (
+        lambda f: with_(f, 0.5, "endurance"),
+        "endurance must be a whole number of writes, 1 or more, got 0.5",
+    ),
+    "noise of a batch": (
+        lambda f: with_(f, "batch", "noise_of"),
+        'noise_of must be "measurement" or "sample", got \'batch\'',
+    ),
+    "loads one by one": (
+        lambda f: with_(f, ["load"], "one_by_one"),
+        'one_by_one must be a list of "perturbation" and "write", got \'load\'',
     ),
     "unknown event in overlap": (
         lambda f: with_(f, [["load", "inferences"]], "overlap"),

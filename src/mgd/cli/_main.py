@@ -19,6 +19,7 @@ from ._export import export
 from ._instruments import instruments
 from ._list import list_names
 from ._onchip import onchip
+from ._plan import plan
 from ._plot import plot
 from ._predict import predict
 from ._replay import replay
@@ -61,6 +62,7 @@ for _command in (
     *(
         train,
         resume,
+        plan,
         sweep,
         show,
         doctor,

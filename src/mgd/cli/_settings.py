@@ -2,7 +2,7 @@
 
 import os
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
@@ -15,12 +15,21 @@ C = TypeVar("C", bound=Callable)
 
 def with_settings(command: C) -> C:
     """A command with an option for each setting that can be given on the command line."""
-    for model in (TaskTable, RunConfig):
-        for name, info in reversed(model.model_fields.items()):
-            for option in info.metadata:
-                if isinstance(option, Option):
-                    command = _option(name, info.annotation, option)(command)
-    return command
+    return with_some_settings(RunConfig.model_fields)(command)
+
+
+def with_some_settings(names: Container[str]) -> Callable[[C], C]:
+    """Gives a command the options of data of one's own, and of those settings of a run that are named."""
+
+    def add(command: C) -> C:
+        for model in (TaskTable, RunConfig):
+            for name, info in reversed(model.model_fields.items()):
+                for option in info.metadata:
+                    if isinstance(option, Option) and (model is TaskTable or name in names):
+                        command = _option(name, info.annotation, option)(command)
+        return command
+
+    return add
 
 
 def given_of(options: Mapping[str, Any]) -> dict[str, Any]:

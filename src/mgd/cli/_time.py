@@ -48,6 +48,7 @@ def time(run: Path | None, profiles: tuple[str, ...], figure: Path | None, as_js
     from ..timing import time_history
 
     history = read_metrics(run)
+    loaded = [_of_whole_chip(profile, run) for profile in loaded]
     timed = {profile.name: time_history(history, profile) for profile in loaded}
     if figure is not None:
         from ..timing import draw_score
@@ -90,6 +91,20 @@ def _load(names: tuple[str, ...]) -> "list[Profile]":
             raise ValueError(f"two profiles are named {profile.name!r}: give each once, and each another name")
         loaded[profile.name] = profile
     return list(loaded.values())
+
+
+def _of_whole_chip(profile: "Profile", run: Path) -> "Profile":
+    """Raises: ValueError: if it gives the time of one parameter, and how many there are is not known yet."""
+    if not profile.one_by_one:
+        return profile
+    from ..runs import read_summary
+
+    summary = read_summary(run)
+    if summary is None:
+        raise ValueError(
+            f"{profile.name} has one_by_one, and {run} says how many parameters it has when it is finished"
+        )
+    return profile.whole(summary["n_params"])
 
 
 def thin(steps: list[int]) -> list[int]:

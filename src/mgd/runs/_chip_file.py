@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._input import read_toml
 from ..instruments import ServeSettings, check_one
+from ..timing import Profile, load_profile
 from ._chip_table import NETWORK, DeclaredTraits, OwnChip, Text
 from ._config import Activation, Cost, Init, Output, Positive, RunConfig, Sizes, Smoothing, one_line
 from ._imperfect import Given
@@ -49,6 +50,7 @@ class _ChipFile(BaseModel):
     imperfect: Given | None = None
     instrument: InstrumentTable | None = None
     serve: ServeSettings | None = None
+    profile: dict[str, Any] | str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class ChipFile:
         serve: how to serve it as a virtual chip; None if the file does not say.
         inputs: shape of one input, if given.
         outputs: number of outputs, if given.
+        profile: what the chip takes for each thing that is done to it; None if the file does not say.
     """
 
     path: Path
@@ -73,6 +76,7 @@ class ChipFile:
     serve: dict[str, Any] | None
     inputs: tuple[int, ...] | None
     outputs: int | None
+    profile: Profile | None = None
 
     @property
     def own(self) -> OwnChip | None:
@@ -134,7 +138,8 @@ def read_chip_file(path: Path) -> ChipFile:
 
     Args:
         path: the file, with `name`, for the reader; `[chip]`, the network; `[imperfect]`, its imperfections;
-            `[instrument]`, how to reach it; `[serve]`, how to serve it as a virtual chip.
+            `[instrument]`, how to reach it; `[serve]`, how to serve it as a virtual chip; `[profile]`, what it takes,
+            or `profile`, the name of a shipped profile or the path of a file.
 
     Raises:
         ValueError: if the file cannot be read or a setting is wrong; the message names both. Settings of one kind of
@@ -142,7 +147,7 @@ def read_chip_file(path: Path) -> ChipFile:
     """
     contents = read_toml(path)
     given = contents.get("instrument")
-    others = {name: value for name, value in contents.items() if name not in ("instrument", "serve")}
+    others = {name: value for name, value in contents.items() if name not in ("instrument", "serve", "profile")}
     try:
         check_one(others | (_without_arguments(given) if isinstance(given, dict) else {"instrument": given}))
     except ValueError as error:
@@ -171,7 +176,24 @@ def read_chip_file(path: Path) -> ChipFile:
         serve=None if file.serve is None else file.serve.model_dump(exclude_none=True),
         inputs=file.chip.inputs,
         outputs=file.chip.outputs,
+        profile=_profile(file.profile, file.name or path.stem, path),
     )
+
+
+def _profile(given: dict[str, Any] | str | None, name: str, path: Path) -> Profile | None:
+    """The profile that a file contains, or names; what it is called and where it is from need not be said there.
+
+    Raises:
+        ValueError: if a number is missing or wrong.
+    """
+    if given is None:
+        return None
+    try:
+        if isinstance(given, str):
+            return load_profile(path.parent / given if given.endswith(".toml") else given)
+        return Profile.of({"name": name, "description": name, "source": str(path), **given})
+    except ValueError as error:
+        raise ValueError(f"{path}: profile: {error}") from None
 
 
 def _own(network: _Network, path: Path) -> dict[str, Any] | None:

@@ -7,6 +7,16 @@ from ._choose import Choice as Choice
 from ._choose import Facts as Facts
 from ._choose import best_amplitude as best_amplitude
 from ._choose import choose as choose
+from ._descent import Landscape as Landscape
+from ._descent import Windows as Windows
+from ._descent import WriteNoise as WriteNoise
+from ._descent import error_of_signal as error_of_signal
+from ._descent import events_of as events_of
+from ._descent import left_of_code as left_of_code
+from ._descent import noise_of_writes as noise_of_writes
+from ._descent import rate_of as rate_of
+from ._descent import variance_of as variance_of
+from ._descent import windows_to as windows_to
 from ._high_pass import high_pass_noise as high_pass_noise
 from ._high_pass import white_gain as white_gain
 from ._hold import best_hold as best_hold

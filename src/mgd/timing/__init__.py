@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ._format import format_seconds as format_seconds
     from ._hardware_time import HardwareTime as HardwareTime
     from ._hardware_time import hardware_time as hardware_time
+    from ._hardware_time import seconds_of as seconds_of
     from ._hardware_time import time_history as time_history
     from ._profile import EVENTS as EVENTS
     from ._profile import Profile as Profile
@@ -36,5 +37,6 @@ _INSIDE = {
     "draw_score": "_figure",
     "mark_clock": "_figure",
     "profile_folder": "_shipped",
+    "seconds_of": "_hardware_time",
 }
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

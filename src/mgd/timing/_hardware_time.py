@@ -1,5 +1,6 @@
 """From counts to seconds and joules."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,9 @@ def hardware_time(counts: "Counts", profile: Profile, *, n_steps: int | None = N
         profile: the profile of the chip.
         n_steps: timesteps, for the published formula; without it the formula is not evaluated.
 
+    Raises:
+        ValueError: if the profile gives the seconds of one parameter (`one_by_one`).
+
     >>> from mgd.algorithm import Counts
     >>> from mgd.timing import load_profile
     >>> counts = Counts(
@@ -60,7 +64,35 @@ def hardware_time(counts: "Counts", profile: Profile, *, n_steps: int | None = N
     return _evaluate({event: getattr(counts, name) for event, name in EVENTS.items()}, profile, n_steps)
 
 
+def seconds_of(number: Mapping[str, Any], profile: Profile) -> Any:
+    """The time that these numbers of events take; numbers may be arrays, of which each place is a chip's.
+
+    Args:
+        number: how often each event happens, by its name.
+        profile: the profile of the chip, of the whole parameter vector.
+    """
+    number = as_loaded(number, profile)
+    each = {event: np.asarray(number[event], float) * getattr(profile.seconds, event) for event in EVENTS}
+    in_groups = {event for group in profile.overlap for event in group}
+    total = sum(each[event] for event in EVENTS if event not in in_groups)
+    return total + sum(np.max([each[event] for event in group], axis=0) for group in profile.overlap)
+
+
+def as_loaded(number: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
+    """The events of a chip that must be shown a batch again at every measurement, if its buffer does not keep it."""
+    if profile.buffer is None:
+        return dict(number)
+    batch = np.asarray(number["inference"]) / np.maximum(number["latency"], 1)
+    return {**number, "load": np.where(batch > profile.buffer, number["inference"], number["load"])[()]}
+
+
 def _evaluate(number: dict[str, int], profile: Profile, n_steps: int | None) -> HardwareTime:
+    if profile.one_by_one:
+        raise ValueError(
+            f"the profile {profile.name!r} gives {' and '.join(profile.one_by_one)} of one parameter: take "
+            "profile.whole(n_params)"
+        )
+    number = {event: int(n) for event, n in as_loaded(number, profile).items()}
     event_seconds = {event: number[event] * getattr(profile.seconds, event) for event in EVENTS}
     kept = event_seconds | {event: 0.0 for group in profile.overlap for event in group}
     for group in profile.overlap:

@@ -1,7 +1,7 @@
 """What one chip takes for each thing that is done to it. Nothing here imports JAX."""
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -18,6 +18,7 @@ EVENTS = {
 # So large that nothing real is refused, so small that no total is beyond what a float holds.
 _LARGEST = 1e30
 Amount = Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False, strict=True)]
+Whole = Annotated[int, Field(ge=1, le=10**18, strict=True)]
 Text = Annotated[str, Field(min_length=1, strict=True)]
 
 
@@ -54,6 +55,12 @@ class Profile(BaseModel):
         overlap: groups of events that happen at the same time. A group takes as long as the event with the longest
             total, as if its events could always run side by side: a lower bound.
         published_step_seconds: the fixed time of a timestep in a published formula.
+        one_by_one: events whose seconds and joules are those of one parameter, because parameters take turns.
+        buffer: the samples that the chip keeps; a larger batch is loaded again at every measurement. None if it keeps
+            any batch.
+        noise_of: whether the noise of a cost is that of one measurement, whatever the batch, or that of one sample, of
+            which a batch takes the mean.
+        endurance: how often a parameter can be written; None if that is not known, or without a limit.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,6 +73,10 @@ class Profile(BaseModel):
     idle_watts: Amount | None = None
     overlap: tuple[tuple[str, ...], ...] = ()
     published_step_seconds: Amount | None = None
+    one_by_one: tuple[Literal["perturbation", "write"], ...] = ()
+    buffer: Whole | None = None
+    noise_of: Literal["measurement", "sample"] = "measurement"
+    endurance: Whole | None = None
 
     @field_validator("overlap")
     @classmethod
@@ -91,6 +102,16 @@ class Profile(BaseModel):
                 "idle_watts is missing beside [joules]: give watts (0 if it draws none), or leave both out"
             )
         return self
+
+    def whole(self, n_params: int) -> "Profile":
+        """The profile of a chip of that many parameters, whose events are all those of the whole vector."""
+        many = dict.fromkeys(self.one_by_one, n_params)
+        tables = {}
+        for name in ("seconds", "joules"):
+            table = getattr(self, name)
+            each = {} if table is None else {event: n * getattr(table, event) for event, n in many.items()}
+            tables[name] = None if table is None else table.model_copy(update=each)
+        return self.model_copy(update=tables | {"one_by_one": ()})
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
@@ -119,6 +140,7 @@ class Profile(BaseModel):
 
 
 _TABLES = ("seconds", "joules")
+_COUNTED = {"buffer": "samples", "endurance": "writes"}
 
 
 def _one_line(error: ValidationError) -> str:
@@ -144,6 +166,12 @@ def _one_line(error: ValidationError) -> str:
         return f"{name} must be a number of {unit} from 0 to {_LARGEST:g}, got {first['input']!r}"
     if name in _TABLES:
         return f"{name} must be a table [{name}] with {', '.join(EVENTS)}, got {first['input']!r}"
+    if name == "noise_of":
+        return f'noise_of must be "measurement" or "sample", got {first["input"]!r}'
+    if name.startswith("one_by_one"):
+        return f'one_by_one must be a list of "perturbation" and "write", got {first["input"]!r}'
+    if name in ("buffer", "endurance"):
+        return f"{name} must be a whole number of {_COUNTED[name]}, 1 or more, got {first['input']!r}"
     if name.startswith("overlap"):
         return f'overlap must be a list of groups such as [["load", "perturbation"]], got {first["input"]!r}'
     return f"{name} must be a text that is not empty, got {first['input']!r}"

@@ -1,0 +1,117 @@
+"""Plans beside the paper's settings, today's defaults and searches by TPE, in hardware time on simulated chips.
+
+    python benchmarks/plan.py slow narrow hw1 noisy memristive    # NIST7x7, 49-4-4, to 85 %
+    python benchmarks/plan.py slow --task digits --target 0.85
+    python benchmarks/plan.py slow --trials 200                   # and two searches of 200 trials each by TPE
+
+Every time is that of the mean of 32 chips that no search saw, fused or measured engine, every measurement simulated.
+Needs Optuna for the searches: pip install "mgd[plan]".
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from mgd.planning import Course, Plan, Problem, Simulator, Structure, descend, plan, search
+from mgd.timing import Profile, format_seconds
+
+CHIPS, FRESH = 32, 1000
+PUBLISHED_AMPLITUDE = 0.01  # of the whole vector's norm, with a rate of 1 on a sum (McCaughan et al. 2023)
+
+
+def profile(name: str, **given) -> Profile:
+    seconds = {"inference": 0.0, "perturbation": 0.0, "write": 0.0, "load": 0.0, "latency": 0.0}
+    more = {key: value for key, value in given.items() if key not in seconds}
+    seconds |= {key: value for key, value in given.items() if key in seconds}
+    return Profile.of({"name": name, "description": name, "source": "benchmarks/plan.py", "seconds": seconds, **more})
+
+
+# Cells of 6 bits between soft bounds, whose pulses up are a quarter larger than down.
+MEMRISTIVE = {"dw-min": 0.3, "w-max": 10.0, "up-down": 0.13, "dw-min-ctoc": 0.3}
+CASES = {
+    "slow": (profile("slow", inference=1e-6, write=1e-3), {}),
+    "narrow": (profile("narrow", inference=1e-8, load=1e-5, buffer=1), {}),
+    "hw1": (profile("hw1", inference=1e-7, perturbation=1e-3, write=1e-3), {}),
+    "noisy": (profile("noisy", inference=1e-6), {"cost-noise": 0.03}),
+    "memristive": (profile("memristive", inference=1e-7, perturbation=1e-8, write=1e-6, endurance=10**6), MEMRISTIVE),
+}
+
+
+def published(n_params: int) -> Structure:
+    """One perturbation, one sample and one update a timestep."""
+    amplitude = PUBLISHED_AMPLITUDE / n_params**0.5
+    return Structure("rademacher", "remeasured", "sgd", 1, 1, 1, 1, amplitude, 1.0 / n_params)
+
+
+def planned(made: Plan) -> Structure:
+    """The structure of a plan's settings."""
+    s = made.settings
+    rate = s["learning_rate"] * (10 if s["optimizer"] == "momentum" else 1)
+    held = s["tau_x"] // s["tau_p"]
+    shown = s["tau_theta"] // s["tau_x"]
+    names = s["perturbation"], s["baseline"], s["optimizer"]
+    return Structure(*names, held, shown, s["batch"], s["tau_p"], s["amplitude"], rate)
+
+
+def compare(name: str, task: str, target: float, hidden: int, trials: int, seed: int) -> None:
+    chip, imperfect = CASES[name]
+    given = {"task": task, "hidden": [hidden], "cost": "mse", **({"imperfect": imperfect} if imperfect else {})}
+    began = time.perf_counter()
+    others = {key: value for key, value in given.items() if key != "task"}
+    made = plan(task, chip, target=target, seed=seed, on_course=_say, **others)
+    took = time.perf_counter() - began
+    problem = Problem.of(given, chip, target)
+    simulator = Simulator(problem, CHIPS)
+    structure = planned(made)
+    fresh = simulator.passage(structure, seed=FRESH, guess=max(1, made.writes), most=5 * made.time.seconds, each=True)
+    low, _, high = made.interval
+    within = "within" if low <= fresh.seconds <= high else "outside of"
+    print(f"{name} on {task} to {target:g}: {made.settings}")
+    print(
+        f"  plan: {format_seconds(made.time.seconds)} said, {_said(fresh.seconds)} on fresh chips, {within} "
+        f"{_said(low)} to {_said(high)}; {made.simulations} simulations in {took:.0f} s, {made.engine}"
+    )
+    most = 12 * fresh.seconds
+    default = replace(published(problem.n_params), amplitude=0.01, rate=0.1, batch=64)
+    for what, other in {"the paper's settings": published(problem.n_params), "the defaults of sgd": default}.items():
+        passage = simulator.passage(other, seed=FRESH, guess=10_000, most=most)
+        said = f"{passage.seconds / fresh.seconds:.1f} times" if np.isfinite(passage.seconds) else "more than 12 times"
+        print(f"  {what}: {said} the plan's (best mean score {passage.best:.3f})", flush=True)
+    if not trials:
+        return
+    land = descend(problem).landscape
+    for number in (1, 2):
+        began = time.perf_counter()
+        found = search(problem, land, simulator, trials=trials, seed=number, most=10 * fresh.seconds)
+        took = time.perf_counter() - began
+        again = simulator.passage(found.structure, seed=FRESH, guess=1000, most=5 * fresh.seconds)
+        print(
+            f"  TPE, seed {number}, {found.trials} trials in {took:.0f} s: {_said(again.seconds)} on fresh chips "
+            f"({_said(found.seconds)} on its own), plan / search {fresh.seconds / again.seconds:.2f}",
+            flush=True,
+        )
+
+
+def _say(course: Course) -> None:
+    best = "" if course.best is None else f", best {format_seconds(course.best[1])}"
+    print(f"{course.simulations} of {course.of} simulations, {course.seconds:.0f} s{best}", file=sys.stderr, flush=True)
+
+
+def _said(seconds: float) -> str:
+    return format_seconds(seconds) if np.isfinite(seconds) else "never"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="+", choices=list(CASES))
+    parser.add_argument("--task", default="nist7x7")
+    parser.add_argument("--target", type=float, default=0.85)
+    parser.add_argument("--hidden", type=int, default=4)
+    parser.add_argument("--trials", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    a = parser.parse_args()
+    for case in a.cases:
+        compare(case, a.task, a.target, a.hidden, a.trials, a.seed)

@@ -1,0 +1,38 @@
+"""Plans: from what a chip takes to settings, hardware time and yield. Names load on first use."""
+
+from typing import TYPE_CHECKING
+
+from .._lazy import lazily
+
+if TYPE_CHECKING:
+    from ._chips import chip_folder as chip_folder
+    from ._chips import chip_names as chip_names
+    from ._chips import chip_of as chip_of
+    from ._landscape import descend as descend
+    from ._optuna import search as search
+    from ._plan import Plan as Plan
+    from ._plan import plan as plan
+    from ._problem import Problem as Problem
+    from ._reasons import Gain as Gain
+    from ._search import Course as Course
+    from ._simulate import Simulator as Simulator
+    from ._structure import Structure as Structure
+
+_PUBLIC = {
+    "Course": "_search",
+    "Gain": "_reasons",
+    "Plan": "_plan",
+    "chip_names": "_chips",
+    "plan": "_plan",
+}
+# For other parts of this library, and its benchmarks.
+_INSIDE = {
+    "chip_folder": "_chips",
+    "chip_of": "_chips",
+    "descend": "_landscape",
+    "Problem": "_problem",
+    "search": "_optuna",
+    "Simulator": "_simulate",
+    "Structure": "_structure",
+}
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

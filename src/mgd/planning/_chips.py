@@ -1,0 +1,76 @@
+"""The chip that a plan is for: a chip file, a profile, or one that comes with the package."""
+
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from .._input import nearest, read_toml
+from ..runs import chip_settings, read_chip_file
+from ..timing import Profile, load_profile, profile_names
+
+
+@dataclass(frozen=True)
+class PlannedChip:
+    """A chip as a plan needs it.
+
+    Attributes:
+        settings: its network and imperfections, by their names in a run's settings.
+        profile: what it takes.
+        path: its chip file, if it has one.
+    """
+
+    settings: dict[str, Any]
+    profile: Profile
+    path: Path | None = None
+
+
+def chip_folder() -> Path:
+    """The folder of the chips that come with the package."""
+    return Path(str(resources.files("mgd.planning"))) / "chips"
+
+
+def chip_names() -> tuple[str, ...]:
+    """The chips that come with the package: those with imperfections, and profiles.
+
+    >>> chip_names()[:3]
+    ('example', 'hw1', 'hw2')
+    """
+    own = (path.name.removesuffix(".toml") for path in chip_folder().glob("*.toml"))
+    return tuple(sorted({*own, *profile_names()}))
+
+
+def chip_of(given: str | os.PathLike | Profile) -> PlannedChip:
+    """The chip of a file, or of a name.
+
+    Args:
+        given: one of `chip_names()`, the path of a chip file or of a profile, or a profile.
+
+    Raises:
+        ValueError: if there is none, or its file is wrong or does not say what it takes.
+    """
+    if isinstance(given, Profile):
+        return PlannedChip({}, given)
+    text = os.fspath(given)
+    if (chip_folder() / f"{text}.toml").exists():
+        return _of_file(chip_folder() / f"{text}.toml")
+    if text in profile_names():
+        return PlannedChip({}, load_profile(text))
+    if not text.endswith(".toml") and not os.path.lexists(text):
+        names = chip_names()
+        raise ValueError(
+            f"unknown chip {text!r}{nearest(text, names)}; choose {', '.join(names)}, or give the path of a chip file"
+        )
+    path = Path(text)
+    return PlannedChip({}, load_profile(path)) if "seconds" in read_toml(path) else _of_file(path)
+
+
+def _of_file(path: Path) -> PlannedChip:
+    file = read_chip_file(path)
+    if file.profile is None:
+        raise ValueError(
+            f'{path}: there is no [profile]: give profile = "hw1" or another shipped one, or the table '
+            "[profile.seconds] of inference, perturbation, write, load and latency"
+        )
+    return PlannedChip(chip_settings([file], simulate=True), file.profile, path)

@@ -1,0 +1,315 @@
+"""A plan: settings for a chip, and the hardware time in which they get to a target."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._errors import RunError
+from .._stops import stop_requested
+from ..runs import RunConfig, merged, only_writer, replace_file, settings_in
+from ..theory import Landscape
+from ..timing import HardwareTime, Profile, format_joules, format_seconds
+from ._chips import chip_of
+from ._kept import Kept
+from ._landscape import descend
+from ._problem import Problem
+from ._reasons import Gain, error_shares, gains, reasons
+from ._search import Course, Found, OnCourse, Search, seeds
+from ._simulate import Simulator
+
+if TYPE_CHECKING:
+    from ._optuna import Searched
+
+# A trial of a search may take this many times what the plan does.
+_SEARCHED = 10.0
+# A run may take this many times as long as its slow chips did.
+_SPARE = 1.5
+_EVALUATIONS = 200
+_QUANTILES = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings with which chips get to a target soon, and what to expect of them.
+
+    Attributes:
+        settings: of a run, by the names of configuration files.
+        target: the mean score that was asked for.
+        reached: whether the mean of the chips got there.
+        best: the best mean score of all simulations.
+        chips: how many chips the numbers below are of, which the search did not see.
+        time: hardware time of one chip until the mean is there, or of the whole simulation if it never is, and its
+            shares.
+        interval: the hardware times after which 10, 50 and 90 % of the chips got there, each by itself; infinite if
+            fewer did.
+        fraction: of the chips that got there.
+        writes: of each parameter.
+        endurance: how often a parameter can be written; None if that is not known, or without a limit.
+        error: the parts of G's mean square error, as shares: samples, cross-talk, noise, curvature.
+        gains: what better chips would save.
+        backprop_seconds: what the same target takes by gradients on this machine, for one chip.
+        reasons: a sentence for each choice.
+        simulations: how many there were.
+        stopped: whether the time was over before the search had ended.
+        engine: that simulated them.
+        profile: what the chip takes.
+        searched: the best that Optuna's TPE found, with its hardware time on the chips that confirmed the plan; None if
+            it was not asked.
+    """
+
+    settings: Mapping[str, Any]
+    target: float
+    reached: bool
+    best: float
+    chips: int
+    time: HardwareTime
+    interval: tuple[float, float, float]
+    fraction: float
+    writes: int
+    endurance: int | None
+    error: Mapping[str, float]
+    gains: tuple[Gain, ...]
+    backprop_seconds: float
+    reasons: Mapping[str, str]
+    simulations: int
+    stopped: bool
+    engine: str
+    profile: Profile
+    searched: "Searched | None" = None
+
+    def toml(self) -> str:
+        """The settings as a file for `mgd train`, with the reasons as comments."""
+        lines = [f"# {line}" for line in self.lines()]
+        return "\n".join([*lines, "", RunConfig.of(dict(self.settings)).toml()])
+
+    def lines(self) -> list[str]:
+        """What to expect, and why, in lines for people."""
+        return [*self._expected(), *(f"{name} = {self.settings[name]}: {why}" for name, why in self.reasons.items())]
+
+    def _expected(self) -> list[str]:
+        low, middle, high = (format_seconds(value) if math.isfinite(value) else "never" for value in self.interval)
+        if self.reached:
+            said = [f"{self.target:.4g} after {format_seconds(self.time.seconds)} on {self.profile.name}"]
+        else:
+            found = f"{self.best:.4g} is the best that {self.simulations} simulations found"
+            said = [f"{self.target:.4g} is not reached: {found}"]
+        said += [
+            f"10, 50 and 90 % of {self.chips} chips are there after {low}, {middle} and {high}; "
+            f"{self.fraction:.0%} of them get there"
+        ]
+        if self.time.joules is not None:
+            said += [f"energy: {format_joules(self.time.joules)}"]
+        shares = sorted(self.time.shares.items(), key=lambda item: -item[1])
+        said += ["time goes to " + ", ".join(f"{name} {share:.0%}" for name, share in shares if share >= 0.005)]
+        said += ["error of G: " + ", ".join(f"{name} {share:.0%}" for name, share in self.error.items())]
+        worn = "" if self.endurance is None else f", {self.writes / self.endurance:.2g} of its endurance"
+        said += [f"each parameter is written {self.writes:,} times{worn}"]
+        if self.gains:
+            said += ["a better chip, by the law: " + ", ".join(map(str, self.gains))]
+        if self.reached:
+            said += [
+                f"backprop on this machine takes {format_seconds(self.backprop_seconds)}, "
+                f"{_times(self.backprop_seconds / self.time.seconds)} the chip's time"
+            ]
+        if self.searched is not None:
+            said += [f"TPE finds {self._beside(self.searched)} in {self.searched.trials} trials of the same space"]
+        if self.stopped:
+            said += ["the time was over before the search had ended: the same command with --out continues"]
+        return said
+
+    def _beside(self, searched: "Searched") -> str:
+        if not math.isfinite(searched.seconds):
+            return "nothing that gets there"
+        ratio = f", {_times(searched.seconds / self.time.seconds)} the plan's" if self.reached else ""
+        return f"{format_seconds(searched.seconds)}{ratio},"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON; what never happens is None."""
+        return {
+            "settings": dict(self.settings),
+            "target": self.target,
+            "reached": self.reached,
+            "best": self.best,
+            "chips": self.chips,
+            "seconds": self.time.seconds if self.reached else None,
+            "joules": self.time.joules if self.reached else None,
+            "interval": [_finite(value) for value in self.interval],
+            "fraction": self.fraction,
+            "shares": self.time.shares,
+            "error": dict(self.error),
+            "writes": self.writes,
+            "endurance": self.endurance,
+            "gains": {gain.what: gain.share for gain in self.gains},
+            "backprop_seconds": self.backprop_seconds,
+            "reasons": dict(self.reasons),
+            "simulations": self.simulations,
+            "stopped": self.stopped,
+            "engine": self.engine,
+            "searched": None if self.searched is None else [self.searched.trials, _finite(self.searched.seconds)],
+            "profile": self.profile.model_dump(mode="json", exclude_none=True),
+        }
+
+
+def plan(
+    task: str | Mapping[str, Any],
+    chip: str | os.PathLike | Profile,
+    *,
+    target: float = 0.9,
+    simulations: int = 30,
+    seconds: float = 180.0,
+    chips: int = 32,
+    seed: int = 0,
+    out: str | os.PathLike | None = None,
+    search: int = 0,
+    on_course: OnCourse = lambda course: None,
+    **settings: Any,
+) -> Plan:
+    """Chooses the settings with which a chip gets to a target in the least hardware time.
+
+    Structures come from a closed form, learning rate and times from simulations of every measurement.
+
+    Args:
+        task: the name of a task, or the table of your own task.
+        chip: a chip file with a profile, the name of a chip that comes with the package, or a profile.
+        target: the score on the test set that the mean of the chips is to reach.
+        simulations: as many as there may be.
+        seconds: no simulation of the search begins later than this.
+        chips: of each simulation.
+        seed: of all random numbers.
+        out: a folder, in which a plan that was stopped continues; it also gets the plan. None keeps nothing.
+        search: trials of a search of the same space by Optuna's TPE, to check the plan by; 0 for none.
+        on_course: called after each simulation.
+        settings: other settings of the runs, as in a configuration file: `hidden`, `imperfect`, ….
+
+    Raises:
+        ValueError: if a setting is wrong, or the target is out of reach for the chip without imperfections.
+        RunError: if the folder cannot be written.
+        DataError: if the task's files are not available.
+        Interrupted: if it was asked to stop.
+    """
+    if simulations < 4 or chips < 2:
+        raise ValueError(f"simulations must be 4 or more and chips 2 or more, got {simulations} and {chips}")
+    if not seconds > 0:
+        raise ValueError(f"seconds must be above 0, got {seconds!r}")
+    planned = chip_of(chip)
+    given = settings_in({"task": dict(task) if isinstance(task, Mapping) else task}, Path())
+    problem = Problem.of(merged(given, settings, planned.settings), planned.profile, target)
+    folder = None if out is None else Path(out)
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_requested("stopped; the simulations that are done are kept"))
+        if folder is not None:
+            stack.enter_context(_claimed(folder))
+        on_course(Course(0, simulations))
+        descent = descend(problem, seed=seed)
+        simulator = Simulator(problem, chips)
+        kept = Kept(None if folder is None else folder / "simulations.jsonl")
+        found = Search(
+            problem=problem,
+            land=descent.landscape,
+            simulator=Simulator(problem.for_search(), chips),
+            confirming=simulator,
+            kept=kept,
+            simulations=simulations,
+            seconds=seconds,
+            seed=seed,
+            on_course=on_course,
+            stop=stop,
+        ).run()
+        made = _plan_of(problem, descent, simulator, found, seed)
+        if search:
+            made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
+        if folder is not None:
+            replace_file(folder / "plan.toml", made.toml().encode())
+            replace_file(folder / "plan.json", (json.dumps(made.as_dict(), indent=2) + "\n").encode())
+    return made
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """The folder, which is made if it is not there, for this call alone.
+
+    Raises:
+        RunError: if it cannot be made, or another plan is made there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make the folder {folder}: {error.strerror}") from error
+    with only_writer(folder):
+        yield
+
+
+def _searched(
+    made: Plan, land: Landscape, simulator: Simulator, trials: int, seed: int, folder: Path | None
+) -> "Searched":
+    """What Optuna finds, on the chips that confirmed the plan."""
+    from ._optuna import search
+
+    searching, confirming = seeds(seed)
+    most = _SEARCHED * made.time.seconds
+    path = None if folder is None else folder / "search.jsonl"
+    found = search(simulator.problem, land, simulator, trials=trials, seed=searching, most=most, path=path)
+    again = simulator.passage(found.structure, seed=confirming, guess=max(1.0, float(made.writes)), most=most)
+    return replace(found, seconds=again.seconds)
+
+
+def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found, seed: int) -> Plan:
+    structure, passage, land = found.structure, found.passage, descent.landscape
+    reached = math.isfinite(passage.mean)
+    steps = passage.mean if reached else passage.steps
+    each = np.quantile(passage.each, _QUANTILES, method="higher")
+    interval = [float(simulator.time_of(structure, one).seconds) if np.isfinite(one) else math.inf for one in each]
+    counts = simulator.counts(structure, steps)
+    return Plan(
+        settings=_settings(problem, found, seed),
+        target=problem.target,
+        reached=reached,
+        best=found.best,
+        chips=len(passage.each),
+        time=simulator.time_of(structure, steps),
+        interval=(interval[0], interval[1], interval[2]),
+        fraction=float(np.isfinite(passage.each).mean()),
+        writes=counts.parameter_writes,
+        endurance=problem.profile.endurance,
+        error=error_shares(problem, land, structure),
+        gains=gains(problem, land),
+        backprop_seconds=descent.seconds,
+        reasons=reasons(problem, land, structure, found.simulations),
+        simulations=found.simulations,
+        stopped=found.stopped,
+        engine=passage.engine,
+        profile=problem.profile,
+    )
+
+
+def _settings(problem: Problem, found: Found, seed: int) -> dict[str, Any]:
+    """The settings file's: of a run that is long enough for slow chips, and ends when the mean is there."""
+    structure, passage = found.structure, found.passage
+    window = structure.window * structure.tau_p
+    last = max((one for one in passage.each if math.isfinite(one)), default=passage.steps)
+    windows = max(1, math.ceil(_SPARE * last / window))
+    run = {
+        "weight_decay": 0.0,
+        "steps": windows * window,
+        "replicas": len(passage.each),
+        "seed": seeds(seed)[1],
+        "log_every": max(1, windows // _EVALUATIONS) * window,
+        "until_accuracy": problem.target,
+    }
+    return {**problem.described(structure), **structure.settings(), **run}
+
+
+def _finite(value: float) -> float | None:
+    """A number of JSON, which has no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2g} times"

@@ -1,0 +1,167 @@
+"""What is to be planned: a task, a chip, what it takes, and how well it is to learn."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..chips import AbstractChip
+from ..datasets import Task
+from ..runs import RunConfig, Settings, build_chip, build_task, resolve
+from ..timing import Profile
+from ._structure import Structure
+
+# What a plan is for, and so cannot be given.
+CHOSEN = (
+    *("algorithm", "perturbation", "blocks", "baseline", "amplitude", "modulation_limit", "optimizer"),
+    *("learning_rate", "schedule", "tau_p", "tau_x", "tau_theta", "tau_hp", "batch", "steps", "onchip", "start"),
+    *("until_accuracy", "until_solved", "patience", "replicas", "seed", "log_every", "instrument", "fleet", "bitwise"),
+)
+# Imperfections that are noise of a cost, in its unit or in parts of it.
+NOISES = ("cost-noise", "cost-noise-relative", "flicker-noise")
+_STEPS = 2**62
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task, a chip, and what is asked of it.
+
+    Attributes:
+        given: the settings that a plan leaves as they are: task, network and imperfections.
+        task: what is learnt.
+        profile: what the chip takes, for its whole vector of parameters.
+        target: the mean score on the test set that the chips are to reach.
+        n_params: P.
+    """
+
+    given: Mapping[str, Any]
+    task: Task
+    profile: Profile
+    target: float
+    n_params: int
+
+    @staticmethod
+    def of(given: Mapping[str, Any], profile: Profile, target: float) -> "Problem":
+        """The problem of these settings.
+
+        Raises:
+            ValueError: if one is wrong, or is what a plan is to choose; or the numbers contradict each other.
+            DataError: if the task's files are not available.
+        """
+        if not (isinstance(target, int | float) and 0 < target <= 1):
+            raise ValueError(f"target must be above 0 and at most 1, got {target!r}: 0.9 stands for 90 %")
+        if chosen := [name for name in CHOSEN if name in given]:
+            raise ValueError(f"a plan chooses {', '.join(chosen)}: leave it out")
+        settings = _resolved(given, {"learning_rate": 1.0})
+        task = build_task(settings)
+        chip = build_chip(settings, task)
+        return Problem(given, task, profile.whole(chip.n_params), float(target), chip.n_params).checked()
+
+    def checked(self) -> "Problem":
+        """This.
+
+        Raises:
+            ValueError: if the profile has no time at all, or noise of a sample is given for what has none.
+        """
+        if not any(self.profile.seconds.model_dump().values()):
+            raise ValueError(f"the profile {self.profile.name!r} takes no time at all: give the seconds of its events")
+        if self.profile.noise_of == "sample" and not any(self.imperfect.get(name) for name in NOISES):
+            raise ValueError(
+                'noise_of = "sample" says whose noise it is, and there is none: give cost-noise in [imperfect], or '
+                "leave noise_of out"
+            )
+        return self
+
+    @property
+    def most_writes(self) -> float:
+        """How often a parameter can be written."""
+        return math.inf if self.profile.endurance is None else self.profile.endurance
+
+    @property
+    def imperfect(self) -> Mapping[str, Any]:
+        """The chip's imperfections by their names."""
+        return self.given.get("imperfect") or {}
+
+    def ideal(self) -> AbstractChip:
+        """The chip without its imperfections."""
+        plain = {name: value for name, value in self.given.items() if name != "imperfect"}
+        return build_chip(_resolved(plain, {"learning_rate": 1.0}), self.task)
+
+    def noise(self, batch: Any, cost: float) -> Any:
+        """σ of one measurement of a cost of this size, rounding by the converter included."""
+        given = self.imperfect
+        white = math.hypot(given.get("cost-noise", 0.0), given.get("flicker-noise", 0.0))
+        white = math.hypot(white, given.get("cost-noise-relative", 0.0) * cost)
+        rounding = self.readout / math.sqrt(12)
+        if self.profile.noise_of == "sample":
+            return (white**2 / batch + rounding**2) ** 0.5
+        return 0 * batch + math.hypot(white, rounding)
+
+    @property
+    def readout(self) -> float:
+        """The step in which costs are read; 0 if they are not rounded."""
+        if "adc-bits" not in self.imperfect:
+            return 0.0
+        settings = _resolved(self.given, {"learning_rate": 1.0})
+        assert settings.imperfect is not None, "it has a converter"
+        return settings.imperfect["adc-range"] / (2 ** settings.imperfect["adc-bits"] - 1)
+
+    @property
+    def level(self) -> float:
+        """The step between levels of perturbed parameters; 0 if there are none."""
+        return 0.0 if self.imperfect.get("dac-own-line") or "dac-bits" not in self.imperfect else self._converter_step
+
+    @property
+    def _converter_step(self) -> float:
+        settings = _resolved(self.given, {"learning_rate": 1.0})
+        assert settings.imperfect is not None, "it has converters"
+        return 2 * settings.imperfect["dac-range"] / (2 ** settings.imperfect["dac-bits"] - 1)
+
+    @property
+    def pulse(self) -> float:
+        """The size of the pulses that writes consist of, noise of a pulse included; 0 if writes are not rounded."""
+        given = self.imperfect
+        if "dac-bits" in given and not given.get("dac-finer-copy"):
+            return self._converter_step
+        return given.get("dw-min", 0.0) * (1 + given.get("dw-min-ctoc", 0.0) ** 2)
+
+    @property
+    def write_noise(self) -> float:
+        """Standard deviation of the noise on each parameter at each write."""
+        return self.imperfect.get("update-noise", 0.0)
+
+    def settings(self, structure: Structure, **more: Any) -> Settings:
+        """The settings of a run that trains chips in this way."""
+        return _resolved(self.described(structure), structure.settings() | more)
+
+    def described(self, structure: Structure) -> dict[str, Any]:
+        """The given settings, with the noise that a measurement of a batch has."""
+        given = dict(self.given)
+        if self.profile.noise_of == "sample":
+            each = {
+                name: self.imperfect[name] / math.sqrt(structure.batch) for name in NOISES if name in self.imperfect
+            }
+            given["imperfect"] = {**self.imperfect, **each}
+        return given
+
+    def for_search(self) -> "Problem":
+        """The same with white noise in place of the converter's rounding, which the quickest engine simulates."""
+        if not self.readout or self.profile.noise_of == "sample":
+            return self
+        noise = math.hypot(self.imperfect.get("cost-noise", 0.0), self.readout / math.sqrt(12))
+        others = {name: value for name, value in self.imperfect.items() if name not in ("adc-bits", "adc-range")}
+        return replace(self, given={**self.given, "imperfect": {**others, "cost-noise": noise}})
+
+    def with_profile(self, profile: Profile) -> "Problem":
+        """The same on a chip that takes another time."""
+        return replace(self, profile=profile)
+
+    def with_imperfect(self, **changes: Any) -> "Problem":
+        """The same on a chip with other imperfections."""
+        imperfect = {**self.imperfect, **{name.replace("_", "-"): value for name, value in changes.items()}}
+        return replace(self, given={**self.given, "imperfect": imperfect})
+
+
+def _resolved(given: Mapping[str, Any], more: Mapping[str, Any]) -> Settings:
+    plain = {"algorithm": "discrete", "optimizer": "sgd", "weight_decay": 0.0, "steps": _STEPS}
+    return resolve(RunConfig.of({**plain, **given, **more}))

@@ -1,0 +1,147 @@
+"""Why a plan is as it is, and what would make it quicker: a sentence with a number for each."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ..theory import Landscape, error_of_signal, left_of_code, variance_of
+from ..timing import format_seconds
+from ._guess import Guess, guess_of, least_amplitude, seconds_by_law
+from ._problem import Problem
+from ._structure import BASELINES, FAMILIES, OPTIMIZERS, Structure, period_of
+
+_HARDLY = 1.02
+# A gain of less than half a percent is none.
+_LEAST_GAIN = 0.005
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a better chip would come to.
+
+    Attributes:
+        what: is better.
+        share: of the hardware time that it saves, by the law, with the best structure of that chip.
+    """
+
+    what: str
+    share: float
+
+    def __str__(self) -> str:
+        return f"{self.what}: {-self.share:+.0%}"
+
+
+def reasons(problem: Problem, land: Landscape, structure: Structure, tried: int) -> dict[str, str]:
+    """A sentence for each choice, by the setting's name.
+
+    Args:
+        problem: what is planned.
+        land: facts of the task.
+        structure: what was chosen.
+        tried: simulations that it was chosen by.
+    """
+    now = guess_of(problem, land, structure)
+    law = now.structure.rate
+    windows = structure.windows(problem.n_params)
+    noise = float(problem.noise(structure.batch, land.cost))
+    own, shared = error_of_signal(land, windows, noise=noise, amplitude=structure.amplitude)
+    signal = land.gradient + land.spread / structure.batch
+    period = period_of(structure.perturbation, problem.n_params)
+
+    def beside(**changes: object) -> str:
+        return _beside(problem, land, structure, now, **changes)
+
+    family = (
+        f"{structure.perturbation} codes are orthogonal over {period} perturbations, of which a window has "
+        f"{structure.window}, so that {float(left_of_code(structure.window, period)):.0%} of the cross-talk is left"
+        if period
+        else f"independent signs have no period to fill; a window has {structure.window} perturbations"
+    )
+    added = float(own + shared) / signal
+    return {
+        "perturbation": f"{family}; {_others(problem, land, structure, now, 'perturbation', FAMILIES)}",
+        "baseline": _others(problem, land, structure, now, "baseline", BASELINES),
+        "tau_p": f"measurements of a perturbation: {structure.tau_p}; twice that " + beside(tau_p=2 * structure.tau_p),
+        "tau_x": f"{structure.held} perturbations share a presentation, each sample of which takes "
+        f"{_took(problem, 'load')} to load, and a baseline; twice that "
+        + beside(held=2 * structure.held, shown=max(1, structure.shown // 2)),
+        "tau_theta": f"{structure.window} perturbations of {problem.n_params} parameters make a window, and a write "
+        f"takes {_took(problem, 'write')}; twice that " + beside(shown=2 * structure.shown),
+        "batch": f"a measurement is of {structure.batch} samples of {_took(problem, 'inference')} each, beside "
+        f"{_took(problem, 'perturbation')} of a perturbation; twice that " + beside(batch=2 * structure.batch),
+        "amplitude": f"noise and higher orders add {added:.2g} of the signal's square, and the least amplitude that "
+        f"stands out from rounding is {least_amplitude(problem, land):.2g}",
+        "optimizer": _others(problem, land, structure, now, "optimizer", OPTIMIZERS),
+        "learning_rate": f"the best of {tried} simulations, {structure.rate / law:.2g} times the law's, which is the "
+        "smaller of what noise and curvature allow",
+        "schedule": "a plan ends at its target, and not at a number of steps",
+    }
+
+
+def error_shares(problem: Problem, land: Landscape, structure: Structure) -> dict[str, float]:
+    """What the mean square error of G consists of, as shares: samples, cross-talk of parameters, noise, curvature."""
+    windows = structure.windows(problem.n_params)
+
+    def variance(land: Landscape, noise: float) -> float:
+        return float(variance_of(land, windows, noise=noise, amplitude=structure.amplitude))
+
+    linear = replace(land, quadratic=0.0, cubic=0.0)
+    samples = land.spread / structure.batch / structure.shown
+    noisy = variance(land, float(problem.noise(structure.batch, land.cost)))
+    curved, bare = variance(land, 0.0), variance(linear, 0.0)
+    parts = {"samples": samples, "cross-talk": bare - samples, "noise": noisy - curved, "curvature": curved - bare}
+    return {name: part / noisy for name, part in parts.items()}
+
+
+def gains(problem: Problem, land: Landscape) -> tuple[Gain, ...]:
+    """What better chips would save, most first; what would save nothing is left out."""
+    now = seconds_by_law(problem, land)
+    found = [Gain(what, 1 - seconds_by_law(better, land) / now) for what, better in _better(problem)]
+    return tuple(sorted((gain for gain in found if gain.share >= _LEAST_GAIN), key=lambda gain: -gain.share))
+
+
+def _better(problem: Problem) -> Iterator[tuple[str, Problem]]:
+    seconds, given = problem.profile.seconds, problem.imperfect
+    for event in ("inference", "perturbation", "write", "load", "latency"):
+        value = getattr(seconds, event)
+        if value:
+            half = problem.profile.model_copy(update={"seconds": seconds.model_copy(update={event: value / 2})})
+            yield f"half the time of {event}", problem.with_profile(half)
+    noisy = {
+        name: given[name] / 2 for name in ("cost-noise", "cost-noise-relative", "flicker-noise") if given.get(name)
+    }
+    if noisy:
+        yield "half the noise", problem.with_imperfect(**noisy)
+    for name, what in (("adc-bits", "one more bit of the ADC"), ("dac-bits", "one more bit of the DACs")):
+        if name in given:
+            yield what, problem.with_imperfect(**{name: given[name] + 1})
+    if problem.profile.buffer is not None:
+        buffer = 2 * problem.profile.buffer
+        yield (
+            f"a buffer of {buffer} samples",
+            problem.with_profile(problem.profile.model_copy(update={"buffer": buffer})),
+        )
+
+
+def _others(
+    problem: Problem, land: Landscape, structure: Structure, now: Guess, field: str, choices: tuple[str, ...]
+) -> str:
+    said = []
+    for name in choices:
+        if name != getattr(structure, field):
+            said.append(f"{name} {_beside(problem, land, structure, now, **{field: name})}")
+    return ", ".join(said)
+
+
+def _beside(problem: Problem, land: Landscape, structure: Structure, now: Guess, **changes: object) -> str:
+    """How much longer another structure takes by the law."""
+    other = guess_of(problem, land, replace(structure, **changes)).seconds / now.seconds
+    if not math.isfinite(other):
+        return "never gets there by the law"
+    if 1 / _HARDLY < other < _HARDLY:
+        return "takes as long by the law"
+    return f"takes {other:.2f} times as long by the law"
+
+
+def _took(problem: Problem, event: str) -> str:
+    return format_seconds(getattr(problem.profile.seconds, event))

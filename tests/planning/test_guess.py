@@ -1,0 +1,94 @@
+"""Structures by the law: what each property of a chip does to them."""
+
+import dataclasses
+
+import pytest
+
+from mgd.planning import Problem
+from mgd.planning._guess import guess_of, guesses
+from mgd.theory import Landscape
+from mgd.timing import Profile
+
+# Of a perceptron of 220 parameters that learns letters, to 85 %.
+LAND = Landscape(220, 0.035, 1e-4, 0.72, 0.175, 0.765, 0.14, 0.077, 1.53, 1580.0)
+
+
+def problem(*, imperfect: dict | None = None, **given) -> Problem:
+    seconds = {"inference": 1e-6, "perturbation": 0.0, "write": 0.0, "load": 0.0, "latency": 0.0}
+    seconds |= {name: given.pop(name) for name in list(given) if name in seconds}
+    profile = Profile.of({"name": "a", "description": "a", "source": "a", "seconds": seconds} | given)
+    settings = {"task": "parity", "hidden": [2]} | ({"imperfect": imperfect} if imperfect else {})
+    return dataclasses.replace(Problem.of(settings, profile, 0.85), n_params=220)
+
+
+def best(**given):
+    return guesses(problem(**given), LAND)[0].structure
+
+
+def test_slow_writes_make_writes_fewer():
+    quick, slow = guesses(problem(), LAND)[0], guesses(problem(write=1e-3), LAND)[0]
+    assert slow.windows < 0.8 * quick.windows
+
+
+def test_slow_loads_make_samples_stay():
+    assert best(load=1e-3).held > 4 * best().held
+
+
+def test_slow_perturbations_share_more_samples_if_the_chip_keeps_them(monkeypatch):
+    monkeypatch.setattr("mgd.planning._guess._batches", lambda problem: (1, 4, 16, 64))
+    assert best(perturbation=1e-3).batch == 64
+    assert best().batch == 1
+    assert best(perturbation=1e-3, load=1e-3).batch > 1
+    assert best(perturbation=1e-3, load=1e-3, buffer=1).batch == 1
+
+
+def test_noise_makes_perturbations_larger():
+    calm, noisy = best(imperfect={"cost-noise": 1e-4}), best(imperfect={"cost-noise": 0.01})
+    assert noisy.amplitude > 2 * calm.amplitude
+
+
+def test_the_best_of_the_grid_is_what_the_law_makes_of_it():
+    for found in guesses(problem(write=1e-4, imperfect={"cost-noise": 0.01}), LAND):
+        again = guess_of(problem(write=1e-4, imperfect={"cost-noise": 0.01}), LAND, found.structure)
+        assert again.seconds == pytest.approx(found.seconds)
+        assert again.structure.rate == pytest.approx(found.structure.rate)
+
+
+def test_nothing_is_written_more_often_than_it_endures():
+    few = guesses(problem(endurance=200), LAND)
+    assert all(one.windows <= 200 for one in few)
+    assert few[0].seconds > guesses(problem(), LAND)[0].seconds
+    with pytest.raises(
+        ValueError, match="needs 139 writes of a parameter at least, by the law, and an endurance of 20"
+    ):
+        guesses(problem(endurance=20), LAND)
+
+
+def test_coarse_writes_take_longer_and_too_coarse_ones_are_refused():
+    with pytest.raises(ValueError, match="the steps and the noise of this chip's writes alone keep the cost above it"):
+        guesses(problem(imperfect={"update-noise": 1.0}), LAND)
+    coarse, exact = (guesses(problem(imperfect=each), LAND)[0] for each in ({"dw-min": 0.3}, {}))
+    assert coarse.seconds > 1.5 * exact.seconds
+
+
+def test_noise_of_a_sample_is_less_in_a_batch():
+    each = problem(imperfect={"cost-noise": 0.01}, noise_of="sample")
+    assert each.noise(4, 0.1) == pytest.approx(0.005)
+    assert problem(imperfect={"cost-noise": 0.01}).noise(4, 0.1) == pytest.approx(0.01)
+    assert problem(imperfect={"cost-noise-relative": 0.1}).noise(4, 0.1) == pytest.approx(0.01)
+    structure = dataclasses.replace(guesses(each, LAND)[0].structure, batch=4)
+    assert each.settings(structure).imperfect == {"cost-noise": pytest.approx(0.005)}
+
+
+def test_the_rounding_of_a_converter_is_noise():
+    chip = problem(imperfect={"adc-bits": 8, "adc-range": 1.0})
+    assert chip.noise(1, 0.1) == pytest.approx(1 / 255 / 12**0.5)
+    assert chip.for_search().imperfect == {"cost-noise": pytest.approx(1 / 255 / 12**0.5)}
+    # Without enough noise to hide the step, a single sample's change is to be as large.
+    assert best(imperfect={"adc-bits": 8}).amplitude >= 0.9 / 255 / 0.0351**0.5
+
+
+def test_perturbations_through_a_converter_are_whole_levels():
+    level = 20 / 255
+    amplitude = best(imperfect={"dac-bits": 8, "dac-finer-copy": True}).amplitude
+    assert amplitude / level == pytest.approx(round(amplitude / level))

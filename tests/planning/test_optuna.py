@@ -1,0 +1,36 @@
+"""Searches by Optuna, by which plans are checked."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from mgd.planning import Problem, Simulator, search
+from mgd.theory import Landscape
+from mgd.timing import load_profile
+
+LAND = Landscape(9, 0.01, 0.001, 0.05, 0.08, 0.13, 0.04, 0.02, 2.0, 10_000.0)
+
+
+@pytest.fixture
+def problem() -> Problem:
+    return Problem.of({"task": "parity", "hidden": [2]}, load_profile("hw2"), 0.6)
+
+
+def test_without_optuna_a_line_says_what_to_install(problem, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ValueError, match=r'a search needs Optuna, which is not installed: pip install "mgd\[plan\]"'):
+        search(problem, LAND, Simulator(problem, 4), trials=2, seed=0, most=1e-5)
+
+
+@pytest.mark.slow
+def test_a_search_continues_where_it_was_stopped(problem, tmp_path):
+    pytest.importorskip("optuna")
+    given = {"seed": 0, "most": 1e-5, "path": tmp_path / "search.jsonl"}
+    first = search(problem, LAND, Simulator(problem, 4), trials=3, **given)
+    told: list[int] = []
+    second = search(problem, LAND, Simulator(problem, 4), trials=5, on_trial=lambda n, _: told.append(n), **given)
+    assert (first.trials, second.trials) == (3, 5)
+    assert told == [4, 5]
+    assert second.seconds <= first.seconds
+    assert np.isfinite(second.structure.rate)

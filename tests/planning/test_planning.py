@@ -1,0 +1,157 @@
+"""Plans: what they choose, what they say, and what is refused, word for word."""
+
+import json
+import re
+import signal
+import tomllib
+
+import pytest
+
+import mgd
+from mgd.planning import chip_names, chip_of
+from mgd.timing import Profile
+
+
+def profile(**given) -> Profile:
+    seconds = {"inference": 1e-6, "perturbation": 0.0, "write": 1e-3, "load": 0.0, "latency": 0.0}
+    seconds |= {name: given.pop(name) for name in list(given) if name in seconds}
+    return Profile.of({"name": "a chip", "description": "a chip", "source": "made up", "seconds": seconds} | given)
+
+
+CHIP = """
+name = "slow writes"
+[chip]
+hidden = [3]
+[profile.seconds]
+inference = 1e-6
+perturbation = 0.0
+write = 1e-3
+load = 0.0
+latency = 0.0
+"""
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """A small plan in a folder, and what was told on the way."""
+    folder, told = tmp_path_factory.mktemp("plans"), []
+    path = folder / "chip.toml"
+    path.write_text(CHIP, encoding="utf-8")
+    settings = {"target": 0.8, "simulations": 6, "chips": 8, "init": "uniform"}
+    made = mgd.plan("parity", path, out=folder / "plan", on_course=lambda c: told.append(c.simulations), **settings)
+    again = []
+    same = mgd.plan("parity", path, out=folder / "plan", on_course=lambda c: again.append(c.seconds), **settings)
+    return made, folder / "plan", told, same
+
+
+@pytest.mark.long
+def test_a_plan_gets_to_its_target_within_its_budget(planned):
+    made, _, told, _ = planned
+    assert made.reached
+    assert made.best >= 0.8
+    assert told == list(range(made.simulations + 1))
+    assert made.simulations <= 6
+    low, middle, high = made.interval
+    assert low <= middle <= high
+    assert made.time.seconds > 0
+    assert sum(made.time.shares.values()) == pytest.approx(1)
+    assert sum(made.error.values()) == pytest.approx(1)
+    assert made.time.shares["write"] == pytest.approx(made.writes * 1e-3 / made.time.seconds, rel=0.01)
+
+
+@pytest.mark.slow
+def test_a_plan_is_the_settings_of_a_run_that_gets_there(planned):
+    made, folder, _, _ = planned
+    settings = tomllib.loads((folder / "plan.toml").read_text(encoding="utf-8"))
+    assert settings == {key: list(v) if isinstance(v, tuple) else v for key, v in made.settings.items()}
+    from mgd.runs import read_metrics, start
+
+    start(mgd.runs.RunConfig.of(settings), folder / "run")
+    history = read_metrics(folder / "run")
+    assert float(history.accuracy[:, -1].mean()) >= 0.8
+    seconds = float(mgd.timing.time_history(history, made.profile).seconds[-1])
+    assert made.time.seconds * 0.7 < seconds < made.time.seconds * 1.5
+
+
+@pytest.mark.long
+def test_a_plan_that_is_made_again_simulates_nothing(planned):
+    made, folder, _, same = planned
+    assert len((folder / "simulations.jsonl").read_text(encoding="utf-8").splitlines()) == made.simulations
+    assert same.as_dict() | {"backprop_seconds": 0} == made.as_dict() | {"backprop_seconds": 0}
+    assert json.loads((folder / "plan.json").read_text(encoding="utf-8"))["settings"]["task"] == "parity"
+
+
+@pytest.mark.long
+def test_a_plan_gives_a_reason_for_every_choice(planned):
+    made = planned[0]
+    assert set(made.reasons) <= set(made.settings)
+    assert all(any(letter.isdigit() for letter in why) for name, why in made.reasons.items() if name != "schedule")
+    assert {gain.what for gain in made.gains} == {"half the time of inference", "half the time of write"}
+    assert all(0 <= gain.share < 0.5 for gain in made.gains)
+
+
+@pytest.mark.slow
+def test_a_target_out_of_reach_is_refused():
+    with pytest.raises(ValueError, match="is out of reach for this chip: 8 chips without imperfections reach 0"):
+        mgd.plan("parity", profile(), target=1.0, hidden=[1])
+
+
+@pytest.mark.slow
+def test_a_plan_that_is_stopped_says_so_and_one_without_time_is_made_of_what_there_is(tmp_path):
+    def stop_at_once(course):
+        if course.simulations == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    given = {"target": 0.8, "chips": 8, "hidden": [3], "init": "uniform", "out": tmp_path / "plan"}
+    with pytest.raises(mgd.Interrupted, match="stopped after 1 simulations; with the same folder, the same "):
+        mgd.plan("parity", profile(), on_course=stop_at_once, **given)
+    assert len((tmp_path / "plan" / "simulations.jsonl").read_text(encoding="utf-8").splitlines()) <= 1
+    made = mgd.plan("parity", profile(), seconds=1e-9, **given)
+    assert made.stopped
+    assert 1 <= made.simulations <= 2
+
+
+WRONG = {
+    "a target above 1": ({"target": 90.0}, "target must be above 0 and at most 1, got 90.0: 0.9 stands for 90 %"),
+    "what it chooses": ({"tau_theta": 4}, "a plan chooses tau_theta: leave it out"),
+    "few simulations": ({"simulations": 1}, "simulations must be 4 or more and chips 2 or more, got 1 and 32"),
+    "no time": ({"seconds": 0.0}, "seconds must be above 0, got 0.0"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_is_refused_in_a_line(wrong):
+    given, said = WRONG[wrong]
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        mgd.plan("parity", profile(), **given)
+
+
+def test_profiles_that_contradict_themselves_are_refused():
+    with pytest.raises(ValueError, match="takes no time at all: give the seconds of its events"):
+        mgd.plan("parity", profile(inference=0.0, write=0.0))
+    with pytest.raises(ValueError, match='noise_of = "sample" says whose noise it is, and there is none'):
+        mgd.plan("parity", profile(noise_of="sample"))
+
+
+def test_a_chip_is_a_file_or_has_a_name(tmp_path):
+    path = tmp_path / "chip.toml"
+    path.write_text(CHIP, encoding="utf-8")
+    assert chip_of(path).profile.seconds.write == 1e-3
+    assert chip_of(path).settings["hidden"] == (3,)
+    assert all(chip_of(name).profile.seconds.inference > 0 for name in chip_names())
+    with pytest.raises(ValueError, match=r"unknown chip 'hw0': did you mean 'hw\d'"):
+        chip_of("hw0")
+    path.write_text('name = "bare"\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"chip.toml: there is no \[profile\]: give profile = \"hw1\""):
+        chip_of(path)
+    path.write_text(CHIP.replace("latency = 0.0", ""), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"chip.toml: profile: seconds.latency is missing: give seconds"):
+        chip_of(path)
+    path.write_text(CHIP.replace("write = 1e-3", "write = -1.0"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"profile: seconds.write must be a number of seconds from 0"):
+        chip_of(path)
+    path.write_text(CHIP.replace("[profile.seconds]", "[profile]\nendurance = 0\n[profile.seconds]"), encoding="utf-8")
+    with pytest.raises(ValueError, match="profile: endurance must be a whole number of writes, 1 or more, got 0"):
+        chip_of(path)
+    path.write_text('profile = "hw1"\n[chip]\nhidden = [3]\n', encoding="utf-8")
+    assert chip_of(path).profile.name == "hw1"

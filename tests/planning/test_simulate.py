@@ -1,0 +1,29 @@
+"""When chips get to a target."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mgd.planning import Problem, Simulator, Structure
+from mgd.planning._simulate import crossing
+from mgd.timing import load_profile
+
+
+def test_a_target_is_crossed_where_it_is_first_reached():
+    steps = np.array([10, 20, 40])
+    assert crossing(steps, np.array([0.9, 0.1, 0.9]), 0.5) == 10
+    assert crossing(steps, np.array([0.1, 0.3, 0.4]), 0.5) == np.inf
+    assert crossing(steps, np.array([0.1, 0.4, 0.6]), 0.5) == 30
+
+
+@pytest.mark.long
+def test_a_simulation_ends_in_time_and_before_a_cell_is_worn_out():
+    hw2 = load_profile("hw2")
+    structure = Structure("rademacher", "remeasured", "sgd", 2, 1, 1, 1, 0.01, 0.1)
+    given = {"task": "parity", "hidden": [2]}
+    # A window is three measurements, three changes of the perturbation and a write: 1.033 µs.
+    slow = Simulator(Problem.of(given, hw2, 1.0), 4).passage(structure, seed=0, guess=math.inf, most=20e-6)
+    assert (slow.steps, slow.mean, slow.seconds) == (2 * 19, math.inf, math.inf)
+    worn = hw2.model_copy(update={"endurance": 7})
+    assert Simulator(Problem.of(given, worn, 1.0), 4).passage(structure, seed=0, guess=5.0, most=1.0).steps == 14
