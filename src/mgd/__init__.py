@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from . import networks as networks
     from . import onchip as onchip
     from . import perturbations as perturbations
+    from . import reports as reports
     from . import reproduction as reproduction
     from . import results as results
     from . import runs as runs
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from .algorithm import discrete as discrete
     from .algorithm import from_published as from_published
     from .algorithm import to_published as to_published
+    from .reports import report as report
     from .results import load_run as load_run
     from .runs._python import resume as resume
     from .runs._python import train as train
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 
 _PACKAGES = (
     *("algorithm", "calibration", "chips", "datasets", "engines", "instruments", "networks", "onchip"),
-    *("perturbations", "reproduction", "results", "runs", "sweeps", "theory", "timing"),
+    *("perturbations", "reports", "reproduction", "results", "runs", "sweeps", "theory", "timing"),
 )
 _HOMES = {
     "DataError": "_errors",
@@ -69,6 +71,7 @@ _HOMES = {
     "resume": "runs._python",
     "train": "runs._python",
     "load_run": "results",
+    "report": "reports",
     "sweep": "sweeps",
 }
 __all__ = ["__version__", *_PACKAGES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]

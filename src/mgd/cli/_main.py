@@ -22,6 +22,7 @@ from ._onchip import onchip
 from ._plot import plot
 from ._predict import predict
 from ._replay import replay
+from ._report import report
 from ._reproduce import reproduce
 from ._show import show
 from ._sweep import sweep
@@ -65,6 +66,7 @@ for _command in (
         show,
         doctor,
         plot,
+        report,
         predict,
         apply_run,
         export,
