@@ -2,8 +2,9 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SIZE_INCHES = (4.8, 3.3)
-_LOOK = {
+_LOOK: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters, which are small, and can be searched
     "svg.hashsalt": "mgd",  # the same figure has the same names
     "figure.facecolor": "none",
@@ -33,6 +34,7 @@ _COLOURS = {
         )
     },
 }
+_NEVER_IN_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _COLOUR = re.compile("|".join(_COLOURS))
 
 
@@ -48,11 +50,12 @@ def figure(name: str, caption: str, draw: Callable[["Figure"], None]) -> Element
     from matplotlib.figure import Figure
 
     content = io.BytesIO()
-    with matplotlib.rc_context(_LOOK):
+    with matplotlib.rc_context(_LOOK), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's own fonts draw it
         drawn = Figure(figsize=_SIZE_INCHES, layout="constrained")
         draw(drawn)
         drawn.savefig(content, format="svg", metadata={"Date": None})
-    svg = _in_page(ElementTree.fromstring(content.getvalue()), name)
+    svg = _in_page(ElementTree.fromstring(_NEVER_IN_XML.sub(b"", content.getvalue())), name)
     svg.attrib |= {"role": "img", "aria-label": caption}
     return node("figure", svg, node("figcaption", caption))
 

@@ -20,7 +20,7 @@ _FIGURES = {
     "snr": "signal to noise of C̃",
     "modulation_rms": "root mean square of C̃",
     "noise_of_modulation": "noise of C̃",
-    "drift": "drift of the cost, each timestep",
+    "drift": "drift of the baseline, each timestep",
     "silent_parameters": "parameters that do not respond",
     "windows": "windows seen",
     "measurements": "measurements seen",
@@ -113,4 +113,5 @@ def _written(line: dict[str, Any], name: str) -> str:
     if value is None:
         return "–"
     bound = _BOUNDED.get(name, "") if line.get("noise_is_bound") else ""
-    return f"{bound}{value:,.4g}" + (f" ± {error:.2g}" if error else "") if value % 1 else f"{bound}{value:,.0f}"
+    known = f"{value:,.0f}" if value % 1 == 0 else f"{value:,.4g}"
+    return f"{bound}{known}" + (f" ± {error:.2g}" if error else "")

@@ -61,9 +61,9 @@ def _said(one: Described, history: "xr.Dataset") -> str:
     how += [f"perturbation {summary['perturbation']}"] if summary.get("perturbation") else []
     how += [f"engine {summary['engine']}"] if summary.get("engine") else []
     how += [f"seed {config.seed}"] if config.seed is not None else []
-    ended = f" It was ended by {written_fact(summary['ended_by'])}." if summary.get("ended_by") else ""
+    ended = f" It ended at step {summary['steps']:,}: {summary['ended_by']}." if summary.get("ended_by") else ""
     so_far = "" if one.summary is not None else f" It is not finished: this is as of step {int(history.step[-1]):,}."
-    return f"{chips} trained by multiplexed gradient descent{': ' * bool(how)}{', '.join(how)}.{ended}{so_far}"
+    return f"{chips}{', trained with ' * bool(how)}{', '.join(how)}.{ended}{so_far}"
 
 
 def _tiles(one: Described, history: "xr.Dataset") -> list[tuple[str, str, str]]:
@@ -76,10 +76,10 @@ def _tiles(one: Described, history: "xr.Dataset") -> list[tuple[str, str, str]]:
         least, middle, most = (_value(metric, value) for value in (known.min(), known.mean(), known.max()))
         each = f"mean of {len(known):,} chips; {least} to {most}" if n > 1 else ""
         tiles.append((f"Test {METRICS.get(metric or '', 'cost')}", middle, each))
-    if (share := summary.get("solved_fraction")) is not None:
-        solved = round(share * n)
+    if metric is not None and (threshold := _threshold(one)) is not None:
+        solved = round(summary["solved_fraction"] * n)
         low, high = wilson(solved, n)
-        need = f"{METRICS.get(metric or '', '')} of {_threshold(metric, summary['solved_accuracy'])} or better"
+        need = f"{METRICS[metric]} of {f'{threshold:g}' if metric == 'r2' else f'{100 * threshold:g}%'} or more"
         interval = f"; 95 % interval of the share: {low:.0%} to {high:.0%}" if n > 1 else ""
         tiles.append(("Chips that solved it", f"{solved:,} of {n:,}", need + interval))
     steps = int(last.step)
@@ -99,6 +99,7 @@ def _curves(one: Described, history: "xr.Dataset") -> Element:
     along = "measurements" if int(history.cost_measurements[-1]) > 0 else "steps"
     lines = "the only chip" if n == 1 else f"the median of {n:,} chips, with a band of {_WITHIN:.0%} of them"
     figures: list[Content] = []
+    solved = _threshold(one)
     for name in (metric_in(history), "cost"):
         if name is None or bool(np.isnan(history[name].values).all()):
             continue
@@ -106,12 +107,12 @@ def _curves(one: Described, history: "xr.Dataset") -> Element:
         def draw(drawn: "Figure", name: str = name) -> None:
             panel = drawn.subplots()
             draw_panel(panel, [Curve("", history)], name, along=along, within=_WITHIN)
-            if name != "cost" and (solved := (one.summary or {}).get("solved_accuracy")) is not None:
+            if name != "cost" and solved is not None:
                 panel.axhline(solved if name == "r2" else 100 * solved, color="0.5", linewidth=0.8, linestyle="--")
 
         what = METRICS.get(name, name).capitalize()
         against = "cost measurements of one chip" if along == "measurements" else "timesteps"
-        limit = "; dashed: solved" if name != "cost" and (one.summary or {}).get("solved_accuracy") is not None else ""
+        limit = "; dashed: solved" if name != "cost" and solved is not None else ""
         figures.append(figure(f"curve-{name}", f"{what} on the test set against {against}: {lines}{limit}.", draw))
     if not figures:
         figures = [node("p", "No evaluation gave a number.")]
@@ -188,8 +189,12 @@ def _value(metric: str | None, value: float | None) -> str:
     return f"{value:.4g}" if metric is None else written(metric, float(value))
 
 
-def _threshold(metric: str | None, value: float) -> str:
-    return f"{value:g}" if metric == "r2" else f"{100 * value:g}%"
+def _threshold(one: Described) -> float | None:
+    """The score from which a chip has solved the task; None if no chip is called so."""
+    summary = one.summary or {}
+    if summary.get("test_samples") != summary.get("test_samples_of"):  # measured on a part of the test samples
+        return None
+    return summary.get("solved_accuracy")
 
 
 def _short(number: int) -> str:

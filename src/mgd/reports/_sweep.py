@@ -29,7 +29,7 @@ def sweep_page(folder: Path) -> Element:
     chips = data.sizes["replica"]
     each = "one chip" if chips == 1 else f"{chips:,} chips"
     varied = ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
-    said = f"{each.capitalize()} at each point, trained by multiplexed gradient descent. What was varied: {varied}."
+    said = f"{each.capitalize()} at each point. What was varied: {varied}."
     sections = [
         _results(data, lines, names),
         _points(lines, names),

@@ -31,6 +31,10 @@ def hardware_times(history: "xr.Dataset", profiles: Sequence[str | Path]) -> Ele
     loaded = {profile.name: profile for profile in map(load_profile, chosen)}
     if len(loaded) < len(chosen):
         raise ValueError("two profiles have one name: give each once, and each another name")
+    if int(history.cost_measurements[-1]) == 0:
+        return section(
+            "time", "Hardware time", node("p", "No cost was measured on a chip, so there is no time of one.")
+        )
     timed = {name: time_history(history, profile) for name, profile in loaded.items()}
     takes = {name: each for name, each in timed.items() if float(each.seconds[-1]) > 0}
 
