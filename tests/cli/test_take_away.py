@@ -126,6 +126,15 @@ def test_bad_input_is_one_line(name, run, mgd_cli):
     assert sorted(Path().iterdir()) == before
 
 
+def test_a_report_says_where_it_is(run, unfinished, mgd_cli):
+    said = mgd_cli("report", unfinished)
+    assert (said.code, said.out, said.err) == (0, f"written: {unfinished / 'report.html'}\n", "")
+    assert "report.html" in mgd_cli("show", unfinished).out
+    said = mgd_cli("report", run, "-o", "a.html", "--profile=hw1")
+    assert (said.code, said.out, said.err) == (0, "written: a.html\n", "")
+    assert "hw3" not in Path("a.html").read_text()
+
+
 def test_a_run_of_before_its_first_checkpoint(run, mgd_cli):
     Path("begun").mkdir()
     shutil.copy(run / "config.toml", "begun")

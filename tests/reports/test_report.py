@@ -168,7 +168,7 @@ def test_what_a_run_on_a_chip_kept_of_its_gradient_is_shown(run, tmp_path):
     assert "SNR 2.5, observed angle 40°, predicted angle 35°" in page.text
     assert "observed angle between G and the gradient (°) 40 ± 2" in page.text
     assert "measurements without a reading 7" in page.text
-    assert "the cost is <still> : try check the detector" in page.text
+    assert "the cost is <still>: try check the detector" in page.text
     assert page.text.index("the cost is <still>") < page.text.index("test accuracy (%)")
 
 
@@ -179,11 +179,8 @@ def test_a_report_of_a_sweep_has_every_point(sweep, of_sweep):
     lines = mgd.sweeps.table_of(data)
     assert f"Points {len(lines)} 3 chips each Chips 12" in page.text
     for line in lines:
-        score = " to ".join(f"{line[name]:.1%}" for name in ("score_low", "score_high"))
-        assert (
-            f"{line['cost-noise']:g} {line['learning_rate']:g} {line['score']:.1%} {score} {line['yield']:.0%}"
-            in page.text
-        )
+        point = f"{line['cost-noise']:g} {line['learning_rate']:g} {line['score']:.1%}"
+        assert f"{point} {line['score_low']:.1%} to {line['score_high']:.1%} {line['yield']:.0%}" in page.text
     assert "The median score on the test set, over cost-noise and learning_rate." in page.text
 
 
