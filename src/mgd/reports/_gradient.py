@@ -94,9 +94,10 @@ def _drawn(by_chip: Mapping[int, Sequence[dict[str, Any]]], what: str) -> Elemen
         if len(known) > 1:
             panel.legend(frameon=False, fontsize=9)
 
+    predicted = any(name == "predicted_angle" for _, name in known)
+    dashed = "; dashed: as noise and the length of the window predict it" if predicted else ""
     caption = {
-        "angle": "The angle between G and the gradient: as observed, with one standard error, and as noise and the "
-        "length of the window predict it (dashed).",
+        "angle": f"The angle between G and the gradient, as observed, with one standard error{dashed}.",
         "snr": "Signal over noise of C̃, with one standard error; a lower bound where the noise was not calibrated.",
     }
     return figure(f"gradient-{what}", caption[what], draw)

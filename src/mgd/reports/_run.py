@@ -1,6 +1,6 @@
 """The report of a run: a section for each thing that its folder says of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
@@ -160,17 +160,22 @@ def _chips(one: Described, history: "xr.Dataset") -> Element:
         content.append(node("p", f"{more:,} more chips are in the run's metrics.zarr.", class_="note"))
     for number, instrument in enumerate(one.instruments):
         content.append(node("h3", "Real chip" if len(one.instruments) == 1 else f"Real chip {number}"))
-        content.append(facts({name: _told(value) for name, value in instrument.items()}))
+        content.append(facts(_known(instrument)))
     return section("chips", "Chips", *content)
 
 
 def _settings(one: Described) -> Element:
     settings = {name: written_setting(value) for name, value in flat_settings(one.settings).items()}
-    task = {name: _told(value) for name, value in (one.task or {}).items() if value is not None}
+    task = _known(one.task or {})
     content: list[Content] = [facts(settings)]
     if task:
         content += [node("h3", "Task"), facts(task)]
     return section("settings", "Settings", *content)
+
+
+def _known(of: Mapping[str, Any]) -> dict[str, str]:
+    """Facts as people read them, without those that are not known."""
+    return {name: _told(value) for name, value in of.items() if value not in (None, "", [], {})}
 
 
 def _told(value: Any) -> str:

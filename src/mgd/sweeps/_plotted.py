@@ -27,6 +27,8 @@ RESULTS = {
     "solved_step": "timesteps until the task was solved",
 }
 _COLOURS = 10
+# Cells of a map that an SVG or PDF has as shapes; more are a picture within it, which is smaller.
+_MOST_SHAPES = 1000
 
 
 def plot_sweep(
@@ -149,7 +151,9 @@ def _map(figure: Any, panel: "Axes", data: xr.Dataset, x: str, y: str, value: st
         for column, of_x in enumerate(across):
             chips = _chips(data, value, {x: of_x, y: of_y})
             colours[row, column] = _summary(chips, value, 1.0, percent=_is_share(data, value))[1]
-    drawn = panel.pcolormesh(np.arange(len(across) + 1), np.arange(len(up) + 1), colours, cmap="viridis")
+    edges = np.arange(len(across) + 1), np.arange(len(up) + 1)
+    many = colours.size > _MOST_SHAPES
+    drawn = panel.pcolormesh(*edges, colours, cmap="viridis", rasterized=many)
     panel.set_xticks(np.arange(len(across)) + 0.5, [_named(tick) for tick in across])
     panel.set_yticks(np.arange(len(up)) + 0.5, [_named(tick) for tick in up])
     if len(across) > 8:
@@ -160,11 +164,12 @@ def _map(figure: Any, panel: "Axes", data: xr.Dataset, x: str, y: str, value: st
 
 def _chips(data: xr.Dataset, name: str, at: dict[str, Any]) -> np.ndarray:
     """A result of all chips at these values; of points that are computed."""
-    wanted = data["computed"]
+    # Variables, which have the same coordinates here, and are not aligned at every cell of a map.
+    wanted = data["computed"].variable
     for axis, value in at.items():
-        wanted = wanted & (data[axis] == value)
-    variable = data["solved" if name == "yield" else name]
-    return variable.where(wanted).transpose(..., "replica").values[np.nonzero(wanted.values)].ravel()
+        wanted = wanted & (data[axis].variable == value)
+    variable = data["solved" if name == "yield" else name].variable.transpose(*wanted.dims, "replica")
+    return variable.values[wanted.values].ravel()
 
 
 def _summary(chips: np.ndarray, name: str, within: float, *, percent: bool) -> tuple[float, float, float]:
