@@ -79,8 +79,8 @@ def _tiles(one: Described, history: "xr.Dataset") -> list[tuple[str, str, str]]:
     if metric is not None and (threshold := _threshold(one)) is not None:
         solved = round(summary["solved_fraction"] * n)
         low, high = wilson(solved, n)
-        need = f"{METRICS[metric]} of {f'{threshold:g}' if metric == 'r2' else f'{100 * threshold:g}%'} or more"
-        interval = f"; 95 % interval of the share: {low:.0%} to {high:.0%}" if n > 1 else ""
+        need = f"{METRICS[metric]} ≥ {f'{threshold:g}' if metric == 'r2' else f'{100 * threshold:g}%'}"
+        interval = f"; 95 % interval {low:.0%} to {high:.0%}" if n > 1 else ""
         tiles.append(("Chips that solved it", f"{solved:,} of {n:,}", need + interval))
     steps = int(last.step)
     of = "" if one.summary is not None or one.settings.steps is None else f"of {one.settings.steps:,}"
