@@ -170,6 +170,11 @@ def test_what_a_run_on_a_chip_kept_of_its_gradient_is_shown(run, tmp_path):
     assert "measurements without a reading 7" in page.text
     assert "the cost is <still>: try check the detector" in page.text
     assert page.text.index("the cost is <still>") < page.text.index("test accuracy (%)")
+    of_fleet = "".join(f"{json.dumps(line | {'chip': chip})}\n" for line in lines for chip in (0, 3))
+    (tmp_path / "run" / "diagnostics.jsonl").write_text(of_fleet)
+    page = Page(mgd.report(tmp_path / "run"))
+    assert is_complete(page)
+    assert "chip 0 chip 3 observed angle between G and the gradient (°) 40 ± 2 40 ± 2" in page.text
 
 
 def test_a_report_of_a_sweep_has_every_point(sweep, of_sweep):

@@ -47,8 +47,8 @@ def gradient(lines: Sequence[dict[str, Any]], *, real: bool) -> Element:
     figures = [_drawn(by_chip, name) for name in ("angle", "snr")]
     content: list[Content] = [node("div", *figures, class_="figures")]
     last = {chip: of[-1] for chip, of in by_chip.items()}
-    if said := [figures_of(line) for line in last.values() if figures_of(line)]:
-        content.append(node("p", f"At the last checkpoint: {'; '.join(said)}."))
+    if len(chips) == 1 and (said := figures_of(lines[-1])):
+        content.append(node("p", f"At the last checkpoint: {said}."))
     heads = ["", *(["at the last checkpoint"] if len(chips) == 1 else [f"chip {chip}" for chip in chips])]
     rows = [
         [label, *(_written(line, name) for line in last.values())]
@@ -79,10 +79,11 @@ def _drawn(by_chip: Mapping[int, Sequence[dict[str, Any]]], what: str) -> Elemen
             steps, values, errors = (
                 np.array([line.get(key, 0.0) for line in points], float) for key in ("step", name, f"{name}_error")
             )
-            label = f"{name.replace('_', ' ')}{f', chip {chip}' * (len(by_chip) > 1)}"
+            # Of many chips, what is dashed is told by its colour.
+            label = f"chip {chip}" if len(by_chip) > 1 else name.replace("_", " ")
             colour = f"C{list(by_chip).index(chip) % 9}"
             if name == "predicted_angle":
-                panel.plot(steps, values, color=colour, linestyle="--", label=label)
+                panel.plot(steps, values, color=colour, linestyle="--", label=label if len(by_chip) == 1 else "")
             else:
                 panel.errorbar(steps, values, errors, color=colour, marker="o", markersize=3, label=label)
         panel.set(xlabel="timesteps", ylabel="angle (°)" if what == "angle" else "signal over noise")
