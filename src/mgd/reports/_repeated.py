@@ -35,7 +35,7 @@ def repeated_run(one: Described) -> Element:
         return section("repeat", title, node("p", said), facts(known), code(config.toml()))
     content: list[Content] = [
         node("p", "Save these settings as ", node("code", _SAVED), ", and give this command:"),
-        code(f"{_installed(known)}mgd train {_SAVED}"),
+        code(f"mgd train {_SAVED}"),
     ]
     if one.instruments:
         content.append(node("p", "A real chip is another one every day: the same settings give similar numbers."))
@@ -62,7 +62,7 @@ def repeated_sweep(about: dict[str, Any], data: "xr.Dataset") -> Element:
         "repeat",
         "Repeat it",
         node("p", said, node("code", _SAVED), ", and give this command:"),
-        code(f"{_installed(known)}mgd sweep {_SAVED}"),
+        code(f"mgd sweep {_SAVED}"),
         code(tomli_w.dumps(settings)),
         facts(known),
     )
@@ -76,10 +76,6 @@ def cited(version: str | None) -> Element:
 
 def _versions(version: str | None) -> dict[str, str]:
     return {"version of mgd": version or "not kept, as it is not finished"}
-
-
-def _installed(known: dict[str, str]) -> str:
-    return f"pip install mgd=={known['version of mgd']}\n" if known["version of mgd"][0].isdigit() else ""
 
 
 def _values(values: list[Any]) -> Any:

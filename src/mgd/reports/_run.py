@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-    from ..diagnosis import Finding
-
 # The share of the chips that a band contains, and the chips that are listed.
 _WITHIN, _MOST_CHIPS = 0.8, 64
 
@@ -33,13 +31,13 @@ def run_page(folder: Path, profiles: Sequence[str | Path]) -> Element:
     """The page of a run; see `report`."""
     one = describe(folder)
     history = read_metrics(folder)
-    findings = kept_findings(folder)
+    findings = _kept(one)
     sections = [
-        *([_findings(one, findings)] if findings else []),
+        *([_findings(findings)] if findings else []),
         _curves(one, history),
         hardware_times(history, profiles),
         gradient(read_diagnostics(folder), real=bool(one.instruments)),
-        *([] if findings else [_findings(one, findings)]),
+        *([] if findings else [_no_findings(one)]),
         _counts(history),
         _chips(one, history),
         _settings(one),
@@ -119,16 +117,21 @@ def _curves(one: Described, history: "xr.Dataset") -> Element:
     return section("curves", "Learning curves", node("div", *figures, class_="figures"))
 
 
-def _findings(one: Described, found: Sequence["Finding"]) -> Element:
-    listed = [node("li", f"{each.problem}: ", node("b", f"try {each.remedy}")) for each in found]
+def _kept(one: Described) -> list[Element]:
+    """What the run has kept of what is wrong, an item for each."""
+    listed = [node("li", f"{each.problem}: ", node("b", f"try {each.remedy}")) for each in kept_findings(one.folder)]
     listed += [node("li", text) for text in (one.summary or {}).get("warnings") or ()]
-    listed += [node("li", f"chip {chip} was dropped: {written_fact(what)}") for chip, what in one.dropped.items()]
-    if listed:
-        return section("findings", "Findings", node("ol", *listed, class_="findings"))
+    return listed + [node("li", f"chip {chip} was dropped: {written_fact(what)}") for chip, what in one.dropped.items()]
+
+
+def _findings(listed: Sequence[Element]) -> Element:
+    return section("findings", "Findings", node("ol", *listed, class_="findings"))
+
+
+def _no_findings(one: Described) -> Element:
     said = "This run has kept no findings. " if one.summary is not None else "This run is not finished. "
-    return section(
-        "findings", "Findings", node("p", said, node("code", f"mgd doctor {one.folder}"), " looks for what is wrong.")
-    )
+    command = node("code", f"mgd doctor {one.folder}")
+    return section("findings", "Findings", node("p", said, command, " looks for what is wrong."))
 
 
 def _counts(history: "xr.Dataset") -> Element:
