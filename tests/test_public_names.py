@@ -31,6 +31,8 @@ NAMES = {
         ),
         *(
             "load_run",
+            "report",
+            "reports",
             "reproduction",
             "results",
             "resume",
@@ -100,6 +102,7 @@ NAMES = {
         *("RunConfig", "TaskFacts", "calibrate", "read_config", "read_metrics", "read_summary", "replay", "resolve"),
         *("resume", "start"),
     ),
+    "mgd.reports": ("report",),
     "mgd.reproduction": ("Row", "STUDIES", "reproduce"),
     "mgd.results": (
         *("Applied", "Assessment", "Described", "Exported", "LoadedRun", "Predictions"),
@@ -200,7 +203,7 @@ def test_type_checkers_see_the_names_that_load_lazily():
 
 LAZY = (
     *("mgd", "mgd.calibration", "mgd.datasets", "mgd.engines", "mgd.instruments", "mgd.runs", "mgd.reproduction"),
-    *("mgd.sweeps", "mgd.timing", "mgd.rows", "mgd.cli", "mgd.diagnosis", "mgd.planning"),
+    *("mgd.reports", "mgd.sweeps", "mgd.timing", "mgd.rows", "mgd.cli", "mgd.diagnosis", "mgd.planning"),
 )
 
 

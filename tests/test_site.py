@@ -15,9 +15,10 @@ from urllib.parse import unquote, urlsplit
 import click
 import pytest
 
+import mgd
 from mgd.cli._main import commands
 from mgd.rows import IMPERFECTIONS
-from mgd.runs import RunConfig
+from mgd.runs import RunConfig, start
 
 ROOT = Path(__file__).parents[1]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -147,12 +148,26 @@ def test_a_browser_finds_a_word_on_a_site_from_disk(site):
 
 @pytest.mark.long
 def test_no_page_is_wider_than_a_telephone(site, pages):
-    named = [file.as_uri() for file in sorted(pages)]
-    (site / "narrow.html").write_text(NARROW.replace("PAGES", str(named)), encoding="utf-8")
-    shown = _shown((site / "narrow.html").as_uri(), "--allow-file-access-from-files")
-    found = re.search(r'<pre id="wide">(.*?)</pre>', shown, re.DOTALL)
+    assert _too_wide(sorted(pages), site) == "all measured"
+
+
+@pytest.mark.long
+def test_no_report_is_wider_than_a_telephone(tmp_path):
+    given = {"replicas": 2, "steps": 30, "algorithm": "backprop", "optimizer": "sgd"}
+    run = start(RunConfig.of({"task": "parity", **given}), tmp_path / ("a-name-as-long-as-names-should-not-be" * 4))
+    vary = {"cost-noise": [0.01, 0.1], "learning-rate": "0.25,1"}
+    mgd.sweep("parity", vary=vary, out=tmp_path / "sweep", **given)
+    reports = [mgd.report(folder, tmp_path / f"{k}.html") for k, folder in enumerate((run, tmp_path / "sweep"))]
+    assert _too_wide(reports, tmp_path) == "all measured"
+
+
+def _too_wide(files: list[Path], folder: Path) -> str:
+    """The pages that are wider than a telephone, then that all were measured."""
+    page = folder / "narrow.html"
+    page.write_text(NARROW.replace("PAGES", str([file.as_uri() for file in files])), encoding="utf-8")
+    found = re.search(r'<pre id="wide">(.*?)</pre>', _shown(page.as_uri(), "--allow-file-access-from-files"), re.DOTALL)
     assert found
-    assert found[1] == "all measured"
+    return found[1]
 
 
 def test_a_symbol_of_several_pages_is_in_the_glossary():

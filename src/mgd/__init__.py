@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from . import onchip as onchip
     from . import perturbations as perturbations
     from . import planning as planning
+    from . import reports as reports
     from . import reproduction as reproduction
     from . import results as results
     from . import runs as runs
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .algorithm import from_published as from_published
     from .algorithm import to_published as to_published
     from .planning import plan as plan
+    from .reports import report as report
     from .results import load_run as load_run
     from .runs._python import resume as resume
     from .runs._python import train as train
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 
 _PACKAGES = (
     *("algorithm", "calibration", "chips", "datasets", "engines", "instruments", "networks", "onchip"),
-    *("perturbations", "planning", "reproduction", "results", "runs", "sweeps", "theory", "timing"),
+    *("perturbations", "planning", "reports", "reproduction", "results", "runs", "sweeps", "theory", "timing"),
 )
 _HOMES = {
     "DataError": "_errors",
@@ -72,6 +74,7 @@ _HOMES = {
     "train": "runs._python",
     "load_run": "results",
     "plan": "planning",
+    "report": "reports",
     "sweep": "sweeps",
 }
 __all__ = ["__version__", *_PACKAGES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]

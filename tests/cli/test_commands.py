@@ -37,6 +37,7 @@ def test_the_commands_are_these():
         ("show",),
         ("doctor",),
         ("plot",),
+        ("report",),
         ("predict",),
         ("apply",),
         ("export",),
@@ -193,7 +194,7 @@ def test_options_go_before_the_config(finished, mgd_cli, tmp_path):
 
 
 LIGHT = [("--help",), ("train", "--help"), ("--version",), ("list",), ("train", "pairity"), ("train", "none.toml")]
-LIGHT += [("show", "none"), ("plot", "none"), ("plot", "--help"), ("export", "none", "-o", "a.txt")]
+LIGHT += [("show", "none"), ("plot", "none"), ("report", "none"), ("plot", "--help"), ("export", "none", "-o", "a.txt")]
 LIGHT += [("time", "--list"), ("time", "none", "--profile=hw1"), ("time", "none", "--profile=none")]
 
 

@@ -104,6 +104,11 @@ BAD = {
     "plot along time alone": (("plot", "RUN", "--x=time"), ("profile",)),
     "plot along no profile": (("plot", "RUN", "--profile=hw9"), ("unknown profile 'hw9'", "hw1")),
     "curves to another suffix": (("plot", "RUN", "--csv=a.txt"), ("ends in .csv, got a.txt",)),
+    "report of no run": (("report", "nowhere"), ("nowhere is not a run directory",)),
+    "report to another suffix": (("report", "RUN", "-o", "a.pdf"), ("ends in .html, got a.pdf",)),
+    "report to no folder": (("report", "RUN", "-o", "no/a.html"), ("there is no folder no",)),
+    "report with no such profile": (("report", "RUN", "--profile=hw9"), ("unknown profile 'hw9'", "hw1")),
+    "report with a profile twice": (("report", "RUN", "--profile=hw1", "--profile=hw1"), ("two profiles",)),
     "apply without a chip file": (("apply", "RUN", "--chip=none.toml"), ("cannot read none.toml",)),
     "apply on a simulated chip": (("apply", "RUN", "--chip=chip.toml"), ("chip.toml: there is no [instrument] table",)),
     "apply of all": (("apply", "RUN", "--chip=chip.toml", "--replica=all"), ("'all' is not a replica",)),
@@ -121,11 +126,21 @@ def test_bad_input_is_one_line(name, run, mgd_cli):
     assert sorted(Path().iterdir()) == before
 
 
+def test_a_report_says_where_it_is(run, unfinished, mgd_cli):
+    said = mgd_cli("report", unfinished)
+    assert (said.code, said.out, said.err) == (0, f"written: {unfinished / 'report.html'}\n", "")
+    assert "report.html" in mgd_cli("show", unfinished).out
+    said = mgd_cli("report", run, "-o", "a.html", "--profile=hw1")
+    assert (said.code, said.out, said.err) == (0, "written: a.html\n", "")
+    assert "hw3" not in Path("a.html").read_text()
+
+
 def test_a_run_of_before_its_first_checkpoint(run, mgd_cli):
     Path("begun").mkdir()
     shutil.copy(run / "config.toml", "begun")
     refused(mgd_cli("predict", "begun"), "begun has no checkpoint yet", "mgd resume begun")
     refused(mgd_cli("plot", "begun"), "begun has no metrics yet")
+    refused(mgd_cli("report", "begun"), "begun has no metrics yet")
     said = mgd_cli("plot", run, "begun", "-o", "both.png")
     assert (said.code, said.err) == (0, "mgd: warning: begun was not evaluated yet, and is left out\n")
 

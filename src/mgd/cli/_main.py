@@ -23,6 +23,7 @@ from ._plan import plan
 from ._plot import plot
 from ._predict import predict
 from ._replay import replay
+from ._report import report
 from ._reproduce import reproduce
 from ._show import show
 from ._sweep import sweep
@@ -67,6 +68,7 @@ for _command in (
         show,
         doctor,
         plot,
+        report,
         predict,
         apply_run,
         export,

@@ -33,6 +33,7 @@ _FILES = {
     "instrument.json": "facts of its real chips",
     "dropped.json": "which chips were dropped",
     "diagnostics.jsonl": "diagnostics",
+    "report.html": "report",
     "SHA256SUMS": "digests of the files that are written once",
 }
 
@@ -142,17 +143,17 @@ def _score(summary: dict[str, Any], *, named: bool) -> str:
 
 
 def _print_all(console: "Console", one: "Described") -> None:
-    from ..results import flat_settings, written_setting
+    from ..results import flat_settings, written_fact, written_setting
 
     settings = {name: written_setting(value) for name, value in flat_settings(one.settings).items()}
     _section(console, "settings", settings)
-    _section(console, "task", {name: _plain(value) for name, value in (one.task or {}).items()})
-    _section(console, "results", {name: _plain(value) for name, value in (one.summary or {}).items()})
+    _section(console, "task", {name: written_fact(value) for name, value in (one.task or {}).items()})
+    _section(console, "results", {name: written_fact(value) for name, value in (one.summary or {}).items()})
     for number, instrument in enumerate(one.instruments):
         title = "real chip" if len(one.instruments) == 1 else f"real chip {number}"
-        _section(console, title, {name: _plain(value) for name, value in instrument.items()})
-    _section(console, "dropped", {f"chip {chip}": _plain(what) for chip, what in one.dropped.items()})
-    _section(console, "diagnostics", {name: _plain(value) for name, value in (one.diagnostics or {}).items()})
+        _section(console, title, {name: written_fact(value) for name, value in instrument.items()})
+    _section(console, "dropped", {f"chip {chip}": written_fact(what) for chip, what in one.dropped.items()})
+    _section(console, "diagnostics", {name: written_fact(value) for name, value in (one.diagnostics or {}).items()})
     sizes = {name: f"{size:>12,} bytes  {_FILES.get(name, '')}".rstrip() for name, size in one.files.items()}
     _section(console, "files", sizes)
 
@@ -164,17 +165,3 @@ def _section(console: "Console", title: str, lines: dict[str, str]) -> None:
     width = max(map(len, lines))
     for name, value in lines.items():
         console.print(f"  {name:<{width}}  {value}", markup=False, soft_wrap=True)
-
-
-def _plain(value: Any) -> str:
-    """A value of JSON, in words."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
-    if isinstance(value, list):
-        shown = ", ".join(_plain(one) for one in value[:8])
-        return f"{shown}, … ({len(value)} in all)" if len(value) > 8 else shown
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if value is None:
-        return "–"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

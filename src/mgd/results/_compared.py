@@ -59,3 +59,21 @@ def written_setting(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def written_fact(value: Any) -> str:
+    """A value of JSON, in words.
+
+    >>> written_fact({"counts": [0.1, None], "real": True})
+    'counts 0.1, –, real True'
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {written_fact(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        shown = ", ".join(written_fact(one) for one in value[:8])
+        return f"{shown}, … ({len(value)} in all)" if len(value) > 8 else shown
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,17 +1,14 @@
 """Why a run does not learn."""
 
 from pathlib import Path
-from typing import Any
 
 from ..chips import AbstractChip
 from ..datasets import Task
 from ..diagnosis import Finding
 from ..diagnosis import diagnose as causes_of
 from ..runs import read_config, read_diagnostics, session_of
+from ._kept import warned
 from ._loaded import LoadedRun
-
-# Of what a run on a real chip warns of: what explains the most comes first.
-_ORDER = ("still", "unread", "noise", "angle", "silent", "line")
 
 
 def diagnose(
@@ -43,16 +40,5 @@ def diagnose(
     folder = run.folder if isinstance(run, LoadedRun) else Path(run)
     config = read_config(folder)
     if config.instruments or (config.python is not None and config.python.behind_io):
-        return _kept(read_diagnostics(folder))
+        return warned(read_diagnostics(folder))
     return causes_of(session_of(folder, chip, task))
-
-
-def _kept(lines: list[dict[str, Any]]) -> list[Finding]:
-    """What a run on real chips warned of, of each kind the last; a warning ends in what to try."""
-    said: dict[str, str] = {}
-    for line in lines:
-        texts = line.get("warnings", [])
-        said |= dict(zip(line.get("kinds", ["warning"] * len(texts)), texts, strict=True))
-    parts = {kind: text.rpartition(": ") for kind, text in said.items()}
-    found = [Finding(kind, problem, remedy) for kind, (problem, _, remedy) in parts.items()]
-    return sorted(found, key=lambda one: _ORDER.index(one.name) if one.name in _ORDER else len(_ORDER))

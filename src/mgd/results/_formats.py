@@ -4,11 +4,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-PREDICTIONS, EXPORTS, PICTURES, TABLES = (
+PREDICTIONS, EXPORTS, PICTURES, TABLES, REPORTS = (
     (".csv", ".npz"),
     (".npz", ".csv", ".safetensors"),
     (".png", ".svg", ".pdf"),
     (".csv",),
+    (".html",),
 )
 
 
@@ -30,6 +31,11 @@ def check_picture(path: Path) -> None:
 def check_table(path: Path) -> None:
     """Raises: ValueError: if curves cannot be written to this file."""
     _check(path, TABLES, "a table of curves is CSV")
+
+
+def check_report(path: Path) -> None:
+    """Raises: ValueError: if a report cannot be written to this file."""
+    _check(path, REPORTS, "a report is HTML")
 
 
 def _check(path: Path, suffixes: Sequence[str], said: str) -> None:

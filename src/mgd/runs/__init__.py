@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from ._contents import DROPPED as DROPPED
     from ._contents import INSTRUMENT as INSTRUMENT
     from ._contents import TASK as TASK
+    from ._contents import THETA as THETA
     from ._contents import damaged as damaged
     from ._contents import read_bytes as read_bytes
     from ._contents import read_json as read_json
     from ._curve import AXES as AXES
     from ._curve import Curve as Curve
     from ._curve import draw_curves as draw_curves
+    from ._curve import draw_panel as draw_panel
     from ._diagnostics import read_diagnostics as read_diagnostics
     from ._directory import is_finished as is_finished
     from ._directory import only_writer as only_writer
@@ -105,6 +107,7 @@ _INSIDE = {
     "damaged": "_contents",
     "DEVICE": "_contents",
     "draw_curves": "_curve",
+    "draw_panel": "_curve",
     "DROPPED": "_contents",
     "duration": "_progress",
     "figures_of": "_progress",
@@ -139,6 +142,7 @@ _INSIDE = {
     "Shapes": "_build",
     "Table": "_table",
     "TASK": "_contents",
+    "THETA": "_contents",
     "task_given": "_task_table",
     "TASK_OPTIONS": "_task_table",
     "TaskTable": "_task_table",

@@ -102,16 +102,27 @@ def draw_curves(
     figure = Figure(figsize=(4.5 * len(names), 3.6 + 0.2 * rows), layout="constrained")
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
-        for number, curve in enumerate(curves):
-            if name in curve.history:
-                _draw(axes, curve, name, along, within, number)
-        _finish(axes, name, along, hardware)
+        draw_panel(axes, curves, name, along=along, within=within, hardware=hardware)
     _legend(figure, panels, [curve.label for curve in curves], columns)
     band = "" if all(curve.history.sizes["replica"] == 1 for curve in curves) else _band(within)
     figure.suptitle(title + band, fontsize=10)
     content = io.BytesIO()
     figure.savefig(content, format=format, dpi=130)
     return content.getvalue()
+
+
+def draw_panel(
+    axes: "Axes", curves: Sequence[Curve], name: str, *, along: str, within: float, hardware: str = ""
+) -> None:
+    """Draws one measure, or the cost, of the runs that have it; see `draw_curves`.
+
+    Raises:
+        ValueError: if there is nothing to draw.
+    """
+    for number, curve in enumerate(curves):
+        if name in curve.history:
+            _draw(axes, curve, name, along, within, number)
+    _finish(axes, name, along, hardware)
 
 
 def _draw(axes: "Axes", curve: Curve, name: str, along: str, within: float, number: int) -> None:

@@ -17,6 +17,7 @@ from ._yields import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # What can be drawn of each point.
 RESULTS = {
@@ -26,6 +27,8 @@ RESULTS = {
     "solved_step": "timesteps until the task was solved",
 }
 _COLOURS = 10
+# Cells of a map that an SVG or PDF has as shapes; more are a picture within it, which is smaller.
+_MOST_SHAPES = 1000
 
 
 def plot_sweep(
@@ -62,7 +65,7 @@ def plot_sweep(
     if not 0 < within <= 1:
         raise ValueError(f"within is a share of the chips, above 0 and at most 1, got {within!r}")
     data = folder if isinstance(folder, xr.Dataset) else load_sweep(folder)
-    axes = _axes(data)
+    axes = varied_in(data)
     x = _setting(x or axes[0], axes, "x")
     if y is None:
         others = [name for name in axes if name not in (x, hue)]
@@ -90,19 +93,28 @@ def _drawn(data: xr.Dataset, x: str, y: str, hue: str | None, value: str, within
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.0, 4.2), layout="constrained")
-    panel = figure.subplots()
+    draw_sweep(figure, data, x=x, y=y, hue=hue, value=value, within=within)
     if y in RESULTS:
-        _lines(panel, data, x, y, hue, within)
         band = "Wilson's 95 % intervals" if y == "yield" else f"bands: {within:.0%} of the chips"
         said = f"lines: {'shares' if y == 'yield' else 'medians'}, {band}"
     else:
-        _map(figure, panel, data, x, y, value)
         said = "medians over chips" if value != "yield" else "shares of chips"
     chips = data.sizes["replica"]
     figure.suptitle(f"{data.attrs.get('task', 'sweep')}: {chips:,} chips a point; {said}", fontsize=10)
     content = io.BytesIO()
     figure.savefig(content, format=format, dpi=130)
     return content.getvalue()
+
+
+def draw_sweep(
+    figure: "Figure", data: xr.Dataset, *, x: str, y: str, hue: str | None = None, value: str = "score", within: float
+) -> None:
+    """Draws the panel of `plot_sweep`: lines if y is a result, a map if it is a setting."""
+    panel = figure.subplots()
+    if y in RESULTS:
+        _lines(panel, data, x, y, hue, within)
+    else:
+        _map(figure, panel, data, x, y, value)
 
 
 def _lines(panel: "Axes", data: xr.Dataset, x: str, y: str, hue: str | None, within: float) -> None:
@@ -117,6 +129,10 @@ def _lines(panel: "Axes", data: xr.Dataset, x: str, y: str, hue: str | None, wit
         colour = f"C{number % _COLOURS}"
         places = _places(panel, ticks)
         label = "" if hue is None else f"{hue} = {_named(kind)}"
+        if hue is None and "point" in data.dims:  # neighbours were drawn with other values of all else
+            panel.vlines(places, low, high, color=colour, alpha=0.35, linewidth=1.5)
+            panel.plot(places, middle, color=colour, marker="o", markersize=4, linestyle="")
+            continue
         panel.plot(places, middle, color=colour, marker="o", markersize=4, linewidth=1.8, label=label)
         panel.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
     panel.set(xlabel=x, ylabel=_label(data, y))
@@ -135,7 +151,9 @@ def _map(figure: Any, panel: "Axes", data: xr.Dataset, x: str, y: str, value: st
         for column, of_x in enumerate(across):
             chips = _chips(data, value, {x: of_x, y: of_y})
             colours[row, column] = _summary(chips, value, 1.0, percent=_is_share(data, value))[1]
-    drawn = panel.pcolormesh(np.arange(len(across) + 1), np.arange(len(up) + 1), colours, cmap="viridis")
+    edges = np.arange(len(across) + 1), np.arange(len(up) + 1)
+    many = colours.size > _MOST_SHAPES
+    drawn = panel.pcolormesh(*edges, colours, cmap="viridis", rasterized=many)
     panel.set_xticks(np.arange(len(across)) + 0.5, [_named(tick) for tick in across])
     panel.set_yticks(np.arange(len(up)) + 0.5, [_named(tick) for tick in up])
     if len(across) > 8:
@@ -146,11 +164,12 @@ def _map(figure: Any, panel: "Axes", data: xr.Dataset, x: str, y: str, value: st
 
 def _chips(data: xr.Dataset, name: str, at: dict[str, Any]) -> np.ndarray:
     """A result of all chips at these values; of points that are computed."""
-    wanted = data["computed"]
+    # Variables, which have the same coordinates here, and are not aligned at every cell of a map.
+    wanted = data["computed"].variable
     for axis, value in at.items():
-        wanted = wanted & (data[axis] == value)
-    variable = data["solved" if name == "yield" else name]
-    return variable.where(wanted).transpose(..., "replica").values[np.nonzero(wanted.values)].ravel()
+        wanted = wanted & (data[axis].variable == value)
+    variable = data["solved" if name == "yield" else name].variable.transpose(*wanted.dims, "replica")
+    return variable.values[wanted.values].ravel()
 
 
 def _summary(chips: np.ndarray, name: str, within: float, *, percent: bool) -> tuple[float, float, float]:
@@ -170,7 +189,7 @@ def _summary(chips: np.ndarray, name: str, within: float, *, percent: bool) -> t
     return float(low), float(middle), float(high)
 
 
-def _axes(data: xr.Dataset) -> list[str]:
+def varied_in(data: xr.Dataset) -> list[str]:
     """The settings that were varied."""
     dims = [str(name) for name in data["computed"].dims]
     return dims if dims != ["point"] else [str(name) for name in data.coords if name not in ("replica", "point")]
@@ -214,4 +233,4 @@ def _is_share(data: xr.Dataset, name: str) -> bool:
 
 
 def _named(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    return f"{value:g}" if isinstance(value, int | float) else str(value).replace("$", r"\$")  # it is no formula

@@ -212,6 +212,15 @@ def is_sweep(folder: str | Path) -> bool:
     return (Path(folder) / SWEEP).is_file()
 
 
+def about_sweep(folder: str | Path) -> dict[str, Any]:
+    """What a sweep is: its task, the settings that all points share, and the names of its axes.
+
+    Raises:
+        RunError: if it is not a sweep, or that cannot be read.
+    """
+    return Store.found(Path(folder)).about()
+
+
 def load_sweep(folder: str | Path) -> xr.Dataset:
     """What a sweep has come to so far, finished or not.
 

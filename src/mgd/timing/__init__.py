@@ -7,6 +7,7 @@ from .._lazy import lazily
 if TYPE_CHECKING:
     from ._figure import check_figure as check_figure
     from ._figure import draw_score as draw_score
+    from ._figure import draw_times as draw_times
     from ._figure import mark_clock as mark_clock
     from ._format import format_joules as format_joules
     from ._format import format_seconds as format_seconds
@@ -35,6 +36,7 @@ _PUBLIC = {
 _INSIDE = {
     "check_figure": "_figure",
     "draw_score": "_figure",
+    "draw_times": "_figure",
     "mark_clock": "_figure",
     "profile_folder": "_shipped",
     "seconds_of": "_hardware_time",

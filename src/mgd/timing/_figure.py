@@ -54,7 +54,23 @@ def draw_score(histories: "dict[str, xr.Dataset]", path: Path, *, title: str) ->
 
     check_figure(path)
     figure = Figure(figsize=(8, 4.2), layout="constrained")
-    axes = figure.subplots()
+    draw_times(figure.subplots(), histories)
+    figure.legend(loc="outside lower center", frameon=False, ncols=2)
+    figure.suptitle(title, fontsize=10)
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:].lower(), dpi=130)
+    try:
+        path.write_bytes(content.getvalue())
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error.strerror}") from error
+
+
+def draw_times(axes: "Axes", histories: "dict[str, xr.Dataset]") -> None:
+    """Draws the panel of `draw_score`.
+
+    Raises:
+        ValueError: if no logged step takes any time.
+    """
     metric = metric_in(next(iter(histories.values())))
     percent = metric not in (None, "r2")
     low, high = np.inf, 0.0
@@ -65,7 +81,7 @@ def draw_score(histories: "dict[str, xr.Dataset]", path: Path, *, title: str) ->
         if not timed.any():
             raise ValueError(f"nothing to draw for {name}: no logged step takes time with this profile yet")
         low, high = min(low, seconds[timed][0]), max(high, seconds[-1])
-        label = f"{name}: {format_seconds(seconds[-1])}"
+        label = f"{name}: {format_seconds(seconds[-1])}".replace("$", r"\$")  # which would begin a formula
         axes.plot(seconds[timed], score[timed], marker="o", markersize=3, linewidth=1.6, label=label)
     named = METRICS.get(metric or "", "cost") + (" (%)" if percent else "")
     axes.set(xscale="log", xlabel="hardware time of one chip", ylabel=f"test {named}")
@@ -74,14 +90,6 @@ def draw_score(histories: "dict[str, xr.Dataset]", path: Path, *, title: str) ->
     mark_clock(axes, low, high)
     axes.grid(color="0.9", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", frameon=False, ncols=2)
-    figure.suptitle(title, fontsize=10)
-    content = io.BytesIO()
-    figure.savefig(content, format=path.suffix[1:].lower(), dpi=130)
-    try:
-        path.write_bytes(content.getvalue())
-    except OSError as error:
-        raise ValueError(f"cannot write {path}: {error.strerror}") from error
 
 
 def mark_clock(axes: "Axes", low: float, high: float) -> None:
