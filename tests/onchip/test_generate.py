@@ -1,7 +1,12 @@
 """What is generated for users: it is clean, it learns the twin's bits, and its registers are those of the bus."""
 
+import importlib.util
+import os
 import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +18,10 @@ RTL = Path(__file__).parents[2] / "src" / "mgd" / "onchip" / "rtl"
 needs_simulators = pytest.mark.skipif(
     shutil.which("verilator") is None or shutil.which("iverilog") is None,
     reason="needs Verilator and Icarus: apt-get install verilator iverilog",
+)
+needs_cocotb = pytest.mark.skipif(
+    importlib.util.find_spec("cocotb") is None or importlib.util.find_spec("cocotbext") is None,
+    reason='needs cocotb and its buses: pip install "cocotb>=2.1" cocotbext-axi',
 )
 SPECS = {
     "network": {"layers": (2, 2, 1), "merged": True},
@@ -32,14 +41,45 @@ SPECS = {
 }
 
 
-@needs_simulators
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.quick("network", "array")) for name in SPECS])
-def test_what_is_generated_is_clean_and_learns_the_twins_bits(name, tmp_path):
-    spec = Spec(**SPECS[name])
+@pytest.fixture(scope="module")
+def once(tmp_path_factory) -> Callable[[str], Path]:
+    """The folder of a circuit, which is generated when it is first needed, and is not to be changed."""
+    folders: dict[str, Path] = {}
+
+    def made(name: str) -> Path:
+        if name not in folders:
+            folders[name] = tmp_path_factory.mktemp("generated") / "made"
+            generate(Spec(**SPECS[name]), folders[name])
+        return folders[name]
+
+    return made
+
+
+@pytest.fixture
+def made(once, tmp_path) -> Callable[[str], Path]:
+    """A copy of the folder of a circuit."""
+    return lambda name: shutil.copytree(once(name), tmp_path / "made")
+
+
+def changed(folder: Path, module: str, before: str, after: str) -> None:
+    path = folder / "rtl" / f"{module}.sv"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+
+
+def test_a_folder_has_the_files_that_are_named(tmp_path):
+    spec = Spec(**SPECS["array"])
     files = generate(spec, tmp_path / "made")
     assert Spec.read(tmp_path / "made" / "spec.toml") == spec
-    assert {path.name for path in files} == {path.name for path in (tmp_path / "made").rglob("*") if path.is_file()}
-    lint, twin = check(tmp_path / "made")
+    assert sorted(files) == sorted(path for path in (tmp_path / "made").rglob("*") if path.is_file())
+
+
+@needs_simulators
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.quick("network", "array")) for name in SPECS])
+def test_what_is_generated_is_clean_and_learns_the_twins_bits(name, once):
+    spec = Spec(**SPECS[name])
+    lint, twin = check(once(name))
     assert lint.startswith("lint: nothing to say (Verilator")
     assert re.match(rf"twin: \d+ timesteps, {spec.parameters} parameters of {spec.theta_bits} bits equal", twin)
 
@@ -52,27 +92,62 @@ def test_what_is_generated_is_clean_and_learns_the_twins_bits(name, tmp_path):
         ("mgd_sign", "^", "~^", "the RTL is not its twin: parameter"),
     ],
 )
-def test_a_changed_circuit_is_found(tmp_path, module, before, after, message):
-    generate(Spec(**SPECS["array"]), tmp_path / "made")
-    path = tmp_path / "made" / "rtl" / f"{module}.sv"
-    text = path.read_text()
-    assert before in text
-    path.write_text(text.replace(before, after, 1))
+def test_a_changed_circuit_is_found(made, module, before, after, message):
+    folder = made("array")
+    changed(folder, module, before, after)
     with pytest.raises(MgdError, match=message):
-        list(check(tmp_path / "made"))
+        list(check(folder))
 
 
-def test_registers_are_those_of_the_bus(tmp_path):
-    generate(Spec(**SPECS["array"]), tmp_path / "made")
+def in_cocotb(folder: Path) -> str:
+    """What pytest says of the bench in a folder, at its end."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test"]
+    alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True).stdout
+
+
+@needs_simulators
+@needs_cocotb
+@pytest.mark.quick("network")
+@pytest.mark.enough("array, lanes, late")
+@pytest.mark.parametrize("name", SPECS)
+def test_a_host_in_cocotb_finds_what_the_twin_learns(name, made):
+    said = in_cocotb(made(name))
+    assert said.splitlines()[-1].startswith("1 passed in "), said
+
+
+@needs_simulators
+@needs_cocotb
+@pytest.mark.long
+def test_a_host_in_cocotb_finds_a_changed_circuit(made):
+    folder = made("array")
+    changed(folder, "mgd_sign", "^", "~^")
+    said = in_cocotb(folder)
+    assert "after 100 timesteps" in said
+    assert "1 failed" in said
+
+
+@needs_simulators
+@pytest.mark.skipif(shutil.which("fusesoc") is None, reason="needs FuseSoC: pip install fusesoc")
+@pytest.mark.long
+def test_fusesoc_lints_and_simulates_it(once, tmp_path):
+    for target, due in (("lint", "verilator"), ("sim", "PASS: 200 timesteps, 9 parameters of 8 bits equal")):
+        command = ["fusesoc", "--cores-root", once("network"), "run", f"--target={target}", "mgd:onchip:mgd_top"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert due in done.stdout
+
+
+def test_registers_are_those_of_the_bus(once):
+    folder = once("array")
     names: dict[str, int] = {}
-    exec((tmp_path / "made" / "mgd_registers.py").read_text(), names)
+    exec((folder / "mgd_registers.py").read_text(), names)
     places = re.findall(r"localparam logic \[2:0\] (\w+) = 3'd(\d);", (RTL / "mgd_axil.sv").read_text())
     of_bus = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper(): 4 * int(place) for name, place in places[:8]}
     assert {name: names[f"MGD_{name}"] for name in of_bus} == of_bus
     assert len(of_bus) == 8
-    for name, value in re.findall(r"#define (\w+) (\w+)", (tmp_path / "made" / "mgd_registers.h").read_text()):
+    for name, value in re.findall(r"#define (\w+) (\w+)", (folder / "mgd_registers.h").read_text()):
         assert names[name] == int(value, 0)
-    page = (tmp_path / "made" / "registers.md").read_text()
+    page = (folder / "registers.md").read_text()
     assert "| 0x0c | `theta` | 8 | rw | a parameter, signed, in 1/16; then the next one's |" in page
 
 
@@ -88,11 +163,11 @@ def test_a_folder_that_was_not_generated_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("tool", ["verilator", "iverilog"])
-def test_a_missing_tool_is_named(tmp_path, monkeypatch, tool):
-    generate(Spec(**SPECS["array"]), tmp_path / "made")
+def test_a_missing_tool_is_named(once, monkeypatch, tool):
+    folder = once("array")
     monkeypatch.setattr(shutil, "which", lambda name: None if name == tool else name)
     with pytest.raises(MgdError, match=f"needs {tool}, which is not installed: sudo apt-get install {tool}"):
-        list(check(tmp_path / "made"))
+        list(check(folder))
 
 
 @pytest.mark.skipif(shutil.which("yosys") is None, reason="needs Yosys: apt-get install yosys")

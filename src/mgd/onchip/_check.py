@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .._errors import MgdError
-from ._proof import bench_of_top
+from ._proof import bench_of_top, trajectory
 from ._spec import Spec
 
 _NEEDED = {"verilator": "verilator", "iverilog": "iverilog", "vvp": "iverilog"}
@@ -38,7 +38,7 @@ def check(folder: str | Path) -> Iterator[str]:
     yield f"lint: nothing to say ({_version('verilator', '--version')})"
     with tempfile.TemporaryDirectory() as work:
         bench, program = Path(work) / "mgd_top_bench.sv", Path(work) / "bench.vvp"
-        bench.write_text(bench_of_top(spec), encoding="utf-8")
+        bench.write_text(bench_of_top(spec, trajectory(spec)), encoding="utf-8")
         _run(["iverilog", "-g2012", "-s", "mgd_top_bench", "-o", program, bench, *sources], "Icarus")
         said = _run(["vvp", "-n", program], "the simulation")
     last = next((line for line in said.splitlines() if line.startswith(("PASS: ", "FAIL: "))), "FAIL: it said nothing")

@@ -1,11 +1,11 @@
-"""A folder with a training circuit that is ready for use: top module, register map, bench, build files, settings."""
+"""A folder with a training circuit that is ready for use: top module, register map, benches, build files, settings."""
 
 import shutil
 from pathlib import Path
 
 import tomli_w
 
-from ._proof import bench_of_top
+from ._proof import bench_of_top, due, trajectory
 from ._registers import header, markdown, module
 from ._spec import Spec
 from ._top import core_parameters, instance, network_parameters, rtl
@@ -28,9 +28,12 @@ def generate(spec: Spec, folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is not empty: give a new folder")
+    twin = trajectory(spec)
     contents = {
         "mgd_top.sv": top(spec),
-        "mgd_top_bench.sv": bench_of_top(spec),
+        "mgd_top_bench.sv": bench_of_top(spec, twin),
+        "test/test_mgd_top.py": template("test_mgd_top.py"),
+        "test/due.json": due(spec, twin),
         "registers.md": markdown(spec),
         "mgd_registers.h": header(spec),
         "mgd_registers.py": module(spec),
@@ -38,12 +41,18 @@ def generate(spec: Spec, folder: str | Path) -> list[Path]:
         "Makefile": _MAKEFILE,
         "mgd_top.core": _core(),
     }
-    (folder / "rtl").mkdir(parents=True)
+    for part in ("rtl", "test"):
+        (folder / part).mkdir(parents=True)
     for source in modules():
         shutil.copy(source, folder / "rtl")
     for name, text in contents.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [*sorted((folder / "rtl").iterdir()), *(folder / name for name in contents)]
+
+
+def template(name: str) -> str:
+    """A file that is the same for every circuit."""
+    return (rtl().parent / "templates" / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def modules() -> list[Path]:
@@ -166,14 +175,17 @@ sim: mgd_top_bench.vvp
 mgd_top_bench.vvp: mgd_top_bench.sv $(SOURCES)
 \tiverilog -g2012 -s mgd_top_bench -o $@ $^
 
+cocotb:
+\tpython3 -m pytest -q test
+
 area:
 \tyosys -q -p "read_verilog -sv $(SOURCES); synth_ice40 -top mgd_top; tee -o area.txt stat"
 \tcat area.txt
 
 clean:
-\trm -f mgd_top_bench.vvp area.txt
+\trm -rf mgd_top_bench.vvp area.txt test/sim_build
 
-.PHONY: all lint sim area clean
+.PHONY: all lint sim cocotb area clean
 """
 
 
@@ -197,17 +209,16 @@ targets:
     toplevel: mgd_top
   lint:
     filesets: [rtl]
-    default_tool: verilator
-    tools:
-      verilator:
-        mode: lint-only
-        verilator_options: [-Wall]
+    flow: lint
+    flow_options:
+      tool: verilator
+      verilator_options: [-Wall]
     toplevel: mgd_top
   sim:
     filesets: [rtl, bench]
-    default_tool: icarus
-    tools:
-      icarus:
-        iverilog_options: [-g2012]
+    flow: sim
+    flow_options:
+      tool: icarus
+      iverilog_options: [-g2012]
     toplevel: mgd_top_bench
 """
