@@ -13,15 +13,16 @@ def onchip() -> None:
 @onchip.command(epilog="Example: mgd onchip generate examples/onchip.toml --out xor-core")
 @click.argument("spec", metavar="SPEC.toml", type=click.Path(path_type=Path))
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The folder, which is made.")
-def generate(spec: Path, out: Path) -> None:
-    """Write the circuit of SPEC.toml: a top module with its RTL, its registers, a test bench and build files.
+@click.option("--tiny-tapeout", is_flag=True, help="Add a project of Tiny Tapeout, which learns a truth table.")
+def generate(spec: Path, out: Path, tiny_tapeout: bool) -> None:
+    """Write the circuit of SPEC.toml: a top module with its RTL, its registers, test benches and build files.
 
     With layers, the network is in the top module; without, its ports are for your own array.
     """
     from ..onchip import Spec
     from ..onchip import generate as write
 
-    files = write(Spec.read(spec), out)
+    files = write(Spec.read(spec), out, tiny_tapeout=tiny_tapeout)
     click.echo(f"{out}: {len(files)} files; to check them: mgd onchip check {out}")
 
 
