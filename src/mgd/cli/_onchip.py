@@ -1,8 +1,12 @@
 """`mgd onchip generate`, `mgd onchip report` and `mgd onchip check`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ..onchip import Area
 
 
 @click.group(epilog="Example: mgd onchip report examples/onchip.toml")
@@ -36,25 +40,50 @@ def check(folder: Path) -> None:
         click.echo(line)
 
 
-@onchip.command(epilog="Example: mgd onchip report examples/onchip.toml")
+@onchip.command(epilog="Example: mgd onchip report examples/onchip.toml --technology ice40")
 @click.argument("spec", metavar="SPEC.toml", type=click.Path(path_type=Path))
-def report(spec: Path) -> None:
-    """Count the cells of the circuit of SPEC.toml on an iCE40, and say what backpropagation would need beside it."""
-    from ..onchip import Spec, area, traffic
+@click.option(
+    "--technology",
+    "technologies",
+    multiple=True,
+    type=click.Choice(["generic", "ice40", "ecp5", "osu018"]),
+    help="Only this one; can be given more than once.",
+)
+def report(spec: Path, technologies: tuple[str, ...]) -> None:
+    """Count the cells of the circuit of SPEC.toml, find its clock, and say what backpropagation would need beside it.
+
+    What is not installed is named, with how to install it. Memories are flip-flops where the technology is generic or
+    osu018.
+    """
+    from .._errors import MgdError
+    from ..onchip import Spec, area, clock, traffic
 
     read = Spec.read(spec)
-    found = area(read)
-    kinds = list(found.total)
-    click.echo(f"core for {read.parameters} parameters on an iCE40, {found.tool}")
-    rows = [(part.module, str(part.instances), *(f"{part.cells[kind]:,}" for kind in kinds)) for part in found.parts]
-    rows.append(("core as one piece", "1", *(f"{found.total[kind]:,}" for kind in kinds)))
-    rows.append(("  per parameter", "", *(f"{found.total[kind] / read.parameters:.1f}" for kind in kinds)))
-    _table(("module", "instances", *kinds), rows)
+    failed: list[str] = []
+    for name in technologies or ("generic", "ice40", "ecp5", "osu018"):
+        try:
+            _cells(read.parameters, area(read, name))
+            if name in ("ice40", "ecp5"):
+                found = clock(read, name)
+                click.echo(f"  clock on {found.device}: {found.megahertz:.0f} MHz ({found.tool})")
+        except MgdError as error:
+            if str(error) not in failed:
+                click.echo(f"{name}: {error}")
+            failed.append(str(error))
     if read.layers:
         click.echo("for one sample")
         engines = traffic(read)
         counts = [(one.engine, f"{one.stored_bits:,}", f"{one.moved_bits:,}", f"{one.products:,}") for one in engines]
         _table(("engine", "bits stored", "bits moved", "products"), counts)
+
+
+def _cells(parameters: int, found: "Area") -> None:
+    kinds = list(found.total)
+    click.echo(f"core for {parameters} parameters in {found.technology} ({found.tool})")
+    rows = [(part.module, str(part.instances), *(f"{part.cells[kind]:,}" for kind in kinds)) for part in found.parts]
+    rows.append(("core as one piece", "1", *(f"{found.total[kind]:,}" for kind in kinds)))
+    rows.append(("  per parameter", "", *(f"{found.total[kind] / parameters:.1f}" for kind in kinds)))
+    _table(("module", "instances", *kinds), rows)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -150,9 +150,10 @@ def _tiles(sources: dict[str, str]) -> str:
     for tiles, whole in _TILES.items():
         if area <= _FILLED * whole:
             return tiles
+    largest, whole = list(_TILES.items())[-1]
     most = int(_FILLED * whole / _GATE)
     raise ValueError(
-        f"the circuit takes {round(area / _GATE):,} cells as NAND2, and the {tiles} tiles of Tiny Tapeout's largest "
+        f"the circuit takes {round(area / _GATE):,} cells as NAND2, and the {largest} tiles of Tiny Tapeout's largest "
         f"project have room for {most:,}: give fewer neurons, narrower widths, or lanes = 1"
     )
 
