@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mgd import MgdError
-from mgd.onchip import Spec, area, check, generate, traffic
+from mgd.onchip import Spec, check, generate
 
 RTL = Path(__file__).parents[2] / "src" / "mgd" / "onchip" / "rtl"
 needs_simulators = pytest.mark.skipif(
@@ -168,37 +168,3 @@ def test_a_missing_tool_is_named(once, monkeypatch, tool):
     monkeypatch.setattr(shutil, "which", lambda name: None if name == tool else name)
     with pytest.raises(MgdError, match=f"needs {tool}, which is not installed: sudo apt-get install {tool}"):
         list(check(folder))
-
-
-@pytest.mark.skipif(shutil.which("yosys") is None, reason="needs Yosys: apt-get install yosys")
-@pytest.mark.long
-def test_cells_are_counted_by_module():
-    spec = Spec(parameters=9, merged=True, shift=6, modulation_bits=6)
-    found = area(spec)
-    parts = {part.module: part for part in found.parts}
-    assert found.tool.startswith("Yosys ")
-    assert (parts["mgd_synapse"].instances, parts["mgd_core"].instances) == (9, 1)
-    # Of a merged synapse, every bit of θ and of what it keeps; other registers are counted once.
-    assert parts["mgd_synapse"].cells["flip-flops"] == 9 * spec.state_bits
-    assert found.total["flip-flops"] <= sum(part.cells["flip-flops"] for part in found.parts)
-    assert found.total["LUT4"] < sum(part.cells["LUT4"] for part in found.parts)
-
-
-def test_without_yosys_it_is_named(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(MgdError, match="needs yosys, which is not installed: sudo apt-get install yosys"):
-        area(Spec(parameters=9))
-
-
-def test_what_backpropagation_would_need():
-    circuit, backpropagation = traffic(Spec(layers=(2, 2, 1), merged=True))
-    # 2-2-1: 6 weights and 3 biases of 8 bits, 4 numbers of 6 bits that enter a layer, 3 neurons, 3 bits that are kept.
-    forward = 9 * 8 + (4 + 3) * 6
-    assert circuit.moved_bits == 2 * forward + 2 * 9 * 3 + 2 * 9 * 8
-    assert circuit.stored_bits == 9 * 3 + 32 + 8 + 8
-    assert circuit.products == 12
-    assert backpropagation.products == 6 + 6 + 2 + 6
-    assert backpropagation.stored_bits == 5 * 6 + 2 * 2 * 14 + 9 * 3
-    assert backpropagation.moved_bits == forward + 2 * 8 + 2 * 3 * 14 + 4 * 6 + 2 * 9 * 3 + 2 * 9 * 8
-    with pytest.raises(ValueError, match="give the layers"):
-        traffic(Spec(parameters=9))

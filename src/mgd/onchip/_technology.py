@@ -114,14 +114,10 @@ def synthesised(
 
 def by_kind(name: str, cells: Mapping[str, int]) -> dict[str, float]:
     """Cells by what they are called in a report; with a library, the area in µm² and as so many NAND2."""
-    found = technology(name)
-    kinds = {kind: sum(n for cell, n in cells.items() if cell.startswith(of)) for kind, of in found.kinds.items() if of}
+    found, kinds = technology(name), dict[str, float]()
     known = tuple(start for of in found.kinds.values() for start in of)
-    kinds |= {
-        kind: sum(n for cell, n in cells.items() if not cell.startswith(known))
-        for kind, of in found.kinds.items()
-        if not of
-    }
+    for kind, of in found.kinds.items():
+        kinds[kind] = sum(n for cell, n in cells.items() if cell.startswith(of or known) == bool(of))
     if found.liberty is None:
         return kinds
     areas = {cell: float(area) for cell, area in _AREA.findall(found.liberty.read_text())}
