@@ -82,7 +82,7 @@ def _cells(parameters: int, found: "Area") -> None:
     click.echo(f"core for {parameters} parameters in {found.technology} ({found.tool})")
     rows = [(part.module, str(part.instances), *(f"{part.cells[kind]:,}" for kind in kinds)) for part in found.parts]
     rows.append(("core as one piece", "1", *(f"{found.total[kind]:,}" for kind in kinds)))
-    rows.append(("  per parameter", "", *(f"{found.total[kind] / parameters:.1f}" for kind in kinds)))
+    rows.append(("  per parameter", "", *(f"{found.total[kind] / parameters:,.1f}" for kind in kinds)))
     _table(("module", "instances", *kinds), rows)
 
 

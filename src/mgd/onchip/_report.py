@@ -21,7 +21,7 @@ class Part:
 
     module: str
     instances: int
-    cells: dict[str, float]
+    cells: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Area:
     technology: str
     tool: str
     parts: tuple[Part, ...]
-    total: dict[str, float]
+    total: dict[str, int]
 
 
 def area(spec: Spec, name: str = "ice40") -> Area:
@@ -67,7 +67,7 @@ def area(spec: Spec, name: str = "ice40") -> Area:
     return Area(technology(name).about, tool, tuple(sorted(used, key=_largest_first)), total)
 
 
-def _largest_first(part: Part) -> float:
+def _largest_first(part: Part) -> int:
     return -part.cells.get("µm²", sum(part.cells.values()))
 
 

@@ -112,9 +112,9 @@ def synthesised(
     return counted(script)
 
 
-def by_kind(name: str, cells: Mapping[str, int]) -> dict[str, float]:
+def by_kind(name: str, cells: Mapping[str, int]) -> dict[str, int]:
     """Cells by what they are called in a report; with a library, the area in µm² and as so many NAND2."""
-    found, kinds = technology(name), dict[str, float]()
+    found, kinds = technology(name), dict[str, int]()
     known = tuple(start for of in found.kinds.values() for start in of)
     for kind, of in found.kinds.items():
         kinds[kind] = sum(n for cell, n in cells.items() if cell.startswith(of or known) == bool(of))
