@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mgd import MgdError
+from mgd import HardwareError, MgdError
 from mgd.onchip import Spec, check, generate
 
 RTL = Path(__file__).parents[2] / "src" / "mgd" / "onchip" / "rtl"
@@ -168,3 +168,26 @@ def test_a_missing_tool_is_named(once, monkeypatch, tool):
     monkeypatch.setattr(shutil, "which", lambda name: None if name == tool else name)
     with pytest.raises(MgdError, match=f"needs {tool}, which is not installed: sudo apt-get install {tool}"):
         list(check(folder))
+
+
+@needs_simulators
+@pytest.mark.skipif(shutil.which("yosys") is None, reason="needs Yosys: apt-get install yosys")
+@pytest.mark.long
+def test_proofs_find_what_no_run_of_the_bench_shows(made):
+    folder = made("array")
+    changed(folder, "mgd_front_end", "restart_i || clear_i", "clear_i")
+    lines = check(folder, proofs=True)
+    assert [next(lines).split(":")[0] for _ in range(2)] == ["lint", "twin"]
+    with pytest.raises(MgdError, match="mgd_front_end does not keep what it promises: an assertion of check_front_end"):
+        next(lines)
+
+
+@pytest.mark.parametrize("version", ["4.038", "3.900"])
+def test_an_old_verilator_is_refused(once, monkeypatch, tmp_path, version):
+    program = tmp_path / "verilator"
+    program.write_text(f"#!/bin/sh\necho 'Verilator {version} 2020-07-11'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    with pytest.raises(HardwareError, match=rf"Verilator {re.escape(version)} is too old: install 5\.000 or newer"):
+        list(check(once("array")))

@@ -32,11 +32,12 @@ def generate(spec: Path, out: Path, tiny_tapeout: bool) -> None:
 
 @onchip.command(epilog="Example: mgd onchip check xor-core")
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
-def check(folder: Path) -> None:
+@click.option("--proofs", is_flag=True, help="Also prove what its modules promise, by Yosys: a minute or so.")
+def check(folder: Path, proofs: bool) -> None:
     """Lint the circuit in FOLDER, and compare what it learns with its twin, to the bit."""
     from ..onchip import check as checked
 
-    for line in checked(folder):
+    for line in checked(folder, proofs=proofs):
         click.echo(line)
 
 

@@ -1,6 +1,7 @@
 """Compiles a top module and its modules by Verilator into a library of this process, once. Nothing here imports JAX."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -11,6 +12,9 @@ from platformdirs import user_cache_path
 from .._errors import HardwareError
 from ._top import rtl
 
+# The first version whose simulation has the order of events that the RTL is written for.
+_OLDEST = 5
+
 
 def lacking() -> str:
     """What is not installed that Verilating needs, and how to install it; empty if nothing."""
@@ -18,6 +22,21 @@ def lacking() -> str:
         if shutil.which(tool) is None:
             return f"needs {tool} to be simulated, which is not installed: sudo apt-get install verilator g++"
     return ""
+
+
+def verilators_version() -> str:
+    """What Verilator says of its version.
+
+    Raises:
+        HardwareError: if it is too old.
+    """
+    said = subprocess.run(["verilator", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"Verilator (\d+)\.(\d+)", said)
+    if found is not None and int(found[1]) < _OLDEST:
+        raise HardwareError(
+            f"Verilator {found[1]}.{found[2]} is too old: install {_OLDEST}.000 or newer, such as that of Debian 12"
+        )
+    return said
 
 
 def compiled(
@@ -39,8 +58,7 @@ def compiled(
         raise HardwareError(f"the RTL {said}")
     home = user_cache_path("mgd") / "onchip" if cache is None else Path(cache)
     home.mkdir(parents=True, exist_ok=True)
-    version = subprocess.run(["verilator", "--version"], capture_output=True, check=True).stdout
-    digest = hashlib.sha256(version + text.encode() + repr(files).encode())
+    digest = hashlib.sha256(verilators_version().encode() + text.encode() + repr(files).encode())
     for part in (Path(__file__), *sorted(rtl().glob("*.sv")), harness):
         digest.update(part.read_bytes())
     folder = home / digest.hexdigest()[:24]
