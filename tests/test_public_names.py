@@ -86,7 +86,10 @@ NAMES = {
         *("kinds", "leave_safely", "load_instrument", "opened"),
     ),
     "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
-    "mgd.onchip": (*("Circuit", "FixedPointNetwork", "Spec", "Verilated", "area", "check", "generate", "traffic"),),
+    "mgd.onchip": (
+        *("Area", "Circuit", "Clock", "FixedPointNetwork", "Spec", "Verilated", "area", "check", "clock", "generate"),
+        "traffic",
+    ),
     "mgd.perturbations": (
         *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "SignalTraits"),
         *("Sinusoid", "Walsh"),
