@@ -109,7 +109,7 @@ def in_cocotb(folder: Path) -> str:
 @needs_simulators
 @needs_cocotb
 @pytest.mark.quick("network")
-@pytest.mark.enough("array, lanes, late")
+@pytest.mark.enough("network")
 @pytest.mark.parametrize("name", SPECS)
 def test_a_host_in_cocotb_finds_what_the_twin_learns(name, made):
     said = in_cocotb(made(name))
@@ -118,7 +118,7 @@ def test_a_host_in_cocotb_finds_what_the_twin_learns(name, made):
 
 @needs_simulators
 @needs_cocotb
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_host_in_cocotb_finds_a_changed_circuit(made):
     folder = made("array")
     changed(folder, "mgd_sign", "^", "~^")
@@ -172,7 +172,7 @@ def test_a_missing_tool_is_named(once, monkeypatch, tool):
 
 @needs_simulators
 @pytest.mark.skipif(shutil.which("yosys") is None, reason="needs Yosys: apt-get install yosys")
-@pytest.mark.long
+@pytest.mark.slow
 def test_proofs_find_what_no_run_of_the_bench_shows(made):
     folder = made("array")
     changed(folder, "mgd_front_end", "restart_i || clear_i", "(restart_i && clear_i) || clear_i")

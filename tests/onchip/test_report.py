@@ -19,7 +19,7 @@ LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 
 @needs_yosys
 @pytest.mark.long
-@pytest.mark.enough("ice40", "osu018")
+@pytest.mark.enough("ice40")
 @pytest.mark.parametrize("name", ["generic", "ice40", "ecp5", "osu018"])
 def test_cells_are_counted_by_module(name):
     if name == "osu018" and not LIBERTY.exists():

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -40,7 +41,13 @@ def verilators_version() -> str:
 
 
 def compiled(
-    top: str, text: str, harness: Path, *, files: dict[str, str] | None = None, cache: str | Path | None = None
+    top: str,
+    text: str,
+    harness: Path,
+    *,
+    files: dict[str, str] | None = None,
+    sources: Sequence[Path] = (),
+    cache: str | Path | None = None,
 ) -> Path:
     """The folder of a compiled circuit, `circuit.so`; if it is not there, it is compiled.
 
@@ -49,6 +56,7 @@ def compiled(
         text: the top module, in which `@FOLDER@` stands for the folder.
         harness: the program in C++ that makes a library of it.
         files: what else is to be in the folder when the circuit begins, by name.
+        sources: further modules.
         cache: the folder for compiled circuits; by default one of the user's.
 
     Raises:
@@ -59,7 +67,7 @@ def compiled(
     home = user_cache_path("mgd") / "onchip" if cache is None else Path(cache)
     home.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(verilators_version().encode() + text.encode() + repr(files).encode())
-    for part in (Path(__file__), *sorted(rtl().glob("*.sv")), harness):
+    for part in (Path(__file__), *sorted(rtl().glob("*.sv")), *sources, harness):
         digest.update(part.read_bytes())
     folder = home / digest.hexdigest()[:24]
     if not (folder / "circuit.so").exists():
@@ -68,7 +76,9 @@ def compiled(
             (folder / name).write_text(content)
         (folder / f"{top}.sv").write_text(text.replace("@FOLDER@", str(folder)))
         with tempfile.TemporaryDirectory(dir=home) as work:
-            library = _verilated(top, [folder / f"{top}.sv", *sorted(rtl().glob("*.sv"))], harness, Path(work))
+            library = _verilated(
+                top, [folder / f"{top}.sv", *sorted(rtl().glob("*.sv")), *sources], harness, Path(work)
+            )
             library.replace(folder / "circuit.so")  # whole, or not there
     return folder
 

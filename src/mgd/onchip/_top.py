@@ -95,7 +95,8 @@ def instance(module: str, parameters: dict[str, str], ports: dict[str, str], nam
     def listed(pairs: dict[str, str]) -> str:
         return ",\n".join(f"    .{name}({value})" for name, value in pairs.items())
 
-    return f"  {module} #(\n{listed(parameters)}\n  ) {name} (\n{listed(ports)}\n  );\n"
+    settings = f" #(\n{listed(parameters)}\n  )" if parameters else ""
+    return f"  {module}{settings} {name} (\n{listed(ports)}\n  );\n"
 
 
 def weights(spec: Spec) -> str:
