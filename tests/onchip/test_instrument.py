@@ -97,7 +97,7 @@ def test_a_module_of_the_users_own_is_an_instrument(tmp_path):
             assert chip.measure_cost() == abs(value) * 16 / 256
         np.testing.assert_allclose(chip.read_outputs(), [[32.5 / 64]])
     wrong = load_instrument("rtl", settings | {"ports": {"clk_i": "clk", "drive_i": "weights"}}, tmp_path)
-    with pytest.raises(mgd.HardwareError, match="Verilator did not compile the circuit: .*'weights'"):
+    with pytest.raises(mgd.HardwareError, match=r"Verilator did not compile the circuit: .*'weights'"):
         wrong.open()
 
 
