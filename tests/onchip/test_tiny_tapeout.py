@@ -127,7 +127,7 @@ def test_what_has_no_room_on_its_tiles_is_refused_with_the_numbers(tmp_path):
         generate(Spec(layers=(3, 12, 1), merged=True), tmp_path / "made", tiny_tapeout=True)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_what_does_not_learn_is_refused(tmp_path):
     with pytest.raises(MgdError, match="none of 16 twins learns the parity of 2 bits in 40,000 timesteps"):
         generate(Spec(layers=(2, 2, 1), merged=True, shift=12), tmp_path / "made", tiny_tapeout=True)
