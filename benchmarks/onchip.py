@@ -8,21 +8,19 @@ registers are those of the RTL to the bit. The last row is the same algorithm in
 `… widths` that of many widths, with a figure; both are in `onchip_widths.py`. `… speed` prints rates of simulation
 (`onchip_speed.py`).
 
-`python benchmarks/onchip.py area` prints look-up tables and flip-flops of an iCE40, as counted by the Yosys that is
-installed, which it names.
+`python benchmarks/onchip.py area` prints the cells of modules and cores in three technologies, as counted by the Yosys
+that is installed, which it names. `python benchmarks/onchip.py clock` prints the clocks of cores that nextpnr finds.
 """
 
 import dataclasses
-import subprocess
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 import jax
 
 import mgd
-from mgd.onchip import Circuit, FixedPointNetwork, Spec
-from mgd.onchip._top import core_parameters, rtl
+from mgd.onchip import Circuit, FixedPointNetwork, Spec, clock
+from mgd.onchip._technology import by_kind, synthesised
+from mgd.onchip._top import core_parameters
 from onchip_speed import speed
 from onchip_widths import nist7x7, widths
 
@@ -67,29 +65,14 @@ def xor() -> None:
     print(f"| float32, at the same learning rate | {count} |")
 
 
-def counted(module: str, parameters: Mapping[str, str]) -> tuple[int, int, int]:
-    """Look-up tables, flip-flops and memories of 4 kbit of a module."""
-    files = " ".join(str(path) for path in sorted(Path(rtl()).glob("*.sv")) if path.stem != "mgd_samples")
-    settings = " ".join(f"-set {name} {value}" for name, value in parameters.items())
-    script = f"read_verilog -sv -defer {files}; chparam {settings} {module}; synth_ice40 -top {module}; stat"
-    report = subprocess.run(["yosys", "-p", script], capture_output=True, text=True, check=True).stdout
-    cells = [line.split() for line in report[report.rindex("=== ") :].splitlines() if " SB_" in line]
-
-    def number(kind: str) -> int:
-        return sum(int(count) for name, count in cells if name.startswith(kind))
-
-    return number("SB_LUT4"), number("SB_DFF"), number("SB_RAM")
-
-
-def part(spec: Spec, module: str, names: tuple[str, ...]) -> tuple[int, int, int]:
-    """The area of a module that takes some of the core's parameters."""
+def part(spec: Spec, module: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """A module that takes some of the core's parameters."""
     known = core_parameters(spec)
-    return counted(module, {name: known[name] for name in names})
+    return module, {name: known[name] for name in names}
 
 
 def area() -> None:
     """The table of areas."""
-    version = subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True).stdout.split("(")[0].strip()
     widths = {"theta_bits": 12, "theta_fraction": 8, "shift": 8, "accumulator_bits": 16, "may_overflow": True}
     full = Spec(parameters=9, tau_theta=32, **widths)
     merged = Spec(parameters=9, merged=True, shift=6, modulation_bits=6)
@@ -102,20 +85,49 @@ def area() -> None:
     }
     for count in (9, 64):
         of = dataclasses.replace(merged, parameters=count, lanes=count)
-        rows[f"core, merged, a synapse for each of {count}"] = counted("mgd_core", core_parameters(of))
+        rows[f"core, merged, a synapse for each of {count}"] = "mgd_core", core_parameters(of)
     for count in (9, 220, 1000):
         of = dataclasses.replace(merged, parameters=count, lanes=1)
-        rows[f"core, merged, one lane for {count}"] = counted("mgd_core", core_parameters(of))
-    rows["registers on the bus: 9 parameters, seed 32 bits, τ 8"] = counted(
-        "mgd_axil", {"Parameters": "9", "WCode": "32", "WTau": "8"}
+        rows[f"core, merged, one lane for {count}"] = "mgd_core", core_parameters(of)
+    rows["registers on the bus: 9 parameters, seed 32 bits, τ 8"] = (
+        "mgd_axil",
+        {"Parameters": "9", "WCode": "32", "WTau": "8"},
     )
-    print(f"| {version}, synth_ice40 | LUT4 | flip-flops | 4-kbit memories |\n|---|---|---|---|")
-    for name, numbers in rows.items():
-        print(f"| {name.strip()} | " + " | ".join(map(str, numbers)) + " |", flush=True)
+    head, tool = ("iCE40: LUT4", "flip-flops", "4-kbit memories", "ECP5: LUT4", "18-kbit memories", "OSU018: NAND2"), ""
+    for name, (module, parameters) in rows.items():
+        cells = {}
+        for technology in ("ice40", "ecp5", "osu018"):
+            if technology == "osu018" and "one lane" in name:  # memories would be flip-flops
+                continue
+            tool, found = synthesised(technology, module, parameters)
+            (cells[technology],) = (by_kind(technology, of) for of in found.values())
+        numbers = [cells["ice40"][kind] for kind in ("LUT4", "flip-flops", "4-kbit memories")]
+        # Each of its carries is made of two look-up tables.
+        numbers += [cells["ecp5"]["LUT4"] + 2 * cells["ecp5"]["carries"], cells["ecp5"]["18-kbit memories"]]
+        nand2 = f"{cells['osu018']['as NAND2']:,}" if "osu018" in cells else "–"
+        if name == next(iter(rows)):
+            print(f"| {tool} | " + " | ".join(head) + " |\n|---" + "|---" * len(head) + "|")
+        print(f"| {name.strip()} | " + " | ".join(f"{n:,}" for n in numbers) + f" | {nand2} |", flush=True)
+
+
+def clocks() -> None:
+    """The clock of serial cores, and of one with a synapse for each parameter."""
+    merged = Spec(parameters=9, merged=True, shift=6, modulation_bits=6)
+    print("| core, merged | iCE40 HX8K | ECP5-25 |\n|---|---|---|")
+    for name, count, lanes in (
+        ("one lane for 220", 220, 1),
+        ("one lane for 1000", 1000, 1),
+        ("a synapse for each of 9", 9, 9),
+        ("a synapse for each of 64", 64, 64),
+    ):
+        of = dataclasses.replace(merged, parameters=count, lanes=lanes)
+        found = [clock(of, technology) for technology in ("ice40", "ecp5")]
+        print(f"| {name} | " + " | ".join(f"{one.megahertz:.0f} MHz" for one in found) + " |", flush=True)
+    print("; ".join(one.tool for one in found))
 
 
 if __name__ == "__main__":
-    what = {"xor": xor, "nist7x7": nist7x7, "widths": widths, "speed": speed, "area": area}
+    what = {"xor": xor, "nist7x7": nist7x7, "widths": widths, "speed": speed, "area": area, "clock": clocks}
     if sys.argv[1:] not in [[name] for name in what]:
         sys.exit(f"usage: python benchmarks/onchip.py {' | '.join(what)}")
     what[sys.argv[1]]()

@@ -91,8 +91,8 @@ NAMES = {
     ),
     "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
     "mgd.onchip": (
-        *("AnalogSpec", "Circuit", "FixedPointNetwork", "Spec", "Verilated", "area", "check", "generate"),
-        *("generate_analog", "traffic"),
+        *("AnalogSpec", "Area", "Circuit", "Clock", "FixedPointNetwork", "Spec", "Verilated", "area", "check", "clock"),
+        *("generate", "generate_analog", "traffic"),
     ),
     "mgd.perturbations": (
         *("AbstractPerturbation", "Block", "Gaussian", "LFSR", "Rademacher", "Sequential", "SignalTraits"),

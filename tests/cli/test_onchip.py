@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import sys
 from pathlib import Path
 
 import jax
@@ -112,7 +113,8 @@ def test_a_circuit_trains_a_chip_of_the_users_own(mgd_cli, outside):
             XOR,
             "parity",
             ("--imperfect=cost-noise=0.1",),
-            "a training circuit here trains its own network, for which there is no imperfect: leave it out",
+            "a training circuit with layers trains its own network, for which there is no imperfect: leave it out, or "
+            "give the circuit parameters = 9 in place of layers",
         ),
         (
             XOR,
@@ -170,8 +172,8 @@ def test_without_verilator_one_line_says_how_to_install_it(mgd_cli, circuit, mon
 @pytest.mark.skipif(shutil.which("yosys") is None, reason="needs Yosys: apt-get install yosys")
 @pytest.mark.long
 def test_the_report_has_cells_by_module_and_what_backpropagation_needs(mgd_cli, circuit):
-    lines = mgd_cli("onchip", "report", circuit).out.splitlines()
-    assert lines[0].startswith("core for 9 parameters on an iCE40, Yosys ")
+    lines = mgd_cli("onchip", "report", circuit, "--technology", "generic").out.splitlines()
+    assert lines[0].startswith("core for 9 parameters in generic gates (Yosys ")
     assert [line.split()[:2] for line in lines if "mgd_synapse" in line] == [["mgd_synapse", "9"]]
     assert [line.split()[-1] for line in lines if line.startswith(("  this circuit", "  backpropagation"))] == [
         "12",
@@ -200,3 +202,90 @@ def test_the_analog_circuit_is_written_once_and_says_how_it_runs(mgd_cli):
     wrong = mgd_cli("onchip", "analog", "spec.toml", "--out", "other")
     assert wrong.code == 2
     assert wrong.err == "mgd: spec.toml: unknown setting 'rate': did you mean 'learning_rate'?\n"
+
+
+@pytest.mark.long
+def test_a_served_chip_is_trained_to_the_same_bits(serve_process, mgd_cli):
+    network = "name = 'small'\n[chip]\ninputs = [2]\noutputs = 1\nhidden = [2]\n"
+    served = serve_process(network, "--seed=0")
+    Path("chip.toml").write_text(
+        f"{network}[instrument]\nkind = 'scpi'\nresource = '{served.resource}'\nstart = 'network'\n"
+    )
+    Path("circuit.toml").write_text("parameters = 9\nmerged = true\n")
+    settings = ("train", "parity", "--onchip", "circuit.toml", "--chip", "chip.toml", "--seed=0")
+    for run, more in (("part", ()), ("simulated", ("--simulate", "--replicas=1"))):
+        said = mgd_cli(*settings, *more, "--steps=150" if run == "part" else "--steps=300", "--out", run)
+        assert said.code == 0, said.err
+    # It goes on from its registers.
+    assert mgd_cli("resume", "part", "--steps=300").code == 0
+    real, simulated = (load_file(Path(run, "theta.safetensors"))["theta"] for run in ("part", "simulated"))
+    assert real.tobytes() == simulated.tobytes()
+
+
+CHIP = """
+import mgd
+
+def build():
+    limits = mgd.instruments.Limits.uniform(9, float({low}), float({high}))
+    verbs = {{"set_parameters": lambda theta: None, "present": lambda x, y: None, "measure_cost": lambda: 0.5}}
+    return mgd.instruments.from_callables(limits=limits, **verbs)
+"""
+
+
+@pytest.mark.parametrize(
+    ("spec", "chips", "limits", "more", "message"),
+    [
+        (
+            "layers = [2, 2, 1]\n",
+            1,
+            (-9, 9),
+            "",
+            "a training circuit with layers trains its own network, for which there is no instrument: leave it out, or "
+            "give the circuit parameters = 9 in place of layers",
+        ),
+        (
+            "parameters = 9\n",
+            1,
+            (-2, 3),
+            "",
+            "θ ± Δ of the training circuit reaches from -8.25 to 8.1875, beyond the limits of parameter 0 of the chip, "
+            "-2 … 3: give theta_fraction = 7",
+        ),
+        (
+            "parameters = 9\n",
+            1,
+            (0, 3),
+            "",
+            "θ ± Δ of the training circuit reaches from -8.25 to 8.1875, beyond the limits of parameter 0 of the chip, "
+            "0 … 3: widen them",
+        ),
+        (
+            "parameters = 9\n",
+            1,
+            (-9, 9),
+            'at_limit = "saturate"\n',
+            "parameters are in registers of the training circuit, which stop at their own limits: leave at_limit out",
+        ),
+        ("parameters = 8\n", 1, (-9, 9), "", "the circuit trains 8 parameters, and the chip has 9"),
+        (
+            "parameters = 9\n",
+            2,
+            (-9, 9),
+            "",
+            "chips that share their parameters share their G, and a training circuit has its own: let each train its "
+            'own, with fleet = "own"',
+        ),
+    ],
+)
+def test_a_real_chip_that_a_circuit_cannot_train_is_one_line(mgd_cli, monkeypatch, spec, chips, limits, more, message):
+    monkeypatch.delitem(sys.modules, "my_lab", raising=False)
+    Path("circuit.toml").write_text(spec)
+    Path("my_lab.py").write_text(CHIP.format(low=limits[0], high=limits[1]))
+    options = []
+    for chip in range(chips):
+        Path(f"chip{chip}.toml").write_text(
+            f'[instrument]\nkind = "callables"\nbuild = "my_lab:build"\nstart = 1.0\n{more}'
+        )
+        options += ["--chip", f"chip{chip}.toml"]
+    said = mgd_cli("train", "parity", "--onchip", "circuit.toml", *options, "--steps=20", "--out=run")
+    assert (said.code, said.err.splitlines()[-1]) == (2, f"mgd: {message}")

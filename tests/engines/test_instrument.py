@@ -514,3 +514,19 @@ def test_a_task_may_change_while_the_chip_is_trained():
     np.testing.assert_allclose(found.state.theta, expected.state.theta, rtol=1e-3, atol=1e-4)
     unchanged = engine(algorithm, Simulated(CHIP, key=KEY, limits=WIDE))
     assert np.abs(train(unchanged, 120) - np.asarray(found.state.theta[0])).max() > 0.01
+
+
+def test_a_baseline_is_known_between_samples_and_updates_that_are_never_together():
+    """Where τ_x and τ_θ have no common divisor, a hold is one timestep, and its baseline may be that of the last."""
+    algorithm = mgd.algorithm.discrete(
+        perturbation=mgd.perturbations.Rademacher(0.1),
+        optimizer=optax.sgd(0.5),
+        time_constants=mgd.algorithm.TimeConstants(tau_p=1, tau_x=3, tau_theta=8),
+        bitwise=True,
+    )
+    chip, task = mgd.chips.mlp((2, 2, 1)), mgd.datasets.parity(bits=2)
+    run = {"n_steps": 100, "key": jax.random.key(1), "start": np.linspace(-1, 1, 9, dtype=np.float32)}
+    with mgd.instruments.opened(mgd.instruments.Simulated(chip, key=run["key"])) as instrument:
+        real = mgd.train(instrument, task, algorithm, **run, progress=False)
+    simulated = mgd.train(chip, task, algorithm, engine="measured", **run, progress=False)
+    np.testing.assert_array_equal(real.theta, simulated.theta)

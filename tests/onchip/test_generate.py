@@ -1,18 +1,27 @@
 """What is generated for users: it is clean, it learns the twin's bits, and its registers are those of the bus."""
 
+import importlib.util
+import os
 import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mgd import MgdError
-from mgd.onchip import Spec, area, check, generate, traffic
+from mgd import HardwareError, MgdError
+from mgd.onchip import Spec, check, generate
 
 RTL = Path(__file__).parents[2] / "src" / "mgd" / "onchip" / "rtl"
 needs_simulators = pytest.mark.skipif(
     shutil.which("verilator") is None or shutil.which("iverilog") is None,
     reason="needs Verilator and Icarus: apt-get install verilator iverilog",
+)
+needs_cocotb = pytest.mark.skipif(
+    importlib.util.find_spec("cocotb") is None or importlib.util.find_spec("cocotbext") is None,
+    reason='needs cocotb and its buses: pip install "cocotb>=2.1" cocotbext-axi',
 )
 SPECS = {
     "network": {"layers": (2, 2, 1), "merged": True},
@@ -32,14 +41,45 @@ SPECS = {
 }
 
 
-@needs_simulators
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.quick("network", "array")) for name in SPECS])
-def test_what_is_generated_is_clean_and_learns_the_twins_bits(name, tmp_path):
-    spec = Spec(**SPECS[name])
+@pytest.fixture(scope="module")
+def once(tmp_path_factory) -> Callable[[str], Path]:
+    """The folder of a circuit, which is generated when it is first needed, and is not to be changed."""
+    folders: dict[str, Path] = {}
+
+    def made(name: str) -> Path:
+        if name not in folders:
+            folders[name] = tmp_path_factory.mktemp("generated") / "made"
+            generate(Spec(**SPECS[name]), folders[name])
+        return folders[name]
+
+    return made
+
+
+@pytest.fixture
+def made(once, tmp_path) -> Callable[[str], Path]:
+    """A copy of the folder of a circuit."""
+    return lambda name: shutil.copytree(once(name), tmp_path / "made")
+
+
+def changed(folder: Path, module: str, before: str, after: str) -> None:
+    path = folder / "rtl" / f"{module}.sv"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+
+
+def test_a_folder_has_the_files_that_are_named(tmp_path):
+    spec = Spec(**SPECS["array"])
     files = generate(spec, tmp_path / "made")
     assert Spec.read(tmp_path / "made" / "spec.toml") == spec
-    assert {path.name for path in files} == {path.name for path in (tmp_path / "made").rglob("*") if path.is_file()}
-    lint, twin = check(tmp_path / "made")
+    assert sorted(files) == sorted(path for path in (tmp_path / "made").rglob("*") if path.is_file())
+
+
+@needs_simulators
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.quick("network", "array")) for name in SPECS])
+def test_what_is_generated_is_clean_and_learns_the_twins_bits(name, once):
+    spec = Spec(**SPECS[name])
+    lint, twin = check(once(name))
     assert lint.startswith("lint: nothing to say (Verilator")
     assert re.match(rf"twin: \d+ timesteps, {spec.parameters} parameters of {spec.theta_bits} bits equal", twin)
 
@@ -52,27 +92,62 @@ def test_what_is_generated_is_clean_and_learns_the_twins_bits(name, tmp_path):
         ("mgd_sign", "^", "~^", "the RTL is not its twin: parameter"),
     ],
 )
-def test_a_changed_circuit_is_found(tmp_path, module, before, after, message):
-    generate(Spec(**SPECS["array"]), tmp_path / "made")
-    path = tmp_path / "made" / "rtl" / f"{module}.sv"
-    text = path.read_text()
-    assert before in text
-    path.write_text(text.replace(before, after, 1))
+def test_a_changed_circuit_is_found(made, module, before, after, message):
+    folder = made("array")
+    changed(folder, module, before, after)
     with pytest.raises(MgdError, match=message):
-        list(check(tmp_path / "made"))
+        list(check(folder))
 
 
-def test_registers_are_those_of_the_bus(tmp_path):
-    generate(Spec(**SPECS["array"]), tmp_path / "made")
+def in_cocotb(folder: Path) -> str:
+    """What pytest says of the bench in a folder, at its end."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test"]
+    alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True).stdout
+
+
+@needs_simulators
+@needs_cocotb
+@pytest.mark.quick("network")
+@pytest.mark.enough("network")
+@pytest.mark.parametrize("name", SPECS)
+def test_a_host_in_cocotb_finds_what_the_twin_learns(name, made):
+    said = in_cocotb(made(name))
+    assert said.splitlines()[-1].startswith("1 passed in "), said
+
+
+@needs_simulators
+@needs_cocotb
+@pytest.mark.slow
+def test_a_host_in_cocotb_finds_a_changed_circuit(made):
+    folder = made("array")
+    changed(folder, "mgd_sign", "^", "~^")
+    said = in_cocotb(folder)
+    assert "after 100 timesteps" in said
+    assert "1 failed" in said
+
+
+@needs_simulators
+@pytest.mark.skipif(shutil.which("fusesoc") is None, reason="needs FuseSoC: pip install fusesoc")
+@pytest.mark.long
+def test_fusesoc_lints_and_simulates_it(once, tmp_path):
+    for target, due in (("lint", "verilator"), ("sim", "PASS: 200 timesteps, 9 parameters of 8 bits equal")):
+        command = ["fusesoc", "--cores-root", once("network"), "run", f"--target={target}", "mgd:onchip:mgd_top"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert due in done.stdout
+
+
+def test_registers_are_those_of_the_bus(once):
+    folder = once("array")
     names: dict[str, int] = {}
-    exec((tmp_path / "made" / "mgd_registers.py").read_text(), names)
+    exec((folder / "mgd_registers.py").read_text(), names)
     places = re.findall(r"localparam logic \[2:0\] (\w+) = 3'd(\d);", (RTL / "mgd_axil.sv").read_text())
     of_bus = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper(): 4 * int(place) for name, place in places[:8]}
     assert {name: names[f"MGD_{name}"] for name in of_bus} == of_bus
     assert len(of_bus) == 8
-    for name, value in re.findall(r"#define (\w+) (\w+)", (tmp_path / "made" / "mgd_registers.h").read_text()):
+    for name, value in re.findall(r"#define (\w+) (\w+)", (folder / "mgd_registers.h").read_text()):
         assert names[name] == int(value, 0)
-    page = (tmp_path / "made" / "registers.md").read_text()
+    page = (folder / "registers.md").read_text()
     assert "| 0x0c | `theta` | 8 | rw | a parameter, signed, in 1/16; then the next one's |" in page
 
 
@@ -88,42 +163,31 @@ def test_a_folder_that_was_not_generated_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("tool", ["verilator", "iverilog"])
-def test_a_missing_tool_is_named(tmp_path, monkeypatch, tool):
-    generate(Spec(**SPECS["array"]), tmp_path / "made")
+def test_a_missing_tool_is_named(once, monkeypatch, tool):
+    folder = once("array")
     monkeypatch.setattr(shutil, "which", lambda name: None if name == tool else name)
     with pytest.raises(MgdError, match=f"needs {tool}, which is not installed: sudo apt-get install {tool}"):
-        list(check(tmp_path / "made"))
+        list(check(folder))
 
 
+@needs_simulators
 @pytest.mark.skipif(shutil.which("yosys") is None, reason="needs Yosys: apt-get install yosys")
-@pytest.mark.long
-def test_cells_are_counted_by_module():
-    spec = Spec(parameters=9, merged=True, shift=6, modulation_bits=6)
-    found = area(spec)
-    parts = {part.module: part for part in found.parts}
-    assert found.tool.startswith("Yosys ")
-    assert (parts["mgd_synapse"].instances, parts["mgd_core"].instances) == (9, 1)
-    # Of a merged synapse, every bit of θ and of what it keeps; other registers are counted once.
-    assert parts["mgd_synapse"].cells["flip-flops"] == 9 * spec.state_bits
-    assert found.total["flip-flops"] <= sum(part.cells["flip-flops"] for part in found.parts)
-    assert found.total["LUT4"] < sum(part.cells["LUT4"] for part in found.parts)
+@pytest.mark.slow
+def test_proofs_find_what_no_run_of_the_bench_shows(made):
+    folder = made("array")
+    changed(folder, "mgd_front_end", "restart_i || clear_i", "(restart_i && clear_i) || clear_i")
+    lines = check(folder, proofs=True)
+    assert [next(lines).split(":")[0] for _ in range(2)] == ["lint", "twin"]
+    with pytest.raises(MgdError, match="mgd_front_end does not keep what it promises: an assertion of check_front_end"):
+        next(lines)
 
 
-def test_without_yosys_it_is_named(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(MgdError, match="needs yosys, which is not installed: sudo apt-get install yosys"):
-        area(Spec(parameters=9))
-
-
-def test_what_backpropagation_would_need():
-    circuit, backpropagation = traffic(Spec(layers=(2, 2, 1), merged=True))
-    # 2-2-1: 6 weights and 3 biases of 8 bits, 4 numbers of 6 bits that enter a layer, 3 neurons, 3 bits that are kept.
-    forward = 9 * 8 + (4 + 3) * 6
-    assert circuit.moved_bits == 2 * forward + 2 * 9 * 3 + 2 * 9 * 8
-    assert circuit.stored_bits == 9 * 3 + 32 + 8 + 8
-    assert circuit.products == 12
-    assert backpropagation.products == 6 + 6 + 2 + 6
-    assert backpropagation.stored_bits == 5 * 6 + 2 * 2 * 14 + 9 * 3
-    assert backpropagation.moved_bits == forward + 2 * 8 + 2 * 3 * 14 + 4 * 6 + 2 * 9 * 3 + 2 * 9 * 8
-    with pytest.raises(ValueError, match="give the layers"):
-        traffic(Spec(parameters=9))
+@pytest.mark.parametrize("version", ["4.038", "3.900"])
+def test_an_old_verilator_is_refused(once, monkeypatch, tmp_path, version):
+    program = tmp_path / "verilator"
+    program.write_text(f"#!/bin/sh\necho 'Verilator {version} 2020-07-11'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    with pytest.raises(HardwareError, match=rf"Verilator {re.escape(version)} is too old: install 5\.000 or newer"):
+        list(check(once("array")))

@@ -73,18 +73,58 @@ def test_a_host_trains_it_to_the_bits_of_the_simulated_network(network, parity):
     assert (np.asarray(real.theta) != start).all()
 
 
+MINE = """module mine (
+  input logic clk, input logic rst_ni, input logic [11:0] x_i, input logic [5:0] target_i, input logic [80:0] theta,
+  input logic req_i, output logic ack_o, output logic [7:0] cost_o, output logic [5:0] y_o
+);
+  // It answers in a clock of its own: the size of the first parameter, and the first input.
+  always_ff @(posedge clk or negedge rst_ni) ack_o <= rst_ni && req_i && !ack_o;
+  assign cost_o = theta[8] ? 8'(-$signed(theta[8:0])) : theta[7:0];
+  assign y_o = x_i[5:0];
+endmodule
+"""
+
+
+@needs_verilator
+@pytest.mark.slow
+def test_a_module_of_the_users_own_is_an_instrument(tmp_path):
+    (tmp_path / "network.toml").write_text(SPECS["parallel"])
+    (tmp_path / "mine.sv").write_text(MINE)
+    settings = {"spec": "network.toml", "cache": "compiled", "top": "mine", "sources": ["mine.sv"]}
+    with load_instrument("rtl", settings | {"ports": {"clk_i": "clk", "drive_i": "theta"}}, tmp_path) as chip:
+        chip.present(np.full((1, 2), 0.5, np.float32), np.zeros((1, 1), np.float32))
+        for value in (-1.5, 0.25):
+            chip.set_parameters(np.full(9, value, np.float32))
+            assert chip.measure_cost() == abs(value) * 16 / 256
+        np.testing.assert_allclose(chip.read_outputs(), [[32.5 / 64]])
+    wrong = load_instrument("rtl", settings | {"ports": {"clk_i": "clk", "drive_i": "weights"}}, tmp_path)
+    with pytest.raises(mgd.HardwareError, match=r"Verilator did not compile the circuit: .*'weights'"):
+        wrong.open()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({}, "an instrument of kind 'rtl' needs the setting 'spec', which was not given"),
-        ({"spce": "a"}, r"unknown setting 'spce': did you mean 'spec'\? \(rtl has spec, cache\)"),
+        ({"spce": "a"}, r"unknown setting 'spce': did you mean 'spec'\? \(rtl has spec, cache, top, sources, ports\)"),
         ({"spec": 1}, "spec must be a path, got 1"),
         ({"spec": "outside.toml"}, r"the circuit has no network of its own: give its layers, such as layers = \[2"),
+        ({"spec": "network.toml", "top": "mine"}, r"needs its name and files: give top = \"my_network\" and sources"),
+        (
+            {"spec": "network.toml", "top": "mine", "sources": ["none.sv"]},
+            "there is no file .*none.sv: give the sources",
+        ),
+        (
+            {"spec": "network.toml", "top": "mine", "sources": ["mine.sv"], "ports": {"drive": "theta"}},
+            r"unknown port 'drive': did you mean 'drive_i'\? \(a network has clk_i, rst_ni, x_i",
+        ),
         ({"spec": "none.toml"}, "cannot read .*none.toml: No such file or directory"),
     ],
 )
 def test_wrong_settings_are_named(tmp_path, settings, message):
     Path(tmp_path, "outside.toml").write_text("parameters = 9\n")
+    Path(tmp_path, "network.toml").write_text(SPECS["parallel"])
+    Path(tmp_path, "mine.sv").write_text("")
     with pytest.raises(ValueError, match=message):
         load_instrument("rtl", settings, tmp_path)
 

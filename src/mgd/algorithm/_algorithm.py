@@ -232,6 +232,10 @@ class Algorithm(AbstractAskTell):
         )
 
     @property
+    def reference(self) -> "Algorithm":
+        return self
+
+    @property
     def once_a_hold(self) -> bool:
         return self.baseline.once_a_hold
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax.numpy as jnp
 from jax import lax
@@ -11,6 +11,9 @@ from jaxtyping import Array, Float, ScalarLike
 from ._base import AbstractAlgorithm
 from ._state import Info, Probe, State
 from ._write import Write, write_exactly
+
+if TYPE_CHECKING:
+    from ._algorithm import Algorithm
 
 # From a probe and a chip's device: the cost, the device after it was measured, and, of a chip that hands one back, the
 # credit.
@@ -47,6 +50,11 @@ class AbstractAskTell(AbstractAlgorithm):
     @abstractmethod
     def always_due(self) -> bool:
         """Whether θ or the sample changes at every timestep."""
+
+    @property
+    @abstractmethod
+    def reference(self) -> "Algorithm":
+        """The `Algorithm` that it is, or is in place of, which says how large and how even its perturbations are."""
 
     @abstractmethod
     def ask(self, state: State, *, slot: int | None = None, n_sites: int | None = None) -> tuple[Probe, State]:

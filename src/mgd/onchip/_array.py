@@ -1,12 +1,15 @@
 """The network's RTL by itself, compiled, with its ports in words of 32 bits. Nothing here imports JAX."""
 
 import ctypes
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int, UInt32
 
 from .._errors import HardwareError
+from .._input import nearest
 from ._build import compiled
 from ._spec import Spec
 from ._top import coded, instance, network_parameters, rtl
@@ -16,20 +19,55 @@ _HARNESS = rtl().parent / "array.cpp"
 _SPARE_CLOCKS = 1000
 
 
+# The ports of a network, and those only of one that asks for rows of parameters.
+PORTS = ("clk_i", "rst_ni", "x_i", "target_i", "drive_i", "req_i", "ack_o", "cost_o", "y_o")
+_OF_ROWS = ("row_o",)
+
+
+@dataclass(frozen=True)
+class Own:
+    """A top module of a user's own, in place of the network of a circuit.
+
+    Attributes:
+        top: its name.
+        sources: its files.
+        ports: the names of its ports, by those of the network here (`PORTS`); those that are left out have these names.
+
+    Raises:
+        ValueError: if a file is missing, or there is no such port.
+    """
+
+    top: str
+    sources: tuple[Path, ...]
+    ports: Mapping[str, str]
+
+    def __post_init__(self):
+        known = (*PORTS, *_OF_ROWS)
+        for name in self.ports:
+            if name not in known:
+                raise ValueError(f"unknown port {name!r}{nearest(name, known)} (a network has {', '.join(known)})")
+        for path in self.sources:
+            if not path.is_file():
+                raise ValueError(f"there is no file {path}: give the sources of {self.top}")
+
+
 class Array:
     """A Verilated network: costs and outputs for parameters in steps, in batches.
 
     Args:
         spec: a circuit with layers.
+        own: a top module in place of the circuit's network.
         cache: the folder for compiled circuits; by default one of the user's.
 
     Raises:
         HardwareError: if Verilator or a compiler is missing, or refuses the circuit.
     """
 
-    def __init__(self, spec: Spec, *, cache: str | Path | None = None):
+    def __init__(self, spec: Spec, *, own: Own | None = None, cache: str | Path | None = None):
         self.spec = spec
-        library = ctypes.CDLL(str(compiled("mgd_array", array(spec), _HARNESS, cache=cache) / "circuit.so"))
+        sources = () if own is None else own.sources
+        folder = compiled("mgd_array", array(spec, own), _HARNESS, sources=sources, cache=cache)
+        library = ctypes.CDLL(str(folder / "circuit.so"))
         library.mgd_array_new.restype = ctypes.c_void_p
         library.mgd_array_free.argtypes = [ctypes.c_void_p]
         library.mgd_array_answers.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_uint64] * 2 + [ctypes.c_void_p] * 2
@@ -71,7 +109,7 @@ class Array:
         return (found.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-self.spec.activation_bits)
 
 
-def array(spec: Spec) -> str:
+def array(spec: Spec, own: Own | None = None) -> str:
     """The top module, as text: every port in words of 32 bits, from the lowest on."""
     inputs, outputs, bits, drive = spec.layers[0], spec.layers[-1], spec.activation_bits, spec.theta_bits + 1
     rows = spec.depth * spec.lanes
@@ -92,7 +130,10 @@ def array(spec: Spec) -> str:
             f"  always_ff @(posedge clk_i) row_q <= drive[{wide}*row +: {wide}];\n"
         )
     body = "\n".join(lines)
-    network = instance(module, network_parameters(spec), ports, "u_network")
+    if own is None:
+        network = instance(module, network_parameters(spec), ports, "u_network")
+    else:
+        network = instance(own.top, {}, {own.ports.get(name, name): net for name, net in ports.items()}, "u_network")
     return f"""module mgd_array (
   input  logic clk_i,
   input  logic rst_ni,

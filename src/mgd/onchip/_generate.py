@@ -1,35 +1,39 @@
-"""A folder with a training circuit that is ready for use: top module, register map, bench, build files, settings."""
+"""A folder with a training circuit that is ready for use: top module, register map, benches, build files, settings."""
 
-import shutil
 from pathlib import Path
 
 import tomli_w
 
 from ._folder import new_folder
-from ._proof import bench_of_top
+from ._proof import bench_of_top, due, trajectory
 from ._registers import header, markdown, module
 from ._spec import Spec
-from ._top import core_parameters, instance, network_parameters, rtl
-
-# What no generated top module has.
-_LEFT_OUT = ("mgd_trainer", "mgd_samples")
+from ._tiny_tapeout import tiny_tapeout as made_for_pins
+from ._top import core_parameters, instance, modules, network, not_used, template, weights
 
 
-def generate(spec: Spec, folder: str | Path) -> list[Path]:
+def generate(spec: Spec, folder: str | Path, *, tiny_tapeout: bool = False) -> list[Path]:
     """Writes a training circuit into a new folder, and returns its files.
 
     Args:
         spec: the circuit. With layers, the network is in the top module and takes samples; without, the ports of the
             top module are for your own array, which measures a cost for the parameters that it is given.
         folder: it must be empty, or not there.
+        tiny_tapeout: whether a project of Tiny Tapeout is written too, in which a network of one output learns a truth
+            table with no host.
 
     Raises:
-        ValueError: if the folder has files.
+        ValueError: if the folder has files, or the circuit does not fit the pins or tiles of Tiny Tapeout.
+        MgdError: if Yosys is not installed, which counts the cells for the tiles.
     """
     folder = new_folder(folder)
+    project = made_for_pins(spec) if tiny_tapeout else {}
+    twin = trajectory(spec)
     contents = {
         "mgd_top.sv": top(spec),
-        "mgd_top_bench.sv": bench_of_top(spec),
+        "mgd_top_bench.sv": bench_of_top(spec, twin),
+        "test/test_mgd_top.py": template("test_mgd_top.py"),
+        "test/due.json": due(spec, twin),
         "registers.md": markdown(spec),
         "mgd_registers.h": header(spec),
         "mgd_registers.py": module(spec),
@@ -37,17 +41,12 @@ def generate(spec: Spec, folder: str | Path) -> list[Path]:
         "Makefile": _MAKEFILE,
         "mgd_top.core": _core(),
     }
-    (folder / "rtl").mkdir()
-    for source in modules():
-        shutil.copy(source, folder / "rtl")
+    contents |= {f"rtl/{source.name}": source.read_text(encoding="utf-8") for source in modules()}
+    contents |= {f"tiny-tapeout/{name}": text for name, text in project.items()}
     for name, text in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    return [*sorted((folder / "rtl").iterdir()), *(folder / name for name in contents)]
-
-
-def modules() -> list[Path]:
-    """The modules of the RTL that a top module may use."""
-    return [path for path in sorted(rtl().glob("*.sv")) if path.stem not in _LEFT_OUT]
+    return [folder / name for name in contents]
 
 
 _BUS = """  input  logic        clk_i,
@@ -108,14 +107,9 @@ def top(spec: Spec) -> str:
     nets = "".join(
         f"  logic {_range(array[name][1])} {inner[name]};\n" for name in array if name[:3] not in ("ack", "cos")
     )
-    body = instance_of_core(spec, ports | inner) + _weights(spec) + _network(spec)
-    if spec.array_perturbs:  # the network here adds ±Δ, so the bit that it adds to θ is not used
-        wide = spec.theta_bits + 1
-        unused = [f"drive[{wide * lane + spec.theta_bits}]" for lane in range(spec.lanes)]
-    else:
-        unused = ["perturb", "sign"]
+    body = instance_of_core(spec, ports | inner) + weights(spec) + network(spec, {})
     nets += "  logic unused;\n"
-    body += f"\n  assign unused = ^{{{', '.join(unused)}}};\n"
+    body += f"\n  assign unused = ^{{{', '.join(not_used(spec))}}};\n"
     return _module(shown, f"{nets}  logic {_range(drive)} weights;\n\n{body}")
 
 
@@ -132,26 +126,6 @@ def _module(ports: str, body: str) -> str:
     return f"// Made by mgd onchip generate from spec.toml.\nmodule mgd_top (\n{ports}\n);\n\n{body}\nendmodule\n"
 
 
-def _weights(spec: Spec) -> str:
-    if not spec.array_perturbs:
-        return "\n  assign weights = drive;\n"
-    theta, wide, parts = spec.theta_bits, spec.theta_bits + 1, []
-    settings = {"WTheta": str(theta), "AmplitudeBits": str(spec.amplitude.bit_length() - 1)}
-    for lane in range(spec.lanes):
-        ports = {"theta_i": f"drive[{wide * lane} +: {theta}]", "perturb_i": f"perturb[{lane}]"}
-        ports |= {"sign_i": f"sign[{lane}]", "drive_o": f"weights[{wide * lane} +: {wide}]"}
-        parts.append(instance("mgd_drive", settings, ports, f"u_drive_{lane}"))
-    return "\n" + "\n".join(parts)
-
-
-def _network(spec: Spec) -> str:
-    ports = {"clk_i": "clk_i", "rst_ni": "rst_ni", "x_i": "x_i", "target_i": "target_i", "drive_i": "weights"}
-    ports |= {"req_i": "req", "ack_o": "valid_o", "cost_o": "cost_o", "y_o": "y_o"}
-    if spec.depth == 1:
-        return "\n  assign row = '0;\n\n" + instance("mgd_mlp", network_parameters(spec), ports, "u_network")
-    return "\n" + instance("mgd_mlp_serial", network_parameters(spec), ports | {"row_o": "row"}, "u_network")
-
-
 _MAKEFILE = """SOURCES = mgd_top.sv $(sort $(wildcard rtl/*.sv))
 
 all: lint sim
@@ -165,14 +139,17 @@ sim: mgd_top_bench.vvp
 mgd_top_bench.vvp: mgd_top_bench.sv $(SOURCES)
 \tiverilog -g2012 -s mgd_top_bench -o $@ $^
 
+cocotb:
+\tpython3 -m pytest -q test
+
 area:
 \tyosys -q -p "read_verilog -sv $(SOURCES); synth_ice40 -top mgd_top; tee -o area.txt stat"
 \tcat area.txt
 
 clean:
-\trm -f mgd_top_bench.vvp area.txt
+\trm -rf mgd_top_bench.vvp area.txt test/sim_build
 
-.PHONY: all lint sim area clean
+.PHONY: all lint sim cocotb area clean
 """
 
 
@@ -196,17 +173,16 @@ targets:
     toplevel: mgd_top
   lint:
     filesets: [rtl]
-    default_tool: verilator
-    tools:
-      verilator:
-        mode: lint-only
-        verilator_options: [-Wall]
+    flow: lint
+    flow_options:
+      tool: verilator
+      verilator_options: [-Wall]
     toplevel: mgd_top
   sim:
     filesets: [rtl, bench]
-    default_tool: icarus
-    tools:
-      icarus:
-        iverilog_options: [-g2012]
+    flow: sim
+    flow_options:
+      tool: icarus
+      iverilog_options: [-g2012]
     toplevel: mgd_top_bench
 """

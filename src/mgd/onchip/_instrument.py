@@ -13,16 +13,20 @@ from jaxtyping import Float
 from .._errors import HardwareError
 from .._input import nearest
 from ..instruments import AbstractInstrument, Identity, Limits
-from ._array import Array
+from ._array import Array, Own
 from ._build import lacking
 from ._spec import Spec
 
 _NUMBERS = itertools.count(1)
-_SETTINGS = ("spec", "cache")
+_SETTINGS = ("spec", "cache", "top", "sources", "ports")
+_OF_TOP = ("top", "sources", "ports")
 
 
 def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
     """The network of a circuit, in Verilator: `spec` is its TOML file, relative to the folder.
+
+    With `top` and `sources`, it is a module of the user's own with the widths of that circuit, whose ports are those of
+    `mgd_mlp`, or of `mgd_mlp_serial` with fewer lanes; `ports` has the names of those that are called otherwise.
 
     Raises:
         ValueError: if a setting is wrong, or the circuit has no network.
@@ -30,12 +34,26 @@ def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
     for name, value in settings.items():
         if name not in _SETTINGS:
             raise ValueError(f"unknown setting {name!r}{nearest(name, _SETTINGS)} (rtl has {', '.join(_SETTINGS)})")
-        if not isinstance(value, str):
+        if name not in _OF_TOP and not isinstance(value, str):
             raise ValueError(f"{name} must be a path, got {value!r}")
     if "spec" not in settings:
         raise ValueError("an instrument of kind 'rtl' needs the setting 'spec', which was not given")
     cache = folder / settings["cache"] if "cache" in settings else None
-    return Rtl(Spec.read(folder / settings["spec"]), cache=cache)
+    return Rtl(Spec.read(folder / settings["spec"]), own=_own(settings, folder), cache=cache)
+
+
+def _own(settings: Mapping[str, Any], folder: Path) -> Own | None:
+    """The top module of the user's own, if the settings name one."""
+    top, sources, ports = (settings.get(name) for name in _OF_TOP)
+    if top is None and sources is None and ports is None:
+        return None
+    if not isinstance(top, str) or not isinstance(sources, list) or not sources:
+        raise ValueError(
+            'a module of your own needs its name and files: give top = "my_network" and sources = ["my_network.sv"]'
+        )
+    if ports is not None and not isinstance(ports, Mapping):
+        raise ValueError(f'ports must be a table of names, such as {{drive_i = "theta"}}, got {ports!r}')
+    return Own(top, tuple(folder / str(path) for path in sources), {} if ports is None else dict(ports))
 
 
 def missing() -> str:
@@ -51,6 +69,7 @@ class Rtl(AbstractInstrument):
 
     Args:
         spec: a circuit with layers.
+        own: a module in place of the circuit's network.
         cache: the folder for compiled circuits; by default one of the user's.
 
     Raises:
@@ -60,10 +79,10 @@ class Rtl(AbstractInstrument):
     reads = "both"
     most_together = 100_000
 
-    def __init__(self, spec: Spec, *, cache: str | Path | None = None):
+    def __init__(self, spec: Spec, *, own: Own | None = None, cache: str | Path | None = None):
         if not spec.layers:
             raise ValueError("the circuit has no network of its own: give its layers, such as layers = [2, 2, 1]")
-        self.spec, self._cache, self._array = spec, cache, None
+        self.spec, self._own, self._cache, self._array = spec, own, cache, None
         self.n_params, self._scale = spec.parameters, 2.0**spec.theta_fraction
         # A synapse gives θ ± Δ one bit more than θ has.
         most = 2**spec.theta_bits
@@ -73,7 +92,7 @@ class Rtl(AbstractInstrument):
 
     def open(self) -> None:
         if self._array is None:
-            self._array = Array(self.spec, cache=self._cache)
+            self._array = Array(self.spec, own=self._own, cache=self._cache)
 
     def close(self) -> None:
         if self._array is not None:

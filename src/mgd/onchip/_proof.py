@@ -1,17 +1,17 @@
-"""A test bench of a generated top module: a host on its bus, an array that it trains, and what the twin has learnt."""
+"""Test benches of a generated top module: a host on its bus, an array that it trains, and what the twin has learnt."""
 
-from collections.abc import Mapping
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
 
 from ..chips import AbstractChip, MeanSquaredError, Traits
 from ..datasets import Samples
-from ..engines import Data, Measured
+from ..engines import Data, Measured, Progress
 from ._circuit import Circuit
 from ._network import FixedPointNetwork
 from ._spec import Spec
@@ -67,19 +67,37 @@ def samples_of_bench(spec: Spec) -> Samples:
     return Samples(x, y)
 
 
-def trajectory(spec: Spec) -> dict[str, Any]:
-    """Where the twin begins, how far it goes, and where it is then: parameters in steps, and the code of the signs."""
+class Stop(NamedTuple):
+    """Where the twin is after so many timesteps: its parameters in steps."""
+
+    timesteps: int
+    theta: list[int]
+
+
+class Trajectory(NamedTuple):
+    """Where the twin begins, in steps and with the state of the code of its signs, and where it is at each stop."""
+
+    start: list[int]
+    seed: int
+    stops: tuple[Stop, ...]
+
+
+def trajectory(spec: Spec) -> Trajectory:
+    """What a circuit learns of the samples of its bench: at two stops, of which the first may be within a window."""
     chip = FixedPointNetwork(spec) if spec.layers else Stand(spec)
     engine = Measured(chip, Circuit(spec))
-    begin = engine.init(1, key=jax.random.key(0))
+    progress = engine.init(1, key=jax.random.key(0))
+    data = Data.of(samples_of_bench(spec), "values", "sequential")
 
-    def steps_of(progress) -> Int[np.ndarray, " p"]:
-        return np.round(np.asarray(progress.state.theta[0]) * 2.0**spec.theta_fraction).astype(int)
+    def steps_of(progress: Progress) -> list[int]:
+        return np.round(np.asarray(progress.state.theta[0]) * 2.0**spec.theta_fraction).astype(int).tolist()
 
-    first, code = steps_of(begin), int(begin.state.optimizer.code[0])
-    n = max(_FEWEST, _WINDOWS * spec.tau_theta)
-    progress = engine.advance(Data.of(samples_of_bench(spec), "values", "sequential"), begin, n)
-    return {"first": first, "code": code, "steps": n, "last": steps_of(progress)}
+    start, seed, stops = steps_of(progress), int(progress.state.optimizer.code[0]), []
+    part = max(_FEWEST, _WINDOWS * spec.tau_theta) // 2
+    for number in (1, 2):
+        progress = engine.advance(data, progress, part)
+        stops.append(Stop(number * part, steps_of(progress)))
+    return Trajectory(start, seed, tuple(stops))
 
 
 def measurements(spec: Spec, steps: int) -> int:
@@ -89,21 +107,33 @@ def measurements(spec: Spec, steps: int) -> int:
     return steps + sum(step % spec.tau_x == 0 or step % spec.tau_theta == 0 for step in range(steps))
 
 
-def bench_of_top(spec: Spec) -> str:
-    """The bench, as text. It prints PASS, or the first parameter that is not the twin's."""
-    twin = trajectory(spec)
+def due(spec: Spec, twin: Trajectory) -> str:
+    """What a bench needs to know of a circuit, and what is due at each stop, in JSON."""
+    of_spec = ("parameters", "lanes", "theta_bits", "cost_bits", "amplitude", "array_perturbs")
+    table = {name: getattr(spec, name) for name in (*of_spec, "tau_p", "tau_x", "tau_theta")}
+    samples = []
+    if spec.layers:
+        shown, bits = samples_of_bench(spec), spec.activation_bits
+        words = zip(coded(spec, shown.x), coded(spec, shown.y), strict=True)
+        samples = [[_whole(x, bits), _whole(target, bits)] for x, target in words]
+    stops = [stop._asdict() | {"costs": measurements(spec, stop.timesteps)} for stop in twin.stops]
+    return json.dumps(table | {"samples": samples, "start": twin.start, "seed": twin.seed, "stops": stops}) + "\n"
+
+
+def bench_of_top(spec: Spec, twin: Trajectory) -> str:
+    """The bench in SystemVerilog, as text. It prints PASS, or the first parameter that is not the twin's."""
     p, bits = spec.parameters, spec.theta_bits
-    words = {name: _packed(twin[name], 32) for name in ("first", "last")}
+    last, start = twin.stops[-1], _packed(twin.start, 32)
     nets, array = _samples(spec) if spec.layers else _stand(spec)
-    return f"""// A host on the bus loads parameters, lets the circuit learn for {twin["steps"]} timesteps, and reads
+    return f"""// A host on the bus loads parameters, lets the circuit learn for {last.timesteps} timesteps, and reads
 // them again. What is due was computed by the circuit's twin.
 `timescale 1ns/1ps
 module mgd_top_bench;
 
   localparam int Parameters = {p};
-  localparam logic [{32 * p - 1}:0] First = {words["first"]};
-  localparam logic [{32 * p - 1}:0] Last = {words["last"]};
-  localparam int Measurements = {measurements(spec, twin["steps"])};
+  localparam logic [{32 * p - 1}:0] Start = {start};
+  localparam logic [{32 * p - 1}:0] Last = {_packed(last.theta, 32)};
+  localparam int Measurements = {measurements(spec, last.timesteps)};
 
   logic        clk = 1'b0, rst_n = 1'b0;
   logic [4:0]  awaddr = '0, araddr = '0;
@@ -169,16 +199,16 @@ module mgd_top_bench;
     rst_n = 1'b1;
     @(negedge clk);
     idle;
-    write(5'h10, 32'd{twin["code"]});
+    write(5'h10, 32'd{twin.seed});
     write(5'h14, 32'd{spec.tau_p - 1});
     write(5'h18, 32'd{spec.tau_x - 1});
     write(5'h1c, 32'd{spec.tau_theta - 1});
-    for (k = 0; k < Parameters; k = k + 1) write(5'h0c, First[32*k +: 32]);
+    for (k = 0; k < Parameters; k = k + 1) write(5'h0c, Start[32*k +: 32]);
     write(5'h00, 32'd10);  // restart, learn
     write(5'h00, 32'd3);   // run, learn
     while (!hold) @(negedge clk);
     read(5'h08);
-    while (word != 32'd{twin["steps"]}) read(5'h08);
+    while (word != 32'd{last.timesteps}) read(5'h08);
     write(5'h00, 32'd2);
     idle;
     for (k = 0; k < Parameters; k = k + 1) begin
@@ -188,12 +218,12 @@ module mgd_top_bench;
         $finish;
       end
     end
-    $display("PASS: {twin["steps"]} timesteps, {p} parameters of {bits} bits equal to the twin's");
+    $display("PASS: {last.timesteps} timesteps, {p} parameters of {bits} bits equal to the twin's");
     $finish;
   end
 
   initial begin
-    #{10 * (4 * measurements(spec, twin["steps"]) * (4 * p + 20) + 200 * p + 10_000)};
+    #{10 * (4 * measurements(spec, last.timesteps) * (4 * p + 20) + 200 * p + 10_000)};
     $display("FAIL: the circuit did not come to its end");
     $finish;
   end
@@ -270,7 +300,11 @@ def _stand(spec: Spec) -> tuple[str, str]:
     return nets, array
 
 
-def _packed(values: np.ndarray, bits: int) -> str:
+def _packed(values: Sequence[int] | np.ndarray, bits: int) -> str:
     """A literal of all these numbers, from the lowest bits on."""
-    whole = sum((int(value) & (2**bits - 1)) << (bits * place) for place, value in enumerate(values))
-    return f"{bits * len(values)}'h{whole:x}"
+    return f"{bits * len(values)}'h{_whole(values, bits):x}"
+
+
+def _whole(values: Sequence[int] | np.ndarray, bits: int) -> int:
+    """These numbers as one, from the lowest bits on."""
+    return sum((int(value) & (2**bits - 1)) << (bits * place) for place, value in enumerate(values))

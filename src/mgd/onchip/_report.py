@@ -1,20 +1,12 @@
 """What a circuit takes: cells by module, counted by Yosys; beside it, what backpropagation would store and move."""
 
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .._errors import MgdError
-from ._generate import modules
 from ._spec import Spec
+from ._technology import by_kind, synthesised, technology
 from ._top import core_parameters
-
-# Cells of an iCE40 that are counted, by what they are called here.
-_KINDS = {"LUT4": "SB_LUT4", "flip-flops": "SB_DFF", "carries": "SB_CARRY", "memories": "SB_RAM40_4K"}
-_SECTION = re.compile(r"^=== (.*) ===$", re.MULTILINE)
-_CELLS = re.compile(r"^ +(\S+) +(\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -34,93 +26,68 @@ class Part:
 
 @dataclass(frozen=True)
 class Area:
-    """Cells of a core on an iCE40.
+    """Cells of a core in a technology.
 
     Attributes:
+        technology: what it is.
         tool: what counted them, with its version.
         parts: by module, each synthesised by itself.
         total: of the core as one piece, which is smaller, as its modules share logic.
     """
 
+    technology: str
     tool: str
     parts: tuple[Part, ...]
     total: dict[str, int]
 
 
-def area(spec: Spec) -> Area:
+def area(spec: Spec, name: str = "ice40") -> Area:
     """The cells of `mgd_core` for a circuit.
 
+    Args:
+        spec: the circuit.
+        name: of the technology: "generic", "ice40", "ecp5" or "osu018". Memories are flip-flops in the first and last.
+
     Raises:
-        MgdError: if Yosys is not installed, or refuses the circuit.
+        ValueError: if there is no such technology.
+        MgdError: if Yosys, or the library of cells, is not installed, or Yosys refuses the circuit.
     """
-    if shutil.which("yosys") is None:
-        raise MgdError("the report needs yosys, which is not installed: sudo apt-get install yosys")
-    said = subprocess.run(["yosys", "-V"], capture_output=True, text=True).stdout
-    apart, whole = _stat(spec, "-noflatten"), _stat(spec, "")
-    tree, parts = _instances(apart), []
-    for module, cells in _sections(apart).items():
-        if number := tree.get(module, 0):
-            counted = {kind: number * count for kind, count in _counted(cells).items()}
-            if any(counted.values()):
-                parts.append(Part(_plain(module), number, counted))
-    (total,) = [_counted(cells) for cells in _sections(whole).values()]
-    return Area(said.split("(")[0].strip(), tuple(_joined(parts)), total)
+    tool, whole = synthesised(name, "mgd_core", core_parameters(spec))
+    _, apart = synthesised(name, "mgd_core", core_parameters(spec), flat=False)
+    modules = {module: {cell: n for cell, n in cells.items() if cell not in apart} for module, cells in apart.items()}
+    (total,) = (by_kind(name, cells) for cells in whole.values())
+    joined: dict[str, tuple[int, dict[str, int]]] = {}
+    for module, number in _instances(apart).items():
+        # One part for each module, whatever its parameters.
+        before, cells = joined.get(_plain(module), (0, {}))
+        more = {cell: cells.get(cell, 0) + number * n for cell, n in modules[module].items()}
+        joined[_plain(module)] = before + number, cells | more
+    parts = [Part(module, number, by_kind(name, cells)) for module, (number, cells) in joined.items()]
+    used = [part for part in parts if part.instances and any(part.cells.values())]
+    return Area(technology(name).about, tool, tuple(sorted(used, key=_largest_first)), total)
 
 
-def _stat(spec: Spec, option: str) -> str:
-    files = " ".join(str(path) for path in modules())
-    settings = " ".join(f"-set {name} {value}" for name, value in core_parameters(spec).items())
-    script = f"read_verilog -sv -defer {files}; chparam {settings} mgd_core; synth_ice40 -top mgd_core {option}; stat"
-    done = subprocess.run(["yosys", "-p", script], capture_output=True, text=True)
-    if done.returncode:
-        raise MgdError(f"Yosys refuses the circuit: {(done.stderr.strip().splitlines() or ['it says nothing'])[-1]}")
-    return done.stdout[done.stdout.rindex("Printing statistics") :]
+def _largest_first(part: Part) -> int:
+    return -part.cells.get("µm²", sum(part.cells.values()))
 
 
-def _sections(text: str) -> dict[str, dict[str, int]]:
-    """The cells of each module, by its name."""
-    names, found = list(_SECTION.finditer(text)), {}
-    for place, name in enumerate(names):
-        end = names[place + 1].start() if place + 1 < len(names) else len(text)
-        if name[1] != "design hierarchy":
-            found[name[1]] = {kind: int(count) for kind, count in _CELLS.findall(text[name.end() : end])}
-    return found
-
-
-def _instances(text: str) -> dict[str, int]:
+def _instances(apart: dict[str, dict[str, int]]) -> dict[str, int]:
     """How many there are of each module in the whole design."""
-    sections = _sections(text)
-    found = dict.fromkeys(sections, 0)
+    found = dict.fromkeys(apart, 0)
 
     def count(module: str, number: int) -> None:
         found[module] += number
-        for inner, times in sections[module].items():
-            if inner in sections:
+        for inner, times in apart[module].items():
+            if inner in apart:
                 count(inner, number * times)
 
-    count(next(name for name in sections if _plain(name) == "mgd_core"), 1)
+    count(next(name for name in apart if _plain(name) == "mgd_core"), 1)
     return found
 
 
 def _plain(module: str) -> str:
     """The name of a module whose parameters Yosys has written into it."""
     return next(part for part in re.split(r"[\\$]", module) if part.startswith("mgd_"))
-
-
-def _counted(cells: dict[str, int]) -> dict[str, int]:
-    return {
-        kind: sum(count for name, count in cells.items() if name.startswith(start)) for kind, start in _KINDS.items()
-    }
-
-
-def _joined(parts: list[Part]) -> list[Part]:
-    """One part for each module, whatever its parameters, the largest first."""
-    joined: dict[str, Part] = {}
-    for part in parts:
-        before = joined.get(part.module, Part(part.module, 0, dict.fromkeys(_KINDS, 0)))
-        cells = {kind: before.cells[kind] + part.cells[kind] for kind in _KINDS}
-        joined[part.module] = Part(part.module, before.instances + part.instances, cells)
-    return sorted(joined.values(), key=lambda part: -part.cells["LUT4"])
 
 
 @dataclass(frozen=True)

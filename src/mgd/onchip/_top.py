@@ -1,5 +1,6 @@
 """The top module of a circuit: the parameters of the RTL as literals, from the same description as the twin."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,10 +10,23 @@ from jaxtyping import Float, Int
 from ._code import LEAP
 from ._spec import Spec
 
+# What no generated top module with a bus has.
+_LEFT_OUT = ("mgd_trainer", "mgd_samples", "mgd_pins")
+
 
 def rtl() -> Path:
     """The folder of the modules."""
     return Path(str(files("mgd.onchip"))) / "rtl"
+
+
+def template(name: str) -> str:
+    """A file that is the same for every circuit."""
+    return (rtl().parent / "templates" / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def modules() -> list[Path]:
+    """The modules of the RTL that a top module may use."""
+    return [path for path in sorted(rtl().glob("*.sv")) if path.stem not in _LEFT_OUT]
 
 
 def core_parameters(spec: Spec) -> dict[str, str]:
@@ -81,7 +95,39 @@ def instance(module: str, parameters: dict[str, str], ports: dict[str, str], nam
     def listed(pairs: dict[str, str]) -> str:
         return ",\n".join(f"    .{name}({value})" for name, value in pairs.items())
 
-    return f"  {module} #(\n{listed(parameters)}\n  ) {name} (\n{listed(ports)}\n  );\n"
+    settings = f" #(\n{listed(parameters)}\n  )" if parameters else ""
+    return f"  {module}{settings} {name} (\n{listed(ports)}\n  );\n"
+
+
+def weights(spec: Spec) -> str:
+    """What the network is driven with: `weights`, from `drive`, `perturb` and `sign` of the core."""
+    if not spec.array_perturbs:
+        return "\n  assign weights = drive;\n"
+    theta, wide, parts = spec.theta_bits, spec.theta_bits + 1, []
+    settings = {"WTheta": str(theta), "AmplitudeBits": str(spec.amplitude.bit_length() - 1)}
+    for lane in range(spec.lanes):
+        ports = {"theta_i": f"drive[{wide * lane} +: {theta}]", "perturb_i": f"perturb[{lane}]"}
+        ports |= {"sign_i": f"sign[{lane}]", "drive_o": f"weights[{wide * lane} +: {wide}]"}
+        parts.append(instance("mgd_drive", settings, ports, f"u_drive_{lane}"))
+    return "\n" + "\n".join(parts)
+
+
+def not_used(spec: Spec) -> list[str]:
+    """Nets of the core that a network beside it does not use."""
+    if not spec.array_perturbs:
+        return ["perturb", "sign"]
+    # The network here adds ±Δ, so the bit that it adds to θ is not used.
+    wide = spec.theta_bits + 1
+    return [f"drive[{wide * lane + spec.theta_bits}]" for lane in range(spec.lanes)]
+
+
+def network(spec: Spec, others: Mapping[str, str]) -> str:
+    """The network, which is driven with `weights`; other nets of its ports than those of `mgd_top`."""
+    ports = {"clk_i": "clk_i", "rst_ni": "rst_ni", "x_i": "x_i", "target_i": "target_i", "drive_i": "weights"}
+    ports |= {"req_i": "req", "ack_o": "valid_o", "cost_o": "cost_o", "y_o": "y_o", **others}
+    if spec.depth == 1:
+        return "\n  assign row = '0;\n\n" + instance("mgd_mlp", network_parameters(spec), ports, "u_network")
+    return "\n" + instance("mgd_mlp_serial", network_parameters(spec), ports | {"row_o": "row"}, "u_network")
 
 
 def coded(spec: Spec, values: Float[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape"]:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from .._errors import MgdWarning, RunError
 from .._train import Session
-from ..algorithm import Algorithm
+from ..algorithm import AbstractAskTell
 from ..bench import watchdog
 from ..chips import AbstractChip
 from ..datasets import Task
@@ -32,6 +32,7 @@ from ._generations import oldest_needed
 from ._journal import Journal
 from ._keeping import AbstractKeeping
 from ._monitor import Monitor, all_warnings
+from ._onchip import check_reach
 
 # Bytes of costs between two checkpoints, about.
 _LONGEST_JOURNAL = 16_000_000
@@ -217,7 +218,7 @@ def hardware_of(
         start: parameters at the start, in place of what the settings of each chip say.
     """
     model, algorithm = model_of(config, task), build_algorithm(config)
-    if not isinstance(algorithm, Algorithm):
+    if not isinstance(algorithm, AbstractAskTell):
         raise ValueError("backprop needs a model of the chip, and an instrument has none: train it with --simulate")
     members = [_member(config, algorithm, model, each, chip) for chip, each in enumerate(instruments)]
     engines = [member.engine for member in members]
@@ -243,11 +244,13 @@ def hardware_of(
 
 
 def _member(
-    config: Settings, algorithm: Algorithm, model: AbstractChip | None, instrument: Guarded, chip: int
+    config: Settings, algorithm: AbstractAskTell, model: AbstractChip | None, instrument: Guarded, chip: int
 ) -> Member:
     """One chip of a run, as its table says."""
     table, several = config.tables[chip], len(config.tables) > 1
     common = table.common
+    if config.onchip is not None:
+        check_reach(config.onchip, instrument.limits, saturates=common.at_limit == "saturate")
     calibration = check_calibration(table.calibration, instrument.known(), instrument.n_params)
     used = None if calibration is None else {"id": calibration.id, "file": str(table.calibration)}
     options = Options(
@@ -266,7 +269,7 @@ def _member(
 
 def kept(
     instrument: Guarded,
-    algorithm: Algorithm,
+    algorithm: AbstractAskTell,
     options: Options,
     *,
     noise: float | None = None,

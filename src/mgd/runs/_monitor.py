@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._errors import MgdWarning
-from ..algorithm import Algorithm, HighPass, TwoSided
+from ..algorithm import AbstractAskTell, Algorithm, HighPass, TwoSided
 from ..calibration import Diagnostics
 from ..engines import Told
 from ..engines.loop import turn_of
@@ -42,7 +42,10 @@ class Monitor:
         chip: which of a fleet it watches; None for a chip alone.
     """
 
-    def __init__(self, n_params: int, algorithm: Algorithm, noise: float | None = None, *, chip: int | None = None):
+    def __init__(
+        self, n_params: int, algorithm: AbstractAskTell, noise: float | None = None, *, chip: int | None = None
+    ):
+        algorithm = algorithm.reference
         self._chip = {} if chip is None else {"chip": chip}
         times, interval = algorithm.time_constants, algorithm.interval
         self._interval, self._tau_x, self._turn = interval, times.tau_x, turn_of(algorithm, n_params)

@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from ..instruments import Limits
     from ..onchip import Spec
 
+# With more, a step is below what a float32 tells apart.
+_MOST_FRACTION = 24
 # Settings of parts that the circuit has not.
-_NOT_THERE = ("blocks", "modulation_limit", "bitwise", "instrument", "devices")
+_NOT_THERE = ("blocks", "modulation_limit", "bitwise", "devices")
 # Those of a chip, if the circuit has its network beside it.
-_NOT_BESIDE = ("chip", "channels", "label_smoothing", "imperfect")
+_NOT_BESIDE = ("chip", "instrument", "channels", "label_smoothing", "imperfect")
 
 
 def circuit_of(table: Mapping[str, Any]) -> "Spec":
@@ -41,12 +46,48 @@ def said_by_circuit(table: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
             raise ValueError(
                 f"{name} is of the training circuit, which has {had!r}: change onchip, or leave {name} out, got {got!r}"
             )
-    for name in _NOT_THERE + (_NOT_BESIDE if spec.layers else ()):
+    for name in _NOT_THERE:
         if given.get(name):
-            whose = "its own network" if name in _NOT_BESIDE else "simulated chips"
-            raise ValueError(f"a training circuit here trains {whose}, for which there is no {name}: leave it out")
+            raise ValueError(f"a training circuit has no {name}: leave it out")
+    for name in _NOT_BESIDE if spec.layers else ():
+        if given.get(name):
+            raise ValueError(
+                f"a training circuit with layers trains its own network, for which there is no {name}: leave it out, "
+                f"or give the circuit parameters = {spec.parameters} in place of layers"
+            )
     chosen = {"batch": 1} | ({"order": "sequential"} if spec.layers else {})
     return said | chosen
+
+
+def check_reach(table: Mapping[str, Any], limits: "Limits", *, saturates: bool) -> None:
+    """Checks that what is in a circuit's registers can be set on a real chip.
+
+    Args:
+        table: of the circuit.
+        limits: of the chip.
+        saturates: whether its parameters are to stop short of the limits.
+
+    Raises:
+        ValueError: if it cannot be set, or the registers would not hold what is.
+    """
+    spec = circuit_of(table)
+    if saturates:
+        raise ValueError(
+            "parameters are in registers of the training circuit, which stop at their own limits: leave at_limit out"
+        )
+    most = 2 ** (spec.theta_bits - 1)
+    lowest, highest = -(most + spec.amplitude), most - 1 + spec.amplitude
+    steps = 2.0 ** -np.arange(spec.theta_fraction, _MOST_FRACTION)[:, None]
+    fits = ((lowest * steps >= limits.low) & (highest * steps <= limits.high)).all(1)
+    if fits[0]:
+        return
+    k = int(np.argmax((lowest * steps[0] < limits.low) | (highest * steps[0] > limits.high)))
+    advice = f"give theta_fraction = {spec.theta_fraction + int(np.argmax(fits))}" if fits.any() else "widen them"
+    raise ValueError(
+        f"θ ± Δ of the training circuit reaches from {lowest * steps[0, 0]:g} to {highest * steps[0, 0]:g}, beyond the "
+        f"limits of parameter {k} of the chip, {limits.low[k]:g} … {limits.high[k]:g} {limits.unit}".rstrip()
+        + f": {advice}"
+    )
 
 
 def without_said(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from jaxtyping import Float, PRNGKeyArray
 from .._errors import RunError
 from .._train import Session
 from .._vary import Vary
-from ..algorithm import AbstractAlgorithm, Algorithm, defaults, discrete, fitted
+from ..algorithm import AbstractAlgorithm, AbstractAskTell, Algorithm, defaults, discrete, fitted
 from ..chips import AbstractChip, AbstractCost, cost_named
 from ..datasets import Task
 from ..engines import Instrumented, Options, parameters_at_start
@@ -111,8 +111,8 @@ class Parts:
         if not isinstance(self.chip, Guarded):
             return Nothing(self.session())
         algorithm, batch = self._chosen()
-        if not isinstance(algorithm, Algorithm):
-            raise ValueError(f"an instrument is trained by an Algorithm, got {type(algorithm).__name__}")
+        if not isinstance(algorithm, AbstractAskTell):
+            raise ValueError(f"an instrument is trained by its costs, and {type(algorithm).__name__} needs a model")
         journal, monitor, options = kept(self.chip, algorithm, self.given.options or Options())
         engine = self._engine(self.chip, algorithm, batch, options)
         member = Member(engine, self.chip.known(), journal, monitor, None, keeps=False)
@@ -188,8 +188,8 @@ class Parts:
         return fitted(algorithm, chosen, steps), batch or together
 
     def _engine(self, chip: Guarded, algorithm: AbstractAlgorithm, batch: int, options: Options | None) -> Instrumented:
-        if not isinstance(algorithm, Algorithm):
-            raise ValueError(f"an instrument is trained by an Algorithm, got {type(algorithm).__name__}")
+        if not isinstance(algorithm, AbstractAskTell):
+            raise ValueError(f"an instrument is trained by its costs, and {type(algorithm).__name__} needs a model")
         start = parameters_at_start(chip, key=self.key, given=None if self.start is None else self.start[0])
         cost = cost_named("mse" if self.given.cost is None else self.given.cost)
         return Instrumented(chip, algorithm, start, cost=cost, batch=batch, options=options)

@@ -15,10 +15,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from ...algorithm import Algorithm, Clock, State, Write
+from ...algorithm import AbstractAskTell, Clock, State, Write
 
 Limit = Float[np.ndarray, " p"]
 Vector = Float[Array | np.ndarray, " p"]
+# The part of G from even perturbations; where a state has no G, in a row before all of it.
+Parts = Float[Array | np.ndarray, "... p"]
 S = TypeVar("S")
 
 
@@ -55,12 +57,12 @@ class Told(NamedTuple):
     updated: Bool[Array, ""] | bool
 
 
-def turn_of(algorithm: Algorithm, n_params: int) -> int:
+def turn_of(algorithm: AbstractAskTell, n_params: int) -> int:
     """Timesteps that perturb all parameters once: one block after the other, if there are blocks.
 
     Even turns and odd turns are the two halves that diagnostics compare; with random signs they are independent.
     """
-    return algorithm.time_constants.tau_p * algorithm.perturbation.traits(n_params).turn
+    return algorithm.time_constants.tau_p * algorithm.reference.perturbation.traits(n_params).turn
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ class Layout:
     size: int
 
     @staticmethod
-    def of(algorithm: Algorithm, size: int) -> "Layout":
-        head = int(algorithm.baseline.once_a_hold)
+    def of(algorithm: AbstractAskTell, size: int) -> "Layout":
+        head = int(algorithm.once_a_hold)
         return Layout(head, range(head, algorithm.n_slots), size)
 
     @property
@@ -118,8 +120,8 @@ class AbstractChunk(ABC, Generic[S]):
 
     @abstractmethod
     def turn(
-        self, now: S, even: Vector, costs: Float[np.ndarray, " rows"], n: int, after: int
-    ) -> tuple[S, Vector, Told, Applied]:
+        self, now: S, even: Parts, costs: Float[np.ndarray, " rows"], n: int, after: int
+    ) -> tuple[S, Parts, Told, Applied]:
         """The state after the costs of `n` timesteps, their results, and what the `after` timesteps after them apply.
 
         `even` is the part of G from even perturbations, before and after.
@@ -147,7 +149,7 @@ class Chunk(AbstractChunk[tuple[Array, ...]]):
 
     def __init__(
         self,
-        algorithm: Algorithm,
+        algorithm: AbstractAskTell,
         *,
         layout: Layout,
         limits: tuple[Limit, Limit],
@@ -157,6 +159,7 @@ class Chunk(AbstractChunk[tuple[Array, ...]]):
     ):
         self._algorithm, self._write, self._limits, self._own_line = algorithm, write, limits, own_line
         self._turn, self._layout = turn_of(algorithm, like.theta.size), layout
+        self._has_gradient = like.gradient.size > 0
         self._structure = jax.tree.structure(like)
         self._compiled_ask: Callable[..., Applied] = jax.jit(lambda now, n: self._ask(self.unpack(now), n))
         self._compiled_turn: Callable[..., tuple] = jax.jit(self._turned)
@@ -171,13 +174,15 @@ class Chunk(AbstractChunk[tuple[Array, ...]]):
         return self._compiled_ask(now, np.int32(n))
 
     def turn(
-        self, now: tuple[Array, ...], even: Vector, costs: Float[np.ndarray, " rows"], n: int, after: int
-    ) -> tuple[tuple[Array, ...], Vector, Told, Applied]:
+        self, now: tuple[Array, ...], even: Parts, costs: Float[np.ndarray, " rows"], n: int, after: int
+    ) -> tuple[tuple[Array, ...], Parts, Told, Applied]:
+        if not self._has_gradient and even.ndim == 1:  # the run begins, or is taken up
+            even = np.stack([even, even])
         return self._compiled_turn(now, even, costs, np.int32(n), np.int32(after))
 
     def _turned(self, now: tuple[Array, ...], even: Array, costs: Array, n: Array, after: Array) -> tuple:
-        state, told = self._tell(self.unpack(now), even, costs, n)
-        return self.pack(state), jnp.where(told.updated, 0.0, told.even), told, self._ask(state, after)
+        state, even, told = self._tell(self.unpack(now), even, costs, n)
+        return self.pack(state), jnp.where(told.updated, 0.0, even), told, self._ask(state, after)
 
     def _ask(self, state: State, n: Int[Array, ""]) -> Applied:
         """What the next `n` timesteps apply."""
@@ -198,15 +203,20 @@ class Chunk(AbstractChunk[tuple[Array, ...]]):
         due = jnp.asarray(layout.head == 1) & (state.clock.slot == 0)
         return Applied(state.theta, rows if self._own_line else sums, due, inside)
 
-    def _tell(self, state: State, even: Array, costs: Float[Array, " rows"], n: Int[Array, ""]) -> tuple[State, Told]:
-        """The state after the costs of `n` timesteps, and their results."""
+    def _tell(
+        self, state: State, even: Array, costs: Float[Array, " rows"], n: Int[Array, ""]
+    ) -> tuple[State, Array, Told]:
+        """The state after the costs of `n` timesteps, the part of G from even perturbations, and their results.
+
+        Where a state has no G, that part is followed by all of G.
+        """
         layout = self._layout
         if layout.head:
 
             def baseline(state: State) -> State:
                 return self._algorithm.tell(state, costs[0], write=self._write, slot=0)[0]
 
-            if layout.size == 1 and self._algorithm.hold == 1:  # then it is always due
+            if self._algorithm.always_due:
                 state = baseline(state)
             else:
                 state = lax.cond(state.clock.slot == 0, baseline, lambda state: state, state)
@@ -220,8 +230,12 @@ class Chunk(AbstractChunk[tuple[Array, ...]]):
             assert info is not None
             estimate = self._algorithm.estimate(before, info.modulation)
             is_even = before.clock.step.quotient(self._turn).low % 2 == 0
-            even = even + jnp.where(is_even, estimate, 0.0)
-            gradient = jnp.where(info.updated, before.gradient + estimate, gradient)
+            if self._has_gradient:
+                even, so_far = even + jnp.where(is_even, estimate, 0.0), before.gradient + estimate
+            else:
+                even = even + jnp.stack([jnp.where(is_even, estimate, 0.0), estimate])
+                so_far = even[1]
+            gradient = jnp.where(info.updated, so_far, gradient)
             modulations = lax.dynamic_update_index_in_dim(modulations, info.modulation, k, 0)
             return state, even, gradient, modulations, ended | info.updated
 
@@ -229,4 +243,4 @@ class Chunk(AbstractChunk[tuple[Array, ...]]):
         # A chunk of one is the most frequent of all, and a loop is slow to begin.
         ended = one(jnp.int32(0), start) if layout.size == 1 else lax.fori_loop(0, n, one, start)
         state, even, gradient, modulations, updated = ended
-        return state, Told(modulations, even, gradient, updated)
+        return state, even, Told(modulations, even if self._has_gradient else even[0], gradient, updated)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._errors import HardwareError
 from ..._log import LOG
-from ...algorithm import Algorithm, State
+from ...algorithm import AbstractAskTell, Algorithm, State
 from ...chips import AbstractCost
 from ...instruments import leave_safely
 from .._base import AbstractEngine, Progress
@@ -29,7 +29,7 @@ Trained = Literal["shared", "own"]
 OnDrop = Callable[[int, int, str], None]
 
 
-class Fleet(AbstractEngine[Algorithm]):
+class Fleet(AbstractEngine[AbstractAskTell]):
     r"""Trains N chips together, each in its own thread.
 
     *shared*: one θ. Each chip r measures a whole window, with perturbations and samples from its own seeds, and
@@ -76,6 +76,11 @@ class Fleet(AbstractEngine[Algorithm]):
             raise ValueError(f"the chips of a fleet must have equal numbers of parameters, got {sizes}")
         if trained == "shared":
             self._limits = _common_limits(members)
+            if not isinstance(self.algorithm, Algorithm):
+                raise ValueError(
+                    "chips that share their parameters share their G, and a training circuit has its own: let each "
+                    'train its own, with fleet = "own"'
+                )
             if not self.algorithm.integrator.resets:
                 raise ValueError(
                     "chips that share their parameters need windows, and the analog algorithm has none: "
@@ -286,7 +291,7 @@ class _Hand:
 
 
 @eqx.filter_jit
-def _conclude(algorithm: Algorithm, state: State, gradient: Array, limits: tuple | None) -> State:
+def _conclude(algorithm: AbstractAskTell, state: State, gradient: Array, limits: tuple | None) -> State:
     def write(theta: Array, delta: Array, *, key: PRNGKeyArray) -> Array:
         return theta + delta if limits is None else jnp.clip(theta + delta, *limits)
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._counter import Counter
 from ..._errors import HardwareError
-from ...algorithm import Algorithm, State
+from ...algorithm import AbstractAskTell, Algorithm, State
 from ...bench import Bench, Pending, Slipped
 from ...chips import AbstractCost
 from ...instruments import GIVE_UP_SECONDS, Guarded
@@ -76,7 +76,7 @@ class _Point(NamedTuple):
     skips: tuple[int, float, bool]
 
 
-class Instrumented(AbstractEngine[Algorithm]):
+class Instrumented(AbstractEngine[AbstractAskTell]):
     """Measures on an instrument; ask and tell are compiled as for every other engine.
 
     Unlike other engines it has effects: it moves a real chip, and hands each cost to `keep`. The costs in `replay` are
@@ -107,7 +107,7 @@ class Instrumented(AbstractEngine[Algorithm]):
     def __init__(
         self,
         instrument: Guarded,
-        algorithm: Algorithm,
+        algorithm: AbstractAskTell,
         start: Float[np.ndarray, " p"],
         *,
         cost: AbstractCost,
@@ -115,12 +115,12 @@ class Instrumented(AbstractEngine[Algorithm]):
         options: Options | None = None,
     ):
         self.options = options or Options()
-        self.algorithm: Algorithm = algorithm
+        self.algorithm: AbstractAskTell = algorithm
         self.batch, self._cost = batch, cost
         self.n_params = instrument.n_params
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
         limits = instrument.limits
-        family = algorithm.perturbation
+        family = algorithm.reference.perturbation
         largest = float(np.float32(family.amplitude * family.traits(self.n_params).largest))
         self._limits, self.room = (limits.low, limits.high), room_within(limits, largest)
         if self.options.saturate:
@@ -128,7 +128,9 @@ class Instrumented(AbstractEngine[Algorithm]):
         self.start = self._with_room(start)
         self._hold, self._interval, self._tau_x = algorithm.hold, algorithm.interval, algorithm.time_constants.tau_x
         longest = max(1, min(_LONGEST_CHUNK, _MOST_NUMBERS // self.n_params))
-        self._size, self._stride = _chunks(self._hold, longest, instrument.most_together)
+        # The signs of a circuit are in its state: what it applies is not known before it is told the costs before.
+        known = self._hold if isinstance(algorithm, Algorithm) else 1
+        self._size, self._stride = _chunks(known, longest, instrument.most_together)
         self._layout = Layout.of(algorithm, self._size)
         self._skips = Skips(self._layout)
         self._chunk: AbstractChunk[Any] | None = None
@@ -311,10 +313,11 @@ class Instrumented(AbstractEngine[Algorithm]):
             self._chunk = (self._lender._chunk or self._lender._make(like)).for_another()
             return self._chunk
         common: Any = {"layout": self._layout, "limits": self._limits, "own_line": self.bench.instrument.own_line}
-        descent = HostChunk.covers(self.algorithm, self.n_params)
-        if descent is not None:
+        algorithm = self.algorithm
+        descent = HostChunk.covers(algorithm, self.n_params) if isinstance(algorithm, Algorithm) else None
+        if isinstance(algorithm, Algorithm) and descent is not None:
             room = self.room if self.options.saturate else None
-            self._chunk = HostChunk(self.algorithm, descent, room=room, **common)
+            self._chunk = HostChunk(algorithm, descent, room=room, **common)
         else:
             self._chunk = Chunk(self.algorithm, write=self._write, like=like, **common)
         return self._chunk
