@@ -99,6 +99,68 @@ def test_a_changed_circuit_is_found(made, module, before, after, message):
         list(check(folder))
 
 
+# Its cost is how far its parameters are from numbers of its own, which it knows some clocks after it was asked.
+OWN_ARRAY = """
+module mgd_array (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+  input  logic        next_sample_i,
+  input  logic        req_i,
+  output logic        ack_o,
+  output logic [7:0]  cost_o,
+  output logic [0:0]  row_o,
+  input  logic [26:0] drive_i,
+  input  logic [2:0]  perturb_i,
+  input  logic [2:0]  sign_i
+);
+  logic [3:0] waited_q;
+  logic signed [8:0] away [3];
+  logic unused;
+  always_comb begin
+    away[0] = $signed(drive_i[8:0]) - 9'sd20;
+    away[1] = $signed(drive_i[17:9]) + 9'sd7;
+    away[2] = $signed(drive_i[26:18]) - 9'sd1;
+  end
+  assign cost_o = 8'((32'(away[0] * away[0]) + 32'(away[1] * away[1]) + 32'(away[2] * away[2])) >>> 4);
+  assign ack_o  = req_i && waited_q == 4'd5;
+  assign row_o  = '0;
+  assign unused = ^{next_sample_i, perturb_i, sign_i};
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) waited_q <= '0;
+    else if (!req_i || ack_o) waited_q <= '0;
+    else waited_q <= waited_q + 4'd1;
+  end
+endmodule
+"""
+
+
+@needs_simulators
+@pytest.mark.long
+def test_an_array_of_ones_own_takes_the_place_of_the_model(tmp_path):
+    folder = tmp_path / "made"
+    generate(Spec(parameters=3, merged=True), folder)
+    (folder / "array").mkdir()
+    own = folder / "array" / "ring.sv"
+    own.write_text(OWN_ARRAY)
+    _, array, twin = check(folder)
+    assert array == "array: ring.sv answered 400 times"
+    assert twin.startswith("twin: 200 timesteps, 3 parameters of 8 bits equal to the twin's")
+    changed(folder, "mgd_sign", "^", "~^")
+    with pytest.raises(MgdError, match="the RTL is not its twin: parameter 0 is"):
+        list(check(folder))
+    for before, after, message in (
+        ("waited_q == 4'd5", "waited_q == 4'd9 && rst_ni === 1'bz", "the circuit did not come to its end"),
+        ("assign cost_o = ", "assign cost_o = 8'bx & ", "the cost of measurement 1 has bits that are not known"),
+        ("module mgd_array", "module ring", "Icarus refuses the circuit: .* Unknown module type: mgd_array"),
+    ):
+        own.write_text(OWN_ARRAY.replace(before, after))
+        with pytest.raises(MgdError, match=message):
+            list(check(folder))
+    (folder / "spec.toml").write_text("layers = [2, 2, 1]\nmerged = true\n")
+    with pytest.raises(ValueError, match="has a network of its own: give parameters in place of layers"):
+        list(check(folder))
+
+
 def in_cocotb(folder: Path) -> str:
     """What pytest says of the bench in a folder, at its end."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test"]

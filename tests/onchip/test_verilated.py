@@ -1,6 +1,8 @@
 """The RTL in Verilator: equal to the twin in every register."""
 
+import contextlib
 import dataclasses
+import os
 import shutil
 
 import jax
@@ -76,6 +78,58 @@ def test_every_register_is_equal(name, twin, different, tmp_path):
             sticky |= int(rows[-1]["sticky"])
     circuit.close()
     assert sticky & wanted == wanted, "the case does not reach what it is for"
+
+
+def random_spec(seed):
+    """A circuit of any form and widths that can be built."""
+    random = np.random.default_rng(seed)
+
+    def one_of(*values):
+        return values[int(random.integers(len(values)))]
+
+    while True:
+        tau_p, windows, merged = int(random.integers(1, 9)), int(random.integers(1, 5)), bool(random.integers(2))
+        settings = {
+            "layers": (int(random.integers(2, 5)), int(random.integers(1, 5)), 1),
+            "lanes": one_of(0, 1, 2, 4, 8),
+            "code": one_of("lfsr", "lfsr", "walsh", "sequential"),
+            "register_bits": one_of(16, 24, 32),
+            "two_sided": bool(random.integers(2)),
+            "merged": merged,
+            "array_perturbs": bool(random.integers(2)),
+            "theta_bits": int(random.integers(3, 17)),
+            "theta_fraction": int(random.integers(0, 13)),
+            "amplitude": 2 ** int(random.integers(0, 8)),
+            "shift": int(random.integers(1, 12)),
+            "modulation_bits": int(random.integers(2, 13)),
+            "cost_bits": int(random.integers(2, 15)),
+            "cost_fraction": int(random.integers(0, 15)),
+            "activation_bits": int(random.integers(5, 10)),
+            "tau_p": tau_p,
+            "tau_x": int(random.integers(1, 20)),
+            "tau_theta": tau_p if merged else one_of(tau_p * windows, int(random.integers(1, 20))),
+            "delay": one_of(0, 0, 1, 3),
+        }
+        with contextlib.suppress(ValueError):
+            return Spec(**settings)
+
+
+@needs_verilator
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(int(os.environ.get("MGD_RANDOM_CIRCUITS", "8"))))
+def test_circuits_at_random_are_equal(seed, twin, different, tmp_path):
+    """The full set: MGD_RANDOM_CIRCUITS=1000 takes hours."""
+    spec = random_spec(seed)
+    one = twin(spec, 3)
+    samples = one.task.train
+    circuit = Verilated(spec, samples.x, samples.y, cache=tmp_path)
+    for number, (start, rows) in enumerate(zip(one.starts(), one.after(CHECKED), strict=True)):
+        circuit.start(*start)
+        for step, due in zip(CHECKED, rows, strict=True):
+            circuit.run(step, most_clocks=MOST_CLOCKS)
+            assert different(circuit.registers(), due) == {}, (spec, number, step)
+        assert np.array_equal(circuit.scanned(), rows[-1]["theta"])
+    circuit.close()
 
 
 @needs_verilator

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,6 +19,8 @@ from ._spec import Spec
 from ._top import coded
 
 _SAMPLES, _WINDOWS, _FEWEST = 5, 3, 200
+# Clocks that an array of the user's may take to answer.
+_PATIENCE = 1000
 
 
 class Stand(AbstractChip):
@@ -120,11 +123,43 @@ def due(spec: Spec, twin: Trajectory) -> str:
     return json.dumps(table | {"samples": samples, "start": twin.start, "seed": twin.seed, "stops": stops}) + "\n"
 
 
-def bench_of_top(spec: Spec, twin: Trajectory) -> str:
-    """The bench in SystemVerilog, as text. It prints PASS, or the first parameter that is not the twin's."""
+def learnt(spec: Spec, twin: Trajectory, costs: Sequence[int]) -> list[int]:
+    """What the circuit learns where the twin began, of costs that were measured elsewhere: its parameters, in steps."""
+    circuit = Circuit(spec)
+    state = circuit.init(jnp.asarray(twin.start, jnp.float32) * 2.0**-spec.theta_fraction, key=jax.random.key(0))
+    code = jnp.uint32(twin.seed)
+    registers = replace(state.optimizer, code=code, late=None if state.optimizer.late is None else code)
+    state = replace(state, optimizer=registers)
+
+    def tell(state: Any, cost: jax.Array) -> tuple[Any, None]:
+        return circuit.tell(state, cost)[0], None
+
+    state, _ = jax.lax.scan(tell, state, jnp.asarray(costs, jnp.float32) * 2.0**-spec.cost_fraction)
+    return np.round(np.asarray(state.theta) * 2.0**spec.theta_fraction).astype(int).tolist()
+
+
+_COMPARED = """      if (word !== Last[32*k +: 32]) begin
+        $display("FAIL: parameter %0d is %0d, and the twin's %0d", k, $signed(word), $signed(Last[32*k +: 32]));
+        $finish;
+      end
+"""
+_SAID = """      $display("THETA %0d", $signed(word));
+"""
+
+
+def bench_of_top(spec: Spec, twin: Trajectory, *, own_array: bool = False) -> str:
+    """The bench in SystemVerilog, as text. It prints PASS, or the first parameter that is not the twin's.
+
+    Args:
+        spec: the circuit.
+        twin: what it is to learn.
+        own_array: whether a module `mgd_array` is trained. The twin does not know it, so each cost that it answers is
+            printed, and then each parameter.
+    """
     p, bits = spec.parameters, spec.theta_bits
     last, start = twin.stops[-1], _packed(twin.start, 32)
-    nets, array = _samples(spec) if spec.layers else _stand(spec)
+    nets, array = _samples(spec) if spec.layers else _own_array(spec) if own_array else _stand(spec)
+    compared, clocks = (_SAID, 4 * p + 20 + _PATIENCE) if own_array else (_COMPARED, 4 * p + 20)
     return f"""// A host on the bus loads parameters, lets the circuit learn for {last.timesteps} timesteps, and reads
 // them again. What is due was computed by the circuit's twin.
 `timescale 1ns/1ps
@@ -213,17 +248,13 @@ module mgd_top_bench;
     idle;
     for (k = 0; k < Parameters; k = k + 1) begin
       read(5'h0c);
-      if (word !== Last[32*k +: 32]) begin
-        $display("FAIL: parameter %0d is %0d, and the twin's %0d", k, $signed(word), $signed(Last[32*k +: 32]));
-        $finish;
-      end
-    end
+{compared}    end
     $display("PASS: {last.timesteps} timesteps, {p} parameters of {bits} bits equal to the twin's");
     $finish;
   end
 
   initial begin
-    #{10 * (4 * measurements(spec, last.timesteps) * (4 * p + 20) + 200 * p + 10_000)};
+    #{10 * (4 * measurements(spec, last.timesteps) * clocks + 200 * p + 10_000)};
     $display("FAIL: the circuit did not come to its end");
     $finish;
   end
@@ -291,6 +322,32 @@ def _stand(spec: Spec) -> tuple[str, str]:
     @(negedge clk);
     ack = 1'b0;
     taken = taken + 1;
+  end
+"""
+    array = """    .req_o(req), .ack_i(ack), .cost_i(cost), .row_i(row),
+    .drive_o(drive), .perturb_o(perturb), .sign_o(sign)
+  );
+"""
+    return nets, array
+
+
+def _own_array(spec: Spec) -> tuple[str, str]:
+    """The user's array, whose costs are printed as the circuit takes them."""
+    lanes, row_bits = spec.lanes, max(1, (spec.depth - 1).bit_length())
+    nets = f"""  logic        req, ack;
+  logic [{spec.cost_bits - 1}:0] cost;
+  logic [{row_bits - 1}:0] row;
+  logic [{lanes * (spec.theta_bits + 1) - 1}:0] drive;
+  logic [{lanes - 1}:0] perturb, sign;
+
+  mgd_array array (
+    .clk_i(clk), .rst_ni(rst_n), .next_sample_i(next_sample), .req_i(req), .ack_o(ack), .cost_o(cost), .row_o(row),
+    .drive_i(drive), .perturb_i(perturb), .sign_i(sign)
+  );
+
+  always @(posedge clk) if (rst_n && req && ack) begin
+    $display("COST %0d", cost);
+    taken <= taken + 1;
   end
 """
     array = """    .req_o(req), .ack_i(ack), .cost_i(cost), .row_i(row),

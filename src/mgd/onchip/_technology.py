@@ -1,7 +1,7 @@
 """What the RTL is made of in a technology: the script of its synthesis, and what its cells are called."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def technology(name: str) -> Technology:
 
 
 def synthesised(
-    name: str, top: str, parameters: Mapping[str, str], *, flat: bool = True
+    name: str, top: str, parameters: Mapping[str, str], *, flat: bool = True, sources: Sequence[Path] = ()
 ) -> tuple[str, dict[str, dict[str, int]]]:
     """What synthesised a module, with its version, and the cells of each module, by their own names.
 
@@ -100,6 +100,7 @@ def synthesised(
         top: the module.
         parameters: its parameters, as literals.
         flat: whether the modules in it are made one with it.
+        sources: files of other modules than those of the RTL.
 
     Raises:
         ValueError: if there is no such technology.
@@ -107,7 +108,7 @@ def synthesised(
     """
     found = technology(name)
     settings = " ".join(f"-set {one} {value}" for one, value in parameters.items())
-    script = [f"read_verilog -sv -defer {' '.join(map(str, modules()))}", f"chparam {settings} {top}"]
+    script = [f"read_verilog -sv -defer {' '.join(map(str, (*modules(), *sources)))}", f"chparam {settings} {top}"]
     script += [line.format(top=top, flat=found.flat[not flat]) for line in found.script]
     return counted(script)
 
