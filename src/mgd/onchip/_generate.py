@@ -26,9 +26,9 @@ def generate(spec: Spec, folder: str | Path, *, tiny_tapeout: bool = False) -> l
         ValueError: if the folder has files, or the circuit does not fit the pins or tiles of Tiny Tapeout.
         MgdError: if Yosys is not installed, which counts the cells for the tiles.
     """
-    folder = new_folder(folder)
     project = made_for_pins(spec) if tiny_tapeout else {}
     twin = trajectory(spec)
+    folder = new_folder(folder)
     contents = {
         "mgd_top.sv": top(spec),
         "mgd_top_bench.sv": bench_of_top(spec, twin),
