@@ -57,7 +57,7 @@ def test_every_addition_is_on_the_page():
     assert len(COMMANDS) == 4
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_run_with_additions_is_taken_up_from_its_directory(installed, tmp_path):
     words = "train disc --imperfect sag=0.3 --perturbation ternary --optimizer clipped --learning-rate=1 --steps=300"
     for name in ("whole", "broken"):

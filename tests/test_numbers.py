@@ -138,7 +138,7 @@ def trained(chip, algorithm, engine="measured", *, n_replicas=3, n_steps=64, **s
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.quick("measured")
-@pytest.mark.enough("sampled", "fused")
+@pytest.mark.enough("fused")
 def test_equal_or_tuned_again_it_compiles_nothing(engine):
     make = ENGINES[engine]
     first = trained(noisy(Numbers()), make(Numbers()), engine)
@@ -207,6 +207,7 @@ NO_STEPS = pytest.mark.filterwarnings("ignore:an amplitude", "ignore:the chip re
 @NO_STEPS
 @pytest.mark.parametrize("name", IMPERFECTIONS)
 @pytest.mark.quick("update-noise.sigma")
+@pytest.mark.enough("cost-noise.relative", "dac.high")
 def test_each_replica_of_a_varied_imperfection_is_that_of_a_run_with_its_number(name):
     algorithm = discrete(perturbation=Rademacher(0.05), optimizer=optax.sgd(0.5))
     make, sizes = IMPERFECTIONS[name], [0.1, 0.3, 0.2]

@@ -171,7 +171,7 @@ def _peak(folder: Path, n: int, env: dict[str, str]) -> int:
     return int(done.stdout.rpartition("peak ")[2])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_images_are_kept_once_as_they_lie(tmp_path, cache_env):
     """Each byte more of the file takes little more than a byte: none is made four, and none is there twice."""
     few, many = (_peak(tmp_path, n, cache_env) for n in (20_000, 170_000))

@@ -60,7 +60,7 @@ print("the same")
 """
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_four_devices_give_the_run_of_one_and_refuse_what_they_cannot_share(cache_env):
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
     env = cache_env | {"XLA_FLAGS": flags}

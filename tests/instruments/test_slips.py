@@ -88,7 +88,7 @@ def test_a_chip_that_resets_itself_is_found_where_it_is_read_back(name, due, ser
     np.testing.assert_allclose(theta, due[0], atol=1e-4)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_run_with_slips_is_replayed_to_the_bit(due, serve_here, tmp_path):
     with serve_here(seed=1, latency_seconds=0.003, double=0.02, reset=0.01) as resource:
         theta, kept, loop = run(Recorder(scpi(resource, tmp_path), tmp_path / "recording"))

@@ -187,7 +187,7 @@ LEARNT = ("nist7x7", "digits", "digits with noise that is averaged", "imperfect"
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name in LEARNT else ()) for name in HEALTHY]
 )
-@pytest.mark.enough("nist7x7, just begun", "imperfect, just begun", "two-sided, just begun")
+@pytest.mark.enough("nist7x7, just begun", "xor")
 @pytest.mark.long
 def test_nothing_is_wrong_with_a_healthy_run(name, tmp_path):
     folder = run_of(tmp_path, HEALTHY[name])
@@ -236,7 +236,7 @@ OWN = {
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", OWN)
 @pytest.mark.quick("unplugged")
-@pytest.mark.enough("noise")
+@pytest.mark.enough("signs of a logistic function")
 def test_chips_of_python_are_diagnosed_too(name, tmp_path):
     chip, task, cause = OWN[name]
     folder = trained(tmp_path, chip, task)

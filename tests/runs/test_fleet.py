@@ -52,7 +52,7 @@ def test_a_chip_of_a_fleet_dies_and_the_trainer_too(serve_process, mgd, begin, w
     assert not list(run.glob("costs*"))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_fleet_comes_to_the_same_bits_each_time_and_each_may_train_its_own(serve_process, mgd, tmp_path):
     served = [serve_process(CHIP, f"--seed={seed}") for seed in (4, 5)]
     chips = chip_files(tmp_path, *(each.resource for each in served))

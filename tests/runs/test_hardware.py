@@ -54,7 +54,7 @@ def test_a_served_chip_is_trained_as_the_simulated_one(serve_process, mgd, tmp_p
 
 @pytest.mark.parametrize("more", [(), ADAM], ids=["descent", "adam"])
 @pytest.mark.long
-@pytest.mark.enough("adam")
+@pytest.mark.enough("descent")
 def test_killed_in_mid_window_it_goes_on_to_the_same_bits(serve_process, mgd, wait_for, begin, tmp_path, more):
     served = serve_process(CHIP, "--seed=1")
     # One measurement at a time, so that a kill falls anywhere in a window.
