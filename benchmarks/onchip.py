@@ -90,7 +90,9 @@ def letters() -> None:
         circuit.start(starts[number], int(codes[number]))
         clocks = circuit.run(STEPS_OF_LETTERS, most_clocks=10**10)
         learnt = circuit.scanned()
-        outputs = chip.respond(jnp.float32(learnt * 2.0**-spec.theta_fraction), task.test.x, key=jax.random.key(0))
+        outputs = chip.respond(
+            jnp.float32(learnt * 2.0**-spec.theta_fraction), jnp.asarray(task.test.x), key=jax.random.key(0)
+        )
         accuracy = np.mean(np.argmax(outputs, axis=1) == right)
         same = "the twin's" if np.array_equal(learnt, twins[number]) else "not the twin's"
         print(f"| {number} | {100 * accuracy:.1f} % | {clocks:,} | {same} |", flush=True)

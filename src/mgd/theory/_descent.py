@@ -112,10 +112,10 @@ def error_of_signal(land: Landscape, windows: Windows, *, noise: Any, amplitude:
 def variance_of(land: Landscape, windows: Windows, *, noise: Any, amplitude: Any) -> Any:
     r"""A, the variance of G about the mean gradient: the trace of its covariance.
 
-    $$A = \frac{S}{KB} + \frac{P}{T}\Big[\frac{S}{B}\Big(1 - \frac1K\Big) + \kappa\Big(\lVert\bar g\rVert^2
-      + \frac{S}{KB}\Big) + \nu_o^2 + e + \kappa_n\nu_s^2\Big]$$
+    $$A = \frac{S}{KB} + \frac{P-1}{T}\Big[\frac{S}{B}\Big(1 - \frac1K\Big) + \kappa\Big(\lVert\bar g\rVert^2
+      + \frac{S}{KB}\Big)\Big] + \frac{P}{T}\Big[\nu_o^2 + e + \kappa_n\nu_s^2\Big]$$
 
-    with $\kappa = 1$ for independent codes, and $(1 - T/N)_+$ for codes that are orthogonal over N perturbations; in
+    since a parameter's own sign squared is 1, so that it does not cross-talk with itself; with $\kappa = 1$ for independent codes, and $(1 - T/N)_+$ for codes that are orthogonal over N perturbations; in
     $\kappa_n$ the n perturbations that share a baseline stand for T.
 
     Args:
@@ -126,16 +126,16 @@ def variance_of(land: Landscape, windows: Windows, *, noise: Any, amplitude: Any
 
     >>> land = Landscape(100, 2.0, 1.0, 3.0, 1.0, 4.0, 0.0, 0.1, 1.5, 10.0)
     >>> windows = Windows(held=50, shown=2, batch=1, tau_p=1, two_sided=False, period=0)
-    >>> float(variance_of(land, windows, noise=0.0, amplitude=1e-6))  # S/2 + S + ‖∇C‖²
-    4.0
+    >>> round(float(variance_of(land, windows, noise=0.0, amplitude=1e-6)), 2)  # S/2 + 0.99 (S + ‖∇C‖²)
+    3.97
     """
     samples = land.spread / windows.batch
     total = windows.perturbations
     own, shared = error_of_signal(land, windows, noise=noise, amplitude=amplitude)
     others = left_of_code(total, windows.period) * (land.gradient + samples / windows.shown)
     others = others + samples * (1 - 1 / windows.shown)
-    one = others + own + left_of_code(windows.held, windows.period) * shared
-    return samples / windows.shown + land.n_params / total * one
+    noisy = own + left_of_code(windows.held, windows.period) * shared
+    return samples / windows.shown + ((land.n_params - 1) * others + land.n_params * noisy) / total
 
 
 def left_of_code(perturbations: Any, period: Any) -> Any:
