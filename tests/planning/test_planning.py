@@ -79,6 +79,7 @@ def test_a_plan_that_is_made_again_simulates_nothing(planned):
     assert len((folder / "simulations.jsonl").read_text(encoding="utf-8").splitlines()) == made.simulations
     assert same.as_dict() | {"backprop_seconds": 0} == made.as_dict() | {"backprop_seconds": 0}
     assert json.loads((folder / "plan.json").read_text(encoding="utf-8"))["settings"]["task"] == "parity"
+    assert f"{made.time.shares['write']:.0%}" in mgd.report(folder).read_text(encoding="utf-8")
 
 
 @pytest.mark.long

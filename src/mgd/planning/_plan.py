@@ -1,6 +1,5 @@
 """A plan: settings for a chip, and the hardware time in which they get to a target."""
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -13,10 +12,11 @@ import numpy as np
 
 from .._errors import RunError
 from .._stops import stop_requested
-from ..runs import RunConfig, merged, only_writer, replace_file, settings_in
+from ..runs import RunConfig, merged, only_writer, settings_in
 from ..theory import Landscape
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
 from ._chips import chip_of
+from ._folder import SIMULATIONS, write_plan
 from ._kept import Kept
 from ._landscape import descend
 from ._problem import Problem
@@ -49,6 +49,7 @@ class Plan:
             shares.
         interval: the hardware times after which 10, 50 and 90 % of the chips got there, each by itself; infinite if
             fewer did.
+        each: the hardware time after which each chip got there; infinite if it did not.
         fraction: of the chips that got there.
         writes: of each parameter.
         endurance: how often a parameter can be written; None if that is not known, or without a limit.
@@ -71,6 +72,7 @@ class Plan:
     chips: int
     time: HardwareTime
     interval: tuple[float, float, float]
+    each: tuple[float, ...]
     fraction: float
     writes: int
     endurance: int | None
@@ -141,6 +143,7 @@ class Plan:
             "seconds": self.time.seconds if self.reached else None,
             "joules": self.time.joules if self.reached else None,
             "interval": [_finite(value) for value in self.interval],
+            "each": [_finite(value) for value in self.each],
             "fraction": self.fraction,
             "shares": self.time.shares,
             "error": dict(self.error),
@@ -209,7 +212,7 @@ def plan(
         on_course(Course(0, simulations))
         descent = descend(problem, seed=seed)
         simulator = Simulator(problem, chips)
-        kept = Kept(None if folder is None else folder / "simulations.jsonl")
+        kept = Kept(None if folder is None else folder / SIMULATIONS)
         found = Search(
             problem=problem,
             land=descent.landscape,
@@ -226,8 +229,8 @@ def plan(
         if search:
             made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
         if folder is not None:
-            replace_file(folder / "plan.toml", made.toml().encode())
-            replace_file(folder / "plan.json", (json.dumps(made.as_dict(), indent=2) + "\n").encode())
+            asked = {"simulations": simulations, "seconds": seconds, "seed": seed, "search": search}
+            write_plan(folder, made, {"given": dict(problem.given), **asked})
     return made
 
 
@@ -264,8 +267,8 @@ def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found,
     structure, passage, land = found.structure, found.passage, descent.landscape
     reached = math.isfinite(passage.mean)
     steps = passage.mean if reached else passage.steps
-    each = np.quantile(passage.each, _QUANTILES, method="higher")
-    interval = [float(simulator.time_of(structure, one).seconds) if np.isfinite(one) else math.inf for one in each]
+    each = tuple(simulator.time_of(structure, one).seconds if math.isfinite(one) else math.inf for one in passage.each)
+    low, middle, high = map(float, np.quantile(each, _QUANTILES, method="higher"))
     counts = simulator.counts(structure, steps)
     return Plan(
         settings=_settings(problem, found, seed),
@@ -274,8 +277,9 @@ def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found,
         best=found.best,
         chips=len(passage.each),
         time=simulator.time_of(structure, steps),
-        interval=(interval[0], interval[1], interval[2]),
-        fraction=float(np.isfinite(passage.each).mean()),
+        interval=(low, middle, high),
+        each=each,
+        fraction=float(np.isfinite(each).mean()),
         writes=counts.parameter_writes,
         endurance=problem.profile.endurance,
         error=error_shares(problem, land, structure),
