@@ -48,9 +48,9 @@ def plan_page(folder: Path) -> Element:
         cited(plan.version),
     ]
     name, described = plan.profile.name, plan.profile.description
+    chip = name if name == described else f"{name}: {described}"
     said = (
-        f"{name if name == described else f'{name}: {described}'}. {plan.simulations} simulations by the {plan.engine} engine "
-        f"chose the settings. All numbers are of {plan.chips} other chips."
+        f"{chip}. {plan.simulations} simulations by the {plan.engine} engine chose the settings. All numbers are of {plan.chips} other chips."
     )
     if plan.stopped:
         said += " The time was over before the search had ended."
