@@ -50,7 +50,8 @@ def plan_page(folder: Path) -> Element:
     name, described = plan.profile.name, plan.profile.description
     chip = name if name == described else f"{name}: {described}"
     said = (
-        f"{chip}. {plan.simulations} simulations by the {plan.engine} engine chose the settings. All numbers are of {plan.chips} other chips."
+        f"{chip}. {plan.simulations} simulations by the {plan.engine} engine chose the settings. All "
+        f"numbers are of {plan.chips} other chips."
     )
     if plan.stopped:
         said += " The time was over before the search had ended."
