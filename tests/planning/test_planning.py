@@ -8,7 +8,8 @@ import tomllib
 import pytest
 
 import mgd
-from mgd.planning import chip_names, chip_of
+from mgd.engines import Data
+from mgd.planning import chip_names, chip_of, gpu_of, on_gpu, operations_of
 from mgd.timing import Profile
 
 
@@ -125,6 +126,27 @@ def test_what_is_wrong_is_refused_in_a_line(wrong):
     given, said = WRONG[wrong]
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         mgd.plan("parity", profile(), **given)
+
+
+def test_a_gpu_is_compared_by_its_figures(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\nflops = 1e9\nsource = "made up"\n', encoding="utf-8")
+    found = on_gpu(gpu_of(str(path)), updates=100, operations=1e6)
+    assert (found.least_seconds, found.launched_seconds) == (pytest.approx(0.1), None)
+    assert "at least 100 ms, 0.5 times the chip's time" in found.said(0.2)
+    with pytest.raises(
+        ValueError, match=r"^unknown GPU 'a10': did you mean 'a100'\?; choose v100, a100, h100, or give"
+    ):
+        mgd.plan("parity", profile(), gpu="a10")
+    path.write_text('name = "mine"\nflops = 0.0\nsource = "made up"\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"mine.toml: flops: input should be greater than 0, got 0.0$"):
+        gpu_of(str(path))
+
+
+def test_operations_of_a_gradient_are_about_six_for_each_parameter_and_sample():
+    task = mgd.datasets.nist7x7()
+    chip, data = mgd.chips.mlp((49, 4, 4)), Data.of(task.train, task.kind)
+    assert 4 * 64 * 220 < operations_of(chip, data, 64) < 10 * 64 * 220
 
 
 def test_profiles_that_contradict_themselves_are_refused():

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from ._folder import is_plan as is_plan
     from ._folder import read_plan as read_plan
     from ._folder import write_plan as write_plan
+    from ._gpu import gpu_of as gpu_of
+    from ._gpu import on_gpu as on_gpu
     from ._landscape import descend as descend
+    from ._landscape import operations_of as operations_of
     from ._optuna import search as search
     from ._plan import Plan as Plan
     from ._plan import plan as plan
@@ -34,9 +37,12 @@ _INSIDE = {
     "chip_folder": "_chips",
     "chip_of": "_chips",
     "descend": "_landscape",
+    "gpu_of": "_gpu",
     "is_plan": "_folder",
     "KeptPlan": "_folder",
     "read_plan": "_folder",
+    "on_gpu": "_gpu",
+    "operations_of": "_landscape",
     "Problem": "_problem",
     "search": "_optuna",
     "Simulator": "_simulate",

@@ -12,6 +12,7 @@ from .._input import first_error, read_file
 from .._version import __version__
 from ..runs import replace_file
 from ..timing import Profile
+from ._gpu import OnGpu
 
 if TYPE_CHECKING:
     from ._plan import Plan
@@ -29,6 +30,7 @@ class Asked(BaseModel):
         seconds: of the search.
         seed: of all random numbers.
         search: trials of the search by Optuna.
+        gpu: that it was compared with; None if there was none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +40,7 @@ class Asked(BaseModel):
     seconds: float
     seed: int
     search: int
+    gpu: str | None
 
 
 class KeptPlan(BaseModel):
@@ -71,6 +74,7 @@ class KeptPlan(BaseModel):
     stopped: bool
     engine: str
     searched: tuple[int, float | None] | None
+    gpu: OnGpu | None
     profile: Profile
     version: str
     asked: Asked

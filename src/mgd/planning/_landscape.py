@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from .._judge import Judge
 from ..algorithm import Backprop
 from ..chips import AbstractChip
-from ..engines import Data, choose
+from ..engines import Data, choose, gradient_of
 from ..theory import Landscape
 from ._problem import Problem
 
@@ -35,12 +35,14 @@ class Descent:
     Attributes:
         landscape: facts where it ended.
         updates: how many it took, of batches of 64.
+        operations: floating-point operations of one gradient, as XLA counts them.
         rate: its learning rate.
         seconds: what they took here for one chip, compiling not included.
     """
 
     landscape: Landscape
     updates: int
+    operations: float
     rate: float
     seconds: float
 
@@ -96,7 +98,19 @@ def descend(problem: Problem, *, seed: int = 0) -> Descent:
         exponent=_exponent(seen),
         flow=float(rate) * step,
     )
-    return Descent(land, step, float(rate), seconds)
+    return Descent(land, step, operations_of(chip, data[0], batch), float(rate), seconds)
+
+
+def operations_of(chip: AbstractChip, data: Data, batch: int) -> float:
+    """Floating-point operations of the gradient of a batch."""
+    key = jax.random.key(0)
+
+    def gradient(theta: Float[Array, " p"]) -> Float[Array, " p"]:
+        x, y = data.show(jnp.arange(batch))
+        return gradient_of(chip, theta, chip.fabricate(key=key), x, y, key=key)[0]
+
+    counted: Any = jax.jit(gradient).lower(jnp.zeros(chip.n_params)).cost_analysis()
+    return float(counted["flops"])
 
 
 def _exponent(seen: list[tuple[int, float, float]]) -> float:

@@ -17,8 +17,9 @@ from ..theory import Landscape
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
 from ._chips import chip_of
 from ._folder import SIMULATIONS, write_plan
+from ._gpu import Gpu, OnGpu, gpu_of, on_gpu
 from ._kept import Kept
-from ._landscape import descend
+from ._landscape import Descent, descend
 from ._problem import Problem
 from ._reasons import Gain, error_shares, gains, reasons
 from ._search import Course, Found, OnCourse, Search, seeds
@@ -63,6 +64,7 @@ class Plan:
         profile: what the chip takes.
         searched: the best that Optuna's TPE found, with its hardware time on the chips that confirmed the plan; None if
             it was not asked.
+        gpu: what backprop would take on a GPU that was named; None if none was.
     """
 
     settings: Mapping[str, Any]
@@ -85,6 +87,7 @@ class Plan:
     engine: str
     profile: Profile
     searched: "Searched | None" = None
+    gpu: OnGpu | None = None
 
     def toml(self) -> str:
         """The settings as a file for `mgd train`, with the reasons as comments."""
@@ -120,6 +123,8 @@ class Plan:
                 f"backprop on this machine takes {format_seconds(self.backprop_seconds)}, "
                 f"{_times(self.backprop_seconds / self.time.seconds)} the chip's time"
             ]
+        if self.reached and self.gpu is not None:
+            said += [self.gpu.said(self.time.seconds)]
         if self.searched is not None:
             said += [f"TPE finds {self._beside(self.searched)} in {self.searched.trials} trials of the same space"]
         if self.stopped:
@@ -156,6 +161,7 @@ class Plan:
             "stopped": self.stopped,
             "engine": self.engine,
             "searched": None if self.searched is None else [self.searched.trials, _finite(self.searched.seconds)],
+            "gpu": None if self.gpu is None else self.gpu.model_dump(mode="json"),
             "profile": self.profile.model_dump(mode="json", exclude_none=True),
         }
 
@@ -171,6 +177,7 @@ def plan(
     seed: int = 0,
     out: str | os.PathLike | None = None,
     search: int = 0,
+    gpu: str | None = None,
     on_course: OnCourse = lambda course: None,
     **settings: Any,
 ) -> Plan:
@@ -188,6 +195,8 @@ def plan(
         seed: of all random numbers.
         out: a folder, in which a plan that was stopped continues; it also gets the plan. None keeps nothing.
         search: trials of a search of the same space by Optuna's TPE, to check the plan by; 0 for none.
+        gpu: a GPU to compare with by its quoted figures: the name of one that comes with the package, or the path of a
+            TOML file with its name, flops and source, and if known launch_seconds.
         on_course: called after each simulation.
         settings: other settings of the runs, as in a configuration file: `hidden`, `imperfect`, ….
 
@@ -201,6 +210,7 @@ def plan(
         raise ValueError(f"simulations must be 4 or more and chips 2 or more, got {simulations} and {chips}")
     if not seconds > 0:
         raise ValueError(f"seconds must be above 0, got {seconds!r}")
+    compared = None if gpu is None else gpu_of(gpu)
     planned = chip_of(chip)
     given = settings_in({"task": dict(task) if isinstance(task, Mapping) else task}, Path())
     problem = Problem.of(merged(given, settings, planned.settings), planned.profile, target)
@@ -225,11 +235,11 @@ def plan(
             on_course=on_course,
             stop=stop,
         ).run()
-        made = _plan_of(problem, descent, simulator, found, seed)
+        made = _plan_of(problem, descent, simulator, found, seed, compared)
         if search:
             made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
         if folder is not None:
-            asked = {"simulations": simulations, "seconds": seconds, "seed": seed, "search": search}
+            asked = {"simulations": simulations, "seconds": seconds, "seed": seed, "search": search, "gpu": gpu}
             write_plan(folder, made, {"given": dict(problem.given), **asked})
     return made
 
@@ -263,7 +273,9 @@ def _searched(
     return replace(found, seconds=again.seconds)
 
 
-def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found, seed: int) -> Plan:
+def _plan_of(
+    problem: Problem, descent: Descent, simulator: Simulator, found: Found, seed: int, gpu: Gpu | None
+) -> Plan:
     structure, passage, land = found.structure, found.passage, descent.landscape
     reached = math.isfinite(passage.mean)
     steps = passage.mean if reached else passage.steps
@@ -290,6 +302,7 @@ def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found,
         stopped=found.stopped,
         engine=passage.engine,
         profile=problem.profile,
+        gpu=None if gpu is None else on_gpu(gpu, updates=descent.updates, operations=descent.operations),
     )
 
 

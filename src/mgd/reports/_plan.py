@@ -120,13 +120,18 @@ def _choices(plan: KeptPlan) -> Element:
 
 
 def _backprop(plan: KeptPlan) -> Element:
-    took = format_seconds(plan.backprop_seconds)
+    title, took = "Break-even with backprop", format_seconds(plan.backprop_seconds)
     if plan.seconds is None:
         said = f"Backprop on the machine that made the plan takes {took} to the target, which these chips do not reach."
-    else:
-        ratio = plan.backprop_seconds / plan.seconds
-        said = f"Backprop on the machine that made the plan takes {took}, {ratio:.2g} times the chip's time (measured)."
-    return section("backprop", "Break-even with backprop", node("p", said))
+        return section("backprop", title, node("p", said))
+    ratio = plan.backprop_seconds / plan.seconds
+    said = f"Backprop on the machine that made the plan takes {took}, {ratio:.2g} times the chip's time (measured)."
+    content = [node("p", said)]
+    if plan.gpu is not None:
+        on_gpu = plan.gpu.said(plan.seconds)
+        content.append(node("p", f"{on_gpu[:1].upper()}{on_gpu[1:]}."))
+        content.append(node("p", f"Source: {plan.gpu.gpu.source}", class_="note"))
+    return section("backprop", title, *content)
 
 
 def _chip(plan: KeptPlan) -> Element:
