@@ -89,7 +89,7 @@ def _list_chips() -> None:
     names = chip_names()
     for name in names:
         click.echo(f"{name:<{max(map(len, names))}}  {chip_of(name).profile.description}")
-    click.echo(f"Those with imperfections are in {chip_folder()}, the others in mgd time --list.")
+    click.echo(f"Those that are chip files are in {chip_folder()}, the others in mgd time --list.")
 
 
 @contextmanager

@@ -32,10 +32,10 @@ def chip_folder() -> Path:
 
 
 def chip_names() -> tuple[str, ...]:
-    """The chips that come with the package: those with imperfections, and profiles.
+    """The chips that come with the package: chip files, and profiles.
 
     >>> chip_names()[:3]
-    ('example', 'hw1', 'hw2')
+    ('example', 'fpga', 'hw1')
     """
     own = (path.name.removesuffix(".toml") for path in chip_folder().glob("*.toml"))
     return tuple(sorted({*own, *profile_names()}))
