@@ -201,7 +201,8 @@ def plan(
         settings: other settings of the runs, as in a configuration file: `hidden`, `imperfect`, ….
 
     Raises:
-        ValueError: if a setting is wrong, or the target is out of reach for the chip without imperfections.
+        ValueError: if a setting is wrong, the chip's calibration contradicts its file, or the target is out of reach
+            for the chip without imperfections.
         RunError: if the folder cannot be written.
         DataError: if the task's files are not available.
         Interrupted: if it was asked to stop.
@@ -214,6 +215,7 @@ def plan(
     planned = chip_of(chip)
     given = settings_in({"task": dict(task) if isinstance(task, Mapping) else task}, Path())
     problem = Problem.of(merged(given, settings, planned.settings), planned.profile, target)
+    planned.check(problem.n_params)
     folder = None if out is None else Path(out)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_requested("stopped; the simulations that are done are kept"))
