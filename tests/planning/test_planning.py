@@ -99,6 +99,12 @@ def test_a_target_out_of_reach_is_refused():
 
 
 @pytest.mark.slow
+def test_a_target_beyond_the_range_of_parameters_is_refused():
+    with pytest.raises(ValueError, match=r"8 chips with parameters within ± 0.01, and no other imperfection, reach 0"):
+        mgd.plan("parity", profile(), target=0.8, hidden=[3], imperfect={"dac-bits": 8, "dac-range": 0.01})
+
+
+@pytest.mark.slow
 def test_a_plan_that_is_stopped_says_so_and_one_without_time_is_made_of_what_there_is(tmp_path):
     def stop_at_once(course):
         if course.simulations == 1:
