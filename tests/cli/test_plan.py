@@ -49,11 +49,13 @@ def test_the_chips_that_come_with_the_package_are_listed(mgd_cli):
     lines = mgd_cli("plan", "--list").out.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == [
         "example",
+        "fpga",
         "hw1",
         "hw2",
         "hw3",
         "memristive",
         "silicon-photonic-2506.18041",
+        "superconducting",
         "thermo-optic",
     ]
 

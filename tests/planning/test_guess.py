@@ -1,6 +1,7 @@
 """Structures by the law: what each property of a chip does to them."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -92,3 +93,25 @@ def test_perturbations_through_a_converter_are_whole_levels():
     level = 20 / 255
     amplitude = best(imperfect={"dac-bits": 8, "dac-finer-copy": True}).amplitude
     assert amplitude / level == pytest.approx(round(amplitude / level))
+
+
+def test_noise_that_no_simulation_averages_out_is_refused_in_a_line():
+    with pytest.raises(ValueError, match=r"^by the law the target 0.85 takes .* timesteps .* chip with less noise, or"):
+        guesses(problem(imperfect={"cost-noise": 1e6}), LAND)
+
+
+def test_the_range_of_parameters_is_the_smallest_of_all_limits():
+    assert problem().bound == math.inf
+    assert problem(imperfect={"dac-bits": 8}).bound == 10
+    assert problem(imperfect={"dac-bits": 8, "parameter-range": 2.0}).bound == 2
+    assert problem(imperfect={"dw-min": 0.1, "w-max": 3.0, "w-min": -4.0}).bound == 4
+
+
+def test_costs_that_the_converter_does_not_read_are_refused_in_a_line():
+    narrow = problem(imperfect={"adc-bits": 8, "adc-range": 0.01})
+    narrow.check_cost(0.01)
+    problem().check_cost(100.0)
+    with pytest.raises(
+        ValueError, match=r"^the cost is still 0.2 when the score is at the target 0.85, and the ADC rea"
+    ):
+        narrow.check_cost(0.2)

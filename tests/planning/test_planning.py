@@ -8,7 +8,8 @@ import tomllib
 import pytest
 
 import mgd
-from mgd.planning import chip_names, chip_of
+from mgd.engines import Data
+from mgd.planning import chip_names, chip_of, gpu_of, on_gpu, operations_of
 from mgd.timing import Profile
 
 
@@ -79,6 +80,7 @@ def test_a_plan_that_is_made_again_simulates_nothing(planned):
     assert len((folder / "simulations.jsonl").read_text(encoding="utf-8").splitlines()) == made.simulations
     assert same.as_dict() | {"backprop_seconds": 0} == made.as_dict() | {"backprop_seconds": 0}
     assert json.loads((folder / "plan.json").read_text(encoding="utf-8"))["settings"]["task"] == "parity"
+    assert f"{made.time.shares['write']:.0%}" in mgd.report(folder).read_text(encoding="utf-8")
 
 
 @pytest.mark.long
@@ -94,6 +96,12 @@ def test_a_plan_gives_a_reason_for_every_choice(planned):
 def test_a_target_out_of_reach_is_refused():
     with pytest.raises(ValueError, match="is out of reach for this chip: 8 chips without imperfections reach 0"):
         mgd.plan("parity", profile(), target=1.0, hidden=[1])
+
+
+@pytest.mark.slow
+def test_a_target_beyond_the_range_of_parameters_is_refused():
+    with pytest.raises(ValueError, match=r"8 chips with parameters within ± 0.01, and no other imperfection, reach 0"):
+        mgd.plan("parity", profile(), target=0.8, hidden=[3], imperfect={"dac-bits": 8, "dac-range": 0.01})
 
 
 @pytest.mark.slow
@@ -124,6 +132,27 @@ def test_what_is_wrong_is_refused_in_a_line(wrong):
     given, said = WRONG[wrong]
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         mgd.plan("parity", profile(), **given)
+
+
+def test_a_gpu_is_compared_by_its_figures(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\nflops = 1e9\nsource = "made up"\n', encoding="utf-8")
+    found = on_gpu(gpu_of(str(path)), updates=100, operations=1e6)
+    assert (found.least_seconds, found.launched_seconds) == (pytest.approx(0.1), None)
+    assert "at least 100 ms, 0.5 times the chip's time" in found.said(0.2)
+    with pytest.raises(
+        ValueError, match=r"^unknown GPU 'a10': did you mean 'a100'\?; choose v100, a100, h100, or give"
+    ):
+        mgd.plan("parity", profile(), gpu="a10")
+    path.write_text('name = "mine"\nflops = 0.0\nsource = "made up"\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"mine.toml: flops: input should be greater than 0, got 0.0$"):
+        gpu_of(str(path))
+
+
+def test_operations_of_a_gradient_are_about_six_for_each_parameter_and_sample():
+    task = mgd.datasets.nist7x7()
+    chip, data = mgd.chips.mlp((49, 4, 4)), Data.of(task.train, task.kind)
+    assert 4 * 64 * 220 < operations_of(chip, data, 64) < 10 * 64 * 220
 
 
 def test_profiles_that_contradict_themselves_are_refused():

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import re
 import shutil
 from html.parser import HTMLParser
@@ -11,9 +12,12 @@ from pathlib import Path
 import pytest
 
 import mgd
+from mgd.planning import Gain, gpu_of, on_gpu, write_plan
+from mgd.planning import Plan as ChipPlan
 from mgd.reports import _report
 from mgd.runs import RunConfig, start
 from mgd.sweeps import Plan, plan_of
+from mgd.timing import HardwareTime, Profile
 
 ROOT = Path(__file__).parents[2]
 _VOID = {"meta", "br", "img", "hr"}
@@ -80,6 +84,55 @@ def sweep(tmp_path_factory) -> Path:
     vary = {"cost-noise": [0.01, 0.1], "learning-rate": "0.25,1"}
     mgd.sweep("parity", vary=vary, replicas=3, steps=30, algorithm="backprop", optimizer="sgd", out=folder)
     return folder
+
+
+PROFILE = {
+    "name": "<b>slow</b>",
+    "description": "a chip of slow writes",
+    "source": EVIL,
+    "seconds": {"inference": 1e-6, "perturbation": 0.0, "write": 1e-3, "load": 0.0, "latency": 0.0},
+    "endurance": 1000,
+}
+GIVEN = {"task": "parity", "hidden": [3], "init": "uniform", "imperfect": {"cost-noise": 0.01}}
+ASKED = {"simulations": 6, "seconds": 60.0, "seed": 4, "search": 0, "gpu": "v100"}
+
+
+@pytest.fixture
+def plan(tmp_path) -> Path:
+    """A plan of four chips, one of which never gets there."""
+    chosen = {"perturbation": "walsh", "learning_rate": 0.5, "tau_theta": 8}
+    time = HardwareTime(
+        seconds=0.25,
+        shares={"inference": 0.2, "perturbation": 0.0, "write": 0.8, "load": 0.0, "latency": 0.0},
+        joules=None,
+        event_seconds={"inference": 0.05, "write": 0.2},
+        published_seconds=None,
+    )
+    made = ChipPlan(
+        settings={**GIVEN, **chosen, "steps": 800, "replicas": 4, "seed": 5},
+        target=0.8,
+        reached=True,
+        best=0.9,
+        chips=4,
+        time=time,
+        interval=(0.1, 0.3, math.inf),
+        each=(0.3, 0.1, math.inf, 0.2),
+        fraction=0.75,
+        writes=200,
+        endurance=1000,
+        error={"samples": 0.6, "cross-talk": 0.4, "noise": 0.0, "curvature": 0.0},
+        gains=(Gain("half the time of write", 0.3),),
+        backprop_seconds=0.5,
+        reasons=dict.fromkeys(chosen, "1 < 2 & <i>so"),
+        simulations=6,
+        stopped=False,
+        engine="fused",
+        profile=Profile.of(PROFILE),
+        gpu=on_gpu(gpu_of("v100"), updates=5000, operations=15.7e8),
+    )
+    (tmp_path / "plan").mkdir()
+    write_plan(tmp_path / "plan", made, {"given": GIVEN, **ASKED})
+    return tmp_path / "plan"
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +270,54 @@ def test_what_a_report_says_repeats_a_point_that_was_drawn_does(tmp_path):
 def test_a_sweep_has_no_hardware_times(sweep):
     with pytest.raises(ValueError, match="is a sweep, whose report has no hardware times: leave profile out"):
         mgd.report(sweep, profiles=["hw1"])
+
+
+def test_a_report_of_a_plan_says_what_to_expect_and_why(plan):
+    page = Page(mgd.report(plan))
+    assert is_complete(page)
+    assert (plan / "report.html").stat().st_size < 100_000
+    for said in (
+        "Mean score of 0.8 after 250 ms of hardware time",
+        "Half of the chips after 300 ms 10 % after 100 ms, 90 % after never",
+        "Chips that get there 3 of 4 95 % interval 30% to 95%",
+        "Writes of a parameter 200 0.2 of its endurance",
+        "event share write 80% inference 20%",
+        "part share samples 60% cross-talk 40%",
+        "better saves half the time of write 30%",
+        "tau_theta = 8 : 1 < 2 & <i>so.",
+        "takes 500 ms, 2 times the chip's time (measured)",
+        "Backprop on NVIDIA V100 SXM2 takes at least 500 ms, 2 times the chip's time, at its quoted peak, "
+        "and 600 ms, 2.4 times the chip's time if each update is one launch of 20 µs. Source: 15.7 TFLOP/s",
+        "time of write 1 ms",
+        "<b>slow</b>: a chip of slow writes. 6 simulations by the fused engine",
+        "<script>alert('x')</script>",
+    ):
+        assert said in page.text, said
+    assert "passage-figure_1" in page.ids
+
+
+def test_what_a_report_says_repeats_a_plan_does(plan, tmp_path, monkeypatch):
+    page, asked = Page(mgd.report(plan)), []
+    (tmp_path / "settings.toml").write_text(page.codes[1])
+    assert RunConfig.read(tmp_path / "settings.toml") == RunConfig.read(plan / "plan.toml")
+    monkeypatch.setattr(mgd, "plan", lambda *words, **settings: asked.append((words, settings)))
+    exec(page.codes[2], {})
+    ((task, profile), settings) = asked[0]
+    assert {"task": task, **settings} == {**GIVEN, **ASKED, "target": 0.8, "chips": 4}
+    assert profile == Profile.of(PROFILE)
+
+
+def test_a_plan_that_is_not_there_yet_or_damaged_is_one_line(plan):
+    with pytest.raises(ValueError, match=r"is a plan, which has a profile of its own: leave profile out$"):
+        mgd.report(plan, profiles=["hw1"])
+    text = (plan / "plan.json").read_text()
+    for damaged in (text[:200], text.replace('"each"', '"of_each"'), text.replace('"parity"', '"paritee"')):
+        (plan / "plan.json").write_text(damaged)
+        with pytest.raises(mgd.RunError, match=r"^.*(is damaged, or of another version of mgd|does not know).*$"):
+            mgd.report(plan)
+    (plan / "plan.json").rename(plan / "simulations.jsonl")
+    with pytest.raises(mgd.RunError, match=r"has no plan yet: the same mgd plan with --out .* goes on$"):
+        mgd.report(plan)
 
 
 def test_a_full_disk_is_one_line(run, tmp_path, monkeypatch):

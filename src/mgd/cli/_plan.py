@@ -27,6 +27,7 @@ _SETTINGS = ("bits", "hidden", "channels", "order", "holdout", "data", "imperfec
 @click.option("--chips", type=click.IntRange(min=2), default=32, show_default=True, help="Chips of a simulation.")
 @click.option("--seed", type=click.IntRange(min=0, max=2**30), default=0, show_default=True, help="Of random numbers.")
 @click.option("--search", type=click.IntRange(min=0), default=0, help="Trials of a search by Optuna, as a check.")
+@click.option("--gpu", metavar="NAME|FILE.toml", help="GPU to compare with, as it is quoted: v100, a100 or h100.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; by default one of its own in plans.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 @click.option("--list", "listed", is_flag=True, help="List the chips that come with the package.")
@@ -42,6 +43,7 @@ def plan(
     chips: int,
     seed: int,
     search: int,
+    gpu: str | None,
     **settings: Any,
 ) -> None:
     """Choose the settings with which a chip learns TASK in the least hardware time, and say what to expect.
@@ -68,6 +70,7 @@ def plan(
             chips=chips,
             seed=seed,
             search=search,
+            gpu=gpu,
             out=folder,
             on_course=on_course,
             **given_of(settings),
@@ -86,7 +89,7 @@ def _list_chips() -> None:
     names = chip_names()
     for name in names:
         click.echo(f"{name:<{max(map(len, names))}}  {chip_of(name).profile.description}")
-    click.echo(f"Those with imperfections are in {chip_folder()}, the others in mgd time --list.")
+    click.echo(f"Those that are chip files are in {chip_folder()}, the others in mgd time --list.")
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import click
 
 
 @click.command(epilog="Example: mgd report runs/parity-1")
-@click.argument("folder", metavar="RUN|SWEEP", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="A .html file; by default report.html in RUN.")
+@click.argument("folder", metavar="RUN|SWEEP|PLAN", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="A .html file; by default report.html in the folder."
+)
 @click.option(
     "--profile",
     "profiles",
@@ -16,10 +18,11 @@ import click
     help="Hardware profile for a run's times, as for mgd time; may be given again. By default, published chips.",
 )
 def report(folder: Path, out: Path | None, profiles: tuple[str, ...]) -> None:
-    """Write what RUN or SWEEP came to as one HTML file, which loads nothing: for a wiki, a notebook, a mail.
+    """Write what RUN, SWEEP or PLAN came to as one HTML file, which loads nothing: for a wiki, a notebook, a mail.
 
-    It has results, curves, hardware time, quality of the gradient, counts, settings, and how to repeat and cite it. All
-    is read from the folder, which need not be finished; nothing is computed again.
+    It has results, curves, hardware time, quality of the gradient, counts, settings, and how to repeat and cite it; of
+    a plan, what to expect and why. All is read from the folder, and nothing is computed again. Runs and sweeps need not
+    be finished.
     """
     from ..reports import report as write
 

@@ -8,7 +8,14 @@ if TYPE_CHECKING:
     from ._chips import chip_folder as chip_folder
     from ._chips import chip_names as chip_names
     from ._chips import chip_of as chip_of
+    from ._folder import KeptPlan as KeptPlan
+    from ._folder import is_plan as is_plan
+    from ._folder import read_plan as read_plan
+    from ._folder import write_plan as write_plan
+    from ._gpu import gpu_of as gpu_of
+    from ._gpu import on_gpu as on_gpu
     from ._landscape import descend as descend
+    from ._landscape import operations_of as operations_of
     from ._optuna import search as search
     from ._plan import Plan as Plan
     from ._plan import plan as plan
@@ -30,9 +37,16 @@ _INSIDE = {
     "chip_folder": "_chips",
     "chip_of": "_chips",
     "descend": "_landscape",
+    "gpu_of": "_gpu",
+    "is_plan": "_folder",
+    "KeptPlan": "_folder",
+    "read_plan": "_folder",
+    "on_gpu": "_gpu",
+    "operations_of": "_landscape",
     "Problem": "_problem",
     "search": "_optuna",
     "Simulator": "_simulate",
     "Structure": "_structure",
+    "write_plan": "_folder",
 }
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

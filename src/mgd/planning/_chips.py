@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from .._input import nearest, read_toml
+from ..calibration import Calibration
 from ..runs import chip_settings, read_chip_file
 from ..timing import Profile, load_profile, profile_names
+from ._calibrated import calibration_of, check_parameters, with_calibration
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,18 @@ class PlannedChip:
     Attributes:
         settings: its network and imperfections, by their names in a run's settings.
         profile: what it takes.
-        path: its chip file, if it has one.
+        calibration: the path and the contents of its calibration, if its file names one; `settings` and `profile` have
+            what it measured.
     """
 
     settings: dict[str, Any]
     profile: Profile
-    path: Path | None = None
+    calibration: tuple[Path, Calibration] | None = None
+
+    def check(self, n_params: int) -> None:
+        """Raises: ValueError: if its calibration is of a chip with another number of parameters."""
+        if self.calibration is not None:
+            check_parameters(*self.calibration, n_params)
 
 
 def chip_folder() -> Path:
@@ -32,10 +40,10 @@ def chip_folder() -> Path:
 
 
 def chip_names() -> tuple[str, ...]:
-    """The chips that come with the package: those with imperfections, and profiles.
+    """The chips that come with the package: chip files, and profiles.
 
     >>> chip_names()[:3]
-    ('example', 'hw1', 'hw2')
+    ('example', 'fpga', 'hw1')
     """
     own = (path.name.removesuffix(".toml") for path in chip_folder().glob("*.toml"))
     return tuple(sorted({*own, *profile_names()}))
@@ -73,4 +81,9 @@ def _of_file(path: Path) -> PlannedChip:
             f'{path}: there is no [profile]: give profile = "hw1" or another shipped one, or the table '
             "[profile.seconds] of inference, perturbation, write, load and latency"
         )
-    return PlannedChip(chip_settings([file], simulate=True), file.profile, path)
+    settings, profile = chip_settings([file], simulate=True), file.profile
+    calibration = calibration_of(file)
+    if calibration is not None:
+        imperfect, profile = with_calibration(settings.get("imperfect") or {}, profile, *calibration)
+        settings = settings | ({"imperfect": imperfect} if imperfect else {})
+    return PlannedChip(settings, profile, calibration)

@@ -18,6 +18,8 @@ _HOLDS = (1, 2, 4, 8, 16, 32, 64)
 _LONGEST = 16
 # Amplitudes tried, from the least that float32 can tell from rounding to the largest that is still a perturbation.
 _AMPLITUDES = np.geomspace(1e-4, 10.0, 121)
+# Timesteps that engines count.
+_MOST_STEPS = 2**31 - 1
 # Rounding of a cost in float32, relative.
 _ROUNDING = 1e-7
 # Without noise, of the error that smaller amplitudes avoid, this share of the cross-talk is let go.
@@ -45,7 +47,8 @@ def guesses(problem: Problem, land: Landscape) -> list[Guess]:
     """The best structure of each family and baseline, the quickest first.
 
     Raises:
-        ValueError: if no structure reaches the target by the closed form.
+        ValueError: if no structure reaches the target by the closed form, or the quickest takes more timesteps than can
+            be simulated.
     """
     found = []
     for family in FAMILIES:
@@ -55,7 +58,14 @@ def guesses(problem: Problem, land: Landscape) -> list[Guess]:
                 found.append(best)
     if not found:
         raise ValueError(_why_never(problem, land))
-    return sorted(found, key=lambda one: one.seconds)
+    found.sort(key=lambda one: one.seconds)
+    steps = found[0].windows * found[0].structure.window * found[0].structure.tau_p
+    if steps > _MOST_STEPS:
+        raise ValueError(
+            f"by the law the target {problem.target:g} takes {steps:.2g} timesteps at the best, and at most "
+            f"{_MOST_STEPS:.2g} can be simulated: give a chip with less noise, or lower --target"
+        )
+    return found
 
 
 def _why_never(problem: Problem, land: Landscape) -> str:

@@ -1,6 +1,5 @@
 """A plan: settings for a chip, and the hardware time in which they get to a target."""
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -13,12 +12,14 @@ import numpy as np
 
 from .._errors import RunError
 from .._stops import stop_requested
-from ..runs import RunConfig, merged, only_writer, replace_file, settings_in
+from ..runs import RunConfig, merged, only_writer, settings_in
 from ..theory import Landscape
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
 from ._chips import chip_of
+from ._folder import SIMULATIONS, write_plan
+from ._gpu import Gpu, OnGpu, gpu_of, on_gpu
 from ._kept import Kept
-from ._landscape import descend
+from ._landscape import Descent, descend
 from ._problem import Problem
 from ._reasons import Gain, error_shares, gains, reasons
 from ._search import Course, Found, OnCourse, Search, seeds
@@ -49,6 +50,7 @@ class Plan:
             shares.
         interval: the hardware times after which 10, 50 and 90 % of the chips got there, each by itself; infinite if
             fewer did.
+        each: the hardware time after which each chip got there; infinite if it did not.
         fraction: of the chips that got there.
         writes: of each parameter.
         endurance: how often a parameter can be written; None if that is not known, or without a limit.
@@ -62,6 +64,7 @@ class Plan:
         profile: what the chip takes.
         searched: the best that Optuna's TPE found, with its hardware time on the chips that confirmed the plan; None if
             it was not asked.
+        gpu: what backprop would take on a GPU that was named; None if none was.
     """
 
     settings: Mapping[str, Any]
@@ -71,6 +74,7 @@ class Plan:
     chips: int
     time: HardwareTime
     interval: tuple[float, float, float]
+    each: tuple[float, ...]
     fraction: float
     writes: int
     endurance: int | None
@@ -83,6 +87,7 @@ class Plan:
     engine: str
     profile: Profile
     searched: "Searched | None" = None
+    gpu: OnGpu | None = None
 
     def toml(self) -> str:
         """The settings as a file for `mgd train`, with the reasons as comments."""
@@ -118,6 +123,8 @@ class Plan:
                 f"backprop on this machine takes {format_seconds(self.backprop_seconds)}, "
                 f"{_times(self.backprop_seconds / self.time.seconds)} the chip's time"
             ]
+        if self.reached and self.gpu is not None:
+            said += [self.gpu.said(self.time.seconds)]
         if self.searched is not None:
             said += [f"TPE finds {self._beside(self.searched)} in {self.searched.trials} trials of the same space"]
         if self.stopped:
@@ -141,6 +148,7 @@ class Plan:
             "seconds": self.time.seconds if self.reached else None,
             "joules": self.time.joules if self.reached else None,
             "interval": [_finite(value) for value in self.interval],
+            "each": [_finite(value) for value in self.each],
             "fraction": self.fraction,
             "shares": self.time.shares,
             "error": dict(self.error),
@@ -153,6 +161,7 @@ class Plan:
             "stopped": self.stopped,
             "engine": self.engine,
             "searched": None if self.searched is None else [self.searched.trials, _finite(self.searched.seconds)],
+            "gpu": None if self.gpu is None else self.gpu.model_dump(mode="json"),
             "profile": self.profile.model_dump(mode="json", exclude_none=True),
         }
 
@@ -168,6 +177,7 @@ def plan(
     seed: int = 0,
     out: str | os.PathLike | None = None,
     search: int = 0,
+    gpu: str | None = None,
     on_course: OnCourse = lambda course: None,
     **settings: Any,
 ) -> Plan:
@@ -185,11 +195,14 @@ def plan(
         seed: of all random numbers.
         out: a folder, in which a plan that was stopped continues; it also gets the plan. None keeps nothing.
         search: trials of a search of the same space by Optuna's TPE, to check the plan by; 0 for none.
+        gpu: a GPU to compare with by its quoted figures: the name of one that comes with the package, or the path of a
+            TOML file with its name, flops and source, and if known launch_seconds.
         on_course: called after each simulation.
         settings: other settings of the runs, as in a configuration file: `hidden`, `imperfect`, ….
 
     Raises:
-        ValueError: if a setting is wrong, or the target is out of reach for the chip without imperfections.
+        ValueError: if a setting is wrong, the chip's calibration contradicts its file, or the target is out of reach
+            for the chip without imperfections.
         RunError: if the folder cannot be written.
         DataError: if the task's files are not available.
         Interrupted: if it was asked to stop.
@@ -198,9 +211,11 @@ def plan(
         raise ValueError(f"simulations must be 4 or more and chips 2 or more, got {simulations} and {chips}")
     if not seconds > 0:
         raise ValueError(f"seconds must be above 0, got {seconds!r}")
+    compared = None if gpu is None else gpu_of(gpu)
     planned = chip_of(chip)
     given = settings_in({"task": dict(task) if isinstance(task, Mapping) else task}, Path())
     problem = Problem.of(merged(given, settings, planned.settings), planned.profile, target)
+    planned.check(problem.n_params)
     folder = None if out is None else Path(out)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_requested("stopped; the simulations that are done are kept"))
@@ -209,7 +224,7 @@ def plan(
         on_course(Course(0, simulations))
         descent = descend(problem, seed=seed)
         simulator = Simulator(problem, chips)
-        kept = Kept(None if folder is None else folder / "simulations.jsonl")
+        kept = Kept(None if folder is None else folder / SIMULATIONS)
         found = Search(
             problem=problem,
             land=descent.landscape,
@@ -222,12 +237,12 @@ def plan(
             on_course=on_course,
             stop=stop,
         ).run()
-        made = _plan_of(problem, descent, simulator, found, seed)
+        made = _plan_of(problem, descent, simulator, found, seed, compared)
         if search:
             made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
         if folder is not None:
-            replace_file(folder / "plan.toml", made.toml().encode())
-            replace_file(folder / "plan.json", (json.dumps(made.as_dict(), indent=2) + "\n").encode())
+            asked = {"simulations": simulations, "seconds": seconds, "seed": seed, "search": search, "gpu": gpu}
+            write_plan(folder, made, {"given": dict(problem.given), **asked})
     return made
 
 
@@ -260,12 +275,14 @@ def _searched(
     return replace(found, seconds=again.seconds)
 
 
-def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found, seed: int) -> Plan:
+def _plan_of(
+    problem: Problem, descent: Descent, simulator: Simulator, found: Found, seed: int, gpu: Gpu | None
+) -> Plan:
     structure, passage, land = found.structure, found.passage, descent.landscape
     reached = math.isfinite(passage.mean)
     steps = passage.mean if reached else passage.steps
-    each = np.quantile(passage.each, _QUANTILES, method="higher")
-    interval = [float(simulator.time_of(structure, one).seconds) if np.isfinite(one) else math.inf for one in each]
+    each = tuple(simulator.time_of(structure, one).seconds if math.isfinite(one) else math.inf for one in passage.each)
+    low, middle, high = map(float, np.quantile(each, _QUANTILES, method="higher"))
     counts = simulator.counts(structure, steps)
     return Plan(
         settings=_settings(problem, found, seed),
@@ -274,8 +291,9 @@ def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found,
         best=found.best,
         chips=len(passage.each),
         time=simulator.time_of(structure, steps),
-        interval=(interval[0], interval[1], interval[2]),
-        fraction=float(np.isfinite(passage.each).mean()),
+        interval=(low, middle, high),
+        each=each,
+        fraction=float(np.isfinite(each).mean()),
         writes=counts.parameter_writes,
         endurance=problem.profile.endurance,
         error=error_shares(problem, land, structure),
@@ -286,6 +304,7 @@ def _plan_of(problem: Problem, descent: Any, simulator: Simulator, found: Found,
         stopped=found.stopped,
         engine=passage.engine,
         profile=problem.profile,
+        gpu=None if gpu is None else on_gpu(gpu, updates=descent.updates, operations=descent.operations),
     )
 
 

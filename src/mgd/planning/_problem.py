@@ -87,6 +87,31 @@ class Problem:
         plain = {name: value for name, value in self.given.items() if name != "imperfect"}
         return build_chip(_resolved(plain, {"learning_rate": 1.0}), self.task)
 
+    def bounded(self) -> AbstractChip:
+        """The chip whose only imperfection is that its parameters stay within `bound`."""
+        plain = {**self.given, "imperfect": {"parameter-range": self.bound}}
+        return build_chip(_resolved(plain, {"learning_rate": 1.0}), self.task)
+
+    @property
+    def bound(self) -> float:
+        """The largest size that a parameter can have; infinite if there is no limit."""
+        if not self.imperfect:
+            return math.inf
+        found = _resolved(self.given, {"learning_rate": 1.0}).imperfect or {}
+        soft = [max(found["w-max"], -found["w-min"])] if "dw-min" in found else []
+        return min([math.inf, *soft, *(found[name] for name in ("parameter-range", "dac-range") if name in found)])
+
+    def check_cost(self, cost: float) -> None:
+        """Raises: ValueError: if a cost like this is beyond what its converter reads."""
+        if "adc-bits" not in self.imperfect:
+            return
+        highest = (_resolved(self.given, {"learning_rate": 1.0}).imperfect or {})["adc-range"]
+        if cost > highest:
+            raise ValueError(
+                f"the cost is still {cost:.3g} when the score is at the target {self.target:g}, and the ADC reads none "
+                f"above {highest:g}: give a larger adc-range"
+            )
+
     def noise(self, batch: Any, cost: float) -> Any:
         """σ of one measurement of a cost of this size, rounding by the converter included."""
         given = self.imperfect

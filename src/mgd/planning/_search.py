@@ -88,6 +88,9 @@ class Search:
         seed: of all random numbers.
         on_course: told after each simulation.
         stop: asked before each whether to stop.
+
+    Raises:
+        ValueError: if by the law no structure reaches the target in as many timesteps as can be simulated.
     """
 
     problem: Problem

@@ -1,13 +1,15 @@
 """How a result is computed again, and how it is cited."""
 
 import hashlib
+import pprint
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
 import tomli_w
 
+from ..planning import KeptPlan
 from ..results import Described
-from ..runs import THETA, read_bytes
+from ..runs import THETA, RunConfig, read_bytes
 from ._cited import bibtex
 from ._html import Content, code, facts, node, section
 
@@ -68,6 +70,31 @@ def repeated_sweep(about: dict[str, Any], data: "xr.Dataset") -> Element:
     )
 
 
+def repeated_plan(plan: KeptPlan, config: RunConfig) -> Element:
+    """The section on how to train such chips, and how to make the plan again."""
+    asked = plan.asked
+    task = asked.given["task"]
+    given = {name: value for name, value in asked.given.items() if name != "task"}
+    profile = plan.profile.model_dump(mode="json", exclude_none=True)
+    words = {"target": plan.target, "chips": plan.chips} | asked.model_dump(exclude={"given"})
+    program = (
+        f"import mgd\n\nprofile = mgd.timing.Profile.of({_written(profile)})\n"
+        f"settings = {_written(given)}\n"
+        f"plan = mgd.plan({task!r}, profile, {', '.join(f'{name}={value!r}' for name, value in words.items())}, "
+        "**settings)\n"
+    )
+    return section(
+        "repeat",
+        "Repeat it",
+        node("p", "To train such chips, save these settings as ", node("code", _SAVED), ", and give this command:"),
+        code(f"mgd train {_SAVED}"),
+        code(config.toml()),
+        node("p", "To make the plan again, run this program:"),
+        code(program),
+        facts(_versions(plan.version)),
+    )
+
+
 def cited(version: str | None) -> Element:
     """The section on how to cite it, in the version that computed it."""
     said = "If you use this result, please cite the software and the paper of the algorithm."
@@ -76,6 +103,11 @@ def cited(version: str | None) -> Element:
 
 def _versions(version: str | None) -> dict[str, str]:
     return {"version of mgd": version or "not kept, as it is not finished"}
+
+
+def _written(of: Any) -> str:
+    """A value as Python reads it, over some lines."""
+    return pprint.pformat(of, width=100, sort_dicts=False)
 
 
 def _values(values: list[Any]) -> Any:

@@ -1,10 +1,11 @@
-"""A run or a sweep as one file. Nothing here imports JAX."""
+"""A run, a sweep or a plan as one file. Nothing here imports JAX."""
 
 import errno
 from collections.abc import Sequence
 from pathlib import Path
 
 from .._errors import RunError
+from ..planning import is_plan
 from ..results import check_report
 from ..runs import replace_file
 from ..sweeps import is_sweep
@@ -14,14 +15,15 @@ _NAME = "report.html"
 
 
 def report(folder: str | Path, out: str | Path | None = None, *, profiles: Sequence[str | Path] = ()) -> Path:
-    """Writes what a run or a sweep came to as one HTML file, which loads nothing and can be read anywhere.
+    """Writes what a run, a sweep or a plan came to as one HTML file, which loads nothing and can be read anywhere.
 
     It has the results, the curves, the hardware time, what is known of the gradient, the counts, the settings, how to
-    repeat it, and how to cite it. All of that is read from the folder. Nothing is computed again, so the same folder
-    gives the same file. A run or a sweep need not be finished.
+    repeat it, and how to cite it; that of a plan has what to expect, what bounds it, and the reasons. All of that is
+    read from the folder. Nothing is computed again, so the same folder gives the same file. A run or a sweep need not
+    be finished.
 
     Args:
-        folder: a run directory, or the folder of a sweep.
+        folder: a run directory, or the folder of a sweep or a plan.
         out: the file, .html; by default report.html in the folder. A file that is there is replaced.
         profiles: the hardware profiles of a run's times, as for `load_profile`; by default those of published chips.
 
@@ -30,7 +32,7 @@ def report(folder: str | Path, out: str | Path | None = None, *, profiles: Seque
 
     Raises:
         ValueError: if the file has another suffix or no folder, or there is no such profile.
-        RunError: if the folder is neither, has no results yet, or is damaged, or if the file cannot be written.
+        RunError: if the folder is none of these, has no results yet, or is damaged, or if the file cannot be written.
 
     >>> import tempfile, mgd
     >>> settings = mgd.runs.RunConfig.of({"task": "parity", "steps": 50, "replicas": 2})
@@ -49,6 +51,12 @@ def report(folder: str | Path, out: str | Path | None = None, *, profiles: Seque
         if profiles:
             raise ValueError(f"{folder} is a sweep, whose report has no hardware times: leave profile out")
         content = written(sweep_page(folder))
+    elif is_plan(folder):
+        from ._plan import plan_page
+
+        if profiles:
+            raise ValueError(f"{folder} is a plan, which has a profile of its own: leave profile out")
+        content = written(plan_page(folder))
     else:
         from ._run import run_page
 

@@ -1,0 +1,110 @@
+"""The folder of a plan: written when the plan is made, read by reports. Nothing here imports JAX."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .._errors import RunError
+from .._input import first_error, read_file
+from .._version import __version__
+from ..runs import replace_file
+from ..timing import Profile
+from ._gpu import OnGpu
+
+if TYPE_CHECKING:
+    from ._plan import Plan
+
+SIMULATIONS = "simulations.jsonl"
+_PLAN, _SETTINGS = "plan.json", "plan.toml"
+
+
+class Asked(BaseModel):
+    """What a plan was asked for, so that it can be asked for again.
+
+    Attributes:
+        given: the settings of chip and task, by the names of configuration files.
+        simulations: as many as there may be.
+        seconds: of the search.
+        seed: of all random numbers.
+        search: trials of the search by Optuna.
+        gpu: that it was compared with; None if there was none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    given: dict[str, Any]
+    simulations: int
+    seconds: float
+    seed: int
+    search: int
+    gpu: str | None
+
+
+class KeptPlan(BaseModel):
+    """A plan as its folder has it; see `Plan`. What never happens is None.
+
+    Attributes:
+        version: of mgd, which made it.
+        asked: what it was asked for.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    settings: dict[str, Any]
+    target: float
+    reached: bool
+    best: float
+    chips: int
+    seconds: float | None
+    joules: float | None
+    interval: tuple[float | None, float | None, float | None]
+    each: tuple[float | None, ...]
+    fraction: float
+    shares: dict[str, float]
+    error: dict[str, float]
+    writes: int
+    endurance: int | None
+    gains: dict[str, float]
+    backprop_seconds: float
+    reasons: dict[str, str]
+    simulations: int
+    stopped: bool
+    engine: str
+    searched: tuple[int, float | None] | None
+    gpu: OnGpu | None
+    profile: Profile
+    version: str
+    asked: Asked
+
+
+def is_plan(folder: str | Path) -> bool:
+    """Whether a folder is that of a plan, which need not be finished."""
+    return any((Path(folder) / name).is_file() for name in (_PLAN, SIMULATIONS))
+
+
+def write_plan(folder: Path, made: "Plan", asked: Mapping[str, Any]) -> None:
+    """Writes a plan, and its settings as a file for `mgd train`."""
+    said = made.as_dict() | {"version": __version__, "asked": dict(asked)}
+    replace_file(folder / _SETTINGS, made.toml().encode())
+    replace_file(folder / _PLAN, (json.dumps(said, indent=2) + "\n").encode())
+
+
+def read_plan(folder: Path) -> KeptPlan:
+    """The plan of a folder.
+
+    Raises:
+        RunError: if it is not made yet, or is damaged.
+    """
+    path = folder / _PLAN
+    if not path.exists():
+        raise RunError(f"{folder} has no plan yet: the same mgd plan with --out {folder} goes on")
+    try:
+        return KeptPlan.model_validate_json(read_file(path))
+    except ValidationError as error:
+        said = first_error(error, KeptPlan.model_fields)
+    except ValueError as error:
+        said = str(error)
+    raise RunError(f"{path} is damaged, or of another version of mgd: {said}; make the plan again in another folder")
