@@ -1,9 +1,9 @@
 """A chip that speaks SCPI over a socket, or over anything that PyVISA reaches. Nothing here imports JAX."""
 
-import functools
 import math
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -15,6 +15,7 @@ from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
 from .._factory import check_one
 from .._limits import Limits
 from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
+from ._channels import halves, questions, together
 from ._dialogue import Dialogue
 from ._opening import as_before, declared_limits, harmless, reported_limits
 from ._readback import InStep, ReadBack
@@ -69,17 +70,19 @@ class Scpi(AbstractInstrument):
         self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
             max(self.n_params, 1), -1.0, 1.0
         )
-        self._set, self._perturb = (_halves(one, "") for one in (commands.set, commands.perturb))
+        channels = settings.channels or tuple(range(1, self.n_params + 1))
+        self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
         command = commands.readback.encode() if settings.verify else b""
         self._readback = ReadBack(self.address, command, settings.verify_within)
+        self._asked_back = questions(commands.readback, channels) if command else []
         self.reads_back = bool(command)
         # What is set is read back in the message of the next question, where all may go in one and none must wait.
         self._read_together = settings.compound and not settings.settle_seconds
         self._theta = np.zeros(0, np.float32)
         self._identity: bytes | None = None
         self._reported: Limits | None = None
-        self._pending: dict[str, bytes] = {}
+        self._pending: dict[str, list[bytes]] = {}
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at = 1, 0.0
         self._work: Callable[[], None] | None = None
@@ -100,7 +103,7 @@ class Scpi(AbstractInstrument):
 
     def make_sure(self) -> None:
         identify, held = self.settings.commands.identify.encode(), self._readback.held is not None
-        queries = [identify, self._readback.command] if held else [identify]
+        queries = [identify, *self._asked_back] if held else [identify]
         if self.settings.compound:
             items = self._items(_joined(queries), len(queries))
         else:
@@ -109,7 +112,7 @@ class Scpi(AbstractInstrument):
         if self._identity is not None and _who(reply) != _who(self._identity):
             self._garbled(identify, reply, f"{shown(self._identity)!r} was expected, as before")
         if held:
-            self._check_held(items[1])
+            self._check_held(together(items[1:]))
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
@@ -135,8 +138,8 @@ class Scpi(AbstractInstrument):
         commands, self._shown_batch = self.settings.commands, len(x)
         for name, command, values in (("input", commands.input, x), ("target", commands.target, target)):
             if command:
-                halves = _halves(command, ",".join(map(str, values.shape)))
-                self._pending[name] = self._written(halves, np.asarray(values, np.float32))
+                parts = halves(command, ",".join(map(str, values.shape)), tuple(range(1, values[0].size + 1)))
+                self._pending[name] = self._written(parts, np.asarray(values, np.float32))
         self._changed()
 
     def measure_cost(self) -> float:
@@ -159,8 +162,8 @@ class Scpi(AbstractInstrument):
         command = self.settings.commands.batch
         if not command:
             self._lacks("measure_batch")
-        halves = _halves(command, ",".join(map(str, signals.shape)))
-        values = self._measured(self._written(halves, signals, parameters=True), len(signals))
+        parts = halves(command, ",".join(map(str, signals.shape)))
+        values = self._measured(self._written(parts, signals, parameters=True)[0], len(signals))
         return np.where(is_believed(values), values, np.float32(math.nan))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
@@ -168,7 +171,7 @@ class Scpi(AbstractInstrument):
 
     def safe_state(self) -> None:
         self._pending.clear()
-        self._pending["safe"] = self.settings.commands.safe.encode()
+        self._pending["safe"] = [self.settings.commands.safe.encode()]
         self._perturbed = False
         if self._error:
             self._exchange(b"")
@@ -242,8 +245,8 @@ class Scpi(AbstractInstrument):
 
     def _check_set(self, item: Item) -> None:
         """Raises: InStep: if the parameters that were read back are not those that were set."""
-        digits = None if self.settings.binary else decimals(self._largest())
-        self._readback.check_set(item, self._parameters(item, self._theta), self._theta, self._pending["set"], digits)
+        digits, by = None if self.settings.binary else decimals(self._largest()), _joined(self._pending["set"])
+        self._readback.check_set(item, self._parameters(item, self._theta), self._theta, by, digits)
 
     def _parameters(self, item: Item, due: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Parameters that were read back; those that are due, the common case, need no other check."""
@@ -322,11 +325,11 @@ class Scpi(AbstractInstrument):
         checked = bool(self._error and (self._pending or self._unchecked))
         read_back = bool(self._readback) and "set" in self._pending
         # Parameters that were held are read before they are overwritten: later a chip that was reset could not tell.
-        command, known = self._readback.command, self._readback.held is not None
-        held = [command] if read_back and self.own_line and known else []
-        queries = [one for one in (command if read_back else b"", query, self._error if checked else b"") if one]
+        back = self._asked_back if read_back else []
+        held = back if self.own_line and self._readback.held is not None else []
+        queries = [*back, *(one for one in (query, self._error if checked else b"") if one)]
         if self.settings.compound:
-            message = _joined([*held, *self._pending.values(), *queries])
+            message = _joined([*held, *chain.from_iterable(self._pending.values()), *queries])
             items = self._items(message, len(held) + len(queries))
         else:
             items = [self._items(one, 1)[0] for one in held]
@@ -334,12 +337,13 @@ class Scpi(AbstractInstrument):
             message = query
             items += [self._items(one, 1)[0] for one in queries]
         if held:
-            self._check_held(items.pop(0))
+            self._check_held(together(items[: len(held)]))
+            items = items[len(held) :]
         if checked:
             self._check_error(message, items[-1])
-        if read_back:
-            self._check_set(items[0])
-        return items[int(read_back) if query else -1]
+        if back:
+            self._check_set(together(items[: len(back)]))
+        return items[len(back) if query else -1]
 
     def _items(self, message: bytes, n: int) -> list[Item]:
         """The items of the reply to a message.
@@ -360,7 +364,7 @@ class Scpi(AbstractInstrument):
     def _flush(self) -> None:
         """Sends what is to be written without asking for anything."""
         if self._pending:
-            messages = list(self._pending.values())
+            messages = list(chain.from_iterable(self._pending.values()))
             for message in [_joined(messages)] if self.settings.compound else messages:
                 self._dialogue.send(message)
             self._unchecked = True
@@ -390,13 +394,16 @@ class Scpi(AbstractInstrument):
                 raise
 
     def _written(
-        self, halves: tuple[bytes, bytes], values: Float[np.ndarray, "..."], *, parameters: bool = False
-    ) -> bytes:
+        self, parts: tuple[tuple[bytes, bytes], ...], values: Float[np.ndarray, "..."], *, parameters: bool = False
+    ) -> list[bytes]:
+        """The commands that set numbers: one, or one for each channel."""
         if self.settings.binary:
             data = block(values, self._order)
         else:
             data = text(values, self._largest() if parameters else None)
-        return b"".join((halves[0], data, halves[1]))
+        if len(parts) == 1:
+            return [b"".join((parts[0][0], data, parts[0][1]))]
+        return [b"".join((before, one, after)) for (before, after), one in zip(parts, data.split(b","), strict=True)]
 
     def _largest(self) -> float:
         """The largest size that a parameter may have."""
@@ -451,13 +458,6 @@ class Scpi(AbstractInstrument):
         raise HardwareError(
             f"{self.address}: {shown(message)!r} was answered {shown(reply)!r}, which {what}", passing=True
         )
-
-
-@functools.lru_cache(maxsize=64)
-def _halves(command: str, shape: str) -> tuple[bytes, bytes]:
-    """A command before and after its data."""
-    before, _, after = command.format(data="\0", shape=shape).partition("\0")
-    return before.encode(), after.encode()
 
 
 def _who(reply: bytes) -> list[bytes]:
