@@ -4,15 +4,13 @@ import math
 import time
 from collections.abc import Callable
 from itertools import chain
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
-from .._factory import check_one
 from .._limits import Limits
 from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
 from ._channels import halves, questions, together
@@ -20,7 +18,7 @@ from ._dialogue import Dialogue
 from ._opening import as_before, declared_limits, harmless, reported_limits
 from ._readback import InStep, ReadBack
 from ._settings import ScpiSettings
-from ._transports import Socket, Transport, Visa, check_visa, socket_address
+from ._transports import Socket, Transport, Visa, socket_address
 
 # Waited before what failed is asked once more; doubled each time, up to the longest.
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
@@ -108,9 +106,7 @@ class Scpi(AbstractInstrument):
             items = self._items(_joined(queries), len(queries))
         else:
             items = [self._items(query, 1)[0] for query in queries]
-        reply = items[0] if isinstance(items[0], bytes) else block(items[0])
-        if self._identity is not None and _who(reply) != _who(self._identity):
-            self._garbled(identify, reply, f"{shown(self._identity)!r} was expected, as before")
+        self._check_who(items[0])
         if held:
             self._check_held(together(items[1:]))
 
@@ -138,20 +134,27 @@ class Scpi(AbstractInstrument):
         commands, self._shown_batch = self.settings.commands, len(x)
         for name, command, values in (("input", commands.input, x), ("target", commands.target, target)):
             if command:
-                parts = halves(command, ",".join(map(str, values.shape)), tuple(range(1, values[0].size + 1)))
+                channels = self.settings.input_channels or tuple(range(1, values[0].size + 1))
+                if len(channels) != values[0].size and commands.by_channel(name):
+                    raise ValueError(
+                        f"{self.address} has {len(channels)} input_channels, and a sample has {values[0].size} "
+                        "numbers: give as many"
+                    )
+                parts = halves(command, ",".join(map(str, values.shape)), channels)
                 self._pending[name] = self._written(parts, np.asarray(values, np.float32))
-        self._changed()
+        if commands.input or commands.target:
+            self._changed()
 
     def measure_cost(self) -> float:
         if not self._cost:
             self._lacks("measure_cost")
-        self._settle()
+        self.settle()
         return self._believed(self._cost, self._measured(self._cost, 1)).item()
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
         if not self.settings.commands.outputs:
             self._lacks("read_outputs")
-        self._settle()
+        self.settle()
         query = self.settings.commands.outputs.encode()
         values = self._measured(query, None)
         if values.size % self._shown_batch:
@@ -179,6 +182,36 @@ class Scpi(AbstractInstrument):
             self._flush()
         self._pending.clear()
 
+    # For a chip of several instruments.
+
+    def tell(self, command: str) -> None:
+        """Sends a command, and returns when it is done."""
+        self._pending["tell"] = [command.encode()]
+        self.finish()
+
+    def finish(self) -> None:
+        """Sends what is held back, and returns when a query after it was answered.
+
+        That is the query for parameters or for an error; for an instrument that has neither, it is the one for its
+        identity.
+        """
+        if not (self._pending or self._unchecked):
+            return
+        if self._error or (self._readback and "set" in self._pending):
+            self._again(lambda: self._exchange(b""))
+        else:
+            self._again(self._check_identity)
+        self._pending.clear()
+        self._unchecked = False
+
+    def settle(self) -> None:
+        """Waits until what was sent has settled; the host works meanwhile."""
+        if self.settle_seconds:
+            self._do_work()
+            left = self._settled_at - time.monotonic()
+            if left > 0:
+                time.sleep(left)
+
     # What the line carries.
 
     def _default_line(self) -> Transport:
@@ -200,11 +233,24 @@ class Scpi(AbstractInstrument):
             self._dialogue.send(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
         self._empty_queue()
         self.identify()
+        if not commands.set:
+            return
         if settings.n_params is None:
             self.n_params = self._count(commands.count)
         self.limits = declared_limits(settings.limits, self.n_params) or self._asked_limits(commands.limits)
         if self._readback and self.limits.low.size == self.n_params:
             self._probe()
+
+    def _check_identity(self) -> None:
+        """Asks for the identity after what is held back."""
+        self._check_who(self._exchange(self.settings.commands.identify.encode()))
+
+    def _check_who(self, item: Item) -> None:
+        """Raises: HardwareError: if another instrument answers than at the opening, or the answer to another query."""
+        reply = item if isinstance(item, bytes) else block(item)
+        if self._identity is not None and _who(reply) != _who(self._identity):
+            identify = self.settings.commands.identify.encode()
+            self._garbled(identify, reply, f"{shown(self._identity)!r} was expected, as before")
 
     def _probe(self) -> None:
         """Writes the harmless value and reads it back, before any other."""
@@ -376,13 +422,6 @@ class Scpi(AbstractInstrument):
             self._pending.clear()
             self._settled_at = time.monotonic() + self.settle_seconds
 
-    def _settle(self) -> None:
-        if self.settle_seconds:
-            self._do_work()
-            left = self._settled_at - time.monotonic()
-            if left > 0:
-                time.sleep(left)
-
     def _do_work(self) -> None:
         """What the host has to do meanwhile; if that fails, an answer to come must not be taken for another's."""
         work, self._work = self._work, None
@@ -468,22 +507,3 @@ def _who(reply: bytes) -> list[bytes]:
 def _joined(commands: list[bytes]) -> bytes:
     """Commands in one message. Each begins at the root of the tree, but common ones (`*IDN?`), which are in no tree."""
     return b"".join([commands[0], *((b";" if one.startswith(b"*") else b";:") + one for one in commands[1:])])
-
-
-def load(settings: dict[str, Any], folder: Path) -> Scpi:
-    """A chip that answers text commands, through VISA or a socket.
-
-    Args:
-        settings: its own settings, those of `ScpiSettings`.
-        folder: unused, because the settings contain no paths.
-
-    Raises:
-        ValueError: if one is wrong, or PyVISA is needed and not installed.
-    """
-    check_one(settings)
-    checked = ScpiSettings.of(settings)
-    check_visa(checked.resource, checked.backend, checked.visa)
-    try:
-        return Scpi(checked)
-    except ValueError as error:
-        raise ValueError(f"instrument.limits: {error}") from None

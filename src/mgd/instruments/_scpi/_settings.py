@@ -1,7 +1,7 @@
 """Settings of an instrument that speaks SCPI, as they stand in a chip file. Nothing here imports JAX."""
 
 import string
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -114,6 +114,9 @@ class LimitSettings(BaseModel):
         return self
 
 
+Settings = TypeVar("Settings", bound="ScpiSettings")
+
+
 class ScpiSettings(BaseModel):
     """How to reach a chip that speaks SCPI, and how it speaks.
 
@@ -121,6 +124,7 @@ class ScpiSettings(BaseModel):
         resource: its VISA name: TCPIP0::192.0.2.7::5025::SOCKET, ASRL/dev/ttyUSB0::INSTR, USB0::…::INSTR.
         n_params: how many parameters it has; asked of it if not given.
         channels: names of the parameters' channels, for commands with `{channel}`: 1 to P if not given.
+        input_channels: names of the inputs' channels, likewise.
         limits: of the parameters, one range or a list for each.
         settle_seconds: from a set parameter to a cost that can be read.
         timeout_seconds: for a reply.
@@ -143,6 +147,7 @@ class ScpiSettings(BaseModel):
     resource: Annotated[str, Field(min_length=1, strict=True)]
     n_params: Whole | None = None
     channels: Channels | None = None
+    input_channels: Channels | None = None
     limits: LimitSettings = LimitSettings()
     settle_seconds: Seconds = 0.0
     timeout_seconds: Above0 = 5.0
@@ -167,6 +172,8 @@ class ScpiSettings(BaseModel):
                 "commands.input shows one sample at a time, {channel} by {channel}: that is for an instrument in a "
                 'table of its own, [instrument.NAME], with present = "each"'
             )
+        if self.input_channels is not None:
+            raise ValueError("input_channels is for a commands.input with {channel}: leave it out")
         self.check_setting()
         return self
 
@@ -193,8 +200,12 @@ class ScpiSettings(BaseModel):
             )
 
     @classmethod
-    def of(cls, settings: dict[str, Any]) -> "ScpiSettings":
+    def of(cls: type[Settings], settings: dict[str, Any], table: str = "instrument") -> Settings:
         """The settings of a dictionary.
+
+        Args:
+            settings: by name.
+            table: what they are called in messages.
 
         Raises:
             ValueError: if one is unknown, of the wrong type or out of range: one line.
@@ -203,6 +214,6 @@ class ScpiSettings(BaseModel):
             return cls(**settings)
         except ValidationError as error:
             where = error.errors()[0]["loc"][:1]
-            models: dict[Any, type[BaseModel]] = {"commands": Commands, "limits": LimitSettings}
+            models: dict[Any, Any] = {"commands": cls.model_fields["commands"].annotation, "limits": LimitSettings}
             known = models.get(where[0] if where else None, cls)
-            raise ValueError(first_error(error, known.model_fields, "instrument")) from None
+            raise ValueError(first_error(error, known.model_fields, table)) from None
