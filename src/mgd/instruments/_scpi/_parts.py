@@ -53,7 +53,7 @@ class PartSettings(ScpiSettings):
     serial: Text | None = None
     binary: Truth = False
     present: Literal["batch", "each"] = "batch"
-    commands: PartCommands = PartCommands()
+    commands: PartCommands = PartCommands()  # pyright: ignore[reportIncompatibleVariableOverride] (it is frozen)
 
     @model_validator(mode="after")
     def _check(self) -> "PartSettings":
