@@ -15,7 +15,7 @@ from mgd.instruments._circuits import Circuits
 ATTRIBUTES = tuple(AbstractInstrument.__annotations__)
 # Those of a recorded chip that a replay has no use for: it is another file, cannot be asked, and neither waits nor is
 # left with care.
-NOT_OF_A_REPLAY = {"address", "settle_seconds", "leave_seconds", "may_slip", "reads_back"}
+NOT_OF_A_REPLAY = {"address", "settle_seconds", "leave_seconds", "may_slip", "reads_back", "parts"}
 WRAPPERS = {"Guarded", "Recorder", "Replay", "Circuits", "Absent"}
 DRIVERS = {"Callables", "Rtl", "Scpi", "Several", "Simulated", "Spice", "TorchModule"}
 
