@@ -252,6 +252,25 @@ def test_one_that_stays_away_is_named_and_the_others_are_safe(bench, capsys):
     assert bench.done[-2:] == ["generator OUTP OFF", "dac OUTP:ALL OFF"]
 
 
+def test_the_chip_file_of_the_page_is_such_a_bench(bench):
+    page = (Path(__file__).parents[2] / "docs" / "bring-your-own-chip.md").read_text(encoding="utf-8")
+    (text,) = (block for block in re.findall(r"^```toml\n(.*?)^```$", page, re.M | re.S) if "[instrument.dac]" in block)
+    for name, resource in bench.resources.items():
+        text, changed = re.subn(
+            rf'(?<=\[instrument\.{name}\])(.*?)"TCPIP.*?"', rf'\1"{resource}"', text, count=1, flags=re.S
+        )
+        assert changed == 1
+    Path("page.toml").write_text(text)
+    with opened(read_chip_file(Path("page.toml")).load_instrument()) as guarded:
+        assert list(guarded.parts) == ["dac", "generator", "meter"]
+        guarded.present(np.array([[0, 1], [1, 1]], np.float32), np.zeros((2, 1), np.float32))
+        guarded.set_parameters(np.linspace(-1, 1, 9, dtype=np.float32))
+        found = guarded.read_outputs()
+        bench.x = np.array([[0, 1], [1, 1]])
+        np.testing.assert_allclose(found[:, 0], bench.outputs(), rtol=1e-6)
+    assert bench.done == ["generator OUTP ON", "dac OUTP:ALL OFF", "generator OUTP OFF"]
+
+
 def test_a_whole_batch_with_targets_and_its_cost_by_a_meter(bench):
     present = 'present = "each"\n[instrument.generator.commands]\ninput = "SOUR{{channel}}:VOLT:OFFS {{value}}"\n'
     batch = '[instrument.generator.commands]\ninput = "INP {{data}}"\ntarget = "TARG {{data}}"\n'

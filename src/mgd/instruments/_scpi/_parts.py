@@ -116,10 +116,10 @@ class PartTables:
         }
         if not any("resource" in table for table in tables.values()):
             return None
-        for name in settings.keys() - tables.keys() - {"order"}:
+        if of_one := [name for name in settings if name not in tables and name != "order"]:
             raise ValueError(
-                f"instrument.{name} belongs to one instrument, and instrument.{next(iter(tables))} is the table of "
-                "another: give each a table of its own, [instrument.NAME]"
+                f"instrument.{of_one[0]} belongs to one instrument, and instrument.{next(iter(tables))} is the table "
+                "of another: give each a table of its own, [instrument.NAME]"
             )
         parts = {name: PartSettings.of(dict(table), f"instrument.{name}") for name, table in tables.items()}
         _check_roles(parts)
