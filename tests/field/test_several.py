@@ -235,6 +235,38 @@ def test_one_that_is_killed_and_starts_again_changes_nothing(bench, quiet, kille
     assert (bench.v == 0).all()
 
 
+FAULTS = {
+    "the meter answers twice": ("meter", "READ?", lambda bench, reply: reply + b"\n" + reply),
+    "the DAC is reset": (
+        "meter",
+        "READ?",
+        lambda bench, reply: (np.copyto(bench.v, 0), bench.answer("meter", "READ?"))[1],
+    ),
+    "the DAC answers as another": ("dac", "*IDN?", lambda bench, reply: b"0.125"),
+}
+
+
+@pytest.mark.quick("the DAC is reset")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_slip_or_a_reset_teaches_nothing(bench, quiet, fault, caplog):
+    of, question, make = FAULTS[fault]
+    readings, harmed, said = [], [], bench.said
+
+    def at_fault(name: str, command: str) -> bytes | None:
+        reply = said(name, command)
+        readings.extend([reply] * (command == "READ?"))
+        if len(readings) >= 50 and (name, command) == (of, question) and not harmed:
+            harmed.append(reply)
+            return make(bench, reply)
+        return reply
+
+    bench.said = at_fault
+    assert train(write(bench), "harmed") == 0
+    assert harmed
+    np.testing.assert_array_equal(theta("harmed"), quiet)
+    assert "opened again, time 1: " in caplog.text
+
+
 @pytest.mark.long
 def test_one_that_stays_away_is_named_and_the_others_are_safe(bench, capsys):
     chip, readings = write(bench, ("give_up_seconds = 20.0", "give_up_seconds = 1.0")), []
@@ -299,10 +331,11 @@ def test_samples_that_are_shown_one_by_one_are_read_one_by_one(bench):
         bench.x = np.array([[0, 1], [0.25, 0]])
         np.testing.assert_allclose(found[:, 0], bench.outputs(), rtol=1e-6)
     voltages = [f"CH{k + 1}:VOLT" for k in range(9)]
-    assert [each.split()[0] for each in order[:9]] == voltages
-    assert order[9:] == [
-        *(f"{each}?" for each in voltages),
-        "SYST:ERR?",
+    asked_back = [f"{each}?" for each in voltages]
+    assert order[:9] == asked_back  # whether they were what was set before
+    assert [each.split()[0] for each in order[9:18]] == voltages
+    assert order[18:] == [
+        *(*asked_back, "SYST:ERR?"),
         *("SOUR1:VOLT:OFFS 0", "SOUR2:VOLT:OFFS 1", "SYST:ERR?", "READ?"),
         *("SOUR1:VOLT:OFFS 0.25", "SOUR2:VOLT:OFFS 0", "SYST:ERR?", "READ?"),
     ]

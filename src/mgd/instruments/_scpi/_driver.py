@@ -51,6 +51,10 @@ class Scpi(AbstractInstrument):
     Args:
         settings: how to reach it, and its commands.
         connect: makes the line; by default the one that the resource names.
+
+    Attributes:
+        reads_held: whether parameters are read once more before they are overwritten. It shows a reset since they were
+            set, which one cannot see later; where they are set and measured in one message there is hardly time for it.
     """
 
     may_slip = True
@@ -75,6 +79,7 @@ class Scpi(AbstractInstrument):
         self._readback = ReadBack(self.address, command, settings.verify_within)
         self._asked_back = questions(commands.readback, channels) if command else []
         self.reads_back = bool(command)
+        self.reads_held = self.own_line
         # What is set is read back in the message of the next question, where all may go in one and none must wait.
         self._read_together = settings.compound and not settings.settle_seconds
         self._theta = np.zeros(0, np.float32)
@@ -291,8 +296,8 @@ class Scpi(AbstractInstrument):
 
     def _check_set(self, item: Item) -> None:
         """Raises: InStep: if the parameters that were read back are not those that were set."""
-        digits, by = None if self.settings.binary else decimals(self._largest()), _joined(self._pending["set"])
-        self._readback.check_set(item, self._parameters(item, self._theta), self._theta, by, digits)
+        digits = None if self.settings.binary else decimals(self._largest())
+        self._readback.check_set(item, self._parameters(item, self._theta), self._theta, self._pending["set"], digits)
 
     def _parameters(self, item: Item, due: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Parameters that were read back; those that are due, the common case, need no other check."""
@@ -370,9 +375,8 @@ class Scpi(AbstractInstrument):
         """
         checked = bool(self._error and (self._pending or self._unchecked))
         read_back = bool(self._readback) and "set" in self._pending
-        # Parameters that were held are read before they are overwritten: later a chip that was reset could not tell.
         back = self._asked_back if read_back else []
-        held = back if self.own_line and self._readback.held is not None else []
+        held = back if self.reads_held and self._readback.held is not None else []
         queries = [*back, *(one for one in (query, self._error if checked else b"") if one)]
         if self.settings.compound:
             message = _joined([*held, *chain.from_iterable(self._pending.values()), *queries])

@@ -36,6 +36,8 @@ class Several(AbstractInstrument):
         self.parts = self.drivers = drivers
         self.address = ", ".join(f"{name} ({driver.address})" for name, driver in self.drivers.items())
         self._setters = tables.with_role("set")
+        for name in self._setters:  # which are set in one message, and measured with another
+            drivers[name].reads_held = True
         self._cost, self._outputs = (next(iter(tables.with_role(role)), "") for role in ("cost", "outputs"))
         self.reads = "both" if self._cost and self._outputs else "cost" if self._cost else "outputs"
         self._each = any(part.present == "each" for part in tables.parts.values())
@@ -44,6 +46,7 @@ class Several(AbstractInstrument):
         self.settle_seconds = max(driver.settle_seconds for driver in self.drivers.values())
         self._x, self._target = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
         self._unsafe: list[str] = []
+        self._work: Callable[[], None] | None = None
         self._describe()
 
     def open(self) -> None:
@@ -67,6 +70,7 @@ class Several(AbstractInstrument):
             raise
 
     def close(self) -> None:
+        self._work = None
         for driver in self.drivers.values():
             driver.close()
 
@@ -108,7 +112,7 @@ class Several(AbstractInstrument):
         return np.concatenate(self._read(self._outputs, Scpi.read_outputs))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
-        self.drivers[self._cost or self._outputs].while_waiting(work)
+        self._work = work
 
     def safe_state(self) -> None:
         self._make_safe(list(self.drivers))
@@ -142,6 +146,9 @@ class Several(AbstractInstrument):
     def _read(self, reader: str, verb: Callable[[Scpi], object]) -> list:
         """What is read of each sample where they are shown one by one; otherwise of the batch."""
         found, one_by_one = [], self._one_by_one()
+        work, self._work = self._work, None
+        if work is not None:
+            self.drivers[reader].while_waiting(work)
         for k in range(len(self._x) if one_by_one else 1):
             if one_by_one:
                 self._show(self._x[k : k + 1], self._target[k : k + 1])
