@@ -50,7 +50,7 @@ at_limit = "saturate"
 """
 CHIP = HEAD + DAC + GENERATOR + METER
 WHO = {"dac": b"ACME,DAC16,D7,2.1", "generator": b"Burns,AWG2,W1,1.1", "meter": b"ACME,DMM6,M3,0.9"}
-STEPS = 40
+STEPS = 32
 TRAIN = ("--tau-theta=8", "--tau-x=8", "--batch=2", "--amplitude=0.05", "--learning-rate=0.2", f"--steps={STEPS}")
 
 
@@ -219,7 +219,7 @@ def test_one_that_is_killed_and_starts_again_changes_nothing(bench, quiet, kille
 
     def before(name: str, asked: str) -> None:
         readings.extend([asked] * (asked == "READ?"))
-        if len(readings) == 50 and asked == "READ?":
+        if len(readings) == 40 and asked == "READ?":
             bench.kill(killed)
             if killed != "meter":  # which is opened last: it starts when the others were found again, and left
                 bench.start(killed)
@@ -246,7 +246,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.quick("the DAC is reset")
+@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_slip_or_a_reset_teaches_nothing(bench, quiet, fault, caplog):
     of, question, make = FAULTS[fault]
@@ -255,7 +255,7 @@ def test_a_slip_or_a_reset_teaches_nothing(bench, quiet, fault, caplog):
     def at_fault(name: str, command: str) -> bytes | None:
         reply = said(name, command)
         readings.extend([reply] * (command == "READ?"))
-        if len(readings) >= 50 and (name, command) == (of, question) and not harmed:
+        if len(readings) >= 40 and (name, command) == (of, question) and not harmed:
             harmed.append(reply)
             return make(bench, reply)
         return reply
@@ -273,7 +273,7 @@ def test_one_that_stays_away_is_named_and_the_others_are_safe(bench, capsys):
 
     def before(name: str, asked: str) -> None:
         readings.extend([asked] * (asked == "READ?"))
-        if len(readings) == 50 and asked == "READ?":
+        if len(readings) == 40 and asked == "READ?":
             bench.kill("meter")
 
     bench.before = before
@@ -410,6 +410,30 @@ def test_if_one_cannot_be_opened_nothing_is_switched_on(bench):
     with pytest.raises(mgd.HardwareError, match=r"^meter: .* cannot be opened"):
         opening(read_chip_file(Path(write(bench))).load_instrument())
     assert bench.done == ["generator OUTP OFF", "dac OUTP:ALL OFF"]
+
+
+def test_if_one_refuses_to_be_switched_on_all_are_safe_and_it_is_named(bench):
+    answer = bench.answer
+
+    def refusing(name: str, command: str) -> bytes | None:
+        is_refused = name == "generator" and command == "SYST:ERR?" and bench.done[-1:] == ["generator OUTP ON"]
+        return b'-221,"Settings conflict: interlock"' if is_refused else answer(name, command)
+
+    bench.answer = refusing
+    with pytest.raises(mgd.HardwareError, match=r"^generator: .*'OUTP ON;:SYST:ERR\?' was refused: -221,.*interlock"):
+        opening(read_chip_file(Path(write(bench))).load_instrument())
+    assert bench.done == ["generator OUTP ON", "generator OUTP OFF", "dac OUTP:ALL OFF"]
+
+
+def test_a_task_with_other_inputs_than_there_are_channels_is_refused(bench):
+    fewer = ('present = "each"', 'present = "each"\ninput_channels = ["X"]')
+    chip = read_chip_file(Path(write(bench, fewer))).load_instrument()
+    shown = (np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32))
+    with (
+        opened(chip) as guarded,
+        pytest.raises(ValueError, match=r"^generator: TCPIP.* has 1 input_channels, and a sample has 2 numbers"),
+    ):
+        guarded.present(*shown)
 
 
 def test_another_piece_is_refused_by_name(bench):

@@ -199,3 +199,5 @@ def _named(name: str) -> Iterator[None]:
         raise
     except HardwareError as error:
         raise HardwareError(f"{name}: {error}", passing=error.passing, skip=error.skip) from error
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
