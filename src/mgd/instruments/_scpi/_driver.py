@@ -377,7 +377,9 @@ class Scpi(AbstractInstrument):
         read_back = bool(self._readback) and "set" in self._pending
         back = self._asked_back if read_back else []
         held = back if self.reads_held and self._readback.held is not None else []
-        queries = [*back, *(one for one in (query, self._error if checked else b"") if one)]
+        queries = [*back, query] if query else [*back]
+        if checked:
+            queries.append(self._error)
         if self.settings.compound:
             message = _joined([*held, *chain.from_iterable(self._pending.values()), *queries])
             items = self._items(message, len(held) + len(queries))
