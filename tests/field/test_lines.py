@@ -205,7 +205,7 @@ def test_a_chip_file_of_several_instruments_is_refused_in_one_line(tmp_path, cap
     assert command("chip", "check", tmp_path / "two.toml") == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "'reader' makes several instruments, and one chip file cannot yet have several: use" in said
+    assert "instrument.resource belongs to one instrument, and instrument.reader is the table of another: give" in said
 
 
 VISA = {

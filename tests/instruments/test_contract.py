@@ -15,9 +15,9 @@ from mgd.instruments._circuits import Circuits
 ATTRIBUTES = tuple(AbstractInstrument.__annotations__)
 # Those of a recorded chip that a replay has no use for: it is another file, cannot be asked, and neither waits nor is
 # left with care.
-NOT_OF_A_REPLAY = {"address", "settle_seconds", "leave_seconds", "may_slip", "reads_back"}
+NOT_OF_A_REPLAY = {"address", "settle_seconds", "leave_seconds", "may_slip", "reads_back", "parts"}
 WRAPPERS = {"Guarded", "Recorder", "Replay", "Circuits", "Absent"}
-DRIVERS = {"Callables", "Rtl", "Scpi", "Simulated", "Spice", "TorchModule"}
+DRIVERS = {"Callables", "Rtl", "Scpi", "Several", "Simulated", "Spice", "TorchModule"}
 
 
 def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
@@ -27,6 +27,7 @@ def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
     chip.settle_seconds, chip.leave_seconds = 0.125, 7.0
     chip.reads, chip.reads_together, chip.most_together = "both", "outputs", 5
     chip.limits = Limits(np.array([-1.0, -0.3, 0.1]), np.array([2.0, 0.3, 1.1]), "mA")
+    chip.parts = {"meter": chip}
     for name in ATTRIBUTES:
         default = getattr(AbstractInstrument, name, None)
         if isinstance(default, bool):

@@ -77,6 +77,48 @@ def test_limits_told_again_in_other_digits_are_the_same(scripted):
     assert (driver.limits.low.tolist(), driver.limits.high.tolist()) == ([told[0]] * 2, [told[1]] * 2)
 
 
+CHANNELS = {"set": "CH{channel} {value}", "readback": "CH{channel}?", "perturb": "", "format": ""}
+FIRST, SECOND = text(NEAR_ZERO).split(b",")
+NO_FORMAT = tuple(each for each in OPENING if each[0] != b"FORM REAL")
+
+
+def test_a_command_for_each_channel_goes_in_one_message(scripted):
+    driver = scripted(
+        (b"CHA 1;:CHB -2;:CHA?;:CHB?;:MEAS:COST?;:SYST:ERR?", b"1;-2;0.125;" + OK + b"\n"),
+        (b"*IDN?;:CHA?;:CHB?", b"Maker,Model 3,A7,1.0;1;-2\n"),
+        opening=NO_FORMAT,
+        probed=(
+            (
+                b"CHA " + FIRST + b";:CHB " + SECOND + b";:CHA?;:CHB?;:SYST:ERR?",
+                FIRST + b";" + SECOND + b";" + OK + b"\n",
+            ),
+        ),
+        channels=["A", "B"],
+        binary=False,
+        commands=CHANNELS,
+    )
+    driver.set_parameters(floats(1, -2))
+    assert driver.measure_cost() == 0.125
+    driver.make_sure()
+
+
+def test_a_command_for_each_channel_goes_in_a_message_of_its_own(scripted):
+    near_zero = ((b"CH1 " + FIRST, None), (b"CH2 " + SECOND, None), (b"CH1?", FIRST + b"\n"), (b"CH2?", SECOND + b"\n"))
+    driver = scripted(
+        *((b"CH1 1", None), (b"CH2 -2", None), (b"CH1?", b"1\n"), (b"CH2?", b"2\n"), (b"SYST:ERR?", OK + b"\n")),
+        opening=NO_FORMAT,
+        probed=(*near_zero, (b"SYST:ERR?", OK + b"\n")),
+        compound=False,
+        retries=0,
+        binary=False,
+        commands=CHANNELS,
+    )
+    with pytest.raises(
+        HardwareError, match=r"CH\{channel\}\? was answered with 2 for parameter 1, set to -2 by CH2 -2:"
+    ):
+        driver.set_parameters(floats(1, -2))
+
+
 def test_identity(scripted):
     driver = scripted((b"*IDN?", b"Maker, Model 3,A7,1.0,b\r\n"))
     assert str(driver.identify()) == "Maker,Model 3,A7,1.0,b"

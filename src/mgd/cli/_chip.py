@@ -8,7 +8,7 @@ import click
 from ._at_once import answer_at_once
 
 if TYPE_CHECKING:
-    from ..instruments import Guarded
+    from ..instruments import AbstractInstrument, Guarded
 
 _ROUND_TRIPS, _COSTS, _SAMPLES = 100, 100, 16
 
@@ -56,6 +56,9 @@ def check(file: Path) -> None:
         from ..instruments import latency, noise
 
         click.echo(f"{read.name}: {guarded.identify()} at {guarded.address}")
+        for name, part in guarded.parts.items():
+            sets = f", sets {part.n_params:,} parameters, {_limits(part)}" if part.n_params else ""
+            click.echo(f"  {name}: {part.identify()} at {part.address}{sets}")
         click.echo(f"  {guarded.n_params:,} parameters, {_limits(guarded)}")
         click.echo(f"  measures {_measures(guarded)}")
         median, slow = latency(guarded, _ROUND_TRIPS)
@@ -69,7 +72,7 @@ def check(file: Path) -> None:
         click.echo(f"  measurement {1e3 * found.seconds:.3g} ms (median)")
 
 
-def _limits(instrument: "Guarded") -> str:
+def _limits(instrument: "AbstractInstrument") -> str:
     limits = instrument.limits
     low, high = limits.low.min(), limits.high.max()
     each = (limits.low == low).all() and (limits.high == high).all()

@@ -124,6 +124,7 @@ class AbstractInstrument(ABC):
         start: the chip's own parameters, from which training starts; None if it has none.
         groups: names of slices of θ, such as layers or banks; empty if there are none.
         leave_seconds: the time that the safe state may take, for chips that are ramped.
+        parts: the instruments of a chip that has several, by their names; empty if it is one instrument.
     """
 
     address: str
@@ -139,6 +140,7 @@ class AbstractInstrument(ABC):
     start: Float[np.ndarray, " p"] | None = None
     groups: Mapping[str, slice] = MappingProxyType({})
     leave_seconds: float = 120.0
+    parts: Mapping[str, "AbstractInstrument"] = MappingProxyType({})
 
     @abstractmethod
     def open(self) -> None:

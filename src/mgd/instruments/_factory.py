@@ -29,9 +29,9 @@ def check_one(settings: Mapping[str, Any]) -> None:
         has_another = any(isinstance(one, Mapping) and {"resource", "kind"} & one.keys() for one in several)
         if has_another or (name == "resource" and isinstance(value, list)):
             raise ValueError(
-                f"{name!r} makes several instruments, and one chip file cannot yet have several: use "
-                'kind = "callables" with build = "module:function", your own function that speaks to all of them and '
-                "returns from_callables(…)"
+                f"{name!r} makes several instruments, which one chip has in tables [instrument.NAME] beside kind = "
+                '"scpi"; or use kind = "callables" with build = "module:function", your own function that speaks to '
+                "all of them and returns from_callables(…)"
             )
 
 

@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 from jaxtyping import Float
@@ -241,7 +241,9 @@ def opened(
     seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
     if not seconds > 0:
         raise ValueError(f"leave_seconds must be above 0, got {seconds}: it is the time that the safe state may take")
-    with _alone(instrument.address) if alone else nullcontext():
+    with ExitStack() as locked:
+        for part in (instrument.parts.values() or [instrument]) if alone else []:
+            locked.enter_context(_alone(part.address))
         guarded = Guarded(instrument)
         with interruptible() as signals:
             _open(guarded, serial, patience_seconds, seconds, signals)

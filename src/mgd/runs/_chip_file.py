@@ -149,7 +149,7 @@ def read_chip_file(path: Path) -> ChipFile:
     given = contents.get("instrument")
     others = {name: value for name, value in contents.items() if name not in ("instrument", "serve", "profile")}
     try:
-        check_one(others | (_without_arguments(given) if isinstance(given, dict) else {"instrument": given}))
+        check_one(others | (_of_one(given) if isinstance(given, dict) else {"instrument": given}))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     try:
@@ -215,9 +215,9 @@ def _own(network: _Network, path: Path) -> dict[str, Any] | None:
     return own.model_dump(exclude_none=True)
 
 
-def _without_arguments(table: dict[str, Any]) -> dict[str, Any]:
-    """An instrument's table without what a function of a lab is given, in which anything may be."""
-    return {name: value for name, value in table.items() if name != "arguments"}
+def _of_one(table: dict[str, Any]) -> dict[str, Any]:
+    """What of an instrument's table must be of one: not what a lab's function is given; SCPI has tables of several."""
+    return {} if table.get("kind") == "scpi" else {name: value for name, value in table.items() if name != "arguments"}
 
 
 def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
 """Instruments that speak SCPI. Nothing here imports JAX."""
 
 from ._driver import Scpi as Scpi
-from ._driver import load as load
+from ._load import load as load

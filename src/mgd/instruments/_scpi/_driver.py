@@ -1,25 +1,24 @@
 """A chip that speaks SCPI over a socket, or over anything that PyVISA reaches. Nothing here imports JAX."""
 
-import functools
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from itertools import chain
+from typing import NoReturn, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
-from .._factory import check_one
 from .._limits import Limits
 from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
+from ._channels import halves, questions, together
 from ._dialogue import Dialogue
 from ._opening import as_before, declared_limits, harmless, reported_limits
 from ._readback import InStep, ReadBack
 from ._settings import ScpiSettings
-from ._transports import Socket, Transport, Visa, check_visa, socket_address
+from ._transports import Socket, Transport, Visa, socket_address
 
 # Waited before what failed is asked once more; doubled each time, up to the longest.
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
@@ -52,6 +51,10 @@ class Scpi(AbstractInstrument):
     Args:
         settings: how to reach it, and its commands.
         connect: makes the line; by default the one that the resource names.
+
+    Attributes:
+        reads_held: whether parameters are read once more before they are overwritten. It shows a reset since they were
+            set, which one cannot see later; where they are set and measured in one message there is hardly time for it.
     """
 
     may_slip = True
@@ -69,17 +72,20 @@ class Scpi(AbstractInstrument):
         self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
             max(self.n_params, 1), -1.0, 1.0
         )
-        self._set, self._perturb = (_halves(one, "") for one in (commands.set, commands.perturb))
+        channels = settings.channels or tuple(range(1, self.n_params + 1))
+        self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
         command = commands.readback.encode() if settings.verify else b""
         self._readback = ReadBack(self.address, command, settings.verify_within)
+        self._asked_back = questions(commands.readback, channels) if command else []
         self.reads_back = bool(command)
+        self.reads_held = self.own_line
         # What is set is read back in the message of the next question, where all may go in one and none must wait.
         self._read_together = settings.compound and not settings.settle_seconds
         self._theta = np.zeros(0, np.float32)
         self._identity: bytes | None = None
         self._reported: Limits | None = None
-        self._pending: dict[str, bytes] = {}
+        self._pending: dict[str, list[bytes]] = {}
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at = 1, 0.0
         self._work: Callable[[], None] | None = None
@@ -100,16 +106,14 @@ class Scpi(AbstractInstrument):
 
     def make_sure(self) -> None:
         identify, held = self.settings.commands.identify.encode(), self._readback.held is not None
-        queries = [identify, self._readback.command] if held else [identify]
+        queries = [identify, *self._asked_back] if held else [identify]
         if self.settings.compound:
             items = self._items(_joined(queries), len(queries))
         else:
             items = [self._items(query, 1)[0] for query in queries]
-        reply = items[0] if isinstance(items[0], bytes) else block(items[0])
-        if self._identity is not None and _who(reply) != _who(self._identity):
-            self._garbled(identify, reply, f"{shown(self._identity)!r} was expected, as before")
+        self._check_who(items[0])
         if held:
-            self._check_held(items[1])
+            self._check_held(together(items[1:]))
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
@@ -135,20 +139,27 @@ class Scpi(AbstractInstrument):
         commands, self._shown_batch = self.settings.commands, len(x)
         for name, command, values in (("input", commands.input, x), ("target", commands.target, target)):
             if command:
-                halves = _halves(command, ",".join(map(str, values.shape)))
-                self._pending[name] = self._written(halves, np.asarray(values, np.float32))
-        self._changed()
+                channels = self.settings.input_channels or tuple(range(1, values[0].size + 1))
+                if len(channels) != values[0].size and commands.by_channel(name):
+                    raise ValueError(
+                        f"{self.address} has {len(channels)} input_channels, and a sample has {values[0].size} "
+                        "numbers: give as many"
+                    )
+                parts = halves(command, ",".join(map(str, values.shape)), channels)
+                self._pending[name] = self._written(parts, np.asarray(values, np.float32))
+        if commands.input or commands.target:
+            self._changed()
 
     def measure_cost(self) -> float:
         if not self._cost:
             self._lacks("measure_cost")
-        self._settle()
+        self.settle()
         return self._believed(self._cost, self._measured(self._cost, 1)).item()
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
         if not self.settings.commands.outputs:
             self._lacks("read_outputs")
-        self._settle()
+        self.settle()
         query = self.settings.commands.outputs.encode()
         values = self._measured(query, None)
         if values.size % self._shown_batch:
@@ -159,8 +170,8 @@ class Scpi(AbstractInstrument):
         command = self.settings.commands.batch
         if not command:
             self._lacks("measure_batch")
-        halves = _halves(command, ",".join(map(str, signals.shape)))
-        values = self._measured(self._written(halves, signals, parameters=True), len(signals))
+        parts = halves(command, ",".join(map(str, signals.shape)))
+        values = self._measured(self._written(parts, signals, parameters=True)[0], len(signals))
         return np.where(is_believed(values), values, np.float32(math.nan))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
@@ -168,13 +179,43 @@ class Scpi(AbstractInstrument):
 
     def safe_state(self) -> None:
         self._pending.clear()
-        self._pending["safe"] = self.settings.commands.safe.encode()
+        self._pending["safe"] = [self.settings.commands.safe.encode()]
         self._perturbed = False
         if self._error:
             self._exchange(b"")
         else:
             self._flush()
         self._pending.clear()
+
+    # For a chip of several instruments.
+
+    def tell(self, command: str) -> None:
+        """Sends a command, and returns when it is done."""
+        self._pending["tell"] = [command.encode()]
+        self.finish()
+
+    def finish(self) -> None:
+        """Sends what is held back, and returns when a query after it was answered.
+
+        That is the query for parameters or for an error; for an instrument that has neither, it is the one for its
+        identity.
+        """
+        if not (self._pending or self._unchecked):
+            return
+        if self._error or (self._readback and "set" in self._pending):
+            self._again(lambda: self._exchange(b""))
+        else:
+            self._again(self._check_identity)
+        self._pending.clear()
+        self._unchecked = False
+
+    def settle(self) -> None:
+        """Waits until what was sent has settled; the host works meanwhile."""
+        if self.settle_seconds:
+            self._do_work()
+            left = self._settled_at - time.monotonic()
+            if left > 0:
+                time.sleep(left)
 
     # What the line carries.
 
@@ -197,11 +238,24 @@ class Scpi(AbstractInstrument):
             self._dialogue.send(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
         self._empty_queue()
         self.identify()
+        if not commands.set:
+            return
         if settings.n_params is None:
             self.n_params = self._count(commands.count)
         self.limits = declared_limits(settings.limits, self.n_params) or self._asked_limits(commands.limits)
         if self._readback and self.limits.low.size == self.n_params:
             self._probe()
+
+    def _check_identity(self) -> None:
+        """Asks for the identity after what is held back."""
+        self._check_who(self._exchange(self.settings.commands.identify.encode()))
+
+    def _check_who(self, item: Item) -> None:
+        """Raises: HardwareError: if another instrument answers than at the opening, or the answer to another query."""
+        reply = item if isinstance(item, bytes) else block(item)
+        if self._identity is not None and _who(reply) != _who(self._identity):
+            identify = self.settings.commands.identify.encode()
+            self._garbled(identify, reply, f"{shown(self._identity)!r} was expected, as before")
 
     def _probe(self) -> None:
         """Writes the harmless value and reads it back, before any other."""
@@ -321,12 +375,13 @@ class Scpi(AbstractInstrument):
         """
         checked = bool(self._error and (self._pending or self._unchecked))
         read_back = bool(self._readback) and "set" in self._pending
-        # Parameters that were held are read before they are overwritten: later a chip that was reset could not tell.
-        command, known = self._readback.command, self._readback.held is not None
-        held = [command] if read_back and self.own_line and known else []
-        queries = [one for one in (command if read_back else b"", query, self._error if checked else b"") if one]
+        back = self._asked_back if read_back else []
+        held = back if self.reads_held and self._readback.held is not None else []
+        queries = [*back, query] if query else [*back]
+        if checked:
+            queries.append(self._error)
         if self.settings.compound:
-            message = _joined([*held, *self._pending.values(), *queries])
+            message = _joined([*held, *chain.from_iterable(self._pending.values()), *queries])
             items = self._items(message, len(held) + len(queries))
         else:
             items = [self._items(one, 1)[0] for one in held]
@@ -334,12 +389,13 @@ class Scpi(AbstractInstrument):
             message = query
             items += [self._items(one, 1)[0] for one in queries]
         if held:
-            self._check_held(items.pop(0))
+            self._check_held(together(items[: len(held)]))
+            items = items[len(held) :]
         if checked:
             self._check_error(message, items[-1])
-        if read_back:
-            self._check_set(items[0])
-        return items[int(read_back) if query else -1]
+        if back:
+            self._check_set(together(items[: len(back)]))
+        return items[len(back) if query else -1]
 
     def _items(self, message: bytes, n: int) -> list[Item]:
         """The items of the reply to a message.
@@ -360,7 +416,7 @@ class Scpi(AbstractInstrument):
     def _flush(self) -> None:
         """Sends what is to be written without asking for anything."""
         if self._pending:
-            messages = list(self._pending.values())
+            messages = list(chain.from_iterable(self._pending.values()))
             for message in [_joined(messages)] if self.settings.compound else messages:
                 self._dialogue.send(message)
             self._unchecked = True
@@ -371,13 +427,6 @@ class Scpi(AbstractInstrument):
             self._flush()
             self._pending.clear()
             self._settled_at = time.monotonic() + self.settle_seconds
-
-    def _settle(self) -> None:
-        if self.settle_seconds:
-            self._do_work()
-            left = self._settled_at - time.monotonic()
-            if left > 0:
-                time.sleep(left)
 
     def _do_work(self) -> None:
         """What the host has to do meanwhile; if that fails, an answer to come must not be taken for another's."""
@@ -390,13 +439,16 @@ class Scpi(AbstractInstrument):
                 raise
 
     def _written(
-        self, halves: tuple[bytes, bytes], values: Float[np.ndarray, "..."], *, parameters: bool = False
-    ) -> bytes:
+        self, parts: tuple[tuple[bytes, bytes], ...], values: Float[np.ndarray, "..."], *, parameters: bool = False
+    ) -> list[bytes]:
+        """The commands that set numbers: one, or one for each channel."""
         if self.settings.binary:
             data = block(values, self._order)
         else:
             data = text(values, self._largest() if parameters else None)
-        return b"".join((halves[0], data, halves[1]))
+        if len(parts) == 1:
+            return [b"".join((parts[0][0], data, parts[0][1]))]
+        return [b"".join((before, one, after)) for (before, after), one in zip(parts, data.split(b","), strict=True)]
 
     def _largest(self) -> float:
         """The largest size that a parameter may have."""
@@ -453,13 +505,6 @@ class Scpi(AbstractInstrument):
         )
 
 
-@functools.lru_cache(maxsize=64)
-def _halves(command: str, shape: str) -> tuple[bytes, bytes]:
-    """A command before and after its data."""
-    before, _, after = command.format(data="\0", shape=shape).partition("\0")
-    return before.encode(), after.encode()
-
-
 def _who(reply: bytes) -> list[bytes]:
     """Maker, model and serial of an identity; what comes after them may change."""
     return [part.strip() for part in reply.split(b",")[:3]]
@@ -468,22 +513,3 @@ def _who(reply: bytes) -> list[bytes]:
 def _joined(commands: list[bytes]) -> bytes:
     """Commands in one message. Each begins at the root of the tree, but common ones (`*IDN?`), which are in no tree."""
     return b"".join([commands[0], *((b";" if one.startswith(b"*") else b";:") + one for one in commands[1:])])
-
-
-def load(settings: dict[str, Any], folder: Path) -> Scpi:
-    """A chip that answers text commands, through VISA or a socket.
-
-    Args:
-        settings: its own settings, those of `ScpiSettings`.
-        folder: unused, because the settings contain no paths.
-
-    Raises:
-        ValueError: if one is wrong, or PyVISA is needed and not installed.
-    """
-    check_one(settings)
-    checked = ScpiSettings.of(settings)
-    check_visa(checked.resource, checked.backend, checked.visa)
-    try:
-        return Scpi(checked)
-    except ValueError as error:
-        raise ValueError(f"instrument.limits: {error}") from None

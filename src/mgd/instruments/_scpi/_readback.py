@@ -36,7 +36,12 @@ class ReadBack:
         return bool(self.command)
 
     def check_set(
-        self, item: Item, found: Float[np.ndarray, " p"], theta: Float[np.ndarray, " p"], by: bytes, digits: int | None
+        self,
+        item: Item,
+        found: Float[np.ndarray, " p"],
+        theta: Float[np.ndarray, " p"],
+        by: list[bytes],
+        digits: int | None,
     ) -> None:
         """Sees whether parameters are those that were just set.
 
@@ -44,7 +49,7 @@ class ReadBack:
             item: what came.
             found: the numbers of it.
             theta: what was set.
-            by: the command that set it.
+            by: the command that set it, or those of each.
             digits: after the point, in which it was sent; None for all.
 
         Raises:
@@ -55,8 +60,8 @@ class ReadBack:
         if wrong is not None:
             raise InStep(
                 f"{self._address}: {shown(self.command)} was answered with {found[wrong]:.9g} for parameter {wrong}, "
-                f"set to {theta[wrong]:.9g} by {shown(by)}: check the chip's range and resolution, and how it reads "
-                "numbers; or set verify_within (verify = false, if it cannot be read back)"
+                f"set to {theta[wrong]:.9g} by {shown(by[wrong % len(by)])}: check the chip's range and resolution, "
+                "and how it reads numbers; or set verify_within (verify = false, if it cannot be read back)"
             )
         # What it answered, because it may round.
         self.held, self._in_blocks = found, not isinstance(item, bytes)

@@ -1,7 +1,7 @@
 """Settings of an instrument that speaks SCPI, as they stand in a chip file. Nothing here imports JAX."""
 
 import string
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -13,26 +13,30 @@ Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=T
 Truth = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Text = Annotated[str, Field(strict=True)]
+Channels = Annotated[tuple[Annotated[int, Field(strict=True)] | Text, ...], Field(min_length=1)]
 
-# What a command may have in it, and whether it needs it.
-_PLACEHOLDERS: dict[str, dict[str, bool]] = {
-    "format": {"format": True},
-    "set": {"data": True},
-    "perturb": {"data": True},
-    "input": {"data": True, "shape": False},
-    "target": {"data": True, "shape": False},
-    "batch": {"data": True, "shape": False},
+# What a command may have in it, and whether it needs it: all numbers in one command, or a command for each channel.
+_ALL, _SHAPED, _EACH = {"data": True}, {"data": True, "shape": False}, {"channel": True, "value": True}
+_PLACEHOLDERS: dict[str, tuple[dict[str, bool], ...]] = {
+    "format": ({"format": True},),
+    "set": (_ALL, _EACH),
+    "readback": ({}, {"channel": True}),
+    "perturb": (_ALL, _EACH),
+    "input": (_SHAPED, _EACH),
+    "target": (_SHAPED,),
+    "batch": (_SHAPED,),
 }
-_NEEDED = ("identify", "set", "safe")
 
 
 class Commands(BaseModel):
     """The chip's own words for what is asked of it; "" for what it lacks. The defaults are the virtual chip's.
 
-    `{data}` becomes numbers, a block or text; `{shape}` their shape, such as `64,49`; `{format}` ASC or REAL.
+    `{data}` becomes numbers, a block or text; `{shape}` their shape, such as `64,49`; `{format}` ASC or REAL. An
+    instrument that takes one number in a command has `{channel}` and `{value}`: the command is sent for each channel.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    needed: ClassVar[tuple[str, ...]] = ("identify", "set", "safe")
 
     identify: Text = "*IDN?"
     reset: Text = "*RST;*CLS"
@@ -61,25 +65,37 @@ class Commands(BaseModel):
     @field_validator("*")
     @classmethod
     def _check(cls, command: str, info: Any) -> str:
-        name, allowed = info.field_name, _PLACEHOLDERS.get(info.field_name, {})
+        name = info.field_name
         if not command:
-            if name in _NEEDED:
+            if name in cls.needed:
                 raise ValueError("a chip cannot be used without it: give its command")
             return command
         if "\n" in command or not command.isascii():
             raise ValueError(f"a command is one line of ASCII, got {command!r}")
         try:
-            fields = [field for _, field, _, _ in string.Formatter().parse(command) if field is not None]
+            parsed = list(string.Formatter().parse(command))
         except ValueError as error:
             raise ValueError(f"{error} in {command!r}; write {{{{ for a brace") from None
-        unknown = [field for field in fields if field not in allowed]
+        fields = [field for _, field, _, _ in parsed if field is not None]
+        if any(form or conversion for _, _, form, conversion in parsed):
+            raise ValueError(f"what is in braces is a name alone, without a format, got {command!r}")
+        ways = _PLACEHOLDERS.get(name, ({},))
+        known = [field for way in ways for field in way]
+        unknown = [field for field in fields if field not in known]
         if unknown:
-            there = ", ".join(f"{{{field}}}" for field in allowed) or "none"
+            there = ", ".join(f"{{{field}}}" for field in known) or "none"
             raise ValueError(f"this command cannot have {{{unknown[0]}}}, only {there}, got {command!r}")
-        missing = [field for field, needed in allowed.items() if needed and fields.count(field) != 1]
+        way = next((each for each in ways if each.keys() >= set(fields)), None)
+        if way is None:
+            raise ValueError(f"this command has all numbers, {{data}}, or {{channel}} and {{value}}, got {command!r}")
+        missing = [field for field, needed in way.items() if needed and fields.count(field) != 1]
         if missing:
             raise ValueError(f"this command needs {{{missing[0]}}} once, got {command!r}")
         return command
+
+    def by_channel(self, *names: str) -> list[str]:
+        """Which of these commands are sent for each channel."""
+        return [name for name in names if "{channel" in getattr(self, name)]
 
 
 class LimitSettings(BaseModel):
@@ -98,12 +114,17 @@ class LimitSettings(BaseModel):
         return self
 
 
+Settings = TypeVar("Settings", bound="ScpiSettings")
+
+
 class ScpiSettings(BaseModel):
     """How to reach a chip that speaks SCPI, and how it speaks.
 
     Attributes:
         resource: its VISA name: TCPIP0::192.0.2.7::5025::SOCKET, ASRL/dev/ttyUSB0::INSTR, USB0::…::INSTR.
         n_params: how many parameters it has; asked of it if not given.
+        channels: names of the parameters' channels, for commands with `{channel}`: 1 to P if not given.
+        input_channels: names of the inputs' channels, likewise.
         limits: of the parameters, one range or a list for each.
         settle_seconds: from a set parameter to a cost that can be read.
         timeout_seconds: for a reply.
@@ -125,6 +146,8 @@ class ScpiSettings(BaseModel):
 
     resource: Annotated[str, Field(min_length=1, strict=True)]
     n_params: Whole | None = None
+    channels: Channels | None = None
+    input_channels: Channels | None = None
     limits: LimitSettings = LimitSettings()
     settle_seconds: Seconds = 0.0
     timeout_seconds: Above0 = 5.0
@@ -144,17 +167,45 @@ class ScpiSettings(BaseModel):
     def _check(self) -> "ScpiSettings":
         if not (self.commands.cost or self.commands.outputs):
             raise ValueError("there is no command to measure with: give commands.cost or commands.outputs")
+        if self.commands.by_channel("input"):
+            raise ValueError(
+                "commands.input shows one sample at a time, {channel} by {channel}: that is for an instrument in a "
+                'table of its own, [instrument.NAME], with present = "each"'
+            )
+        if self.input_channels is not None:
+            raise ValueError("input_channels is for a commands.input with {channel}: leave it out")
+        self.check_setting()
+        return self
+
+    def check_setting(self) -> None:
+        """Raises: ValueError: if what sets parameters is not complete, or contradicts itself."""
         if self.own_line and not self.commands.perturb:
             raise ValueError('own_line = true needs commands.perturb, got ""')
         if self.n_params is None and not self.commands.count:
             raise ValueError("give n_params, or the command that asks for it (commands.count)")
         if self.limits.low is None and not self.commands.limits:
             raise ValueError("give limits (low and high), or the command that asks for them (commands.limits)")
-        return self
+        by_channel = self.commands.by_channel("set", "perturb", "readback")
+        if self.channels is not None and not by_channel:
+            raise ValueError('channels is for commands with {channel}, such as set = "SOUR{channel}:VOLT {value}"')
+        if not by_channel:
+            return
+        if self.n_params is None:
+            raise ValueError(f"commands.{by_channel[0]} is sent for each channel: give n_params")
+        if self.channels is not None and len(self.channels) != self.n_params:
+            raise ValueError(f"there are {len(self.channels)} channels for n_params = {self.n_params}: give as many")
+        if self.binary and by_channel != ["readback"]:
+            raise ValueError(
+                f"commands.{by_channel[0]} has a {{value}}, which is text, and binary = true: set binary = false"
+            )
 
     @classmethod
-    def of(cls, settings: dict[str, Any]) -> "ScpiSettings":
+    def of(cls: type[Settings], settings: dict[str, Any], table: str = "instrument") -> Settings:
         """The settings of a dictionary.
+
+        Args:
+            settings: by name.
+            table: what they are called in messages.
 
         Raises:
             ValueError: if one is unknown, of the wrong type or out of range: one line.
@@ -163,6 +214,6 @@ class ScpiSettings(BaseModel):
             return cls(**settings)
         except ValidationError as error:
             where = error.errors()[0]["loc"][:1]
-            models: dict[Any, type[BaseModel]] = {"commands": Commands, "limits": LimitSettings}
+            models: dict[Any, Any] = {"commands": cls.model_fields["commands"].annotation, "limits": LimitSettings}
             known = models.get(where[0] if where else None, cls)
-            raise ValueError(first_error(error, known.model_fields, "instrument")) from None
+            raise ValueError(first_error(error, known.model_fields, table)) from None

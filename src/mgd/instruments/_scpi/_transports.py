@@ -17,7 +17,7 @@ from .._wire import WireError, block_end
 BACKEND = "@py"
 # Options that this driver sets by itself.
 _OURS = {
-    "timeout": "give timeout_seconds in [instrument]",
+    "timeout": "give timeout_seconds instead",
     "read_termination": "messages end with a newline, which the driver sees to",
     "write_termination": "messages end with a newline, which the driver sees to",
 }
@@ -59,8 +59,14 @@ def socket_address(resource: str) -> tuple[str, int] | None:
     return (found["host"].strip("[]"), int(found["port"])) if found else None
 
 
-def check_visa(resource: str, backend: str, options: Mapping[str, Any]) -> None:
+def check_visa(resource: str, backend: str, options: Mapping[str, Any], table: str = "instrument") -> None:
     """Checks what only PyVISA makes use of, before anything is opened.
+
+    Args:
+        resource: a VISA name.
+        backend: of PyVISA.
+        options: attributes of the resource.
+        table: what the settings are called in messages.
 
     Raises:
         ValueError: if PyVISA is needed and not there; if it is not and there are options for it; or if an option is
@@ -70,16 +76,16 @@ def check_visa(resource: str, backend: str, options: Mapping[str, Any]) -> None:
         unused = [f"visa.{name}" for name in options] or (["backend"] if backend != BACKEND else [])
         if unused:
             raise ValueError(
-                f"instrument.{unused[0]}: {resource} is a bare socket, without PyVISA: leave {', '.join(unused)} out"
+                f"{table}.{unused[0]}: {resource} is a bare socket, without PyVISA: leave {', '.join(unused)} out"
             )
         return
     if importlib.util.find_spec("pyvisa") is None:
-        raise ValueError(f'instrument.resource: {resource} needs PyVISA: pip install "mgd[lab]"')
+        raise ValueError(f'{table}.resource: {resource} needs PyVISA: pip install "mgd[lab]"')
     if options:
-        _check_options(resource, options)
+        _check_options(resource, options, table)
 
 
-def _check_options(resource: str, options: Mapping[str, Any]) -> None:
+def _check_options(resource: str, options: Mapping[str, Any], table: str) -> None:
     import pyvisa
     from pyvisa.attributes import Attribute
     from pyvisa.resources import Resource
@@ -88,7 +94,7 @@ def _check_options(resource: str, options: Mapping[str, Any]) -> None:
     try:
         name = ResourceName.from_string(resource)
     except InvalidResourceName as error:
-        raise ValueError(f"instrument.resource: {error}") from None
+        raise ValueError(f"{table}.resource: {error}") from None
     kinds: dict[Any, type] = pyvisa.ResourceManager._resource_classes
     kind = kinds.get((name.interface_type_const, name.resource_class), Resource)
     there = {each: inspect.getattr_static(kind, each) for each in dir(kind) if not each.startswith("_")}
@@ -96,11 +102,10 @@ def _check_options(resource: str, options: Mapping[str, Any]) -> None:
     known = [each for each, found in there.items() if _is_option(found, Attribute) and each not in ours]
     for option, value in options.items():
         if option in _OURS:
-            raise ValueError(f"instrument.visa.{option}: {_OURS[option]}, got {value!r}")
+            raise ValueError(f"{table}.visa.{option}: {_OURS[option]}, got {value!r}")
         if option not in known:
             raise ValueError(
-                f"instrument.visa: {resource} has no option {option!r}{nearest(option, known)} (it has "
-                f"{', '.join(known)})"
+                f"{table}.visa: {resource} has no option {option!r}{nearest(option, known)} (it has {', '.join(known)})"
             )
         if isinstance(there[option], Attribute):
             try:
@@ -108,7 +113,7 @@ def _check_options(resource: str, options: Mapping[str, Any]) -> None:
             except (TypeError, ValueError) as error:
                 choices = getattr(there[option], "enum_type", ())
                 why = ", ".join(f"{int(each)} is {each.name}" for each in choices) or error
-                raise ValueError(f"instrument.visa.{option} cannot be {value!r}: {why}") from None
+                raise ValueError(f"{table}.visa.{option} cannot be {value!r}: {why}") from None
 
 
 def _is_option(found: Any, attribute: type) -> bool:

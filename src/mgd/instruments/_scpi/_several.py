@@ -1,0 +1,203 @@
+"""One chip of several instruments: one sets parameters, one presents, one reads. Nothing here imports JAX."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import numpy as np
+from jaxtyping import Float
+
+from ..._errors import HardwareError, MgdError
+from .._base import AbstractInstrument, Identity
+from .._failures import TimeIsUp
+from .._limits import Limits
+from ._driver import Scpi
+from ._parts import PartTables
+
+
+class Several(AbstractInstrument):
+    """A chip of several instruments that speak SCPI, each with its own line.
+
+    The parameters are those of all instruments that set some, in the order of their tables. Before a measurement, each
+    instrument that was given something answers a query, so that its commands are done when another is read; then the
+    longest of their settling times is waited for.
+
+    When all are open and hold harmless values, they are switched on in order; they are made safe in the reverse order,
+    and if one cannot be, the others still are. A failure names the instrument.
+
+    Args:
+        tables: the settings of each.
+        drivers: the driver of each, by its name.
+    """
+
+    may_slip = True
+
+    def __init__(self, tables: PartTables, drivers: Mapping[str, Scpi]):
+        self._tables = tables
+        self.parts = self.drivers = drivers
+        self.address = ", ".join(f"{name} ({driver.address})" for name, driver in self.drivers.items())
+        self._setters = tables.with_role("set")
+        for name in self._setters:  # which are set in one message, and measured with another
+            drivers[name].reads_held = True
+        self._cost, self._outputs = (next(iter(tables.with_role(role)), "") for role in ("cost", "outputs"))
+        self.reads = "both" if self._cost and self._outputs else "cost" if self._cost else "outputs"
+        self._each = any(part.present == "each" for part in tables.parts.values())
+        self.own_line = all(self.drivers[name].own_line for name in self._setters)
+        self.reads_back = all(self.drivers[name].reads_back for name in self._setters)
+        self.settle_seconds = max(driver.settle_seconds for driver in self.drivers.values())
+        self._x, self._target = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
+        self._unsafe: list[str] = []
+        self._work: Callable[[], None] | None = None
+        self._describe()
+
+    def open(self) -> None:
+        self.close()
+        begun: list[str] = []
+        try:
+            for name, driver in self.drivers.items():
+                with _named(name):
+                    begun.append(name)
+                    driver.open()
+                    self._identified(name)
+            self._describe()
+            for name in self._tables.order:
+                if command := self._tables.parts[name].commands.on:
+                    with _named(name):
+                        self.drivers[name].tell(command)
+        except BaseException:  # what is open, and perhaps on, is not left so
+            with suppress(MgdError, OSError):
+                self._make_safe(begun)
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._work = None
+        for driver in self.drivers.values():
+            driver.close()
+
+    def identify(self) -> Identity:
+        self._finish("")
+        found = [self._identified(name) for name in self.drivers]
+        makers = dict.fromkeys(each.maker for each in found)
+        models, serials = [each.model for each in found], [each.serial for each in found]
+        return Identity("+".join(makers), "+".join(models), "+".join(serials))
+
+    def make_sure(self) -> None:
+        for name, driver in self.drivers.items():
+            with _named(name):
+                driver.make_sure()
+
+    def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
+        for name, place in self._places.items():
+            with _named(name):
+                self.drivers[name].set_parameters(theta[place])
+
+    def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
+        for name, place in self._places.items():
+            with _named(name):
+                self.drivers[name].perturb(perturbation[place])
+
+    def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        self._x, self._target = x, target
+        if not self._one_by_one():
+            self._show(x, target)
+
+    def measure_cost(self) -> float:
+        if not self._cost:
+            self._lacks("measure_cost")
+        return float(np.mean(self._read(self._cost, Scpi.measure_cost)))
+
+    def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
+        if not self._outputs:
+            self._lacks("read_outputs")
+        return np.concatenate(self._read(self._outputs, Scpi.read_outputs))
+
+    def while_waiting(self, work: Callable[[], None]) -> None:
+        self._work = work
+
+    def safe_state(self) -> None:
+        self._make_safe(list(self.drivers))
+
+    def not_safe(self) -> list[str]:
+        return [f"{name} ({self.drivers[name].address})" for name in self._unsafe]
+
+    def _describe(self) -> None:
+        """The parameters of all together, as far as they are known."""
+        setters = [self.drivers[name] for name in self._setters]
+        ends = np.cumsum([driver.n_params for driver in setters]).tolist()
+        self._places = {name: slice(*of) for name, *of in zip(self._setters, [0, *ends[:-1]], ends, strict=True)}
+        self.n_params = ends[-1]
+        self.groups = self._places if len(setters) > 1 else {}
+        units = {driver.limits.unit for driver in setters}
+        low, high = (np.concatenate([getattr(one.limits, side) for one in setters]) for side in ("low", "high"))
+        self.limits = Limits(low, high, units.pop() if len(units) == 1 else "")
+
+    def _identified(self, name: str) -> Identity:
+        """Raises: HardwareError: if it is another piece than its table names."""
+        driver, serial = self.drivers[name], self._tables.parts[name].serial
+        with _named(name):
+            identity = driver.identify()
+            if serial is not None and identity.serial != serial:
+                raise HardwareError(
+                    f"{driver.address}: serial {identity.serial!r} answers ({identity}), instead of {serial!r}: "
+                    "connect that instrument, or change its serial in the chip file"
+                )
+        return identity
+
+    def _read(self, reader: str, verb: Callable[[Scpi], object]) -> list:
+        """What is read of each sample where they are shown one by one; otherwise of the batch."""
+        found, one_by_one = [], self._one_by_one()
+        work, self._work = self._work, None
+        if work is not None:
+            self.drivers[reader].while_waiting(work)
+        for k in range(len(self._x) if one_by_one else 1):
+            if one_by_one:
+                self._show(self._x[k : k + 1], self._target[k : k + 1])
+            self._finish(reader)
+            with _named(reader):
+                found.append(verb(self.drivers[reader]))
+        return found
+
+    def _one_by_one(self) -> bool:
+        return self._each and len(self._x) > 1
+
+    def _show(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
+        for name, driver in self.drivers.items():  # the reader too, which is to know how many samples there are
+            with _named(name):
+                driver.present(x, target)
+
+    def _finish(self, reader: str) -> None:
+        """Returns when all that was sent is done, and has settled; what the reader was sent goes with its question."""
+        others = {name: driver for name, driver in self.drivers.items() if name != reader}
+        for verb in (Scpi.finish, Scpi.settle):
+            for name, driver in others.items():
+                with _named(name):
+                    verb(driver)
+
+    def _make_safe(self, names: list[str]) -> None:
+        order = [name for name in reversed(self._tables.order) if name in names]
+        self._unsafe = [name for name in order if self._tables.parts[name].commands.safe]
+        first: HardwareError | None = None
+        for name in list(self._unsafe):
+            try:
+                with _named(name):
+                    self.drivers[name].safe_state()
+                self._unsafe.remove(name)
+            except TimeIsUp:
+                raise
+            except HardwareError as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """A failure in the body says which instrument it is of."""
+    try:
+        yield
+    except TimeIsUp:
+        raise
+    except HardwareError as error:
+        raise HardwareError(f"{name}: {error}", passing=error.passing, skip=error.skip) from error
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
