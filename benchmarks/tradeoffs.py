@@ -1,6 +1,6 @@
 """The founding trade-offs as sweeps, with the law of `mgd.theory` drawn in.
 
-    python benchmarks/tradeoffs.py --out docs/figures/tradeoffs.png    # about two minutes on two cores
+    python benchmarks/tradeoffs.py --out docs/figures/tradeoffs.png    # some minutes on two cores
 
 A 2-4-1 perceptron learns XOR. The hardware time until a chip has solved it is drawn against tau_theta for several
 times of a write, against tau_x for several times of a load, and against the perturbation's amplitude for several
