@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # A batch takes about so long: little is lost if it is, and what it costs to write is little of it.
 _BATCH_SECONDS = 5.0
+# Of more chips side by side, what is done once for each group of lanes takes longer than a piece of training is to.
+_MOST_CHIPS = 20_000
 # Workers need some seconds to start, and compile anew: what takes no longer than this is done here.
 _SOON_SECONDS = 20.0
 
@@ -166,7 +168,7 @@ class _Work:
         n = 1
         if self._per_step:
             n = int(_BATCH_SECONDS / (self._per_step * queue[0].chip_steps))
-            n = max(1, min(n, -(-len(queue) // n_workers)))
+            n = max(1, min(n, -(-len(queue) // n_workers), _MOST_CHIPS // queue[0].settings.replicas))
         batch = [queue.popleft() for _ in range(min(n, len(queue)))]
         # Workers take structures in turn, so that each compiles few.
         del self._queues[structure]
