@@ -17,6 +17,7 @@ import mgd
 from mgd import MgdWarning, RunError
 from mgd.runs import RunConfig, build_task, make_session, resolve
 from mgd.sweeps import Course, Plan, compute, load_sweep, run, yields
+from mgd.sweeps._sweep import _Work
 
 VARY = {"cost-noise": [0.0, 0.01, 0.1]}
 SETTINGS: dict[str, Any] = {
@@ -265,11 +266,18 @@ def test_the_course_is_told_from_the_cost_to_the_end(tmp_path):
     assert [course.computed for course in seen] == sorted(course.computed for course in seen)
 
 
+def test_a_batch_has_no_more_chips_than_lanes_take_without_delay(monkeypatch):
+    monkeypatch.setattr("mgd.sweeps._sweep._MOST_CHIPS", 7)
+    points = list(Plan.of({"task": "parity", **SETTINGS}, {"cost-noise": [0.001, 0.01, 0.1, 0.2, 0.3, 0.4]}).points())
+    work = _Work(points, Course(6, 6, 6 * 3 * 60, 0), lambda course: None)
+    first = work.next_batch(1)
+    work.note(first, 1.0, 1e-6, counted=False)
+    assert (len(first), len(work.next_batch(1))) == (1, 7 // 3)
+
+
 def test_bad_input_is_one_line(tmp_path):
     with pytest.raises(ValueError, match="workers must be 1 or more, got 0"):
         mgd.sweep("parity", vary=VARY, workers=0, **SETTINGS)
-    with pytest.raises(ValueError, match="a cluster has workers of its own: leave workers or cluster out"):
-        mgd.sweep("parity", vary=VARY, workers=2, cluster="tcp://127.0.0.1:1", **SETTINGS)
     with pytest.raises(ValueError, match="the point holdout=4: holdout must leave samples to train on"):
         mgd.sweep("parity", vary={"holdout": [4]}, **SETTINGS)
 

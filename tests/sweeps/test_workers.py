@@ -14,6 +14,7 @@ import pytest
 import mgd
 from mgd import MgdWarning, RunError
 from mgd.sweeps import Plan, load_sweep, run
+from mgd.sweeps._workers import Crew, Report, Store
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 
@@ -201,10 +202,96 @@ def test_a_client_that_is_killed_continues(quiet, tmp_path, cluster, cache_env):
     assert load_sweep(folder).identical(quiet)
 
 
+# A chip that notes which worker begins it, and when.
+NOTED = """
+import time
+import distributed
+import mgd
+
+def build(inputs, outputs, mark=0, into=""):
+    try:
+        distributed.get_worker()
+    except ValueError:
+        pass
+    else:
+        with open(into, "a") as file:
+            file.write(f"{mark} {time.time_ns()}\\n")
+    return mgd.chips.mlp((*inputs, 2, outputs))
+"""
+CLIENT = """
+import sys
+from pathlib import Path
+from mgd.sweeps import Plan, _sweep
+
+_sweep._BATCH_SECONDS = 0.0  # so that each point is a part
+_sweep.run(Plan.of({settings!r}, {vary!r}), Path(sys.argv[1]), cluster={address!r})
+"""
+
+
+@pytest.mark.slow
+def test_ten_deaths_of_workers_and_two_of_clients_change_nothing(tmp_path, cluster, cache_env):
+    address, processes = cluster
+    (tmp_path / "noted.py").write_text(NOTED)
+    begun, folder = tmp_path / "begun", tmp_path / "out"
+    chip = {"build": "noted:build", "folder": str(tmp_path), "arguments": {"into": str(begun)}}
+    settings, vary = {"task": "parity", "chip": chip, **SETTINGS}, {"chip.mark": list(range(30))}
+    plan = Plan.of(settings, vary)
+    mark_of = {Store.part_of([point.digest]): point.values["chip.mark"] for point in plan.points()}
+    code = CLIENT.format(settings=settings, vary=vary, address=address)
+
+    def client():
+        return subprocess.Popen([sys.executable, "-c", code, str(folder)], env=cache_env)
+
+    there: dict[int, int] = {}
+    killed, clients = 0, [client()]
+    while clients[-1].poll() is None:
+        time.sleep(0.02)
+        new = {mark_of[part.name] for part in folder.glob("parts/*.zarr")} - set(there)
+        there |= dict.fromkeys(new, time.time_ns())
+        victims = [worker for nanny in processes[1:] for worker in workers_below(nanny.pid)]
+        if new and victims and killed < 10:
+            os.kill(victims[killed % len(victims)], signal.SIGKILL)
+            killed += 1
+            if killed in (3, 6):
+                clients[-1].kill()
+                clients[-1].wait()
+                clients.append(client())
+    assert (killed, [each.returncode for each in clients]) == (10, [-signal.SIGKILL, -signal.SIGKILL, 0])
+    run(plan, tmp_path / "quiet", workers=1)
+    assert load_sweep(folder).identical(load_sweep(tmp_path / "quiet"))
+    notes = [tuple(map(int, line.split())) for line in begun.read_text().splitlines()]
+    assert {mark for mark, _ in notes} == set(range(30))
+    assert not [mark for mark, when in notes if when > there.get(mark, when)], "a point that was there was begun again"
+
+
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("mgd.sweeps._workers._ANSWER_SECONDS", 1)
+    monkeypatch.setattr("mgd.sweeps._clusters._ANSWER_SECONDS", 1)
     plan = Plan.of({"task": "parity", **SETTINGS}, VARY)
     with pytest.raises(
         RunError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9: start one with `dask scheduler`"
     ):
         run(plan, tmp_path / "out", cluster="tcp://127.0.0.1:9")
+
+
+def test_workers_that_write_elsewhere_are_one_line(tmp_path, monkeypatch):
+    class Done:
+        status = "finished"
+
+        def result(self):
+            return Report(1.0, 1.0, "0.zarr")
+
+        def release(self):
+            pass
+
+    class Client:
+        status = "running"
+
+        def submit(self, *given, **more):
+            return Done()
+
+    plan = Plan.of({"task": "parity", **SETTINGS}, VARY)
+    monkeypatch.setattr("distributed.wait", lambda futures, **given: type("Waited", (), {"done": set(futures)}))
+    crew = Crew(Client(), Store.claimed(tmp_path / "out", plan), [], "tcp://10.0.0.5:8786")
+    crew._running[crew._client.submit()] = tuple(plan.points())
+    with pytest.raises(RunError, match=r"the workers of tcp://10.* do not write to this .*out: give an out that all"):
+        crew.finished()

@@ -29,7 +29,9 @@ _PIPE = 10_000
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Processes; by default one for each core if it is worth it."
 )
-@click.option("--cluster", metavar="ADDRESS", help="Scheduler of Dask, such as tcp://10.0.0.5:8786.")
+@click.option(
+    "--cluster", metavar="CLUSTER", help="tcp://10.0.0.5:8786 (scheduler of Dask), ssh:HOST,HOST, slurm:… or pbs:…."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list with a line for each point, and nothing else.")
 def sweep(
     task: str,

@@ -101,7 +101,8 @@ class Store:
             OSError: if they cannot be written; then nothing is there.
         """
         (self.folder / _PARTS).mkdir(exist_ok=True)
-        beside, path = self.folder / _PARTS / f"{uuid.uuid4().hex}.new", self._part(_digests(rows))
+        beside = self.folder / _PARTS / f"{uuid.uuid4().hex}.new"
+        path = self.folder / _PARTS / self.part_of(_digests(rows))
         try:
             write_zarr(rows.assign_attrs({_MARK: digest_of(rows)}), beside)
             beside.rename(path)
@@ -110,12 +111,14 @@ class Store:
             if not path.exists():  # or another worker was asked for the same, and was first
                 raise
 
-    def has(self, digests: Sequence[str]) -> bool:
-        """Whether there is a part of exactly these points."""
-        return self._part(digests).exists()
+    @staticmethod
+    def part_of(digests: Sequence[str]) -> str:
+        """The name of the part of exactly these points."""
+        return f"{hashlib.sha256(' '.join(digests).encode()).hexdigest()}.zarr"
 
-    def _part(self, digests: Sequence[str]) -> Path:
-        return self.folder / _PARTS / f"{hashlib.sha256(' '.join(digests).encode()).hexdigest()}.zarr"
+    def has_part(self, name: str) -> bool:
+        """Whether there is a part of that name."""
+        return (self.folder / _PARTS / name).exists()
 
     def done(self) -> set[str]:
         """The digests of all points that are there. A part that is damaged is removed, and computed again."""

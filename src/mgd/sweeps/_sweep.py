@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import Interrupted, MgdWarning
 from .._stops import stop_requested
+from ._clusters import Cluster
 from ._course import Course, OnCourse
 from ._plans import plan_of
 from ._points import Plan, Point
 from ._shown import shown
 from ._store import Store, load_sweep
-from ._workers import AbstractCrew, Here, has_dask, workers_here, workers_of
+from ._workers import AbstractCrew, Here, has_dask, workers_here
 
 if TYPE_CHECKING:
     import xarray as xr
 
 # A batch takes about so long: little is lost if it is, and what it costs to write is little of it.
 _BATCH_SECONDS = 5.0
+# Of more chips side by side, what is done once for each group of lanes takes longer than a piece of training is to.
+_MOST_CHIPS = 20_000
 # Workers need some seconds to start, and compile anew: what takes no longer than this is done here.
 _SOON_SECONDS = 20.0
 
@@ -55,8 +58,11 @@ def sweep(
         out: a folder, in which a sweep that was stopped continues, and one of more values computes only what is
             missing. None keeps nothing.
         workers: processes, which need `pip install "mgd[sweep]"`; 1 for this process, None for one for each core where
-            it is worth it. A script that asks for several needs `if __name__ == "__main__":`.
-        cluster: the address of a scheduler of Dask, in place of workers of this machine.
+            it is worth it. A script that asks for several needs `if __name__ == "__main__":`. On a cluster, those of
+            each machine that ssh reaches, or of all jobs of a queue.
+        cluster: in place of workers of this machine, the address of a scheduler of Dask ("tcp://10.0.0.5:8786"),
+            machines ("ssh:node1,node2"), or a queue of jobs with arguments of dask-jobqueue
+            ("slurm:cores=1,memory=4GB" or "pbs:…"), which need `pip install "mgd[cluster]"`.
         progress: whether to show how far it is; by default on a terminal and in a notebook.
         settings: all other settings of the runs, as in a configuration file: `replicas`, `steps`, `imperfect`, ….
 
@@ -107,8 +113,7 @@ def run(
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be 1 or more, got {workers}")
-    if cluster is not None and workers not in (None, 1):
-        raise ValueError("a cluster has workers of its own: leave workers or cluster out")
+    there = None if cluster is None else Cluster.of(cluster, workers)
     points = list({point.digest: point for point in plan.points()}.values())
     store = Store.claimed(folder, plan)
     with store.alone(), stop_requested("stopped at once; the points that are computed are kept") as stop:
@@ -117,7 +122,7 @@ def run(
         work = _Work(missing, Course(len(points), len(missing), sum(one.chip_steps for one in missing), 0), on_course)
         if missing:
             on_course(work.course)
-            _compute(work, store, workers, cluster, stop)
+            _compute(work, store, workers, there, stop)
         store.compact([point.digest for point in points])
     for doubt in work.doubts:
         warnings.warn(doubt, MgdWarning, stacklevel=3)
@@ -163,7 +168,7 @@ class _Work:
         n = 1
         if self._per_step:
             n = int(_BATCH_SECONDS / (self._per_step * queue[0].chip_steps))
-            n = max(1, min(n, -(-len(queue) // n_workers)))
+            n = max(1, min(n, -(-len(queue) // n_workers), _MOST_CHIPS // queue[0].settings.replicas))
         batch = [queue.popleft() for _ in range(min(n, len(queue)))]
         # Workers take structures in turn, so that each compiles few.
         del self._queues[structure]
@@ -221,7 +226,7 @@ class _Work:
         return (course.chip_steps - course.made) * course.seconds / course.made
 
 
-def _compute(work: _Work, store: Store, workers: int | None, cluster: str | None, stop: Callable[[], bool]) -> None:
+def _compute(work: _Work, store: Store, workers: int | None, cluster: Cluster | None, stop: Callable[[], bool]) -> None:
     """All that is missing.
 
     Raises:
@@ -240,7 +245,7 @@ def _compute(work: _Work, store: Store, workers: int | None, cluster: str | None
             _all_by(here, work, stop, enough=lambda: (work.course.left or 0.0) > _SOON_SECONDS)
         if work.left or work.suspects:
             with ExitStack() as stack:
-                opened = workers_of(cluster, store) if cluster is not None else workers_here(n, store)
+                opened = cluster.opened(store) if cluster is not None else workers_here(n, store)
                 crew = stack.enter_context(opened)
                 _all_by(crew, work, stop)
                 _one_by_one(crew, work, stop)

@@ -22,10 +22,8 @@ from ._rows import VALUES, values_text
 from ._store import Store, unwritable
 
 # How often a point may kill its worker.
-_MOST_KILLS = 3
+MOST_KILLS = 3
 _TURN_SECONDS = 0.5
-# How long a scheduler may take to answer.
-_ANSWER_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,13 @@ class Report:
     Attributes:
         compiling: seconds before the first timesteps were made.
         training: seconds of the rest.
+        part: the name of the part of the store that has its rows.
         doubts: what users are to be warned of.
     """
 
     compiling: float
     training: float
+    part: str
     doubts: tuple[str, ...] = ()
 
 
@@ -138,7 +138,7 @@ class Crew(AbstractCrew):
     def begin(self, batch: Sequence[Point]) -> None:
         points = [_plain(point) for point in batch]
         with self._there():
-            future = self._client.submit(_in_worker, points, str(self._store.folder), self._cores, pure=False)
+            future = self._client.submit(_in_worker, points, str(self._store.folder.resolve()), self._cores, pure=False)
         self._running[future] = tuple(batch)
 
     def finished(self) -> list[Outcome]:
@@ -147,7 +147,7 @@ class Crew(AbstractCrew):
         with self._there():
             try:
                 done = (
-                    _distributed().wait(list(self._running), timeout=_TURN_SECONDS, return_when="FIRST_COMPLETED").done
+                    distributed().wait(list(self._running), timeout=_TURN_SECONDS, return_when="FIRST_COMPLETED").done
                 )
             except TimeoutError:
                 return []
@@ -159,7 +159,7 @@ class Crew(AbstractCrew):
         try:
             yield
             gone = self._client.status not in ("running", "connecting")
-        except _distributed().comm.CommClosedError:
+        except distributed().comm.CommClosedError:
             gone = True
         if gone:
             raise RunError(
@@ -170,16 +170,16 @@ class Crew(AbstractCrew):
         batch = self._running.pop(future)
         try:
             report = None if future.status in ("cancelled", "lost") else future.result()
-        except _distributed().KilledWorker:
+        except distributed().KilledWorker:
             report = None
         finally:
             future.release()  # or a result that is on disk would be computed again if its worker dies
-        if report is not None and not (self._store.folder / report[1]).exists():
+        if report is not None and not self._store.has_part(report.part):
             raise RunError(
                 f"the workers of {self._where} do not write to this {self._store.folder}: give an out that all "
                 "machines share"
             )
-        return Outcome(batch, None if report is None else report[0])
+        return Outcome(batch, report)
 
 
 def computed(
@@ -201,11 +201,12 @@ def computed(
 
     names, values, plain = zip(*points, strict=True)
     settings, store = [Settings.of(one) for one in plain], Store(folder)
-    if store.has([one.identity() for one in settings]):  # by a worker that died before it could say so
-        return Report(0.0, 0.0)
+    part = store.part_of([one.identity() for one in settings])
+    if store.has_part(part):  # by a worker that died before it could say so
+        return Report(0.0, 0.0, part)
     done = compute(settings, names=names, on_steps=on_steps, stop=stop)
     store.put(done.rows.assign({VALUES: ("point", np.array(values, object))}))
-    return Report(done.compiling, done.training, tuple(done.doubts))
+    return Report(done.compiling, done.training, part, tuple(done.doubts))
 
 
 @contextmanager
@@ -215,14 +216,14 @@ def workers_here(n: int, store: Store) -> Iterator[Crew]:
     Raises:
         ValueError: if Dask is not installed.
     """
-    distributed = _distributed()
+    dask_distributed = distributed()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    given = {"distributed.scheduler.allowed-failures": _MOST_KILLS - 1, "distributed.admin.log-length": 0}
+    given = {"distributed.scheduler.allowed-failures": MOST_KILLS - 1, "distributed.admin.log-length": 0}
     with (
         importlib.import_module("dask.config").set(given),
         not_for_children(),
     ):  # which never see Ctrl-C: this process asks them
-        cluster = distributed.LocalCluster(
+        cluster = dask_distributed.LocalCluster(
             n_workers=n,
             threads_per_worker=1,
             processes=True,
@@ -231,29 +232,10 @@ def workers_here(n: int, store: Store) -> Iterator[Crew]:
             silence_logs=logging.CRITICAL,
         )
     try:
-        with distributed.Client(cluster) as client:
+        with dask_distributed.Client(cluster) as client:
             yield Crew(client, store, [cores[number % len(cores) :: n] for number in range(n)] if cores else [], "here")
     finally:
         cluster.close()
-
-
-@contextmanager
-def workers_of(address: str, store: Store) -> Iterator[Crew]:
-    """The workers of a cluster that runs already.
-
-    Raises:
-        ValueError: if Dask is not installed.
-        RunError: if no scheduler answers there.
-    """
-    distributed = _distributed()
-    try:
-        client = distributed.Client(address, timeout=_ANSWER_SECONDS)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"no scheduler answers at {address}: start one with `dask scheduler`, and give the address that it prints"
-        ) from error
-    with client:
-        yield Crew(client, store, [], address)
 
 
 def has_dask() -> bool:
@@ -261,7 +243,12 @@ def has_dask() -> bool:
     return importlib.util.find_spec("distributed") is not None
 
 
-def _distributed() -> Any:
+def distributed() -> Any:
+    """Dask's package for workers.
+
+    Raises:
+        ValueError: if it is not installed.
+    """
     try:
         return importlib.import_module("distributed")
     except ImportError:
@@ -277,15 +264,12 @@ def _plain(point: Point) -> tuple[str, str, dict[str, Any]]:
 _one_at_a_time = threading.Lock()
 
 
-def _in_worker(
-    points: Sequence[tuple[str, str, dict[str, Any]]], folder: str, cores: list[list[int]]
-) -> tuple[Report, str]:
-    """Computes a batch in a worker of Dask: how, and a file by which it is seen where it went."""
+def _in_worker(points: Sequence[tuple[str, str, dict[str, Any]]], folder: str, cores: list[list[int]]) -> Report:
+    """Computes a batch in a worker of Dask."""
     if cores:
-        os.sched_setaffinity(0, cores[int(_distributed().get_worker().name)])  # before JAX counts them
+        os.sched_setaffinity(0, cores[int(distributed().get_worker().name)])  # before JAX counts them
     with _one_at_a_time:  # whatever threads a worker has: JAX uses all of its cores
         try:
-            report = computed(points, Path(folder))
+            return computed(points, Path(folder))
         except OSError as error:
             raise unwritable(Path(folder), error) from None
-    return report, "sweep.json"
