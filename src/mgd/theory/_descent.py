@@ -115,8 +115,9 @@ def variance_of(land: Landscape, windows: Windows, *, noise: Any, amplitude: Any
     $$A = \frac{S}{KB} + \frac{P-1}{T}\Big[\frac{S}{B}\Big(1 - \frac1K\Big) + \kappa\Big(\lVert\bar g\rVert^2
       + \frac{S}{KB}\Big)\Big] + \frac{P}{T}\Big[\nu_o^2 + e + \kappa_n\nu_s^2\Big]$$
 
-    since a parameter's own sign squared is 1, so that it does not cross-talk with itself; with $\kappa = 1$ for independent codes, and $(1 - T/N)_+$ for codes that are orthogonal over N perturbations; in
-    $\kappa_n$ the n perturbations that share a baseline stand for T.
+    since a parameter's own sign squared is 1, so that it does not cross-talk with itself; with $\kappa = 1$ for
+    independent codes, and $(1 - T/N)_+$ for codes that are orthogonal over N perturbations; in $\kappa_n$ the n
+    perturbations that share a baseline stand for T.
 
     Args:
         land: what the cost is like.
