@@ -41,7 +41,7 @@ def test_the_page_shows_the_files_of_the_package():
 
 
 @pytest.mark.parametrize(("words", "shown"), COMMANDS, ids=[words.partition(" --")[0] for words, _ in COMMANDS])
-@pytest.mark.quick("list", "train disc2")
+@pytest.mark.quick("list")
 def test_a_command_of_the_page_says_what_the_page_shows(words, shown, installed, tmp_path):
     (tmp_path / "rack.toml").write_text(FILES["rack.toml"], encoding="utf-8")
     command = [sys.executable, "-m", "mgd", *words.split()]

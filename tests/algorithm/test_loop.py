@@ -217,7 +217,7 @@ def _optax_promotion():
 
 @pytest.mark.usefixtures("_optax_promotion")
 @pytest.mark.parametrize("name", ALGORITHMS)
-@pytest.mark.quick("two-sided", "high-pass, windows", "adam")
+@pytest.mark.quick("two-sided")
 def test_step_is_ask_and_tell_by_hand(name):
     algorithm, n_steps = ALGORITHMS[name], 23
     end, thetas, _, state = trace(algorithm, n_steps, jax.random.key(5))

@@ -283,8 +283,8 @@ def test_levels_for_which_there_is_no_room_are_refused():
 
 @pytest.mark.parametrize("budget", [3353, 4001, 9999])
 @pytest.mark.parametrize("kind", ["plain", "levels"])
-@pytest.mark.quick("plain-3353")
 @pytest.mark.enough("plain-4001")
+@pytest.mark.long
 def test_no_more_is_spent_than_the_budget(budget, kind):
     asked = []
     chip = with_levels(0.05 if kind == "levels" else 1e-9)

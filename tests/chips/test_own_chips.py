@@ -39,7 +39,8 @@ def fibre():
 @pytest.mark.parametrize(
     ("make", "n_params"), [(mesh, 30), (spiking, 49), (fibre, 4)], ids=["mesh", "spiking", "fibre"]
 )
-@pytest.mark.quick("fibre")
+@pytest.mark.enough("fibre")
+@pytest.mark.long
 def test_a_chip_of_ones_own_is_kept_taken_up_and_answers(tmp_path, make, n_params):
     chip, task = make()
     assert chip.n_params == n_params

@@ -75,7 +75,7 @@ CHIP = NodePerturbed()
 
 @pytest.mark.parametrize("baseline", [mgd.algorithm.Remeasured(), mgd.algorithm.TwoSided()], ids=["one", "two-sided"])
 @pytest.mark.parametrize("tau_x", [1, 64], ids=["a sample each", "a hold as one batch"])
-@pytest.mark.quick("a sample each-two-sided", "a hold as one batch-one")
+@pytest.mark.quick("a hold as one batch-one")
 def test_the_mean_of_g_is_the_gradient_of_the_parameters(baseline, tau_x):
     times = mgd.TimeConstants(tau_x=64, tau_theta=6400)
     algorithm = mgd.discrete(

@@ -122,7 +122,8 @@ def chip_file(code):
 
 
 @pytest.mark.parametrize(("function", "n_params"), [("net", 13), ("fixed", 13), ("perceptron", 13), ("coherent", 5)])
-@pytest.mark.quick("net-13")
+@pytest.mark.enough("net-13")
+@pytest.mark.long
 def test_every_kind_of_chip_is_trained_and_predicts(mgd_cli, chip_file, function, n_params):
     said = mgd_cli("train", "parity", "--chip", chip_file(function), *FEW, "--replicas=2", "--out=run")
     assert (said.code, said.err) == (0, "")

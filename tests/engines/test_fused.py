@@ -227,7 +227,8 @@ def test_chips_without_noise_have_vectors_of_their_own():
         (mlp((49, 4), output="linear"), 1e-3),
     ],
 )
-@pytest.mark.quick("chip3-0.001")
+@pytest.mark.enough("chip3-0.001")
+@pytest.mark.long
 def test_networks_and_costs(chip, rate):
     algorithm = discrete(perturbation=SIGNS, optimizer=optax.sgd(rate))
     same(chip, algorithm, LETTERS, batch=3)
@@ -316,6 +317,7 @@ def test_how_a_run_is_cut_and_how_many_replicas_there_are_change_no_bit():
                 assert np.array_equal(a[:3], c), name
 
 
+@pytest.mark.long
 def test_a_count_beyond_32_bits():
     algorithm = discrete(perturbation=Walsh(0.05), time_constants=TimeConstants(3, 5, 7))
     far, outcomes = 2**33 + 17, []

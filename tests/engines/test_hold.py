@@ -24,7 +24,8 @@ TASK = mgd.datasets.load("parity", bits=2)
         (Gaussian(0.05), TimeConstants(tau_p=5, tau_x=6, tau_theta=9), 3),
     ],
 )
-@pytest.mark.quick("family1-times1-4-baseline1-1")
+@pytest.mark.enough("family1-times1-4-baseline1-1")
+@pytest.mark.long
 def test_together_is_one_by_one(family, times, together, baseline, n_replicas):
     algorithm = mgd.discrete(
         perturbation=family, time_constants=times, baseline=baseline, optimizer=optax.sgd(0.5), modulation_limit=0.05

@@ -99,6 +99,7 @@ def test_after_the_last_sample_comes_the_first():
 
 
 @pytest.mark.parametrize("engine", ["measured", "fused"])
+@pytest.mark.long
 def test_a_task_says_in_which_order(engine):
     task = mgd.datasets.from_arrays(X, Y)
     given = {"n_steps": 40, "key": KEY, "n_replicas": 3, "engine": engine}

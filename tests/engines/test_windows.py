@@ -86,7 +86,8 @@ def test_many_presentations_in_pieces_are_as_all_at_once(monkeypatch):
 
 
 @pytest.mark.parametrize("step", [2**32 - 24, 2**40])
-@pytest.mark.quick("1099511627776")
+@pytest.mark.enough("1099511627776")
+@pytest.mark.long
 def test_clocks_and_samples_beyond_32_bits_are_those_of_the_measured_engine(step):
     # Walsh windows of a whole period give the gradient, so each update tells which samples were shown.
     algorithm = discrete(

@@ -66,8 +66,8 @@ def run_without_mgd(code: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("name", IMPERFECT)
-@pytest.mark.quick("activation variation")
 @pytest.mark.enough("all of the way in")
+@pytest.mark.long
 def test_eight_lines_of_numpy_come_to_the_reported_accuracy(name, tmp_path):
     settings = {"task": "digits", "hidden": [6], "steps": 1500, "replicas": 2, "imperfect": IMPERFECT[name]}
     run = start(RunConfig.of(settings), tmp_path / "run")

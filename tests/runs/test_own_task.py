@@ -109,6 +109,7 @@ def test_a_folder_is_named_by_the_data(table, tmp_path, monkeypatch):
     assert start(config(table)) == Path("runs/my-data-1")
 
 
+@pytest.mark.long
 def test_stopped_and_resumed_it_is_the_unbroken_run(table, tmp_path, killed, monkeypatch, ragged, always_checkpoint):
     whole = start(config(table), tmp_path / "whole")
     steps = []
