@@ -192,6 +192,15 @@ def test_a_circuit_is_generated_once_and_a_folder_of_others_is_not_checked(mgd_c
     assert other.err == "mgd: . has no spec.toml: give a folder that mgd onchip generate has made\n"
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(mgd_cli, circuit):
+    Path("file").write_text("")
+    Path("analog.toml").write_text("parameters = 2\n")
+    for command, spec in (("generate", circuit), ("analog", "analog.toml")):
+        said = mgd_cli("onchip", command, spec, "--out", "file/made")
+        line = "mgd: cannot write to file/made: Not a directory: give another folder, or make room\n"
+        assert (said.code, said.err) == (2, line)
+
+
 def test_the_analog_circuit_is_written_once_and_says_how_it_runs(mgd_cli):
     Path("spec.toml").write_text("layers = [2, 2, 1]\n")
     said = mgd_cli("onchip", "analog", "spec.toml", "--out", "made")

@@ -1,6 +1,5 @@
 """A folder with an analog training circuit for SPICE: subcircuits, the learner, and with layers a deck that learns."""
 
-import shutil
 import warnings
 from collections.abc import Iterable
 from itertools import pairwise
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from .._errors import MgdWarning
 from ..datasets import parity
 from ._analog import AnalogSpec
-from ._folder import new_folder
+from ._folder import write_new
 
 # The subcircuits, which are copied as they are.
 _LIBRARY = Path(__file__).parent / "analog"
@@ -42,17 +41,15 @@ def generate_analog(
 
     Raises:
         ValueError: if the folder has files, or the samples do not fit the layers.
+        RunError: if the folder cannot be written.
     """
     contents = {"learner.sub": _learner(spec), "spec.toml": tomli_w.dumps(spec.table)}
     if spec.layers:
         contents |= {"network.sub": _network(spec), "learn.cir": _deck(spec, *_samples(spec, samples))}
     elif samples is not None:
         raise ValueError("samples are for a network: give layers, or leave samples out")
-    made = new_folder(folder)
-    library = [Path(shutil.copy(source, made)) for source in sorted(_LIBRARY.glob("*.sub"))]
-    for name, text in contents.items():
-        (made / name).write_text(text, encoding="utf-8")
-    return [*library, *(made / name for name in contents)]
+    library = {path.name: path.read_text(encoding="utf-8") for path in sorted(_LIBRARY.glob("*.sub"))}
+    return write_new(folder, library | contents)
 
 
 def _samples(

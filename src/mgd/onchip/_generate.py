@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tomli_w
 
-from ._folder import new_folder
+from ._folder import check_new, write_new
 from ._proof import bench_of_top, due, trajectory
 from ._registers import header, markdown, module
 from ._spec import Spec
@@ -24,11 +24,12 @@ def generate(spec: Spec, folder: str | Path, *, tiny_tapeout: bool = False) -> l
 
     Raises:
         ValueError: if the folder has files, or the circuit does not fit the pins or tiles of Tiny Tapeout.
+        RunError: if the folder cannot be written.
         MgdError: if Yosys is not installed, which counts the cells for the tiles.
     """
+    check_new(folder)  # before the work that it takes
     project = made_for_pins(spec) if tiny_tapeout else {}
     twin = trajectory(spec)
-    folder = new_folder(folder)
     contents = {
         "mgd_top.sv": top(spec),
         "mgd_top_bench.sv": bench_of_top(spec, twin),
@@ -43,10 +44,7 @@ def generate(spec: Spec, folder: str | Path, *, tiny_tapeout: bool = False) -> l
     }
     contents |= {f"rtl/{source.name}": source.read_text(encoding="utf-8") for source in modules()}
     contents |= {f"tiny-tapeout/{name}": text for name, text in project.items()}
-    for name, text in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in contents]
+    return write_new(folder, contents)
 
 
 _BUS = """  input  logic        clk_i,
