@@ -60,5 +60,4 @@ def check_name(name: str) -> None:
     near = difflib.get_close_matches(name, names(), n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     hint = _ALSO_CALLED.get(name.lower(), hint)
-    listed = f"{hint}The" if hint else "the"
-    raise ValueError(f"no task is called {name!r}; {listed} tasks are {', '.join(TASKS)}")
+    raise ValueError(f"no task is called {name!r}; {hint}The tasks are {', '.join(TASKS)}")
