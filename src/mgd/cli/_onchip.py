@@ -8,6 +8,9 @@ import click
 if TYPE_CHECKING:
     from ..onchip import Area
 
+# Named here too, because help loads no JAX.
+_TECHNOLOGIES = ("generic", "ice40", "ecp5", "osu018")
+
 
 @click.group(epilog="Example: mgd onchip report examples/onchip.toml")
 def onchip() -> None:
@@ -47,7 +50,7 @@ def check(folder: Path, proofs: bool) -> None:
     "--technology",
     "technologies",
     multiple=True,
-    type=click.Choice(["generic", "ice40", "ecp5", "osu018"]),
+    type=click.Choice(_TECHNOLOGIES),
     help="Only this one; can be given more than once.",
 )
 def report(spec: Path, technologies: tuple[str, ...]) -> None:
@@ -61,7 +64,7 @@ def report(spec: Path, technologies: tuple[str, ...]) -> None:
 
     read = Spec.read(spec)
     failed: list[str] = []
-    for name in technologies or ("generic", "ice40", "ecp5", "osu018"):
+    for name in technologies or _TECHNOLOGIES:
         try:
             _cells(read.parameters, area(read, name))
             if name in ("ice40", "ecp5"):
