@@ -1,11 +1,13 @@
 """Where a run begins, when it ends, and how it goes on past its end."""
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file, save_file
 
 SMALL = ("--bits=2", "--hidden=2", "--learning-rate=0.5", "--steps=40")
 
 
+@pytest.mark.long
 def test_a_run_starts_with_the_parameters_of_another_or_of_a_file(train_small, mgd_cli):
     assert train_small("--out=twin", "--replicas=3").code == 0
     theta = load_file("twin/theta.safetensors")["theta"]

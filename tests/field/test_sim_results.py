@@ -178,6 +178,7 @@ def test_class_numbers_become_the_same_rows_as_one_hot_by_hand():
 # --- cross-entropy of one output
 
 
+@pytest.mark.long
 def test_cross_entropy_of_one_output_is_that_of_a_logit():
     logits, target = np.array([[-3.0], [0.0], [2.0], [40.0]], np.float32), np.array([[0], [1], [0.25], [0]], np.float32)
     p = 1 / (1 + np.exp(-logits.astype(np.float64)))

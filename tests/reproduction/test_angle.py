@@ -52,6 +52,7 @@ def test_an_estimate_of_nothing_is_at_a_right_angle():
     assert _angle._angle(np.array([1.0, 0]), np.ones(2)) == pytest.approx(45)
 
 
+@pytest.mark.long
 def test_figure_and_rows(results):
     study = study_named("angle")
     nist = results["sampled"]

@@ -31,6 +31,7 @@ def test_a_method_with_another_amplitude_would_be_told_apart(monkeypatch):
     assert float(difference.sel(identity="finite differences")) > 3e-3
 
 
+@pytest.mark.long
 def test_averaged_spsa_is_along_the_gradient(identities):
     angle = identities.angle.values
     assert angle.max() < 15
@@ -51,6 +52,7 @@ def test_every_run_measures_about_as_often():
             assert settings["steps"] == 400 * settings["log_every"]
 
 
+@pytest.mark.long
 def test_the_table_counts_chips(identities):
     study, points = study_named("equivalences"), 5
     accuracy = np.full((8, points), 0.75)

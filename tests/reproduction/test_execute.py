@@ -95,6 +95,7 @@ def test_a_damaged_cell_is_named(tmp_path):
         read_result(cell, tmp_path / "cell")
 
 
+@pytest.mark.long
 def test_a_folder_of_something_else_is_refused(computed, tmp_path, monkeypatch):
     folder, _, _ = computed
     other = Study(
