@@ -1,10 +1,11 @@
 """A chip that speaks SCPI over a socket, or over anything that PyVISA reaches. Nothing here imports JAX."""
 
 import math
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import NoReturn, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -14,16 +15,21 @@ from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
 from .._limits import Limits
 from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
 from ._channels import halves, questions, together
+from ._dialect import NumberSettings
 from ._dialogue import Dialogue
+from ._formats import NumberFormat, Readings, check_no_number, decoded
+from ._manners import Polite
 from ._opening import as_before, declared_limits, harmless, reported_limits
 from ._readback import InStep, ReadBack
 from ._settings import ScpiSettings
-from ._transports import Socket, Transport, Visa, socket_address
+from ._transports import Socket, Transport, Visa, ends_by_itself, is_bare_socket, socket_address
 
 # Waited before what failed is asked once more; doubled each time, up to the longest.
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
 # Errors that an instrument can have queued, at most; one that never empties its queue is broken.
 _MOST_ERRORS = 100
+# The number of an error, before its text; and the bits of a status byte that pass: power on, and errors of a query.
+_ERROR, _PASSING_BITS = re.compile(r"\s*([-+]?\d+)(?=[\s,\"]|$)"), 0b1000_0100
 T = TypeVar("T")
 
 
@@ -62,7 +68,7 @@ class Scpi(AbstractInstrument):
     def __init__(self, settings: ScpiSettings, connect: Callable[[], Transport] | None = None):
         self.settings, self.address = settings, settings.resource
         self._order = {"little": "<", "big": ">"}[settings.byte_order]
-        self._dialogue = Dialogue(self.address, connect or self._default_line, settings.timeout_seconds, self._order)
+        self._dialogue = self._made_dialogue(connect or self._default_line)
         commands = settings.commands
         self.reads = "both" if commands.cost and commands.outputs else "cost" if commands.cost else "outputs"
         self.own_line = bool(commands.perturb) if settings.own_line is None else settings.own_line
@@ -72,6 +78,7 @@ class Scpi(AbstractInstrument):
         self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
             max(self.n_params, 1), -1.0, 1.0
         )
+        self._readings = Readings(settings.replies) if settings.replies.has_own_numbers else None
         channels = settings.channels or tuple(range(1, self.n_params + 1))
         self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
@@ -89,6 +96,10 @@ class Scpi(AbstractInstrument):
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at = 1, 0.0
         self._work: Callable[[], None] | None = None
+        self._input_format = self._made_format("input_numbers", None)
+        self._format = self._made_format("numbers", None)
+        if settings.limits.low is not None:
+            self._adopt_limits()
 
     def open(self) -> None:
         self._again(self._open_once, anew=True)
@@ -98,32 +109,37 @@ class Scpi(AbstractInstrument):
         self._dialogue.close()
 
     def identify(self) -> Identity:
-        self._identity = reply = self._ask(self.settings.commands.identify)
-        parts = [part.strip() for part in reply.decode("ascii", "replace").split(",", 3)]
-        if len(parts) < 3 or not reply.isascii():
-            self._garbled(self.settings.commands.identify.encode(), reply, "expected maker,model,serial,version")
-        return Identity(*parts)
+        if not self.settings.commands.identify:
+            return Identity("", "", "")
+        reply = self._ask(self.settings.commands.identify)
+        identity = identity_of(reply, self.settings.replies.identity)
+        if identity is None:
+            pattern = self.settings.replies.identity
+            due = f"{pattern!r} was expected (replies.identity)" if pattern else "expected maker,model,serial,version"
+            self._garbled(self.settings.commands.identify.encode(), reply, due)
+        self._identity = reply
+        return identity
 
     def make_sure(self) -> None:
-        identify, held = self.settings.commands.identify.encode(), self._readback.held is not None
-        queries = [identify, *self._asked_back] if held else [identify]
-        if self.settings.compound:
-            items = self._items(_joined(queries), len(queries))
-        else:
-            items = [self._items(query, 1)[0] for query in queries]
-        self._check_who(items[0])
+        who = [self.settings.commands.identify.encode()] if self.settings.commands.identify else []
+        held = self._asked_back if self._readback.held is not None else []
+        if not who and not held:
+            return
+        items = self._answers([*who, *held])
+        if who:
+            self._check_who(items[0])
         if held:
-            self._check_held(together(items[1:]))
+            self._check_held(self._together(items[len(who) :]))
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
         for name in ("perturb", "unperturb", "set"):
             pending.pop(name, None)
         if self._perturbed:  # taken off first: the old perturbation may not fit the new parameters
-            pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32), parameters=True)
+            pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32), "perturbation")
             self._perturbed = False
-        pending["set"] = self._written(self._set, theta, parameters=True)
-        self._theta = np.array(theta, np.float32)
+        pending["set"] = self._written(self._set, theta, "parameters")
+        self._theta = np.array(theta, np.float32) if self._format is None else self._format.sent(theta)
         if self._readback and not self._read_together:
             self._again(lambda: self._exchange(b""))
             self._pending.clear()
@@ -131,7 +147,7 @@ class Scpi(AbstractInstrument):
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
         self._pending.pop("perturb", None)
-        self._pending["perturb"] = self._written(self._perturb, perturbation, parameters=True)
+        self._pending["perturb"] = self._written(self._perturb, perturbation, "perturbation")
         self._perturbed = True
         self._changed()
 
@@ -140,7 +156,7 @@ class Scpi(AbstractInstrument):
         for name, command, values in (("input", commands.input, x), ("target", commands.target, target)):
             if command:
                 channels = self.settings.input_channels or tuple(range(1, values[0].size + 1))
-                if len(channels) != values[0].size and commands.by_channel(name):
+                if len(channels) != values[0].size and commands.of_channels(name):
                     raise ValueError(
                         f"{self.address} has {len(channels)} input_channels, and a sample has {values[0].size} "
                         "numbers: give as many"
@@ -154,7 +170,7 @@ class Scpi(AbstractInstrument):
         if not self._cost:
             self._lacks("measure_cost")
         self.settle()
-        return self._believed(self._cost, self._measured(self._cost, 1)).item()
+        return self._scaled(self._believed(self._cost, self._measured(self._cost, 1))).item()
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
         if not self.settings.commands.outputs:
@@ -164,15 +180,16 @@ class Scpi(AbstractInstrument):
         values = self._measured(query, None)
         if values.size % self._shown_batch:
             self._garbled(query, block(values), f"{values.size} outputs for a batch of {self._shown_batch}")
-        return self._believed(query, values).reshape(self._shown_batch, -1)
+        return self._scaled(self._believed(query, values)).reshape(self._shown_batch, -1)
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         command = self.settings.commands.batch
         if not command:
             self._lacks("measure_batch")
         parts = halves(command, ",".join(map(str, signals.shape)))
-        values = self._measured(self._written(parts, signals, parameters=True)[0], len(signals))
-        return np.where(is_believed(values), values, np.float32(math.nan))
+        written = self._written(parts, signals, "perturbation" if self.own_line else "parameters")
+        values = self._measured(written[0], len(signals))
+        return np.where(is_believed(values), self._scaled(values), np.float32(math.nan))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self._work = work
@@ -204,8 +221,10 @@ class Scpi(AbstractInstrument):
             return
         if self._error or (self._readback and "set" in self._pending):
             self._again(lambda: self._exchange(b""))
-        else:
+        elif self.settings.commands.identify:
             self._again(self._check_identity)
+        else:
+            self._flush()
         self._pending.clear()
         self._unchecked = False
 
@@ -219,11 +238,56 @@ class Scpi(AbstractInstrument):
 
     # What the line carries.
 
+    def _made_dialogue(self, connect: Callable[[], Transport]) -> Dialogue:
+        """The dialogue over a line with the manners of the settings."""
+        settings, line = self.settings, self.settings.line
+        framing, seconds = settings.framing, settings.timeout_seconds
+        return Dialogue(
+            self.address,
+            (lambda: Polite(connect, line, framing.end, seconds)) if line.is_polite else connect,
+            seconds,
+            framing,
+            waits_for_more=framing.indefinite and not ends_by_itself(settings.resource),
+            end=line.write_end.encode(),
+            longest=line.longest,
+            error_line=settings.replies.error_line,
+        )
+
     def _default_line(self) -> Transport:
         settings, found = self.settings, socket_address(self.settings.resource)
-        if found is not None:
+        if found is not None and is_bare_socket(settings.resource, settings.backend, settings.visa):
             return Socket(*found, settings.timeout_seconds)
-        return Visa(settings.resource, settings.timeout_seconds, settings.backend, settings.visa)
+        end, ended = settings.framing.end, settings.blocks.ended
+        return Visa(settings.resource, settings.timeout_seconds, settings.backend, settings.visa, end, ended=ended)
+
+    def _made_format(self, name: str, limits: Limits | None) -> NumberFormat | None:
+        """How numbers are written; None for the way of most instruments."""
+        given: NumberSettings = getattr(self.settings, name)
+        if given == NumberSettings() and (self.settings.blocks.write == "float32" or not self.settings.binary):
+            return None
+        try:
+            return NumberFormat(given, limits, self.settings.block)
+        except ValueError as error:
+            raise ValueError(f"{name}.{error}") from None
+
+    def _adopt_limits(self) -> None:
+        """Raises: ValueError: if numbers cannot be written within the limits, or one in them stands for no reading."""
+        settings = self.settings
+        if not settings.commands.set:
+            return
+        self._format = self._made_format("numbers", self.limits)
+        if self._readback:
+            check_no_number(settings.replies, settings.numbers, self.limits)
+        if settings.line.longest is not None and self.n_params:
+            form = self._format or NumberFormat(NumberSettings(), self.limits, settings.block)
+            for name, parts in (("set", self._set), ("perturb", self._perturb)):
+                size = max((len(before) + len(after) for before, after in parts), default=0)
+                size += form.longest(self.n_params if len(parts) == 1 else 1) + len(settings.line.write_end)
+                if getattr(settings.commands, name) and size > settings.line.longest:
+                    raise ValueError(
+                        f"line.longest: commands.{name} can be of {size} bytes, and {settings.line.longest} is the "
+                        "most: give numbers fewer digits (numbers.decimals), or a command with {channel} and {value}"
+                    )
 
     def _open_once(self) -> None:
         self.close()
@@ -232,10 +296,11 @@ class Scpi(AbstractInstrument):
         self._readback.held = None
         commands, settings = self.settings.commands, self.settings
         self._dialogue.open()
-        if commands.reset:
-            self._dialogue.send(commands.reset.encode())
+        for one in [commands.reset] if settings.compound else commands.reset.split(";"):
+            if one:
+                self._dialogue.tell(one.encode())
         if commands.format:
-            self._dialogue.send(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
+            self._dialogue.tell(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
         self._empty_queue()
         self.identify()
         if not commands.set:
@@ -243,6 +308,7 @@ class Scpi(AbstractInstrument):
         if settings.n_params is None:
             self.n_params = self._count(commands.count)
         self.limits = declared_limits(settings.limits, self.n_params) or self._asked_limits(commands.limits)
+        self._adopt_limits()
         if self._readback and self.limits.low.size == self.n_params:
             self._probe()
 
@@ -284,8 +350,11 @@ class Scpi(AbstractInstrument):
         reply = self._exchange(command.encode())
         values = self._numbers(command.encode(), reply, None)
         if isinstance(reply, bytes):  # all its digits, which are rounded inwards
-            exact = np.array([float(part) for part in reply.split(b",")])
-            values = np.where(np.isnan(values), np.nan, exact)
+            parts = self._readings.values(reply) if self._readings else [float(part) for part in reply.split(b",")]
+            values = np.where(np.isnan(values), np.nan, np.array(parts))
+        numbers_of = self.settings.numbers
+        if numbers_of.scale != 1 or numbers_of.offset:
+            values = np.sort((numbers_of.scale * values.astype(np.float64) + numbers_of.offset).reshape(-1, 2)).ravel()
         try:
             self._reported = as_before(
                 reported_limits(values, self.n_params, self.settings.limits.unit), self._reported
@@ -296,11 +365,17 @@ class Scpi(AbstractInstrument):
 
     def _check_set(self, item: Item) -> None:
         """Raises: InStep: if the parameters that were read back are not those that were set."""
-        digits = None if self.settings.binary else decimals(self._largest())
-        self._readback.check_set(item, self._parameters(item, self._theta), self._theta, self._pending["set"], digits)
+        room = 0.0
+        if self._format is None and not self.settings.binary and (digits := decimals(self._largest())) is not None:
+            room = 10.0**-digits
+        if not isinstance(item, bytes) and self.settings.blocks.read_scale != 1:
+            room += abs(self.settings.blocks.read_scale * self.settings.numbers.scale) / 2
+        self._readback.check_set(item, self._parameters(item, self._theta), self._theta, self._pending["set"], room)
 
     def _parameters(self, item: Item, due: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Parameters that were read back; those that are due, the common case, need no other check."""
+        if self._format is not None:
+            return self._format.ours(self._numbers(self._readback.command, item, self.n_params))
         if not isinstance(item, bytes) and item.shape == due.shape and (item == due).all():
             return item
         return self._numbers(self._readback.command, item, self.n_params)
@@ -380,22 +455,44 @@ class Scpi(AbstractInstrument):
         queries = [*back, query] if query else [*back]
         if checked:
             queries.append(self._error)
-        if self.settings.compound:
+        if self.settings.compound and self.settings.line.longest is None:
             message = _joined([*held, *chain.from_iterable(self._pending.values()), *queries])
             items = self._items(message, len(held) + len(queries))
         else:
-            items = [self._items(one, 1)[0] for one in held]
+            items = self._answers(held)
             self._flush()
             message = query
-            items += [self._items(one, 1)[0] for one in queries]
+            items += self._answers(queries)
         if held:
-            self._check_held(together(items[: len(held)]))
+            self._check_held(self._together(items[: len(held)]))
             items = items[len(held) :]
         if checked:
             self._check_error(message, items[-1])
         if back:
-            self._check_set(together(items[: len(back)]))
+            self._check_set(self._together(items[: len(back)]))
         return items[len(back) if query else -1]
+
+    def _answers(self, queries: list[bytes]) -> list[Item]:
+        """The answers to several queries, in as few messages as there can be."""
+        return list(chain.from_iterable(self._items(_joined(group), len(group)) for group in self._groups(queries)))
+
+    def _groups(self, commands: list[bytes]) -> Iterator[list[bytes]]:
+        """Commands for one message each: all, one, or as many as are not longer than the line takes."""
+        longest, group = self.settings.line.longest, []
+        for command in commands:
+            room = longest is None or len(_joined([*group, command])) + len(self.settings.line.write_end) <= longest
+            if group and not (self.settings.compound and room):
+                yield group
+                group = []
+            group.append(command)
+        if group:
+            yield group
+
+    def _together(self, items: list[Item]) -> Item:
+        """The answers of all channels as one answer."""
+        if len(items) == 1 or self._readings is None:
+            return together(items)
+        return np.concatenate([self._numbers(self._readback.command, item, 1) for item in items])
 
     def _items(self, message: bytes, n: int) -> list[Item]:
         """The items of the reply to a message.
@@ -404,7 +501,7 @@ class Scpi(AbstractInstrument):
             HardwareError: if they are not as many; what the chip has to say is in the message.
         """
         most = max(4096 * self._shown_batch, 2 * self.n_params, self.most_together)
-        items = self._dialogue.ask(message, most, self._do_work)
+        items = self._dialogue.ask(message, most, self._do_work, n)
         if len(items) != n:
             last = items[-1]
             if self._error and len(items) < n and isinstance(last, bytes) and last.startswith(b"-"):
@@ -416,9 +513,8 @@ class Scpi(AbstractInstrument):
     def _flush(self) -> None:
         """Sends what is to be written without asking for anything."""
         if self._pending:
-            messages = list(chain.from_iterable(self._pending.values()))
-            for message in [_joined(messages)] if self.settings.compound else messages:
-                self._dialogue.send(message)
+            for group in self._groups(list(chain.from_iterable(self._pending.values()))):
+                self._dialogue.tell(_joined(group))
             self._unchecked = True
 
     def _changed(self) -> None:
@@ -439,13 +535,19 @@ class Scpi(AbstractInstrument):
                 raise
 
     def _written(
-        self, parts: tuple[tuple[bytes, bytes], ...], values: Float[np.ndarray, "..."], *, parameters: bool = False
+        self,
+        parts: tuple[tuple[bytes, bytes], ...],
+        values: Float[np.ndarray, "..."],
+        what: Literal["parameters", "perturbation", "inputs"] = "inputs",
     ) -> list[bytes]:
         """The commands that set numbers: one, or one for each channel."""
-        if self.settings.binary:
+        form = self._input_format if what == "inputs" else self._format
+        if form is not None:
+            data = form.data(values, difference=what == "perturbation")
+        elif self.settings.binary:
             data = block(values, self._order)
         else:
-            data = text(values, self._largest() if parameters else None)
+            data = text(values, None if what == "inputs" else self._largest())
         if len(parts) == 1:
             return [b"".join((parts[0][0], data, parts[0][1]))]
         return [b"".join((before, one, after)) for (before, after), one in zip(parts, data.split(b","), strict=True)]
@@ -457,10 +559,11 @@ class Scpi(AbstractInstrument):
     def _numbers(self, query: bytes, reply: Item, n: int | None) -> Float[np.ndarray, " n"]:
         """The numbers of a reply; `n` of them, if that is known."""
         try:
-            values = numbers(reply)
+            values = numbers(reply) if self._readings is None else self._readings.numbers(reply)
         except WireError as error:
             self._garbled(query, reply if isinstance(reply, bytes) else block(reply), str(error))
-        if not isinstance(reply, bytes) and (found := swapped(reply)):
+        in_floats = not isinstance(reply, bytes) and self.settings.blocks.read == "float32"
+        if in_floats and (found := swapped(reply)):
             other = {"<": "big", ">": "little"}[self._order]
             raise HardwareError(
                 f"{self.address}: {shown(query)!r} was answered with a block that contains {found[0]:g}, which is "
@@ -481,18 +584,28 @@ class Scpi(AbstractInstrument):
             return
         self._pending.clear()
         # Errors of the exchange itself (-400 … -499), and a chip that was switched on (-500 …), pass; refusals do not.
+        passing = -599 <= code <= -400 if self.settings.replies.error_bits is None else bool(code & _PASSING_BITS)
         raise HardwareError(
             f"{self.address}: {shown(message)!r} was refused: {shown(said)}; "
             "check the command in the chip file, and the value against the chip's own limits",
-            passing=-599 <= code <= -400,
+            passing=passing,
         )
 
     def _code(self, message: bytes, reply: bytes) -> int:
         """The number of an error, 0 for none."""
-        try:
-            return int(reply.partition(b",")[0])
-        except ValueError:
+        replies = self.settings.replies
+        said = decoded(reply) if self._readings is None else self._readings.without_header(decoded(reply))
+        if replies.no_error:
+            return 0 if re.fullmatch(replies.no_error, said.strip()) else 1
+        found = _ERROR.match(said)
+        if found is None:
             self._garbled(message, reply, "expected the number of an error")
+        return int(found[1]) if replies.error_bits is None else int(found[1]) & replies.error_bits
+
+    def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Outputs or costs in our unit."""
+        replies = self.settings.replies
+        return values if replies.scale == 1 and not replies.offset else values * replies.scale + replies.offset
 
     def _garbled(self, message: bytes, reply: bytes, what: str) -> NoReturn:
         self._dialogue.garbled(message, reply, what)
@@ -503,6 +616,32 @@ class Scpi(AbstractInstrument):
         raise HardwareError(
             f"{self.address}: {shown(message)!r} was answered {shown(reply)!r}, which {what}", passing=True
         )
+
+
+def identity_of(reply: bytes, pattern: str = "") -> Identity | None:
+    """Who answers; None if it is not an identity.
+
+    Args:
+        reply: what is answered.
+        pattern: what all of it must match, by default maker,model,serial,version. Groups of these names are used.
+
+    >>> identity_of(b"HP3458A", "HP3458A").model
+    'HP3458A'
+    >>> identity_of(b"0.125") is None
+    True
+    """
+    said = decoded(reply).strip()
+    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in said):
+        return None
+    found = re.fullmatch(pattern, said) if pattern else None
+    if pattern and found is None:
+        return None
+    if found is not None and (groups := found.groupdict(default="")):
+        return Identity(*(groups.get(name, "").strip() for name in ("maker", "model", "serial", "version")))
+    parts = [part.strip() for part in said.split(",", 3)]
+    if len(parts) >= 3:
+        return Identity(*parts)
+    return Identity("", said, "") if pattern else None
 
 
 def _who(reply: bytes) -> list[bytes]:

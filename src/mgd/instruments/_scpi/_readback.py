@@ -41,7 +41,7 @@ class ReadBack:
         found: Float[np.ndarray, " p"],
         theta: Float[np.ndarray, " p"],
         by: list[bytes],
-        digits: int | None,
+        room: float,
     ) -> None:
         """Sees whether parameters are those that were just set.
 
@@ -50,13 +50,13 @@ class ReadBack:
             found: the numbers of it.
             theta: what was set.
             by: the command that set it, or those of each.
-            digits: after the point, in which it was sent; None for all.
+            room: how far it may be off because of how it was sent and read.
 
         Raises:
             InStep: if they are not.
         """
         self.held = None
-        wrong = self._wrong(found, theta, 0.0 if digits is None else 10.0**-digits)
+        wrong = self._wrong(found, theta, room)
         if wrong is not None:
             raise InStep(
                 f"{self._address}: {shown(self.command)} was answered with {found[wrong]:.9g} for parameter {wrong}, "
