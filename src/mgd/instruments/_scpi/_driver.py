@@ -196,7 +196,7 @@ class Scpi(AbstractInstrument):
 
     def safe_state(self) -> None:
         self._pending.clear()
-        self._pending["safe"] = [self.settings.commands.safe.encode()]
+        self._pending["safe"] = self._apart(self.settings.commands.safe)
         self._perturbed = False
         if self._error:
             self._exchange(b"")
@@ -208,7 +208,7 @@ class Scpi(AbstractInstrument):
 
     def tell(self, command: str) -> None:
         """Sends a command, and returns when it is done."""
-        self._pending["tell"] = [command.encode()]
+        self._pending["tell"] = self._apart(command)
         self.finish()
 
     def finish(self) -> None:
@@ -296,9 +296,8 @@ class Scpi(AbstractInstrument):
         self._readback.held = None
         commands, settings = self.settings.commands, self.settings
         self._dialogue.open()
-        for one in [commands.reset] if settings.compound else commands.reset.split(";"):
-            if one:
-                self._dialogue.tell(one.encode())
+        for one in self._apart(commands.reset):
+            self._dialogue.tell(one)
         if commands.format:
             self._dialogue.tell(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
         self._empty_queue()
@@ -311,6 +310,11 @@ class Scpi(AbstractInstrument):
         self._adopt_limits()
         if self._readback and self.limits.low.size == self.n_params:
             self._probe()
+
+    def _apart(self, command: str) -> list[bytes]:
+        """A command, or those in it between ; where a message has only one."""
+        parts = [command] if self.settings.compound else command.split(";")
+        return [part.strip().encode() for part in parts if part.strip()]
 
     def _check_identity(self) -> None:
         """Asks for the identity after what is held back."""
