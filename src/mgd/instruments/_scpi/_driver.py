@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Literal, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -13,12 +13,13 @@ from jaxtyping import Float
 from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
 from .._limits import Limits
-from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
+from .._wire import Item, WireError, block, shown, swapped, text
 from ._channels import halves, questions, together
-from ._dialect import NumberSettings
 from ._dialogue import Dialogue
-from ._formats import NumberFormat, Readings, check_no_number, decoded
+from ._formats import decoded
+from ._identity import identity_of, who
 from ._manners import Polite
+from ._numbers import Numbers, What
 from ._opening import as_before, declared_limits, harmless, reported_limits
 from ._readback import InStep, ReadBack
 from ._settings import ScpiSettings
@@ -67,7 +68,6 @@ class Scpi(AbstractInstrument):
 
     def __init__(self, settings: ScpiSettings, connect: Callable[[], Transport] | None = None):
         self.settings, self.address = settings, settings.resource
-        self._order = {"little": "<", "big": ">"}[settings.byte_order]
         self._dialogue = self._made_dialogue(connect or self._default_line)
         commands = settings.commands
         self.reads = "both" if commands.cost and commands.outputs else "cost" if commands.cost else "outputs"
@@ -78,7 +78,7 @@ class Scpi(AbstractInstrument):
         self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
             max(self.n_params, 1), -1.0, 1.0
         )
-        self._readings = Readings(settings.replies) if settings.replies.has_own_numbers else None
+        self._numbers = Numbers(settings)
         channels = settings.channels or tuple(range(1, self.n_params + 1))
         self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
@@ -96,8 +96,7 @@ class Scpi(AbstractInstrument):
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at = 1, 0.0
         self._work: Callable[[], None] | None = None
-        self._input_format = self._made_format("input_numbers", None)
-        self._format = self._made_format("numbers", None)
+        self._in_one_message = settings.compound and settings.line.longest is None
         if settings.limits.low is not None:
             self._adopt_limits()
 
@@ -121,15 +120,13 @@ class Scpi(AbstractInstrument):
         return identity
 
     def make_sure(self) -> None:
-        who = [self.settings.commands.identify.encode()] if self.settings.commands.identify else []
+        asked = [self.settings.commands.identify.encode()] if self.settings.commands.identify else []
         held = self._asked_back if self._readback.held is not None else []
-        if not who and not held:
-            return
-        items = self._answers([*who, *held])
-        if who:
+        items = self._answers([*asked, *held])
+        if asked:
             self._check_who(items[0])
         if held:
-            self._check_held(self._together(items[len(who) :]))
+            self._check_held(self._together(items[len(asked) :]))
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
@@ -139,7 +136,7 @@ class Scpi(AbstractInstrument):
             pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32), "perturbation")
             self._perturbed = False
         pending["set"] = self._written(self._set, theta, "parameters")
-        self._theta = np.array(theta, np.float32) if self._format is None else self._format.sent(theta)
+        self._theta = self._numbers.sent(theta)
         if self._readback and not self._read_together:
             self._again(lambda: self._exchange(b""))
             self._pending.clear()
@@ -170,7 +167,7 @@ class Scpi(AbstractInstrument):
         if not self._cost:
             self._lacks("measure_cost")
         self.settle()
-        return self._scaled(self._believed(self._cost, self._measured(self._cost, 1))).item()
+        return self._numbers.scaled(self._believed(self._cost, self._measured(self._cost, 1))).item()
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
         if not self.settings.commands.outputs:
@@ -180,7 +177,7 @@ class Scpi(AbstractInstrument):
         values = self._measured(query, None)
         if values.size % self._shown_batch:
             self._garbled(query, block(values), f"{values.size} outputs for a batch of {self._shown_batch}")
-        return self._scaled(self._believed(query, values)).reshape(self._shown_batch, -1)
+        return self._numbers.scaled(self._believed(query, values)).reshape(self._shown_batch, -1)
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         command = self.settings.commands.batch
@@ -189,7 +186,7 @@ class Scpi(AbstractInstrument):
         parts = halves(command, ",".join(map(str, signals.shape)))
         written = self._written(parts, signals, "perturbation" if self.own_line else "parameters")
         values = self._measured(written[0], len(signals))
-        return np.where(is_believed(values), self._scaled(values), np.float32(math.nan))
+        return np.where(is_believed(values), self._numbers.scaled(values), np.float32(math.nan))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self._work = work
@@ -260,34 +257,15 @@ class Scpi(AbstractInstrument):
         end, ended = settings.framing.end, settings.blocks.ended
         return Visa(settings.resource, settings.timeout_seconds, settings.backend, settings.visa, end, ended=ended)
 
-    def _made_format(self, name: str, limits: Limits | None) -> NumberFormat | None:
-        """How numbers are written; None for the way of most instruments."""
-        given: NumberSettings = getattr(self.settings, name)
-        if given == NumberSettings() and (self.settings.blocks.write == "float32" or not self.settings.binary):
-            return None
-        try:
-            return NumberFormat(given, limits, self.settings.block)
-        except ValueError as error:
-            raise ValueError(f"{name}.{error}") from None
-
     def _adopt_limits(self) -> None:
         """Raises: ValueError: if numbers cannot be written within the limits, or one in them stands for no reading."""
-        settings = self.settings
-        if not settings.commands.set:
-            return
-        self._format = self._made_format("numbers", self.limits)
-        if self._readback:
-            check_no_number(settings.replies, settings.numbers, self.limits)
-        if settings.line.longest is not None and self.n_params:
-            form = self._format or NumberFormat(NumberSettings(), self.limits, settings.block)
-            for name, parts in (("set", self._set), ("perturb", self._perturb)):
-                size = max((len(before) + len(after) for before, after in parts), default=0)
-                size += form.longest(self.n_params if len(parts) == 1 else 1) + len(settings.line.write_end)
-                if getattr(settings.commands, name) and size > settings.line.longest:
-                    raise ValueError(
-                        f"line.longest: commands.{name} can be of {size} bytes, and {settings.line.longest} is the "
-                        "most: give numbers fewer digits (numbers.decimals), or a command with {channel} and {value}"
-                    )
+        commands = {
+            name: max((len(before) + len(after) for before, after in parts), default=0)
+            for name, parts in (("set", self._set), ("perturb", self._perturb))
+            if getattr(self.settings.commands, name)
+        }
+        if "set" in commands:
+            self._numbers.adopt(self.limits, self.n_params, commands)
 
     def _open_once(self) -> None:
         self.close()
@@ -323,7 +301,7 @@ class Scpi(AbstractInstrument):
     def _check_who(self, item: Item) -> None:
         """Raises: HardwareError: if another instrument answers than at the opening, or the answer to another query."""
         reply = item if isinstance(item, bytes) else block(item)
-        if self._identity is not None and _who(reply) != _who(self._identity):
+        if self._identity is not None and who(reply) != who(self._identity):
             identify = self.settings.commands.identify.encode()
             self._garbled(identify, reply, f"{shown(self._identity)!r} was expected, as before")
 
@@ -344,7 +322,7 @@ class Scpi(AbstractInstrument):
         self._refused(self._error, b"", f"still has errors after {_MOST_ERRORS} were read: switch it off and on")
 
     def _count(self, command: str) -> int:
-        values = self._numbers(command.encode(), self._exchange(command.encode()), 1)
+        values = self._read(command.encode(), self._exchange(command.encode()), 1)
         if not (values[0] >= 1 and values[0] == int(values[0])):
             self._refused(command.encode(), text(values), "is not a number of parameters: give n_params")
         return int(values[0])
@@ -352,13 +330,8 @@ class Scpi(AbstractInstrument):
     def _asked_limits(self, command: str) -> Limits:
         """What the chip says."""
         reply = self._exchange(command.encode())
-        values = self._numbers(command.encode(), reply, None)
-        if isinstance(reply, bytes):  # all its digits, which are rounded inwards
-            parts = self._readings.values(reply) if self._readings else [float(part) for part in reply.split(b",")]
-            values = np.where(np.isnan(values), np.nan, np.array(parts))
-        numbers_of = self.settings.numbers
-        if numbers_of.scale != 1 or numbers_of.offset:
-            values = np.sort((numbers_of.scale * values.astype(np.float64) + numbers_of.offset).reshape(-1, 2)).ravel()
+        self._read(command.encode(), reply, None)
+        values = self._numbers.limits_of(reply)
         try:
             self._reported = as_before(
                 reported_limits(values, self.n_params, self.settings.limits.unit), self._reported
@@ -369,20 +342,15 @@ class Scpi(AbstractInstrument):
 
     def _check_set(self, item: Item) -> None:
         """Raises: InStep: if the parameters that were read back are not those that were set."""
-        room = 0.0
-        if self._format is None and not self.settings.binary and (digits := decimals(self._largest())) is not None:
-            room = 10.0**-digits
-        if not isinstance(item, bytes) and self.settings.blocks.read_scale != 1:
-            room += abs(self.settings.blocks.read_scale * self.settings.numbers.scale) / 2
-        self._readback.check_set(item, self._parameters(item, self._theta), self._theta, self._pending["set"], room)
+        found, room = self._parameters(item, self._theta), self._numbers.room(item)
+        self._readback.check_set(item, found, self._theta, self._pending["set"], room)
 
     def _parameters(self, item: Item, due: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Parameters that were read back; those that are due, the common case, need no other check."""
-        if self._format is not None:
-            return self._format.ours(self._numbers(self._readback.command, item, self.n_params))
-        if not isinstance(item, bytes) and item.shape == due.shape and (item == due).all():
-            return item
-        return self._numbers(self._readback.command, item, self.n_params)
+        if not isinstance(item, bytes) and not self._numbers.are_converted:
+            if item.shape == due.shape and (item == due).all():
+                return item
+        return self._numbers.ours(self._read(self._readback.command, item, self.n_params))
 
     def _check_held(self, item: Item) -> None:
         """Raises: HardwareError: if the parameters that were read back are not those that were before."""
@@ -400,7 +368,7 @@ class Scpi(AbstractInstrument):
         """The numbers a query gives, after all that is to be written; asked again if one cannot be a reading."""
         left, wait = self.settings.retries, _FIRST_WAIT_SECONDS
         while True:
-            values = self._again(lambda: self._numbers(query, self._exchange(query), n))
+            values = self._again(lambda: self._read(query, self._exchange(query), n))
             self._pending.clear()
             # The common case first: this is asked at every measurement.
             if abs(values[0]) < MOST_BELIEVED if values.size == 1 else is_believed(values).all():
@@ -459,7 +427,7 @@ class Scpi(AbstractInstrument):
         queries = [*back, query] if query else [*back]
         if checked:
             queries.append(self._error)
-        if self.settings.compound and self.settings.line.longest is None:
+        if self._in_one_message:
             message = _joined([*held, *chain.from_iterable(self._pending.values()), *queries])
             items = self._items(message, len(held) + len(queries))
         else:
@@ -494,9 +462,9 @@ class Scpi(AbstractInstrument):
 
     def _together(self, items: list[Item]) -> Item:
         """The answers of all channels as one answer."""
-        if len(items) == 1 or self._readings is None:
+        if len(items) == 1 or self._numbers.readings is None:
             return together(items)
-        return np.concatenate([self._numbers(self._readback.command, item, 1) for item in items])
+        return np.concatenate([self._read(self._readback.command, item, 1) for item in items])
 
     def _items(self, message: bytes, n: int) -> list[Item]:
         """The items of the reply to a message.
@@ -539,36 +507,23 @@ class Scpi(AbstractInstrument):
                 raise
 
     def _written(
-        self,
-        parts: tuple[tuple[bytes, bytes], ...],
-        values: Float[np.ndarray, "..."],
-        what: Literal["parameters", "perturbation", "inputs"] = "inputs",
+        self, parts: tuple[tuple[bytes, bytes], ...], values: Float[np.ndarray, "..."], what: What = "inputs"
     ) -> list[bytes]:
         """The commands that set numbers: one, or one for each channel."""
-        form = self._input_format if what == "inputs" else self._format
-        if form is not None:
-            data = form.data(values, difference=what == "perturbation")
-        elif self.settings.binary:
-            data = block(values, self._order)
-        else:
-            data = text(values, None if what == "inputs" else self._largest())
+        data = self._numbers.written(values, what)
         if len(parts) == 1:
             return [b"".join((parts[0][0], data, parts[0][1]))]
         return [b"".join((before, one, after)) for (before, after), one in zip(parts, data.split(b","), strict=True)]
 
-    def _largest(self) -> float:
-        """The largest size that a parameter may have."""
-        return float(max(np.abs(self.limits.low).max(), np.abs(self.limits.high).max()))
-
-    def _numbers(self, query: bytes, reply: Item, n: int | None) -> Float[np.ndarray, " n"]:
+    def _read(self, query: bytes, reply: Item, n: int | None) -> Float[np.ndarray, " n"]:
         """The numbers of a reply; `n` of them, if that is known."""
         try:
-            values = numbers(reply) if self._readings is None else self._readings.numbers(reply)
+            values = self._numbers.read(reply)
         except WireError as error:
             self._garbled(query, reply if isinstance(reply, bytes) else block(reply), str(error))
-        in_floats = not isinstance(reply, bytes) and self.settings.blocks.read == "float32"
-        if in_floats and (found := swapped(reply)):
-            other = {"<": "big", ">": "little"}[self._order]
+        in_floats = self.settings.blocks.read == "float32"
+        if in_floats and not isinstance(reply, bytes) and (found := swapped(reply)):
+            other = {"little": "big", "big": "little"}[self.settings.byte_order]
             raise HardwareError(
                 f"{self.address}: {shown(query)!r} was answered with a block that contains {found[0]:g}, which is "
                 f"not a valid reading, and {found[1]:g} in the other byte order: set "
@@ -597,19 +552,14 @@ class Scpi(AbstractInstrument):
 
     def _code(self, message: bytes, reply: bytes) -> int:
         """The number of an error, 0 for none."""
-        replies = self.settings.replies
-        said = decoded(reply) if self._readings is None else self._readings.without_header(decoded(reply))
+        replies, readings = self.settings.replies, self._numbers.readings
+        said = decoded(reply) if readings is None else readings.without_header(decoded(reply))
         if replies.no_error:
             return 0 if re.fullmatch(replies.no_error, said.strip()) else 1
         found = _ERROR.match(said)
         if found is None:
             self._garbled(message, reply, "expected the number of an error")
         return int(found[1]) if replies.error_bits is None else int(found[1]) & replies.error_bits
-
-    def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Outputs or costs in our unit."""
-        replies = self.settings.replies
-        return values if replies.scale == 1 and not replies.offset else values * replies.scale + replies.offset
 
     def _garbled(self, message: bytes, reply: bytes, what: str) -> NoReturn:
         self._dialogue.garbled(message, reply, what)
@@ -620,37 +570,6 @@ class Scpi(AbstractInstrument):
         raise HardwareError(
             f"{self.address}: {shown(message)!r} was answered {shown(reply)!r}, which {what}", passing=True
         )
-
-
-def identity_of(reply: bytes, pattern: str = "") -> Identity | None:
-    """Who answers; None if it is not an identity.
-
-    Args:
-        reply: what is answered.
-        pattern: what all of it must match, by default maker,model,serial,version. Groups of these names are used.
-
-    >>> identity_of(b"HP3458A", "HP3458A").model
-    'HP3458A'
-    >>> identity_of(b"0.125") is None
-    True
-    """
-    said = decoded(reply).strip()
-    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in said):
-        return None
-    found = re.fullmatch(pattern, said) if pattern else None
-    if pattern and found is None:
-        return None
-    if found is not None and (groups := found.groupdict(default="")):
-        return Identity(*(groups.get(name, "").strip() for name in ("maker", "model", "serial", "version")))
-    parts = [part.strip() for part in said.split(",", 3)]
-    if len(parts) >= 3:
-        return Identity(*parts)
-    return Identity("", said, "") if pattern else None
-
-
-def _who(reply: bytes) -> list[bytes]:
-    """Maker, model and serial of an identity; what comes after them may change."""
-    return [part.strip() for part in reply.split(b",")[:3]]
 
 
 def _joined(commands: list[bytes]) -> bytes:

@@ -45,7 +45,7 @@ class NumberFormat:
     """
 
     def __init__(self, settings: NumberSettings, limits: Limits | None, block: str | None):
-        self._settings, self._block = settings, block and np.dtype(block)
+        self._settings, self._block = settings, None if block is None else np.dtype(block)
         self._digits = 0 if settings.codes else settings.decimals
         self._codes = settings.codes
         if self._block is not None and self._block.kind != "f":

@@ -254,11 +254,15 @@ class ScpiSettings(BaseModel):
             raise ValueError("input_numbers is for an instrument that presents inputs or targets")
 
     @property
+    def order(self) -> str:
+        """NumPy's sign for the order of a number's bytes."""
+        return {"little": "<", "big": ">"}[self.byte_order]
+
+    @property
     def framing(self) -> Framing:
         """How replies are put together."""
-        order = {"little": "<", "big": ">"}[self.byte_order]
         return Framing(
-            block=np.dtype(self.blocks.read).newbyteorder(order).str.replace("|", order),
+            block=self.order + np.dtype(self.blocks.read).str[1:],
             scale=self.blocks.read_scale,
             end=(self.line.read_end or "\n")[-1].encode(),
             ended=self.blocks.ended,
@@ -270,8 +274,7 @@ class ScpiSettings(BaseModel):
     @property
     def block(self) -> str | None:
         """NumPy's kind of numbers in blocks that are written; None if they go as text."""
-        order = {"little": "<", "big": ">"}[self.byte_order]
-        return np.dtype(self.blocks.write).newbyteorder(order).str.replace("|", order) if self.binary else None
+        return self.order + np.dtype(self.blocks.write).str[1:] if self.binary else None
 
     @model_validator(mode="after")
     def _check(self) -> "ScpiSettings":
