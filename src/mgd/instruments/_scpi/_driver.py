@@ -126,7 +126,8 @@ class Scpi(AbstractInstrument):
         if asked:
             self._check_who(items[0])
         if held:
-            self._check_held(self._together(items[len(asked) :]))
+            found = items[len(asked) :]
+            self._check_held(found[0] if len(found) == 1 else self._together(found))
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
@@ -347,10 +348,11 @@ class Scpi(AbstractInstrument):
 
     def _parameters(self, item: Item, due: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Parameters that were read back; those that are due, the common case, need no other check."""
-        if not isinstance(item, bytes) and not self._numbers.are_converted:
-            if item.shape == due.shape and (item == due).all():
-                return item
-        return self._numbers.ours(self._read(self._readback.command, item, self.n_params))
+        if self._numbers.are_converted:
+            return self._numbers.ours(self._read(self._readback.command, item, self.n_params))
+        if not isinstance(item, bytes) and item.shape == due.shape and (item == due).all():
+            return item
+        return self._read(self._readback.command, item, self.n_params)
 
     def _check_held(self, item: Item) -> None:
         """Raises: HardwareError: if the parameters that were read back are not those that were before."""
@@ -436,12 +438,12 @@ class Scpi(AbstractInstrument):
             message = query
             items += self._answers(queries)
         if held:
-            self._check_held(self._together(items[: len(held)]))
+            self._check_held(items[0] if len(held) == 1 else self._together(items[: len(held)]))
             items = items[len(held) :]
         if checked:
             self._check_error(message, items[-1])
         if back:
-            self._check_set(self._together(items[: len(back)]))
+            self._check_set(items[0] if len(back) == 1 else self._together(items[: len(back)]))
         return items[len(back) if query else -1]
 
     def _answers(self, queries: list[bytes]) -> list[Item]:
@@ -462,7 +464,7 @@ class Scpi(AbstractInstrument):
 
     def _together(self, items: list[Item]) -> Item:
         """The answers of all channels as one answer."""
-        if len(items) == 1 or self._numbers.readings is None:
+        if self._numbers.readings is None:
             return together(items)
         return np.concatenate([self._read(self._readback.command, item, 1) for item in items])
 

@@ -29,13 +29,16 @@ class Numbers:
     """
 
     def __init__(self, settings: ScpiSettings):
-        self._settings, self._order, self._largest = settings, settings.order, 1.0
+        self._settings, self._largest = settings, 1.0
+        self._binary, self._order = settings.binary, settings.order
         self._inputs = self._format("input_numbers", None)
         self._parameters = self._format("numbers", None)
         self.are_converted = self._parameters is not None
         self.readings = Readings(settings.replies) if settings.replies.has_own_numbers else None
         self._scale, self._offset = settings.replies.scale, settings.replies.offset
         self._is_scaled = bool(self._scale != 1 or self._offset)
+        steps, self._room = settings.blocks.read_scale, 0.0
+        self._room_of_blocks = 0.0 if steps == 1 else abs(steps * settings.numbers.scale) / 2
 
     def adopt(self, limits: Limits, n_params: int, commands: dict[str, int]) -> None:
         """Takes the limits of the parameters.
@@ -51,6 +54,8 @@ class Numbers:
         settings = self._settings
         self._largest = float(max(np.abs(limits.low).max(), np.abs(limits.high).max()))
         self._parameters = self._format("numbers", limits)
+        digits = None if settings.binary or self.are_converted else decimals(self._largest)
+        self._room = 0.0 if digits is None else 10.0**-digits
         if settings.verify and settings.commands.readback:
             check_no_number(settings.replies, settings.numbers, limits)
         if settings.line.longest is None or not n_params:
@@ -70,7 +75,7 @@ class Numbers:
         form = self._inputs if what == "inputs" else self._parameters
         if form is not None:
             return form.data(values, difference=what == "perturbation")
-        if self._settings.binary:
+        if self._binary:
             return block(values, self._order)
         return text(values, None if what == "inputs" else self._largest)
 
@@ -84,12 +89,7 @@ class Numbers:
 
     def room(self, item: Item) -> float:
         """How far parameters that are read back may be off, because of how they were written and read."""
-        settings, room = self._settings, 0.0
-        if self._parameters is None and not settings.binary and (digits := decimals(self._largest)) is not None:
-            room = 10.0**-digits
-        if not isinstance(item, bytes) and settings.blocks.read_scale != 1:
-            room += abs(settings.blocks.read_scale * settings.numbers.scale) / 2
-        return room
+        return self._room if isinstance(item, bytes) else self._room + self._room_of_blocks
 
     def read(self, item: Item) -> Float[np.ndarray, " n"]:
         """The numbers of a reply.
