@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._factory import build as build
     from ._factory import check_one as check_one
     from ._factory import function_named as function_named
+    from ._guardian import check_outlives as check_outlives
     from ._kinds import Kind as Kind
     from ._kinds import available as available
     from ._kinds import kinds as kinds
@@ -70,6 +71,7 @@ _INSIDE = {
     "build": "_factory",
     "function_named": "_factory",
     "check_one": "_factory",
+    "check_outlives": "_guardian",
     "inwards": "_limits",
     "latency": "_check",
     "noise": "_check",

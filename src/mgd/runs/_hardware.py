@@ -95,6 +95,7 @@ class Hardware(AbstractKeeping):
         self._folder = folder
         self._check_same(folder)
         for member in self.members:
+            member.engine.bench.instrument.note_in(folder)
             member.journal.open(folder, owner.digest())
             member.monitor.begin(folder, self.session.snapshot.step)
 
@@ -355,7 +356,14 @@ def opened_hardware(
             # A run that goes on may do so by itself, before the chip is back.
             patience = 0.0 if folder is None else table.common.give_up_seconds
             instruments.append(
-                stack.enter_context(opened(instrument, serial=table.common.serial, patience_seconds=patience))
+                stack.enter_context(
+                    opened(
+                        instrument,
+                        serial=table.common.serial,
+                        patience_seconds=patience,
+                        guardian=table.common.guardian,
+                    )
+                )
             )
         hardware = hardware_of(config, task, instruments, dropped=dropped, start=start)
         try:

@@ -32,6 +32,7 @@ class InstrumentTable(BaseModel):
         at_end: how it is left after a run that came to its end: in its safe state, or with what it learnt.
         give_up_seconds: how long it may fail to answer.
         leave_seconds: that its safe state may take; by default what the kind says.
+        guardian: whether a process of its own makes the chip safe if the trainer ends without doing so.
         test_samples: how many samples of a test set it is shown.
         calibration: path of what `mgd calibrate` wrote.
     """
@@ -45,6 +46,7 @@ class InstrumentTable(BaseModel):
     at_end: AtEnd = "safe"
     give_up_seconds: _Patience = GIVE_UP_SECONDS
     leave_seconds: _Patience | None = None
+    guardian: Annotated[bool, Field(strict=True)] = False
     test_samples: _Many = 500
     calibration: _Text | None = None
 
@@ -103,8 +105,10 @@ class Table:
         Raises:
             ValueError: if a setting is wrong.
         """
-        from ..instruments import load_instrument
+        from ..instruments import check_outlives, load_instrument
 
+        if self.common.guardian:
+            check_outlives(self.common.kind)
         instrument = load_instrument(self.common.kind, dict(self.own), self.folder)
         if self.common.leave_seconds is not None:
             instrument.leave_seconds = self.common.leave_seconds

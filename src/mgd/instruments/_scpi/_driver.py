@@ -93,6 +93,9 @@ class Scpi(AbstractInstrument):
     def open(self) -> None:
         self._again(self._open_once, anew=True)
 
+    def open_to_leave(self) -> None:
+        self._again(self._open_line, anew=True)
+
     def close(self) -> None:
         self._work = None
         self._dialogue.close()
@@ -225,13 +228,22 @@ class Scpi(AbstractInstrument):
             return Socket(*found, settings.timeout_seconds)
         return Visa(settings.resource, settings.timeout_seconds, settings.backend, settings.visa)
 
-    def _open_once(self) -> None:
+    def _open_line(self) -> None:
+        """A new line to whoever is there, without a word that changes anything."""
+        self._begin()
+        self._empty_queue()
+        self.identify()
+
+    def _begin(self) -> None:
         self.close()
         self._pending.clear()
         self._perturbed = self._unchecked = False
         self._readback.held = None
-        commands, settings = self.settings.commands, self.settings
         self._dialogue.open()
+
+    def _open_once(self) -> None:
+        commands, settings = self.settings.commands, self.settings
+        self._begin()
         if commands.reset:
             self._dialogue.send(commands.reset.encode())
         if commands.format:
