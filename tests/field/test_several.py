@@ -2,7 +2,9 @@
 
 import importlib.util
 import re
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -216,6 +218,43 @@ def test_samples_that_are_shown_one_by_one_are_read_one_by_one(bench):
         *("SOUR1:VOLT:OFFS 0", "SOUR2:VOLT:OFFS 1", "SYST:ERR?", "READ?"),
         *("SOUR1:VOLT:OFFS 0.25", "SOUR2:VOLT:OFFS 0", "SYST:ERR?", "READ?"),
     ]
+
+
+# As `mgd` in a terminal of its own, but that a chip has less time to answer after the terminal was closed.
+IN_TERMINAL = """
+import pty, sys
+soon = "import sys; from mgd.runs import _execute; _execute.STOP_SECONDS = 0.2"
+soon += "; from mgd.cli import main; main(sys.argv[1:])"
+pty.spawn([sys.executable, "-c", soon, *sys.argv[1:]])
+"""
+
+
+@pytest.mark.long
+def test_a_closed_terminal_leaves_all_safe_though_one_does_not_answer(bench, cache_env):
+    slow = ("[instrument.meter]\n", "[instrument.meter]\ntimeout_seconds = 600.0\n")
+    patient = ("give_up_seconds = 20.0", "give_up_seconds = 600.0")
+    measured, off, asked, answer = threading.Event(), threading.Event(), [], bench.answer
+
+    def answering(name: str, command: str) -> bytes | None:
+        asked.extend([command] * (command == "READ?"))
+        if command == "READ?" and len(asked) >= 40:
+            measured.set()
+            return None
+        reply = answer(name, command)
+        if command == "OUTP:ALL OFF":
+            off.set()
+        return reply
+
+    bench.answer = answering
+    words = ("train", "parity", "--chip", write(bench, slow, patient), *TRAIN[:-1], "--steps=100000", "--out=run")
+    pipe = subprocess.PIPE
+    window = subprocess.Popen([sys.executable, "-c", IN_TERMINAL, *words], stdin=pipe, stdout=pipe, env=cache_env)
+    assert measured.wait(120)
+    window.kill()
+    window.communicate()
+    assert off.wait(120)
+    assert bench.done == ["generator OUTP ON", "generator OUTP OFF", "dac OUTP:ALL OFF"]
+    assert (bench.v == 0).all()
 
 
 SECOND = """[instrument.bias]

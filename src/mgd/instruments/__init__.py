@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._base import GIVE_UP_SECONDS as GIVE_UP_SECONDS
     from ._base import AbstractInstrument as AbstractInstrument
     from ._base import Identity as Identity
+    from ._base import Origin as Origin
     from ._callables import from_callables as from_callables
     from ._check import latency as latency
     from ._check import noise as noise
@@ -66,6 +67,7 @@ _PUBLIC = {
 _INSIDE = {
     "GIVE_UP_SECONDS": "_base",
     "Absent": "_absent",
+    "Origin": "_base",
     "ServeSettings": "_virtual._settings",
     "Speaker": "_virtual._speaker",
     "build": "_factory",

@@ -11,11 +11,12 @@ from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
+from .._harmless import harmless
 from .._limits import Limits
 from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
 from ._channels import halves, questions, together
 from ._dialogue import Dialogue
-from ._opening import as_before, declared_limits, harmless, reported_limits
+from ._opening import as_before, declared_limits, reported_limits
 from ._readback import InStep, ReadBack
 from ._settings import ScpiSettings
 from ._transports import Socket, Transport, Visa, socket_address
