@@ -26,7 +26,16 @@ from mgd.instruments._circuits import Circuits
 ATTRIBUTES = tuple(AbstractInstrument.__annotations__)
 # Those of a recorded chip that a replay has no use for: it is another file, cannot be asked, and neither waits nor is
 # left with care.
-NOT_OF_A_REPLAY = {"address", "settle_seconds", "leave_seconds", "may_slip", "reads_back", "parts", "origin"}
+NOT_OF_A_REPLAY = {
+    "address",
+    "settle_seconds",
+    "leave_seconds",
+    "may_slip",
+    "reads_back",
+    "parts",
+    "origin",
+    "declared",
+}
 WRAPPERS = {"Guarded", "Recorder", "Replay", "Circuits", "Absent"}
 DRIVERS = {"Callables", "Rtl", "Scpi", "Several", "Simulated", "Spice", "TorchModule"}
 

@@ -140,6 +140,7 @@ class AbstractInstrument(ABC):
         groups: names of slices of θ, such as layers or banks; empty if there are none.
         leave_seconds: the time that the safe state may take, for chips that are ramped.
         parts: the instruments of a chip that has several, by their names; empty if it is one instrument.
+        declared: whether the number of parameters and their limits are known before it is opened.
         origin: the settings that it was made from by `load_instrument`; None if it was made otherwise.
     """
 
@@ -157,6 +158,7 @@ class AbstractInstrument(ABC):
     groups: Mapping[str, slice] = MappingProxyType({})
     leave_seconds: float = 120.0
     parts: Mapping[str, "AbstractInstrument"] = MappingProxyType({})
+    declared: bool = True
     origin: Origin | None = None
 
     @abstractmethod

@@ -70,6 +70,7 @@ class Scpi(AbstractInstrument):
         self.most_together = settings.most_together if commands.batch else 0
         self.settle_seconds = settings.settle_seconds
         self.n_params = settings.n_params or 0
+        self.declared = settings.n_params is not None and settings.limits.low is not None
         self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
             max(self.n_params, 1), -1.0, 1.0
         )

@@ -47,6 +47,7 @@ class Several(AbstractInstrument):
         self._each = any(part.present == "each" for part in tables.parts.values())
         self.own_line = all(self.drivers[name].own_line for name in self._setters)
         self.reads_back = all(self.drivers[name].reads_back for name in self._setters)
+        self.declared = all(self.drivers[name].declared for name in self._setters)
         self.settle_seconds = max(driver.settle_seconds for driver in self.drivers.values())
         self._x, self._target = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
         self._unsafe: list[str] = []
