@@ -135,7 +135,7 @@ def test_what_takes_long_is_told_in_one_line(capfd):
         pass
     assert (
         "".join([*said, capfd.readouterr().err])
-        == "mgd: gatesis being put in its safe state, which may take up to 60 s\n"
+        == "mgd: gates is being put in its safe state, which may take up to 60 s\n"
     )
 
 

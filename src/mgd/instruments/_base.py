@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -35,6 +35,21 @@ class Identity:
 
     def __str__(self) -> str:
         return printable(",".join((self.maker, self.model, self.serial, self.version)))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an instrument was made from: arguments of `load_instrument`, which makes it again.
+
+    Attributes:
+        kind: of the instrument.
+        settings: its own.
+        folder: to which paths in the settings are relative.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    folder: str
 
 
 # No instrument reads more than this in any unit, light's frequency in hertz included; SCPI's signs for "over range" and
@@ -125,6 +140,8 @@ class AbstractInstrument(ABC):
         groups: names of slices of θ, such as layers or banks; empty if there are none.
         leave_seconds: the time that the safe state may take, for chips that are ramped.
         parts: the instruments of a chip that has several, by their names; empty if it is one instrument.
+        declared: whether the number of parameters and their limits are known before it is opened.
+        origin: the settings that it was made from by `load_instrument`; None if it was made otherwise.
     """
 
     address: str
@@ -141,6 +158,8 @@ class AbstractInstrument(ABC):
     groups: Mapping[str, slice] = MappingProxyType({})
     leave_seconds: float = 120.0
     parts: Mapping[str, "AbstractInstrument"] = MappingProxyType({})
+    declared: bool = True
+    origin: Origin | None = None
 
     @abstractmethod
     def open(self) -> None:
@@ -165,6 +184,13 @@ class AbstractInstrument(ABC):
     @abstractmethod
     def safe_state(self) -> None:
         """Puts the chip in its safe state."""
+
+    def open_to_leave(self) -> None:
+        """Connects so that `safe_state` can be called, and as far as possible without setting anything.
+
+        By default it is opened as ever.
+        """
+        self.open()
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
         """Puts θ̃ on its own lines, in addition to the parameters."""

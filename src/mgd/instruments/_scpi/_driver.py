@@ -11,11 +11,12 @@ from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
+from .._harmless import harmless
 from .._limits import Limits
 from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
 from ._channels import halves, questions, together
 from ._dialogue import Dialogue
-from ._opening import as_before, declared_limits, harmless, reported_limits
+from ._opening import as_before, declared_limits, reported_limits
 from ._readback import InStep, ReadBack
 from ._settings import ScpiSettings
 from ._transports import Socket, Transport, Visa, socket_address
@@ -69,6 +70,7 @@ class Scpi(AbstractInstrument):
         self.most_together = settings.most_together if commands.batch else 0
         self.settle_seconds = settings.settle_seconds
         self.n_params = settings.n_params or 0
+        self.declared = settings.n_params is not None and settings.limits.low is not None
         self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
             max(self.n_params, 1), -1.0, 1.0
         )
@@ -92,6 +94,9 @@ class Scpi(AbstractInstrument):
 
     def open(self) -> None:
         self._again(self._open_once, anew=True)
+
+    def open_to_leave(self) -> None:
+        self._again(self._open_line, anew=True)
 
     def close(self) -> None:
         self._work = None
@@ -225,13 +230,22 @@ class Scpi(AbstractInstrument):
             return Socket(*found, settings.timeout_seconds)
         return Visa(settings.resource, settings.timeout_seconds, settings.backend, settings.visa)
 
-    def _open_once(self) -> None:
+    def _open_line(self) -> None:
+        """A new line to whoever is there, without a word that changes anything."""
+        self._begin()
+        self._empty_queue()
+        self.identify()
+
+    def _begin(self) -> None:
         self.close()
         self._pending.clear()
         self._perturbed = self._unchecked = False
         self._readback.held = None
-        commands, settings = self.settings.commands, self.settings
         self._dialogue.open()
+
+    def _open_once(self) -> None:
+        commands, settings = self.settings.commands, self.settings
+        self._begin()
         if commands.reset:
             self._dialogue.send(commands.reset.encode())
         if commands.format:
