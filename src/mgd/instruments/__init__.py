@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._base import GIVE_UP_SECONDS as GIVE_UP_SECONDS
     from ._base import AbstractInstrument as AbstractInstrument
     from ._base import Identity as Identity
+    from ._base import checked_range as checked_range
     from ._callables import from_callables as from_callables
     from ._check import latency as latency
     from ._check import noise as noise
@@ -68,6 +69,7 @@ _INSIDE = {
     "ServeSettings": "_virtual._settings",
     "Speaker": "_virtual._speaker",
     "build": "_factory",
+    "checked_range": "_base",
     "function_named": "_factory",
     "check_one": "_factory",
     "inwards": "_limits",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ._base import AbstractInstrument, Identity
+from ._base import AbstractInstrument, Identity, checked_range
 from ._failures import failing
 from ._limits import Limits
 
@@ -29,6 +29,7 @@ class Callables(AbstractInstrument):
         settle_seconds: float,
         leave_seconds: float,
         start: Vector | None,
+        believable: tuple[float | int, float | int] | None,
         verbs: dict[str, Callable | None],
     ):
         self._name = address or "callables"
@@ -39,6 +40,7 @@ class Callables(AbstractInstrument):
         self.start = None if start is None else np.array(start, np.float32, ndmin=1)
         if self.start is not None and self.start.shape != (self.n_params,):
             raise ValueError(f"there are limits for {self.n_params} parameters, and start has shape {self.start.shape}")
+        self.believable = None if believable is None else checked_range(believable)
         cost, outputs = verbs["measure_cost"] is not None, verbs["read_outputs"] is not None
         self.reads = "both" if cost and outputs else "cost" if cost else "outputs"
         self.own_line = verbs["perturb"] is not None
@@ -125,6 +127,7 @@ def from_callables(
     settle_seconds: float = 0.0,
     leave_seconds: float = 120.0,
     start: Vector | None = None,
+    believable: tuple[float | int, float | int] | None = None,
     address: str | None = None,
 ) -> AbstractInstrument:
     """An instrument made of a lab's own functions: the simplest way to bring a chip.
@@ -152,10 +155,13 @@ def from_callables(
         leave_seconds: the time that `safe_state` may take, for chips that are ramped.
         start: the chip's own parameters, from which training starts; by default random ones about the middle of the
             limits.
+        believable: the lowest and the highest cost that can be measured, or the outputs' if there is no `measure_cost`:
+            what is outside is asked again, and then skipped.
         address: its name in messages; two programs cannot use one address at the same time, so give one to a real chip.
 
     Raises:
-        ValueError: if there is nothing to measure with, or `start` has another number of parameters.
+        ValueError: if there is nothing to measure with, `start` has another number of parameters, or `believable` is no
+            range.
 
     >>> import numpy as np
     >>> volts = np.zeros(2, np.float32)
@@ -193,5 +199,6 @@ def from_callables(
         settle_seconds=settle_seconds,
         leave_seconds=leave_seconds,
         start=start,
+        believable=believable,
         verbs=verbs,
     )

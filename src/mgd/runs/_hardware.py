@@ -312,6 +312,8 @@ def _tally(members: Sequence[Member]) -> dict[str, int]:
         "recoveries": sum(member.engine.bench.recoveries for member in members),
         "skipped": sum(member.engine.skipped for member in members),
         "measured_again": sum(member.engine.bench.voided for member in members),
+        "unbelievable": sum(member.engine.bench.instrument.unbelievable for member in members),
+        "far_beyond": sum(member.engine.bench.far_beyond for member in members),
     }
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .._input import first_error
-from ..instruments import GIVE_UP_SECONDS
+from ..instruments import GIVE_UP_SECONDS, checked_range
 
 if TYPE_CHECKING:
     from ..instruments import AbstractInstrument
@@ -32,6 +32,8 @@ class InstrumentTable(BaseModel):
         at_end: how it is left after a run that came to its end: in its safe state, or with what it learnt.
         give_up_seconds: how long it may fail to answer.
         leave_seconds: that its safe state may take; by default what the kind says.
+        believable: the lowest and the highest reading that can be, of the cost, or of the outputs of a chip that gives
+            these alone.
         test_samples: how many samples of a test set it is shown.
         calibration: path of what `mgd calibrate` wrote.
     """
@@ -45,8 +47,14 @@ class InstrumentTable(BaseModel):
     at_end: AtEnd = "safe"
     give_up_seconds: _Patience = GIVE_UP_SECONDS
     leave_seconds: _Patience | None = None
+    believable: tuple[float, float] | None = None
     test_samples: _Many = 500
     calibration: _Text | None = None
+
+    @field_validator("believable", mode="before")
+    @classmethod
+    def _range(cls, given: Any) -> Any:
+        return None if given is None else checked_range(given)
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,8 @@ class Table:
         instrument = load_instrument(self.common.kind, dict(self.own), self.folder)
         if self.common.leave_seconds is not None:
             instrument.leave_seconds = self.common.leave_seconds
+        if self.common.believable is not None:
+            instrument.believable = self.common.believable
         return instrument
 
     def check_fits(self, task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
