@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ._base import AbstractInstrument, Identity, checked_range
+from .._errors import HardwareError
+from ._base import AbstractInstrument, Identity, checked_range, numbers_of
 from ._failures import failing
 from ._limits import Limits
 
 _MAY_LACK = ("open", "close", "identify", "present", "not_safe")
 _NUMBERS = itertools.count(1)
+# What a float32 may lose on its way there and back.
+_ROUNDING = 2e-7
 Vector = Float[np.ndarray, " p"]
 
 
@@ -30,6 +33,7 @@ class Callables(AbstractInstrument):
         leave_seconds: float,
         start: Vector | None,
         believable: tuple[float | int, float | int] | None,
+        verify_within: float,
         verbs: dict[str, Callable | None],
     ):
         self._name = address or "callables"
@@ -47,21 +51,41 @@ class Callables(AbstractInstrument):
         batches = [each for each in ("measure_batch", "read_batch") if verbs[each] is not None]
         self.most_together = 1_000_000 if batches else 0
         self.reads_together = "outputs" if batches == ["read_batch"] else "cost"
+        # An answer that is known, and which may be that to another question.
+        self.may_slip = verbs["identify"] is not None or verbs["read_parameters"] is not None
+        self._within = verify_within
+        self._identity: Identity | None = None
+        self._held: np.ndarray | None = None
         self._verbs = verbs
         self._settled_at = 0.0
 
     def open(self) -> None:
+        self._held = None
         self._call("open")
 
     def close(self) -> None:
         self._call("close")
 
     def identify(self) -> Identity:
-        found = self._call("identify")
-        return found if isinstance(found, Identity) else Identity("", "", str(found or self._name))
+        self._identity = self._identified()
+        return self._identity
+
+    def make_sure(self) -> None:
+        found = self._identified()
+        if self._identity is not None and found != self._identity:
+            raise HardwareError(
+                f"{self.address}: its identify gave {found}, and {self._identity} before: a reply belongs to another "
+                "query: check its line",
+                passing=True,
+            )
+        self._check_held()
 
     def set_parameters(self, theta: Vector) -> None:
+        self._check_held()  # afterwards one cannot see that it was reset
+        self._held = None
         self._call("set_parameters", theta)
+        if self._verbs["read_parameters"] is not None:
+            self._held = np.array(theta, np.float32)
         self._settled_at = time.monotonic() + self.settle_seconds
 
     def perturb(self, perturbation: Vector) -> None:
@@ -103,6 +127,27 @@ class Callables(AbstractInstrument):
         with failing(self.address, f"its {name}", "correct that function"):
             return verb(*arguments)
 
+    def _identified(self) -> Identity:
+        found = self._call("identify")
+        return found if isinstance(found, Identity) else Identity("", "", str(found or self._name))
+
+    def _check_held(self) -> None:
+        """Raises: HardwareError: if the parameters that are read back are not those that were set."""
+        if self._held is None:
+            return
+        held, self._held = self._held, None
+        found = numbers_of(self._call("read_parameters"), held.shape, self.address, "read_parameters")
+        wrong = ~(np.abs(found - held) <= self._within + _ROUNDING * np.abs(held))
+        if wrong.any():
+            k = int(np.argmax(wrong))
+            raise HardwareError(
+                f"{self.address}: its read_parameters gave {found[k]:.9g} for parameter {k}, set to {held[k]:.9g}: the "
+                "chip was reset, or a reply belongs to another query: check its supply and its line, or make "
+                "verify_within larger",
+                passing=True,
+            )
+        self._held = held
+
     def _settle(self) -> None:
         left = self._settled_at - time.monotonic()
         if left > 0:
@@ -120,6 +165,8 @@ def from_callables(
     measure_batch: Callable[[np.ndarray], np.ndarray] | None = None,
     read_batch: Callable[[np.ndarray], np.ndarray] | None = None,
     identify: Callable[[], str | Identity] | None = None,
+    read_parameters: Callable[[], Vector] | None = None,
+    verify_within: float = 0.0,
     open: Callable[[], object] | None = None,
     close: Callable[[], object] | None = None,
     safe_state: Callable[[], object] | None = None,
@@ -145,7 +192,13 @@ def from_callables(
         perturb: puts θ̃ on its own lines.
         measure_batch: returns the costs of many perturbations at once, (k).
         read_batch: returns the outputs of many perturbations, (k, batch, outputs); NaN where they cannot be read.
-        identify: returns a serial number or an `Identity`.
+        identify: returns a serial number or an `Identity`. Training asks for it at the end of each piece of a run (about
+            half a second), and more often after trouble. If it is not as before, all that was measured since is
+            measured again; so let it ask the instrument.
+        read_parameters: reads the parameters back. Training does so together with `identify`, and before they are set
+            anew. If they are not those that were set, because the chip was reset, all that was measured since is
+            measured again.
+        verify_within: how far what `read_parameters` returns may be off, in the unit of `limits`.
         open: connects.
         close: disconnects.
         safe_state: makes the chip safe; by default every parameter goes to the middle of its range.
@@ -181,6 +234,7 @@ def from_callables(
         "open": open,
         "close": close,
         "identify": identify,
+        "read_parameters": read_parameters,
         "set_parameters": set_parameters,
         "perturb": perturb,
         "present": present,
@@ -193,6 +247,8 @@ def from_callables(
     }
     if not 0 <= settle_seconds <= 1e6:
         raise ValueError(f"settle_seconds must be from 0 to 1e6, got {settle_seconds!r}")
+    if not 0 <= verify_within <= 1e6:
+        raise ValueError(f"verify_within must be from 0 to 1e6, got {verify_within!r}")
     return Callables(
         address=address,
         limits=limits,
@@ -200,5 +256,6 @@ def from_callables(
         leave_seconds=leave_seconds,
         start=start,
         believable=believable,
+        verify_within=verify_within,
         verbs=verbs,
     )
