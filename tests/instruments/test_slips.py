@@ -185,6 +185,7 @@ def test_what_is_no_reading_is_asked_again_then_skipped_and_counted(no_number):
 
 
 @pytest.mark.parametrize("glitch", [-0.25, 1e9])
+@pytest.mark.quick("-0.25")
 def test_a_reading_outside_the_believable_range_is_asked_again_then_skipped_and_counted(glitch):
     clean, _ = steps_of(Toy([]), 50)
     once, loop = steps_of(Toy([None] * 20 + [glitch], believable=(0, 4)), 50)
@@ -202,6 +203,7 @@ def test_without_a_range_a_negative_mean_square_teaches():
 
 
 @pytest.mark.parametrize("far", [90.0, -1e12])
+@pytest.mark.quick("90.0")
 def test_a_cost_far_beyond_all_before_is_believed_only_if_it_comes_again(far):
     clean, _ = steps_of(Toy([]), 100)
     once, loop = steps_of(Toy([None] * 80 + [far]), 100)

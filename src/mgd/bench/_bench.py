@@ -28,6 +28,10 @@ _MOST_UNSURE, _FEWEST_UNSURE = 10_000, 1
 T = TypeVar("T")
 
 
+class _Stranger(HardwareError):
+    """Another chip than before."""
+
+
 class Bench:
     """Measures on a chip, and asks again if that may help.
 
@@ -321,7 +325,7 @@ class Bench:
 
     def _reopen(self, cause: Exception, give_up: float) -> None:
         """Opens the instrument again, with back-off, until it is there."""
-        wait, last = _FIRST_WAIT, cause
+        wait, last, strangers = _FIRST_WAIT, cause, 0
         while awake() < give_up:
             self._check_halted()
             self._forget()
@@ -335,7 +339,10 @@ class Bench:
                 LOG.warning("%s: opened again, time %d: %s", self.instrument.address, self.recoveries, cause)
                 return
             except (HardwareError, OSError) as error:
-                if isinstance(error, HardwareError) and not error.passing:
+                # A late reply to another query may be taken for an identity: once, that may be it.
+                strangers += isinstance(error, _Stranger)
+                may_be_late = strangers == 1 and isinstance(error, _Stranger) and self.instrument.may_slip
+                if isinstance(error, HardwareError) and not error.passing and not may_be_late:
                     raise
                 last = error
         with suppress(MgdError, OSError):
@@ -357,7 +364,7 @@ class Bench:
         """
         found = self.instrument.identify()
         if self._identity is not None and found.serial != self._identity.serial:
-            raise HardwareError(
+            raise _Stranger(
                 f"{self.instrument.address}: {found} answers instead of {self._identity}: connect that chip again"
             )
         self._identity = found

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 # doubted 30 times.
 _FACTOR = 10.0
 # Costs that are taken as they are, and costs after which the largest is forgotten.
-_FEWEST, _BLOCK = 64, 4096
+_FEWEST, _BLOCK = 8, 4096
 
 
 class Mark(NamedTuple):
@@ -26,10 +26,10 @@ class Mark(NamedTuple):
 class Seen:
     """Doubts a cost that is more than ten times as large as all of the last 4,096 to 8,192 costs.
 
-    Costs that fall are never doubted, whatever their sign. The first 64 are taken as they are.
+    Costs that fall are never doubted, whatever their sign. The first eight are taken as they are.
 
     >>> seen = Seen()
-    >>> all(seen.takes(0.25) for _ in range(64)), seen.takes(-2.0), seen.takes(1e9)
+    >>> all(seen.takes(0.25) for _ in range(8)), seen.takes(-2.0), seen.takes(1e9)
     (True, True, False)
     """
 

@@ -78,7 +78,8 @@ class Bank:
                 value = real_numbers(line.present())
             if value is None or value.size != 1:
                 raise HardwareError(
-                    f"{self._address}: {line.name} cannot be read back: leave verify_within out, or give read_parameters"
+                    f"{self._address}: {line.name} cannot be read back: leave verify_within out, or give "
+                    "read_parameters"
                 )
             found.append(float(value.reshape(())))
         return np.array(found, np.float32)

@@ -192,8 +192,8 @@ def from_callables(
         perturb: puts θ̃ on its own lines.
         measure_batch: returns the costs of many perturbations at once, (k).
         read_batch: returns the outputs of many perturbations, (k, batch, outputs); NaN where they cannot be read.
-        identify: returns a serial number or an `Identity`. Training asks for it at the end of each piece of a run (about
-            half a second), and more often after trouble. If it is not as before, all that was measured since is
+        identify: returns a serial number or an `Identity`. Training asks for it at the end of each piece of a run
+            (about half a second), and more often after trouble. If it is not as before, all that was measured since is
             measured again; so let it ask the instrument.
         read_parameters: reads the parameters back. Training does so together with `identify`, and before they are set
             anew. If they are not those that were set, because the chip was reset, all that was measured since is

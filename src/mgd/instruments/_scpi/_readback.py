@@ -63,8 +63,9 @@ class ReadBack:
         if wrong is not None:
             raise InStep(
                 f"{self._address}: {shown(self.command)} was answered with {found[wrong]:.9g} for {self._what} "
-                f"{wrong}, set to {theta[wrong]:.9g} by {shown(by[wrong % len(by)])}: check the chip's range and resolution, "
-                "and how it reads numbers; or set verify_within (verify = false, if it cannot be read back)"
+                f"{wrong}, set to {theta[wrong]:.9g} by {shown(by[wrong % len(by)])}: check the chip's range and "
+                "resolution, and how it reads numbers; or set verify_within (verify = false, if it cannot be read "
+                "back)"
             )
         # What it answered, because it may round.
         self.held, self._in_blocks = found, not isinstance(item, bytes)
