@@ -53,6 +53,8 @@ ALGORITHM = mgd.discrete(
 )
 START = np.linspace(-1, 1, P).astype(np.float32)
 LIMITS = {"low": -10.0, "high": 10.0}
+# Of a mean square; chips with nothing else to check by have no range either.
+RANGE = (0.0, 4.0)
 RESOURCE = "TCPIP0::192.0.2.1::5025::SOCKET"
 FAULTS = ("doubled", "late", "lost", "garbled", "digit", "overload", "reset", "stuck", "line lost")
 # Faults of a run, about; measurements for which a readout sticks; and what it shows beyond its range, in turn.
@@ -200,7 +202,7 @@ class Kind:
 
 def scpi(**settings: Any) -> Callable[[World], AbstractInstrument]:
     """A chip of one instrument, with these settings."""
-    believable = settings.pop("believable", None)
+    believable = settings.pop("believable", RANGE)
     given: dict[str, Any] = {"resource": RESOURCE, "most_together": 8, "n_params": P, "limits": LIMITS} | settings
     given["commands"] = {"batch": ""} | settings.get("commands", {})
 
@@ -226,9 +228,11 @@ def several(world: World) -> AbstractInstrument:
     found = PartTables.of(tables)
     assert found is not None
     left = {name: deque[bytes]() for name in found.parts}
-    return Several(
+    made = Several(
         found, {name: Scpi(part, lambda name=name: Line(world, name, left[name])) for name, part in found.parts.items()}
     )
+    made.believable = RANGE
+    return made
 
 
 @dataclass
@@ -262,7 +266,8 @@ def functions(*, canaries: bool) -> Callable[[World], AbstractInstrument]:
 
     def make(world: World) -> AbstractInstrument:
         lab = Lab(world)
-        more = {"identify": lambda: lab.ask("*IDN?"), "read_parameters": lab.parameters} if canaries else {}
+        more: dict[str, Any] = {"identify": lambda: lab.ask("*IDN?"), "read_parameters": lab.parameters}
+        more = more | {"believable": RANGE} if canaries else {}
         return from_callables(
             open=lab.open,
             set_parameters=lambda theta: lab.write("PAR:DATA", theta),
@@ -277,9 +282,10 @@ def functions(*, canaries: bool) -> Callable[[World], AbstractInstrument]:
 
 
 KINDS = {
+    # All but the last four have a range.
     "counter": Kind(
-        scpi(commands={"counter": "MEAS:COUN?", "input_readback": "INP:DATA?"}, believable=(0.0, 4.0)),
-        "counter, read-back of parameters and inputs, error queue, range",
+        scpi(commands={"counter": "MEAS:COUN?", "input_readback": "INP:DATA?"}),
+        "counter, read-back of parameters and inputs, error queue",
     ),
     "read-back": Kind(scpi(commands={"input_readback": "INP:DATA?"}), "read-back of both, error queue"),
     "text": Kind(scpi(binary=False, commands={"error": "", "input_readback": "INP:DATA?"}), "read-back of both; text"),
@@ -293,9 +299,9 @@ KINDS = {
     ),
     "several": Kind(several, "DAC, generator and meter; read-back, counter"),
     "own functions": Kind(functions(canaries=True), "identify, read_parameters"),
-    "parameters alone": Kind(scpi(), "read-back of parameters alone, error queue"),
-    "error queue": Kind(scpi(verify=False), "error queue, identity"),
-    "identity": Kind(scpi(verify=False, commands={"error": ""}), "identity alone"),
+    "parameters alone": Kind(scpi(believable=None), "read-back of parameters alone, error queue; no range"),
+    "error queue": Kind(scpi(verify=False, believable=None), "error queue, identity; no range"),
+    "identity": Kind(scpi(verify=False, commands={"error": ""}, believable=None), "identity alone; no range"),
     "nothing": Kind(functions(canaries=False), "own functions without canaries"),
 }
 

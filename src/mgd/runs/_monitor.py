@@ -33,10 +33,6 @@ _STILL, _OPENED_ANEW, _UNREAD = 64, 10, 0.05
 _UNLEARNT, _CONSTANTS = 256, 4
 # Troubles that come and go, and are warned of each time.
 _AGAIN = ("still", "unlearnt")
-_WHY_UNLEARNT = (
-    "what they have in common is no more than noise alone gives; unless the run is at its end, check the detector, or "
-    "raise the amplitude or tau_theta"
-)
 
 
 class Monitor:
@@ -120,7 +116,7 @@ class Monitor:
         self._take_in()
         if self._learnt.nothing < self._stop_unlearnt:
             return ""
-        return f"nothing was learnt in the last {self._learnt.nothing:,} windows: {_WHY_UNLEARNT}"
+        return self._nothing_learnt()
 
     def write(self, folder: Path, step: int, tally: dict[str, int]) -> None:
         """Appends a line, and warns of what is new in it."""
@@ -158,7 +154,7 @@ class Monitor:
                 "it did again: check the detector's cable"
             )
         elif self._learnt.nothing >= _UNLEARNT:
-            found["unlearnt"] = f"nothing was learnt in the last {self._learnt.nothing:,} windows: {_WHY_UNLEARNT}"
+            found["unlearnt"] = self._nothing_learnt()
         if tally.get("recoveries", 0) >= _OPENED_ANEW:
             found["line"] = (
                 f"the chip was opened again {tally['recoveries']:,} times so far: check its line and power, and "
@@ -171,6 +167,12 @@ class Monitor:
                 "range"
             )
         return found
+
+    def _nothing_learnt(self) -> str:
+        return (
+            f"nothing was learnt in the last {self._learnt.nothing:,} windows, which have no more in common than noise "
+            "alone gives: unless the run is at its end, check the detector, or raise the amplitude or tau_theta"
+        )
 
     def _take_in(self) -> None:
         """Hands on what waits."""
