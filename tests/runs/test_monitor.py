@@ -233,8 +233,8 @@ def test_windows_of_noise_alone_are_warned_of_and_stop_a_run_that_is_to_stop(tmp
         algorithm, n = mgd.analog(perturbation=RANDOM, time_constants=times), 2
     monitor, rng = Monitor(P, algorithm, stop_unlearnt=64), np.random.default_rng(0)
     default = Monitor(P, algorithm)
-    baseline = np.full(1, 0.25, np.float32)
     for k in range(400 * n):
+        baseline = rng.normal(size=1).astype(np.float32)
         monitor.watch(told_of(rng, signal=3.0 * (k < 20 * n)), 10, baseline)
         default.watch(told_of(rng), 10, baseline)
         if k == 60 * n:
