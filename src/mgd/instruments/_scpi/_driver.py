@@ -75,6 +75,7 @@ class Scpi(AbstractInstrument):
         )
         channels = settings.channels or tuple(range(1, self.n_params + 1))
         self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
+        self._no_error = b""
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
         command = commands.readback.encode() if settings.verify else b""
         self._parameters = Watched(
@@ -177,18 +178,19 @@ class Scpi(AbstractInstrument):
             self._lacks("read_outputs")
         self.settle()
         query = self.settings.commands.outputs.encode()
-        values = self._measured(query, None)
+        measured = self._measured(query, None)
+        values = measured[0]
         if values.size % self._shown_batch:
             self._garbled(query, block(values), f"{values.size} outputs for a batch of {self._shown_batch}")
-        return self._believed(query, values).reshape(self._shown_batch, -1)
+        return self._believed(query, measured).reshape(self._shown_batch, -1)
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         command = self.settings.commands.batch
         if not command:
             self._lacks("measure_batch")
         parts = halves(command, ",".join(map(str, signals.shape)))
-        values = self._measured(self._written(parts, signals, parameters=True)[0], len(signals))
-        return np.where(is_believed(values), values, np.float32(math.nan))
+        values, believed = self._measured(self._written(parts, signals, parameters=True)[0], len(signals))
+        return values if believed else np.where(is_believed(values), values, np.float32(math.nan))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self._work = work
@@ -394,30 +396,34 @@ class Scpi(AbstractInstrument):
         except ValueError:
             self._garbled(self._counter, item if isinstance(item, bytes) else block(item), "expected a whole number")
 
-    def _measured(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
-        """The numbers a query gives, after all that is to be written; asked again if one cannot be a reading."""
+    def _measured(self, query: bytes, n: int | None) -> tuple[Float[np.ndarray, " n"], bool]:
+        """The numbers a query gives, after all that is to be written; asked again if one cannot be a reading.
+
+        Returns:
+            The numbers, and whether all can be readings.
+        """
         left, wait = self.settings.retries, _FIRST_WAIT_SECONDS
         while True:
             values = self._again(lambda: self._numbers(query, self._exchange(query, measures=True), n))
             self._pending.clear()
             # The common case first: this is asked at every measurement.
             if abs(values[0]) < MOST_BELIEVED if values.size == 1 else is_believed(values).all():
-                return values
+                return values, True
             if not left:
-                return values
+                return values, False
             time.sleep(wait)
             left, wait = left - 1, min(2 * wait, _LONGEST_WAIT_SECONDS)
 
-    def _believed(self, query: bytes, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Numbers that can all be readings.
+    def _believed(self, query: bytes, measured: tuple[Float[np.ndarray, " n"], bool]) -> Float[np.ndarray, " n"]:
+        """What `_measured` gave, if all can be readings.
 
         Raises:
             HardwareError: with `skip=True`, if one cannot.
         """
-        believed = is_believed(values)
-        if not believed.all():
+        values, believed = measured
+        if not believed:
             raise HardwareError(
-                f"{self.address}: {shown(query)!r} was answered with {values[~believed][0]:g}: "
+                f"{self.address}: {shown(query)!r} was answered with {values[~is_believed(values)][0]:g}: "
                 "check the readout and its range",
                 skip=True,
             )
@@ -450,12 +456,13 @@ class Scpi(AbstractInstrument):
 
         An empty query asks for the chip's error alone, and what was set.
         """
-        checked = bool(self._error and (self._pending or self._unchecked))
-        back = [each for each in self._watched if each.name in self._pending]
-        held = [each for each in back if each.held_first and each.is_held]
+        pending, checked = self._pending, bool(self._error and (self._pending or self._unchecked))
+        back = [each for each in self._watched if each.name in pending] if pending else []
         counted = measures and bool(self._counter)
-        first = [one for each in held for one in each.asked]
-        queries = [one for each in back for one in each.asked]
+        # The common case, of a perturbation alone, has neither.
+        held = [each for each in back if each.held_first and each.is_held] if back else []
+        first = [one for each in held for one in each.asked] if held else []
+        queries = [one for each in back for one in each.asked] if back else []
         if query:
             queries.append(query)
         if counted:
@@ -463,7 +470,7 @@ class Scpi(AbstractInstrument):
         if checked:
             queries.append(self._error)
         if self.settings.compound:
-            message = _joined([*first, *chain.from_iterable(self._pending.values()), *queries])
+            message = _joined([*first, *chain.from_iterable(pending.values()), *queries])
             items = self._items(message, len(first) + len(queries))
         else:
             items = [self._items(one, 1)[0] for one in first]
@@ -559,9 +566,10 @@ class Scpi(AbstractInstrument):
     def _check_error(self, message: bytes, reply: Item) -> None:
         """Raises: HardwareError: if this is an error of the chip's."""
         said = reply if isinstance(reply, bytes) else block(reply)
-        code = self._code(message, said)
+        # The common case first: what it says when there is none is always the same.
+        code = 0 if said == self._no_error else self._code(message, said)
         if code == 0:
-            self._unchecked = False
+            self._no_error, self._unchecked = said, False
             return
         self._pending.clear()
         # Errors of the exchange itself (-400 … -499), and a chip that was switched on (-500 …), pass; refusals do not.
@@ -596,4 +604,7 @@ def _who(reply: bytes) -> list[bytes]:
 
 def _joined(commands: list[bytes]) -> bytes:
     """Commands in one message. Each begins at the root of the tree, but common ones (`*IDN?`), which are in no tree."""
-    return b"".join([commands[0], *((b";" if one.startswith(b"*") else b";:") + one for one in commands[1:])])
+    parts = [commands[0]]
+    for one in commands[1:]:
+        parts += (b";" if one[:1] == b"*" else b";:", one)
+    return b"".join(parts)
