@@ -476,3 +476,44 @@ def test_what_contradicts_itself_is_refused_before_anything_is_opened(case, tmp_
     with pytest.raises(ValueError, match=re.escape(said)) as raised:
         read_chip_file(tmp_path / "chip.toml").load_instrument()
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.long
+def test_a_laser_that_goes_off_and_inputs_that_are_forgotten_are_noticed_and_measured_again(bench, quiet, caplog):
+    """Of a generator that was switched off and on: it is dark, and has no inputs, until it is set again."""
+    answer, is_on, readings = bench.answer, [True], []
+
+    def answered(name: str, command: str) -> bytes | None:
+        if command == "OUTP ON":
+            is_on[0] = True
+        if command == "OUTP?":
+            return b"1" if is_on[0] else b"0"
+        if found := re.fullmatch(r"SOUR(\d):VOLT:OFFS\?", command):
+            return f"{bench.x[0, int(found[1]) - 1]:.9g}".encode()
+        readings.extend([command] * (command == "READ?"))
+        if command == "READ?" and len(readings) == 40:
+            is_on[0] = False
+        if command == "READ?" and len(readings) == 90:
+            bench.x = np.zeros((1, 2))
+        found = answer(name, command)
+        return found if is_on[0] or command != "READ?" else b"0.0"
+
+    bench.answer = answered
+    more = 'on = "OUTP ON"\non_readback = "OUTP?"\ninput_readback = "SOUR{{channel}}:VOLT:OFFS?"'
+    assert train(write(bench, ('on = "OUTP ON"', more)), "dark") == 0
+    assert "'OUTP?' was answered '0', and '1' is due: it was switched off or reset" in caplog.text
+    assert "for input" in caplog.text
+    np.testing.assert_array_equal(theta("dark"), quiet)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('on = "OUTP ON"', 'on_readback = "OUTP?"', "commands.on_readback asks for what commands.on does"),
+        ('present = "each"', 'present = "each"\non_answer = "1"', "on_answer is the answer to commands.on_readback"),
+    ],
+)
+def test_a_state_that_is_read_back_without_being_set_is_refused(bench, capsys, old, new, said):
+    assert command("chip", "check", write(bench, (old, new))) == 2
+    assert f"instrument.generator: {said}" in capsys.readouterr().err
+    assert not bench.done

@@ -44,7 +44,7 @@ def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
     """The same chip, with another value of each attribute than the contract's own."""
     chip.start = np.array([0.25, -0.5, 1.0], np.float32)
     chip.groups = {"bank 1": slice(0, 2), "bank 2": slice(2, 3)}
-    chip.settle_seconds, chip.leave_seconds = 0.125, 7.0
+    chip.settle_seconds, chip.leave_seconds, chip.believable = 0.125, 7.0, (-1.0, 3.0)
     chip.reads, chip.reads_together, chip.most_together = "both", "outputs", 5
     chip.limits = Limits(np.array([-1.0, -0.3, 0.1]), np.array([2.0, 0.3, 1.1]), "mA")
     chip.parts, chip.origin = {"meter": chip}, Origin("rack", {"slot": 3}, "/lab")

@@ -126,9 +126,9 @@ def test_what_takes_long_is_told_in_one_line(capfd):
     said = []
 
     def wait_until_said() -> None:
-        while not said:
+        while not "".join(said).endswith("\n"):
             time.sleep(0.01)
-            said.extend(capfd.readouterr().err.splitlines(keepends=True))
+            said.append(capfd.readouterr().err)
 
     gates.at[0] = wait_until_said
     with opened(gates.chip):

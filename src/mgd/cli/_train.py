@@ -160,6 +160,8 @@ _TROUBLES = {
     "skipped": "measurements gave no reading and were skipped",
     "recoveries": "times the chip was opened again",
     "measured_again": "measurements were uncertain and repeated",
+    "unbelievable": "readings were outside of what is believable, and asked again",
+    "far_beyond": "costs were far beyond all before, and asked again",
 }
 
 

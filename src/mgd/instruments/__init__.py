@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ._base import AbstractInstrument as AbstractInstrument
     from ._base import Identity as Identity
     from ._base import Origin as Origin
+    from ._base import checked_range as checked_range
     from ._callables import from_callables as from_callables
     from ._check import latency as latency
     from ._check import noise as noise
@@ -71,6 +72,7 @@ _INSIDE = {
     "ServeSettings": "_virtual._settings",
     "Speaker": "_virtual._speaker",
     "build": "_factory",
+    "checked_range": "_base",
     "function_named": "_factory",
     "check_one": "_factory",
     "check_outlives": "_guardian",

@@ -72,6 +72,20 @@ class Bank:
         for k, value in enumerate(values):
             self._finish(k, value, started[k])
 
+    def read_back(self) -> np.ndarray:
+        """The values that the lines have."""
+        found = []
+        for line in self._lines:
+            with self._failing(f"reading {line.name} back"):
+                value = real_numbers(line.present())
+            if value is None or value.size != 1:
+                raise HardwareError(
+                    f"{self._address}: {line.name} cannot be read back: leave verify_within out, or give "
+                    "read_parameters"
+                )
+            found.append(float(value.reshape(())))
+        return np.array(found, np.float32)
+
     def make_safe(self, seconds: float) -> None:
         """Every line to the middle of its limits, each whatever becomes of the others.
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._errors import HardwareError
-from ._base import AbstractInstrument, Identity, numbers_of
+from ._base import AbstractInstrument, Identity, checked_range, numbers_of
 from ._failures import RetryOn, check_retry_on, failing
 from ._harmless import harmless
 from ._limits import Limits
@@ -37,6 +37,7 @@ class Callables(AbstractInstrument):
         settle_seconds: float,
         leave_seconds: float,
         start: Vector | None,
+        believable: tuple[float | int, float | int] | None,
         verbs: dict[str, Callable | None],
         retry_on: RetryOn | None,
         verify_within: float,
@@ -49,19 +50,22 @@ class Callables(AbstractInstrument):
         self.start = None if start is None else np.array(start, np.float32, ndmin=1)
         if self.start is not None and self.start.shape != (self.n_params,):
             raise ValueError(f"there are limits for {self.n_params} parameters, and start has shape {self.start.shape}")
+        self.believable = None if believable is None else checked_range(believable)
         cost, outputs = verbs["measure_cost"] is not None, verbs["read_outputs"] is not None
         self.reads = "both" if cost and outputs else "cost" if cost else "outputs"
         self.own_line = verbs["perturb"] is not None
         batches = [each for each in ("measure_batch", "read_batch") if verbs[each] is not None]
         self.most_together = 1_000_000 if batches else 0
         self.reads_together = "outputs" if batches == ["read_batch"] else "cost"
-        self._verbs, self.retry_on = verbs, retry_on
-        self._settled_at = 0.0
-        self.reads_back = self.may_slip = verbs["read_parameters"] is not None
+        # An answer that is known, and which may be that to another question.
+        self.reads_back = verbs["read_parameters"] is not None
+        self.may_slip = self.reads_back or verbs["identify"] is not None
         self._within = verify_within
         # Whose answers are believed, and what it should hold; None if that is not known.
         self._identity: Identity | None = None
         self._held: Vector | None = None
+        self._verbs, self.retry_on = verbs, retry_on
+        self._settled_at = 0.0
 
     def open(self) -> None:
         self._held = None
@@ -77,15 +81,16 @@ class Callables(AbstractInstrument):
         self._call("close")
 
     def identify(self) -> Identity:
-        found = self._call("identify")
-        self._identity = found if isinstance(found, Identity) else Identity("", "", str(found or self._name))
+        self._identity = self._identified()
         return self._identity
 
     def make_sure(self) -> None:
-        before = self._identity
-        if before is not None and self.identify() != before:
+        found = self._identified()
+        if self._identity is not None and found != self._identity:
             raise HardwareError(
-                f"{self.address}: {self._identity} answers, and {before} did before: check its line", passing=True
+                f"{self.address}: its identify gave {found}, and {self._identity} before: a reply belongs to another "
+                "query: check its line",
+                passing=True,
             )
         self._check_held()
 
@@ -135,11 +140,19 @@ class Callables(AbstractInstrument):
     def not_safe(self) -> list[str]:
         return self._call("not_safe") or []
 
+    def _identified(self) -> Identity:
+        found = self._call("identify")
+        return found if isinstance(found, Identity) else Identity("", "", str(found or self._name))
+
     def _check_held(self) -> None:
         """Raises: HardwareError: if the parameters are not those that were set."""
         if self._held is not None and (wrong := self._wrong(self._held)):
             self._held = None
-            raise HardwareError(f"{self.address}: {wrong}; it was reset: check its supply", passing=True)
+            raise HardwareError(
+                f"{self.address}: {wrong}: the chip was reset, or a reply belongs to another query: check its "
+                "supply and its line, or make verify_within larger",
+                passing=True,
+            )
 
     def _wrong(self, due: Vector) -> str:
         """What is wrong with the parameters that are read back; empty if nothing is."""
@@ -176,6 +189,8 @@ def from_callables(
     measure_batch: Callable[[np.ndarray], np.ndarray] | None = None,
     read_batch: Callable[[np.ndarray], np.ndarray] | None = None,
     identify: Callable[[], str | Identity] | None = None,
+    read_parameters: Callable[[], Vector] | None = None,
+    verify_within: float = 0.0,
     open: Callable[[], object] | None = None,
     close: Callable[[], object] | None = None,
     safe_state: Callable[[], object] | None = None,
@@ -183,10 +198,9 @@ def from_callables(
     settle_seconds: float = 0.0,
     leave_seconds: float = 120.0,
     start: Vector | None = None,
+    believable: tuple[float | int, float | int] | None = None,
     address: str | None = None,
     retry_on: type[Exception] | Sequence[type[Exception]] | None = None,
-    read_parameters: Callable[[], Vector] | None = None,
-    verify_within: float = 0.0,
 ) -> Callables:
     """An instrument made of a lab's own functions: the simplest way to bring a chip.
 
@@ -204,7 +218,13 @@ def from_callables(
         perturb: puts θ̃ on its own lines.
         measure_batch: returns the costs of many perturbations at once, (k).
         read_batch: returns the outputs of many perturbations, (k, batch, outputs); NaN where they cannot be read.
-        identify: returns a serial number or an `Identity`.
+        identify: returns a serial number or an `Identity`. Training asks for it at the end of each piece of a run
+            (about half a second), and more often after trouble. If it is not as before, all that was measured since is
+            measured again; so let it ask the instrument.
+        read_parameters: returns the P parameters that the chip holds. They are read back and compared whenever they are
+            set, beginning at the opening with harmless values near zero. Together with `identify`, and before others
+            are set, they are read once more: if the chip was reset, what came between is measured again.
+        verify_within: how far what is read back may be off, beyond rounding.
         open: connects.
         close: disconnects.
         safe_state: makes the chip safe; by default every parameter goes to the middle of its range.
@@ -214,15 +234,14 @@ def from_callables(
         leave_seconds: the time that `safe_state` may take, for chips that are ramped.
         start: the chip's own parameters, from which training starts; by default random ones about the middle of the
             limits.
+        believable: the lowest and the highest cost that can be measured, or the outputs' if there is no `measure_cost`:
+            what is outside is asked again, and then skipped.
         address: its name in messages; two programs cannot use one address at the same time, so give one to a real chip.
         retry_on: the classes of exceptions after which the chip is asked again, in place of those above.
-        read_parameters: returns the P parameters that the chip holds. They are then read back and compared whenever
-            they are set, beginning at the opening with harmless values near zero; and once more before others are set,
-            which shows that a chip was reset, so that what came between is measured again.
-        verify_within: how far what is read back may be off, beyond rounding.
 
     Raises:
-        ValueError: if there is nothing to measure with, or `start` has another number of parameters.
+        ValueError: if there is nothing to measure with, `start` has another number of parameters, or `believable` is no
+            range.
 
     >>> import numpy as np
     >>> volts = np.zeros(2, np.float32)
@@ -242,6 +261,7 @@ def from_callables(
         "open": open,
         "close": close,
         "identify": identify,
+        "read_parameters": read_parameters,
         "set_parameters": set_parameters,
         "perturb": perturb,
         "present": present,
@@ -251,7 +271,6 @@ def from_callables(
         "read_batch": read_batch,
         "safe_state": safe_state,
         "not_safe": not_safe,
-        "read_parameters": read_parameters,
     }
     if not 0 <= verify_within <= 1e6:
         raise ValueError(f"verify_within must be from 0 to 1e6, got {verify_within!r}")
@@ -265,6 +284,7 @@ def from_callables(
         settle_seconds=settle_seconds,
         leave_seconds=leave_seconds,
         start=start,
+        believable=believable,
         verbs=verbs,
         retry_on=None if retry_on is None else check_retry_on(retry_on),
         verify_within=verify_within,

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from .._awake import awake
 from .._errors import HardwareError, MgdError, MgdWarning
 from .._stops import Interrupter, interruptible
-from ._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed, numbers_of
+from ._base import ANYTHING, MOST_BELIEVED, AbstractInstrument, Identity, checked_range, is_believed, numbers_of
 from ._guardian import Guardian, guarded_by
 from ._leaving import check_identity, leave
 from ._locks import alone as _alone
@@ -30,17 +30,20 @@ class Guarded(AbstractInstrument):
         identity: the identity from the last query, for example at the opening; None if there was none.
         target: the targets of the presented batch.
         guardian: of this chip, while it is open.
+        unbelievable: readings that were outside of `believable`.
 
     Raises:
         LimitError: from `set_parameters`, `perturb` and batches, if a parameter would leave its limits.
         ValueError: from these, if an array has the wrong shape.
         HardwareError: if a reply has the wrong shape; with `skip=True` if it is not a valid reading: NaN, or 1e18 and
-            more, such as SCPI's 9.9E37 for a reading over range.
+            more, such as SCPI's 9.9E37 for a reading over range, or outside of `believable`.
     """
 
     def __init__(self, inner: AbstractInstrument):
         self.inner = inner
         self.describe_as(inner)
+        self.unbelievable = 0
+        self._cost_range, self._output_range = self._ranges()
         self._theta = np.zeros(self.n_params, np.float32)
         self._kept: np.ndarray | None = None
         self.identity: Identity | None = None
@@ -51,6 +54,7 @@ class Guarded(AbstractInstrument):
         self.inner.open()
         # What only the open chip knows (a count, limits it reports) may have come.
         self.describe_as(self.inner)
+        self._cost_range, self._output_range = self._ranges()
         if self._theta.size != self.n_params:
             self._theta = np.zeros(self.n_params, np.float32)
         if self.limits.low.size != self.n_params:
@@ -115,25 +119,31 @@ class Guarded(AbstractInstrument):
     def put_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         """The costs with each of these checked signals on the chip; NaN for an invalid reading."""
         values = numbers_of(self.inner.measure_batch(signals), (len(signals),), self.address, "measure_batch")
-        believed = is_believed(values)
-        return values if believed.all() else np.where(believed, values, np.float32(np.nan))
+        believed = is_believed(values, self._cost_range)
+        if believed.all():
+            return values
+        self._count(values, believed)
+        return np.where(believed, values, np.float32(np.nan))
 
     def put_batch_outputs(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
         """The outputs with each of these checked signals on the chip; NaN for a signal with an invalid reading."""
         shape = (len(signals), *self.target.shape)
         values = numbers_of(self.inner.read_batch(signals), shape, self.address, "read_batch")
-        believed = is_believed(values)
-        return values if believed.all() else np.where(believed.all((1, 2), keepdims=True), values, np.float32(np.nan))
+        believed = is_believed(values, self._output_range)
+        if believed.all():
+            return values
+        self._count(values, believed)
+        return np.where(believed.all((1, 2), keepdims=True), values, np.float32(np.nan))
 
     def measure_cost(self) -> float:
         cost = self.inner.measure_cost()
         # The common case first: this is asked at every measurement.
-        if isinstance(cost, float) and abs(cost) < MOST_BELIEVED:
+        if isinstance(cost, float) and self._cost_range[0] <= cost <= self._cost_range[1]:
             return cost
-        return self._believed(cost, (), "measure_cost").item()
+        return self._believed(cost, (), "measure_cost", self._cost_range).item()
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
-        return self._believed(self.inner.read_outputs(), self.target.shape, "read_outputs")
+        return self._believed(self.inner.read_outputs(), self.target.shape, "read_outputs", self._output_range)
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         return self.put_batch(self._batch(signals))
@@ -193,13 +203,30 @@ class Guarded(AbstractInstrument):
             raise ValueError(f"{self.address} has {self.n_params} parameters, got an array of shape {values.shape}")
         return values
 
-    def _believed(self, reply: object, shape: tuple[int, ...], verb: str) -> np.ndarray:
+    def _ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """What can be believed of the cost, and of the outputs."""
+        if self.believable is None:
+            return ANYTHING, ANYTHING
+        given = checked_range(self.believable)
+        of_outputs = self.reads == "outputs" or (self.most_together and self.reads_together == "outputs")
+        return (ANYTHING, given) if of_outputs else (given, ANYTHING)
+
+    def _count(self, values: np.ndarray, believed: np.ndarray) -> None:
+        self.unbelievable += int((is_believed(values) & ~believed).sum())
+
+    def _believed(self, reply: object, shape: tuple[int, ...], verb: str, within: tuple[float, float]) -> np.ndarray:
         values = numbers_of(reply, shape, self.address, verb)
-        believed = is_believed(values)
+        believed = is_believed(values, within)
         if not believed.all():
+            self._count(values, believed)
+            wrong = values.ravel()[~believed.ravel()][0]
+            why = (
+                "is not a valid reading"
+                if not abs(wrong) < MOST_BELIEVED
+                else f"is not within {within[0]:g} … {within[1]:g}"
+            )
             raise HardwareError(
-                f"{self.address}: {verb} gave {values.ravel()[~believed.ravel()][0]:g}, which is not a valid reading: "
-                "check the readout and its range",
+                f"{self.address}: {verb} gave {wrong:g}, which {why}: check the readout and its range",
                 passing=True,
                 skip=True,
             )

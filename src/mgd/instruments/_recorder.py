@@ -176,7 +176,7 @@ class Recorder(AbstractInstrument):
     def _header(self, identity: Identity) -> dict[str, Any]:
         limits = {"low": self.limits.low.tolist(), "high": self.limits.high.tolist(), "unit": self.limits.unit}
         kind = {"reads": self.reads, "own_line": self.own_line, "most_together": self.most_together}
-        kind |= {"reads_together": self.reads_together}
+        kind |= {"reads_together": self.reads_together, "believable": self.believable}
         kind |= {"start": None if self.start is None else np.asarray(self.start, np.float32).tolist()}
         kind |= {"groups": {name: [piece.start, piece.stop] for name, piece in self.groups.items()}}
         return {"identity": astuple(identity), "address": self.address, "n_params": self.n_params, **limits, **kind}

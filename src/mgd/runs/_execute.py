@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from safetensors.numpy import save
 
-from .._errors import DivergedError, Interrupted, LimitError, RunError
+from .._errors import DivergedError, HardwareError, Interrupted, LimitError, RunError
 from .._log import LOG
 from .._stops import stop_requested
 from .._train import Session
@@ -315,6 +315,7 @@ def run_into(keeping: AbstractKeeping, place: Place, on_progress: OnProgress) ->
     Raises:
         RunError: if the directory cannot be written.
         DivergedError: if a cost was not finite; the last good checkpoint is kept.
+        HardwareError: if nothing was learnt in as many windows as `stop_unlearnt` says.
         Interrupted: if the run was asked to stop.
     """
     folder, session = place.folder, keeping.session
@@ -338,6 +339,10 @@ def run_into(keeping: AbstractKeeping, place: Place, on_progress: OnProgress) ->
                         _checkpoint(keeping, place)
                     step = session.snapshot.step
                     raise Interrupted(f"stopped at step {step}; to continue: {place.go_on()}", step=step)
+                if not behind and not session.finished and (why := keeping.unlearnt):
+                    _checkpoint(keeping, place)
+                    checkpointed()
+                    raise HardwareError(f"{why}; stopped at step {session.snapshot.step}; to continue: {place.go_on()}")
                 if not behind and (time.monotonic() >= due or keeping.full):
                     taken = _checkpoint(keeping, place)
                     checkpointed()

@@ -140,6 +140,12 @@ class Hardware(AbstractKeeping):
     def full(self) -> bool:
         return max(member.journal.size for member in self.members) > _LONGEST_JOURNAL
 
+    @property
+    def unlearnt(self) -> str:
+        living = range(len(self.members)) if self.fleet is None else self.fleet.living(self.session.snapshot.step)
+        found = [self.members[chip].monitor.unlearnt for chip in living]
+        return found[0] if found and all(found) else ""
+
     def halt(self) -> None:
         """Has the threads of a fleet leave their chips alone."""
         if self.fleet is not None:
@@ -271,7 +277,8 @@ def _member(
         instrument, key=jax.random.key(config.seed), chip=chip, given=common.start, network=model
     )
     noise = None if calibration is None else noise_of_cost(calibration)
-    journal, monitor, options = kept(instrument, algorithm, options, noise=noise, chip=chip if several else None)
+    watch: dict[str, Any] = {"noise": noise, "chip": chip if several else None, "stop_unlearnt": config.stop_unlearnt}
+    journal, monitor, options = kept(instrument, algorithm, options, **watch)
     engine = Instrumented(instrument, algorithm, start, cost=build_cost(config), batch=config.batch, options=options)
     return Member(engine, instrument.known(), journal, monitor, used, common.after == KEEP)
 
@@ -283,6 +290,7 @@ def kept(
     *,
     noise: float | None = None,
     chip: int | None = None,
+    stop_unlearnt: int | None = None,
 ) -> tuple[Journal, Monitor, Options]:
     """What keeps a chip's costs and gathers its diagnostics, and options of an engine that hands them over.
 
@@ -292,11 +300,12 @@ def kept(
         options: the other options.
         noise: σ of one measured cost, if it was calibrated.
         chip: the chip's number in a fleet; None for a single chip.
+        stop_unlearnt: windows without anything learnt after which the run is to stop; None for never.
     """
     journal = Journal(
         lambda step: algorithm.counts(step).cost_measurements, name="costs" if chip is None else f"costs.{chip}"
     )
-    monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip)
+    monitor = Monitor(instrument.n_params, algorithm, noise, chip=chip, stop_unlearnt=stop_unlearnt)
     handing = replace(options, keep=journal.keep, replay=journal, settle=journal.flush, watch=monitor.watch)
     return journal, monitor, handing
 
@@ -321,6 +330,8 @@ def _tally(members: Sequence[Member]) -> dict[str, int]:
         "recoveries": sum(member.engine.bench.recoveries for member in members),
         "skipped": sum(member.engine.skipped for member in members),
         "measured_again": sum(member.engine.bench.voided for member in members),
+        "unbelievable": sum(member.engine.bench.instrument.unbelievable for member in members),
+        "far_beyond": sum(member.engine.bench.far_beyond for member in members),
     }
 
 

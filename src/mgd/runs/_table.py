@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .._input import first_error
-from ..instruments import GIVE_UP_SECONDS
+from ..instruments import GIVE_UP_SECONDS, checked_range
 from ._after import SAFE, check_after, check_fits, parameters_after
 
 if TYPE_CHECKING:
@@ -36,6 +44,8 @@ class InstrumentTable(BaseModel):
         give_up_seconds: how long it may fail to answer.
         leave_seconds: that its safe state may take; by default what the kind says.
         guardian: whether a process of its own makes the chip safe if the trainer ends without doing so.
+        believable: the lowest and the highest reading that can be, of the cost, or of the outputs of a chip that gives
+            these alone.
         test_samples: how many samples of a test set it is shown.
         calibration: path of what `mgd calibrate` wrote.
     """
@@ -50,6 +60,7 @@ class InstrumentTable(BaseModel):
     give_up_seconds: _Patience = GIVE_UP_SECONDS
     leave_seconds: _Patience | None = None
     guardian: Annotated[bool, Field(strict=True)] = False
+    believable: tuple[float, float] | None = None
     test_samples: _Many = 500
     calibration: _Text | None = None
 
@@ -62,6 +73,11 @@ class InstrumentTable(BaseModel):
         if "after" in given:
             raise ValueError("after and at_end are the same setting: give after alone")
         return {"after" if name == "at_end" else name: value for name, value in given.items()}
+
+    @field_validator("believable", mode="before")
+    @classmethod
+    def _range(cls, given: Any) -> Any:
+        return None if given is None else checked_range(given)
 
 
 @dataclass(frozen=True)
@@ -125,6 +141,8 @@ class Table:
         instrument = load_instrument(self.common.kind, dict(self.own), self.folder)
         if self.common.leave_seconds is not None:
             instrument.leave_seconds = self.common.leave_seconds
+        if self.common.believable is not None:
+            instrument.believable = self.common.believable
         return instrument
 
     def after(self, instrument: "AbstractInstrument") -> Float[np.ndarray, " p"] | None:

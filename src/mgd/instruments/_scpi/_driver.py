@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import NoReturn, TypeVar
 
@@ -17,7 +17,7 @@ from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, t
 from ._channels import halves, questions, together
 from ._dialogue import Dialogue
 from ._opening import as_before, declared_limits, reported_limits
-from ._readback import InStep, ReadBack
+from ._readback import InStep, ReadBack, Watched
 from ._settings import ScpiSettings
 from ._transports import Socket, Transport, Visa, socket_address
 
@@ -43,8 +43,13 @@ class Scpi(AbstractInstrument):
     `open`. If a reading stays invalid, the measurement fails (`skip=True`, or NaN in a batch).
 
     A reply that is doubled, or late by less than `timeout_seconds`, can be taken for the answer to the next query.
-    `make_sure` notices this, and also a chip that was reset, because identity and parameters are known. No check can
-    find a changed digit: use a line with checksums, such as TCP, USB and HiSLIP.
+    `make_sure` notices this, and also a chip that was reset, because identity and parameters are known. If the chip
+    counts its measurements (`counter`), each of them is checked. No check can find a changed digit: use a line with
+    checksums, such as TCP, USB and HiSLIP.
+
+    Parameters and inputs that are held are read once more before they are overwritten. This shows a reset since they
+    were set, which one cannot see later; where parameters are set and measured in one message there is hardly time for
+    it, so they are not.
 
     When a chip that can be read is opened, a harmless value (as near to zero as the limits allow) is written and read
     back before anything else is set. This finds a board that misreads numbers.
@@ -52,10 +57,6 @@ class Scpi(AbstractInstrument):
     Args:
         settings: how to reach it, and its commands.
         connect: makes the line; by default the one that the resource names.
-
-    Attributes:
-        reads_held: whether parameters are read once more before they are overwritten. It shows a reset since they were
-            set, which one cannot see later; where they are set and measured in one message there is hardly time for it.
     """
 
     may_slip = True
@@ -76,20 +77,29 @@ class Scpi(AbstractInstrument):
         )
         channels = settings.channels or tuple(range(1, self.n_params + 1))
         self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
+        self._no_error = b""
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
         command = commands.readback.encode() if settings.verify else b""
-        self._readback = ReadBack(self.address, command, settings.verify_within)
-        self._asked_back = questions(commands.readback, channels) if command else []
-        self.reads_back = bool(command)
-        self.reads_held = self.own_line
+        self._parameters = Watched(
+            *("set", ReadBack(self.address, command, settings.verify_within)),
+            questions(commands.readback, channels) if command else [],
+            held_first=self.own_line,
+        )
+        command = commands.input_readback.encode() if settings.verify else b""
+        inputs = ReadBack(self.address, command, settings.verify_within, "input")
+        self._inputs = Watched("input", inputs, [command], held_first=True)
+        self._watched = [each for each in (self._parameters, self._inputs) if each.readback]
+        self._counter, self._counted = commands.counter.encode(), 0
+        # The answers to other questions that do not change, such as whether it is on.
+        self._constant: dict[bytes, bytes] = {}
+        self.reads_back = bool(self._parameters.readback)
         # What is set is read back in the message of the next question, where all may go in one and none must wait.
         self._read_together = settings.compound and not settings.settle_seconds
-        self._theta = np.zeros(0, np.float32)
         self._identity: bytes | None = None
         self._reported: Limits | None = None
         self._pending: dict[str, list[bytes]] = {}
         self._perturbed = self._unchecked = False
-        self._shown_batch, self._settled_at = 1, 0.0
+        self._shown_batch, self._settled_at, self._was_open = 1, 0.0, False
         self._work: Callable[[], None] | None = None
 
     def open(self) -> None:
@@ -110,15 +120,17 @@ class Scpi(AbstractInstrument):
         return Identity(*parts)
 
     def make_sure(self) -> None:
-        identify, held = self.settings.commands.identify.encode(), self._readback.held is not None
-        queries = [identify, *self._asked_back] if held else [identify]
+        identify, held = self.settings.commands.identify.encode(), [each for each in self._watched if each.is_held]
+        queries = [identify, *self._constant, *chain.from_iterable(each.asked for each in held)]
         if self.settings.compound:
-            items = self._items(_joined(queries), len(queries))
+            items = iter(self._items(_joined(queries), len(queries)))
         else:
-            items = [self._items(query, 1)[0] for query in queries]
-        self._check_who(items[0])
-        if held:
-            self._check_held(together(items[1:]))
+            items = iter([self._items(query, 1)[0] for query in queries])
+        self._check_who(next(items))
+        for query, due in self._constant.items():
+            self._check_constant(query, next(items), due)
+        for each in held:
+            self._check_held(each, items)
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
@@ -128,10 +140,9 @@ class Scpi(AbstractInstrument):
             pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32), parameters=True)
             self._perturbed = False
         pending["set"] = self._written(self._set, theta, parameters=True)
-        self._theta = np.array(theta, np.float32)
-        if self._readback and not self._read_together:
-            self._again(lambda: self._exchange(b""))
-            self._pending.clear()
+        self._parameters.due = np.array(theta, np.float32)
+        self._parameters.digits = None if self.settings.binary else decimals(self._largest())
+        self._read_back_now(self._parameters)
         self._changed()
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
@@ -152,6 +163,12 @@ class Scpi(AbstractInstrument):
                     )
                 parts = halves(command, ",".join(map(str, values.shape)), channels)
                 self._pending[name] = self._written(parts, np.asarray(values, np.float32))
+                if name == "input" and self._inputs.readback:
+                    self._inputs.asked = questions(commands.input_readback, channels)
+                    self._inputs.due = np.array(values, np.float32).ravel()
+                    largest = float(np.abs(values).max())
+                    self._inputs.digits = None if self.settings.binary else decimals(largest)
+        self._read_back_now(self._inputs)
         if commands.input or commands.target:
             self._changed()
 
@@ -166,18 +183,19 @@ class Scpi(AbstractInstrument):
             self._lacks("read_outputs")
         self.settle()
         query = self.settings.commands.outputs.encode()
-        values = self._measured(query, None)
+        measured = self._measured(query, None)
+        values = measured[0]
         if values.size % self._shown_batch:
             self._garbled(query, block(values), f"{values.size} outputs for a batch of {self._shown_batch}")
-        return self._believed(query, values).reshape(self._shown_batch, -1)
+        return self._believed(query, measured).reshape(self._shown_batch, -1)
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         command = self.settings.commands.batch
         if not command:
             self._lacks("measure_batch")
         parts = halves(command, ",".join(map(str, signals.shape)))
-        values = self._measured(self._written(parts, signals, parameters=True)[0], len(signals))
-        return np.where(is_believed(values), values, np.float32(math.nan))
+        values, believed = self._measured(self._written(parts, signals, parameters=True)[0], len(signals))
+        return values if believed else np.where(is_believed(values), values, np.float32(math.nan))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self._work = work
@@ -207,12 +225,30 @@ class Scpi(AbstractInstrument):
         """
         if not (self._pending or self._unchecked):
             return
-        if self._error or (self._readback and "set" in self._pending):
+        if self._error or any(each.name in self._pending for each in self._watched):
             self._again(lambda: self._exchange(b""))
         else:
             self._again(self._check_identity)
         self._pending.clear()
         self._unchecked = False
+
+    def read_held(self) -> None:
+        """From now on parameters are read once more before they are overwritten, because others are asked between."""
+        self._parameters.held_first = True
+
+    def keeps_saying(self, query: str, due: str | None) -> None:
+        """Asks something whose answer is not to change; `make_sure` asks it again.
+
+        Args:
+            query: the question.
+            due: the answer; None for what it is now.
+
+        Raises:
+            HardwareError: if it is answered otherwise.
+        """
+        found = self._ask(query).strip()
+        self._constant[query.encode()] = found if due is None else due.encode()
+        self._check_constant(query.encode(), found, self._constant[query.encode()])
 
     def settle(self) -> None:
         """Waits until what was sent has settled; the host works meanwhile."""
@@ -228,7 +264,7 @@ class Scpi(AbstractInstrument):
         settings, found = self.settings, socket_address(self.settings.resource)
         if found is not None:
             return Socket(*found, settings.timeout_seconds)
-        return Visa(settings.resource, settings.timeout_seconds, settings.backend, settings.visa)
+        return Visa(settings.resource, settings.timeout_seconds, settings.backend, settings.visa, clear=self._was_open)
 
     def _open_line(self) -> None:
         """A new line to whoever is there, without a word that changes anything."""
@@ -240,7 +276,8 @@ class Scpi(AbstractInstrument):
         self.close()
         self._pending.clear()
         self._perturbed = self._unchecked = False
-        self._readback.held = None
+        self._parameters.readback.held = self._inputs.readback.held = None
+        self._constant.clear()
         self._dialogue.open()
 
     def _open_once(self) -> None:
@@ -250,14 +287,17 @@ class Scpi(AbstractInstrument):
             self._dialogue.send(commands.reset.encode())
         if commands.format:
             self._dialogue.send(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
+        self._was_open = True
         self._empty_queue()
         self.identify()
+        if self._counter:
+            self._counted = self._number_of(self._ask(commands.counter))
         if not commands.set:
             return
         if settings.n_params is None:
             self.n_params = self._count(commands.count)
         self.limits = declared_limits(settings.limits, self.n_params) or self._asked_limits(commands.limits)
-        if self._readback and self.limits.low.size == self.n_params:
+        if self._parameters.readback and self.limits.low.size == self.n_params:
             self._probe()
 
     def _check_identity(self) -> None:
@@ -308,53 +348,96 @@ class Scpi(AbstractInstrument):
         except ValueError as error:
             self._refused(command.encode(), text(values), f"{error}: give limits in the chip file")
 
-    def _check_set(self, item: Item) -> None:
-        """Raises: InStep: if the parameters that were read back are not those that were set."""
-        digits = None if self.settings.binary else decimals(self._largest())
-        self._readback.check_set(item, self._parameters(item, self._theta), self._theta, self._pending["set"], digits)
+    def _read_back_now(self, watched: Watched) -> None:
+        """Reads back what was just set, where that cannot wait for the next question."""
+        if watched.readback and not self._read_together and watched.name in self._pending:
+            self._again(lambda: self._exchange(b""))
+            self._pending.clear()
 
-    def _parameters(self, item: Item, due: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
-        """Parameters that were read back; those that are due, the common case, need no other check."""
+    def _check_set(self, watched: Watched, items: Iterator[Item]) -> None:
+        """Raises: InStep: if what was read back is not what was set."""
+        item = together([next(items) for _ in watched.asked])
+        found = self._read_back(watched, item, watched.due)
+        watched.readback.check_set(item, found, watched.due, self._pending[watched.name], watched.digits)
+
+    def _read_back(self, watched: Watched, item: Item, due: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+        """Numbers that were read back; those that are due, the common case, need no other check."""
         if not isinstance(item, bytes) and item.shape == due.shape and (item == due).all():
             return item
-        return self._numbers(self._readback.command, item, self.n_params)
+        return self._numbers(watched.readback.command, item, due.size)
 
-    def _check_held(self, item: Item) -> None:
-        """Raises: HardwareError: if the parameters that were read back are not those that were before."""
-        assert self._readback.held is not None
-        said = self._readback.check_held(item, self._parameters(item, self._readback.held))
+    def _check_held(self, watched: Watched, items: Iterator[Item]) -> None:
+        """Raises: HardwareError: if what was read back is not what it was before."""
+        item, held = together([next(items) for _ in watched.asked]), watched.readback.held
+        assert held is not None
+        said = watched.readback.check_held(item, self._read_back(watched, item, held))
         if said:
             self.close()
             raise HardwareError(
-                f"{self.address}: {shown(self._readback.command)} does not return the parameters that were set: "
+                f"{self.address}: {shown(watched.readback.command)} does not return what was set: "
                 f"{said}; the chip was reset, or a reply belongs to another query: check its supply and its line",
                 passing=True,
             )
 
-    def _measured(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
-        """The numbers a query gives, after all that is to be written; asked again if one cannot be a reading."""
+    def _check_constant(self, query: bytes, item: Item, due: bytes) -> None:
+        """Raises: HardwareError: if something is not as it was, such as a laser that is off."""
+        found = item.strip() if isinstance(item, bytes) else block(item)
+        if found != due:
+            self.close()
+            raise HardwareError(
+                f"{self.address}: {shown(query)!r} was answered {shown(found)!r}, and {shown(due)!r} is due: it was "
+                "switched off or reset, or the reply belongs to another query: check its supply and interlock",
+                passing=True,
+            )
+
+    def _check_counter(self, item: Item) -> None:
+        """Raises: HardwareError: if the measurement that was answered is not the next one."""
+        found, due = self._number_of(item), self._counted + 1
+        if found != due:
+            reply = item if isinstance(item, bytes) else block(item)
+            self._garbled(
+                *(self._counter, reply),
+                f"measurement {due} is due: the reply belongs to another query, the chip was reset, or another "
+                "program measures with it",
+            )
+        self._counted = due
+
+    def _number_of(self, item: Item) -> int:
+        """The number of a measurement."""
+        value = self._numbers(self._counter, item, 1)[0] if not isinstance(item, bytes) else item
+        try:
+            return int(value)
+        except ValueError:
+            self._garbled(self._counter, item if isinstance(item, bytes) else block(item), "expected a whole number")
+
+    def _measured(self, query: bytes, n: int | None) -> tuple[Float[np.ndarray, " n"], bool]:
+        """The numbers a query gives, after all that is to be written; asked again if one cannot be a reading.
+
+        Returns:
+            The numbers, and whether all can be readings.
+        """
         left, wait = self.settings.retries, _FIRST_WAIT_SECONDS
         while True:
-            values = self._again(lambda: self._numbers(query, self._exchange(query), n))
+            values = self._again(lambda: self._numbers(query, self._exchange(query, measures=True), n))
             self._pending.clear()
             # The common case first: this is asked at every measurement.
             if abs(values[0]) < MOST_BELIEVED if values.size == 1 else is_believed(values).all():
-                return values
+                return values, True
             if not left:
-                return values
+                return values, False
             time.sleep(wait)
             left, wait = left - 1, min(2 * wait, _LONGEST_WAIT_SECONDS)
 
-    def _believed(self, query: bytes, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Numbers that can all be readings.
+    def _believed(self, query: bytes, measured: tuple[Float[np.ndarray, " n"], bool]) -> Float[np.ndarray, " n"]:
+        """What `_measured` gave, if all can be readings.
 
         Raises:
             HardwareError: with `skip=True`, if one cannot.
         """
-        believed = is_believed(values)
-        if not believed.all():
+        values, believed = measured
+        if not believed:
             raise HardwareError(
-                f"{self.address}: {shown(query)!r} was answered with {values[~believed][0]:g}: "
+                f"{self.address}: {shown(query)!r} was answered with {values[~is_believed(values)][0]:g}: "
                 "check the readout and its range",
                 skip=True,
             )
@@ -382,34 +465,42 @@ class Scpi(AbstractInstrument):
             self._garbled(command.encode(), block(reply), "text is due")
         return reply
 
-    def _exchange(self, query: bytes) -> Item:
+    def _exchange(self, query: bytes, *, measures: bool = False) -> Item:
         """Sends what is to be written and a query, and returns its reply; all that was refused raises.
 
         An empty query asks for the chip's error alone, and what was set.
         """
-        checked = bool(self._error and (self._pending or self._unchecked))
-        read_back = bool(self._readback) and "set" in self._pending
-        back = self._asked_back if read_back else []
-        held = back if self.reads_held and self._readback.held is not None else []
-        queries = [*back, query] if query else [*back]
+        pending, checked = self._pending, bool(self._error and (self._pending or self._unchecked))
+        back = [each for each in self._watched if each.name in pending] if pending else []
+        counted = measures and bool(self._counter)
+        # The common case, of a perturbation alone, has neither.
+        held = [each for each in back if each.held_first and each.is_held] if back else []
+        first = [one for each in held for one in each.asked] if held else []
+        queries = [one for each in back for one in each.asked] if back else []
+        if query:
+            queries.append(query)
+        if counted:
+            queries.append(self._counter)
         if checked:
             queries.append(self._error)
         if self.settings.compound:
-            message = _joined([*held, *chain.from_iterable(self._pending.values()), *queries])
-            items = self._items(message, len(held) + len(queries))
+            message = _joined([*first, *chain.from_iterable(pending.values()), *queries])
+            items = self._items(message, len(first) + len(queries))
         else:
-            items = [self._items(one, 1)[0] for one in held]
+            items = [self._items(one, 1)[0] for one in first]
             self._flush()
             message = query
             items += [self._items(one, 1)[0] for one in queries]
-        if held:
-            self._check_held(together(items[: len(held)]))
-            items = items[len(held) :]
+        if counted:
+            self._check_counter(items[-2 if checked else -1])
+        left = iter(items)
+        for each in held:
+            self._check_held(each, left)
         if checked:
             self._check_error(message, items[-1])
-        if back:
-            self._check_set(together(items[: len(back)]))
-        return items[len(back) if query else -1]
+        for each in back:
+            self._check_set(each, left)
+        return next(left) if query else items[-1]
 
     def _items(self, message: bytes, n: int) -> list[Item]:
         """The items of the reply to a message.
@@ -489,9 +580,10 @@ class Scpi(AbstractInstrument):
     def _check_error(self, message: bytes, reply: Item) -> None:
         """Raises: HardwareError: if this is an error of the chip's."""
         said = reply if isinstance(reply, bytes) else block(reply)
-        code = self._code(message, said)
+        # The common case first: what it says when there is none is always the same.
+        code = 0 if said == self._no_error else self._code(message, said)
         if code == 0:
-            self._unchecked = False
+            self._no_error, self._unchecked = said, False
             return
         self._pending.clear()
         # Errors of the exchange itself (-400 … -499), and a chip that was switched on (-500 …), pass; refusals do not.
@@ -526,4 +618,7 @@ def _who(reply: bytes) -> list[bytes]:
 
 def _joined(commands: list[bytes]) -> bytes:
     """Commands in one message. Each begins at the root of the tree, but common ones (`*IDN?`), which are in no tree."""
-    return b"".join([commands[0], *((b";" if one.startswith(b"*") else b";:") + one for one in commands[1:])])
+    parts = [commands[0]]
+    for one in commands[1:]:
+        parts += (b";" if one[:1] == b"*" else b";:", one)
+    return b"".join(parts)

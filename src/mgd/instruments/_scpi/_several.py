@@ -41,7 +41,7 @@ class Several(AbstractInstrument):
         self.address = ", ".join(f"{name} ({driver.address})" for name, driver in self.drivers.items())
         self._setters = tables.with_role("set")
         for name in self._setters:  # which are set in one message, and measured with another
-            drivers[name].reads_held = True
+            drivers[name].read_held()
         self._cost, self._outputs = (next(iter(tables.with_role(role)), "") for role in ("cost", "outputs"))
         self.reads = "both" if self._cost and self._outputs else "cost" if self._cost else "outputs"
         self._each = any(part.present == "each" for part in tables.parts.values())
@@ -67,9 +67,12 @@ class Several(AbstractInstrument):
                     self._identified(name)
             self._describe()
             for name in self._tables.order:
-                if command := self._tables.parts[name].commands.on:
-                    with _named(name):
-                        self.drivers[name].tell(command)
+                part = self._tables.parts[name]
+                with _named(name):
+                    if part.commands.on:
+                        self.drivers[name].tell(part.commands.on)
+                    if part.commands.on_readback:
+                        self.drivers[name].keeps_saying(part.commands.on_readback, part.on_answer)
         except BaseException:  # what is open, and perhaps on, is not left so
             with suppress(MgdError, OSError):
                 self._make_safe(begun)

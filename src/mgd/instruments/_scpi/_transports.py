@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
 from ..._input import nearest
@@ -188,9 +189,18 @@ class Visa:
         timeout_seconds: for bytes to come or go.
         backend: of PyVISA.
         attributes: of the resource, such as baud_rate.
+        clear: whether the instrument is to forget what it was asked before, where its interface has a device clear.
     """
 
-    def __init__(self, resource: str, timeout_seconds: float, backend: str, attributes: dict[str, Any]):
+    def __init__(
+        self,
+        resource: str,
+        timeout_seconds: float,
+        backend: str,
+        attributes: dict[str, Any],
+        *,
+        clear: bool = False,
+    ):
         import pyvisa
 
         self._visa: Any = pyvisa
@@ -209,6 +219,9 @@ class Visa:
         except Exception as error:  # PyVISA and what is below it raise all kinds
             self._manager.close()
             raise OSError(str(error) or type(error).__name__) from error
+        if clear:
+            with suppress(Exception):  # an interface that has none says so in many ways; the identity is checked next
+                self._resource.clear()
 
     def send(self, message: bytes) -> None:
         try:
