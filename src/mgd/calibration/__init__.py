@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._calibration import Calibration as Calibration
     from ._calibration import Quantity as Quantity
     from ._diagnostics import Diagnostics as Diagnostics
+    from ._learnt import Learnt as Learnt
 
 _PUBLIC = {
     "Calibration": "_calibration",
@@ -16,4 +17,6 @@ _PUBLIC = {
     "Quantity": "_calibration",
     "calibrate": "_calibrate",
 }
-__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
+# For other parts of this library.
+_INSIDE = {"Learnt": "_learnt"}
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

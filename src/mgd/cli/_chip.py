@@ -52,8 +52,8 @@ def check(file: Path) -> None:
     read = read_chip_file(file)
     answer_at_once()
     instrument = read.load_instrument()
-    serial = (read.instrument or {}).get("serial")
-    with opened(instrument, serial=serial) as guarded:
+    table = read.instrument or {}
+    with opened(instrument, serial=table.get("serial"), guardian=table.get("guardian", False)) as guarded:
         from ..instruments import latency, noise
 
         click.echo(f"{read.name}: {guarded.identify()} at {guarded.address}")

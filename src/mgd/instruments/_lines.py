@@ -34,7 +34,7 @@ def from_lines(
         reads: what the reading is.
         limits: of the parameters; None for what the lines say. Those that are given must be within what the lines say,
             at every opening.
-        others: arguments of `from_callables`.
+        others: arguments of `from_callables`; with `verify_within`, lines are read back.
         ask_now: whether lines can be asked what they take before they are opened.
 
     Raises:
@@ -52,8 +52,11 @@ def from_lines(
         for line, low, high in zip(lines, limits.low.tolist(), limits.high.tolist(), strict=True):
             if why := line.refuses(low, high):
                 raise ValueError(f"{system} {why}")
-    bank = Bank(address, lines, reading, limits, others.pop("present", None), others.pop("open", None))
+    present, open_first = others.pop("present", None), others.pop("open", None)
+    bank = Bank(address, lines, reading, limits, present, open_first, lambda: made.retry_on)
     verb = {"cost": "measure_cost", "outputs": "read_outputs"}[reads]
+    if "verify_within" in others:
+        others.setdefault("read_parameters", bank.read_back)
     made = from_callables(
         set_parameters=bank.set,
         limits=limits,

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
+from .._harmless import harmless
 from .._limits import Limits
 from .._wire import Item, WireError, block, shown, swapped, text
 from ._channels import halves, questions, together
@@ -20,8 +21,8 @@ from ._formats import decoded
 from ._identity import identity_of, who
 from ._manners import Polite
 from ._numbers import Numbers, What
-from ._opening import as_before, declared_limits, harmless, reported_limits
-from ._readback import InStep, ReadBack
+from ._opening import as_before, declared_limits, reported_limits
+from ._readback import InStep, ReadBack, Watched
 from ._settings import ScpiSettings
 from ._transports import Socket, Transport, Visa, ends_by_itself, is_bare_socket, socket_address
 
@@ -49,8 +50,13 @@ class Scpi(AbstractInstrument):
     `open`. If a reading stays invalid, the measurement fails (`skip=True`, or NaN in a batch).
 
     A reply that is doubled, or late by less than `timeout_seconds`, can be taken for the answer to the next query.
-    `make_sure` notices this, and also a chip that was reset, because identity and parameters are known. No check can
-    find a changed digit: use a line with checksums, such as TCP, USB and HiSLIP.
+    `make_sure` notices this, and also a chip that was reset, because identity and parameters are known. If the chip
+    counts its measurements (`counter`), each of them is checked. No check can find a changed digit: use a line with
+    checksums, such as TCP, USB and HiSLIP.
+
+    Parameters and inputs that are held are read once more before they are overwritten. This shows a reset since they
+    were set, which one cannot see later; where parameters are set and measured in one message there is hardly time for
+    it, so they are not.
 
     When a chip that can be read is opened, a harmless value (as near to zero as the limits allow) is written and read
     back before anything else is set. This finds a board that misreads numbers.
@@ -58,10 +64,6 @@ class Scpi(AbstractInstrument):
     Args:
         settings: how to reach it, and its commands.
         connect: makes the line; by default the one that the resource names.
-
-    Attributes:
-        reads_held: whether parameters are read once more before they are overwritten. It shows a reset since they were
-            set, which one cannot see later; where they are set and measured in one message there is hardly time for it.
     """
 
     may_slip = True
@@ -75,26 +77,37 @@ class Scpi(AbstractInstrument):
         self.most_together = settings.most_together if commands.batch else 0
         self.settle_seconds = settings.settle_seconds
         self.n_params = settings.n_params or 0
+        self.declared = settings.n_params is not None and settings.limits.low is not None
         self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
             max(self.n_params, 1), -1.0, 1.0
         )
         self._numbers = Numbers(settings)
         channels = settings.channels or tuple(range(1, self.n_params + 1))
         self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
+        self._no_error = b""
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
         command = commands.readback.encode() if settings.verify else b""
-        self._readback = ReadBack(self.address, command, settings.verify_within)
-        self._asked_back = questions(commands.readback, channels) if command else []
-        self.reads_back = bool(command)
-        self.reads_held = self.own_line
+        self._parameters = Watched(
+            *("set", ReadBack(self.address, command, settings.verify_within)),
+            questions(commands.readback, channels) if command else [],
+            what="parameters",
+            held_first=self.own_line,
+        )
+        command = commands.input_readback.encode() if settings.verify else b""
+        inputs = ReadBack(self.address, command, settings.verify_within, "input")
+        self._inputs = Watched("input", inputs, [command], what="inputs", held_first=True)
+        self._watched = [each for each in (self._parameters, self._inputs) if each.readback]
+        self._counter, self._counted = commands.counter.encode(), 0
+        # The answers to other questions that do not change, such as whether it is on.
+        self._constant: dict[bytes, bytes] = {}
+        self.reads_back = bool(self._parameters.readback)
         # What is set is read back in the message of the next question, where all may go in one and none must wait.
         self._read_together = settings.compound and not settings.settle_seconds
-        self._theta = np.zeros(0, np.float32)
         self._identity: bytes | None = None
         self._reported: Limits | None = None
         self._pending: dict[str, list[bytes]] = {}
         self._perturbed = self._unchecked = False
-        self._shown_batch, self._settled_at = 1, 0.0
+        self._shown_batch, self._settled_at, self._was_open = 1, 0.0, False
         self._work: Callable[[], None] | None = None
         self._in_one_message = settings.compound and settings.line.longest is None
         if settings.limits.low is not None:
@@ -102,6 +115,9 @@ class Scpi(AbstractInstrument):
 
     def open(self) -> None:
         self._again(self._open_once, anew=True)
+
+    def open_to_leave(self) -> None:
+        self._again(self._open_line, anew=True)
 
     def close(self) -> None:
         self._work = None
@@ -120,14 +136,15 @@ class Scpi(AbstractInstrument):
         return identity
 
     def make_sure(self) -> None:
-        asked = [self.settings.commands.identify.encode()] if self.settings.commands.identify else []
-        held = self._asked_back if self._readback.held is not None else []
-        items = self._answers([*asked, *held])
-        if asked:
-            self._check_who(items[0])
-        if held:
-            found = items[len(asked) :]
-            self._check_held(found[0] if len(found) == 1 else self._together(found))
+        identify, held = self.settings.commands.identify.encode(), [each for each in self._watched if each.is_held]
+        asked = [*([identify] if identify else []), *self._constant]
+        items = iter(self._answers([*asked, *chain.from_iterable(each.asked for each in held)]))
+        if identify:
+            self._check_who(next(items))
+        for query, due in self._constant.items():
+            self._check_constant(query, next(items), due)
+        for each in held:
+            self._check_held(each, items)
 
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
@@ -137,10 +154,9 @@ class Scpi(AbstractInstrument):
             pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32), "perturbation")
             self._perturbed = False
         pending["set"] = self._written(self._set, theta, "parameters")
-        self._theta = self._numbers.sent(theta)
-        if self._readback and not self._read_together:
-            self._again(lambda: self._exchange(b""))
-            self._pending.clear()
+        self._parameters.due = self._numbers.sent(theta, "parameters")
+        self._parameters.room = self._numbers.room(theta, "parameters")
+        self._read_back_now(self._parameters)
         self._changed()
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
@@ -161,6 +177,11 @@ class Scpi(AbstractInstrument):
                     )
                 parts = halves(command, ",".join(map(str, values.shape)), channels)
                 self._pending[name] = self._written(parts, np.asarray(values, np.float32))
+                if name == "input" and self._inputs.readback:
+                    self._inputs.asked = questions(commands.input_readback, channels)
+                    self._inputs.due = self._numbers.sent(np.ravel(values), "inputs")
+                    self._inputs.room = self._numbers.room(values, "inputs")
+        self._read_back_now(self._inputs)
         if commands.input or commands.target:
             self._changed()
 
@@ -175,10 +196,11 @@ class Scpi(AbstractInstrument):
             self._lacks("read_outputs")
         self.settle()
         query = self.settings.commands.outputs.encode()
-        values = self._measured(query, None)
+        measured = self._measured(query, None)
+        values = measured[0]
         if values.size % self._shown_batch:
             self._garbled(query, block(values), f"{values.size} outputs for a batch of {self._shown_batch}")
-        return self._numbers.scaled(self._believed(query, values)).reshape(self._shown_batch, -1)
+        return self._numbers.scaled(self._believed(query, measured)).reshape(self._shown_batch, -1)
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         command = self.settings.commands.batch
@@ -186,8 +208,9 @@ class Scpi(AbstractInstrument):
             self._lacks("measure_batch")
         parts = halves(command, ",".join(map(str, signals.shape)))
         written = self._written(parts, signals, "perturbation" if self.own_line else "parameters")
-        values = self._measured(written[0], len(signals))
-        return np.where(is_believed(values), self._numbers.scaled(values), np.float32(math.nan))
+        values, believed = self._measured(written[0], len(signals))
+        found = self._numbers.scaled(values)
+        return found if believed else np.where(is_believed(values), found, np.float32(math.nan))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self._work = work
@@ -217,7 +240,7 @@ class Scpi(AbstractInstrument):
         """
         if not (self._pending or self._unchecked):
             return
-        if self._error or (self._readback and "set" in self._pending):
+        if self._error or any(each.name in self._pending for each in self._watched):
             self._again(lambda: self._exchange(b""))
         elif self.settings.commands.identify:
             self._again(self._check_identity)
@@ -225,6 +248,24 @@ class Scpi(AbstractInstrument):
             self._flush()
         self._pending.clear()
         self._unchecked = False
+
+    def read_held(self) -> None:
+        """From now on parameters are read once more before they are overwritten, because others are asked between."""
+        self._parameters.held_first = True
+
+    def keeps_saying(self, query: str, due: str | None) -> None:
+        """Asks something whose answer is not to change; `make_sure` asks it again.
+
+        Args:
+            query: the question.
+            due: the answer; None for what it is now.
+
+        Raises:
+            HardwareError: if it is answered otherwise.
+        """
+        found = self._ask(query).strip()
+        self._constant[query.encode()] = found if due is None else due.encode()
+        self._check_constant(query.encode(), found, self._constant[query.encode()])
 
     def settle(self) -> None:
         """Waits until what was sent has settled; the host works meanwhile."""
@@ -255,8 +296,11 @@ class Scpi(AbstractInstrument):
         settings, found = self.settings, socket_address(self.settings.resource)
         if found is not None and is_bare_socket(settings.resource, settings.backend, settings.visa):
             return Socket(*found, settings.timeout_seconds)
-        end, ended = settings.framing.end, settings.blocks.ended
-        return Visa(settings.resource, settings.timeout_seconds, settings.backend, settings.visa, end, ended=ended)
+        return Visa(
+            *(settings.resource, settings.timeout_seconds, settings.backend, settings.visa, settings.framing.end),
+            ended=settings.blocks.ended,
+            clear=self._was_open,
+        )
 
     def _adopt_limits(self) -> None:
         """Raises: ValueError: if numbers cannot be written within the limits, or one in them stands for no reading."""
@@ -268,26 +312,39 @@ class Scpi(AbstractInstrument):
         if "set" in commands:
             self._numbers.adopt(self.limits, self.n_params, commands)
 
-    def _open_once(self) -> None:
+    def _open_line(self) -> None:
+        """A new line to whoever is there, without a word that changes anything."""
+        self._begin()
+        self._empty_queue()
+        self.identify()
+
+    def _begin(self) -> None:
         self.close()
         self._pending.clear()
         self._perturbed = self._unchecked = False
-        self._readback.held = None
-        commands, settings = self.settings.commands, self.settings
+        self._parameters.readback.held = self._inputs.readback.held = None
+        self._constant.clear()
         self._dialogue.open()
+
+    def _open_once(self) -> None:
+        commands, settings = self.settings.commands, self.settings
+        self._begin()
         for one in self._apart(commands.reset):
             self._dialogue.tell(one)
         if commands.format:
             self._dialogue.tell(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
+        self._was_open = True
         self._empty_queue()
         self.identify()
+        if self._counter:
+            self._counted = self._number_of(self._ask(commands.counter))
         if not commands.set:
             return
         if settings.n_params is None:
             self.n_params = self._count(commands.count)
         self.limits = declared_limits(settings.limits, self.n_params) or self._asked_limits(commands.limits)
         self._adopt_limits()
-        if self._readback and self.limits.low.size == self.n_params:
+        if self._parameters.readback and self.limits.low.size == self.n_params:
             self._probe()
 
     def _apart(self, command: str) -> list[bytes]:
@@ -341,55 +398,106 @@ class Scpi(AbstractInstrument):
         except ValueError as error:
             self._refused(command.encode(), text(values), f"{error}: give limits in the chip file")
 
-    def _check_set(self, item: Item) -> None:
-        """Raises: InStep: if the parameters that were read back are not those that were set."""
-        found, room = self._parameters(item, self._theta), self._numbers.room(item)
-        self._readback.check_set(item, found, self._theta, self._pending["set"], room)
+    def _read_back_now(self, watched: Watched) -> None:
+        """Reads back what was just set, where that cannot wait for the next question."""
+        if watched.readback and not self._read_together and watched.name in self._pending:
+            self._again(lambda: self._exchange(b""))
+            self._pending.clear()
 
-    def _parameters(self, item: Item, due: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
-        """Parameters that were read back; those that are due, the common case, need no other check."""
-        if self._numbers.are_converted:
-            return self._numbers.ours(self._read(self._readback.command, item, self.n_params))
-        if not isinstance(item, bytes) and item.shape == due.shape and (item == due).all():
-            return item
-        return self._read(self._readback.command, item, self.n_params)
+    def _check_set(self, watched: Watched, items: Iterator[Item]) -> None:
+        """Raises: InStep: if what was read back is not what was set."""
+        item = self._taken(watched, items)
+        found = self._read_back(watched, item, watched.due)
+        room = watched.room if isinstance(item, bytes) else watched.room + self._numbers.room_of_blocks
+        watched.readback.check_set(item, found, watched.due, self._pending[watched.name], room)
 
-    def _check_held(self, item: Item) -> None:
-        """Raises: HardwareError: if the parameters that were read back are not those that were before."""
-        assert self._readback.held is not None
-        said = self._readback.check_held(item, self._parameters(item, self._readback.held))
+    def _taken(self, watched: Watched, items: Iterator[Item]) -> Item:
+        """What was read back, of all channels as one item."""
+        found = [next(items) for _ in watched.asked]
+        if len(found) == 1 or self._numbers.readings is None:
+            return together(found)
+        return np.concatenate([self._read(watched.readback.command, item, 1) for item in found])
+
+    def _read_back(self, watched: Watched, item: Item, due: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+        """Numbers that were read back; those that are due, the common case, need no other check."""
+        if isinstance(item, bytes) or self._numbers.converts(watched.what):
+            return self._numbers.ours(self._read(watched.readback.command, item, due.size), watched.what)
+        as_due = item.shape == due.shape and (item == due).all()
+        return item if as_due else self._read(watched.readback.command, item, due.size)
+
+    def _check_held(self, watched: Watched, items: Iterator[Item]) -> None:
+        """Raises: HardwareError: if what was read back is not what it was before."""
+        item, held = self._taken(watched, items), watched.readback.held
+        assert held is not None
+        said = watched.readback.check_held(item, self._read_back(watched, item, held))
         if said:
             self.close()
             raise HardwareError(
-                f"{self.address}: {shown(self._readback.command)} does not return the parameters that were set: "
+                f"{self.address}: {shown(watched.readback.command)} does not return what was set: "
                 f"{said}; the chip was reset, or a reply belongs to another query: check its supply and its line",
                 passing=True,
             )
 
-    def _measured(self, query: bytes, n: int | None) -> Float[np.ndarray, " n"]:
-        """The numbers a query gives, after all that is to be written; asked again if one cannot be a reading."""
+    def _check_constant(self, query: bytes, item: Item, due: bytes) -> None:
+        """Raises: HardwareError: if something is not as it was, such as a laser that is off."""
+        found = item.strip() if isinstance(item, bytes) else block(item)
+        if found != due:
+            self.close()
+            raise HardwareError(
+                f"{self.address}: {shown(query)!r} was answered {shown(found)!r}, and {shown(due)!r} is due: it was "
+                "switched off or reset, or the reply belongs to another query: check its supply and interlock",
+                passing=True,
+            )
+
+    def _check_counter(self, item: Item) -> None:
+        """Raises: HardwareError: if the measurement that was answered is not the next one."""
+        found, due = self._number_of(item), self._counted + 1
+        if found != due:
+            reply = item if isinstance(item, bytes) else block(item)
+            self._garbled(
+                *(self._counter, reply),
+                f"measurement {due} is due: the reply belongs to another query, the chip was reset, or another "
+                "program measures with it",
+            )
+        self._counted = due
+
+    def _number_of(self, item: Item) -> int:
+        """The number of a measurement."""
+        try:
+            if isinstance(item, bytes) and self._numbers.readings is None:
+                return int(item)
+            return int(self._read(self._counter, item, 1)[0])
+        except ValueError:
+            self._garbled(self._counter, item if isinstance(item, bytes) else block(item), "expected a whole number")
+
+    def _measured(self, query: bytes, n: int | None) -> tuple[Float[np.ndarray, " n"], bool]:
+        """The numbers a query gives, after all that is to be written; asked again if one cannot be a reading.
+
+        Returns:
+            The numbers, and whether all can be readings.
+        """
         left, wait = self.settings.retries, _FIRST_WAIT_SECONDS
         while True:
-            values = self._again(lambda: self._read(query, self._exchange(query), n))
+            values = self._again(lambda: self._read(query, self._exchange(query, measures=True), n))
             self._pending.clear()
             # The common case first: this is asked at every measurement.
             if abs(values[0]) < MOST_BELIEVED if values.size == 1 else is_believed(values).all():
-                return values
+                return values, True
             if not left:
-                return values
+                return values, False
             time.sleep(wait)
             left, wait = left - 1, min(2 * wait, _LONGEST_WAIT_SECONDS)
 
-    def _believed(self, query: bytes, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Numbers that can all be readings.
+    def _believed(self, query: bytes, measured: tuple[Float[np.ndarray, " n"], bool]) -> Float[np.ndarray, " n"]:
+        """What `_measured` gave, if all can be readings.
 
         Raises:
             HardwareError: with `skip=True`, if one cannot.
         """
-        believed = is_believed(values)
-        if not believed.all():
+        values, believed = measured
+        if not believed:
             raise HardwareError(
-                f"{self.address}: {shown(query)!r} was answered with {values[~believed][0]:g}: "
+                f"{self.address}: {shown(query)!r} was answered with {values[~is_believed(values)][0]:g}: "
                 "check the readout and its range",
                 skip=True,
             )
@@ -417,34 +525,42 @@ class Scpi(AbstractInstrument):
             self._garbled(command.encode(), block(reply), "text is due")
         return reply
 
-    def _exchange(self, query: bytes) -> Item:
+    def _exchange(self, query: bytes, *, measures: bool = False) -> Item:
         """Sends what is to be written and a query, and returns its reply; all that was refused raises.
 
         An empty query asks for the chip's error alone, and what was set.
         """
-        checked = bool(self._error and (self._pending or self._unchecked))
-        read_back = bool(self._readback) and "set" in self._pending
-        back = self._asked_back if read_back else []
-        held = back if self.reads_held and self._readback.held is not None else []
-        queries = [*back, query] if query else [*back]
+        pending, checked = self._pending, bool(self._error and (self._pending or self._unchecked))
+        back = [each for each in self._watched if each.name in pending] if pending else []
+        counted = measures and bool(self._counter)
+        # The common case, of a perturbation alone, has neither.
+        held = [each for each in back if each.held_first and each.is_held] if back else []
+        first = [one for each in held for one in each.asked] if held else []
+        queries = [one for each in back for one in each.asked] if back else []
+        if query:
+            queries.append(query)
+        if counted:
+            queries.append(self._counter)
         if checked:
             queries.append(self._error)
         if self._in_one_message:
-            message = _joined([*held, *chain.from_iterable(self._pending.values()), *queries])
-            items = self._items(message, len(held) + len(queries))
+            message = _joined([*first, *chain.from_iterable(pending.values()), *queries])
+            items = self._items(message, len(first) + len(queries))
         else:
-            items = self._answers(held)
+            items = self._answers(first)
             self._flush()
             message = query
             items += self._answers(queries)
-        if held:
-            self._check_held(items[0] if len(held) == 1 else self._together(items[: len(held)]))
-            items = items[len(held) :]
+        if counted:
+            self._check_counter(items[-2 if checked else -1])
+        left = iter(items)
+        for each in held:
+            self._check_held(each, left)
         if checked:
             self._check_error(message, items[-1])
-        if back:
-            self._check_set(items[0] if len(back) == 1 else self._together(items[: len(back)]))
-        return items[len(back) if query else -1]
+        for each in back:
+            self._check_set(each, left)
+        return next(left) if query else items[-1]
 
     def _answers(self, queries: list[bytes]) -> list[Item]:
         """The answers to several queries, in as few messages as there can be."""
@@ -461,12 +577,6 @@ class Scpi(AbstractInstrument):
             group.append(command)
         if group:
             yield group
-
-    def _together(self, items: list[Item]) -> Item:
-        """The answers of all channels as one answer."""
-        if self._numbers.readings is None:
-            return together(items)
-        return np.concatenate([self._read(self._readback.command, item, 1) for item in items])
 
     def _items(self, message: bytes, n: int) -> list[Item]:
         """The items of the reply to a message.
@@ -539,9 +649,10 @@ class Scpi(AbstractInstrument):
     def _check_error(self, message: bytes, reply: Item) -> None:
         """Raises: HardwareError: if this is an error of the chip's."""
         said = reply if isinstance(reply, bytes) else block(reply)
-        code = self._code(message, said)
+        # The common case first: what it says when there is none is always the same.
+        code = 0 if said == self._no_error else self._code(message, said)
         if code == 0:
-            self._unchecked = False
+            self._no_error, self._unchecked = said, False
             return
         self._pending.clear()
         # Errors of the exchange itself (-400 … -499), and a chip that was switched on (-500 …), pass; refusals do not.
@@ -576,4 +687,7 @@ class Scpi(AbstractInstrument):
 
 def _joined(commands: list[bytes]) -> bytes:
     """Commands in one message. Each begins at the root of the tree, but common ones (`*IDN?`), which are in no tree."""
-    return b"".join([commands[0], *((b";" if one.startswith(b"*") else b";:") + one for one in commands[1:])])
+    parts = [commands[0]]
+    for one in commands[1:]:
+        parts += (b";" if one[:1] == b"*" else b";:", one)
+    return b"".join(parts)

@@ -24,7 +24,7 @@ class Numbers:
         ValueError: if its numbers cannot be written so.
 
     Attributes:
-        are_converted: whether parameters have a format, or a unit, of the instrument's own.
+        room_of_blocks: how far numbers that are read from blocks may be off, because these hold whole numbers.
         readings: how replies are read, if not in the way of most instruments.
     """
 
@@ -33,12 +33,11 @@ class Numbers:
         self._binary, self._order = settings.binary, settings.order
         self._inputs = self._format("input_numbers", None)
         self._parameters = self._format("numbers", None)
-        self.are_converted = self._parameters is not None
         self.readings = Readings(settings.replies) if settings.replies.has_own_numbers else None
         self._scale, self._offset = settings.replies.scale, settings.replies.offset
         self._is_scaled = bool(self._scale != 1 or self._offset)
-        steps, self._room = settings.blocks.read_scale, 0.0
-        self._room_of_blocks = 0.0 if steps == 1 else abs(steps * settings.numbers.scale) / 2
+        steps = settings.blocks.read_scale
+        self.room_of_blocks = 0.0 if steps == 1 else abs(steps * settings.numbers.scale) / 2
 
     def adopt(self, limits: Limits, n_params: int, commands: dict[str, int]) -> None:
         """Takes the limits of the parameters.
@@ -54,8 +53,6 @@ class Numbers:
         settings = self._settings
         self._largest = float(max(np.abs(limits.low).max(), np.abs(limits.high).max()))
         self._parameters = self._format("numbers", limits)
-        digits = None if settings.binary or self.are_converted else decimals(self._largest)
-        self._room = 0.0 if digits is None else 10.0**-digits
         if settings.verify and settings.commands.readback:
             check_no_number(settings.replies, settings.numbers, limits)
         if settings.line.longest is None or not n_params:
@@ -79,17 +76,26 @@ class Numbers:
             return block(values, self._order)
         return text(values, None if what == "inputs" else self._largest)
 
-    def sent(self, theta: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
-        """What parameters are set to by what is sent for them."""
-        return np.array(theta, np.float32) if self._parameters is None else self._parameters.sent(theta)
+    def sent(self, values: Float[np.ndarray, " n"], what: What) -> Float[np.ndarray, " n"]:
+        """What numbers come to by what is sent for them."""
+        form = self._inputs if what == "inputs" else self._parameters
+        return np.array(values, np.float32) if form is None else form.sent(values)
 
-    def ours(self, theirs: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
-        """Parameters in our unit."""
-        return theirs if self._parameters is None else self._parameters.ours(theirs)
+    def converts(self, what: What) -> bool:
+        """Whether numbers have a format, or a unit, of the instrument's own."""
+        return (self._inputs if what == "inputs" else self._parameters) is not None
 
-    def room(self, item: Item) -> float:
-        """How far parameters that are read back may be off, because of how they were written and read."""
-        return self._room if isinstance(item, bytes) else self._room + self._room_of_blocks
+    def ours(self, theirs: Float[np.ndarray, " n"], what: What) -> Float[np.ndarray, " n"]:
+        """Numbers in our unit."""
+        form = self._inputs if what == "inputs" else self._parameters
+        return theirs if form is None else form.ours(theirs)
+
+    def room(self, values: Float[np.ndarray, "..."], what: What) -> float:
+        """How far numbers that are read back may be off, because of how they were written."""
+        if self._binary or self.converts(what):
+            return 0.0
+        digits = decimals(float(np.abs(values).max()) if what == "inputs" else self._largest)
+        return 0.0 if digits is None else 10.0**-digits
 
     def read(self, item: Item) -> Float[np.ndarray, " n"]:
         """The numbers of a reply.

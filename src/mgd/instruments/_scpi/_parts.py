@@ -18,7 +18,7 @@ _OF_A_SETTER = ("n_params", "channels", "limits", "verify_within")
 class PartCommands(Commands):
     """An instrument's own words; there are no defaults but `*IDN?` and `SYST:ERR?`, and "" is for what it lacks.
 
-    `on` is sent when all instruments are open and hold harmless values.
+    `on` is sent when all instruments are open and hold harmless values. `on_readback` asks whether it is on.
     """
 
     needed: ClassVar[tuple[str, ...]] = ()
@@ -31,11 +31,14 @@ class PartCommands(Commands):
     readback: Text = ""
     perturb: Text = ""
     input: Text = ""
+    input_readback: Text = ""
     target: Text = ""
     cost: Text = ""
     outputs: Text = ""
     batch: Text = ""
+    counter: Text = ""
     on: Text = ""
+    on_readback: Text = ""
     safe: Text = ""
 
 
@@ -46,6 +49,7 @@ class PartSettings(ScpiSettings):
         kind: of the instrument.
         serial: the serial number that it must have.
         present: whether it takes a whole batch of inputs, or one sample at a time.
+        on_answer: the answer to `on_readback` when it is on; by default what it answers after `on`.
         commands: its own words.
     """
 
@@ -53,6 +57,7 @@ class PartSettings(ScpiSettings):
     serial: Text | None = None
     binary: Truth = False
     present: Literal["batch", "each"] = "batch"
+    on_answer: Text | None = None
     commands: PartCommands = PartCommands()  # pyright: ignore[reportIncompatibleVariableOverride] (it is frozen)
 
     @model_validator(mode="after")
@@ -65,7 +70,8 @@ class PartSettings(ScpiSettings):
         if commands.set:
             self.check_setting()
         else:
-            beside = [name for name in _OF_A_SETTER if name in given]
+            of_a_setter = _OF_A_SETTER[:-1] if commands.input_readback else _OF_A_SETTER
+            beside = [name for name in of_a_setter if name in given]
             beside += [
                 f"commands.{name}" for name in ("readback", "perturb", "count", "limits") if getattr(commands, name)
             ]
@@ -77,7 +83,12 @@ class PartSettings(ScpiSettings):
             raise ValueError('serial is in the answer to commands.identify, which is "": leave it out')
         if (commands.set or commands.on) and not commands.safe:
             raise ValueError("commands.safe is needed, because it sets parameters or is switched on")
+        if commands.on_readback and not commands.on:
+            raise ValueError("commands.on_readback asks for what commands.on does: give that too")
+        if self.on_answer is not None and not commands.on_readback:
+            raise ValueError("on_answer is the answer to commands.on_readback: give that too")
         self._check_presenting()
+        self.check_readback_of_inputs()
         return self
 
     def _check_presenting(self) -> None:

@@ -34,6 +34,7 @@ _PLACEHOLDERS: dict[str, tuple[dict[str, bool], ...]] = {
     "readback": ({"channels": False}, {"channel": True}),
     "perturb": (_ALL, _EACH),
     "input": (_SHAPED | _ALL, _EACH),
+    "input_readback": ({"channels": False}, {"channel": True}),
     "target": (_SHAPED,),
     "batch": (_SHAPED,),
 }
@@ -45,6 +46,9 @@ class Commands(BaseModel):
     `{data}` becomes numbers, a block or text; `{shape}` their shape, such as `64,49`; `{format}` ASC or REAL. An
     instrument that takes one number in a command has `{channel}` and `{value}`: the command is sent for each channel.
     `{channels}` beside `{data}` becomes a list of all channels.
+
+    `input_readback` gives the inputs as they were presented. `counter` gives the number of the last measurement, which
+    goes up by one with each `cost`, `outputs` and `batch`, and is asked with them in the same message.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,10 +64,12 @@ class Commands(BaseModel):
     readback: Text = "PAR:DATA?"
     perturb: Text = "PERT:DATA {data}"
     input: Text = "INP:SHAP {shape};:INP:DATA {data}"
+    input_readback: Text = ""
     target: Text = "TARG:DATA {data}"
     cost: Text = "MEAS:COST?"
     outputs: Text = "MEAS:OUTP?"
     batch: Text = "MEAS:BATC? {data}"
+    counter: Text = ""
     safe: Text = "SYST:SAFE"
 
     @model_validator(mode="before")
@@ -145,7 +151,7 @@ class ScpiSettings(BaseModel):
         settle_seconds: from a set parameter to a cost that can be read.
         timeout_seconds: for a reply.
         retries: how often again what can be asked again safely, waiting longer each time.
-        verify: whether parameters are read back after they are set.
+        verify: whether parameters, and inputs if there is a command for it, are read back after they are set.
         verify_within: how far what is read back may be off, beyond rounding; for chips that tell what they round to.
         binary: whether numbers go as blocks of float32 (IEEE 488.2) rather than as text. Text is in fixed point, as far
             as the limits allow it, because many boards read no exponents.
@@ -288,6 +294,7 @@ class ScpiSettings(BaseModel):
         if self.input_channels is not None:
             raise ValueError("input_channels is for a commands.input with {channel}: leave it out")
         self.check_setting()
+        self.check_readback_of_inputs()
         return self
 
     def check_setting(self) -> None:
@@ -312,6 +319,14 @@ class ScpiSettings(BaseModel):
             raise ValueError(
                 f"commands.{by_channel[0]} has a {{value}}, which is text, and binary = true: set binary = false"
             )
+
+    def check_readback_of_inputs(self) -> None:
+        """Raises: ValueError: if inputs are read back that are not presented, or not channel by channel as they are."""
+        commands = self.commands
+        if commands.input_readback and not commands.input:
+            raise ValueError("commands.input_readback reads what commands.input presents: give that too")
+        if commands.by_channel("input_readback") and not commands.by_channel("input"):
+            raise ValueError("commands.input_readback has a {channel}, and commands.input has none: give both one")
 
     @classmethod
     def of(cls: type[Settings], settings: dict[str, Any], table: str = "instrument") -> Settings:

@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
 from ..._input import nearest
@@ -201,6 +202,7 @@ class Visa:
         attributes: of the resource, such as baud_rate.
         end: the last byte of a reply.
         ended: whether every reply ends in it.
+        clear: whether the instrument is to forget what it was asked before, where its interface has a device clear.
     """
 
     def __init__(
@@ -212,6 +214,7 @@ class Visa:
         end: bytes = b"\n",
         *,
         ended: bool = True,
+        clear: bool = False,
     ):
         import pyvisa
 
@@ -231,6 +234,9 @@ class Visa:
         except Exception as error:  # PyVISA and what is below it raise all kinds
             self._manager.close()
             raise OSError(str(error) or type(error).__name__) from error
+        if clear:
+            with suppress(Exception):  # an interface that has none says so in many ways; the identity is checked next
+                self._resource.clear()
 
     def send(self, message: bytes) -> None:
         try:
