@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import mgd.cli
 from mgd import HardwareError
 from mgd.instruments import AbstractInstrument, opened
 from mgd.runs import read_chip_file
@@ -102,6 +103,7 @@ REFUSES = {
 }
 
 
+@pytest.mark.quick("rigol-dp832", "redpitaya-daq-server", "pico")
 @pytest.mark.parametrize("name", REFUSES)
 def test_what_an_instrument_refuses_is_told_and_it_can_be_opened_again(name, tmp_path):
     with bench(name, tmp_path) as (fake, chip), opened(chip) as guarded:
@@ -117,3 +119,26 @@ def set_and_read(chip: AbstractInstrument) -> None:
     chip.set_parameters(chip.limits.middle + np.float32(0.125))
     chip.present(X, np.zeros((1, 1), np.float32))
     chip.read_outputs()
+
+
+def test_a_number_that_is_no_reading_is_not_within_what_is_believable(tmp_path):
+    text = HEAD + 'believable = [-1.0, 2.0]\nresource = "TCPIP0::bench::5025::SOCKET"\nn_params = 1\nbinary = false\n'
+    text += "limits = {low = 5.0, high = 6.0}\nreplies = {no_number = [0.0], scale = 0.5, offset = 1.0}\n"
+    (tmp_path / "chip.toml").write_text(text)
+    with pytest.raises(
+        ValueError, match=r"instrument\.believable: 1 is within -1 … 2, and replies\.no_number says that"
+    ):
+        read_chip_file(tmp_path / "chip.toml").load_instrument()
+
+
+@pytest.mark.long
+def test_a_board_without_identity_is_said_to_have_none(tmp_path, capsys):
+    with bench("redpitaya-daq-server", tmp_path):
+        with pytest.raises(SystemExit) as exit_:
+            mgd.cli.main(["chip", "check", str(tmp_path / "chip.toml")])
+        assert exit_.value.code == 0
+    said = capsys.readouterr().out
+    assert "  redpitaya-daq-server: without identity at TCPIP0::127.0.0.1::" in said
+    assert (
+        "redpitaya-daq-server has no identity: only its parameters show that a reply belongs to another query" in said
+    )

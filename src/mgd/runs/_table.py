@@ -142,7 +142,12 @@ class Table:
         if self.common.leave_seconds is not None:
             instrument.leave_seconds = self.common.leave_seconds
         if self.common.believable is not None:
-            instrument.believable = self.common.believable
+            low, high = instrument.believable = self.common.believable
+            if within := [each for each in instrument.no_number if low <= each <= high]:
+                raise ValueError(
+                    f"instrument.believable: {within[0]:g} is within {low:g} … {high:g}, and replies.no_number says "
+                    "that it stands for no reading: make the range smaller, or leave the number out"
+                )
         return instrument
 
     def after(self, instrument: "AbstractInstrument") -> Float[np.ndarray, " p"] | None:

@@ -82,6 +82,7 @@ class Scpi(AbstractInstrument):
             max(self.n_params, 1), -1.0, 1.0
         )
         self._numbers = Numbers(settings)
+        self.no_number = self._numbers.no_number
         channels = settings.channels or tuple(range(1, self.n_params + 1))
         self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
         self._no_error = b""

@@ -26,6 +26,7 @@ class Numbers:
     Attributes:
         room_of_blocks: how far numbers that are read from blocks may be off, because these hold whole numbers.
         readings: how replies are read, if not in the way of most instruments.
+        no_number: outputs or costs that stand for no reading, in our unit.
     """
 
     def __init__(self, settings: ScpiSettings):
@@ -36,6 +37,8 @@ class Numbers:
         self.readings = Readings(settings.replies) if settings.replies.has_own_numbers else None
         self._scale, self._offset = settings.replies.scale, settings.replies.offset
         self._is_scaled = bool(self._scale != 1 or self._offset)
+        numbers_of_none = [each for each in settings.replies.no_number if not isinstance(each, str)]
+        self.no_number = tuple(self._scale * each + self._offset for each in numbers_of_none)
         steps = settings.blocks.read_scale
         self.room_of_blocks = 0.0 if steps == 1 else abs(steps * settings.numbers.scale) / 2
 
