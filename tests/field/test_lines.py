@@ -210,12 +210,16 @@ def test_a_chip_file_of_several_instruments_is_refused_in_one_line(tmp_path, cap
 
 
 VISA = {
-    "options of a socket": (
+    "misspelt, of a socket": (
         "TCPIP0::127.0.0.1::{port}::SOCKET",
-        "visa = {baud_rate = 9600}",
-        "is a bare socket, without PyVISA",
+        "visa = {chunk_sise = 4}",
+        "did you mean 'chunk_size'",
     ),
-    "its backend": ("TCPIP0::127.0.0.1::{port}::SOCKET", 'backend = ""', "bare socket, without PyVISA: leave backend"),
+    "the end of a reply": (
+        "TCPIP0::127.0.0.1::{port}::SOCKET",
+        'visa = {read_termination = ""}',
+        "visa.read_termination: give line.read_end instead",
+    ),
     "misspelt": ("TCPIP0::127.0.0.1::inst0::INSTR", "visa = {chunk_sise = 4}", "did you mean 'chunk_size'"),
     "of another kind": ("TCPIP0::127.0.0.1::inst0::INSTR", "visa = {baud_rate = 4}", "has no option 'baud_rate'"),
     "a wrong value": ("ASRL/dev/ttyUSB9::INSTR", 'visa = {parity = "even"}', "cannot be 'even': 0 is none, 1 is odd"),

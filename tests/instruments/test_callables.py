@@ -341,7 +341,9 @@ def test_a_chip_that_was_reset_is_noticed():
         guarded.set_parameters(np.array([1.5, -4.0]))
         guarded.make_sure()
         bench.volts[:] = 0
-        with pytest.raises(HardwareError, match=r"gave 0 for parameter 0, which was set to 1\.5: the chip was reset") as told:
+        with pytest.raises(
+            HardwareError, match=r"gave 0 for parameter 0, which was set to 1\.5: the chip was reset"
+        ) as told:
             guarded.make_sure()
         assert told.value.passing
         names.append("A8")

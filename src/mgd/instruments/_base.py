@@ -19,7 +19,7 @@ Itself = TypeVar("Itself", bound="AbstractInstrument")
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity that an instrument reports, as in a reply to `*IDN?`.
+    """The identity that an instrument reports, as in a reply to `*IDN?`; one that reports none has an empty one.
 
     Attributes:
         maker: its maker.
@@ -34,6 +34,8 @@ class Identity:
     version: str = ""
 
     def __str__(self) -> str:
+        if not (self.maker or self.serial):  # of few instruments more is known than the model, or not even that
+            return printable(self.model) or "without identity"
         return printable(",".join((self.maker, self.model, self.serial, self.version)))
 
 

@@ -22,7 +22,10 @@ def declared_limits(given: LimitSettings, n_params: int) -> Limits | None:
     low, high = (np.atleast_1d(np.array(side, np.float64)) for side in (given.low, given.high))
     n = max(n_params, low.size, high.size)
     low, high = (np.full(n, side[0]) if side.size == 1 else side for side in (low, high))
-    return Limits(low, high, given.unit)
+    try:
+        return Limits(low, high, given.unit)
+    except ValueError as error:
+        raise ValueError(f"limits: {error}") from None
 
 
 def reported_limits(values: Float[np.ndarray, " n"], n_params: int, unit: str) -> Limits:
