@@ -91,12 +91,12 @@ class Scpi(AbstractInstrument):
         self._parameters = Watched(
             *("set", ReadBack(self.address, command, settings.verify_within)),
             questions(commands.readback, channels) if command else [],
-            what="parameters",
             held_first=self.own_line,
+            what="parameters",
         )
         command = commands.input_readback.encode() if settings.verify else b""
         inputs = ReadBack(self.address, command, settings.verify_within, "input")
-        self._inputs = Watched("input", inputs, [command], what="inputs", held_first=True)
+        self._inputs = Watched("input", inputs, [command], held_first=True, what="inputs")
         self._watched = [each for each in (self._parameters, self._inputs) if each.readback]
         self._counter, self._counted = commands.counter.encode(), 0
         # The answers to other questions that do not change, such as whether it is on.
@@ -137,10 +137,13 @@ class Scpi(AbstractInstrument):
         return identity
 
     def make_sure(self) -> None:
-        identify, held = self.settings.commands.identify.encode(), [each for each in self._watched if each.is_held]
-        asked = [*([identify] if identify else []), *self._constant]
-        items = iter(self._answers([*asked, *chain.from_iterable(each.asked for each in held)]))
-        if identify:
+        held = [each for each in self._watched if each.is_held]
+        asked = [self.settings.commands.identify.encode()] if self.settings.commands.identify else []
+        queries = [*asked, *self._constant, *chain.from_iterable(each.asked for each in held)]
+        if not queries:
+            return
+        items = iter(self._answers(queries))
+        if asked:
             self._check_who(next(items))
         for query, due in self._constant.items():
             self._check_constant(query, next(items), due)
@@ -156,7 +159,6 @@ class Scpi(AbstractInstrument):
             self._perturbed = False
         pending["set"] = self._written(self._set, theta, "parameters")
         self._parameters.due = self._numbers.sent(theta, "parameters")
-        self._parameters.room = self._numbers.room(theta, "parameters")
         self._read_back_now(self._parameters)
         self._changed()
 
@@ -181,7 +183,6 @@ class Scpi(AbstractInstrument):
                 if name == "input" and self._inputs.readback:
                     self._inputs.asked = questions(commands.input_readback, channels)
                     self._inputs.due = self._numbers.sent(np.ravel(values), "inputs")
-                    self._inputs.room = self._numbers.room(values, "inputs")
         self._read_back_now(self._inputs)
         if commands.input or commands.target:
             self._changed()
@@ -210,8 +211,8 @@ class Scpi(AbstractInstrument):
         parts = halves(command, ",".join(map(str, signals.shape)))
         written = self._written(parts, signals, "perturbation" if self.own_line else "parameters")
         values, believed = self._measured(written[0], len(signals))
-        found = self._numbers.scaled(values)
-        return found if believed else np.where(is_believed(values), found, np.float32(math.nan))
+        scaled = self._numbers.scaled(values)
+        return scaled if believed else np.where(is_believed(values), scaled, np.float32(math.nan))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self._work = work
@@ -297,9 +298,10 @@ class Scpi(AbstractInstrument):
         settings, found = self.settings, socket_address(self.settings.resource)
         if found is not None and is_bare_socket(settings.resource, settings.backend, settings.visa):
             return Socket(*found, settings.timeout_seconds)
+        end, ended = settings.framing.end, settings.blocks.ended
         return Visa(
-            *(settings.resource, settings.timeout_seconds, settings.backend, settings.visa, settings.framing.end),
-            ended=settings.blocks.ended,
+            *(settings.resource, settings.timeout_seconds, settings.backend, settings.visa, end),
+            ended=ended,
             clear=self._was_open,
         )
 
@@ -407,28 +409,20 @@ class Scpi(AbstractInstrument):
 
     def _check_set(self, watched: Watched, items: Iterator[Item]) -> None:
         """Raises: InStep: if what was read back is not what was set."""
-        item = self._taken(watched, items)
-        found = self._read_back(watched, item, watched.due)
-        room = watched.room if isinstance(item, bytes) else watched.room + self._numbers.room_of_blocks
-        watched.readback.check_set(item, found, watched.due, self._pending[watched.name], room)
-
-    def _taken(self, watched: Watched, items: Iterator[Item]) -> Item:
-        """What was read back, of all channels as one item."""
-        found = [next(items) for _ in watched.asked]
-        if len(found) == 1 or self._numbers.readings is None:
-            return together(found)
-        return np.concatenate([self._read(watched.readback.command, item, 1) for item in found])
+        item, due = self._together(watched, items), watched.due
+        found, room = self._read_back(watched, item, due), self._numbers.room(item, due, watched.what)
+        watched.readback.check_set(item, found, due, self._pending[watched.name], room)
 
     def _read_back(self, watched: Watched, item: Item, due: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Numbers that were read back; those that are due, the common case, need no other check."""
-        if isinstance(item, bytes) or self._numbers.converts(watched.what):
-            return self._numbers.ours(self._read(watched.readback.command, item, due.size), watched.what)
-        as_due = item.shape == due.shape and (item == due).all()
-        return item if as_due else self._read(watched.readback.command, item, due.size)
+        same = not isinstance(item, bytes) and item.shape == due.shape and (item == due).all()
+        if same and not self._numbers.converts(watched.what):
+            return due
+        return self._numbers.ours(self._read(watched.readback.command, item, due.size), watched.what)
 
     def _check_held(self, watched: Watched, items: Iterator[Item]) -> None:
         """Raises: HardwareError: if what was read back is not what it was before."""
-        item, held = self._taken(watched, items), watched.readback.held
+        item, held = self._together(watched, items), watched.readback.held
         assert held is not None
         said = watched.readback.check_held(item, self._read_back(watched, item, held))
         if said:
@@ -465,8 +459,9 @@ class Scpi(AbstractInstrument):
     def _number_of(self, item: Item) -> int:
         """The number of a measurement."""
         try:
-            if isinstance(item, bytes) and self._numbers.readings is None:
-                return int(item)
+            if isinstance(item, bytes):
+                readings = self._numbers.readings
+                return int(item if readings is None else readings.without_header(decoded(item)))
             return int(self._read(self._counter, item, 1)[0])
         except ValueError:
             self._garbled(self._counter, item if isinstance(item, bytes) else block(item), "expected a whole number")
@@ -578,6 +573,13 @@ class Scpi(AbstractInstrument):
             group.append(command)
         if group:
             yield group
+
+    def _together(self, watched: Watched, items: Iterator[Item]) -> Item:
+        """The next answers, of all channels, as one answer."""
+        mine = [next(items) for _ in watched.asked]
+        if len(mine) == 1 or self._numbers.readings is None:
+            return together(mine)
+        return np.concatenate([self._read(watched.readback.command, item, 1) for item in mine])
 
     def _items(self, message: bytes, n: int) -> list[Item]:
         """The items of the reply to a message.

@@ -24,14 +24,12 @@ class Numbers:
         ValueError: if its numbers cannot be written so.
 
     Attributes:
-        room_of_blocks: how far numbers that are read from blocks may be off, because these hold whole numbers.
         readings: how replies are read, if not in the way of most instruments.
         no_number: outputs or costs that stand for no reading, in our unit.
     """
 
     def __init__(self, settings: ScpiSettings):
-        self._settings, self._largest = settings, 1.0
-        self._binary, self._order = settings.binary, settings.order
+        self._settings, self._order, self._largest = settings, settings.order, 1.0
         self._inputs = self._format("input_numbers", None)
         self._parameters = self._format("numbers", None)
         self.readings = Readings(settings.replies) if settings.replies.has_own_numbers else None
@@ -39,8 +37,6 @@ class Numbers:
         self._is_scaled = bool(self._scale != 1 or self._offset)
         numbers_of_none = [each for each in settings.replies.no_number if not isinstance(each, str)]
         self.no_number = tuple(self._scale * each + self._offset for each in numbers_of_none)
-        steps = settings.blocks.read_scale
-        self.room_of_blocks = 0.0 if steps == 1 else abs(steps * settings.numbers.scale) / 2
 
     def adopt(self, limits: Limits, n_params: int, commands: dict[str, int]) -> None:
         """Takes the limits of the parameters.
@@ -72,33 +68,37 @@ class Numbers:
 
     def written(self, values: Float[np.ndarray, "..."], what: What) -> bytes:
         """Numbers as they stand in a command."""
-        form = self._inputs if what == "inputs" else self._parameters
+        form = self._form(what)
         if form is not None:
             return form.data(values, difference=what == "perturbation")
-        if self._binary:
+        if self._settings.binary:
             return block(values, self._order)
         return text(values, None if what == "inputs" else self._largest)
 
+    def converts(self, what: What) -> bool:
+        """Whether they have a format, or a unit, of the instrument's own."""
+        return self._form(what) is not None
+
     def sent(self, values: Float[np.ndarray, " n"], what: What) -> Float[np.ndarray, " n"]:
-        """What numbers come to by what is sent for them."""
-        form = self._inputs if what == "inputs" else self._parameters
+        """What they are set to by what is sent for them."""
+        form = self._form(what)
         return np.array(values, np.float32) if form is None else form.sent(values)
 
-    def converts(self, what: What) -> bool:
-        """Whether numbers have a format, or a unit, of the instrument's own."""
-        return (self._inputs if what == "inputs" else self._parameters) is not None
-
     def ours(self, theirs: Float[np.ndarray, " n"], what: What) -> Float[np.ndarray, " n"]:
-        """Numbers in our unit."""
-        form = self._inputs if what == "inputs" else self._parameters
+        """The instrument's numbers in our unit."""
+        form = self._form(what)
         return theirs if form is None else form.ours(theirs)
 
-    def room(self, values: Float[np.ndarray, "..."], what: What) -> float:
-        """How far numbers that are read back may be off, because of how they were written."""
-        if self._binary or self.converts(what):
-            return 0.0
-        digits = decimals(float(np.abs(values).max()) if what == "inputs" else self._largest)
-        return 0.0 if digits is None else 10.0**-digits
+    def room(self, item: Item, due: Float[np.ndarray, " n"], what: What) -> float:
+        """How far numbers that are read back may be off, because of how they were written and read."""
+        settings, room = self._settings, 0.0
+        if self._form(what) is None and not settings.binary:
+            digits = decimals(float(np.abs(due).max(initial=0.0)) if what == "inputs" else self._largest)
+            room = 0.0 if digits is None else 10.0**-digits
+        if not isinstance(item, bytes) and settings.blocks.read_scale != 1:
+            scale = (settings.input_numbers if what == "inputs" else settings.numbers).scale
+            room += abs(settings.blocks.read_scale * scale) / 2
+        return room
 
     def read(self, item: Item) -> Float[np.ndarray, " n"]:
         """The numbers of a reply.
@@ -127,6 +127,9 @@ class Numbers:
     def scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Outputs or costs in our unit."""
         return values * self._scale + self._offset if self._is_scaled else values
+
+    def _form(self, what: What) -> NumberFormat | None:
+        return self._inputs if what == "inputs" else self._parameters
 
     def _format(self, name: str, limits: Limits | None) -> NumberFormat | None:
         """How numbers are written; None for the way of most instruments."""

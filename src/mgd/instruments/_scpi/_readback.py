@@ -99,19 +99,17 @@ class Watched:
         name: of the command that sets it, among those that are pending.
         readback: compares what is read back.
         asked: the questions for it.
-        what: which numbers they are.
         held_first: whether it is read once more before it is overwritten.
-        due: what was set last.
-        room: how far it may be off because of how it was written.
+        what: its numbers are.
+        due: what was set last, as it was sent.
     """
 
     name: str
     readback: ReadBack
     asked: list[bytes]
-    what: What
     held_first: bool
+    what: What
     due: Float[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0, np.float32))
-    room: float = 0.0
 
     @property
     def is_held(self) -> bool:

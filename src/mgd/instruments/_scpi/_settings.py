@@ -34,7 +34,7 @@ _PLACEHOLDERS: dict[str, tuple[dict[str, bool], ...]] = {
     "readback": ({"channels": False}, {"channel": True}),
     "perturb": (_ALL, _EACH),
     "input": (_SHAPED | _ALL, _EACH),
-    "input_readback": ({"channels": False}, {"channel": True}),
+    "input_readback": ({}, {"channel": True}),
     "target": (_SHAPED,),
     "batch": (_SHAPED,),
 }
