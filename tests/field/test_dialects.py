@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import mgd.cli
 from mgd import HardwareError
@@ -142,3 +144,34 @@ def test_a_board_without_identity_is_said_to_have_none(tmp_path, capsys):
     assert (
         "redpitaya-daq-server has no identity: only its parameters show that a reply belongs to another query" in said
     )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["redpitaya-daq-server", "pico"])
+def test_a_wrong_acknowledgement_or_echo_is_got_over_and_nothing_else_is_learnt(name, tmp_path, caplog):
+    """The line is opened again, and what was not confirmed is measured again."""
+    learnt, sent = [], []
+    for harmed_at in (0, 30):
+        folder = tmp_path / f"harmed at {harmed_at}"
+        folder.mkdir()
+        with bench(name, folder) as (fake, _):
+            said = fake.said
+
+            def counting(line: str, fake=fake, said=said, at=harmed_at) -> bytes:
+                sets = bool(re.match(r"set |RP:DAC:CH\d:OFF \S", line))
+                sent.extend([line] * sets)
+                fake.harmed = sets and len(sent) == at
+                return said(line)
+
+            sent.clear()
+            fake.said = counting
+            train = ("--tau-theta=4", "--batch=1", "--amplitude=0.05", "--learning-rate=0.2", "--steps=16", "--seed=3")
+            with pytest.raises(SystemExit) as exit_, jax.numpy_dtype_promotion("standard"):
+                mgd.cli.main(
+                    ["train", "parity", "--chip", str(folder / "chip.toml"), *train, "--out", str(folder / "run")]
+                )
+            assert exit_.value.code == 0
+            assert len(sent) > 30
+        learnt.append(load_file(folder / "run" / "theta.safetensors")["theta"])
+    np.testing.assert_array_equal(*learnt)
+    assert f"opened again, time 1: {name}: " in caplog.text
