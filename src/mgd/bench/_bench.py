@@ -85,7 +85,7 @@ class Bench:
         """Seconds since the chip last answered, minus the usual time of these answers; 0 if no answer is due."""
         if not self._waiting:
             return 0.0
-        return awake() - self._alive - self._asked * self._slowest
+        return awake() - self._alive - self._asked * self._slowest - self.instrument.ramp_seconds
 
     @property
     def is_sure(self) -> bool:

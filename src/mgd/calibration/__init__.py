@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ._calibrate import calibrate as calibrate
     from ._calibration import Calibration as Calibration
     from ._calibration import Quantity as Quantity
+    from ._calibration import scales as scales
     from ._diagnostics import Diagnostics as Diagnostics
 
 _PUBLIC = {

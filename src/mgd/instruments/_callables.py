@@ -3,7 +3,7 @@
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,10 @@ from jaxtyping import Float
 
 from ._base import AbstractInstrument, Identity
 from ._failures import failing
+from ._grouped import in_groups
+from ._groups import Group
 from ._limits import Limits
+from ._pace import Pace
 
 _MAY_LACK = ("open", "close", "identify", "present", "not_safe")
 _NUMBERS = itertools.count(1)
@@ -36,6 +39,10 @@ class Callables(AbstractInstrument):
         self.address = address or f"callables {next(_NUMBERS)} of process {os.getpid()}"
         self.limits, self.n_params = limits, limits.low.size
         self.settle_seconds, self.leave_seconds = settle_seconds, leave_seconds
+        self._pace = Pace(settle_seconds)
+        # What it was last set to, and what it holds in its safe state.
+        self._theta = self._perturbation = None
+        self.rest = limits.middle if verbs["safe_state"] is None else limits.nearest_to_zero
         self.start = None if start is None else np.array(start, np.float32, ndmin=1)
         if self.start is not None and self.start.shape != (self.n_params,):
             raise ValueError(f"there are limits for {self.n_params} parameters, and start has shape {self.start.shape}")
@@ -58,17 +65,33 @@ class Callables(AbstractInstrument):
         found = self._call("identify")
         return found if isinstance(found, Identity) else Identity("", "", str(found or self._name))
 
+    def pace(self, settle: Vector | None, ramp: Vector | None) -> None:
+        if not (ramp is None or np.isinf(ramp).all()) and (self.own_line or self.most_together):
+            raise ValueError(
+                "ramp_per_second of a group is for parameters that are set whole, one measurement at a time: leave "
+                "perturb, measure_batch and read_batch out"
+            )
+        self._pace = Pace(self.settle_seconds, settle, ramp)
+        self.settle_seconds = self._pace.longest_settling
+        self.ramp_seconds = self._pace.longest(self.limits.low, self.limits.high)
+
     def set_parameters(self, theta: Vector) -> None:
-        self._call("set_parameters", theta)
-        self._settled_at = time.monotonic() + self.settle_seconds
+        way = (theta,)
+        if self._pace.ramp is not None:
+            way = self._pace.way(self.rest if self._theta is None else self._theta, theta)
+        for values in way:
+            self._call("set_parameters", values)
+            self._settles(self._theta, values)
+            self._theta, self._perturbation = np.array(values, np.float32), None
 
     def perturb(self, perturbation: Vector) -> None:
         self._call("perturb", perturbation)
-        self._settled_at = time.monotonic() + self.settle_seconds
+        self._settles(self._perturbation, perturbation)
+        self._perturbation = np.array(perturbation, np.float32)
 
     def present(self, x: np.ndarray, target: np.ndarray) -> None:
         self._call("present", x, target)
-        self._settled_at = time.monotonic() + self.settle_seconds
+        self._settled_at = max(self._settled_at, time.monotonic() + self._pace.settle_seconds)
 
     # What a lab's functions return is checked by `opened`, not here.
     def measure_cost(self) -> Any:
@@ -86,10 +109,11 @@ class Callables(AbstractInstrument):
         return self._call("read_batch", signals)
 
     def safe_state(self) -> None:
+        if self._verbs["safe_state"] is None or self._pace.ramp is not None:
+            self.set_parameters(self.rest)
         if self._verbs["safe_state"] is not None:
             self._call("safe_state")
-        else:
-            self.set_parameters(self.limits.middle)
+            self._theta = None
 
     def not_safe(self) -> list[str]:
         return self._call("not_safe") or []
@@ -100,6 +124,10 @@ class Callables(AbstractInstrument):
             return None if name in _MAY_LACK else self._lacks(name)
         with failing(self.address, f"its {name}", "correct that function"):
             return verb(*arguments)
+
+    def _settles(self, before: Vector | None, after: Vector) -> None:
+        seconds = self._pace.settling(before, after)
+        self._settled_at = max(self._settled_at, time.monotonic() + seconds)
 
     def _settle(self) -> None:
         left = self._settled_at - time.monotonic()
@@ -126,6 +154,7 @@ def from_callables(
     leave_seconds: float = 120.0,
     start: Vector | None = None,
     address: str | None = None,
+    groups: Mapping[str, Group] | None = None,
 ) -> AbstractInstrument:
     """An instrument made of a lab's own functions: the simplest way to bring a chip.
 
@@ -152,10 +181,12 @@ def from_callables(
         leave_seconds: the time that `safe_state` may take, for chips that are ramped.
         start: the chip's own parameters, from which training starts; by default random ones about the middle of the
             limits.
+        groups: parameters of different kinds, each with its unit and scale, as for `in_groups`; `limits` and `start`
+            are then those of the values that are set.
         address: its name in messages; two programs cannot use one address at the same time, so give one to a real chip.
 
     Raises:
-        ValueError: if there is nothing to measure with, or `start` has another number of parameters.
+        ValueError: if there is nothing to measure with, `start` has another number of parameters, or a group is wrong.
 
     >>> import numpy as np
     >>> volts = np.zeros(2, np.float32)
@@ -187,7 +218,7 @@ def from_callables(
     }
     if not 0 <= settle_seconds <= 1e6:
         raise ValueError(f"settle_seconds must be from 0 to 1e6, got {settle_seconds!r}")
-    return Callables(
+    made = Callables(
         address=address,
         limits=limits,
         settle_seconds=settle_seconds,
@@ -195,3 +226,4 @@ def from_callables(
         start=start,
         verbs=verbs,
     )
+    return made if groups is None else in_groups(made, groups)

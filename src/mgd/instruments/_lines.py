@@ -7,9 +7,11 @@ import numpy as np
 
 from ._bank import Bank
 from ._base import AbstractInstrument
-from ._callables import from_callables
+from ._callables import Callables, from_callables
+from ._grouped import in_groups
 from ._limits import Limits, inwards
 from ._line import Line, Reading
+from ._units import Units
 
 
 def from_lines(
@@ -54,7 +56,9 @@ def from_lines(
                 raise ValueError(f"{system} {why}")
     bank = Bank(address, lines, reading, limits, others.pop("present", None), others.pop("open", None))
     verb = {"cost": "measure_cost", "outputs": "read_outputs"}[reads]
-    made = from_callables(
+    rests = "safe_state" not in others
+    groups = others.pop("groups", None)
+    made = plain = from_callables(
         set_parameters=bank.set,
         limits=limits,
         open=bank.open,
@@ -65,6 +69,10 @@ def from_lines(
         **{verb: getattr(bank, reads)},
         **others,
     )
+    if rests and isinstance(plain, Callables):
+        plain.rest = limits.middle
+    if groups is not None:
+        made = in_groups(plain, groups)
     return made
 
 
@@ -76,8 +84,8 @@ def _limits(lines: Sequence[Line], system: str) -> Limits:
     """The limits that the lines say."""
     ends = [_taken(line, *line.range(), system) for line in lines]
     low, high = np.array(ends).T
-    units = {line.unit for line in lines}
-    return Limits(low, high, units.pop() if len(units) == 1 else "")
+    units = Units.plain(tuple(line.unit for line in lines))
+    return Limits(low, high, units.common, units if len(set(units.unit)) > 1 else None)
 
 
 def _taken(line: Line, least: float | None, most: float | None, system: str) -> tuple[float, float]:

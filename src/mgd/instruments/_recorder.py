@@ -168,12 +168,15 @@ class Recorder(AbstractInstrument):
         self._flush_at_last()
 
     def _header(self, identity: Identity) -> dict[str, Any]:
-        limits = {"low": self.limits.low.tolist(), "high": self.limits.high.tolist(), "unit": self.limits.unit}
         kind = {"reads": self.reads, "own_line": self.own_line, "most_together": self.most_together}
         kind |= {"reads_together": self.reads_together}
         kind |= {"start": None if self.start is None else np.asarray(self.start, np.float32).tolist()}
         kind |= {"groups": {name: [piece.start, piece.stop] for name, piece in self.groups.items()}}
-        return {"identity": astuple(identity), "address": self.address, "n_params": self.n_params, **limits, **kind}
+        return (
+            {"identity": astuple(identity), "address": self.address, "n_params": self.n_params}
+            | self.limits.as_dict()
+            | kind
+        )
 
     def _numbers(self, verb: str, sent: int, ask: Callable[[], Any], shape: tuple[int, ...]) -> np.ndarray:
         """An exchange that gives numbers; a wrong shape is recorded as the failure that it will be taken for."""

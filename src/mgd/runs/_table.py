@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._input import first_error
-from ..instruments import GIVE_UP_SECONDS
+from ..instruments import GIVE_UP_SECONDS, common_amplitude, for_each, groups_of
 
 if TYPE_CHECKING:
-    from ..instruments import AbstractInstrument
+    from ..instruments import AbstractInstrument, Group
 
 AtEnd = Literal["safe", "keep"]
 _Text = Annotated[str, Field(min_length=1, strict=True)]
@@ -34,6 +34,7 @@ class InstrumentTable(BaseModel):
         leave_seconds: that its safe state may take; by default what the kind says.
         test_samples: how many samples of a test set it is shown.
         calibration: path of what `mgd calibrate` wrote.
+        groups: parameters of different kinds, a table for each group; see `mgd.instruments.Group`.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -47,6 +48,11 @@ class InstrumentTable(BaseModel):
     leave_seconds: _Patience | None = None
     test_samples: _Many = 500
     calibration: _Text | None = None
+    groups: Annotated[dict[str, Any], Field(min_length=1)] | None = None
+
+
+# The kinds that take limits of each parameter, and how far what is read back may be off.
+_TAKE_LIMITS, _READ_BACK = ("scpi", "spice"), ("scpi",)
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class Table:
         inputs: shape of one input of the chip, if given.
         outputs: number of its outputs, if given.
         is_network: whether the file also describes the chip's network.
+        groups: the groups of its parameters, by name.
     """
 
     common: InstrumentTable
@@ -68,6 +75,7 @@ class Table:
     inputs: list[int] | None = None
     outputs: int | None = None
     is_network: bool = False
+    groups: Mapping[str, "Group"] = field(default_factory=dict)
 
     @staticmethod
     def of(table: Mapping[str, Any]) -> "Table":
@@ -84,8 +92,11 @@ class Table:
         if not isinstance(folder, str):
             raise ValueError(f"instrument: folder must be a path, got {folder!r}")
         own = dict(read.model_extra or {})
+        groups = groups_of(read.groups or {})
+        if "resource" in (read.groups or {}):
+            raise ValueError("instrument.groups is the table of groups of parameters: give the instrument another name")
         is_network = bool(table.get("chip_network"))
-        return Table(read, own, Path(folder), table.get("chip_inputs"), table.get("chip_outputs"), is_network)
+        return Table(read, own, Path(folder), table.get("chip_inputs"), table.get("chip_outputs"), is_network, groups)
 
     @property
     def calibration(self) -> Path | None:
@@ -103,12 +114,45 @@ class Table:
         Raises:
             ValueError: if a setting is wrong.
         """
-        from ..instruments import load_instrument
+        from ..instruments import in_groups, load_instrument
 
-        instrument = load_instrument(self.common.kind, dict(self.own), self.folder)
+        instrument = load_instrument(self.common.kind, self._own_with_groups(), self.folder)
+        if self.groups:
+            instrument = in_groups(instrument, self.groups)
         if self.common.leave_seconds is not None:
+            if self.common.leave_seconds <= instrument.ramp_seconds:
+                raise ValueError(
+                    f"instrument.leave_seconds is {self.common.leave_seconds:g}, and to ramp the parameters takes up "
+                    f"to {instrument.ramp_seconds:.3g} s (ramp_per_second): give more, or leave it out"
+                )
             instrument.leave_seconds = self.common.leave_seconds
         return instrument
+
+    @property
+    def amplitude(self) -> float | None:
+        """The Δθ that gives each group its amplitude; None if no group says one."""
+        return common_amplitude(self.groups)
+
+    def _own_with_groups(self) -> dict[str, Any]:
+        """The kind's own settings, with the limits and the read-back that groups say."""
+        own, kind = dict(self.own), self.common.kind
+        limits = {end: for_each(self.groups, end) for end in ("low", "high")}
+        if kind in _TAKE_LIMITS and "limits" not in own and None not in limits.values():
+            own["limits"] = limits
+        said = [name for name, group in self.groups.items() if group.verify_within is not None]
+        if not said:
+            return own
+        where = f"instrument.groups.{said[0]}.verify_within"
+        several = any(isinstance(table, Mapping) and "resource" in table for table in own.values())
+        if kind not in _READ_BACK or several:
+            raise ValueError(
+                f"{where} is for one instrument of the kind scpi, and several have theirs in [instrument.NAME]: leave "
+                "it out"
+            )
+        within = for_each(self.groups, "verify_within", own.get("verify_within", 0.0))
+        if within is None or own.get("n_params", len(within)) != len(within):
+            raise ValueError(f"{where} needs groups that have every parameter: give first and last to all")
+        return own | {"verify_within": within}
 
     def check_fits(self, task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
         """Raises: ValueError: if the chip has other inputs or outputs than a task."""

@@ -76,6 +76,7 @@ class Fleet(AbstractEngine[AbstractAskTell]):
             raise ValueError(f"the chips of a fleet must have equal numbers of parameters, got {sizes}")
         if trained == "shared":
             self._limits = _common_limits(members)
+            _check_rates(members)
             if not isinstance(self.algorithm, Algorithm):
                 raise ValueError(
                     "chips that share their parameters share their G, and a training circuit has its own: let each "
@@ -112,6 +113,8 @@ class Fleet(AbstractEngine[AbstractAskTell]):
     def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
         if n_replicas != self.n_chips:
             raise ValueError(f"a fleet of {self.n_chips} chips is as many replicas, got {n_replicas}")
+        for member in self.members:
+            member.check(1, data, key=key)
 
     def check_start(self, progress: Progress, data: Data) -> None:
         """Does nothing: real chips are watched during the run."""
@@ -309,3 +312,17 @@ def _common_limits(members: Sequence[Instrumented]) -> tuple[Float[np.ndarray, "
             f"{high[worst]:g}): leave one out, or let each train its own"
         )
     return low, high
+
+
+def _check_rates(members: Sequence[Instrumented]) -> None:
+    """Raises: ValueError: if chips that share their parameters would learn at different rates."""
+    units = [member.bench.instrument.limits.units for member in members]
+    rates = [np.ones(members[0].n_params) if one is None else one.rate for one in units]
+    for chip, rate in enumerate(rates):
+        if (different := np.flatnonzero(rate != rates[0])).size:
+            k = int(different[0])
+            raise ValueError(
+                f"chips that share their parameters learn at one rate, and learning_rate of the group of parameter {k} "
+                f"is {rates[0][k]:g} for chip 0 and {rate[k]:g} for chip {chip}: give the same, or let each train its "
+                "own"
+            )

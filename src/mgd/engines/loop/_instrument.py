@@ -23,6 +23,7 @@ from .._evaluate import marks
 from .._start import check_room, room_within
 from ._chunk import AbstractChunk, Applied, Chunk, Layout, Told
 from ._host_chunk import HostChunk
+from ._rates import check_amplitude, with_rates
 from ._skips import Skips
 
 # Numbers that a chunk holds at most, and timesteps.
@@ -115,7 +116,7 @@ class Instrumented(AbstractEngine[AbstractAskTell]):
         options: Options | None = None,
     ):
         self.options = options or Options()
-        self.algorithm: AbstractAskTell = algorithm
+        self.algorithm = algorithm = with_rates(algorithm, instrument.limits)
         self.batch, self._cost = batch, cost
         self.n_params = instrument.n_params
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
@@ -160,6 +161,7 @@ class Instrumented(AbstractEngine[AbstractAskTell]):
     def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
         if n_replicas != 1:
             raise ValueError(f"an instrument is one chip: replicas must be 1, got {n_replicas}")
+        check_amplitude(self.algorithm, self.bench.instrument.limits)
 
     def check_start(self, progress: Progress, data: Data) -> None:
         """Does nothing: a real chip is watched during the run."""

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
 from .._limits import Limits
+from .._pace import Pace
 from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
 from ._channels import halves, questions, together
 from ._dialogue import Dialogue
@@ -67,11 +68,10 @@ class Scpi(AbstractInstrument):
         self.reads = "both" if commands.cost and commands.outputs else "cost" if commands.cost else "outputs"
         self.own_line = bool(commands.perturb) if settings.own_line is None else settings.own_line
         self.most_together = settings.most_together if commands.batch else 0
-        self.settle_seconds = settings.settle_seconds
+        self.settle_seconds, self._pace = settings.settle_seconds, Pace(settings.settle_seconds)
         self.n_params = settings.n_params or 0
-        self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
-            max(self.n_params, 1), -1.0, 1.0
-        )
+        declared = declared_limits(settings.limits, self.n_params)
+        self.limits, self.limits_asked = declared or Limits.uniform(max(self.n_params, 1), -1.0, 1.0), declared is None
         channels = settings.channels or tuple(range(1, self.n_params + 1))
         self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
         self._error, self._cost = commands.error.encode(), commands.cost.encode()
@@ -80,9 +80,10 @@ class Scpi(AbstractInstrument):
         self._asked_back = questions(commands.readback, channels) if command else []
         self.reads_back = bool(command)
         self.reads_held = self.own_line
-        # What is set is read back in the message of the next question, where all may go in one and none must wait.
-        self._read_together = settings.compound and not settings.settle_seconds
         self._theta = np.zeros(0, np.float32)
+        # What it was last set to since it was opened, and what it was last perturbed by.
+        self._at: Float[np.ndarray, " p"] | None = None
+        self._wiggle: Float[np.ndarray, " p"] | None = None
         self._identity: bytes | None = None
         self._reported: Limits | None = None
         self._pending: dict[str, list[bytes]] = {}
@@ -115,7 +116,25 @@ class Scpi(AbstractInstrument):
         if held:
             self._check_held(together(items[1:]))
 
+    def pace(self, settle: Float[np.ndarray, " p"] | None, ramp: Float[np.ndarray, " p"] | None) -> None:
+        if not (ramp is None or np.isinf(ramp).all()) and (self.own_line or self.most_together or self.limits_asked):
+            raise ValueError(
+                "ramp_per_second of a group is for parameters with known limits that are set whole, one measurement at "
+                'a time: give limits, and commands.perturb = "" and commands.batch = ""'
+            )
+        self._pace = Pace(self.settle_seconds, settle, ramp)
+        self.settle_seconds = self._pace.longest_settling
+        self.ramp_seconds = self._pace.longest(self.limits.low, self.limits.high)
+
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
+        if self._pace.ramp is None:
+            self._write(theta)
+            return
+        for values in self._pace.way(self.limits.nearest_to_zero if self._at is None else self._at, theta):
+            self._write(values)
+            self.finish()
+
+    def _write(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
         for name in ("perturb", "unperturb", "set"):
             pending.pop(name, None)
@@ -127,13 +146,15 @@ class Scpi(AbstractInstrument):
         if self._readback and not self._read_together:
             self._again(lambda: self._exchange(b""))
             self._pending.clear()
-        self._changed()
+        self._changed(self._pace.settling(self._at, self._theta))
+        self._at, self._wiggle = self._theta, None
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
         self._pending.pop("perturb", None)
         self._pending["perturb"] = self._written(self._perturb, perturbation, parameters=True)
         self._perturbed = True
-        self._changed()
+        self._changed(self._pace.settling(self._wiggle, perturbation))
+        self._wiggle = perturbation
 
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
         commands, self._shown_batch = self.settings.commands, len(x)
@@ -148,7 +169,7 @@ class Scpi(AbstractInstrument):
                 parts = halves(command, ",".join(map(str, values.shape)), channels)
                 self._pending[name] = self._written(parts, np.asarray(values, np.float32))
         if commands.input or commands.target:
-            self._changed()
+            self._changed(self._pace.settle_seconds)
 
     def measure_cost(self) -> float:
         if not self._cost:
@@ -178,7 +199,10 @@ class Scpi(AbstractInstrument):
         self._work = work
 
     def safe_state(self) -> None:
+        if self._pace.ramp is not None and self._at is not None:
+            self.set_parameters(self.limits.nearest_to_zero)
         self._pending.clear()
+        self._at = None
         self._pending["safe"] = [self.settings.commands.safe.encode()]
         self._perturbed = False
         if self._error:
@@ -229,7 +253,7 @@ class Scpi(AbstractInstrument):
         self.close()
         self._pending.clear()
         self._perturbed = self._unchecked = False
-        self._readback.held = None
+        self._readback.held = self._at = self._wiggle = None
         commands, settings = self.settings.commands, self.settings
         self._dialogue.open()
         if commands.reset:
@@ -259,7 +283,7 @@ class Scpi(AbstractInstrument):
 
     def _probe(self) -> None:
         """Writes the harmless value and reads it back, before any other."""
-        self.set_parameters(harmless(self.limits))
+        self._write(harmless(self.limits))
         if self._read_together:
             self._exchange(b"")
         self._pending.clear()
@@ -421,12 +445,17 @@ class Scpi(AbstractInstrument):
                 self._dialogue.send(message)
             self._unchecked = True
 
-    def _changed(self) -> None:
-        """Starts the time that the chip takes to settle; for a chip that takes some, writes cannot be held back."""
+    @property
+    def _read_together(self) -> bool:
+        """Whether what is set is read back in the message of the next question: all may go in one, none must wait."""
+        return self.settings.compound and not self.settle_seconds
+
+    def _changed(self, seconds: float) -> None:
+        """Starts the time that a change takes to settle; for a chip that takes some, writes cannot be held back."""
         if self.settle_seconds:
             self._flush()
             self._pending.clear()
-            self._settled_at = time.monotonic() + self.settle_seconds
+            self._settled_at = max(self._settled_at, time.monotonic() + seconds)
 
     def _do_work(self) -> None:
         """What the host has to do meanwhile; if that fails, an answer to come must not be taken for another's."""

@@ -20,15 +20,15 @@ class ReadBack:
     Args:
         address: of the instrument, for messages.
         command: that reads them back; empty if they cannot be.
-        within: how far they may be off, beyond rounding.
+        within: how far they may be off, beyond rounding; one number, or one for each.
 
     Attributes:
         command: as given.
         held: the parameters that were read back last, as they were set; None if it is not known what the chip holds.
     """
 
-    def __init__(self, address: str, command: bytes, within: float):
-        self._address, self.command, self._within = address, command, within
+    def __init__(self, address: str, command: bytes, within: float | tuple[float, ...]):
+        self._address, self.command, self._within = address, command, np.asarray(within)
         self.held: Float[np.ndarray, " p"] | None = None
         self._in_blocks = False
 
