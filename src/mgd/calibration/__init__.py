@@ -17,4 +17,6 @@ _PUBLIC = {
     "Quantity": "_calibration",
     "calibrate": "_calibrate",
 }
-__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
+# For other parts of this library.
+_INSIDE = {"scales": "_calibration"}
+__all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

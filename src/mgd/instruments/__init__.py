@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._factory import build as build
     from ._factory import check_one as check_one
     from ._factory import function_named as function_named
+    from ._grouped import Grouped as Grouped
     from ._grouped import in_groups as in_groups
     from ._grouped import wired as wired
     from ._groups import Group as Group
@@ -79,11 +80,12 @@ _INSIDE = {
     "build": "_factory",
     "function_named": "_factory",
     "check_one": "_factory",
+    "Grouped": "_grouped",
+    "Units": "_units",
     "common_amplitude": "_groups",
     "for_each": "_groups",
     "groups_of": "_groups",
     "inwards": "_limits",
-    "Units": "_units",
     "latency": "_check",
     "noise": "_check",
     "serve": "_virtual._server",

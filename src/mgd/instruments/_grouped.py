@@ -76,6 +76,10 @@ class Grouped(AbstractInstrument):
     def safe_state(self) -> None:
         self.inner.safe_state()
 
+    def pace(self, settle: Float[np.ndarray, " p"] | None, ramp: Float[np.ndarray, " p"] | None) -> None:
+        self.inner.pace(settle, ramp)
+        self._describe()
+
     def not_safe(self) -> list[str]:
         return self.inner.not_safe()
 

@@ -1,5 +1,6 @@
 """What an instrument's parameters may be set to. Nothing here imports JAX."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -120,8 +121,10 @@ class Limits:
         """The range of parameter k in messages, in the unit that it has on the chip."""
         if self.units is None:
             return f"{self.low[k]:g} … {self.high[k]:g} {self.unit}".rstrip()
-        low = self.units.centre[k] + self.units.scale[k] * float(self.low[k])
-        return f"{low:g} … {self.units.said(k, float(self.high[k]), 'g')}"
+        low, high = (self.units.centre[k] + self.units.scale[k] * float(end[k]) for end in (self.low, self.high))
+        digits = 5 - math.floor(math.log10(high - low))  # what a limit is further in for rounding is not said
+        low, high = (round(end, digits) + 0.0 for end in (low, high))
+        return f"{low:g} … {high:g} {self.units.unit[k]}".rstrip()
 
     def as_dict(self) -> dict[str, Any]:
         """These limits in types of JSON."""

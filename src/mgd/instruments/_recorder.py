@@ -152,6 +152,10 @@ class Recorder(AbstractInstrument):
             raise
         self._mark_sure()
 
+    def pace(self, settle: Float[np.ndarray, " p"] | None, ramp: Float[np.ndarray, " p"] | None) -> None:
+        self.inner.pace(settle, ramp)
+        self.describe_as(self.inner)
+
     def not_safe(self) -> list[str]:
         return self.inner.not_safe()
 

@@ -71,9 +71,9 @@ class Units:
         """The θ, in double precision, for these values on the chip."""
         return (np.asarray(values, np.float64) - self.centre) / self.scale
 
-    def said(self, k: int, theta: float, form: str = ".6g") -> str:
+    def said(self, k: int, theta: float) -> str:
         """The value of parameter k on the chip, in its unit, for messages."""
-        return f"{self.centre[k] + self.scale[k] * float(theta):{form}} {self.unit[k]}".rstrip()
+        return f"{self.centre[k] + self.scale[k] * float(theta):.6g} {self.unit[k]}".rstrip()
 
     def as_dict(self) -> dict[str, Any]:
         """These units in types of JSON: a table for each stretch of parameters of one group."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ._chip_facts import warn_if_changed as warn_if_changed
     from ._chip_file import ChipFile as ChipFile
     from ._chip_file import chip_settings as chip_settings
-    from ._chip_file import simulated_as as simulated_as
     from ._chip_file import read_chip_file as read_chip_file
+    from ._chip_file import simulated_as as simulated_as
     from ._chip_file import with_at_end as with_at_end
     from ._code import said_to_run as said_to_run
     from ._config import CHOICES as CHOICES

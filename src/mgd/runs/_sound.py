@@ -41,7 +41,7 @@ def check_sound(snapshot: Snapshot, members: Sequence[Member] = ()) -> None:
     # An optimizer that remembers nothing does nothing where there is no gradient.
     if not members or not jax.tree.leaves(eqx.filter(state.optimizer, eqx.is_inexact_array)):
         return
-    algorithm = members[0].engine.algorithm.reference
+    algorithm = members[0].engine.rated.reference
     updates = np.asarray(_coast(algorithm, state.with_clock(None)))
     for update, member in zip(updates, members, strict=True):
         limits = member.engine.bench.instrument.limits

@@ -25,20 +25,27 @@ def with_rates(algorithm: AbstractAskTell, limits: Limits) -> AbstractAskTell:
     Raises:
         ValueError: if it is a training circuit, which has one learning rate.
     """
-    if limits.units is None or (limits.units.rate == 1).all():
+    rate = rates(limits)
+    if (rate == 1).all():
         return algorithm
     if not isinstance(algorithm, Algorithm):
         raise ValueError(
             "learning_rate of a group multiplies what a host adds to the parameters, and a training circuit has one "
             "learning rate: leave it out of instrument.groups"
         )
-    optimizer, rate = algorithm.optimizer, limits.units.rate.astype(np.float32)
+    optimizer = algorithm.optimizer
 
     def update(gradient: Float[Array, " p"], state: Any, theta: Any = None) -> tuple[Any, Any]:
         delta, state = optimizer.update(gradient, state, theta)
         return jnp.asarray(delta) * rate, state
 
     return replace(algorithm, optimizer=optax.GradientTransformation(optimizer.init, update))  # pyright: ignore[reportArgumentType]
+
+
+def rates(limits: Limits) -> Float[np.ndarray, " p"]:
+    """The factor of each parameter's learning rate."""
+    factors = np.ones(limits.low.size) if limits.units is None else limits.units.rate
+    return factors.astype(np.float32)
 
 
 def check_amplitude(algorithm: AbstractAskTell, limits: Limits) -> None:
