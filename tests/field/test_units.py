@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 import mgd.cli
 from mgd.instruments import ServeSettings, opened
-from mgd.runs import RunConfig, chip_settings, read_chip_file, resolve, start
+from mgd.runs import RunConfig, chip_settings, read_chip_file, resolve, simulated_as, start
 from mgd.runs._served import make_speaker
 
 # Six voltages of up to 5 V, and three currents of up to 20 mA: in amperes, a range of 0.04 beside one of 10.
@@ -262,6 +262,7 @@ def test_all_that_tells_of_a_run_says_what_theta_stands_for(chip, write, command
     assert "were trained in other units of their groups" in said
 
 
+@pytest.mark.long
 def test_a_run_goes_on_in_the_units_it_began_with(chip, write, tmp_path):
     train(write(GROUPS), steps=8, learning_rate=1.0, amplitude=0.05)
     path = Path("run") / "config.toml"
@@ -270,6 +271,51 @@ def test_a_run_goes_on_in_the_units_it_began_with(chip, write, tmp_path):
     sums.write_text("".join(line for line in sums.read_text().splitlines(True) if "config.toml" not in line))
     with pytest.raises(mgd.RunError, match=r"other groups of parameters: scale of bias was 0\.004, and is now 0\.005"):
         mgd.runs.resume(Path("run"), steps=16)
+
+
+SEVERAL = """[instrument]
+kind = "scpi"
+[instrument.dac]
+resource = "TCPIP0::127.0.0.1::9::SOCKET"
+n_params = 2
+limits = { low = -5.0, high = 5.0, unit = "V" }
+commands = { set = "DAC {data}", safe = "OFF" }
+[instrument.source]
+resource = "TCPIP0::127.0.0.1::10::SOCKET"
+n_params = 1
+settle_seconds = 0.5
+limits = { low = 0.0, high = 20.0, unit = "mA" }
+commands = { set = "CURR {data}", safe = "OFF" }
+[instrument.meter]
+resource = "TCPIP0::127.0.0.1::11::SOCKET"
+commands = { outputs = "READ?", input = "" }
+[instrument.groups.source]
+scale = 4.0
+ramp_per_second = 10.0
+"""
+
+
+def test_instruments_of_a_chip_are_groups_by_themselves(tmp_path):
+    (tmp_path / "chip.toml").write_text(SEVERAL)
+    chip = read_chip_file(tmp_path / "chip.toml").load_instrument()
+    assert dict(chip.groups) == {"dac": slice(0, 2), "source": slice(2, 3)}
+    assert chip.limits.high.tolist() == pytest.approx([5.0, 5.0, 5.0], rel=1e-5)
+    assert (chip.limits.ends(0), chip.limits.ends(2)) == ("-5 … 5 V", "0 … 20 mA")
+    assert (chip.settle_seconds, chip.ramp_seconds) == (0.5, 2.0)
+    with pytest.raises(
+        mgd.LimitError, match=r"parameter 2 \(source\) would be set to 24 mA, outside its limits of 0 … 20"
+    ):
+        chip.limits.check(np.array([0, 0, 6], np.float32), "parameter")
+    (tmp_path / "chip.toml").write_text(SEVERAL.replace("groups.source", "groups.sorce"))
+    with pytest.raises(ValueError, match=r"groups\.sorce: the instrument has no group .*: did you mean 'source'\?"):
+        read_chip_file(tmp_path / "chip.toml").load_instrument()
+
+
+def test_a_simulation_has_the_amplitude_of_the_groups_and_says_what_it_leaves_out(write):
+    file = read_chip_file(write(GROUPS.replace("scale = 0.004", "scale = 0.004\namplitude = 2e-4")))
+    assert simulated_as(file) == {"amplitude": pytest.approx(0.05)}
+    with pytest.warns(mgd.MgdWarning, match=r"learning_rate of instrument\.groups\.heaters is for the real chip"):
+        assert simulated_as(read_chip_file(write(RATES))) == {}
 
 
 def test_a_served_chip_has_the_values_of_its_file_on_its_lines(tmp_path):

@@ -1,6 +1,7 @@
 """Parameters of different kinds: what groups refuse, and what θ of theirs comes to on the chip."""
 
 import itertools
+import time
 
 import jax
 import numpy as np
@@ -8,10 +9,8 @@ import optax
 import pytest
 
 import mgd
-import mgd.instruments._callables
-import mgd.instruments._pace as pace_module
 from mgd.engines import Data, Fleet, Instrumented
-from mgd.instruments import Group, Guarded, Limits, from_callables, in_groups, opened
+from mgd.instruments import Group, Guarded, Limits, Scpi, from_callables, in_groups, opened
 from mgd.runs import Table
 
 LOW, HIGH = np.array([-5.0, -5.0, 0.0]), np.array([5.0, 5.0, 20.0])
@@ -139,15 +138,11 @@ BAD = {
         {"a": {"first": 0, "last": 1, "unit": "A"}},
         r"groups\.a\.unit is 'A', and the unit of its limits is 'V': give it once",
     ),
+    "limits twice": (
+        {"a": {"first": 0, "last": 2, "low": -1, "high": 1}},
+        r"groups\.a: low and high are given in \[instrument\.limits\] too: give them once",
+    ),
     "limits turned round": ({"a": {"first": 0, "last": 1, "low": 1, "high": -1}}, r"groups\.a: low must be below high"),
-    "beyond the limits": (
-        {"a": {"first": 1, "last": 2, "high": [4.0, 30.0]}},
-        r"groups\.a\.high is 30, beyond the instrument's own limits of parameter 2, 0 … 20 V: narrow it",
-    ),
-    "nothing left": (
-        {"a": {"first": 2, "last": 2, "low": 20.0}},
-        r"groups\.a: nothing is left between the limits of parameter 2, 20 and 20",
-    ),
     "amplitudes that contradict": (
         {
             "a": {"first": 0, "last": 1, "amplitude": 0.1, "scale": 2.0},
@@ -185,6 +180,61 @@ def test_what_cannot_be_is_refused_before_anything_is_opened(case, tmp_path):
     assert "\n" not in str(error.value)
 
 
+SOME = {"a": {"first": 0, "last": 1, "low": -1.0, "high": 1.0}, "b": {"first": 2, "last": 2}}
+TABLES = {
+    "of some groups": (SCPI, SOME, r"groups\.a: low and high need groups that have every parameter"),
+    "of a chip that is asked": (
+        SCPI | {"commands": {**WORDS, "limits": "LIM?"}},
+        SOME,
+        r"groups\.a: low and high need groups that have every parameter",
+    ),
+    "of functions": (
+        {"kind": "callables", "build": "lab:chip"},
+        SOME,
+        r"groups\.a: low and high .* given in the limits of the instrument itself: leave them out",
+    ),
+    "read-back of functions": (
+        {"kind": "callables", "build": "lab:chip"},
+        {"a": {"first": 0, "last": 2, "verify_within": 0.1}},
+        r"groups\.a\.verify_within is for one instrument of the kind scpi",
+    ),
+    "of several": (
+        {"kind": "scpi", "dac": {"resource": "TCPIP0::127.0.0.1::9::SOCKET"}},
+        {"dac": {"low": -1.0}},
+        r"groups\.dac: low and high .* given in \[instrument\.NAME\.limits\]: leave them out",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_limits_of_groups_are_for_instruments_whose_limits_a_file_says(case):
+    table, groups, words = TABLES[case]
+    with pytest.raises(ValueError, match=words):
+        Table.of({"commands": WORDS} | table | {"groups": groups}).load()
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        (Group(first=1, last=2, high=[4.0, 30.0]), r"a\.high is 30, beyond the .* of parameter 2, 0 … 20 V: narrow it"),
+        (Group(first=2, last=2, low=20.0), r"a: nothing is left between the limits of parameter 2, 20 and 20"),
+    ],
+)
+def test_limits_of_a_group_are_within_those_of_the_lab(group, words):
+    with pytest.raises(ValueError, match=words):
+        lab(Limits(LOW, HIGH, "V"), groups={"a": group})
+
+
+def test_the_safe_state_is_within_the_limits_of_groups():
+    chip, sent = lab(groups={"a": Group(first=0, last=1, low=1.0, high=4.0), "b": Group(first=2, last=2)})
+    with opened(chip):
+        pass
+    assert sent == [[2.5, 2.5, 10.0]]
+    made, _ = lab()
+    with pytest.raises(ValueError, match=r"a\.low is 1, and the .* of parameter 0 are -5 … 5: give it where the instr"):
+        in_groups(made, {"a": Group(first=0, last=1, low=1.0)})
+
+
 def test_an_unknown_group_names_the_nearest(make_chip):
     chip = make_chip()
     chip.groups = {"heaters": slice(0, 2), "bias": slice(2, 3)}
@@ -214,6 +264,7 @@ def test_limits_and_read_back_of_all_groups_are_those_of_the_instrument():
     chip = Table.of(SCPI | {"commands": WORDS, "groups": groups}).load()
     assert (chip.limits.ends(1), chip.limits.ends(2)) == ("-4 … 5 V", "0 … 20 mA")
     assert isinstance(chip, mgd.instruments.Grouped)
+    assert isinstance(chip.inner, Scpi)
     assert chip.inner.settings.verify_within == (0.0, 0.0, 0.5)
     assert not chip.inner.limits_asked
 
@@ -234,8 +285,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     made = Clock()
-    for module in (pace_module, mgd.instruments._callables):
-        monkeypatch.setattr(module, "time", made)
+    for name in ("monotonic", "sleep"):
+        monkeypatch.setattr(time, name, getattr(made, name))
     return made
 
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from ._factory import build as build
     from ._factory import check_one as check_one
     from ._factory import function_named as function_named
+    from ._group import Group as Group
     from ._grouped import Grouped as Grouped
     from ._grouped import in_groups as in_groups
     from ._grouped import wired as wired
-    from ._groups import Group as Group
     from ._groups import common_amplitude as common_amplitude
     from ._groups import for_each as for_each
     from ._groups import groups_of as groups_of
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "AbstractInstrument": "_base",
-    "Group": "_groups",
+    "Group": "_group",
     "Guarded": "_opened",
     "Identity": "_base",
     "Kind": "_kinds",

@@ -11,8 +11,9 @@ from jaxtyping import Float
 
 from ._base import AbstractInstrument, Identity
 from ._failures import failing
+from ._group import Group
 from ._grouped import in_groups
-from ._groups import Group
+from ._groups import groups_of, narrowed
 from ._limits import Limits
 from ._pace import Pace
 
@@ -218,6 +219,9 @@ def from_callables(
     }
     if not 0 <= settle_seconds <= 1e6:
         raise ValueError(f"settle_seconds must be from 0 to 1e6, got {settle_seconds!r}")
+    if groups is not None:
+        groups = groups_of(groups)
+        limits = narrowed(groups, limits)
     made = Callables(
         address=address,
         limits=limits,

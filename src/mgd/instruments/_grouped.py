@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ._base import AbstractInstrument, Identity
-from ._groups import Group, groups_of, placed, resolved
+from ._group import Group
+from ._groups import groups_of, placed, resolved
 from ._limits import Limits
 from ._units import Units
 

@@ -9,6 +9,7 @@ from ._bank import Bank
 from ._base import AbstractInstrument
 from ._callables import Callables, from_callables
 from ._grouped import in_groups
+from ._groups import groups_of, narrowed
 from ._limits import Limits, inwards
 from ._line import Line, Reading
 from ._units import Units
@@ -50,6 +51,10 @@ def from_lines(
     limits = limits or _limits(lines, system)
     if limits.low.size != len(lines):
         raise ValueError(f"there are {len(lines)} {system} objects, and limits for {limits.low.size}")
+    groups = others.pop("groups", None)
+    if groups is not None:
+        groups = groups_of(groups)
+        limits = narrowed(groups, limits)
     if ask_now:
         for line, low, high in zip(lines, limits.low.tolist(), limits.high.tolist(), strict=True):
             if why := line.refuses(low, high):
@@ -57,7 +62,6 @@ def from_lines(
     bank = Bank(address, lines, reading, limits, others.pop("present", None), others.pop("open", None))
     verb = {"cost": "measure_cost", "outputs": "read_outputs"}[reads]
     rests = "safe_state" not in others
-    groups = others.pop("groups", None)
     made = plain = from_callables(
         set_parameters=bank.set,
         limits=limits,

@@ -136,15 +136,13 @@ class Table:
     def _own_with_groups(self) -> dict[str, Any]:
         """The kind's own settings, with the limits and the read-back that groups say."""
         own, kind = dict(self.own), self.common.kind
-        limits = {end: for_each(self.groups, end) for end in ("low", "high")}
-        if kind in _TAKE_LIMITS and "limits" not in own and None not in limits.values():
-            own["limits"] = limits
+        if limited := [name for name, group in self.groups.items() if group.low is not None or group.high is not None]:
+            own = self._limited(own, limited[0])
         said = [name for name, group in self.groups.items() if group.verify_within is not None]
         if not said:
             return own
         where = f"instrument.groups.{said[0]}.verify_within"
-        several = any(isinstance(table, Mapping) and "resource" in table for table in own.values())
-        if kind not in _READ_BACK or several:
+        if kind not in _READ_BACK or self._has_several:
             raise ValueError(
                 f"{where} is for one instrument of the kind scpi, and several have theirs in [instrument.NAME]: leave "
                 "it out"
@@ -153,6 +151,27 @@ class Table:
         if within is None or own.get("n_params", len(within)) != len(within):
             raise ValueError(f"{where} needs groups that have every parameter: give first and last to all")
         return own | {"verify_within": within}
+
+    @property
+    def _has_several(self) -> bool:
+        """Whether there are tables of several instruments."""
+        return any(isinstance(table, Mapping) and "resource" in table for table in self.own.values())
+
+    def _limited(self, own: dict[str, Any], name: str) -> dict[str, Any]:
+        """The kind's own settings, with the limits of groups."""
+        where = f"instrument.groups.{name}: low and high"
+        if self.common.kind not in _TAKE_LIMITS or self._has_several:
+            there = "[instrument.NAME.limits]" if self._has_several else "the limits of the instrument itself"
+            raise ValueError(f"{where} of this instrument are given in {there}: leave them out")
+        given = own.get("limits", {})
+        if not isinstance(given, Mapping) or {"low", "high"} & given.keys():
+            raise ValueError(f"{where} are given in [instrument.limits] too: give them once")
+        limits = {end: for_each(self.groups, end) for end in ("low", "high")}
+        if None in limits.values():
+            raise ValueError(
+                f"{where} need groups that have every parameter: give first and last, low and high to all of them"
+            )
+        return own | {"limits": {**given, **limits}}
 
     def check_fits(self, task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
         """Raises: ValueError: if the chip has other inputs or outputs than a task."""
