@@ -189,6 +189,11 @@ TABLES = {
         SOME,
         r"groups\.a: low and high need groups that have every parameter",
     ),
+    "of more than there are": (
+        SCPI,
+        {"a": {"first": 0, "last": 3, "low": -1.0, "high": 1.0}},
+        r"instrument\.n_params is 3, and instrument\.groups have parameters 0 to 3: give groups for all of them",
+    ),
     "of functions": (
         {"kind": "callables", "build": "lab:chip"},
         SOME,

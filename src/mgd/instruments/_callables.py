@@ -83,12 +83,14 @@ class Callables(AbstractInstrument):
         for values in way:
             self._call("set_parameters", values)
             self._settles(self._theta, values)
-            self._theta, self._perturbation = np.array(values, np.float32), None
+            if self._pace.looks_back:
+                self._theta, self._perturbation = np.array(values, np.float32), None
 
     def perturb(self, perturbation: Vector) -> None:
         self._call("perturb", perturbation)
         self._settles(self._perturbation, perturbation)
-        self._perturbation = np.array(perturbation, np.float32)
+        if self._pace.looks_back:
+            self._perturbation = np.array(perturbation, np.float32)
 
     def present(self, x: np.ndarray, target: np.ndarray) -> None:
         self._call("present", x, target)

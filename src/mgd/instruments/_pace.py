@@ -33,6 +33,11 @@ class Pace:
         # Before this, nothing may be changed again.
         self._free_at = 0.0
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether it matters what parameters were before."""
+        return self._settle is not None or self.ramp is not None
+
     def settling(self, before: Float[np.ndarray, " p"] | None, after: Float[np.ndarray, " p"]) -> float:
         """Seconds that the parameters settle which were changed."""
         if self._settle is None:

@@ -166,12 +166,18 @@ class Table:
         given = own.get("limits", {})
         if not isinstance(given, Mapping) or {"low", "high"} & given.keys():
             raise ValueError(f"{where} are given in [instrument.limits] too: give them once")
-        limits = {end: for_each(self.groups, end) for end in ("low", "high")}
-        if None in limits.values():
+        low, high = (for_each(self.groups, end) for end in ("low", "high"))
+        if low is None or high is None:
             raise ValueError(
                 f"{where} need groups that have every parameter: give first and last, low and high to all of them"
             )
-        return own | {"limits": {**given, **limits}}
+        if own.get("n_params", len(low)) != len(low):
+            raise ValueError(
+                f"instrument.n_params is {own['n_params']}, and instrument.groups have parameters 0 to {len(low) - 1}: "
+                "give groups for all of them"
+            )
+        count = {"n_params": len(low)} if self.common.kind == "scpi" else {}
+        return own | count | {"limits": {**given, "low": low, "high": high}}
 
     def check_fits(self, task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
         """Raises: ValueError: if the chip has other inputs or outputs than a task."""
