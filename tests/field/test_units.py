@@ -265,12 +265,14 @@ def test_all_that_tells_of_a_run_says_what_theta_stands_for(chip, write, command
 @pytest.mark.long
 def test_a_run_goes_on_in_the_units_it_began_with(chip, write, tmp_path):
     train(write(GROUPS), steps=8, learning_rate=1.0, amplitude=0.05)
+    mgd.runs.resume(Path("run"), steps=16)
+    assert json.loads((Path("run") / "summary.json").read_text())["steps"] == 16
     path = Path("run") / "config.toml"
     path.write_text(path.read_text().replace("scale = 0.004", "scale = 0.005"))
     sums = Path("run") / "SHA256SUMS"
     sums.write_text("".join(line for line in sums.read_text().splitlines(True) if "config.toml" not in line))
     with pytest.raises(mgd.RunError, match=r"other groups of parameters: scale of bias was 0\.004, and is now 0\.005"):
-        mgd.runs.resume(Path("run"), steps=16)
+        mgd.runs.resume(Path("run"), steps=24)
 
 
 SEVERAL = """[instrument]
