@@ -97,10 +97,57 @@ def test_a_board_that_reads_numbers_otherwise_is_found_before_anything_is_set(be
 
 @pytest.mark.long
 def test_a_detector_that_is_unplugged(bench):
-    code, out, err, _ = bench("unplugged", *train(*ADAM, steps=2000))
+    code, out, err, _ = bench("unplugged", *train(*ADAM))
     assert code == 0
     assert "the cost did not change at all in the last" in out + err
     assert any("check whether the detector is connected" in each for each in summary()["warnings"])
+
+
+@pytest.mark.long
+def test_a_detector_that_comes_loose_stops_the_run_which_goes_on_when_it_is_back(tmp_path, monkeypatch, capsys):
+    """Noise alone teaches nothing: exit code 4 with the chip safe, and nothing is lost."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*command: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as exit_, jax.numpy_dtype_promotion("standard"):
+            mgd.cli.main(list(command))
+        return int(exit_.value.code or 0), "".join(capsys.readouterr())
+
+    with plant.served("loose") as (found, resource):
+        text = plant.CHIP.format(resource=resource, low=-5.0, high=5.0, settings="", cost="", outputs="OUT?")
+        Path("chip.toml").write_text(text)
+        whole = [part if part != "CHIP" else "chip.toml" for part in train(*SGD, "--stop-unlearnt=32", steps=800)]
+        code, said = call(*whole)
+        assert code == 4
+        assert "nothing was learnt in the last 32 windows" in said
+        assert "to continue: mgd resume run" in said
+        assert not found.v.any()  # safe
+        assert not Path("run/summary.json").exists()
+        found.mode = "clean"
+        assert call("resume", "run")[0] == 0
+    assert summary()["steps"] == 800
+
+
+def test_stop_unlearnt_is_for_a_real_chip_and_for_enough_windows(bench):
+    code, _, err, found = bench("clean", *train(*SGD, "--stop-unlearnt=0"))
+    assert code == 2
+    assert "stop_unlearnt" in err
+    assert "greater than or equal to 32" in err
+    assert found.readings == 0
+    code, _, err, _ = bench("clean", "train", "parity", "--stop-unlearnt=64")
+    assert code == 2
+    assert "stop_unlearnt = 64 is for a real chip, and this run has none" in err
+
+
+@pytest.mark.parametrize("given", ["[3.0, -1.0]", "[0.0, 9.9e37]", "[0.5]"])
+@pytest.mark.quick("[3.0, -1.0]")
+def test_a_believable_range_that_is_none_is_refused_before_anything_is_opened(bench, given):
+    code, _, err, found = bench("clean", *train(*SGD), settings=f"believable = {given}")
+    assert code == 2
+    assert "believable" in err
+    assert err.count("\n") == 1
+    assert found.readings == 0
 
 
 def test_a_big_endian_block(bench):

@@ -209,6 +209,19 @@ def test_voltages_are_ramped_on_the_wire_and_on_the_way_to_the_safe_state(chip, 
     assert chip.sent[-2:] == ["SAFE", "SYST:ERR?"]
 
 
+def test_a_guardian_ramps_from_where_the_chip_says_it_is(chip, write):
+    instrument = read_chip_file(write(RAMPED)).load_instrument()
+    assert instrument.origin is not None
+    assert list(instrument.origin.groups) == ["heaters", "bias"]
+    chip.values = np.array([4.0, 0, 0, 0, 0, -3.0, 0.01, 0, 0])
+    instrument.open_to_leave()
+    instrument.safe_state()
+    instrument.close()
+    first = [float(one.split()[1].split(",")[0]) for one in chip.sent if one.startswith("PAR:DATA ")]
+    assert first == pytest.approx([2.0, 0.0])
+    assert chip.sent[-2:] == ["SAFE", "SYST:ERR?"]
+
+
 @pytest.mark.usefixtures("as_users_call")
 def test_a_safe_state_that_is_given_less_time_than_the_ramp_is_refused(write):
     file = write(RAMPED.replace("40.0", "0.05"))

@@ -17,6 +17,7 @@ from mgd.instruments import (
     Guarded,
     Identity,
     Limits,
+    Origin,
     Recorder,
     Replay,
     Simulated,
@@ -29,8 +30,17 @@ from mgd.instruments._circuits import Circuits
 ATTRIBUTES = tuple(AbstractInstrument.__annotations__)
 # Those of a recorded chip that a replay has no use for: it is another file, cannot be asked, and neither waits nor is
 # left with care.
-NOT_OF_A_REPLAY = {"address", "settle_seconds", "ramp_seconds", "limits_asked", "leave_seconds", "may_slip"}
-NOT_OF_A_REPLAY |= {"reads_back", "parts"}
+NOT_OF_A_REPLAY = {
+    "address",
+    "settle_seconds",
+    "ramp_seconds",
+    "leave_seconds",
+    "may_slip",
+    "reads_back",
+    "parts",
+    "origin",
+    "declared",
+}
 WRAPPERS = {"Guarded", "Grouped", "Recorder", "Replay", "Circuits", "Absent"}
 DRIVERS = {"Callables", "Rtl", "Scpi", "Several", "Simulated", "Spice", "TorchModule"}
 
@@ -39,11 +49,12 @@ def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
     """The same chip, with another value of each attribute than the contract's own."""
     chip.start = np.array([0.25, -0.5, 1.0], np.float32)
     chip.groups = {"bank 1": slice(0, 2), "bank 2": slice(2, 3)}
-    chip.settle_seconds, chip.ramp_seconds, chip.leave_seconds = 0.125, 2.0, 7.0
+    chip.settle_seconds, chip.leave_seconds, chip.believable = 0.125, 7.0, (-1.0, 3.0)
+    chip.ramp_seconds = 2.0
     chip.reads, chip.reads_together, chip.most_together = "both", "outputs", 5
     units = Units(("V", "V", "mA"), np.array([0.5, 0.5, 0.1]), np.zeros(3), ("", "", "bias"), np.ones(3), 0.05)
     chip.limits = Limits(np.array([-1.0, -0.3, 0.1]), np.array([2.0, 0.3, 1.1]), "", units)
-    chip.parts = {"meter": chip}
+    chip.parts, chip.origin = {"meter": chip}, Origin("rack", {"slot": 3}, "/lab")
     for name in ATTRIBUTES:
         default = getattr(AbstractInstrument, name, None)
         if isinstance(default, bool):
@@ -96,15 +107,16 @@ def test_a_guard_and_a_recorder_are_as_what_they_stand_for(make_chip, tmp_path, 
 def test_an_instrument_in_groups_is_as_it_is_but_for_these(make_chip):
     chip = unlike_any_default(make_chip())
     chip.limits = Limits(np.array([-1.0, -0.3, 0.1]), np.array([2.0, 0.3, 1.1]))
-    grouped = in_groups(chip, {"heater": Group(first=0, last=1, unit="V"), "bias": Group(first=2, last=2, scale=0.1)})
-    assert different(grouped, chip) == set()  # limits are the open chip's to say
-    chip.limits_asked = False
-    grouped = in_groups(chip, {"heater": Group(first=0, last=1, unit="V"), "bias": Group(first=2, last=2, scale=0.1)})
+    groups = {"heater": Group(first=0, last=1, unit="V"), "bias": Group(first=2, last=2, scale=0.1)}
+    assert different(in_groups(chip, groups), chip) == set()  # limits are the open chip's to say
+    chip.declared = True
+    grouped = in_groups(chip, groups)
     grouped.open()
-    assert different(grouped, chip) == {"limits", "groups", "start"}
+    assert different(grouped, chip) == {"limits", "groups", "start", "origin"}
     assert grouped.start is not None
     assert grouped.start.tolist() == pytest.approx([0.25, -0.3, 10.0])
     assert dict(grouped.groups) == {"heater": slice(0, 2), "bias": slice(2, 3)}
+    assert grouped.origin == Origin("rack", {"slot": 3}, "/lab", groups)  # a guardian makes it so
 
 
 def test_a_replay_is_as_what_was_recorded(make_chip, tmp_path):
@@ -134,7 +146,7 @@ def test_circuits_are_as_the_circuit_in_them(monkeypatch, tmp_path):
     settings = {"netlist": "divider.cir", "parameters": ["r2"], "inputs": ["v1"], "outputs": ["v(out)"], "processes": 2}
     circuits = mgd.instruments.load_instrument("spice", settings | {"limits": {"low": 0.1, "high": 1e9}}, tmp_path)
     assert isinstance(circuits, Circuits)
-    assert different(circuits, circuits._circuit) <= {"most_together", "reads_together"}
+    assert different(circuits, circuits._circuit) <= {"most_together", "reads_together", "origin"}
 
 
 def test_a_chip_that_is_gone_is_as_it_was(make_chip):

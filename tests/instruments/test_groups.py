@@ -253,7 +253,7 @@ def test_an_unknown_group_names_the_nearest(make_chip):
 
 def test_what_only_the_open_chip_says_is_checked_then(make_chip):
     chip = make_chip()
-    chip.limits_asked = True
+    chip.declared = False
     grouped = in_groups(chip, {"all": Group(first=0, last=2, high=9.0)})
     with pytest.raises(
         ValueError, match=r"all\.high is 9, beyond the instrument's own limits of parameter 0, -2 … 2 V"
@@ -272,7 +272,7 @@ def test_limits_and_read_back_of_all_groups_are_those_of_the_instrument():
     assert isinstance(chip, mgd.instruments.Grouped)
     assert isinstance(chip.inner, Scpi)
     assert chip.inner.settings.verify_within == (0.0, 0.0, 0.5)
-    assert not chip.inner.limits_asked
+    assert chip.inner.declared
 
 
 class Clock:

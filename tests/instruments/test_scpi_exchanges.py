@@ -80,6 +80,8 @@ def test_limits_told_again_in_other_digits_are_the_same(scripted):
 CHANNELS = {"set": "CH{channel} {value}", "readback": "CH{channel}?", "perturb": "", "format": ""}
 FIRST, SECOND = text(NEAR_ZERO).split(b",")
 NO_FORMAT = tuple(each for each in OPENING if each[0] != b"FORM REAL")
+# As where a message has one command.
+APART = ((b"*RST", None), (b"*CLS", None), *OPENING[1:])
 
 
 def test_a_command_for_each_channel_goes_in_one_message(scripted):
@@ -106,7 +108,7 @@ def test_a_command_for_each_channel_goes_in_a_message_of_its_own(scripted):
     near_zero = ((b"CH1 " + FIRST, None), (b"CH2 " + SECOND, None), (b"CH1?", FIRST + b"\n"), (b"CH2?", SECOND + b"\n"))
     driver = scripted(
         *((b"CH1 1", None), (b"CH2 -2", None), (b"CH1?", b"1\n"), (b"CH2?", b"2\n"), (b"SYST:ERR?", OK + b"\n")),
-        opening=NO_FORMAT,
+        opening=tuple(each for each in APART if each[0] != b"FORM REAL"),
         probed=(*near_zero, (b"SYST:ERR?", OK + b"\n")),
         compound=False,
         retries=0,
@@ -365,7 +367,7 @@ def test_sure_is_what_answers_as_before(scripted):
 
 
 def test_of_a_chip_that_takes_one_command_a_message_each_is_asked_by_itself(scripted):
-    driver = scripted(WHO, (b"*IDN?", b"0.125\n"), probed=(), verify=False, compound=False)
+    driver = scripted(WHO, (b"*IDN?", b"0.125\n"), opening=APART, probed=(), verify=False, compound=False)
     driver.make_sure()
     with pytest.raises(HardwareError, match=r"'Maker,Model 3,A7,1\.0' was expected"):
         driver.make_sure()
@@ -417,7 +419,7 @@ def test_a_chip_that_settles_or_takes_one_command_a_message_is_read_back_at_once
         (b"SYST:ERR?", OK + b"\n"),
     )
     asked = (b"PAR:DATA?", data(*NEAR_ZERO) + b"\n")
-    driver = scripted(asked, (written, None), *found, probed=probed, compound=False, retries=0)
+    driver = scripted(asked, (written, None), *found, opening=APART, probed=probed, compound=False, retries=0)
     with pytest.raises(HardwareError, match=r"answered with 2\.5 for parameter 1, set to 2"):
         driver.set_parameters(floats(1, 2))
 
@@ -536,3 +538,69 @@ def test_without_pyvisa_the_extra_is_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r'GPIB0::3::INSTR needs PyVISA: pip install "mgd\[lab\]"'):
         load_instrument("scpi", {"resource": "GPIB0::3::INSTR"}, tmp_path)
     assert load_instrument("scpi", {"resource": "TCPIP0::bench::5025::SOCKET"}, tmp_path).reads == "both"
+
+
+def test_inputs_are_read_back_with_the_measurement_and_before_they_are_overwritten(scripted):
+    held = {"commands": {"input_readback": "INP:DATA?", "perturb": "", "target": ""}}
+    show = b"INP:SHAP 1,2;:INP:DATA " + data(0.5, 1.0)
+    driver = scripted(
+        (show + b";:INP:DATA?;:MEAS:COST?;:SYST:ERR?", data(0.5, 1.0) + b";0.25;" + OK + b"\n"),
+        (b"*IDN?;:PAR:DATA?;:INP:DATA?", b"Maker,Model 3,A7,1.0;" + data(*NEAR_ZERO) + b";" + data(0.5, 1.0) + b"\n"),
+        (
+            b"INP:DATA?;:INP:SHAP 1,2;:INP:DATA " + data(0.0, 1.0) + b";:INP:DATA?;:MEAS:COST?;:SYST:ERR?",
+            data(0.0, 0.0) + b";" + data(0.0, 1.0) + b";0.5;" + OK + b"\n",
+        ),
+        **held,
+    )
+    x, target = np.array([[0.5, 1.0]], np.float32), np.zeros((1, 1), np.float32)
+    driver.present(x, target)
+    assert driver.measure_cost() == 0.25
+    driver.make_sure()
+    driver.present(np.array([[0.0, 1.0]], np.float32), target)
+    with pytest.raises(
+        HardwareError, match=r"it says 0 for input 0, and said 0\.5 before; the chip was reset"
+    ) as raised:
+        driver.measure_cost()
+    assert raised.value.passing
+
+
+COUNTED = {"commands": {"counter": "MEAS:COUN?"}, "verify": False}
+
+
+def test_a_measurement_that_is_not_the_next_one_is_not_believed(scripted):
+    driver = scripted(
+        (b"MEAS:COUN?", b"7\n"),
+        (b"MEAS:COST?;:MEAS:COUN?", b"0.25;8\n"),
+        (b"MEAS:COST?;:MEAS:COUN?", b"0.25;8\n"),
+        probed=(),
+        **COUNTED,
+    )
+    assert driver.measure_cost() == 0.25
+    with pytest.raises(HardwareError, match="measurement 9 is due: the reply belongs to another query") as raised:
+        driver.measure_cost()
+    assert raised.value.passing
+
+
+def test_a_number_of_a_measurement_that_is_none_is_not_believed(scripted):
+    driver = scripted(
+        *((b"MEAS:COUN?", b"0\n"), (b"MEAS:COST?;:MEAS:COUN?", b'0.25;"1 V"\n')),
+        probed=(),
+        **COUNTED,
+    )
+    with pytest.raises(HardwareError, match="expected a whole number"):
+        driver.measure_cost()
+
+
+@pytest.mark.parametrize(
+    ("commands", "said"),
+    [
+        ({"input_readback": "INP:DATA?", "input": ""}, "commands.input_readback reads what commands.input presents"),
+        (
+            {"input_readback": "INP{channel}?"},
+            r"commands.input_readback has a \{channel\}, and commands.input has none",
+        ),
+    ],
+)
+def test_a_read_back_of_inputs_without_inputs_is_refused(scripted, commands, said):
+    with pytest.raises(ValueError, match=said):
+        scripted(opened=False, opening=(), probed=(), commands=commands)

@@ -8,10 +8,19 @@ import optax
 import pytest
 
 import mgd
-from mgd import HardwareError
+from mgd import HardwareError, LimitError
 from mgd.bench import Bench, Pending
 from mgd.engines import Data, Instrumented, Options
-from mgd.instruments import Identity, Limits, Recorder, Replay, from_callables, load_instrument, opened
+from mgd.instruments import (
+    Identity,
+    Limits,
+    Recorder,
+    Replay,
+    checked_range,
+    from_callables,
+    load_instrument,
+    opened,
+)
 
 KEY = jax.random.key(3)
 TASK = mgd.datasets.parity(bits=2)
@@ -133,8 +142,9 @@ def test_costs_that_were_replayed_are_given_back_when_what_followed_is_void():
 class Toy:
     """A chip whose readings are told what to be."""
 
-    def __init__(self, readings, high: float = 1.0):
+    def __init__(self, readings, high: float = 1.0, **settings):
         self.readings, self.theta, self.high = iter(readings), np.zeros(2, np.float32), high
+        self.settings = settings
         self.opened = 0
 
     def instrument(self):
@@ -144,6 +154,7 @@ class Toy:
             limits=Limits.uniform(2, -1.0, self.high),
             identify=lambda: Identity("house", "toy", "S1"),
             address="toy",
+            **self.settings,
         )
 
     def cost(self) -> float:
@@ -162,6 +173,7 @@ def steps_of(toy: Toy, n: int, **options) -> tuple[np.ndarray, Instrumented]:
 
 
 @pytest.mark.parametrize("no_number", [9.9e37, -9.9e37, np.inf, np.nan, 1e30])
+@pytest.mark.quick("-9.9e+37", "nan")
 def test_what_is_no_reading_is_asked_again_then_skipped_and_counted(no_number):
     clean, _ = steps_of(Toy([]), 50)
     once, loop = steps_of(Toy([None] * 20 + [no_number]), 50)
@@ -171,6 +183,90 @@ def test_what_is_no_reading_is_asked_again_then_skipped_and_counted(no_number):
     assert loop.skipped > 0
     assert np.abs(found - clean).max() < 0.1
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("glitch", [-0.25, 1e9])
+@pytest.mark.quick("-0.25")
+def test_a_reading_outside_the_believable_range_is_asked_again_then_skipped_and_counted(glitch):
+    clean, _ = steps_of(Toy([]), 50)
+    once, loop = steps_of(Toy([None] * 20 + [glitch], believable=(0, 4)), 50)
+    assert once.tobytes() == clean.tobytes()
+    assert (loop.skipped, loop.bench.instrument.unbelievable) == (0, 1)
+    _, loop = steps_of(Toy([None] * 20 + [glitch] * 12, believable=(0, 4)), 50)
+    assert loop.skipped == 8
+    assert loop.bench.instrument.unbelievable == 12
+
+
+def test_without_a_range_a_negative_mean_square_teaches():
+    clean, _ = steps_of(Toy([]), 50)
+    wrong, _ = steps_of(Toy([None] * 20 + [-0.25]), 50)
+    assert wrong.tobytes() != clean.tobytes()
+
+
+@pytest.mark.parametrize("far", [90.0, -1e12])
+@pytest.mark.quick("90.0")
+def test_a_cost_far_beyond_all_before_is_believed_only_if_it_comes_again(far):
+    clean, _ = steps_of(Toy([]), 100)
+    once, loop = steps_of(Toy([None] * 80 + [far]), 100)
+    assert once.tobytes() == clean.tobytes()
+    assert (loop.skipped, loop.bench.far_beyond) == (0, 1)
+    never_the_same = [far * 10**k for k in range(3)]
+    other, loop = steps_of(Toy([None] * 80 + never_the_same), 100)
+    assert (loop.skipped, loop.bench.far_beyond) == (2, 1)  # with it the cost of which it was the baseline
+    assert np.abs(other - clean).max() < 0.1
+    with pytest.raises(LimitError, match="parameter 0 would be set to"):  # it teaches, as an honest cost should
+        steps_of(Toy([None] * 80 + [far, 1.1 * far]), 100)
+
+
+def test_in_a_batch_each_reading_is_believed_by_itself():
+    def train(glitches: list[float], **settings) -> tuple[np.ndarray, Instrumented]:
+        theta, left = np.zeros(2, np.float32), iter(glitches)
+
+        def batch(signals: np.ndarray) -> np.ndarray:
+            costs = ((signals - 0.5) ** 2).sum(1)
+            costs[-1] = next(left, costs[-1])
+            return costs
+
+        chip = from_callables(
+            set_parameters=lambda given: np.copyto(theta, given),
+            measure_cost=lambda: float(((theta - 0.5) ** 2).sum()),
+            measure_batch=batch,
+            limits=Limits.uniform(2, -1.0, 1.0),
+            **settings,
+        )
+        algorithm = mgd.discrete(optimizer=optax.sgd(0.1), time_constants=mgd.TimeConstants(1, 16, 16))
+        with opened(chip) as guarded:
+            start, cost = np.zeros(2, np.float32), mgd.chips.MeanSquaredError()
+            loop = Instrumented(guarded, algorithm, start, cost=cost)
+            progress = loop.advance(Data.of(TASK.train), loop.init(1, key=KEY), 160)
+            return np.asarray(progress.state.theta[0]), loop
+
+    clean, _ = train([])
+    fine, loop = train([0.5] * 6 + [7.0])
+    same, _ = train([0.5] * 6)
+    assert fine.tobytes() == same.tobytes() != clean.tobytes()
+    assert (loop.skipped, loop.bench.far_beyond) == (0, 1)
+    _, loop = train([-1.0], believable=(0, 4))
+    assert (loop.skipped, loop.bench.instrument.unbelievable) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((1.0, 1.0), r"believable must be a range with low < high, got \[1\.0, 1\.0\]"),
+        ((2.0, -1.0), r"low < high, got \[2\.0, -1\.0\]"),
+        ((0.0, np.nan), "low < high"),
+        ((0.0, 9.9e37), "stand for no reading"),
+        ((1.0,), r"such as \[0, 2\.5\], got \(1\.0,\)"),
+        ("0 to 1", "lowest and the highest reading"),
+    ],
+)
+def test_a_believable_range_that_is_none_is_refused_before_anything_is_opened(given, said):
+    with pytest.raises(ValueError, match=said):
+        checked_range(given)
+    if isinstance(given, tuple) and len(given) == 2:
+        with pytest.raises(ValueError, match=said):
+            Toy([], believable=given).instrument()
 
 
 def test_a_chip_without_any_reading_is_given_up():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import warnings
 
 import jax
@@ -193,6 +194,56 @@ def test_late_costs_are_warned_of(tmp_path, gradient):
         monitor.watch(told, 100, np.full(1, 0.25, np.float32))
     with pytest.warns(MgdWarning, match="farther from the gradient than noise"):
         monitor.write(tmp_path, 30_000, {})
+
+
+def told_of(rng, *, still: bool = False, signal: float = 0.0) -> Told:
+    """A window of ten timesteps, of noise and a signal; or of nothing at all."""
+    ones = np.ones(P, np.float32)
+    modulations, even, odd = rng.normal(size=10), *(signal * ones + rng.normal(size=P) for _ in range(2))
+    numbers = (0 * each if still else each for each in (modulations, even, even + odd))
+    return Told(*(each.astype(np.float32) for each in numbers), True)  # pyright: ignore[reportCallIssue]
+
+
+def test_a_readout_that_stuck_meanwhile_is_warned_of_and_again_when_it_sticks_again(tmp_path):
+    monitor, rng = Monitor(P, algorithm_of(RANDOM, tau_x=10, tau_theta=10)), np.random.default_rng(0)
+    baseline = np.full(1, 0.25, np.float32)
+
+    def windows(n: int, *, still: bool = False) -> None:
+        for _ in range(n):
+            monitor.watch(told_of(rng, still=still, signal=3.0), 10, baseline)
+
+    windows(20)
+    windows(12, still=True)
+    windows(20)
+    with pytest.warns(MgdWarning, match=r"did not change at all in 120 timesteps in a row .* and then it did again"):
+        monitor.write(tmp_path, 1, {})
+    windows(20)
+    monitor.write(tmp_path, 2, {})  # and no warning, which would be an error here
+    windows(7, still=True)
+    with pytest.warns(MgdWarning, match=r"did not change at all in the last 70 timesteps"):
+        monitor.write(tmp_path, 3, {})
+    assert [line.get("kinds") for line in read_diagnostics(tmp_path)] == [["still"], None, ["still"]]
+
+
+@pytest.mark.parametrize("resets", [True, False])
+def test_windows_of_noise_alone_are_warned_of_and_stop_a_run_that_is_to_stop(tmp_path, resets):
+    algorithm, n = algorithm_of(RANDOM, tau_x=10, tau_theta=10), 1
+    if not resets:  # a window of a low-pass is four of its constants, here of two chunks
+        times = mgd.TimeConstants(tau_p=1, tau_x=10, tau_theta=5, tau_hp=10.0)
+        algorithm, n = mgd.analog(perturbation=RANDOM, time_constants=times), 2
+    monitor, rng = Monitor(P, algorithm, stop_unlearnt=64), np.random.default_rng(0)
+    default = Monitor(P, algorithm)
+    for k in range(400 * n):
+        baseline = rng.normal(size=1).astype(np.float32)
+        monitor.watch(told_of(rng, signal=3.0 * (k < 20 * n)), 10, baseline)
+        default.watch(told_of(rng), 10, baseline)
+        if k == 60 * n:
+            assert monitor.unlearnt == default.unlearnt == ""
+    assert re.match(r"nothing was learnt in the last [1-9]\d+ windows, which have no more in common", monitor.unlearnt)
+    assert default.unlearnt == ""
+    with pytest.warns(MgdWarning, match="check the detector, or raise the amplitude or tau_theta"):
+        default.write(tmp_path, 4000, {})
+    assert read_diagnostics(tmp_path)[0]["kinds"] == ["unlearnt"]
 
 
 def test_a_run_that_is_taken_up_in_the_middle_of_a_window_leaves_that_window_out(tmp_path):

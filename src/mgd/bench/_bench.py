@@ -1,5 +1,6 @@
 """A chip being measured: what was last put on it, and how it is found again when the line is lost."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from .._errors import HardwareError, MgdError
 from .._log import LOG
 from ..chips import AbstractCost
 from ..instruments import Guarded, Identity
+from ._seen import Seen, repeats
 from ._sure import Slipped
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
@@ -26,12 +28,18 @@ _MOST_UNSURE, _FEWEST_UNSURE = 10_000, 1
 T = TypeVar("T")
 
 
+class _Stranger(HardwareError):
+    """Another chip than before."""
+
+
 class Bench:
     """Measures on a chip, and asks again if that may help.
 
     After a temporary failure (a time-out, a lost line, a garbled reply) the instrument is opened again, is given its
     sample and its parameters again, and the same measurement is repeated. So no measurement is counted twice or left
-    out. An impossible reading (NaN, or far too large) is repeated at once, and then skipped.
+    out. An impossible reading (NaN, far too large, or outside of what the instrument says to be believable) is repeated
+    at once, and then skipped. So is a cost far beyond all that were seen (`Seen`), except that it is believed if it
+    comes again: an honest cost does, a glitch does not.
 
     On some lines a reply may belong to another query (`may_slip`). Measurements are then confirmed only when
     `make_sure` has returned. If a reply was wrong, or the line was lost before, `Slipped` is raised, and all
@@ -46,6 +54,7 @@ class Bench:
     Attributes:
         recoveries: how often the instrument was opened again.
         voided: measurements that were made and discarded.
+        far_beyond: costs far beyond all that were seen, and therefore measured again.
         halted: whether the run is ending, so that nothing may touch the chip any more.
         written: number of the write whose parameters the chip should have.
         shown: number of the presentation that the chip should see.
@@ -54,6 +63,8 @@ class Bench:
     def __init__(self, instrument: Guarded, cost: AbstractCost, *, give_up_seconds: float):
         self.instrument, self.give_up_seconds = instrument, give_up_seconds
         self.recoveries, self.voided, self.halted = 0, 0, False
+        self.far_beyond, self._seen = 0, Seen()
+        self._seen_when_sure = self._seen.mark()
         # Measurements since the last sure point, how many there may be, and since when none was sure.
         self._unsure, self._most_unsure, self._in_trouble_since = 0, _MOST_UNSURE, None
         # Measurements in a row that gave no reading, and when there last was one.
@@ -108,6 +119,7 @@ class Bench:
             return
         self._insist(self.instrument.make_sure, asked=0)
         self._unsure, self._in_trouble_since = 0, None
+        self._seen_when_sure = self._seen.mark()
         self._most_unsure = min(2 * self._most_unsure, _MOST_UNSURE)
 
     def _void(self, cause: Exception) -> None:
@@ -120,6 +132,7 @@ class Bench:
         if self._unsure == 0:
             return
         self.voided += self._unsure
+        self._seen.go_back(self._seen_when_sure)
         LOG.warning("%s: %d measurements are made again: %s", self.instrument.address, self._unsure, cause)
         self._most_unsure = max(_FEWEST_UNSURE, min(self._most_unsure, self._unsure) // 2)
         self._unsure, now = 0, awake()
@@ -165,7 +178,8 @@ class Bench:
                 return float(self._cost_of(self.instrument.read_outputs(), self.instrument.target))
             return self.instrument.measure_cost()
 
-        return self._insist(once)
+        cost = self._insist(once)
+        return cost if self._seen.takes(cost) else self._doubted(cost, once)
 
     def measure_batch(
         self, signals: Float[np.ndarray, "k p"], meanwhile: Callable[[], None] = lambda: None
@@ -175,26 +189,64 @@ class Bench:
         A cost is NaN if the instrument says that this signal, or the whole batch, cannot be measured.
         """
 
+        rows = signals
+
         def once() -> np.ndarray:  # said without a shape, which would be made again at every call
             self._ready()
             self._signal = None
             self.instrument.while_waiting(meanwhile)
             try:
                 if self.instrument.reads_together == "cost":
-                    return self.instrument.put_batch(signals)
-                outputs = self.instrument.put_batch_outputs(signals)
+                    return self.instrument.put_batch(rows)
+                outputs = self.instrument.put_batch_outputs(rows)
             except HardwareError as error:
                 if not error.skip:
                     raise
-                return np.full(len(signals), np.nan, np.float32)
+                return np.full(len(rows), np.nan, np.float32)
             return np.asarray(self._costs_of(outputs, self.instrument.target))
 
         costs = self._insist(once, len(signals))
+        taken = self._seen.takes_all(costs)
+        if not taken.all():
+            costs = costs.copy()
+            for row in np.flatnonzero(~taken).tolist():
+                rows = signals[row : row + 1]
+                try:
+                    costs[row] = self._doubted(float(costs[row]), lambda: float(once()[0]))
+                except HardwareError as error:
+                    if not error.skip:
+                        raise
+                    costs[row] = np.nan
         if np.isnan(costs).all():
             self._no_reading(HardwareError(f"{self.instrument.address}: a batch had no reading in it"))
         else:
             self._skipped = 0
         return costs
+
+    def _doubted(self, cost: float, once: Callable[[], float]) -> float:
+        """The cost in place of one far beyond all that were seen: measured again, and believed if it comes again.
+
+        Raises:
+            HardwareError: with `skip=True`, if it is never the same.
+        """
+        self.far_beyond += 1
+        address = self.instrument.address
+        LOG.info("%s: a cost of %g is far beyond all before, and is measured again", address, cost)
+        for _ in range(_TRIES - 1):
+            before, cost = cost, self._insist(once)
+            if math.isnan(cost):
+                break
+            if self._seen.takes(cost):
+                return cost
+            if repeats(cost, before):
+                self._seen.believe(cost)
+                return cost
+        error = HardwareError(
+            f"{address}: a cost of {cost:g} is far beyond all before, and came but once: check the readout",
+            skip=True,
+        )
+        self._no_reading(error)
+        raise error
 
     def respond(
         self, theta: Float[np.ndarray, " p"], x: np.ndarray, target: np.ndarray
@@ -273,7 +325,7 @@ class Bench:
 
     def _reopen(self, cause: Exception, give_up: float) -> None:
         """Opens the instrument again, with back-off, until it is there."""
-        wait, last = _FIRST_WAIT, cause
+        wait, last, strangers = _FIRST_WAIT, cause, 0
         while awake() < give_up:
             self._check_halted()
             self._forget()
@@ -287,7 +339,10 @@ class Bench:
                 LOG.warning("%s: opened again, time %d: %s", self.instrument.address, self.recoveries, cause)
                 return
             except (HardwareError, OSError) as error:
-                if isinstance(error, HardwareError) and not error.passing:
+                # A late reply to another query may be taken for an identity: once, that may be it.
+                strangers += isinstance(error, _Stranger)
+                may_be_late = strangers == 1 and isinstance(error, _Stranger) and self.instrument.may_slip
+                if isinstance(error, HardwareError) and not error.passing and not may_be_late:
                     raise
                 last = error
         with suppress(MgdError, OSError):
@@ -309,7 +364,7 @@ class Bench:
         """
         found = self.instrument.identify()
         if self._identity is not None and found.serial != self._identity.serial:
-            raise HardwareError(
+            raise _Stranger(
                 f"{self.instrument.address}: {found} answers instead of {self._identity}: connect that chip again"
             )
         self._identity = found

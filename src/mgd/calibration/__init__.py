@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ._calibration import Quantity as Quantity
     from ._calibration import scales as scales
     from ._diagnostics import Diagnostics as Diagnostics
+    from ._learnt import Learnt as Learnt
 
 _PUBLIC = {
     "Calibration": "_calibration",
@@ -18,5 +19,5 @@ _PUBLIC = {
     "calibrate": "_calibrate",
 }
 # For other parts of this library.
-_INSIDE = {"scales": "_calibration"}
+_INSIDE = {"Learnt": "_learnt", "scales": "_calibration"}
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from ._base import GIVE_UP_SECONDS as GIVE_UP_SECONDS
     from ._base import AbstractInstrument as AbstractInstrument
     from ._base import Identity as Identity
+    from ._base import Origin as Origin
+    from ._base import checked_range as checked_range
     from ._callables import from_callables as from_callables
     from ._check import latency as latency
     from ._check import noise as noise
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ._groups import common_amplitude as common_amplitude
     from ._groups import for_each as for_each
     from ._groups import groups_of as groups_of
+    from ._guardian import check_outlives as check_outlives
     from ._kinds import Kind as Kind
     from ._kinds import available as available
     from ._kinds import kinds as kinds
@@ -75,9 +78,11 @@ _PUBLIC = {
 _INSIDE = {
     "GIVE_UP_SECONDS": "_base",
     "Absent": "_absent",
+    "Origin": "_base",
     "ServeSettings": "_virtual._settings",
     "Speaker": "_virtual._speaker",
     "build": "_factory",
+    "checked_range": "_base",
     "function_named": "_factory",
     "check_one": "_factory",
     "Grouped": "_grouped",
@@ -85,6 +90,7 @@ _INSIDE = {
     "common_amplitude": "_groups",
     "for_each": "_groups",
     "groups_of": "_groups",
+    "check_outlives": "_guardian",
     "inwards": "_limits",
     "latency": "_check",
     "noise": "_check",

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._errors import HardwareError
 from ._base import real_numbers
-from ._failures import TimeIsUp, failing, said_by
+from ._failures import RetryOn, TimeIsUp, failing, said_by
 from ._limits import Limits
 from ._line import Line, Reading
 
@@ -30,6 +30,7 @@ class Bank:
         limits: of its parameters.
         present: puts inputs in front of it; None if it has none.
         open: is called before lines are asked for their ranges; None for nothing.
+        retry_on: says after which errors it is asked again; None for the usual ones.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Bank:
         limits: Limits,
         present: Callable | None,
         open: Callable | None,
+        retry_on: Callable[[], RetryOn | None],
     ):
         self._address, self._lines, self._reading, self._limits = address, lines, reading, limits
-        self._present, self._open = present, open
+        self._present, self._open, self._retry_on = present, open, retry_on
         self._shown: tuple[int, ...] = ()
         # The lines that are not known to be in the safe state.
         self._not_safe: list[int] = list(range(len(lines)))
@@ -69,6 +71,20 @@ class Bank:
                     del ways[k]
         for k, value in enumerate(values):
             self._finish(k, value, started[k])
+
+    def read_back(self) -> np.ndarray:
+        """The values that the lines have."""
+        found = []
+        for line in self._lines:
+            with self._failing(f"reading {line.name} back"):
+                value = real_numbers(line.present())
+            if value is None or value.size != 1:
+                raise HardwareError(
+                    f"{self._address}: {line.name} cannot be read back: leave verify_within out, or give "
+                    "read_parameters"
+                )
+            found.append(float(value.reshape(())))
+        return np.array(found, np.float32)
 
     def make_safe(self, seconds: float) -> None:
         """Every line to the middle of its limits, each whatever becomes of the others.
@@ -183,4 +199,4 @@ class Bank:
         return values
 
     def _failing(self, doing: str) -> AbstractContextManager[None]:
-        return failing(self._address, doing, _REMEDY)
+        return failing(self._address, doing, _REMEDY, self._retry_on())

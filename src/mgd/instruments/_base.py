@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +19,7 @@ Itself = TypeVar("Itself", bound="AbstractInstrument")
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity that an instrument reports, as in a reply to `*IDN?`.
+    """The identity that an instrument reports, as in a reply to `*IDN?`; one that reports none has an empty one.
 
     Attributes:
         maker: its maker.
@@ -34,7 +34,26 @@ class Identity:
     version: str = ""
 
     def __str__(self) -> str:
+        if not (self.maker or self.serial):  # of few instruments more is known than the model, or not even that
+            return printable(self.model) or "without identity"
         return printable(",".join((self.maker, self.model, self.serial, self.version)))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an instrument was made from: arguments of `load_instrument`, which makes it again.
+
+    Attributes:
+        kind: of the instrument.
+        settings: its own.
+        folder: to which paths in the settings are relative.
+        groups: of its parameters, arguments of `in_groups`; empty for none.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    folder: str
+    groups: Mapping[str, Any] = field(default_factory=dict)
 
 
 # No instrument reads more than this in any unit, light's frequency in hertz included; SCPI's signs for "over range" and
@@ -44,9 +63,36 @@ GIVE_UP_SECONDS = 30.0
 MOST_BELIEVED = 1e18
 
 
-def is_believed(values: np.ndarray) -> np.ndarray:
-    """Which numbers can be readings: finite, and not beyond all reason."""
-    return np.asarray(np.abs(values) < MOST_BELIEVED)  # False for NaN
+# All that can be believed of any unit.
+ANYTHING = (-float(np.nextafter(np.float32(MOST_BELIEVED), 0)), float(np.nextafter(np.float32(MOST_BELIEVED), 0)))
+
+
+def is_believed(values: np.ndarray, within: tuple[float, float] = ANYTHING) -> np.ndarray:
+    """Which numbers can be readings: finite, not beyond all reason, and within what an instrument says."""
+    return np.asarray((values >= within[0]) & (values <= within[1]))  # False for NaN
+
+
+def checked_range(believable: object) -> tuple[float, float]:
+    """The lowest and the highest reading that can be.
+
+    Raises:
+        ValueError: if they are none.
+
+    >>> checked_range([0, 2.5])
+    (0.0, 2.5)
+    """
+    ends = tuple(believable) if isinstance(believable, list | tuple | np.ndarray) else ()
+    if len(ends) != 2 or not all(isinstance(end, int | float | np.number) for end in ends):
+        raise ValueError(f"believable is the lowest and the highest reading, such as [0, 2.5], got {believable!r}")
+    low, high = (float(end) for end in ends)
+    if not low < high:
+        raise ValueError(f"believable must be a range with low < high, got {[low, high]}")
+    if low < ANYTHING[0] or high > ANYTHING[1]:
+        raise ValueError(
+            f"believable = {[low, high]} has numbers in it that stand for no reading (from 1e18 on, such as SCPI's "
+            "9.9E37): make it smaller"
+        )
+    return low, high
 
 
 def numbers_of(reply: object, shape: tuple[int, ...], address: str, verb: str) -> np.ndarray:
@@ -110,7 +156,6 @@ class AbstractInstrument(ABC):
         address: its address, for messages, and so that no two programs use one chip: a resource name, a file.
         n_params: P.
         limits: the range of each parameter, its perturbation included.
-        limits_asked: whether the open chip says them, so that they are not known before.
         reads: "cost" if the chip measures its cost (`measure_cost`), "outputs" if it gives its outputs
             (`read_outputs`) and the host computes the cost, "both" if both.
         own_line: whether θ̃ has lines of its own (`perturb`); if not, θ + θ̃ is set as parameters.
@@ -126,13 +171,16 @@ class AbstractInstrument(ABC):
         start: the chip's own parameters, from which training starts; None if it has none.
         groups: names of slices of θ, such as layers or banks; empty if there are none.
         leave_seconds: the time that the safe state may take, for chips that are ramped.
+        believable: the lowest and the highest reading that can be, of the cost, or of the outputs for a chip that gives
+            these alone. What is outside is asked again, and then skipped. None if nothing is known.
         parts: the instruments of a chip that has several, by their names; empty if it is one instrument.
+        declared: whether the number of parameters and their limits are known before it is opened.
+        origin: the settings that it was made from by `load_instrument`; None if it was made otherwise.
     """
 
     address: str
     n_params: int
     limits: Limits
-    limits_asked: bool = False
     reads: Literal["cost", "outputs", "both"] = "cost"
     own_line: bool = False
     most_together: int = 0
@@ -144,7 +192,10 @@ class AbstractInstrument(ABC):
     start: Float[np.ndarray, " p"] | None = None
     groups: Mapping[str, slice] = MappingProxyType({})
     leave_seconds: float = 120.0
+    believable: tuple[float | int, float | int] | None = None
     parts: Mapping[str, "AbstractInstrument"] = MappingProxyType({})
+    declared: bool = True
+    origin: Origin | None = None
 
     @abstractmethod
     def open(self) -> None:
@@ -169,6 +220,13 @@ class AbstractInstrument(ABC):
     @abstractmethod
     def safe_state(self) -> None:
         """Puts the chip in its safe state."""
+
+    def open_to_leave(self) -> None:
+        """Connects so that `safe_state` can be called, and as far as possible without setting anything.
+
+        By default it is opened as ever.
+        """
+        self.open()
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
         """Puts θ̃ on its own lines, in addition to the parameters."""

@@ -12,6 +12,8 @@ from ._groups import groups_of, placed, resolved
 from ._limits import Limits
 from ._units import Units
 
+# What may be said of an instrument after it was made, and stays when it is opened.
+_GIVEN = ("leave_seconds", "believable", "origin")
 # Limits that are none.
 _WIDE = 1e18
 
@@ -23,7 +25,7 @@ class Grouped(AbstractInstrument):
         self.inner, self._groups = inner, groups
         self._paced: tuple[int, float] | None = None
         self.describe_as(inner)
-        if inner.n_params and inner.limits_asked:
+        if inner.n_params and not inner.declared:
             placed(groups, inner.n_params, inner.groups)  # as much as can be seen before it is opened
         elif inner.n_params:
             self._describe()
@@ -33,13 +35,17 @@ class Grouped(AbstractInstrument):
     def open(self) -> None:
         self.inner.open()
         try:
-            leave_seconds = self.leave_seconds
+            kept = {name: getattr(self, name) for name in _GIVEN}
             self.describe_as(self.inner)
             self._describe()
-            self.leave_seconds = leave_seconds
+            for name, value in kept.items():
+                setattr(self, name, value)
         except BaseException:
             self.inner.close()
             raise
+
+    def open_to_leave(self) -> None:
+        self.inner.open_to_leave()
 
     def close(self) -> None:
         self.inner.close()
@@ -91,6 +97,8 @@ class Grouped(AbstractInstrument):
         self._units: Units = found.limits.units  # pyright: ignore[reportAttributeAccessIssue] (it has some)
         self._is_scaled = self._units.is_scaled
         self.limits, self.groups = found.limits, found.places
+        if inner.origin is not None:
+            self.origin = replace(inner.origin, groups=self._groups)
         if inner.start is not None and self._is_scaled:
             start = self._units.trained(inner.start).astype(np.float32)
             self.start = np.clip(start, self.limits.low, self.limits.high)

@@ -216,6 +216,17 @@ def narrowed(groups: Mapping[str, Group], limits: Limits, known: Mapping[str, sl
     return Limits(low, high, limits.unit, limits.units)
 
 
+def within_of(groups: Mapping[str, Group], n_params: int, otherwise: Any) -> Any:
+    """How far what is read back may be off: what groups say, for each parameter, in place of what all have."""
+    if all(group.verify_within is None for group in groups.values()):
+        return otherwise
+    within = np.array(np.broadcast_to(np.asarray(otherwise, np.float64), n_params))
+    for name, place in placed(groups, n_params, {}).items():
+        if groups[name].verify_within is not None:
+            within[place] = _each(name, groups[name], "verify_within", place.stop - place.start)
+    return within
+
+
 def _range(name: str, group: Group, limits: Limits, place: slice) -> tuple[np.ndarray, np.ndarray]:
     """The range of each of its parameters, within that of the instrument."""
     ends: list[np.ndarray] = []

@@ -9,7 +9,7 @@ from ._bank import Bank
 from ._base import AbstractInstrument
 from ._callables import Callables, from_callables
 from ._grouped import in_groups
-from ._groups import groups_of, narrowed
+from ._groups import groups_of, narrowed, within_of
 from ._limits import Limits, inwards
 from ._line import Line, Reading
 from ._units import Units
@@ -37,7 +37,7 @@ def from_lines(
         reads: what the reading is.
         limits: of the parameters; None for what the lines say. Those that are given must be within what the lines say,
             at every opening.
-        others: arguments of `from_callables`.
+        others: arguments of `from_callables`; with `verify_within`, lines are read back.
         ask_now: whether lines can be asked what they take before they are opened.
 
     Raises:
@@ -59,25 +59,31 @@ def from_lines(
         for line, low, high in zip(lines, limits.low.tolist(), limits.high.tolist(), strict=True):
             if why := line.refuses(low, high):
                 raise ValueError(f"{system} {why}")
-    bank = Bank(address, lines, reading, limits, others.pop("present", None), others.pop("open", None))
+    present, open_first = others.pop("present", None), others.pop("open", None)
+    bank = Bank(address, lines, reading, limits, present, open_first, lambda: plain.retry_on)
     verb = {"cost": "measure_cost", "outputs": "read_outputs"}[reads]
+    within = within_of(groups or {}, limits.low.size, others.get("verify_within", 0.0))
+    if "verify_within" in others or np.any(within):
+        others["verify_within"] = within
+        others.setdefault("read_parameters", bank.read_back)
     rests = "safe_state" not in others
-    made = plain = from_callables(
+    made = from_callables(
         set_parameters=bank.set,
         limits=limits,
         open=bank.open,
         present=bank.present,
-        safe_state=others.pop("safe_state", None) or (lambda: bank.make_safe(made.leave_seconds)),
+        safe_state=others.pop("safe_state", None) or (lambda: bank.make_safe(whole.leave_seconds)),
         not_safe=others.pop("not_safe", None) or bank.not_safe,
         address=address,
         **{verb: getattr(bank, reads)},
         **others,
     )
-    if rests and isinstance(plain, Callables):
+    assert isinstance(made, Callables)
+    plain = made
+    if rests:
         plain.rest = limits.middle
-    if groups is not None:
-        made = in_groups(plain, groups)
-    return made
+    whole = plain if groups is None else in_groups(plain, groups)
+    return whole
 
 
 def _address(system: str, names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -11,8 +12,9 @@ from jaxtyping import Float
 from .._awake import awake
 from .._errors import HardwareError, MgdError, MgdWarning
 from .._stops import Interrupter, interruptible
-from ._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed, numbers_of
-from ._leaving import leave
+from ._base import ANYTHING, MOST_BELIEVED, AbstractInstrument, Identity, checked_range, is_believed, numbers_of
+from ._guardian import Guardian, guarded_by
+from ._leaving import check_identity, leave
 from ._locks import alone as _alone
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
@@ -27,26 +29,32 @@ class Guarded(AbstractInstrument):
     Attributes:
         identity: the identity from the last query, for example at the opening; None if there was none.
         target: the targets of the presented batch.
+        guardian: of this chip, while it is open.
+        unbelievable: readings that were outside of `believable`.
 
     Raises:
         LimitError: from `set_parameters`, `perturb` and batches, if a parameter would leave its limits.
         ValueError: from these, if an array has the wrong shape.
         HardwareError: if a reply has the wrong shape; with `skip=True` if it is not a valid reading: NaN, or 1e18 and
-            more, such as SCPI's 9.9E37 for a reading over range.
+            more, such as SCPI's 9.9E37 for a reading over range, or outside of `believable`.
     """
 
     def __init__(self, inner: AbstractInstrument):
         self.inner = inner
         self.describe_as(inner)
+        self.unbelievable = 0
+        self._cost_range, self._output_range = self._ranges()
         self._theta = np.zeros(self.n_params, np.float32)
         self._kept: np.ndarray | None = None
         self.identity: Identity | None = None
         self.target = np.zeros((0, 0), np.float32)
+        self.guardian: Guardian | None = None
 
     def open(self) -> None:
         self.inner.open()
         # What only the open chip knows (a count, limits it reports) may have come.
         self.describe_as(self.inner)
+        self._cost_range, self._output_range = self._ranges()
         if self._theta.size != self.n_params:
             self._theta = np.zeros(self.n_params, np.float32)
         if self.limits.low.size != self.n_params:
@@ -55,6 +63,14 @@ class Guarded(AbstractInstrument):
                 f"{self.address} has {self.n_params} parameters and limits for {self.limits.low.size}: "
                 "give limits for each, or one for all"
             )
+
+    def open_to_leave(self) -> None:
+        self.inner.open_to_leave()
+
+    def note_in(self, folder: str | Path) -> None:
+        """Has the chip's guardian, if it has one, write what it does to guardian.log in a folder."""
+        if self.guardian is not None:
+            self.guardian.note_in(Path(folder))
 
     def close(self) -> None:
         self.inner.close()
@@ -103,25 +119,31 @@ class Guarded(AbstractInstrument):
     def put_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         """The costs with each of these checked signals on the chip; NaN for an invalid reading."""
         values = numbers_of(self.inner.measure_batch(signals), (len(signals),), self.address, "measure_batch")
-        believed = is_believed(values)
-        return values if believed.all() else np.where(believed, values, np.float32(np.nan))
+        believed = is_believed(values, self._cost_range)
+        if believed.all():
+            return values
+        self._count(values, believed)
+        return np.where(believed, values, np.float32(np.nan))
 
     def put_batch_outputs(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
         """The outputs with each of these checked signals on the chip; NaN for a signal with an invalid reading."""
         shape = (len(signals), *self.target.shape)
         values = numbers_of(self.inner.read_batch(signals), shape, self.address, "read_batch")
-        believed = is_believed(values)
-        return values if believed.all() else np.where(believed.all((1, 2), keepdims=True), values, np.float32(np.nan))
+        believed = is_believed(values, self._output_range)
+        if believed.all():
+            return values
+        self._count(values, believed)
+        return np.where(believed.all((1, 2), keepdims=True), values, np.float32(np.nan))
 
     def measure_cost(self) -> float:
         cost = self.inner.measure_cost()
         # The common case first: this is asked at every measurement.
-        if isinstance(cost, float) and abs(cost) < MOST_BELIEVED:
+        if isinstance(cost, float) and self._cost_range[0] <= cost <= self._cost_range[1]:
             return cost
-        return self._believed(cost, (), "measure_cost").item()
+        return self._believed(cost, (), "measure_cost", self._cost_range).item()
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
-        return self._believed(self.inner.read_outputs(), self.target.shape, "read_outputs")
+        return self._believed(self.inner.read_outputs(), self.target.shape, "read_outputs", self._output_range)
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         return self.put_batch(self._batch(signals))
@@ -185,13 +207,30 @@ class Guarded(AbstractInstrument):
             raise ValueError(f"{self.address} has {self.n_params} parameters, got an array of shape {values.shape}")
         return values
 
-    def _believed(self, reply: object, shape: tuple[int, ...], verb: str) -> np.ndarray:
+    def _ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """What can be believed of the cost, and of the outputs."""
+        if self.believable is None:
+            return ANYTHING, ANYTHING
+        given = checked_range(self.believable)
+        of_outputs = self.reads == "outputs" or (self.most_together and self.reads_together == "outputs")
+        return (ANYTHING, given) if of_outputs else (given, ANYTHING)
+
+    def _count(self, values: np.ndarray, believed: np.ndarray) -> None:
+        self.unbelievable += int((is_believed(values) & ~believed).sum())
+
+    def _believed(self, reply: object, shape: tuple[int, ...], verb: str, within: tuple[float, float]) -> np.ndarray:
         values = numbers_of(reply, shape, self.address, verb)
-        believed = is_believed(values)
+        believed = is_believed(values, within)
         if not believed.all():
+            self._count(values, believed)
+            wrong = values.ravel()[~believed.ravel()][0]
+            why = (
+                "is not a valid reading"
+                if not abs(wrong) < MOST_BELIEVED
+                else f"is not within {within[0]:g} … {within[1]:g}"
+            )
             raise HardwareError(
-                f"{self.address}: {verb} gave {values.ravel()[~believed.ravel()][0]:g}, which is not a valid reading: "
-                "check the readout and its range",
+                f"{self.address}: {verb} gave {wrong:g}, which {why}: check the readout and its range",
                 passing=True,
                 skip=True,
             )
@@ -206,6 +245,7 @@ def opened(
     alone: bool = True,
     patience_seconds: float = 0.0,
     leave_seconds: float | None = None,
+    guardian: bool = False,
 ) -> Iterator[Guarded]:
     """Opens an instrument behind a guard; however the body ends, the chip is put in its safe state.
 
@@ -222,10 +262,13 @@ def opened(
         alone: whether no other program may use the same address meanwhile.
         patience_seconds: how long to retry, if opening fails and the failure may be temporary.
         leave_seconds: the time that the safe state may take; None for the instrument's own.
+        guardian: whether a small process waits for the end of this one, and makes the chip safe if this one ends
+            without doing so (kill -9, no memory, a crash). The instrument must be made from settings, by a chip file or
+            `load_instrument`.
 
     Raises:
         HardwareError: if it cannot be opened, another program uses it (by whatever address), or it is another piece.
-        ValueError: if `leave_seconds` is not above 0.
+        ValueError: if `leave_seconds` is not above 0, or a guardian could not make the instrument again.
 
     >>> import numpy as np
     >>> from mgd.instruments import Limits, from_callables
@@ -245,10 +288,14 @@ def opened(
     seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
     if not seconds > 0:
         raise ValueError(f"leave_seconds must be above 0, got {seconds}: it is the time that the safe state may take")
-    with ExitStack() as locked:
+    with ExitStack() as stack:
+        # Entered first, because it acts when the chip is not locked any more.
+        watch = stack.enter_context(guarded_by(instrument, wanted=guardian, serial=serial, seconds=seconds))
         for part in (instrument.parts.values() or [instrument]) if alone else []:
-            locked.enter_context(_alone(part.address))
+            stack.enter_context(_alone(part.address))
         guarded = Guarded(instrument)
+        guarded.guardian = watch
+        watch.begin()
         with interruptible() as signals:
             _open(guarded, serial, patience_seconds, seconds, signals)
             fails, reported, kept = True, False, False
@@ -263,9 +310,11 @@ def opened(
                 signals.on = False  # first of all: no call is before it, within which an exception could come
                 try:
                     kept = not fails and guarded.left_with_parameters()
+                    if kept:
+                        watch.settle(True)
                 finally:
                     if not kept:
-                        leave(guarded, seconds, fails=fails, reported=reported)
+                        leave(guarded, seconds, fails=fails, reported=reported, on_left=watch.settle)
 
 
 def _open(
@@ -279,7 +328,7 @@ def _open(
             signals.on = True
             instrument.open()
             is_open = True
-            _check_identity(instrument, serial)
+            check_identity(instrument, serial)
             signals.on = False
             return
         except BaseException as error:
@@ -287,7 +336,9 @@ def _open(
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or awake() + wait > give_up:
                 if is_open:
-                    leave(instrument, leave_seconds, fails=True, reported=not isinstance(error, KeyboardInterrupt))
+                    told = not isinstance(error, KeyboardInterrupt)
+                    assert instrument.guardian is not None
+                    leave(instrument, leave_seconds, fails=True, reported=told, on_left=instrument.guardian.settle)
                 if isinstance(error, OSError):
                     raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise
@@ -296,12 +347,3 @@ def _open(
         time.sleep(wait)
         signals.on = False
         wait = min(2 * wait, _LONGEST_WAIT)
-
-
-def _check_identity(instrument: AbstractInstrument, serial: str | None) -> None:
-    identity = instrument.identify()
-    if serial is not None and identity.serial != serial:
-        raise HardwareError(
-            f"{instrument.address}: serial {identity.serial!r} answers ({identity}), instead of {serial!r}: "
-            "connect that chip, or change its serial in the chip file"
-        )

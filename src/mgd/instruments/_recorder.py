@@ -105,6 +105,12 @@ class Recorder(AbstractInstrument):
             self.inner.close()
             raise
 
+    def open_to_leave(self) -> None:
+        if self._file is None:
+            self.inner.open_to_leave()
+        else:
+            self._exchange("open", 0, self.inner.open_to_leave, _nothing)
+
     def close(self) -> None:
         self.inner.close()
         self._flush_at_last()
@@ -173,7 +179,7 @@ class Recorder(AbstractInstrument):
 
     def _header(self, identity: Identity) -> dict[str, Any]:
         kind = {"reads": self.reads, "own_line": self.own_line, "most_together": self.most_together}
-        kind |= {"reads_together": self.reads_together}
+        kind |= {"reads_together": self.reads_together, "believable": self.believable}
         kind |= {"start": None if self.start is None else np.asarray(self.start, np.float32).tolist()}
         kind |= {"groups": {name: [piece.start, piece.stop] for name, piece in self.groups.items()}}
         return (

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from .._errors import DataError, HardwareError
 from .._input import first_error, open_file
-from ._base import AbstractInstrument, Identity
+from ._base import AbstractInstrument, Identity, checked_range
 from ._limits import Limits
 from ._recorder import FAILED, HEAD, MAGIC, PASSING, SKIP, TAIL, VERBS, digest
 
@@ -38,6 +38,7 @@ class _Header(BaseModel):
     start: list[float] | None = None
     groups: dict[str, tuple[int, int]] = {}
     units: dict[str, Any] | None = None
+    believable: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Replay(AbstractInstrument):
         self.reads, self.own_line = recorded.reads, recorded.own_line
         self.most_together, self.reads_together = recorded.most_together, recorded.reads_together
         self.start = None if recorded.start is None else np.array(recorded.start, np.float32)
+        self.believable = None if recorded.believable is None else checked_range(recorded.believable)
         self.groups = {name: slice(*ends) for name, ends in recorded.groups.items()}
         self.address = f"replay of {self.path} in process {os.getpid()}"
         self._position, self._rows = 0, 1

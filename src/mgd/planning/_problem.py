@@ -15,7 +15,8 @@ from ._structure import Structure
 CHOSEN = (
     *("algorithm", "perturbation", "blocks", "baseline", "amplitude", "modulation_limit", "optimizer"),
     *("learning_rate", "schedule", "tau_p", "tau_x", "tau_theta", "tau_hp", "batch", "steps", "onchip", "start"),
-    *("until_accuracy", "until_solved", "patience", "replicas", "seed", "log_every", "instrument", "fleet", "bitwise"),
+    *("until_accuracy", "until_solved", "patience", "stop_unlearnt", "replicas", "seed", "log_every", "instrument"),
+    *("fleet", "bitwise"),
 )
 # Imperfections that are noise of a cost, in its unit or in parts of it.
 NOISES = ("cost-noise", "cost-noise-relative", "flicker-noise")

@@ -8,7 +8,7 @@ from ..diagnosis import Finding
 from ..runs import read_diagnostics, read_summary
 
 # Of what a run on a real chip warns of: what explains the most comes first.
-_ORDER = ("still", "unread", "noise", "angle", "silent", "line")
+_ORDER = ("still", "unread", "noise", "angle", "silent", "unlearnt", "line")
 
 
 def kept_findings(folder: str | Path) -> list[Finding]:

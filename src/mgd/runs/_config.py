@@ -26,6 +26,8 @@ Steps = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
 Tau = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 # What float32 holds.
 Amount = Annotated[float, Field(gt=0, le=3e38, allow_inf_nan=False, strict=True)]
+# With fewer, noise and learning look alike.
+Windows = Annotated[int, Field(ge=32, lt=2**31, strict=True)]
 _Bits = Annotated[int, Field(ge=2, le=16, strict=True)]
 Accuracy = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
 _Decay = Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)]
@@ -127,6 +129,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         until_accuracy: the run ends when the mean test accuracy of all chips is at least this, from 0 to 1.
         until_solved: the run ends when every chip has solved the task.
         patience: the run ends when nothing has improved for this many timesteps.
+        stop_unlearnt: for a real chip, the run stops, as at a failure of the chip, when it has learnt nothing in this
+            many windows.
         begun_for: for a run that was lengthened, the number of timesteps that were planned first.
         start: a run directory or a file whose parameters the run starts with; `:K` after it names its chip K.
         start_digest: a digest of these parameters.
@@ -192,6 +196,10 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
     ] = None
     until_solved: Annotated[_Truth | None, Option("End when every chip has solved the task.")] = None
     patience: Annotated[Steps | None, Option("End when nothing has improved for this many timesteps.")] = None
+    stop_unlearnt: Annotated[
+        Windows | None,
+        Option("Stop with exit code 4 when a real chip has learnt nothing in this many windows, 32 or more."),
+    ] = None
     begun_for: Steps | None = None
     start: Annotated[
         str | None,

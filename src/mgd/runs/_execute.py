@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from safetensors.numpy import save
 
-from .._errors import DivergedError, Interrupted, LimitError, RunError
+from .._errors import DivergedError, HardwareError, Interrupted, LimitError, RunError
 from .._log import LOG
 from .._stops import stop_requested
 from .._train import Session
@@ -51,6 +51,8 @@ from ._sound import check_sound
 from ._task_facts import write_task_facts
 
 CHECKPOINT_SECONDS = 15.0
+# That a chip may take to answer after SIGTERM or SIGHUP; then it is left without the measurement that is waited for.
+STOP_SECONDS = 10.0
 # At most one part in this of the time goes into writing checkpoints.
 _CHECKPOINT_SHARE = 20
 
@@ -313,12 +315,17 @@ def run_into(keeping: AbstractKeeping, place: Place, on_progress: OnProgress) ->
     Raises:
         RunError: if the directory cannot be written.
         DivergedError: if a cost was not finite; the last good checkpoint is kept.
+        HardwareError: if nothing was learnt in as many windows as `stop_unlearnt` says.
         Interrupted: if the run was asked to stop.
     """
     folder, session = place.folder, keeping.session
     with _writing(folder, place.go_on()), _undoable(session, place):
         hint = f"stopped at once; to continue from its last checkpoint: {place.go_on()}"
-        with stop_requested(hint) as stop, keeping.recorded(folder, place.owner) as checkpointed:
+        patience = STOP_SECONDS if keeping.members else None
+        with (
+            stop_requested(hint, patience_seconds=patience) as stop,
+            keeping.recorded(folder, place.owner) as checkpointed,
+        ):
             _checkpoint(keeping, place)
             checkpointed()
             due = time.monotonic() + CHECKPOINT_SECONDS
@@ -332,6 +339,10 @@ def run_into(keeping: AbstractKeeping, place: Place, on_progress: OnProgress) ->
                         _checkpoint(keeping, place)
                     step = session.snapshot.step
                     raise Interrupted(f"stopped at step {step}; to continue: {place.go_on()}", step=step)
+                if not behind and not session.finished and (why := keeping.unlearnt):
+                    _checkpoint(keeping, place)
+                    checkpointed()
+                    raise HardwareError(f"{why}; stopped at step {session.snapshot.step}; to continue: {place.go_on()}")
                 if not behind and (time.monotonic() >= due or keeping.full):
                     taken = _checkpoint(keeping, place)
                     checkpointed()

@@ -42,6 +42,11 @@ class AbstractKeeping(ABC):
     def full(self) -> bool:
         """Whether so much is kept that a checkpoint is due, whatever the clock says."""
 
+    @property
+    @abstractmethod
+    def unlearnt(self) -> str:
+        """Why the run is to stop, because it learns nothing; empty if it is not."""
+
     @abstractmethod
     def summary(self) -> dict[str, Any]:
         """What a summary says beside what it says of every run."""
@@ -69,6 +74,10 @@ class Nothing(AbstractKeeping):
     @property
     def full(self) -> bool:
         return False
+
+    @property
+    def unlearnt(self) -> str:
+        return ""
 
     def summary(self) -> dict[str, Any]:
         return {}

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from .._errors import MgdWarning
+from .._log import LOG
 from ..algorithm import AbstractAskTell, Algorithm, HighPass, TwoSided
-from ..calibration import Diagnostics
+from ..calibration import Diagnostics, Learnt
 from ..engines import Told
 from ..engines.loop import turn_of
 from ..theory import high_pass_noise
@@ -27,6 +28,11 @@ _MEMORY = 256
 # What is warned of: timesteps in a row whose C̃ is exactly zero, reopenings, and the part of measurements without a
 # reading.
 _STILL, _OPENED_ANEW, _UNREAD = 64, 10, 0.05
+# Windows without anything learnt, by default; of a low-pass, a window is so many of its constants, after which nothing
+# is left of what was before.
+_UNLEARNT, _CONSTANTS = 256, 4
+# Troubles that come and go, and are warned of each time.
+_AGAIN = ("still", "unlearnt")
 
 
 class Monitor:
@@ -40,10 +46,17 @@ class Monitor:
         algorithm: of the run.
         noise: σ of one measured cost, where it was calibrated.
         chip: which of a fleet it watches; None for a chip alone.
+        stop_unlearnt: windows without anything learnt after which the run is to stop; None for never.
     """
 
     def __init__(
-        self, n_params: int, algorithm: AbstractAskTell, noise: float | None = None, *, chip: int | None = None
+        self,
+        n_params: int,
+        algorithm: AbstractAskTell,
+        noise: float | None = None,
+        *,
+        chip: int | None = None,
+        stop_unlearnt: int | None = None,
     ):
         algorithm = algorithm.reference
         self._chip = {} if chip is None else {"chip": chip}
@@ -68,8 +81,11 @@ class Monitor:
         self._waiting: list[tuple[Told, int, np.ndarray]] = []
         self._at, self._whole, self._shown = 0, True, -1
         self._restarted = False
-        # Timesteps, up to the last, in which the cost did not change at all.
-        self._still = 0
+        # Timesteps, up to the last, in which the cost did not change at all; and the most in a row since the last line.
+        self._still = self._stillest = 0
+        self._n_params, self._stop_unlearnt = n_params, stop_unlearnt
+        self._learnt = Learnt(n_params, stop_unlearnt or _UNLEARNT)
+        self._lapse = 0 if algorithm.integrator.resets else _CONSTANTS * times.tau_theta
         self._warned: set[str] = set()
 
     def begin(self, folder: Path, step: int) -> None:
@@ -92,6 +108,16 @@ class Monitor:
         self._take_in()
         return self.diagnostics.summary()
 
+    @property
+    def unlearnt(self) -> str:
+        """Why the run is to stop, because it learns nothing; empty if it is not."""
+        if self._stop_unlearnt is None:
+            return ""
+        self._take_in()
+        if self._learnt.nothing < self._stop_unlearnt:
+            return ""
+        return self._nothing_learnt()
+
     def write(self, folder: Path, step: int, tally: dict[str, int]) -> None:
         """Appends a line, and warns of what is new in it."""
         line: dict[str, Any] = {"step": step, "time": round(time.time(), 3), **self._chip, **tally}
@@ -100,14 +126,18 @@ class Monitor:
             line["no_observed_angle"] = self.why_no_angle
         if self._restarted:
             line["restarted"], self._restarted = True, False
-        found = self.diagnostics.findings() | self._troubles(tally)
+        found = self._troubles(tally) | self.diagnostics.findings()
+        if {"noise", "angle"} & found.keys():  # which say it already
+            found.pop("unlearnt", None)
         new = {kind: text for kind, text in found.items() if kind not in self._warned}
-        self._warned |= set(found)
+        self._warned = (self._warned - set(_AGAIN)) | set(found)
+        self._stillest = self._still
         if new:
             line |= {"warnings": list(new.values()), "kinds": list(new)}
         with (folder / DIAGNOSTICS).open("a", encoding="utf-8") as file:
             file.write(as_line(line))
         for text in new.values():
+            LOG.warning("%s: step %d: %s", folder, step, text)
             warnings.warn(text if not self._chip else f"chip {self._chip['chip']}: {text}", MgdWarning, stacklevel=2)
 
     def _troubles(self, tally: dict[str, int]) -> dict[str, str]:
@@ -118,6 +148,13 @@ class Monitor:
                 f"the cost did not change at all in the last {self._still:,} timesteps (C̃ is exactly 0): check whether "
                 "the detector is connected and its range shows so small a change; the chip learns nothing meanwhile"
             )
+        elif self._stillest >= _STILL:
+            found["still"] = (
+                f"the cost did not change at all in {self._stillest:,} timesteps in a row (C̃ was exactly 0), and then "
+                "it did again: check the detector's cable"
+            )
+        elif self._learnt.nothing >= _UNLEARNT:
+            found["unlearnt"] = self._nothing_learnt()
         if tally.get("recoveries", 0) >= _OPENED_ANEW:
             found["line"] = (
                 f"the chip was opened again {tally['recoveries']:,} times so far: check its line and power, and "
@@ -131,6 +168,12 @@ class Monitor:
             )
         return found
 
+    def _nothing_learnt(self) -> str:
+        return (
+            f"nothing was learnt in the last {self._learnt.nothing:,} windows, which have no more in common than noise "
+            "alone gives: unless the run is at its end, check the detector, or raise the amplitude or tau_theta"
+        )
+
     def _take_in(self) -> None:
         """Hands on what waits."""
         if not self._waiting:
@@ -143,7 +186,14 @@ class Monitor:
         inside = np.arange(modulations.shape[1]) < counts[:, None]
         powers = np.einsum("kn,kn->k", modulations, modulations * inside)
         moved = np.flatnonzero(powers)
-        self._still = int(counts[moved[-1] + 1 :].sum()) if moved.size else self._still + int(counts.sum())
+        if moved.size:
+            until = np.cumsum(counts)
+            between = (until[moved] - counts[moved])[1:] - until[moved][:-1]
+            self._stillest = max(self._stillest, self._still + int((until - counts)[moved[0]]), *between.tolist())
+            self._still = int(until[-1] - until[moved[-1]])
+        else:
+            self._still += int(counts.sum())
+        self._stillest = max(self._stillest, self._still)
         baselines = np.array([one[-1] if len(one) else math.nan for _, _, one in waiting], np.float64)
         shown = starts // self._tau_x
         same = np.diff(shown, prepend=self._shown) == 0
@@ -152,9 +202,17 @@ class Monitor:
         ended = [k for k, one in enumerate(waiting) if (starts[k] + counts[k]) % self._interval == 0]
         if not self._whole and ended:
             ended, self._whole = ended[1:], True
-        if not ended or not self._halves:
+        if self._lapse:
+            ended = np.flatnonzero((starts + counts) // self._lapse > starts // self._lapse).tolist()
+        if not ended:
             return
-        even, whole = (np.stack([np.asarray(get(waiting[k][0])) for k in ended]) for get in (_even, _gradient))
+        whole = np.stack([np.asarray(waiting[k][0].gradient) for k in ended])
+        if not self._halves:
+            self._learnt.take(whole.astype(np.float64), np.zeros(len(ended)))
+            return
+        even = np.stack([np.asarray(waiting[k][0].even) for k in ended])
+        products = np.einsum("kp,kp->k", even, whole - even) if self._halves == "within" else np.zeros(len(ended))
+        self._learnt.take(whole.astype(np.float64), products.astype(np.float64))
         if self._halves == "between":
             shares = np.ones(len(ended))
         else:
@@ -166,14 +224,6 @@ class Monitor:
 def all_warnings(folder: Path) -> list[str]:
     """All that a run warned of, in order."""
     return list(dict.fromkeys(text for line in read_diagnostics(folder) for text in line.get("warnings", ())))
-
-
-def _even(told: Told) -> Any:
-    return told.even
-
-
-def _gradient(told: Told) -> Any:
-    return told.gradient
 
 
 def _evens(steps: np.ndarray, turn: int) -> np.ndarray:

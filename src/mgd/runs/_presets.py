@@ -61,6 +61,11 @@ def resolve(config: RunConfig) -> Settings:
     """
     if isinstance(config, Settings):
         return config
+    if config.stop_unlearnt is not None and not config.instruments:
+        raise ValueError(
+            f"stop_unlearnt = {config.stop_unlearnt} is for a real chip, and this run has none: leave it out, or give "
+            "--chip with a file that has an [instrument] table"
+        )
     no_facts = [table for table in (config.task, config.chip) if table and getattr(table, "facts", "") is None]
     if no_facts:
         config = with_facts(config)

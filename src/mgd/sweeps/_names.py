@@ -8,14 +8,15 @@ from ..runs import TASK_OPTIONS, RunConfig, TaskTable
 
 # Settings of a run that all points share, or that mean nothing to a simulated chip.
 _NOT_VARIED = (
-    *("replicas", "devices", "log_every", "until_accuracy", "until_solved", "patience", "begun_for", "start"),
-    *("start_digest", "data", "fleet", "record", "chip", "imperfect", "instrument", "python"),
+    *("replicas", "devices", "log_every", "until_accuracy", "until_solved", "patience", "stop_unlearnt"),
+    *("begun_for", "start", "start_digest", "data", "fleet", "record", "chip", "imperfect", "instrument", "python"),
 )
 # Settings of a run that a sweep refuses, and why.
 REFUSED = {
     "until_accuracy": "every point of a sweep is trained for all its steps, so that no point depends on another",
     "until_solved": "every point of a sweep is trained for all its steps, so that no point depends on another",
     "patience": "every point of a sweep is trained for all its steps, so that no point depends on another",
+    "stop_unlearnt": "the chips of a sweep are simulated",
     "start": "every chip of a sweep draws its own start",
     "start_digest": "every chip of a sweep draws its own start",
     "devices": "the points of a sweep share the cores already",

@@ -18,10 +18,10 @@ _OF_A_SETTER = ("n_params", "channels", "limits", "verify_within")
 class PartCommands(Commands):
     """An instrument's own words; there are no defaults but `*IDN?` and `SYST:ERR?`, and "" is for what it lacks.
 
-    `on` is sent when all instruments are open and hold harmless values.
+    `on` is sent when all instruments are open and hold harmless values. `on_readback` asks whether it is on.
     """
 
-    needed: ClassVar[tuple[str, ...]] = ("identify",)
+    needed: ClassVar[tuple[str, ...]] = ()
 
     reset: Text = ""
     format: Text = ""
@@ -31,11 +31,14 @@ class PartCommands(Commands):
     readback: Text = ""
     perturb: Text = ""
     input: Text = ""
+    input_readback: Text = ""
     target: Text = ""
     cost: Text = ""
     outputs: Text = ""
     batch: Text = ""
+    counter: Text = ""
     on: Text = ""
+    on_readback: Text = ""
     safe: Text = ""
 
 
@@ -46,6 +49,7 @@ class PartSettings(ScpiSettings):
         kind: of the instrument.
         serial: the serial number that it must have.
         present: whether it takes a whole batch of inputs, or one sample at a time.
+        on_answer: the answer to `on_readback` when it is on; by default what it answers after `on`.
         commands: its own words.
     """
 
@@ -53,6 +57,7 @@ class PartSettings(ScpiSettings):
     serial: Text | None = None
     binary: Truth = False
     present: Literal["batch", "each"] = "batch"
+    on_answer: Text | None = None
     commands: PartCommands = PartCommands()  # pyright: ignore[reportIncompatibleVariableOverride] (it is frozen)
 
     @model_validator(mode="after")
@@ -65,7 +70,8 @@ class PartSettings(ScpiSettings):
         if commands.set:
             self.check_setting()
         else:
-            beside = [name for name in _OF_A_SETTER if name in given]
+            of_a_setter = _OF_A_SETTER[:-1] if commands.input_readback else _OF_A_SETTER
+            beside = [name for name in of_a_setter if name in given]
             beside += [
                 f"commands.{name}" for name in ("readback", "perturb", "count", "limits") if getattr(commands, name)
             ]
@@ -73,18 +79,25 @@ class PartSettings(ScpiSettings):
                 raise ValueError(f"{beside[0]} is for an instrument that sets parameters: give commands.set too")
         if not any(getattr(commands, name) for name in ("set", "on", *_ONE)):
             raise ValueError("nothing is to be done with it: give commands.set, input, target, cost, outputs or on")
+        if self.serial is not None and not commands.identify:
+            raise ValueError('serial is in the answer to commands.identify, which is "": leave it out')
         if (commands.set or commands.on) and not commands.safe:
             raise ValueError("commands.safe is needed, because it sets parameters or is switched on")
+        if commands.on_readback and not commands.on:
+            raise ValueError("commands.on_readback asks for what commands.on does: give that too")
+        if self.on_answer is not None and not commands.on_readback:
+            raise ValueError("on_answer is the answer to commands.on_readback: give that too")
         self._check_presenting()
+        self.check_readback_of_inputs()
         return self
 
     def _check_presenting(self) -> None:
-        by_channel = bool(self.commands.by_channel("input"))
+        by_channel = bool(self.commands.of_channels("input"))
         if self.present == "each" and not self.commands.input:
             raise ValueError('present = "each" is for the instrument that presents inputs: give commands.input')
         if by_channel and self.present != "each":
             raise ValueError('commands.input is sent for each {channel}, of one sample: give present = "each"')
-        if by_channel and self.binary:
+        if self.commands.by_channel("input") and self.binary:
             raise ValueError("commands.input has a {value}, which is text, and binary = true: set binary = false")
         if self.input_channels is not None and not by_channel:
             raise ValueError('input_channels is for an input with {channel}, such as "SOUR{channel}:VOLT {value}"')

@@ -1,10 +1,13 @@
 """What a chip says that it holds, against what was set. Nothing here imports JAX."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._wire import Item, shown
+from ._numbers import What
 
 # Text has nine digits of a float32, and instruments with fewer need verify_within.
 _ROUNDING = 2e-7
@@ -21,14 +24,15 @@ class ReadBack:
         address: of the instrument, for messages.
         command: that reads them back; empty if they cannot be.
         within: how far they may be off, beyond rounding; one number, or one for each.
+        what: the name of one of them, for messages.
 
     Attributes:
         command: as given.
-        held: the parameters that were read back last, as they were set; None if it is not known what the chip holds.
+        held: the numbers that were read back last, as they were set; None if it is not known what the chip holds.
     """
 
-    def __init__(self, address: str, command: bytes, within: float | tuple[float, ...]):
-        self._address, self.command, self._within = address, command, np.asarray(within)
+    def __init__(self, address: str, command: bytes, within: float | tuple[float, ...], what: str = "parameter"):
+        self._address, self.command, self._within, self._what = address, command, np.asarray(within), what
         self.held: Float[np.ndarray, " p"] | None = None
         self._in_blocks = False
 
@@ -41,7 +45,7 @@ class ReadBack:
         found: Float[np.ndarray, " p"],
         theta: Float[np.ndarray, " p"],
         by: list[bytes],
-        digits: int | None,
+        room: float,
     ) -> None:
         """Sees whether parameters are those that were just set.
 
@@ -50,18 +54,19 @@ class ReadBack:
             found: the numbers of it.
             theta: what was set.
             by: the command that set it, or those of each.
-            digits: after the point, in which it was sent; None for all.
+            room: how far it may be off because of how it was sent and read.
 
         Raises:
             InStep: if they are not.
         """
         self.held = None
-        wrong = self._wrong(found, theta, 0.0 if digits is None else 10.0**-digits)
+        wrong = self._wrong(found, theta, room)
         if wrong is not None:
             raise InStep(
-                f"{self._address}: {shown(self.command)} was answered with {found[wrong]:.9g} for parameter {wrong}, "
-                f"set to {theta[wrong]:.9g} by {shown(by[wrong % len(by)])}: check the chip's range and resolution, "
-                "and how it reads numbers; or set verify_within (verify = false, if it cannot be read back)"
+                f"{self._address}: {shown(self.command)} was answered with {found[wrong]:.9g} for {self._what} "
+                f"{wrong}, set to {theta[wrong]:.9g} by {shown(by[wrong % len(by)])}: check the chip's range and "
+                "resolution, and how it reads numbers; or set verify_within (verify = false, if it cannot be read "
+                "back)"
             )
         # What it answered, because it may round.
         self.held, self._in_blocks = found, not isinstance(item, bytes)
@@ -72,9 +77,9 @@ class ReadBack:
         assert held is not None
         wrong = self._wrong(found, held, 0.0)
         if wrong is not None:
-            return f"it says {found[wrong]:.9g} for parameter {wrong}, and said {held[wrong]:.9g} before"
+            return f"it says {found[wrong]:.9g} for {self._what} {wrong}, and said {held[wrong]:.9g} before"
         if self._in_blocks == isinstance(item, bytes):
-            return "it gives parameters in another format than before"
+            return f"it gives {self._what}s in another format than before"
         self.held = held
         return ""
 
@@ -84,3 +89,29 @@ class ReadBack:
             return None
         wrong = ~(np.abs(found - due) <= self._within + _ROUNDING * np.abs(due) + room)
         return int(np.argmax(wrong)) if wrong.any() else None
+
+
+@dataclass
+class Watched:
+    """Something that is set, and read back in the message that sets it.
+
+    Attributes:
+        name: of the command that sets it, among those that are pending.
+        readback: compares what is read back.
+        asked: the questions for it.
+        held_first: whether it is read once more before it is overwritten.
+        what: its numbers are.
+        due: what was set last, as it was sent.
+    """
+
+    name: str
+    readback: ReadBack
+    asked: list[bytes]
+    held_first: bool
+    what: What
+    due: Float[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is known what the chip holds."""
+        return self.readback.held is not None

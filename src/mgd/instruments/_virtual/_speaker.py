@@ -77,6 +77,8 @@ class Speaker:
                 "PERTurbation:DATA?": lambda: self._numbers(self._perturbation),
                 "MEASure:COST?": self._cost,
                 "MEASure:OUTPuts?": self._outputs,
+                "MEASure:COUNt?": lambda: str(self._measurements).encode(),
+                "INPut:DATA?": self._inputs,
                 "FORMat?": lambda: b"REAL" if self._binary else b"ASC",
             }
         )
@@ -144,6 +146,7 @@ class Speaker:
         self._x: np.ndarray | None = None
         self._y: np.ndarray | None = None
         self._current = False
+        self._measurements = 0
 
     def reset(self) -> None:
         """The effect of *RST, and of a short failure of the supply."""
@@ -207,6 +210,12 @@ class Speaker:
             raise Refused(-224, f"{x.size} values for a shape of {','.join(map(str, shape))}")
         self._x, self._current = x.reshape(shape), False
 
+    def _inputs(self) -> bytes:
+        """What is in front of the chip; nothing after a reset."""
+        if self._x is None:
+            raise Refused(-221, "no inputs were given")
+        return self._numbers(self._x.ravel())
+
     def _target(self, data: bytes) -> None:
         y = values(data)
         if y.size % self.outputs:
@@ -229,10 +238,12 @@ class Speaker:
 
     def _cost(self) -> bytes:
         self._present(targets=True)
+        self._measurements += 1
         return b"%.9g" % self.piece.measure_cost()
 
     def _outputs(self) -> bytes:
         self._present(targets=False)
+        self._measurements += 1
         return self._numbers(self.piece.read_outputs())
 
     def _batch(self, data: bytes) -> bytes:
@@ -245,6 +256,7 @@ class Speaker:
         if len(rows) > self.piece.most_together:
             raise Refused(-224, f"{len(rows)} rows, at most {self.piece.most_together}")
         self._inside(self._theta + rows)
+        self._measurements += 1
         return self._numbers(self.piece.measure_batch(rows))
 
     def _format(self, data: bytes) -> None:
