@@ -324,11 +324,11 @@ class Oracle:
         self._sure = self._kept = self.wrong = 0
         measure, measure_batch, make_sure = loop.bench.measure, loop.bench.measure_batch, loop.bench.make_sure
 
-        def one(signal: np.ndarray, *more: Any) -> float:
-            return self._beside(lambda: measure(signal, *more), signal[None])
+        def one(signal: np.ndarray, meanwhile: Callable[[], None] = lambda: None) -> float:
+            return self._beside(lambda: measure(signal, meanwhile), signal[None])
 
-        def many(signals: np.ndarray, *more: Any) -> np.ndarray:
-            return self._beside(lambda: measure_batch(signals, *more), signals)
+        def many(signals: np.ndarray, meanwhile: Callable[[], None] = lambda: None) -> np.ndarray:
+            return self._beside(lambda: measure_batch(signals, meanwhile), signals)
 
         def sure() -> None:
             self._beside(make_sure, np.zeros((0, P), np.float32))
@@ -393,20 +393,20 @@ def train(kind: Kind, fault: str = "none", seed: int = 0, rate: float = 0.0) -> 
     """Trains a chip of a kind, with faults at this rate a message."""
     world, theta, error = World(fault, f"{kind.checks} {seed}", rate), None, ""
     chip = kind.make(world)
-    oracle: Oracle | None = None
+    oracles: list[Oracle] = []
     loop: Instrumented | None = None
     monitor = Monitor(P, ALGORITHM)
     warned = False
     try:
         with opened(chip, alone=False, patience_seconds=10.0) as guarded:
             options = Options(
-                keep=lambda costs: oracle.keep(costs), watch=monitor.watch, give_up_seconds=10.0, saturate=True
+                keep=lambda costs: oracles[0].keep(costs), watch=monitor.watch, give_up_seconds=10.0, saturate=True
             )
             loop = Instrumented(guarded, ALGORITHM, START, cost=mgd.chips.MeanSquaredError(), options=options)
             if _LENDER:
                 loop.share_program(_LENDER[0])
             _LENDER[:] = [loop]
-            oracle = Oracle(loop)
+            oracles.append(Oracle(loop))
             data, progress = Data.of(TASK.train), loop.init(1, key=jax.random.key(3))
             with tempfile.TemporaryDirectory() as folder:
                 for piece in range(PIECES):
@@ -420,7 +420,7 @@ def train(kind: Kind, fault: str = "none", seed: int = 0, rate: float = 0.0) -> 
         error = f"{type(raised).__name__}: {raised}"
     return Outcome(
         theta,
-        0 if oracle is None else oracle.wrong,
+        sum(oracle.wrong for oracle in oracles),
         world.faults,
         world.messages,
         world.largest,

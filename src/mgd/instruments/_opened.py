@@ -16,6 +16,8 @@ from ._leaving import leave
 from ._locks import alone as _alone
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
+# How often a batch is asked for readings that can be believed.
+_TRIES = 3
 
 
 class Guarded(AbstractInstrument):
@@ -106,22 +108,20 @@ class Guarded(AbstractInstrument):
 
     def put_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         """The costs with each of these checked signals on the chip; NaN for an invalid reading."""
-        values = numbers_of(self.inner.measure_batch(signals), (len(signals),), self.address, "measure_batch")
-        believed = is_believed(values, self._cost_range)
-        if believed.all():
-            return values
-        self._count(values, believed)
-        return np.where(believed, values, np.float32(np.nan))
+
+        def ask(rows: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+            return numbers_of(self.inner.measure_batch(rows), (len(rows),), self.address, "measure_batch")
+
+        return self._believed_of_batch(ask, signals, self._cost_range)
 
     def put_batch_outputs(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
         """The outputs with each of these checked signals on the chip; NaN for a signal with an invalid reading."""
-        shape = (len(signals), *self.target.shape)
-        values = numbers_of(self.inner.read_batch(signals), shape, self.address, "read_batch")
-        believed = is_believed(values, self._output_range)
-        if believed.all():
-            return values
-        self._count(values, believed)
-        return np.where(believed.all((1, 2), keepdims=True), values, np.float32(np.nan))
+
+        def ask(rows: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
+            shape = (len(rows), *self.target.shape)
+            return numbers_of(self.inner.read_batch(rows), shape, self.address, "read_batch")
+
+        return self._believed_of_batch(ask, signals, self._output_range)
 
     def measure_cost(self) -> float:
         cost = self.inner.measure_cost()
@@ -198,6 +198,27 @@ class Guarded(AbstractInstrument):
         given = checked_range(self.believable)
         of_outputs = self.reads == "outputs" or (self.most_together and self.reads_together == "outputs")
         return (ANYTHING, given) if of_outputs else (given, ANYTHING)
+
+    def _believed_of_batch(
+        self, ask: Callable[[np.ndarray], np.ndarray], signals: np.ndarray, within: tuple[float, float]
+    ) -> np.ndarray:
+        """What is measured at these rows; NaN where that cannot be, also when it was asked again."""
+        values = ask(signals)
+        believed = is_believed(values, within)
+        if believed.all():
+            return values
+        values, each = values.copy(), tuple(range(1, values.ndim))
+        for left in reversed(range(_TRIES)):
+            self._count(values, believed)
+            # What is no number at all says that this row cannot be measured.
+            rows = np.flatnonzero(~believed.all(each) & is_believed(values).all(each))
+            if not rows.size or not left:
+                break
+            values[~believed.all(each)] = np.nan
+            values[rows] = ask(signals[rows])
+            believed = is_believed(values, within)
+        values[~believed.all(each)] = np.nan
+        return values
 
     def _count(self, values: np.ndarray, believed: np.ndarray) -> None:
         self.unbelievable += int((is_believed(values) & ~believed).sum())
