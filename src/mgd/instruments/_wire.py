@@ -20,6 +20,8 @@ _FIXED, _DIGITS_BELOW = (1e-9, 1e15), 12
 # What readings of any unit are between, if they are not zero; and what nearly all are between.
 _POSSIBLE, _USUAL = (1e-25, 1e18), (1e-12, 1e12)
 
+_FLOATS = {order: np.dtype(f"{order}f4") for order in "<>"}
+
 Item = bytes | Float[np.ndarray, " n"]
 
 
@@ -33,7 +35,7 @@ def block(values: Float[np.ndarray, "..."], order: str = "<") -> bytes:
     >>> block(np.array([1.0], np.float32)), block(np.array([1.0], np.float32), ">")
     (b'#14\\x00\\x00\\x80?', b'#14?\\x80\\x00\\x00')
     """
-    return _header(values.size * 4) + values.astype(f"{order}f4", copy=False).tobytes()
+    return _header(values.size * 4) + values.astype(_FLOATS[order], copy=False).tobytes()
 
 
 @functools.lru_cache(maxsize=64)
@@ -154,7 +156,7 @@ def split_reply(data: bytes, order: str = "<") -> list[Item] | None:
 def _floats(contents: bytes, order: str) -> Float[np.ndarray, " n"]:
     if len(contents) % 4:
         raise WireError(f"a block of {len(contents)} bytes, which are no float32")
-    return np.frombuffer(contents, f"{order}f4").astype(np.float32)
+    return np.frombuffer(contents, _FLOATS[order]).astype(np.float32)
 
 
 def swapped(values: Float[np.ndarray, " n"]) -> tuple[float, float] | None:
