@@ -104,6 +104,16 @@ def test_a_detector_that_is_unplugged(bench):
 
 
 @pytest.mark.long
+def test_a_detector_at_its_rail(bench):
+    """With the range of the outputs nothing of it teaches, and the closing lines say how often it was."""
+    code, out, _, found = bench("rail", *train(*SGD, steps=120), settings="believable = [-0.1, 1.1]")
+    assert code == 0
+    assert found.worst < 4.9
+    assert (summary()["skipped"], summary()["unbelievable"]) == (0, found.readings // 50)
+    assert f"{found.readings // 50} readings were outside of what is believable, and asked again" in out
+
+
+@pytest.mark.long
 def test_a_detector_that_comes_loose_stops_the_run_which_goes_on_when_it_is_back(tmp_path, monkeypatch, capsys):
     """Noise alone teaches nothing: exit code 4 with the chip safe, and nothing is lost."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

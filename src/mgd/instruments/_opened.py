@@ -209,9 +209,9 @@ class Guarded(AbstractInstrument):
             return values
         values, each = values.copy(), tuple(range(1, values.ndim))
         for left in reversed(range(_TRIES)):
-            self._count(values, believed)
             # What is no number at all says that this row cannot be measured.
             rows = np.flatnonzero(~believed.all(each) & is_believed(values).all(each))
+            self.unbelievable += rows.size
             if not rows.size or not left:
                 break
             values[~believed.all(each)] = np.nan
@@ -220,14 +220,11 @@ class Guarded(AbstractInstrument):
         values[~believed.all(each)] = np.nan
         return values
 
-    def _count(self, values: np.ndarray, believed: np.ndarray) -> None:
-        self.unbelievable += int((is_believed(values) & ~believed).sum())
-
     def _believed(self, reply: object, shape: tuple[int, ...], verb: str, within: tuple[float, float]) -> np.ndarray:
         values = numbers_of(reply, shape, self.address, verb)
         believed = is_believed(values, within)
         if not believed.all():
-            self._count(values, believed)
+            self.unbelievable += bool(is_believed(values).all())
             wrong = values.ravel()[~believed.ravel()][0]
             why = (
                 "is not a valid reading"
