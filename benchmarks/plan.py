@@ -2,6 +2,7 @@
 
     python benchmarks/plan.py slow narrow hw1 noisy memristive    # NIST7x7, 49-4-4, to 85 %
     python benchmarks/plan.py slow --task digits --target 0.85
+    python benchmarks/plan.py noisy --task mine.csv --hidden 8    # your own data
     python benchmarks/plan.py slow --trials 200                   # and two searches of 200 trials each by TPE
 
 Every time is that of the mean of 32 chips that no search saw, fused or measured engine, every measurement simulated.
@@ -12,10 +13,12 @@ import argparse
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from mgd.planning import Course, Plan, Problem, Simulator, Structure, descend, plan, search
+from mgd.runs import settings_in, task_given
 from mgd.timing import Profile, format_seconds
 
 CHIPS, FRESH = 32, 1000
@@ -58,10 +61,10 @@ def planned(made: Plan) -> Structure:
 
 def compare(name: str, task: str, target: float, hidden: int, trials: int, seed: int) -> None:
     chip, imperfect = CASES[name]
-    given = {"task": task, "hidden": [hidden], "cost": "mse", **({"imperfect": imperfect} if imperfect else {})}
+    others = {"hidden": [hidden], "cost": "mse", **({"imperfect": imperfect} if imperfect else {})}
+    given = {**settings_in({"task": task_given(task)}, Path()), **others}
     began = time.perf_counter()
-    others = {key: value for key, value in given.items() if key != "task"}
-    made = plan(task, chip, target=target, seed=seed, on_course=_say, **others)
+    made = plan(task_given(task), chip, target=target, seed=seed, on_course=_say, **others)
     took = time.perf_counter() - began
     problem = Problem.of(given, chip, target)
     simulator = Simulator(problem, CHIPS)
@@ -107,7 +110,7 @@ def _said(seconds: float) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="+", choices=list(CASES))
-    parser.add_argument("--task", default="nist7x7")
+    parser.add_argument("--task", default="nist7x7", help="a name, or a file of your own data")
     parser.add_argument("--target", type=float, default=0.85)
     parser.add_argument("--hidden", type=int, default=4)
     parser.add_argument("--trials", type=int, default=0)

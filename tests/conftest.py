@@ -6,6 +6,7 @@ What the suite costs is seen to here too: most of its time is compiling, and mos
 import contextlib
 import ctypes
 import gc
+import json
 import mmap
 import os
 import platform
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -325,3 +327,43 @@ def cache_env(request, tmp_path_factory) -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": str(folder),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
+
+
+@pytest.fixture
+def cluster(cache_env, tmp_path):
+    """The address of a scheduler, and the processes of it and two workers, on the loopback."""
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    file = tmp_path / "scheduler.json"
+    python = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": cache_env, "start_new_session": True}
+    started = [
+        subprocess.Popen(
+            [*python, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file],
+            **quiet,
+        )
+    ]
+    while not file.exists() or not file.read_text():
+        assert started[0].poll() is None, "the scheduler ended"
+        time.sleep(0.05)
+    for _ in range(2):
+        started.append(
+            subprocess.Popen(
+                [
+                    *python,
+                    "worker",
+                    "--scheduler-file",
+                    file,
+                    "--nthreads",
+                    "1",
+                    "--no-dashboard",
+                    "--host",
+                    "127.0.0.1",
+                ],
+                **quiet,
+            )
+        )
+    yield json.loads(file.read_text())["address"], started
+    for process in started:  # each with what it started, in the middle of whatever it computes
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -39,6 +39,7 @@ IN_TESTS = {
     "engines.simulated._fused": "how often it is compiled, and what with",
     "engines.simulated._laws": "where the sampled engine's errors lie, to choose cases at their edges",
     "instruments._circuits": "stands in the table of all instruments, with what a test needs",
+    "instruments._harmless": "what a chip holds when it was opened",
     "instruments._line": "chips made of lines, whatever their system, are left in one way",
     "instruments._lines": "chips made of lines, whatever their system, are left in one way",
     "instruments._locks": "the places of an address, without opening a chip there",

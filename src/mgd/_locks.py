@@ -14,3 +14,14 @@ def lock_file(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def wait_for_lock(descriptor: int) -> None:
+    """Takes the lock of an open file as soon as no other has it.
+
+    Raises:
+        OSError: if the file system has no locks.
+    """
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_EX)

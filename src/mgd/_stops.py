@@ -65,21 +65,35 @@ def end_at_once() -> EndAtOnce:
 
 
 @contextlib.contextmanager
-def stop_requested(hint: str = GO_ON, *, on_stop: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
+def stop_requested(
+    hint: str = GO_ON,
+    *,
+    on_stop: Callable[[], object] = lambda: None,
+    patience_seconds: float | None = None,
+) -> Iterator[Callable[[], bool]]:
     """Turns signals into a question that is asked between pieces; a second one is not held back.
 
     Args:
         hint: what a process says that a second one ends.
         on_stop: called when the first one comes.
+        patience_seconds: after which a SIGTERM or SIGHUP that nobody has asked for comes once more, since whoever sent
+            it may not be there to send another; None for never.
     """
     asked: list[int] = []
     answered: list[bool] = []
+
+    def come_again(number: int) -> None:
+        time.sleep(patience_seconds or 0.0)
+        if not answered:
+            os.kill(os.getpid(), number)
 
     def ask(number: int, frame: FrameType | None) -> None:
         _let_terminal_go(number)
         if not asked:
             asked.append(number)
             on_stop()
+            if patience_seconds is not None and number != signal.SIGINT:
+                _thread.start_new_thread(come_again, (number,))  # not by `threading`: see `Interrupter.again`
             return
         handler = before[number]
         if not callable(handler):
@@ -105,7 +119,9 @@ def stop_requested(hint: str = GO_ON, *, on_stop: Callable[[], object] = lambda:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if asked and not answered:  # it came when nobody asked any more
+        unheard = bool(asked) and not answered
+        answered.append(True)
+    if unheard:  # it came when nobody asked any more
         signal.raise_signal(asked[0])
 
 

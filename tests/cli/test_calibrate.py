@@ -106,7 +106,7 @@ def test_a_run_takes_its_settings_and_says_which_it_used(bench, mgd_cli):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
-@pytest.mark.quick("sgd")
+@pytest.mark.long
 def test_another_optimizer_has_another_learning_rate(bench, mgd_cli, optimizer):
     """Plain descent that of the calibration for it; others the task's, for none was measured for them."""
     said = mgd_cli(

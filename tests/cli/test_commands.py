@@ -79,7 +79,7 @@ def test_every_option_is_a_setting_and_has_help():
 
     options = {p.name: p for p in COMMANDS[("train",)].params if isinstance(p, click.Option)}
     assert set(options) - set(RunConfig.model_fields) - set(TaskTable.model_fields) == {
-        *("chips", "simulate", "calibration", "out", "as_json", "at_end")
+        *("chips", "simulate", "calibration", "out", "as_json", "after")
     }
     issue = (
         "bits hidden steps algorithm perturbation baseline amplitude learning_rate optimizer tau_p tau_x tau_theta "

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import mgd.cli
 from mgd.instruments import from_qcodes, opened
-from mgd.runs import RunConfig, resume, start
+from mgd.results import export
+from mgd.runs import RunConfig, Table, resume, start
 
 LAB = '''
 """Nine voltages into tanh neurons, of which each measurement and each voltage is counted; and a module of PyTorch."""
@@ -209,12 +210,16 @@ def test_a_chip_file_of_several_instruments_is_refused_in_one_line(tmp_path, cap
 
 
 VISA = {
-    "options of a socket": (
+    "misspelt, of a socket": (
         "TCPIP0::127.0.0.1::{port}::SOCKET",
-        "visa = {baud_rate = 9600}",
-        "is a bare socket, without PyVISA",
+        "visa = {chunk_sise = 4}",
+        "did you mean 'chunk_size'",
     ),
-    "its backend": ("TCPIP0::127.0.0.1::{port}::SOCKET", 'backend = ""', "bare socket, without PyVISA: leave backend"),
+    "the end of a reply": (
+        "TCPIP0::127.0.0.1::{port}::SOCKET",
+        'visa = {read_termination = ""}',
+        "visa.read_termination: give line.read_end instead",
+    ),
     "misspelt": ("TCPIP0::127.0.0.1::inst0::INSTR", "visa = {chunk_sise = 4}", "did you mean 'chunk_size'"),
     "of another kind": ("TCPIP0::127.0.0.1::inst0::INSTR", "visa = {baud_rate = 4}", "has no option 'baud_rate'"),
     "a wrong value": ("ASRL/dev/ttyUSB9::INSTR", 'visa = {parity = "even"}', "cannot be 'even': 0 is none, 1 is odd"),
@@ -354,17 +359,78 @@ def calibrated_at(lab: str) -> np.ndarray:
     return made.parameters()[None]
 
 
-@pytest.mark.parametrize("at_end", ["safe", "keep"])
-def test_a_chip_is_left_as_its_file_says(lab, train, at_end):
-    theta = train("run", {"build": f"{lab}:chip", "at_end": at_end})
+@pytest.mark.parametrize("after", ["safe", "keep"])
+def test_a_chip_is_left_as_its_file_says(lab, train, after):
+    theta = train("run", {"build": f"{lab}:chip", "after": after})
     left = benches(lab)[0].volts
-    np.testing.assert_allclose(left, theta[0] if at_end == "keep" else np.zeros(9))
+    np.testing.assert_allclose(left, theta[0] if after == "keep" else np.zeros(9))
     assert theta.any()
+
+
+LEFT = np.array([0.5, -0.5, 1.5, 0.0, -4.75, 1e-3, 2.0, -2.0, 0.125], np.float32)
+
+
+def write_left(path: Path, values: np.ndarray = LEFT) -> Path:
+    """A file of parameters, in the format of its name."""
+    if path.suffix == ".npy":
+        np.save(path, values)
+    elif path.suffix == ".npz":
+        np.savez(path, theta=values[None], replicas=np.array([0]))
+    elif path.suffix == ".safetensors":
+        save_file({"theta": values[None]}, path)
+    else:
+        path.write_text("# of Tuesday\n" + "\n".join(map(str, values.ravel().tolist())) + "\n")
+    return path
+
+
+@pytest.mark.quick(".npy")
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv", ".safetensors", "export.csv"])
+def test_a_chip_is_left_with_the_parameters_of_a_file(lab, train, tmp_path, suffix):
+    path, due = tmp_path / f"left{suffix}", LEFT
+    if suffix == "export.csv":
+        due = train("before", {"build": f"{lab}:chip"})[0]
+        export(tmp_path / "before", path)
+    else:
+        write_left(path)
+    train("run", {"build": f"{lab}:chip", "after": path.name})
+    np.testing.assert_array_equal(benches(lab)[-1].volts, due)
+
+
+REFUSED = {
+    "too few": (lambda path: write_left(path, LEFT[:8]), "left.npy", "the file has 8 parameters, and callables"),
+    "beyond": (lambda path: write_left(path, LEFT * 2), "left.csv", "after: parameter 4 .*-9.5"),
+    "not a number": (
+        lambda path: write_left(path, np.where(LEFT == 0, np.nan, LEFT)),
+        "left.npz",
+        "after: parameter 3 in .*left.npz is nan: give a file of finite numbers",
+    ),
+    "two chips": (lambda path: write_left(path, np.ones((2, 9))), "left.npy", "has parameters of 2 chips"),
+    "nothing there": (lambda path: None, "left.npy", "after: cannot read .*left.npy: No such file"),
+    "text": (lambda path: path.write_text("hello\n"), "left.csv", "left.csv has no parameters that can be read: "),
+    "no array": (lambda path: path.write_text("hello\n"), "left.npy", "left.npy has no parameters that can be read: "),
+    "a misspelt word": (lambda path: None, "kepe", "after: must be \"safe\", .*, got 'kepe': did you mean 'keep'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_file_that_does_not_fit_is_refused_before_any_chip_is_opened(lab, train, tmp_path, case):
+    make, name, words = REFUSED[case]
+    make(tmp_path / name)
+    with pytest.raises(ValueError, match=words) as raised:
+        train("run", {"build": f"{lab}:chip"}, {"build": f"{lab}:chip", "after": name}, replicas=2)
+    assert "\n" not in str(raised.value)
+    assert [bench.opened for bench in benches(lab)] in ([], [0, 0])
+
+
+def test_a_name_of_before_is_still_read_but_not_both(lab):
+    assert Table.of({"kind": "callables", "at_end": "keep"}).common.after == "keep"
+    with pytest.raises(ValueError, match="after and at_end are the same setting: give after alone"):
+        Table.of({"kind": "callables", "at_end": "keep", "after": "keep"})
 
 
 @pytest.mark.long
 def test_all_chips_of_a_fleet_are_left_with_what_each_learnt(lab, train):
-    tables = [{"build": f"{lab}:chip", "at_end": "keep"}, {"build": f"{lab}:chip", "at_end": "keep"}]
+    tables = [{"build": f"{lab}:chip", "after": "keep"}, {"build": f"{lab}:chip", "after": "keep"}]
     theta = train("run", *tables, fleet="own", replicas=2)
     assert not np.array_equal(theta[0], theta[1])
     np.testing.assert_allclose([bench.volts for bench in benches(lab)], theta)
@@ -372,24 +438,24 @@ def test_all_chips_of_a_fleet_are_left_with_what_each_learnt(lab, train):
 
 def test_a_run_that_fails_leaves_its_chip_safe_though_it_is_to_keep(lab, train):
     late = list(range(30, 1000))
-    table = {"build": f"{lab}:chip", "at_end": "keep", "give_up_seconds": 0.2, "arguments": {"late": late}}
+    table = {"build": f"{lab}:chip", "after": "keep", "give_up_seconds": 0.2, "arguments": {"late": late}}
     with pytest.raises(mgd.HardwareError, match=r"gave no valid answer for 0\.2 s"):
         train("run", table)
     assert not benches(lab)[0].volts.any()
 
 
-def test_the_option_at_end_is_of_a_chip_on_a_bench(capsys):
-    assert command("train", "parity", "--at-end", "keep", "--steps", "4") == 2
-    assert "this run has none: leave --at-end out" in capsys.readouterr().err
+def test_the_option_after_is_of_a_chip_on_a_bench(capsys):
+    assert command("train", "parity", "--after", "keep", "--steps", "4") == 2
+    assert "this run has none: leave --after out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("chips", [1, 2])
-def test_the_option_at_end_goes_before_what_chip_files_say(chips):
-    from mgd.runs import with_at_end
+def test_the_option_after_goes_before_what_chip_files_say(chips):
+    from mgd.runs import with_after
 
     tables = tuple({"kind": "scpi", "at_end": "safe", "resource": f"chip {k}"} for k in range(chips))
     config = RunConfig.of({"task": "parity", "instrument": tables[0] if chips == 1 else tables})
-    assert with_at_end(config, None) is config
-    kept = with_at_end(config, "keep")
-    assert [table["at_end"] for table in kept.instruments] == ["keep"] * chips
+    assert with_after(config, None) is config
+    kept = with_after(config, "keep")
+    assert [table["after"] for table in kept.instruments] == ["keep"] * chips
     assert isinstance(kept.instrument, dict) is (chips == 1)

@@ -9,13 +9,33 @@ import numpy as np
 import pytest
 
 import mgd.instruments
-from mgd.instruments import Absent, AbstractInstrument, Guarded, Identity, Limits, Recorder, Replay, Simulated, Spice
+from mgd.instruments import (
+    Absent,
+    AbstractInstrument,
+    Guarded,
+    Identity,
+    Limits,
+    Origin,
+    Recorder,
+    Replay,
+    Simulated,
+    Spice,
+)
 from mgd.instruments._circuits import Circuits
 
 ATTRIBUTES = tuple(AbstractInstrument.__annotations__)
 # Those of a recorded chip that a replay has no use for: it is another file, cannot be asked, and neither waits nor is
 # left with care.
-NOT_OF_A_REPLAY = {"address", "settle_seconds", "leave_seconds", "may_slip", "reads_back", "parts"}
+NOT_OF_A_REPLAY = {
+    "address",
+    "settle_seconds",
+    "leave_seconds",
+    "may_slip",
+    "reads_back",
+    "parts",
+    "origin",
+    "declared",
+}
 WRAPPERS = {"Guarded", "Recorder", "Replay", "Circuits", "Absent"}
 DRIVERS = {"Callables", "Rtl", "Scpi", "Several", "Simulated", "Spice", "TorchModule"}
 
@@ -27,7 +47,7 @@ def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
     chip.settle_seconds, chip.leave_seconds, chip.believable = 0.125, 7.0, (-1.0, 3.0)
     chip.reads, chip.reads_together, chip.most_together = "both", "outputs", 5
     chip.limits = Limits(np.array([-1.0, -0.3, 0.1]), np.array([2.0, 0.3, 1.1]), "mA")
-    chip.parts = {"meter": chip}
+    chip.parts, chip.origin = {"meter": chip}, Origin("rack", {"slot": 3}, "/lab")
     for name in ATTRIBUTES:
         default = getattr(AbstractInstrument, name, None)
         if isinstance(default, bool):
@@ -104,7 +124,7 @@ def test_circuits_are_as_the_circuit_in_them(monkeypatch, tmp_path):
     settings = {"netlist": "divider.cir", "parameters": ["r2"], "inputs": ["v1"], "outputs": ["v(out)"], "processes": 2}
     circuits = mgd.instruments.load_instrument("spice", settings | {"limits": {"low": 0.1, "high": 1e9}}, tmp_path)
     assert isinstance(circuits, Circuits)
-    assert different(circuits, circuits._circuit) <= {"most_together", "reads_together"}
+    assert different(circuits, circuits._circuit) <= {"most_together", "reads_together", "origin"}
 
 
 def test_a_chip_that_is_gone_is_as_it_was(make_chip):

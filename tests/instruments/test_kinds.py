@@ -2,13 +2,21 @@
 
 import sys
 
+import numpy as np
 import pytest
 
 import mgd.cli
+from mgd import HardwareError
 from mgd.instruments import available, kinds, load_instrument
 
 LAB = """
 from mgd.instruments import Limits, from_callables
+
+class Glitch(Exception):
+    pass
+
+def fails(x, target):
+    raise Glitch("hm")
 
 def chip(**settings):
     if settings.get("wrong"):
@@ -16,6 +24,7 @@ def chip(**settings):
     return from_callables(
         set_parameters=lambda theta: None,
         measure_cost=lambda: 0.5,
+        present=fails,
         limits=Limits.uniform(settings.get("n", 2), -1.0, 1.0),
         address="lab",
     )
@@ -59,6 +68,15 @@ def test_a_function_of_a_lab_builds_an_instrument(tmp_path, lab):
     assert made.measure_cost() == 0.5
 
 
+def test_what_is_worth_another_try_is_named_in_its_settings(tmp_path, lab):
+    names = ["TimeoutError", "json.JSONDecodeError", f"{lab}:Glitch"]
+    made = load_instrument("callables", {"build": f"{lab}:chip", "retry_on": names}, tmp_path)
+    assert [each.__name__ for each in getattr(made, "retry_on", ())] == ["TimeoutError", "JSONDecodeError", "Glitch"]
+    with pytest.raises(HardwareError, match="raised Glitch: hm") as told:
+        made.present(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32))
+    assert told.value.passing
+
+
 WRONG = {
     "no build": ({}, "kind 'callables' needs the setting 'build', which was not given"),
     "a misspelt setting": ({"biuld": "LAB:chip"}, "unknown setting 'biuld': did you mean 'build'?"),
@@ -72,6 +90,16 @@ WRONG = {
         {"build": "LAB:chip", "arguments": [1]},
         r"arguments must be a table .*, got \[1\]",
     ),
+    "exceptions that are no list": ({"build": "LAB:chip", "retry_on": "TimeoutError"}, "retry_on is a list of names"),
+    "no such exception": (
+        {"build": "LAB:chip", "retry_on": ["TimeoutEror"]},
+        "retry_on: Python has no exception 'TimeoutEror': did you mean 'TimeoutError'?",
+    ),
+    "a function for an exception": (
+        {"build": "LAB:chip", "retry_on": ["json.dumps"]},
+        "retry_on: 'json.dumps' is not a class of exceptions: name one",
+    ),
+    "an exception of no module": ({"build": "LAB:chip", "retry_on": ["nowhere.Late"]}, "there is no module 'nowhere'"),
     "arguments it has not": ({"build": "LAB:number", "arguments": {"a": 1}}, "it raised TypeError: .*'a'"),
 }
 

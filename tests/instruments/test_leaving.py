@@ -126,16 +126,16 @@ def test_what_takes_long_is_told_in_one_line(capfd):
     said = []
 
     def wait_until_said() -> None:
-        while not said:
+        while not "".join(said).endswith("\n"):
             time.sleep(0.01)
-            said.extend(capfd.readouterr().err.splitlines(keepends=True))
+            said.append(capfd.readouterr().err)
 
     gates.at[0] = wait_until_said
     with opened(gates.chip):
         pass
     assert (
         "".join([*said, capfd.readouterr().err])
-        == "mgd: gatesis being put in its safe state, which may take up to 60 s\n"
+        == "mgd: gates is being put in its safe state, which may take up to 60 s\n"
     )
 
 

@@ -80,6 +80,8 @@ def test_limits_told_again_in_other_digits_are_the_same(scripted):
 CHANNELS = {"set": "CH{channel} {value}", "readback": "CH{channel}?", "perturb": "", "format": ""}
 FIRST, SECOND = text(NEAR_ZERO).split(b",")
 NO_FORMAT = tuple(each for each in OPENING if each[0] != b"FORM REAL")
+# As where a message has one command.
+APART = ((b"*RST", None), (b"*CLS", None), *OPENING[1:])
 
 
 def test_a_command_for_each_channel_goes_in_one_message(scripted):
@@ -106,7 +108,7 @@ def test_a_command_for_each_channel_goes_in_a_message_of_its_own(scripted):
     near_zero = ((b"CH1 " + FIRST, None), (b"CH2 " + SECOND, None), (b"CH1?", FIRST + b"\n"), (b"CH2?", SECOND + b"\n"))
     driver = scripted(
         *((b"CH1 1", None), (b"CH2 -2", None), (b"CH1?", b"1\n"), (b"CH2?", b"2\n"), (b"SYST:ERR?", OK + b"\n")),
-        opening=NO_FORMAT,
+        opening=tuple(each for each in APART if each[0] != b"FORM REAL"),
         probed=(*near_zero, (b"SYST:ERR?", OK + b"\n")),
         compound=False,
         retries=0,
@@ -365,7 +367,7 @@ def test_sure_is_what_answers_as_before(scripted):
 
 
 def test_of_a_chip_that_takes_one_command_a_message_each_is_asked_by_itself(scripted):
-    driver = scripted(WHO, (b"*IDN?", b"0.125\n"), probed=(), verify=False, compound=False)
+    driver = scripted(WHO, (b"*IDN?", b"0.125\n"), opening=APART, probed=(), verify=False, compound=False)
     driver.make_sure()
     with pytest.raises(HardwareError, match=r"'Maker,Model 3,A7,1\.0' was expected"):
         driver.make_sure()
@@ -417,7 +419,7 @@ def test_a_chip_that_settles_or_takes_one_command_a_message_is_read_back_at_once
         (b"SYST:ERR?", OK + b"\n"),
     )
     asked = (b"PAR:DATA?", data(*NEAR_ZERO) + b"\n")
-    driver = scripted(asked, (written, None), *found, probed=probed, compound=False, retries=0)
+    driver = scripted(asked, (written, None), *found, opening=APART, probed=probed, compound=False, retries=0)
     with pytest.raises(HardwareError, match=r"answered with 2\.5 for parameter 1, set to 2"):
         driver.set_parameters(floats(1, 2))
 

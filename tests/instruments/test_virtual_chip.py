@@ -10,7 +10,7 @@ import pytest
 import mgd.cli
 from mgd import HardwareError
 from mgd.instruments import Limits, Scpi, Simulated, load_instrument, opened
-from mgd.instruments._scpi._opening import harmless
+from mgd.instruments._harmless import harmless
 from mgd.instruments._scpi._settings import ScpiSettings
 from mgd.instruments._scpi._transports import Visa
 from mgd.runs import read_chip_file, serve_chip

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mgd.instruments._virtual._messages import Messages, Refused, values
-from mgd.instruments._wire import WireError, block, numbers, split_reply, text
+from mgd.instruments._wire import Framing, WireError, block, numbers, split_reply, text
 
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**120), max_value=2.0**120)
 READINGS = arrays(np.float32, st.integers(1, 20), elements=FINITE)
@@ -25,7 +25,7 @@ BLOCKS = st.lists(st.sampled_from([b";", b"\n", b"#", b'"', b"\x00"]), max_size=
 
 @given(READINGS, ORDERS)
 def test_a_block_arrives_to_the_bit(sent, order):
-    reply = split_reply(block(sent, order) + b"\n", order)
+    reply = split_reply(block(sent, order) + b"\n", Framing(f"{order}f4"))
     assert reply is not None
     assert len(reply) == 1
     assert numbers(reply[0]).tobytes() == sent.tobytes()
@@ -35,8 +35,8 @@ def test_a_block_arrives_to_the_bit(sent, order):
 def test_a_reply_that_is_not_all_there_is_waited_for(sent, order):
     whole = block(sent, order) + b';0,"No error"\n'
     for end in range(len(whole)):
-        assert split_reply(whole[:end], order) is None, end
-    assert split_reply(whole, order) is not None
+        assert split_reply(whole[:end], Framing(f"{order}f4")) is None, end
+    assert split_reply(whole, Framing(f"{order}f4")) is not None
 
 
 @given(PARAMETERS)

@@ -9,7 +9,7 @@ import pytest
 
 import mgd
 from mgd.engines import Data
-from mgd.planning import chip_names, chip_of, gpu_of, on_gpu, operations_of
+from mgd.planning import Problem, Simulator, Structure, chip_names, chip_of, gpu_of, on_gpu, operations_of
 from mgd.timing import Profile
 
 
@@ -29,6 +29,21 @@ perturbation = 0.0
 write = 1e-3
 load = 0.0
 latency = 0.0
+"""
+
+
+STRAIGHT_THROUGH = """
+import jax, jax.numpy as jnp, mgd
+
+def chip():
+    def respond(theta, x):
+        wanted = jax.nn.sigmoid(x @ theta[:2] + theta[2])[:, None]
+        return wanted + jax.lax.stop_gradient(jnp.round(wanted) - wanted)
+
+    def cost(theta, x, target):
+        return jnp.mean((respond(theta, x) - target) ** 2)
+
+    return mgd.chips.from_function(cost, init=lambda key: jax.random.normal(key, (3,)), respond=respond)
 """
 
 
@@ -90,6 +105,27 @@ def test_a_plan_gives_a_reason_for_every_choice(planned):
     assert all(any(letter.isdigit() for letter in why) for name, why in made.reasons.items() if name != "schedule")
     assert {gain.what for gain in made.gains} == {"half the time of inference", "half the time of write"}
     assert all(0 <= gain.share < 0.5 for gain in made.gains)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["measured", "sampled"])
+def test_the_engine_that_was_asked_for_simulates(engine):
+    problem = Problem.of({"task": "parity", "hidden": [3], "engine": engine}, profile(), 0.8)
+    structure = Structure("rademacher", "remeasured", "sgd", 8, 2, 1, 1, 0.01, 0.5)
+    passage = Simulator(problem, 2).passage(structure, seed=0, guess=50, most=0.1)
+    assert passage.engine == engine
+    assert passage.steps == 16 * 98  # with a write of a millisecond and 18 measurements for each window
+
+
+@pytest.mark.long
+def test_a_straight_through_gradient_is_no_plan(tmp_path, monkeypatch):
+    (tmp_path / "straight.py").write_text(STRAIGHT_THROUGH)
+    monkeypatch.syspath_prepend(tmp_path)
+    given = {"task": "parity", "chip": {"build": "straight:chip"}, "engine": "sampled"}
+    problem = Problem.of(given, profile(), 0.8)
+    structure = Structure("rademacher", "remeasured", "sgd", 8, 2, 1, 1, 0.01, 0.5)
+    with pytest.raises(ValueError, match="the sampled engine would train another chip"):
+        Simulator(problem, 2).passage(structure, seed=0, guess=50, most=0.1)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from mgd import RunError
 from mgd.reproduction import Row, _reproduce, reproduce, study_named
 from mgd.runs import read_header
-from mgd.sweeps import Run, Study, Work
+from mgd.sweeps import Run, Study, Work, execute
 from mgd.sweeps._cell import read_result, write_zarr
 
 SMALL = {"task": "parity", "replicas": 2, "log_every": 100, "tau_x": 1}
@@ -178,3 +179,53 @@ def test_a_study_that_is_stopped_goes_on_to_the_same_bits(tmp_path, how):
     assert np.array_equal(cut.a.values, whole.a.values)
     assert np.array_equal(cut.b.values, whole.b.values)
     assert not np.array_equal(cut.a.values, cut.b.values)
+
+
+@pytest.mark.long
+def test_a_cluster_computes_the_same(computed, cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(_reproduce, "study_named", lambda name: STUDY)
+    address, _ = cluster
+    folder, _ = reproduce("waveforms", tmp_path / "out", cluster=address)
+    data, due = (xr.open_zarr(one / "data.zarr", consolidated=False).load() for one in (folder, computed[0]))
+    assert data.accuracy.identical(due.accuracy)
+    assert data.diverges.identical(due.diverges)
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_continues_on_the_cluster(computed, cluster, tmp_path, cache_env):
+    address, _ = cluster
+    code = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_execute import CELLS, STUDY\n"
+        "from mgd.sweeps import execute\n"
+        "say = lambda done, total, share: print(done, flush=True)\n"
+        f"rows = execute(STUDY, CELLS, sys.argv[1], title={{}}, cluster={address!r}, on_progress=say)\n"
+        "print(rows[0].ours)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=cache_env) as client:
+        while int(client.stdout.readline()) < 1:
+            pass
+        client.kill()
+    again = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=cache_env, check=True)
+    assert again.stdout.splitlines()[-1] == computed[1][0].ours
+
+
+@pytest.mark.long
+def test_a_cluster_that_ends_is_one_line(cluster, tmp_path):
+    (address, processes), seen = cluster, []
+
+    def end(*told):
+        seen.append(told)
+        if len(seen) == 2:  # the first is before anything is asked of it
+            processes[0].kill()
+
+    with pytest.raises(RunError, match=r"the cluster tcp://.* is gone; the cells that are computed are kept"):
+        execute(STUDY, CELLS, tmp_path / "out", title={}, cluster=address, on_progress=end)
+
+
+def test_a_cluster_that_is_none_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match=r"^cluster takes the address of a scheduler .*, got 'somewhere'$"):
+        reproduce("waveforms", tmp_path / "out", cluster="somewhere")
+    assert not (tmp_path / "out").exists()

@@ -48,6 +48,7 @@ def test_g_goes_to_the_gradient(data, kind, family, most):
     assert start > 3 * float(of.error[0])
 
 
+@pytest.mark.long
 def test_the_error_of_random_signs_is_that_of_theory(data):
     error = data.error.sel(kind="discrete", family="Rademacher").values
     squares = error**2 / (2 / 240)

@@ -118,7 +118,7 @@ BEGIN = pytest.mark.filterwarnings("ignore:inputs saturate", "ignore:the chip re
         for k in range(len(kinds))
     ],
 )
-@pytest.mark.quick("noise-0")
+@pytest.mark.long
 def test_the_right_cause_comes_first(cause, number, tmp_path):
     found = diagnose(run_of(tmp_path, SICK[cause][number]))
     assert found, "nothing was found"

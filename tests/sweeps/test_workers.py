@@ -1,6 +1,5 @@
 """Workers of Dask: the same results as in one process, whatever dies meanwhile."""
 
-import json
 import os
 import signal
 import subprocess
@@ -125,44 +124,6 @@ def test_a_point_that_kills_its_worker_is_named_and_left_out(tmp_path, as_proces
     found = load_sweep(tmp_path / "out")
     assert found["chip.deadly"].values.tolist() == [0]
     assert found.computed.values.all()
-
-
-@pytest.fixture
-def cluster(cache_env, tmp_path):
-    """A scheduler and two workers, each a process of its own, on the loopback."""
-    file = tmp_path / "scheduler.json"
-    python = [sys.executable, "-m", "dask"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": cache_env}
-    started = [
-        subprocess.Popen(
-            [*python, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file],
-            **quiet,
-        )
-    ]
-    while not file.exists() or not file.read_text():
-        assert started[0].poll() is None, "the scheduler ended"
-        time.sleep(0.05)
-    for _ in range(2):
-        started.append(
-            subprocess.Popen(
-                [
-                    *python,
-                    "worker",
-                    "--scheduler-file",
-                    file,
-                    "--nthreads",
-                    "1",
-                    "--no-dashboard",
-                    "--host",
-                    "127.0.0.1",
-                ],
-                **quiet,
-            )
-        )
-    yield json.loads(file.read_text())["address"], started
-    for process in reversed(started):
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.mark.long

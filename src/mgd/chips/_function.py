@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
+from .._float32 import in_float32
 from ._base import AbstractChip, Traits
 from ._costs import AbstractCost, cost_named
 from ._leaves import Leaves, is_parameter, real
@@ -37,10 +38,12 @@ class FunctionChip(AbstractChip):
     def fabricate(self, *, key: PRNGKeyArray) -> None:
         return None
 
+    @in_float32
     def measure(self, theta, perturbation, x, target, *, device=None, key):
         (vector,) = self.leaves.unflatten(theta + perturbation)
         return real(self.function(vector, x, target), "a chip's cost"), device
 
+    @in_float32
     def respond(self, theta, x, *, device=None, key):
         if self.response is None:
             return jnp.zeros((x.shape[0], 0))

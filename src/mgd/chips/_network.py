@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._float32 import in_float32
 from ..networks import CNN, MLP, Initialisation, Neurons
 from ..networks import cnn as _cnn
 from ..networks._pieces import Perceptron, Read
@@ -138,6 +139,7 @@ class NetworkChip(AbstractChip):
         large = _HUGE <= self.n_params < 2**31
         return self.make if large and isinstance(self.make, Perceptron) and self.whole else None
 
+    @in_float32
     def measure_pieces(
         self, read: Read, x: Float[Array, "batch *features"], target: Float[Array, "batch outputs"]
     ) -> Float[Array, ""]:
@@ -145,6 +147,7 @@ class NetworkChip(AbstractChip):
         assert self.pieces is not None, "only a large perceptron is computed in pieces"
         return jnp.mean(self.loss(self.pieces.respond(read, x), target))
 
+    @in_float32
     def respond(self, theta, x, *, device=None, key):
         if self.pieces is not None and device is None:
             return self.pieces.respond(lambda start, size: lax.dynamic_slice(theta, (start,), (size,)), x)
@@ -156,6 +159,7 @@ class NetworkChip(AbstractChip):
     def write(self, theta, delta, *, device=None, key):
         return theta + delta
 
+    @in_float32
     def _outputs(self, theta: Float[Array, " p"], x: Array, device: Any) -> Float[Array, "batch outputs"]:
         if self._stopped is not None:  # a network of others
             self._check_stopped(self._stopped, x.shape[1:])

@@ -1,5 +1,6 @@
 """`mgd chip serve` and `mgd chip check`."""
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,14 +52,18 @@ def check(file: Path) -> None:
     read = read_chip_file(file)
     answer_at_once()
     instrument = read.load_instrument()
-    serial = (read.instrument or {}).get("serial")
-    with opened(instrument, serial=serial) as guarded:
+    table = read.instrument or {}
+    with opened(instrument, serial=table.get("serial"), guardian=table.get("guardian", False)) as guarded:
         from ..instruments import latency, noise
 
         click.echo(f"{read.name}: {guarded.identify()} at {guarded.address}")
         for name, part in guarded.parts.items():
             sets = f", sets {part.n_params:,} parameters, {_limits(part)}" if part.n_params else ""
             click.echo(f"  {name}: {part.identify()} at {part.address}{sets}")
+        for name, part in guarded.parts.items() or [("chip", guarded)]:
+            if not any(astuple(part.identify())):
+                told = "only its parameters show" if part.reads_back else "nothing shows"
+                click.echo(f"  {name} has no identity: {told} that a reply belongs to another query or another piece")
         click.echo(f"  {guarded.n_params:,} parameters, {_limits(guarded)}")
         click.echo(f"  measures {_measures(guarded)}")
         median, slow = latency(guarded, _ROUND_TRIPS)

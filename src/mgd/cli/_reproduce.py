@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..reproduction import STUDIES
+from ._settings import on_cluster
 
 
 @click.command(epilog="Example: mgd reproduce angle --quick")
@@ -15,9 +16,16 @@ from ..reproduction import STUDIES
 @click.option("--quick", is_flag=True, help="A small version, in about a minute.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the results; by default reproductions/ID.")
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes; by default one for each core.")
+@on_cluster
 @click.option("--data", type=click.Path(path_type=str), help="Folder of the images.")
 def reproduce(
-    study: str | None, list_studies: bool, quick: bool, out: Path | None, workers: int | None, data: str | None
+    study: str | None,
+    list_studies: bool,
+    quick: bool,
+    out: Path | None,
+    workers: int | None,
+    cluster: str | None,
+    data: str | None,
 ) -> None:
     """Compute the published result ID: data (Zarr), figure (PNG, SVG) and rows of the table.
 
@@ -37,7 +45,9 @@ def reproduce(
     about = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
     click.echo(f"{study}: about {'a minute' if minutes <= 1 else about} on two cores", err=True)
     with _progress() as on_progress:
-        folder, rows = compute(study, out, quick=quick, data=data, workers=workers, on_progress=on_progress)
+        folder, rows = compute(
+            study, out, quick=quick, data=data, workers=workers, cluster=cluster, on_progress=on_progress
+        )
     for row in rows:
         click.echo(f"| {row.what} | {row.published} | {row.ours} | {row.how} |")
     click.echo(f"figure: {folder / 'figure.png'}", err=True)

@@ -13,6 +13,12 @@ from ._words import WholeNumber
 C = TypeVar("C", bound=Callable)
 
 
+# Where commands that compute much do so.
+on_cluster = click.option(
+    "--cluster", metavar="CLUSTER", help="tcp://10.0.0.5:8786 (scheduler of Dask), ssh:HOST,HOST, slurm:… or pbs:…."
+)
+
+
 def with_settings(command: C) -> C:
     """A command with an option for each setting that can be given on the command line."""
     return with_some_settings(RunConfig.model_fields)(command)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ._settings import given_of, with_settings
+from ._settings import given_of, on_cluster, with_settings
 
 # In a pipe, no line is cut to a width.
 _PIPE = 10_000
@@ -29,9 +29,7 @@ _PIPE = 10_000
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Processes; by default one for each core if it is worth it."
 )
-@click.option(
-    "--cluster", metavar="CLUSTER", help="tcp://10.0.0.5:8786 (scheduler of Dask), ssh:HOST,HOST, slurm:… or pbs:…."
-)
+@on_cluster
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list with a line for each point, and nothing else.")
 def sweep(
     task: str,

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -32,9 +32,11 @@ from ._words import WholeNumber
 )
 @click.option("--record", type=click.Path(path_type=Path), help="Record all exchanges with the chip in this file.")
 @click.option(
+    "--after",
     "--at-end",
-    type=click.Choice(("safe", "keep")),
-    help="How a completed run leaves a real chip: in its safe state, or with its learnt parameters.",
+    "after",
+    metavar="safe|keep|FILE",
+    help="How a completed run leaves a real chip: safe, with what it learnt, or with the parameters of FILE.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; by default runs/TASK-N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and nothing else.")
@@ -44,7 +46,7 @@ def train(
     simulate: bool,
     calibration: Path | None,
     record: Path | None,
-    at_end: Literal["safe", "keep"] | None,
+    after: str | None,
     out: Path | None,
     as_json: bool,
     **settings: Any,
@@ -64,7 +66,7 @@ def train(
         read_chip_file,
         task_given,
         use_calibration,
-        with_at_end,
+        with_after,
         with_calibration,
         with_facts,
     )
@@ -83,7 +85,7 @@ def train(
     if config.instruments:
         answer_at_once()
     have_devices(config.devices or 1)
-    config = resolve(with_calibration(with_at_end(with_facts(config), at_end)))
+    config = resolve(with_calibration(with_after(with_facts(config), after)))
     if not isinstance(config.task, str):
         click.echo(config.task.summary, err=True)
     from ..runs import start

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._base import GIVE_UP_SECONDS as GIVE_UP_SECONDS
     from ._base import AbstractInstrument as AbstractInstrument
     from ._base import Identity as Identity
+    from ._base import Origin as Origin
     from ._base import checked_range as checked_range
     from ._callables import from_callables as from_callables
     from ._check import latency as latency
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ._factory import build as build
     from ._factory import check_one as check_one
     from ._factory import function_named as function_named
+    from ._guardian import check_outlives as check_outlives
     from ._kinds import Kind as Kind
     from ._kinds import available as available
     from ._kinds import kinds as kinds
@@ -66,12 +68,14 @@ _PUBLIC = {
 _INSIDE = {
     "GIVE_UP_SECONDS": "_base",
     "Absent": "_absent",
+    "Origin": "_base",
     "ServeSettings": "_virtual._settings",
     "Speaker": "_virtual._speaker",
     "build": "_factory",
     "checked_range": "_base",
     "function_named": "_factory",
     "check_one": "_factory",
+    "check_outlives": "_guardian",
     "inwards": "_limits",
     "latency": "_check",
     "noise": "_check",

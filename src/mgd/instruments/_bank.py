@@ -11,7 +11,7 @@ import numpy as np
 
 from .._errors import HardwareError
 from ._base import real_numbers
-from ._failures import TimeIsUp, failing, said_by
+from ._failures import RetryOn, TimeIsUp, failing, said_by
 from ._limits import Limits
 from ._line import Line, Reading
 
@@ -30,6 +30,7 @@ class Bank:
         limits: of its parameters.
         present: puts inputs in front of it; None if it has none.
         open: is called before lines are asked for their ranges; None for nothing.
+        retry_on: says after which errors it is asked again; None for the usual ones.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Bank:
         limits: Limits,
         present: Callable | None,
         open: Callable | None,
+        retry_on: Callable[[], RetryOn | None],
     ):
         self._address, self._lines, self._reading, self._limits = address, lines, reading, limits
-        self._present, self._open = present, open
+        self._present, self._open, self._retry_on = present, open, retry_on
         self._shown: tuple[int, ...] = ()
         # The lines that are not known to be in the safe state.
         self._not_safe: list[int] = list(range(len(lines)))
@@ -197,4 +199,4 @@ class Bank:
         return values
 
     def _failing(self, doing: str) -> AbstractContextManager[None]:
-        return failing(self._address, doing, _REMEDY)
+        return failing(self._address, doing, _REMEDY, self._retry_on())

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +19,7 @@ Itself = TypeVar("Itself", bound="AbstractInstrument")
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity that an instrument reports, as in a reply to `*IDN?`.
+    """The identity that an instrument reports, as in a reply to `*IDN?`; one that reports none has an empty one.
 
     Attributes:
         maker: its maker.
@@ -34,7 +34,24 @@ class Identity:
     version: str = ""
 
     def __str__(self) -> str:
+        if not (self.maker or self.serial):  # of few instruments more is known than the model, or not even that
+            return printable(self.model) or "without identity"
         return printable(",".join((self.maker, self.model, self.serial, self.version)))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an instrument was made from: arguments of `load_instrument`, which makes it again.
+
+    Attributes:
+        kind: of the instrument.
+        settings: its own.
+        folder: to which paths in the settings are relative.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    folder: str
 
 
 # No instrument reads more than this in any unit, light's frequency in hertz included; SCPI's signs for "over range" and
@@ -154,6 +171,8 @@ class AbstractInstrument(ABC):
         believable: the lowest and the highest reading that can be, of the cost, or of the outputs for a chip that gives
             these alone. What is outside is asked again, and then skipped. None if nothing is known.
         parts: the instruments of a chip that has several, by their names; empty if it is one instrument.
+        declared: whether the number of parameters and their limits are known before it is opened.
+        origin: the settings that it was made from by `load_instrument`; None if it was made otherwise.
     """
 
     address: str
@@ -171,6 +190,8 @@ class AbstractInstrument(ABC):
     leave_seconds: float = 120.0
     believable: tuple[float | int, float | int] | None = None
     parts: Mapping[str, "AbstractInstrument"] = MappingProxyType({})
+    declared: bool = True
+    origin: Origin | None = None
 
     @abstractmethod
     def open(self) -> None:
@@ -195,6 +216,13 @@ class AbstractInstrument(ABC):
     @abstractmethod
     def safe_state(self) -> None:
         """Puts the chip in its safe state."""
+
+    def open_to_leave(self) -> None:
+        """Connects so that `safe_state` can be called, and as far as possible without setting anything.
+
+        By default it is opened as ever.
+        """
+        self.open()
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
         """Puts θ̃ on its own lines, in addition to the parameters."""

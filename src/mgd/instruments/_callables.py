@@ -3,7 +3,7 @@
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,23 @@ from jaxtyping import Float
 
 from .._errors import HardwareError
 from ._base import AbstractInstrument, Identity, checked_range, numbers_of
-from ._failures import failing
+from ._failures import RetryOn, check_retry_on, failing
+from ._harmless import harmless
 from ._limits import Limits
 
 _MAY_LACK = ("open", "close", "identify", "present", "not_safe")
 _NUMBERS = itertools.count(1)
-# What a float32 may lose on its way there and back.
-_ROUNDING = 2e-7
+# How often parameters are set until they read back right; and a float32 that went through text.
+_TRIES, _ROUNDING = 3, 2e-7
 Vector = Float[np.ndarray, " p"]
 
 
 class Callables(AbstractInstrument):
-    """An instrument made of functions; made by `from_callables`."""
+    """An instrument made of functions; made by `from_callables`.
+
+    Attributes:
+        retry_on: the classes of errors after which it is asked again; None for those of `from_callables`.
+    """
 
     def __init__(
         self,
@@ -33,8 +38,9 @@ class Callables(AbstractInstrument):
         leave_seconds: float,
         start: Vector | None,
         believable: tuple[float | int, float | int] | None,
-        verify_within: float,
         verbs: dict[str, Callable | None],
+        retry_on: RetryOn | None,
+        verify_within: float,
     ):
         self._name = address or "callables"
         # Without an address nothing tells one program's chip from another's.
@@ -52,14 +58,22 @@ class Callables(AbstractInstrument):
         self.most_together = 1_000_000 if batches else 0
         self.reads_together = "outputs" if batches == ["read_batch"] else "cost"
         # An answer that is known, and which may be that to another question.
-        self.may_slip = verbs["identify"] is not None or verbs["read_parameters"] is not None
+        self.reads_back = verbs["read_parameters"] is not None
+        self.may_slip = self.reads_back or verbs["identify"] is not None
         self._within = verify_within
+        # Whose answers are believed, and what it should hold; None if that is not known.
         self._identity: Identity | None = None
-        self._held: np.ndarray | None = None
-        self._verbs = verbs
+        self._held: Vector | None = None
+        self._verbs, self.retry_on = verbs, retry_on
         self._settled_at = 0.0
 
     def open(self) -> None:
+        self._held = None
+        self._call("open")
+        if self.reads_back:  # before anything large is set
+            self.set_parameters(harmless(self.limits))
+
+    def open_to_leave(self) -> None:
         self._held = None
         self._call("open")
 
@@ -81,12 +95,18 @@ class Callables(AbstractInstrument):
         self._check_held()
 
     def set_parameters(self, theta: Vector) -> None:
-        self._check_held()  # afterwards one cannot see that it was reset
-        self._held = None
-        self._call("set_parameters", theta)
-        if self._verbs["read_parameters"] is not None:
-            self._held = np.array(theta, np.float32)
-        self._settled_at = time.monotonic() + self.settle_seconds
+        self._check_held()  # which later cannot be seen any more
+        self._held, wrong = None, ""
+        for _ in range(_TRIES):
+            self._call("set_parameters", theta)
+            self._settled_at = time.monotonic() + self.settle_seconds
+            wrong = self._wrong(theta) if self.reads_back else ""
+            if not wrong:
+                self._held = np.array(theta, np.float32) if self.reads_back else None
+                return
+        raise HardwareError(
+            f"{self.address}: {wrong}: check its range and resolution, and how it reads numbers; or set verify_within"
+        )
 
     def perturb(self, perturbation: Vector) -> None:
         self._call("perturb", perturbation)
@@ -120,33 +140,37 @@ class Callables(AbstractInstrument):
     def not_safe(self) -> list[str]:
         return self._call("not_safe") or []
 
-    def _call(self, name: str, *arguments: Any) -> Any:
-        verb = self._verbs[name]
-        if verb is None:
-            return None if name in _MAY_LACK else self._lacks(name)
-        with failing(self.address, f"its {name}", "correct that function"):
-            return verb(*arguments)
-
     def _identified(self) -> Identity:
         found = self._call("identify")
         return found if isinstance(found, Identity) else Identity("", "", str(found or self._name))
 
     def _check_held(self) -> None:
-        """Raises: HardwareError: if the parameters that are read back are not those that were set."""
-        if self._held is None:
-            return
-        held, self._held = self._held, None
-        found = numbers_of(self._call("read_parameters"), held.shape, self.address, "read_parameters")
-        wrong = ~(np.abs(found - held) <= self._within + _ROUNDING * np.abs(held))
-        if wrong.any():
-            k = int(np.argmax(wrong))
+        """Raises: HardwareError: if the parameters are not those that were set."""
+        if self._held is not None and (wrong := self._wrong(self._held)):
+            self._held = None
             raise HardwareError(
-                f"{self.address}: its read_parameters gave {found[k]:.9g} for parameter {k}, set to {held[k]:.9g}: the "
-                "chip was reset, or a reply belongs to another query: check its supply and its line, or make "
-                "verify_within larger",
+                f"{self.address}: {wrong}: the chip was reset, or a reply belongs to another query: check its "
+                "supply and its line, or make verify_within larger",
                 passing=True,
             )
-        self._held = held
+
+    def _wrong(self, due: Vector) -> str:
+        """What is wrong with the parameters that are read back; empty if nothing is."""
+        self._settle()
+        shape = (self.n_params,)
+        found = numbers_of(self._call("read_parameters"), shape, self.address, "read_parameters")
+        far = ~(np.abs(found - due) <= self._within + _ROUNDING * np.abs(due))
+        if not far.any():
+            return ""
+        at = int(np.argmax(far))
+        return f"read_parameters gave {found[at]:.9g} for parameter {at}, which was set to {due[at]:.9g}"
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        verb = self._verbs[name]
+        if verb is None:
+            return None if name in _MAY_LACK else self._lacks(name)
+        with failing(self.address, f"its {name}", "correct that function", self.retry_on):
+            return verb(*arguments)
 
     def _settle(self) -> None:
         left = self._settled_at - time.monotonic()
@@ -176,12 +200,14 @@ def from_callables(
     start: Vector | None = None,
     believable: tuple[float | int, float | int] | None = None,
     address: str | None = None,
-) -> AbstractInstrument:
+    retry_on: type[Exception] | Sequence[type[Exception]] | None = None,
+) -> Callables:
     """An instrument made of a lab's own functions: the simplest way to bring a chip.
 
-    An exception in a function is a failure of the chip. Time-outs, lost connections and other errors of a driver's
-    library are taken for temporary: the chip is closed, opened and asked again. A programming error (`TypeError`,
-    `KeyError`, `ValueError`, …) ends the training at once, unless it comes from a broken reply that is not a number.
+    An exception in a function is a failure of the chip. Time-outs, lost connections and errors of VISA are taken for
+    temporary, and so is a broken reply that is not a number: the chip is closed, opened and asked again. Any other
+    exception ends the training at once. If your functions raise others that may be over when they are called again,
+    give `retry_on`.
 
     Args:
         set_parameters: sets all P parameters, a float32 array in the unit of `limits`.
@@ -195,10 +221,10 @@ def from_callables(
         identify: returns a serial number or an `Identity`. Training asks for it at the end of each piece of a run
             (about half a second), and more often after trouble. If it is not as before, all that was measured since is
             measured again; so let it ask the instrument.
-        read_parameters: reads the parameters back. Training does so together with `identify`, and before they are set
-            anew. If they are not those that were set, because the chip was reset, all that was measured since is
-            measured again.
-        verify_within: how far what `read_parameters` returns may be off, in the unit of `limits`.
+        read_parameters: returns the P parameters that the chip holds. They are read back and compared whenever they are
+            set, beginning at the opening with harmless values near zero. Together with `identify`, and before others
+            are set, they are read once more: if the chip was reset, what came between is measured again.
+        verify_within: how far what is read back may be off, beyond rounding.
         open: connects.
         close: disconnects.
         safe_state: makes the chip safe; by default every parameter goes to the middle of its range.
@@ -211,6 +237,7 @@ def from_callables(
         believable: the lowest and the highest cost that can be measured, or the outputs' if there is no `measure_cost`:
             what is outside is asked again, and then skipped.
         address: its name in messages; two programs cannot use one address at the same time, so give one to a real chip.
+        retry_on: the classes of exceptions after which the chip is asked again, in place of those above.
 
     Raises:
         ValueError: if there is nothing to measure with, `start` has another number of parameters, or `believable` is no
@@ -245,10 +272,12 @@ def from_callables(
         "safe_state": safe_state,
         "not_safe": not_safe,
     }
-    if not 0 <= settle_seconds <= 1e6:
-        raise ValueError(f"settle_seconds must be from 0 to 1e6, got {settle_seconds!r}")
     if not 0 <= verify_within <= 1e6:
         raise ValueError(f"verify_within must be from 0 to 1e6, got {verify_within!r}")
+    if verify_within and read_parameters is None:
+        raise ValueError("verify_within is for parameters that are read back: give read_parameters, or leave it out")
+    if not 0 <= settle_seconds <= 1e6:
+        raise ValueError(f"settle_seconds must be from 0 to 1e6, got {settle_seconds!r}")
     return Callables(
         address=address,
         limits=limits,
@@ -256,6 +285,7 @@ def from_callables(
         leave_seconds=leave_seconds,
         start=start,
         believable=believable,
-        verify_within=verify_within,
         verbs=verbs,
+        retry_on=None if retry_on is None else check_retry_on(retry_on),
+        verify_within=verify_within,
     )

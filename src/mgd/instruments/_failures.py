@@ -1,7 +1,9 @@
 """What functions and libraries of others raise, as failures of a chip. Nothing here imports JAX."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from .._errors import HardwareError, MgdError
 
@@ -10,33 +12,62 @@ class TimeIsUp(HardwareError):
     """There is no more time for what is being waited for; raised wherever the program waits."""
 
 
-# What a wrong call raises: asking again does not help. All else (a time-out, a lost line, whatever a driver's library
-# raises) may pass.
+# What may be over when a chip is asked again: time-outs, lost connections and errors of VISA. The errors of operating
+# systems and Python are these classes; those of libraries that have classes of their own are known by what they are
+# called.
+_MAY_PASS = (OSError, EOFError)
+_CALLED = re.compile("time_?out|connect|visa", re.IGNORECASE)
+# Asking again does not help after a wrong call, however it is called.
 _WRONG_CALL = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, NotImplementedError),
     *(RecursionError, SyntaxError, TypeError, ValueError),
 )
 # Except that a reply that came broken is not a number.
 _BROKEN_REPLY = ("could not convert string to float", "invalid literal for int()")
+RetryOn = tuple[type[Exception], ...]
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether what was raised may be over when the chip is opened again and asked again."""
+def may_pass(error: Exception, retry_on: RetryOn | None = None) -> bool:
+    """Whether what was raised may be over when the chip is opened again and asked again.
+
+    Args:
+        error: what was raised.
+        retry_on: the classes of errors that may be over; None for time-outs, lost connections, errors of VISA, and
+            replies that came broken.
+    """
     if isinstance(error, HardwareError):
         return error.passing
+    if retry_on is not None:
+        return isinstance(error, retry_on)
     if isinstance(error, UnicodeDecodeError) or any(each in str(error) for each in _BROKEN_REPLY):
         return True
-    return not isinstance(error, (*_WRONG_CALL, MgdError))
+    if isinstance(error, (*_WRONG_CALL, MgdError)):
+        return False
+    return isinstance(error, _MAY_PASS) or any(_CALLED.search(each.__name__) for each in type(error).__mro__)
+
+
+def check_retry_on(given: object) -> RetryOn:
+    """Classes of errors.
+
+    Raises:
+        ValueError: if they are something else.
+    """
+    classes: tuple[Any, ...] = tuple(given) if isinstance(given, list | tuple) else (given,)
+    for each in classes:
+        if not (isinstance(each, type) and issubclass(each, Exception)):
+            raise ValueError(f"retry_on has classes of exceptions, such as TimeoutError, got {each!r}")
+    return classes
 
 
 @contextmanager
-def failing(address: str, doing: str, remedy: str) -> Iterator[None]:
+def failing(address: str, doing: str, remedy: str, retry_on: RetryOn | None = None) -> Iterator[None]:
     """What is raised in the body becomes a failure of the chip, that says where, what was done, and what was raised.
 
     Args:
         address: of the chip.
         doing: what is being done.
         remedy: what to do about a wrong call.
+        retry_on: as in `may_pass`.
 
     Raises:
         HardwareError: with `passing=True` where asking again may help.
@@ -50,8 +81,10 @@ def failing(address: str, doing: str, remedy: str) -> Iterator[None]:
             raise
         raise HardwareError(f"{address}: {doing}: {error}", passing=error.passing, skip=error.skip) from error
     except Exception as error:
-        passes = may_pass(error)
-        what = f"{address}: {doing} raised {type(error).__name__}: {said_by(error)}"
+        passes, name = may_pass(error, retry_on), type(error).__name__
+        if not (passes or isinstance(error, _WRONG_CALL)):
+            remedy += f"; if it may be over when it is asked again, name {name} in retry_on"
+        what = f"{address}: {doing} raised {name}: {said_by(error)}"
         raise HardwareError(f"{what}: {'check that it is there' if passes else remedy}", passing=passes) from error
 
 

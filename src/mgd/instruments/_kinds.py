@@ -1,5 +1,6 @@
 """Kinds of instruments, built in and by others, from one group of entry points. Nothing here imports JAX."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 
 from .._input import nearest
 from ..rows import claimed, loaded, points, said
-from ._base import AbstractInstrument
+from ._base import AbstractInstrument, Origin
 
 GROUP = "mgd.instruments"
 
@@ -96,4 +97,6 @@ def load_instrument(kind: str, settings: Mapping[str, Any], folder: str | Path) 
         )
     if len(claims := _claims(kind)) > 1:
         raise ValueError(f"the kind of instrument {kind!r} {claimed(claims)}")
-    return loaded("the kind of instrument", found[kind])(dict(settings), Path(folder))
+    made = loaded("the kind of instrument", found[kind])(dict(settings), Path(folder))
+    made.origin = Origin(kind, dict(settings), os.path.abspath(folder))
+    return made

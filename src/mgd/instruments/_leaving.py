@@ -3,13 +3,14 @@
 import signal
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from .._alarm import alarm
-from .._errors import MgdError, MgdWarning
+from .._errors import HardwareError, MgdError, MgdWarning
 from ._base import AbstractInstrument
 from ._failures import TimeIsUp, said_by
 
@@ -21,6 +22,8 @@ _SAYING, _CLOSING = 3.0, 10.0
 _LONGEST = 1e8
 # After the time is up, what still waits is taken out of it that often, until nothing does.
 _AGAIN = 1.0
+# Waited before a chip that nobody holds is looked for again; doubled each time, up to the longest.
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,14 @@ class Left:
     given_up: bool = False
 
 
-def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, reported: bool) -> None:
+def leave(
+    instrument: AbstractInstrument,
+    seconds: float,
+    *,
+    fails: bool,
+    reported: bool,
+    on_left: Callable[[bool], object] = lambda settled: None,
+) -> None:
     """Puts a chip in its safe state and closes it, within so many seconds; warns of what is not safe.
 
     Ctrl-C and SIGTERM are held back meanwhile: at the first a line says so, the second gives up. What was held back
@@ -51,9 +61,11 @@ def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, report
         seconds: that it may take.
         fails: whether an error is on its way, which is then what ends the program.
         reported: whether that error already says that the chip does not do what it must.
+        on_left: told whether there is nothing more to do, because the chip is safe or was given up.
     """
     with _signals_held(instrument.address) as came, _told_of(instrument.address, seconds):
-        left = _left(instrument, seconds)
+        left = _left(instrument, seconds, _make_safe)
+        on_left(left.safe or left.given_up)
     if not left.safe and (left.names or left.given_up or not reported):
         where = f": check {', '.join(left.names)}" if left.names else ": check it"
         warnings.warn(
@@ -70,14 +82,25 @@ def leave(instrument: AbstractInstrument, seconds: float, *, fails: bool, report
 
 def leave_safely(instrument: AbstractInstrument) -> bool:
     """Puts a chip in its safe state and closes it; returns whether it reached the safe state (the line may be lost)."""
-    return _left(instrument, instrument.leave_seconds).safe
+    return _left(instrument, instrument.leave_seconds, _make_safe).safe
 
 
-def _left(instrument: AbstractInstrument, seconds: float) -> Left:
+def rescue(instrument: AbstractInstrument, serial: str | None, seconds: float) -> Left:
+    """Puts a chip that another process held in its safe state, and closes it; it is looked for until the time is up.
+
+    Args:
+        instrument: not open.
+        serial: the serial number that it must have; None for any.
+        seconds: that all may take.
+    """
+    return _left(instrument, seconds, lambda chip: _find_and_make_safe(chip, serial))
+
+
+def _left(instrument: AbstractInstrument, seconds: float, make_safe: Callable[[AbstractInstrument], None]) -> Left:
     try:
         try:
             with alarm(min(seconds, _LONGEST), _AGAIN, lambda: _ring(seconds)):
-                _make_safe(instrument)
+                make_safe(instrument)
             return Left(True)
         except (MgdError, OSError) as error:
             why, given_up = said_by(error), False
@@ -101,12 +124,51 @@ def _make_safe(instrument: AbstractInstrument) -> None:
         # Once more on a fresh line: what broke may have been the line alone.
         try:
             instrument.close()
-            instrument.open()
+            instrument.open_to_leave()
             instrument.safe_state()
         except TimeIsUp:
             raise
         except (MgdError, OSError):
             raise first from None
+
+
+def _find_and_make_safe(instrument: AbstractInstrument, serial: str | None) -> None:
+    wait, last = _FIRST_WAIT, None
+    try:
+        while True:
+            try:
+                instrument.open_to_leave()
+                if not instrument.parts:  # each of which is asked who it is when it is opened
+                    check_identity(instrument, serial)
+                instrument.safe_state()
+                return
+            except TimeIsUp:
+                raise
+            except (MgdError, OSError) as error:
+                if isinstance(error, MgdError) and not getattr(error, "passing", False):
+                    raise
+                last = error
+            instrument.close()
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+    except TimeIsUp:
+        if last is None:
+            raise
+        raise last from None
+
+
+def check_identity(instrument: AbstractInstrument, serial: str | None) -> None:
+    """Sees who is there.
+
+    Raises:
+        HardwareError: if it is another piece.
+    """
+    identity = instrument.identify()
+    if serial is not None and identity.serial != serial:
+        raise HardwareError(
+            f"{instrument.address}: serial {identity.serial!r} answers ({identity}), instead of {serial!r}: "
+            "connect that chip, or change its serial in the chip file"
+        )
 
 
 def _ring(seconds: float) -> None:
@@ -116,7 +178,7 @@ def _ring(seconds: float) -> None:
 @contextmanager
 def _told_of(address: str, seconds: float) -> Iterator[None]:
     """Says so, if the body takes long."""
-    line = f"mgd: {address}is being put in its safe state, which may take up to {seconds:g} s"
+    line = f"mgd: {address} is being put in its safe state, which may take up to {seconds:g} s"
     timer = threading.Timer(_NOT_AT_ONCE, _say, [line])
     timer.daemon = True
     timer.start()

@@ -52,7 +52,8 @@ def from_lines(
         for line, low, high in zip(lines, limits.low.tolist(), limits.high.tolist(), strict=True):
             if why := line.refuses(low, high):
                 raise ValueError(f"{system} {why}")
-    bank = Bank(address, lines, reading, limits, others.pop("present", None), others.pop("open", None))
+    present, open_first = others.pop("present", None), others.pop("open", None)
+    bank = Bank(address, lines, reading, limits, present, open_first, lambda: made.retry_on)
     verb = {"cost": "measure_cost", "outputs": "read_outputs"}[reads]
     if "verify_within" in others:
         others.setdefault("read_parameters", bank.read_back)

@@ -5,8 +5,10 @@ import ipaddress
 import os
 import re
 import socket
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -24,12 +26,19 @@ _HERE = "127.0.0.1"
 _WHOLE = ([], ["INST"], ["INST0"], ["HISLIP0"], ["HISLIP0,4880"])
 
 
+# How the lock of a guardian is marked, and how often it is seen whether it has ended.
+_GUARDIAN, _LOOK_SECONDS = "guardian", 0.05
+
+
 @contextmanager
-def alone(address: str) -> Iterator[None]:
+def alone(address: str, *, guards: bool = False) -> Iterator[None]:
     """Keeps other programs of this user and machine from the same chip.
+
+    A guardian that puts a chip in its safe state is waited for, since that ends by itself.
 
     Args:
         address: of the instrument. What it is of counts, not how it is written: see `places`.
+        guards: whether this is such a guardian, which waits for nobody.
 
     Raises:
         HardwareError: if one has it, or nothing can be locked.
@@ -44,6 +53,8 @@ def alone(address: str) -> Iterator[None]:
                 folder.mkdir(parents=True, exist_ok=True)
                 file = stack.enter_context(path.open("a+"))
                 taken = lock_file(file.fileno())
+                if not (taken or guards) and _holder(file).endswith(_GUARDIAN):
+                    taken = _taken_after_guardian(address, file)
             except OSError as error:
                 raise HardwareError(
                     f"{address}: a file in {folder} cannot be locked ({error.strerror or error}), so two programs "
@@ -52,14 +63,30 @@ def alone(address: str) -> Iterator[None]:
             if not taken:
                 raise HardwareError(_in_use(address, file)) from None
             file.truncate(0)
-            file.write(str(os.getpid()))
+            file.write(f"{os.getpid()} {_GUARDIAN}" if guards else str(os.getpid()))
             file.flush()
         yield
 
 
-def _in_use(address: str, file: IO[str]) -> str:
+def _taken_after_guardian(address: str, file: IO[str]) -> bool:
+    """Waits while a guardian has a lock; whether it is ours then."""
+    with suppress(OSError, ValueError, AttributeError):  # where nobody reads it
+        line = f"mgd: {address} is being put in its safe state by process {_holder(file)}, which is waited for"
+        print(line, file=sys.stderr, flush=True)
+    while _holder(file).endswith(_GUARDIAN):
+        if lock_file(file.fileno()):
+            return True
+        time.sleep(_LOOK_SECONDS)
+    return lock_file(file.fileno())
+
+
+def _holder(file: IO[str]) -> str:
     file.seek(0)
-    holder = file.read().strip() or "unknown"
+    return file.read().strip()
+
+
+def _in_use(address: str, file: IO[str]) -> str:
+    holder = _holder(file) or "unknown"
     if holder == str(os.getpid()):
         return f"{address} is open already: give each instrument its own address"
     return (

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +13,8 @@ from .._awake import awake
 from .._errors import HardwareError, MgdError, MgdWarning
 from .._stops import Interrupter, interruptible
 from ._base import ANYTHING, MOST_BELIEVED, AbstractInstrument, Identity, checked_range, is_believed, numbers_of
-from ._leaving import leave
+from ._guardian import Guardian, guarded_by
+from ._leaving import check_identity, leave
 from ._locks import alone as _alone
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
@@ -29,6 +31,7 @@ class Guarded(AbstractInstrument):
     Attributes:
         identity: the identity from the last query, for example at the opening; None if there was none.
         target: the targets of the presented batch.
+        guardian: of this chip, while it is open.
         unbelievable: readings that were outside of `believable`.
 
     Raises:
@@ -47,6 +50,7 @@ class Guarded(AbstractInstrument):
         self._kept: np.ndarray | None = None
         self.identity: Identity | None = None
         self.target = np.zeros((0, 0), np.float32)
+        self.guardian: Guardian | None = None
 
     def open(self) -> None:
         self.inner.open()
@@ -61,6 +65,14 @@ class Guarded(AbstractInstrument):
                 f"{self.address} has {self.n_params} parameters and limits for {self.limits.low.size}: "
                 "give limits for each, or one for all"
             )
+
+    def open_to_leave(self) -> None:
+        self.inner.open_to_leave()
+
+    def note_in(self, folder: str | Path) -> None:
+        """Has the chip's guardian, if it has one, write what it does to guardian.log in a folder."""
+        if self.guardian is not None:
+            self.guardian.note_in(Path(folder))
 
     def close(self) -> None:
         self.inner.close()
@@ -247,6 +259,7 @@ def opened(
     alone: bool = True,
     patience_seconds: float = 0.0,
     leave_seconds: float | None = None,
+    guardian: bool = False,
 ) -> Iterator[Guarded]:
     """Opens an instrument behind a guard; however the body ends, the chip is put in its safe state.
 
@@ -263,10 +276,13 @@ def opened(
         alone: whether no other program may use the same address meanwhile.
         patience_seconds: how long to retry, if opening fails and the failure may be temporary.
         leave_seconds: the time that the safe state may take; None for the instrument's own.
+        guardian: whether a small process waits for the end of this one, and makes the chip safe if this one ends
+            without doing so (kill -9, no memory, a crash). The instrument must be made from settings, by a chip file or
+            `load_instrument`.
 
     Raises:
         HardwareError: if it cannot be opened, another program uses it (by whatever address), or it is another piece.
-        ValueError: if `leave_seconds` is not above 0.
+        ValueError: if `leave_seconds` is not above 0, or a guardian could not make the instrument again.
 
     >>> import numpy as np
     >>> from mgd.instruments import Limits, from_callables
@@ -286,10 +302,14 @@ def opened(
     seconds = instrument.leave_seconds if leave_seconds is None else leave_seconds
     if not seconds > 0:
         raise ValueError(f"leave_seconds must be above 0, got {seconds}: it is the time that the safe state may take")
-    with ExitStack() as locked:
+    with ExitStack() as stack:
+        # Entered first, because it acts when the chip is not locked any more.
+        watch = stack.enter_context(guarded_by(instrument, wanted=guardian, serial=serial, seconds=seconds))
         for part in (instrument.parts.values() or [instrument]) if alone else []:
-            locked.enter_context(_alone(part.address))
+            stack.enter_context(_alone(part.address))
         guarded = Guarded(instrument)
+        guarded.guardian = watch
+        watch.begin()
         with interruptible() as signals:
             _open(guarded, serial, patience_seconds, seconds, signals)
             fails, reported, kept = True, False, False
@@ -304,9 +324,11 @@ def opened(
                 signals.on = False  # first of all: no call is before it, within which an exception could come
                 try:
                     kept = not fails and guarded.left_with_parameters()
+                    if kept:
+                        watch.settle(True)
                 finally:
                     if not kept:
-                        leave(guarded, seconds, fails=fails, reported=reported)
+                        leave(guarded, seconds, fails=fails, reported=reported, on_left=watch.settle)
 
 
 def _open(
@@ -320,7 +342,7 @@ def _open(
             signals.on = True
             instrument.open()
             is_open = True
-            _check_identity(instrument, serial)
+            check_identity(instrument, serial)
             signals.on = False
             return
         except BaseException as error:
@@ -328,7 +350,9 @@ def _open(
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or awake() + wait > give_up:
                 if is_open:
-                    leave(instrument, leave_seconds, fails=True, reported=not isinstance(error, KeyboardInterrupt))
+                    told = not isinstance(error, KeyboardInterrupt)
+                    assert instrument.guardian is not None
+                    leave(instrument, leave_seconds, fails=True, reported=told, on_left=instrument.guardian.settle)
                 if isinstance(error, OSError):
                     raise HardwareError(f"{instrument.address} cannot be opened: {error}") from error
                 raise
@@ -337,12 +361,3 @@ def _open(
         time.sleep(wait)
         signals.on = False
         wait = min(2 * wait, _LONGEST_WAIT)
-
-
-def _check_identity(instrument: AbstractInstrument, serial: str | None) -> None:
-    identity = instrument.identify()
-    if serial is not None and identity.serial != serial:
-        raise HardwareError(
-            f"{instrument.address}: serial {identity.serial!r} answers ({identity}), instead of {serial!r}: "
-            "connect that chip, or change its serial in the chip file"
-        )

@@ -105,6 +105,12 @@ class Recorder(AbstractInstrument):
             self.inner.close()
             raise
 
+    def open_to_leave(self) -> None:
+        if self._file is None:
+            self.inner.open_to_leave()
+        else:
+            self._exchange("open", 0, self.inner.open_to_leave, _nothing)
+
     def close(self) -> None:
         self.inner.close()
         self._flush_at_last()

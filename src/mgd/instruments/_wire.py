@@ -3,13 +3,13 @@
 import functools
 import math
 import re
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from .._input import printable
 
-_TEXT = re.compile(rb'(?:[^;\n"]|"[^"\n]*")*')
 _DIGITS = b"0123456789"
 # How the reply to nearly every measurement ends, and what a number before it does not have.
 _FINE, _SPECIAL = b';0,"No error"\n', re.compile(rb'[#";\n]')
@@ -21,8 +21,49 @@ _FIXED, _DIGITS_BELOW = (1e-9, 1e15), 12
 _POSSIBLE, _USUAL = (1e-25, 1e18), (1e-12, 1e12)
 
 _FLOATS = {order: np.dtype(f"{order}f4") for order in "<>"}
+# What may stand around a reply and says nothing.
+STRAY = b"\0 \t\r\n"
+# The header before a block, in replies that repeat that of their question.
+_HEADER = re.compile(rb":?\*?[A-Za-z][\w:]*\s+(?=#)")
 
 Item = bytes | Float[np.ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a reply is put together.
+
+    Attributes:
+        block: NumPy's kind of the numbers in a block.
+        scale: what they are multiplied by.
+        end: the last byte of a reply.
+        ended: whether that comes after a block too.
+        indefinite: whether blocks have no length, and go to the end of the reply.
+        separator: between the items of a reply; empty if a reply has one.
+        header: whether there may be a header before a block.
+    """
+
+    block: str = "<f4"
+    scale: float = 1.0
+    end: bytes = b"\n"
+    ended: bool = True
+    indefinite: bool = False
+    separator: bytes = b";"
+    header: bool = False
+
+    @functools.cached_property
+    def text(self) -> re.Pattern[bytes]:
+        """All of an item that is text."""
+        stop = re.escape(self.separator + self.end)
+        return re.compile(b'(?:[^%b"]|"[^"%b]*")*' % (stop, re.escape(self.end)))
+
+    @functools.cached_property
+    def is_plain(self) -> bool:
+        """Whether it is that of most instruments, but for the byte order."""
+        return self in (Framing(), Framing(">f4"))
+
+
+PLAIN = Framing()
 
 
 class WireError(Exception):
@@ -108,12 +149,13 @@ def block_end(data: bytes | bytearray, start: int) -> tuple[int, int] | None:
     return begin, begin + int(digits)
 
 
-def split_reply(data: bytes, order: str = "<") -> list[Item] | None:
+def split_reply(data: bytes, framing: Framing = PLAIN, due: int = 0) -> list[Item] | None:
     r"""The items of a reply, the ; between them and the newline after them taken off; None if it is not complete.
 
     Args:
         data: what has come.
-        order: of a number's bytes in a block, as for `block`.
+        framing: how it is put together.
+        due: how many items there are to be, where a block may be the end of them.
 
     Raises:
         WireError: if it is not a reply, or something comes after it.
@@ -123,29 +165,35 @@ def split_reply(data: bytes, order: str = "<") -> list[Item] | None:
     >>> split_reply(b"0.5") is None
     True
     """
-    if data.endswith(_FINE) and not _SPECIAL.search(data, 0, len(data) - len(_FINE)):
+    if data.endswith(_FINE) and framing.is_plain and not _SPECIAL.search(data, 0, len(data) - len(_FINE)):
         return [data[: -len(_FINE)], _FINE[1:-1]]
     items: list[Item] = []
-    at = 0
+    at = len(data) - len(data.lstrip(b"\0"))
+    if framing.indefinite:
+        return _indefinite(data[at:], framing)
     while True:
+        if framing.header and (header := _HEADER.match(data, at)):
+            at = header.end()
         if data[at : at + 1] == b"#":
             span = block_end(data, at)
             if span is None or len(data) < span[1]:
                 return None
-            items.append(_floats(data[span[0] : span[1]], order))
+            items.append(_floats(data[span[0] : span[1]], framing))
             at = span[1]
-            if data[at : at + 1] == b"\r":
+            if not framing.ended and len(items) == due and not data[at:].strip(STRAY):
+                return items
+            while data[at : at + 1] in (b"\r", b"\0") and framing.end != data[at : at + 1]:
                 at += 1
         else:
-            found = _TEXT.match(data, at)
-            items.append(found[0].rstrip(b"\r") if found else b"")
+            found = framing.text.match(data, at)
+            items.append(found[0].strip(b"\r\0") if found else b"")
             at = found.end() if found else at
         separator = data[at : at + 1]
         at += 1
-        if separator == b";":
+        if separator and separator == framing.separator:
             continue
-        if separator == b"\n":
-            if at < len(data):
+        if separator == framing.end:
+            if data[at:].strip(STRAY):
                 raise WireError("more than one reply")
             return items
         if separator in (b"", b'"'):
@@ -153,10 +201,32 @@ def split_reply(data: bytes, order: str = "<") -> list[Item] | None:
         raise WireError("something other than a newline after a block")
 
 
-def _floats(contents: bytes, order: str) -> Float[np.ndarray, " n"]:
-    if len(contents) % 4:
-        raise WireError(f"a block of {len(contents)} bytes, which are no float32")
-    return np.frombuffer(contents, _FLOATS[order]).astype(np.float32)
+def _indefinite(data: bytes, framing: Framing) -> list[Item] | None:
+    """The one item of a reply whose blocks have no length; a line that goes on may have an end within the block."""
+    start = 0
+    if framing.header and (header := _HEADER.match(data)):
+        start = header.end()
+    if not data.endswith(framing.end) or data[start : start + 2] in (b"", b"#"):
+        return None
+    if data[start : start + 2] != b"#0":
+        found = framing.text.match(data)
+        assert found is not None
+        if data[found.end() :].strip(STRAY):
+            raise WireError("more than one reply")
+        return [found[0].strip(b"\r\0")]
+    contents, size = data[start + 2 : -1], np.dtype(framing.block).itemsize
+    if len(contents) % size == 1 % size and contents.endswith(b"\r") and size > 1:
+        contents = contents[:-1]
+    return [_floats(contents, framing)] if len(contents) % size == 0 else None
+
+
+def _floats(contents: bytes, framing: Framing) -> Float[np.ndarray, " n"]:
+    if len(contents) % np.dtype(framing.block).itemsize:
+        name = np.dtype(framing.block).name
+        raise WireError(f"a block of {len(contents)} bytes, which are no {name}")
+    values = np.frombuffer(contents, framing.block)
+    with np.errstate(over="ignore"):  # what float32 does not hold is no reading
+        return (values if framing.scale == 1 else values * framing.scale).astype(np.float32)
 
 
 def swapped(values: Float[np.ndarray, " n"]) -> tuple[float, float] | None:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._float32 import in_float32
 from ._initial import Initialisation, initialise
 from ._mlp import Dense
 from ._neurons import Neurons
@@ -62,6 +63,7 @@ def _forward(least, x, weight, bias):
     return _largest(y, least), (x.value, weight.value, _place(y, least), of_x)
 
 
+@in_float32
 def _backward(least, kept, slope):
     x, weight, place, of_x = kept
     weight_slope, bias_slope = _parameter_slopes(x, weight.shape, place, slope)

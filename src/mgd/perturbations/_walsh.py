@@ -6,6 +6,7 @@ from jax import lax
 from jaxtyping import Array, Float, UInt32
 
 from .._counter import Counter
+from .._float32 import in_float32
 from .._hash import Row, sign_of
 from .._numbers import NUMBER
 from .._permutation import permute
@@ -119,6 +120,7 @@ class Walsh(AbstractPerturbation):
             raise ValueError(f"Walsh codes have 32-bit rows, for at most {most} parameters, got {n_params}")
 
 
+@in_float32
 def _transform(values: Float[Array, " order"]) -> Float[Array, " order"]:
     """The Hadamard matrix times a vector, as two products with matrices of about √order."""
     bits = values.size.bit_length() - 1

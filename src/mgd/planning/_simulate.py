@@ -83,7 +83,9 @@ class Simulator:
         """
         settings = self.problem.settings(structure, replicas=self.replicas, seed=seed)
         chip, algorithm = build_chip(settings, self.problem.task), build_algorithm(settings)
-        engine = choose("auto", chip, algorithm, n_replicas=self.replicas, batch=settings.batch, n_steps=_MANY_STEPS)
+        engine = choose(
+            settings.engine, chip, algorithm, n_replicas=self.replicas, batch=settings.batch, n_steps=_MANY_STEPS
+        )
         judge = Judge.of(
             self.problem.task,
             outputs=engine.gives_outputs(self._test),
@@ -125,6 +127,8 @@ class Simulator:
         kind = structure.baseline, structure.optimizer, seed
         if kind not in self._starts:
             progress = engine.init(self.replicas, key=jax.random.key(seed))
+            if not engine.measures:  # it goes by the gradient, which may not be what a chip shows
+                engine.check_start(progress, self._data)
             self._starts[kind] = jax.tree.map(np.asarray, progress)
         progress = jax.tree.map(jax.numpy.asarray, self._starts[kind])
         return type(progress)(

@@ -37,6 +37,7 @@ def reproduce(
     quick: bool = False,
     data: str | None = None,
     workers: int | None = None,
+    cluster: str | None = None,
     on_progress: OnProgress = lambda done, total, share: None,
 ) -> tuple[Path, list[Row]]:
     """Computes a published result: data (Zarr), figure (PNG and SVG) and rows of the table.
@@ -48,16 +49,17 @@ def reproduce(
         out: folder; None for `reproductions/NAME` or `reproductions/NAME-quick`.
         quick: a small version, in about a minute.
         data: folder of the images.
-        workers: cells computed at a time; None for one for each core.
+        workers: cells computed at a time; None for one for each core. On a cluster, as of `mgd.sweep`.
+        cluster: where cells are computed, as of `mgd.sweep`; by default this machine.
         on_progress: called about once a second with cells done, all cells, and the share of all work done.
 
     Returns:
         The folder, and the rows.
 
     Raises:
-        ValueError: if there is no such study.
+        ValueError: if there is no such study, or no such cluster.
         DataError: if its images are not available.
-        RunError: if the folder contains something else, or cannot be written.
+        RunError: if the folder contains something else, or cannot be written; or the cluster does not answer.
         Interrupted: if it was asked to stop.
     """
     study = study_named(name)
@@ -66,7 +68,7 @@ def reproduce(
     if data is not None:
         cells = {cell_name: _with_data(cell, data) for cell_name, cell in cells.items()}
     title = {"study": name, "quick": quick}
-    return folder, execute(study, cells, folder, title=title, workers=workers, on_progress=on_progress)
+    return folder, execute(study, cells, folder, title=title, workers=workers, cluster=cluster, on_progress=on_progress)
 
 
 def _with_data(cell: Run | Work, data: str) -> Run | Work:

@@ -97,7 +97,7 @@ def apply(
         test_samples=table.common.test_samples if test_samples is None else test_samples,
         give_up_seconds=table.common.give_up_seconds,
     )
-    with opened(instrument, serial=table.common.serial) as guarded:
+    with opened(instrument, serial=table.common.serial, guardian=table.common.guardian) as guarded:
         _check(run, number, guarded, file)
         found = _evaluated(run, number, guarded, samples, options)
         read_back, identity = guarded.reads_back, str(guarded.known())

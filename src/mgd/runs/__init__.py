@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ._chip_file import ChipFile as ChipFile
     from ._chip_file import chip_settings as chip_settings
     from ._chip_file import read_chip_file as read_chip_file
-    from ._chip_file import with_at_end as with_at_end
+    from ._chip_file import with_after as with_after
     from ._code import said_to_run as said_to_run
     from ._config import CHOICES as CHOICES
     from ._config import RunConfig as RunConfig
@@ -149,7 +149,7 @@ _INSIDE = {
     "theta_of": "_header",
     "use_calibration": "_calibrated",
     "warn_if_changed": "_chip_facts",
-    "with_at_end": "_chip_file",
+    "with_after": "_chip_file",
     "with_calibration": "_calibrated",
     "with_facts": "_presets",
 }

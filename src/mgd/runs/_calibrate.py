@@ -78,8 +78,9 @@ def calibrate(
     else:
         instrument = simulated_piece(file, build_chip(config, loaded)) if simulate else file.load_instrument()
     table = None if file.instrument is None else Table.of(file.instrument)
-    serial = None if simulate or table is None else table.common.serial
-    with opened(instrument, serial=serial) as guarded, stop_requested() as stop:
+    common = None if simulate or table is None else table.common
+    serial, guardian = (None, False) if common is None else (common.serial, common.guardian)
+    with opened(instrument, serial=serial, guardian=guardian) as guarded, stop_requested() as stop:
 
         def counted(done: int, total: int) -> None:
             if stop():

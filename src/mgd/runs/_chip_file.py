@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .._input import read_toml
 from ..instruments import ServeSettings, check_one
 from ..timing import Profile, load_profile
+from ._after import KEEP, SAFE, check_after
 from ._chip_table import NETWORK, DeclaredTraits, OwnChip, Text
 from ._config import Activation, Cost, Init, Output, Positive, RunConfig, Sizes, Smoothing, one_line
 from ._imperfect import Given
-from ._table import AtEnd, InstrumentTable, Table
+from ._table import InstrumentTable, Table
 
 if TYPE_CHECKING:
     from ..instruments import AbstractInstrument
@@ -116,20 +117,30 @@ class ChipFile:
             raise ValueError(f"{self.path}: {error}") from None
 
 
-def with_at_end(config: RunConfig, at_end: AtEnd | None) -> RunConfig:
+def with_after(config: RunConfig, after: str | None) -> RunConfig:
     """The settings of a run, with this choice of how to leave its chips; None keeps the settings' own.
 
+    Args:
+        config: the settings.
+        after: "safe", "keep" or the path of a file of parameters.
+
     Raises:
-        ValueError: if there is no real chip.
+        ValueError: if there is no real chip, or it is something else.
     """
-    if at_end is None:
+    if after is None:
         return config
     if not config.instruments:
         raise ValueError(
-            f"at_end = {at_end!r} is for a real chip, and this run has none: leave --at-end out, or give "
+            f"after = {after!r} is for a real chip, and this run has none: leave --after out, or give "
             "--chip with a file that has an [instrument] table"
         )
-    first, *more = (table | {"at_end": at_end} for table in config.instruments)
+    try:
+        check_after(after)
+    except ValueError as error:
+        raise ValueError(f"--after {error}") from None
+    given = after if after in (SAFE, KEEP) else str(Path(after).resolve())
+    plain = ({name: value for name, value in table.items() if name != "at_end"} for table in config.instruments)
+    first, *more = (table | {"after": given} for table in plain)
     return config.model_copy(update={"instrument": (first, *more) if more else first})
 
 

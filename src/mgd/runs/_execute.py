@@ -51,6 +51,8 @@ from ._sound import check_sound
 from ._task_facts import write_task_facts
 
 CHECKPOINT_SECONDS = 15.0
+# That a chip may take to answer after SIGTERM or SIGHUP; then it is left without the measurement that is waited for.
+STOP_SECONDS = 10.0
 # At most one part in this of the time goes into writing checkpoints.
 _CHECKPOINT_SHARE = 20
 
@@ -319,7 +321,11 @@ def run_into(keeping: AbstractKeeping, place: Place, on_progress: OnProgress) ->
     folder, session = place.folder, keeping.session
     with _writing(folder, place.go_on()), _undoable(session, place):
         hint = f"stopped at once; to continue from its last checkpoint: {place.go_on()}"
-        with stop_requested(hint) as stop, keeping.recorded(folder, place.owner) as checkpointed:
+        patience = STOP_SECONDS if keeping.members else None
+        with (
+            stop_requested(hint, patience_seconds=patience) as stop,
+            keeping.recorded(folder, place.owner) as checkpointed,
+        ):
             _checkpoint(keeping, place)
             checkpointed()
             due = time.monotonic() + CHECKPOINT_SECONDS

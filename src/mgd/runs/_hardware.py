@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import astuple, dataclass, replace
-from itertools import count, takewhile
+from itertools import count, takewhile, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from ..bench import watchdog
 from ..chips import AbstractChip
 from ..datasets import Task
 from ..engines import Fleet, Instrumented, Options, parameters_at_start
-from ..instruments import Absent, Guarded, Identity, Limits, Recorder, opened
+from ..instruments import Absent, AbstractInstrument, Guarded, Identity, Limits, Recorder, opened
+from ._after import KEEP, check_fits
 from ._build import build_algorithm, build_chip, build_cost, build_until
 from ._calibrated import check_calibration, noise_of_cost
 from ._checkpoint import Owner
@@ -49,6 +50,7 @@ class Member:
         monitor: its diagnostics.
         calibration: the id and the file of the one that is used; None if none is.
         keeps: whether the chip is left with what it learnt.
+        after: the parameters with which it is left otherwise; None for its safe state.
     """
 
     engine: Instrumented
@@ -57,6 +59,7 @@ class Member:
     monitor: Monitor
     calibration: dict[str, str] | None
     keeps: bool
+    after: Float[np.ndarray, " p"] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What instrument.json says of it."""
@@ -95,6 +98,7 @@ class Hardware(AbstractKeeping):
         self._folder = folder
         self._check_same(folder)
         for member in self.members:
+            member.engine.bench.instrument.note_in(folder)
             member.journal.open(folder, owner.digest())
             member.monitor.begin(folder, self.session.snapshot.step)
 
@@ -148,13 +152,15 @@ class Hardware(AbstractKeeping):
             self.fleet.halt(2 * max(member.engine.options.give_up_seconds for member in self.members))
 
     def finished(self) -> None:
-        """Takes away what only an unfinished run needs; chips that are to keep what they learnt are given it."""
+        """Takes away what only an unfinished run needs; chips are given the parameters that they are left with."""
         for member in self.members:
             member.journal.remove()
         snapshot = self.session.snapshot
         for chip in range(len(self.members)) if self.fleet is None else self.fleet.living(snapshot.step):
-            if self.members[chip].keeps:
-                self.members[chip].engine.bench.leave_with(np.asarray(snapshot.progress.state.theta[chip]))
+            member = self.members[chip]
+            theta = np.asarray(snapshot.progress.state.theta[chip]) if member.keeps else member.after
+            if theta is not None:
+                member.engine.bench.leave_with(theta)
 
     def summary(self) -> dict[str, Any]:
         """What a summary says of the chips."""
@@ -213,6 +219,7 @@ def hardware_of(
     *,
     dropped: Mapping[int, int] | None = None,
     start: Float[np.ndarray, "replica p"] | None = None,
+    after: Sequence[Float[np.ndarray, " p"] | None] = (),
 ) -> Hardware:
     """What resolved settings with an instrument or several say.
 
@@ -222,11 +229,13 @@ def hardware_of(
         instruments: open.
         dropped: chips of a fleet that were dropped before, and at which step.
         start: parameters at the start, in place of what the settings of each chip say.
+        after: for each chip, the parameters of a file with which it is left; empty if there are none.
     """
     model, algorithm = model_of(config, task), build_algorithm(config)
     if not isinstance(algorithm, AbstractAskTell):
         raise ValueError("backprop needs a model of the chip, and an instrument has none: train it with --simulate")
     members = [_member(config, algorithm, model, each, chip) for chip, each in enumerate(instruments)]
+    members = [replace(member, after=theta) for member, theta in zip_longest(members, after)]
     engines = [member.engine for member in members]
     fleet = None
     if len(engines) > 1:
@@ -271,7 +280,7 @@ def _member(
     watch: dict[str, Any] = {"noise": noise, "chip": chip if several else None, "stop_unlearnt": config.stop_unlearnt}
     journal, monitor, options = kept(instrument, algorithm, options, **watch)
     engine = Instrumented(instrument, algorithm, start, cost=build_cost(config), batch=config.batch, options=options)
-    return Member(engine, instrument.known(), journal, monitor, used, common.at_end == "keep")
+    return Member(engine, instrument.known(), journal, monitor, used, common.after == KEEP)
 
 
 def kept(
@@ -350,14 +359,20 @@ def opened_hardware(
     else:
         check_said(config.instruments, folder)
     dropped = {} if folder is None else _read_dropped(folder)
+    loaded: dict[int, AbstractInstrument] = {}
+    after: list[np.ndarray | None] = [None] * len(config.tables)
+    for chip, table in enumerate(config.tables):  # all of them before any is opened
+        if folder is None or chip not in dropped:
+            table.check_fits(config.task_name, task.input_shape, task.n_outputs)
+            loaded[chip] = table.load()
+            after[chip] = table.after(loaded[chip])
     with ExitStack() as stack:
         instruments = []
         for chip, table in enumerate(config.tables):
             if folder is not None and chip in dropped:
                 instruments.append(Guarded(_absent(folder, chip)))
                 continue
-            table.check_fits(config.task_name, task.input_shape, task.n_outputs)
-            instrument = table.load()
+            instrument = loaded[chip]
             if config.record is not None:
                 _check_fresh(config, chip, folder)
                 instrument = Recorder(
@@ -366,9 +381,18 @@ def opened_hardware(
             # A run that goes on may do so by itself, before the chip is back.
             patience = 0.0 if folder is None else table.common.give_up_seconds
             instruments.append(
-                stack.enter_context(opened(instrument, serial=table.common.serial, patience_seconds=patience))
+                stack.enter_context(
+                    opened(
+                        instrument,
+                        serial=table.common.serial,
+                        patience_seconds=patience,
+                        guardian=table.common.guardian,
+                    )
+                )
             )
-        hardware = hardware_of(config, task, instruments, dropped=dropped, start=start)
+            if (theta := after[chip]) is not None:
+                check_fits(theta, instruments[chip])
+        hardware = hardware_of(config, task, instruments, dropped=dropped, start=start, after=after)
         try:
             yield hardware
         finally:

@@ -5,15 +5,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+import numpy as np
+from jaxtyping import Float
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .._input import first_error
 from ..instruments import GIVE_UP_SECONDS, checked_range
+from ._after import SAFE, check_after, check_fits, parameters_after
 
 if TYPE_CHECKING:
     from ..instruments import AbstractInstrument
 
-AtEnd = Literal["safe", "keep"]
 _Text = Annotated[str, Field(min_length=1, strict=True)]
 _Patience = Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False, strict=True)]
 _Many = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
@@ -29,9 +39,11 @@ class InstrumentTable(BaseModel):
         serial: that the chip must have.
         start: parameters at the start: "network", those of the network of [chip], or how far from the middle.
         at_limit: whether a parameter that would leave its limits ends the run or stops short of them.
-        at_end: how it is left after a run that came to its end: in its safe state, or with what it learnt.
+        after: how it is left after a run that came to its end: in its safe state ("safe"), with what it learnt
+            ("keep"), or with the parameters of a file. Before, it was called at_end, which is still read.
         give_up_seconds: how long it may fail to answer.
         leave_seconds: that its safe state may take; by default what the kind says.
+        guardian: whether a process of its own makes the chip safe if the trainer ends without doing so.
         believable: the lowest and the highest reading that can be, of the cost, or of the outputs of a chip that gives
             these alone.
         test_samples: how many samples of a test set it is shown.
@@ -44,12 +56,23 @@ class InstrumentTable(BaseModel):
     serial: _Text | None = None
     start: Literal["network"] | Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)] | None = None
     at_limit: Literal["stop", "saturate"] = "stop"
-    at_end: AtEnd = "safe"
+    after: Annotated[_Text, AfterValidator(check_after)] = SAFE
     give_up_seconds: _Patience = GIVE_UP_SECONDS
     leave_seconds: _Patience | None = None
+    guardian: Annotated[bool, Field(strict=True)] = False
     believable: tuple[float, float] | None = None
     test_samples: _Many = 500
     calibration: _Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_before(cls, given: Any) -> Any:
+        """Chip files and runs of old versions have `at_end`."""
+        if not isinstance(given, Mapping) or "at_end" not in given:
+            return given
+        if "after" in given:
+            raise ValueError("after and at_end are the same setting: give after alone")
+        return {"after" if name == "at_end" else name: value for name, value in given.items()}
 
     @field_validator("believable", mode="before")
     @classmethod
@@ -111,14 +134,30 @@ class Table:
         Raises:
             ValueError: if a setting is wrong.
         """
-        from ..instruments import load_instrument
+        from ..instruments import check_outlives, load_instrument
 
+        if self.common.guardian:
+            check_outlives(self.common.kind)
         instrument = load_instrument(self.common.kind, dict(self.own), self.folder)
         if self.common.leave_seconds is not None:
             instrument.leave_seconds = self.common.leave_seconds
         if self.common.believable is not None:
             instrument.believable = self.common.believable
         return instrument
+
+    def after(self, instrument: "AbstractInstrument") -> Float[np.ndarray, " p"] | None:
+        """The parameters of a file with which a chip is to be left; None if it is not.
+
+        Args:
+            instrument: made by `load`.
+
+        Raises:
+            ValueError: if they cannot be read, or the chip is known not to take them.
+        """
+        theta = parameters_after(self.common.after, self.folder)
+        if theta is not None and instrument.declared:
+            check_fits(theta, instrument)
+        return theta
 
     def check_fits(self, task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
         """Raises: ValueError: if the chip has other inputs or outputs than a task."""

@@ -3,14 +3,17 @@
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import xarray as xr
 
 from .._errors import DivergedError, Interrupted, RunError
+from .._locks import wait_for_lock
 from ..runs import CONFIG, FILE, METRICS, is_finished, read_header, read_metrics, read_summary, replace_file
 from ._study import Run, Work
 
+_one_at_a_time = threading.Lock()
 _RESULT, _DIVERGED = "result.zarr", "diverged.json"
 
 
@@ -64,6 +67,31 @@ def compute_cell(cell: Run | Work, path: str) -> None:
         os._exit(0)  # or this worker would begin the next cell
     except DivergedError as error:
         replace_file(folder / _DIVERGED, json.dumps({"step": error.step}).encode())
+
+
+def compute_cell_in_turn(cell: Run | Work, path: str) -> None:
+    """Computes a cell in a worker of a cluster, where a worker that an earlier command asked may still be at it.
+
+    Raises:
+        RunError: if this machine does not see the folder, or it has no locks.
+        DataError, RunError: as runs do.
+    """
+    folder = Path(path)
+    try:
+        lock = os.open(folder.with_name(f"{folder.name}.lock"), os.O_CREAT | os.O_RDWR)
+    except OSError as error:
+        raise RunError(
+            f"a worker cannot write to {folder.parent} ({error.strerror}): give an out that all machines share"
+        ) from error
+    try:
+        with _one_at_a_time:  # whatever threads a worker has: JAX uses all of its cores
+            wait_for_lock(lock)
+            if not is_done(folder):
+                compute_cell(cell, path)
+    except OSError as error:
+        raise RunError(f"{folder.parent} has no locks ({error.strerror}): give another out") from error
+    finally:
+        os.close(lock)
 
 
 def write_zarr(data: xr.Dataset, path: Path) -> None:

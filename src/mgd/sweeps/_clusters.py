@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._errors import RunError
-from ._store import Store
-from ._workers import MOST_KILLS, Crew, distributed
+from ._workers import MOST_KILLS, distributed
 
 # How long a scheduler or a machine may take to answer.
 _ANSWER_SECONDS = 10
@@ -70,8 +69,8 @@ class Cluster:
         return Cluster("address", text)
 
     @contextmanager
-    def opened(self, store: Store) -> Iterator[Crew]:
-        """Its workers; those that were started for this end with it.
+    def opened(self) -> Iterator[Any]:
+        """A client of Dask; workers that were started for it end with it.
 
         Raises:
             ValueError: if an argument is unknown, or Dask is not installed.
@@ -79,14 +78,14 @@ class Cluster:
         """
         if self.kind == "address":
             with self._client() as client:
-                yield Crew(client, store, [], self.text)
+                yield client
             return
         dask_distributed = distributed()
         given = {"distributed.scheduler.allowed-failures": MOST_KILLS - 1}
         with importlib.import_module("dask.config").set(given):
             cluster = self._by_ssh(dask_distributed) if self.kind == "ssh" else self._by_jobs()
         with cluster, dask_distributed.Client(cluster) as client:
-            yield Crew(client, store, [], self.text)
+            yield client
 
     def _client(self) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Computes a study into a folder, cell by cell on all cores, and goes on where it was left."""
+"""Computes a study into a folder, cell by cell on all cores or on a cluster, and goes on where it was left."""
 
 import hashlib
 import io
@@ -8,10 +8,11 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from .._errors import Interrupted, RunError
 from .._stops import not_for_children, stop_requested
 from .._version import __version__
 from ..runs import only_writer, replace_file
-from ._cell import compute_cell, fraction_done, is_done, read_result, write_zarr
+from ._cell import compute_cell, compute_cell_in_turn, fraction_done, is_done, read_result, write_zarr
+from ._clusters import Cluster
 from ._study import Row, Run, Study, Work
+from ._workers import distributed, gone, there
 
 STUDY, DATA, ROWS = "study.json", "data.zarr", "rows.json"
 
@@ -36,6 +39,7 @@ def execute(
     *,
     title: Mapping[str, Any],
     workers: int | None = None,
+    cluster: str | None = None,
     on_progress: OnProgress = lambda done, total, share: None,
 ) -> list[Row]:
     """Computes the cells of a study, several at a time, then its data (Zarr), figure (PNG and SVG) and rows.
@@ -47,18 +51,21 @@ def execute(
         cells: the cells to compute, by name.
         folder: the folder; it is made if it does not exist.
         title: plain values that identify the study: a folder has only one.
-        workers: cells computed at a time; None for one for each core.
+        workers: cells computed at a time; None for one for each core. On a cluster, as of `sweep`.
+        cluster: as of `sweep`.
         on_progress: called about once a second with cells done, all cells, and the share of all work done.
 
     Raises:
-        RunError: if the folder contains something else, or cannot be written.
+        ValueError: if there is no such cluster.
+        RunError: if the folder contains something else, or cannot be written; or the cluster does not answer.
         Interrupted: if it was asked to stop.
     """
     folder = Path(folder)
+    on = None if cluster is None else Cluster.of(cluster, workers)
     _claim(folder, title, cells)
     with only_writer(folder):
         try:
-            _compute(cells, folder, workers or len(os.sched_getaffinity(0)), on_progress)
+            _compute(cells, folder, workers or len(os.sched_getaffinity(0)), on, on_progress)
             return _finish(study, cells, folder)
         except OSError as error:
             reason = error.strerror or str(error).splitlines()[0]
@@ -96,32 +103,56 @@ def _identity(cell: Run | Work) -> list[str]:
     return [cell.function, json.dumps({k: v for k, v in cell.settings.items() if k != "data"}, sort_keys=True)]
 
 
-def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_progress: OnProgress) -> None:
-    """Every cell that is not there yet, several at a time, each process on a core of its own."""
+@dataclass(frozen=True)
+class _Place:
+    """Where cells are computed.
+
+    Attributes:
+        submit: begins a cell in a folder.
+        answering: made around a look at what is done; it raises RunError if the place is gone.
+    """
+
+    submit: Callable[[Run | Work, str], Future]
+    answering: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+def _compute(
+    cells: Mapping[str, Run | Work], folder: Path, workers: int, cluster: Cluster | None, on_progress: OnProgress
+) -> None:
+    """Every cell that is not there yet, several at a time."""
     todo = {name: cell for name, cell in cells.items() if not is_done(folder / "cells" / name)}
     total = len(cells)
     on_progress(total - len(todo), total, _share(cells, folder))
     if not todo:
         return
-    cores = sorted(os.sched_getaffinity(0))
-    workers = min(workers, len(todo))
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(cores, workers, os.getpid()))
-    try:
-        with stop_requested() as stop:
-            with not_for_children():  # which start here; this process is asked, and asks them
-                waiting: set[Future] = {
-                    pool.submit(compute_cell, cell, str(folder / "cells" / name)) for name, cell in todo.items()
-                }
-            while waiting and not stop():
+    opened = _processes(folder, min(workers, len(todo))) if cluster is None else _on(cluster, folder)
+    with opened as place, stop_requested() as stop:
+        waiting = {place.submit(cell, str((folder / "cells" / name).resolve())) for name, cell in todo.items()}
+        while waiting and not stop():
+            with place.answering():
                 done, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
-                on_progress(total - len(waiting), total, _share(cells, folder))
-            if waiting:
-                n = sum(is_done(folder / "cells" / name) for name in cells)
-                raise Interrupted(f"stopped with {n} of {total} cells done; continue with the same command", step=n)
+            on_progress(total - len(waiting), total, _share(cells, folder))
+        if waiting:
+            n = sum(is_done(folder / "cells" / name) for name in cells)
+            raise Interrupted(f"stopped with {n} of {total} cells done; continue with the same command", step=n)
+
+
+@contextmanager
+def _processes(folder: Path, workers: int) -> Iterator[_Place]:
+    """Processes of this machine, each on a core of its own."""
+    cores = sorted(os.sched_getaffinity(0))
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(cores, workers, os.getpid()))
+
+    def submit(cell: Run | Work, path: str) -> Future:
+        with not_for_children():  # which start here; this process is asked, and asks them
+            return pool.submit(compute_cell, cell, path)
+
+    try:
+        yield _Place(submit)
         pool.shutdown()
     except BrokenProcessPool:
         raise RunError(
@@ -132,6 +163,31 @@ def _compute(cells: Mapping[str, Run | Work], folder: Path, workers: int, on_pro
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()  # after an error or a stop: a training run writes its checkpoint and ends
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _on(cluster: Cluster, folder: Path) -> Iterator[_Place]:
+    """Workers of a cluster, which see this folder."""
+    with cluster.opened() as client:
+        pool = client.get_executor(pure=False)
+
+        @contextmanager
+        def answering() -> Iterator[None]:
+            with there(client, cluster.text, "cells"):
+                try:
+                    yield
+                except CancelledError:  # by Dask, of what was asked of a scheduler that has ended
+                    raise gone(cluster.text, "cells") from None
+                except distributed().KilledWorker:
+                    raise RunError(
+                        f"workers of {cluster.text} died of one cell of {folder} (out of memory?); finished cells are "
+                        "kept: give the command again"
+                    ) from None
+
+        try:
+            yield _Place(lambda cell, path: pool.submit(compute_cell_in_turn, cell, path), answering)
+        finally:
+            pool.shutdown(wait=False)
 
 
 def _settle(cores: list[int], workers: int, parent: int) -> None:

@@ -19,7 +19,7 @@ from ._plans import plan_of
 from ._points import Plan, Point
 from ._shown import shown
 from ._store import Store, load_sweep
-from ._workers import AbstractCrew, Here, has_dask, workers_here
+from ._workers import AbstractCrew, Crew, Here, has_dask, workers_here
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -245,8 +245,10 @@ def _compute(work: _Work, store: Store, workers: int | None, cluster: Cluster | 
             _all_by(here, work, stop, enough=lambda: (work.course.left or 0.0) > _SOON_SECONDS)
         if work.left or work.suspects:
             with ExitStack() as stack:
-                opened = cluster.opened(store) if cluster is not None else workers_here(n, store)
-                crew = stack.enter_context(opened)
+                if cluster is None:
+                    crew = stack.enter_context(workers_here(n, store))
+                else:
+                    crew = Crew(stack.enter_context(cluster.opened()), store, [], cluster.text)
                 _all_by(crew, work, stop)
                 _one_by_one(crew, work, stop)
     except Stopped:

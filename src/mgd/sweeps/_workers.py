@@ -8,7 +8,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,18 +153,8 @@ class Crew(AbstractCrew):
                 return []
         return [self._outcome(future) for future in done]
 
-    @contextmanager
-    def _there(self) -> Iterator[None]:
-        """Raises: RunError: if the scheduler does not answer."""
-        try:
-            yield
-            gone = self._client.status not in ("running", "connecting")
-        except distributed().comm.CommClosedError:
-            gone = True
-        if gone:
-            raise RunError(
-                f"the cluster {self._where} is gone; the points that are computed are kept: give the command again"
-            )
+    def _there(self) -> AbstractContextManager[None]:
+        return there(self._client, self._where, "points")
 
     def _outcome(self, future: Any) -> Outcome:
         batch = self._running.pop(future)
@@ -180,6 +170,22 @@ class Crew(AbstractCrew):
                 "machines share"
             )
         return Outcome(batch, report)
+
+
+@contextmanager
+def there(client: Any, where: str, what: str) -> Iterator[None]:
+    """Raises: RunError: if the scheduler does not answer any more."""
+    try:
+        yield
+    except distributed().comm.CommClosedError:
+        raise gone(where, what) from None
+    if client.status not in ("running", "connecting"):
+        raise gone(where, what)
+
+
+def gone(where: str, what: str) -> RunError:
+    """The error that says so."""
+    return RunError(f"the cluster {where} is gone; the {what} that are computed are kept: give the command again")
 
 
 def computed(

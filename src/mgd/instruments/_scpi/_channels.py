@@ -10,7 +10,7 @@ def halves(command: str, shape: str = "", channels: tuple[int | str, ...] = ()) 
     """A command before and after its numbers; if it is of one channel, that of each.
 
     Args:
-        command: with `{data}`, or with `{channel}` and `{value}`.
+        command: with `{data}`, and perhaps a list of `{channels}`; or with `{channel}` and `{value}`.
         shape: of the numbers.
         channels: their names.
 
@@ -18,11 +18,13 @@ def halves(command: str, shape: str = "", channels: tuple[int | str, ...] = ()) 
     ((b'VOLT ', b''),)
     >>> halves("SOUR{channel}:VOLT {value}", channels=(1, 2))
     ((b'SOUR1:VOLT ', b''), (b'SOUR2:VOLT ', b''))
+    >>> halves("VOLT {data},(@{channels})", channels=(1, 2))
+    ((b'VOLT ', b',(@1,2)'),)
     """
-    if "{channel" in command:
+    if "{channel}" in command:
         filled = [command.format(channel=channel, value="\0") for channel in channels]
     else:
-        filled = [command.format(data="\0", shape=shape)]
+        filled = [command.format(data="\0", shape=shape, channels=listed(channels))]
     return tuple((before.encode(), after.encode()) for before, _, after in (one.partition("\0") for one in filled))
 
 
@@ -32,9 +34,18 @@ def questions(command: str, channels: tuple[int | str, ...]) -> list[bytes]:
     >>> questions("SOUR{channel}:VOLT?", ("A", "B"))
     [b'SOURA:VOLT?', b'SOURB:VOLT?']
     """
-    if "{channel" not in command:
-        return [command.encode()]
+    if "{channel}" not in command:
+        return [command.format(channels=listed(channels)).encode()]
     return [command.format(channel=channel).encode() for channel in channels]
+
+
+def listed(channels: tuple[int | str, ...]) -> str:
+    """Names of channels as in a list of SCPI.
+
+    >>> listed((101, 102))
+    '101,102'
+    """
+    return ",".join(map(str, channels))
 
 
 def together(items: list[Item]) -> Item:

@@ -1,6 +1,7 @@
 """A chip that speaks SCPI over a socket, or over anything that PyVISA reaches. Nothing here imports JAX."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -11,19 +12,26 @@ from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
+from .._harmless import harmless
 from .._limits import Limits
-from .._wire import Item, WireError, block, decimals, numbers, shown, swapped, text
+from .._wire import Item, WireError, block, shown, swapped, text
 from ._channels import halves, questions, together
 from ._dialogue import Dialogue
-from ._opening import as_before, declared_limits, harmless, reported_limits
+from ._formats import decoded
+from ._identity import identity_of, who
+from ._manners import Polite
+from ._numbers import Numbers, What
+from ._opening import as_before, declared_limits, reported_limits
 from ._readback import InStep, ReadBack, Watched
 from ._settings import ScpiSettings
-from ._transports import Socket, Transport, Visa, socket_address
+from ._transports import Socket, Transport, Visa, ends_by_itself, is_bare_socket, socket_address
 
 # Waited before what failed is asked once more; doubled each time, up to the longest.
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
 # Errors that an instrument can have queued, at most; one that never empties its queue is broken.
 _MOST_ERRORS = 100
+# The number of an error, before its text; and the bits of a status byte that pass: power on, and errors of a query.
+_ERROR, _PASSING_BITS = re.compile(r"\s*([-+]?\d+)(?=[\s,\"]|$)"), 0b1000_0100
 T = TypeVar("T")
 
 
@@ -62,17 +70,18 @@ class Scpi(AbstractInstrument):
 
     def __init__(self, settings: ScpiSettings, connect: Callable[[], Transport] | None = None):
         self.settings, self.address = settings, settings.resource
-        self._order = {"little": "<", "big": ">"}[settings.byte_order]
-        self._dialogue = Dialogue(self.address, connect or self._default_line, settings.timeout_seconds, self._order)
+        self._dialogue = self._made_dialogue(connect or self._default_line)
         commands = settings.commands
         self.reads = "both" if commands.cost and commands.outputs else "cost" if commands.cost else "outputs"
         self.own_line = bool(commands.perturb) if settings.own_line is None else settings.own_line
         self.most_together = settings.most_together if commands.batch else 0
         self.settle_seconds = settings.settle_seconds
         self.n_params = settings.n_params or 0
+        self.declared = settings.n_params is not None and settings.limits.low is not None
         self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
             max(self.n_params, 1), -1.0, 1.0
         )
+        self._numbers = Numbers(settings)
         channels = settings.channels or tuple(range(1, self.n_params + 1))
         self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
         self._no_error = b""
@@ -82,10 +91,11 @@ class Scpi(AbstractInstrument):
             *("set", ReadBack(self.address, command, settings.verify_within)),
             questions(commands.readback, channels) if command else [],
             held_first=self.own_line,
+            what="parameters",
         )
         command = commands.input_readback.encode() if settings.verify else b""
         inputs = ReadBack(self.address, command, settings.verify_within, "input")
-        self._inputs = Watched("input", inputs, [command], held_first=True)
+        self._inputs = Watched("input", inputs, [command], held_first=True, what="inputs")
         self._watched = [each for each in (self._parameters, self._inputs) if each.readback]
         self._counter, self._counted = commands.counter.encode(), 0
         # The answers to other questions that do not change, such as whether it is on.
@@ -99,29 +109,41 @@ class Scpi(AbstractInstrument):
         self._perturbed = self._unchecked = False
         self._shown_batch, self._settled_at, self._was_open = 1, 0.0, False
         self._work: Callable[[], None] | None = None
+        self._in_one_message = settings.compound and settings.line.longest is None
+        if settings.limits.low is not None:
+            self._adopt_limits()
 
     def open(self) -> None:
         self._again(self._open_once, anew=True)
+
+    def open_to_leave(self) -> None:
+        self._again(self._open_line, anew=True)
 
     def close(self) -> None:
         self._work = None
         self._dialogue.close()
 
     def identify(self) -> Identity:
-        self._identity = reply = self._ask(self.settings.commands.identify)
-        parts = [part.strip() for part in reply.decode("ascii", "replace").split(",", 3)]
-        if len(parts) < 3 or not reply.isascii():
-            self._garbled(self.settings.commands.identify.encode(), reply, "expected maker,model,serial,version")
-        return Identity(*parts)
+        if not self.settings.commands.identify:
+            return Identity("", "", "")
+        reply = self._ask(self.settings.commands.identify)
+        identity = identity_of(reply, self.settings.replies.identity)
+        if identity is None:
+            pattern = self.settings.replies.identity
+            due = f"{pattern!r} was expected (replies.identity)" if pattern else "expected maker,model,serial,version"
+            self._garbled(self.settings.commands.identify.encode(), reply, due)
+        self._identity = reply
+        return identity
 
     def make_sure(self) -> None:
-        identify, held = self.settings.commands.identify.encode(), [each for each in self._watched if each.is_held]
-        queries = [identify, *self._constant, *chain.from_iterable(each.asked for each in held)]
-        if self.settings.compound:
-            items = iter(self._items(_joined(queries), len(queries)))
-        else:
-            items = iter([self._items(query, 1)[0] for query in queries])
-        self._check_who(next(items))
+        held = [each for each in self._watched if each.is_held]
+        asked = [self.settings.commands.identify.encode()] if self.settings.commands.identify else []
+        queries = [*asked, *self._constant, *chain.from_iterable(each.asked for each in held)]
+        if not queries:
+            return
+        items = iter(self._answers(queries))
+        if asked:
+            self._check_who(next(items))
         for query, due in self._constant.items():
             self._check_constant(query, next(items), due)
         for each in held:
@@ -132,18 +154,16 @@ class Scpi(AbstractInstrument):
         for name in ("perturb", "unperturb", "set"):
             pending.pop(name, None)
         if self._perturbed:  # taken off first: the old perturbation may not fit the new parameters
-            pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32), parameters=True)
+            pending["unperturb"] = self._written(self._perturb, np.zeros(self.n_params, np.float32), "perturbation")
             self._perturbed = False
-        pending["set"] = self._written(self._set, theta, parameters=True)
-        if self._parameters.readback:
-            self._parameters.digits = None if self.settings.binary else decimals(self._largest())
-            self._parameters.expect(np.array(theta, np.float32))
+        pending["set"] = self._written(self._set, theta, "parameters")
+        self._parameters.expect(self._numbers.sent(theta, "parameters"))
         self._read_back_now(self._parameters)
         self._changed()
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
         self._pending.pop("perturb", None)
-        self._pending["perturb"] = self._written(self._perturb, perturbation, parameters=True)
+        self._pending["perturb"] = self._written(self._perturb, perturbation, "perturbation")
         self._perturbed = True
         self._changed()
 
@@ -152,7 +172,7 @@ class Scpi(AbstractInstrument):
         for name, command, values in (("input", commands.input, x), ("target", commands.target, target)):
             if command:
                 channels = self.settings.input_channels or tuple(range(1, values[0].size + 1))
-                if len(channels) != values[0].size and commands.by_channel(name):
+                if len(channels) != values[0].size and commands.of_channels(name):
                     raise ValueError(
                         f"{self.address} has {len(channels)} input_channels, and a sample has {values[0].size} "
                         "numbers: give as many"
@@ -161,9 +181,7 @@ class Scpi(AbstractInstrument):
                 self._pending[name] = self._written(parts, np.asarray(values, np.float32))
                 if name == "input" and self._inputs.readback:
                     self._inputs.asked = questions(commands.input_readback, channels)
-                    self._inputs.expect(np.array(values, np.float32).ravel())
-                    largest = float(np.abs(values).max())
-                    self._inputs.digits = None if self.settings.binary else decimals(largest)
+                    self._inputs.expect(self._numbers.sent(np.ravel(values), "inputs"))
         self._read_back_now(self._inputs)
         if commands.input or commands.target:
             self._changed()
@@ -172,7 +190,7 @@ class Scpi(AbstractInstrument):
         if not self._cost:
             self._lacks("measure_cost")
         self.settle()
-        return self._believed(self._cost, self._measured(self._cost, 1)).item()
+        return self._numbers.scaled(self._believed(self._cost, self._measured(self._cost, 1))).item()
 
     def read_outputs(self) -> Float[np.ndarray, "batch outputs"]:
         if not self.settings.commands.outputs:
@@ -183,22 +201,24 @@ class Scpi(AbstractInstrument):
         values = measured[0]
         if values.size % self._shown_batch:
             self._garbled(query, block(values), f"{values.size} outputs for a batch of {self._shown_batch}")
-        return self._believed(query, measured).reshape(self._shown_batch, -1)
+        return self._numbers.scaled(self._believed(query, measured)).reshape(self._shown_batch, -1)
 
     def measure_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         command = self.settings.commands.batch
         if not command:
             self._lacks("measure_batch")
         parts = halves(command, ",".join(map(str, signals.shape)))
-        values, believed = self._measured(self._written(parts, signals, parameters=True)[0], len(signals))
-        return values if believed else np.where(is_believed(values), values, np.float32(math.nan))
+        written = self._written(parts, signals, "perturbation" if self.own_line else "parameters")
+        values, believed = self._measured(written[0], len(signals))
+        scaled = self._numbers.scaled(values)
+        return scaled if believed else np.where(is_believed(values), scaled, np.float32(math.nan))
 
     def while_waiting(self, work: Callable[[], None]) -> None:
         self._work = work
 
     def safe_state(self) -> None:
         self._pending.clear()
-        self._pending["safe"] = [self.settings.commands.safe.encode()]
+        self._pending["safe"] = self._apart(self.settings.commands.safe)
         self._perturbed = False
         if self._error:
             self._exchange(b"")
@@ -210,7 +230,7 @@ class Scpi(AbstractInstrument):
 
     def tell(self, command: str) -> None:
         """Sends a command, and returns when it is done."""
-        self._pending["tell"] = [command.encode()]
+        self._pending["tell"] = self._apart(command)
         self.finish()
 
     def finish(self) -> None:
@@ -223,8 +243,10 @@ class Scpi(AbstractInstrument):
             return
         if self._error or any(each.name in self._pending for each in self._watched):
             self._again(lambda: self._exchange(b""))
-        else:
+        elif self.settings.commands.identify:
             self._again(self._check_identity)
+        else:
+            self._flush()
         self._pending.clear()
         self._unchecked = False
 
@@ -256,24 +278,63 @@ class Scpi(AbstractInstrument):
 
     # What the line carries.
 
+    def _made_dialogue(self, connect: Callable[[], Transport]) -> Dialogue:
+        """The dialogue over a line with the manners of the settings."""
+        settings, line = self.settings, self.settings.line
+        framing, seconds = settings.framing, settings.timeout_seconds
+        return Dialogue(
+            self.address,
+            (lambda: Polite(connect, line, framing.end, seconds)) if line.is_polite else connect,
+            seconds,
+            framing,
+            waits_for_more=framing.indefinite and not ends_by_itself(settings.resource),
+            end=line.write_end.encode(),
+            longest=line.longest,
+            error_line=settings.replies.error_line,
+        )
+
     def _default_line(self) -> Transport:
         settings, found = self.settings, socket_address(self.settings.resource)
-        if found is not None:
+        if found is not None and is_bare_socket(settings.resource, settings.backend, settings.visa):
             return Socket(*found, settings.timeout_seconds)
-        return Visa(settings.resource, settings.timeout_seconds, settings.backend, settings.visa, clear=self._was_open)
+        end, ended = settings.framing.end, settings.blocks.ended
+        return Visa(
+            *(settings.resource, settings.timeout_seconds, settings.backend, settings.visa, end),
+            ended=ended,
+            clear=self._was_open,
+        )
 
-    def _open_once(self) -> None:
+    def _adopt_limits(self) -> None:
+        """Raises: ValueError: if numbers cannot be written within the limits, or one in them stands for no reading."""
+        commands = {
+            name: max((len(before) + len(after) for before, after in parts), default=0)
+            for name, parts in (("set", self._set), ("perturb", self._perturb))
+            if getattr(self.settings.commands, name)
+        }
+        if "set" in commands:
+            self._numbers.adopt(self.limits, self.n_params, commands)
+
+    def _open_line(self) -> None:
+        """A new line to whoever is there, without a word that changes anything."""
+        self._begin()
+        self._empty_queue()
+        self.identify()
+
+    def _begin(self) -> None:
         self.close()
         self._pending.clear()
         self._perturbed = self._unchecked = False
         self._parameters.readback.held = self._inputs.readback.held = None
         self._constant.clear()
-        commands, settings = self.settings.commands, self.settings
         self._dialogue.open()
-        if commands.reset:
-            self._dialogue.send(commands.reset.encode())
+
+    def _open_once(self) -> None:
+        commands, settings = self.settings.commands, self.settings
+        self._begin()
+        for one in self._apart(commands.reset):
+            self._dialogue.tell(one)
         if commands.format:
-            self._dialogue.send(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
+            self._dialogue.tell(commands.format.format(format="REAL" if settings.binary else "ASC").encode())
         self._was_open = True
         self._empty_queue()
         self.identify()
@@ -284,8 +345,14 @@ class Scpi(AbstractInstrument):
         if settings.n_params is None:
             self.n_params = self._count(commands.count)
         self.limits = declared_limits(settings.limits, self.n_params) or self._asked_limits(commands.limits)
+        self._adopt_limits()
         if self._parameters.readback and self.limits.low.size == self.n_params:
             self._probe()
+
+    def _apart(self, command: str) -> list[bytes]:
+        """A command, or those in it between ; where a message has only one."""
+        parts = [command] if self.settings.compound else command.split(";")
+        return [part.strip().encode() for part in parts if part.strip()]
 
     def _check_identity(self) -> None:
         """Asks for the identity after what is held back."""
@@ -294,7 +361,7 @@ class Scpi(AbstractInstrument):
     def _check_who(self, item: Item) -> None:
         """Raises: HardwareError: if another instrument answers than at the opening, or the answer to another query."""
         reply = item if isinstance(item, bytes) else block(item)
-        if self._identity is not None and _who(reply) != _who(self._identity):
+        if self._identity is not None and who(reply) != who(self._identity):
             identify = self.settings.commands.identify.encode()
             self._garbled(identify, reply, f"{shown(self._identity)!r} was expected, as before")
 
@@ -315,7 +382,7 @@ class Scpi(AbstractInstrument):
         self._refused(self._error, b"", f"still has errors after {_MOST_ERRORS} were read: switch it off and on")
 
     def _count(self, command: str) -> int:
-        values = self._numbers(command.encode(), self._exchange(command.encode()), 1)
+        values = self._read(command.encode(), self._exchange(command.encode()), 1)
         if not (values[0] >= 1 and values[0] == int(values[0])):
             self._refused(command.encode(), text(values), "is not a number of parameters: give n_params")
         return int(values[0])
@@ -323,10 +390,8 @@ class Scpi(AbstractInstrument):
     def _asked_limits(self, command: str) -> Limits:
         """What the chip says."""
         reply = self._exchange(command.encode())
-        values = self._numbers(command.encode(), reply, None)
-        if isinstance(reply, bytes):  # all its digits, which are rounded inwards
-            exact = np.array([float(part) for part in reply.split(b",")])
-            values = np.where(np.isnan(values), np.nan, exact)
+        self._read(command.encode(), reply, None)
+        values = self._numbers.limits_of(reply)
         try:
             self._reported = as_before(
                 reported_limits(values, self.n_params, self.settings.limits.unit), self._reported
@@ -343,19 +408,23 @@ class Scpi(AbstractInstrument):
 
     def _check_set(self, watched: Watched, items: Iterator[Item]) -> None:
         """Raises: InStep: if what was read back is not what was set."""
-        item = together([next(items) for _ in watched.asked])
-        if watched.readback.is_just_set(item):
+        item, due = self._together(watched, items), watched.due
+        if not self._numbers.converts(watched.what) and watched.readback.is_just_set(item):
             return
-        found = self._numbers(watched.readback.command, item, watched.due.size)
-        watched.readback.check_set(item, found, watched.due, self._pending[watched.name], watched.digits)
+        found, room = self._read_back(watched, item, due.size), self._numbers.room(item, due, watched.what)
+        watched.readback.check_set(item, found, due, self._pending[watched.name], room)
+
+    def _read_back(self, watched: Watched, item: Item, n: int) -> Float[np.ndarray, " p"]:
+        """Numbers that were read back."""
+        return self._numbers.ours(self._read(watched.readback.command, item, n), watched.what)
 
     def _check_held(self, watched: Watched, items: Iterator[Item]) -> None:
         """Raises: HardwareError: if what was read back is not what it was before."""
-        item, held = together([next(items) for _ in watched.asked]), watched.readback.held
+        item, held = self._together(watched, items), watched.readback.held
         assert held is not None
-        if watched.readback.is_just_held(item):
+        if not self._numbers.converts(watched.what) and watched.readback.is_just_held(item):
             return
-        said = watched.readback.check_held(item, self._numbers(watched.readback.command, item, held.size))
+        said = watched.readback.check_held(item, self._read_back(watched, item, held.size))
         if said:
             self.close()
             raise HardwareError(
@@ -389,7 +458,7 @@ class Scpi(AbstractInstrument):
 
     def _number_of(self, item: Item) -> int:
         """The number of a measurement."""
-        value = self._numbers(self._counter, item, 1)[0] if not isinstance(item, bytes) else item
+        value = self._read(self._counter, item, 1)[0] if not isinstance(item, bytes) else item
         try:
             return int(value)
         except ValueError:
@@ -403,7 +472,7 @@ class Scpi(AbstractInstrument):
         """
         left, wait = self.settings.retries, _FIRST_WAIT_SECONDS
         while True:
-            values = self._again(lambda: self._numbers(query, self._exchange(query, measures=True), n))
+            values = self._again(lambda: self._read(query, self._exchange(query, measures=True), n))
             self._pending.clear()
             # The common case first: this is asked at every measurement.
             if abs(values[0]) < MOST_BELIEVED if values.size == 1 else is_believed(values).all():
@@ -468,14 +537,14 @@ class Scpi(AbstractInstrument):
             queries.append(self._counter)
         if checked:
             queries.append(self._error)
-        if self.settings.compound:
+        if self._in_one_message:
             message = _joined([*first, *chain.from_iterable(pending.values()), *queries])
             items = self._items(message, len(first) + len(queries))
         else:
-            items = [self._items(one, 1)[0] for one in first]
+            items = self._answers(first)
             self._flush()
             message = query
-            items += [self._items(one, 1)[0] for one in queries]
+            items += self._answers(queries)
         if counted:
             self._check_counter(items[-2 if checked else -1])
         left = iter(items)
@@ -487,6 +556,29 @@ class Scpi(AbstractInstrument):
             self._check_set(each, left)
         return next(left) if query else items[-1]
 
+    def _answers(self, queries: list[bytes]) -> list[Item]:
+        """The answers to several queries, in as few messages as there can be."""
+        return list(chain.from_iterable(self._items(_joined(group), len(group)) for group in self._groups(queries)))
+
+    def _groups(self, commands: list[bytes]) -> Iterator[list[bytes]]:
+        """Commands for one message each: all, one, or as many as are not longer than the line takes."""
+        longest, group = self.settings.line.longest, []
+        for command in commands:
+            room = longest is None or len(_joined([*group, command])) + len(self.settings.line.write_end) <= longest
+            if group and not (self.settings.compound and room):
+                yield group
+                group = []
+            group.append(command)
+        if group:
+            yield group
+
+    def _together(self, watched: Watched, items: Iterator[Item]) -> Item:
+        """The next answers, of all channels, as one answer."""
+        mine = [next(items) for _ in watched.asked]
+        if len(mine) == 1 or self._numbers.readings is None:
+            return together(mine)
+        return np.concatenate([self._read(watched.readback.command, item, 1) for item in mine])
+
     def _items(self, message: bytes, n: int) -> list[Item]:
         """The items of the reply to a message.
 
@@ -494,7 +586,7 @@ class Scpi(AbstractInstrument):
             HardwareError: if they are not as many; what the chip has to say is in the message.
         """
         most = max(4096 * self._shown_batch, 2 * self.n_params, self.most_together)
-        items = self._dialogue.ask(message, most, self._do_work)
+        items = self._dialogue.ask(message, most, self._do_work, n)
         if len(items) != n:
             last = items[-1]
             if self._error and len(items) < n and isinstance(last, bytes) and last.startswith(b"-"):
@@ -506,9 +598,8 @@ class Scpi(AbstractInstrument):
     def _flush(self) -> None:
         """Sends what is to be written without asking for anything."""
         if self._pending:
-            messages = list(chain.from_iterable(self._pending.values()))
-            for message in [_joined(messages)] if self.settings.compound else messages:
-                self._dialogue.send(message)
+            for group in self._groups(list(chain.from_iterable(self._pending.values()))):
+                self._dialogue.tell(_joined(group))
             self._unchecked = True
 
     def _changed(self) -> None:
@@ -529,29 +620,23 @@ class Scpi(AbstractInstrument):
                 raise
 
     def _written(
-        self, parts: tuple[tuple[bytes, bytes], ...], values: Float[np.ndarray, "..."], *, parameters: bool = False
+        self, parts: tuple[tuple[bytes, bytes], ...], values: Float[np.ndarray, "..."], what: What = "inputs"
     ) -> list[bytes]:
         """The commands that set numbers: one, or one for each channel."""
-        if self.settings.binary:
-            data = block(values, self._order)
-        else:
-            data = text(values, self._largest() if parameters else None)
+        data = self._numbers.written(values, what)
         if len(parts) == 1:
             return [b"".join((parts[0][0], data, parts[0][1]))]
         return [b"".join((before, one, after)) for (before, after), one in zip(parts, data.split(b","), strict=True)]
 
-    def _largest(self) -> float:
-        """The largest size that a parameter may have."""
-        return float(max(np.abs(self.limits.low).max(), np.abs(self.limits.high).max()))
-
-    def _numbers(self, query: bytes, reply: Item, n: int | None) -> Float[np.ndarray, " n"]:
+    def _read(self, query: bytes, reply: Item, n: int | None) -> Float[np.ndarray, " n"]:
         """The numbers of a reply; `n` of them, if that is known."""
         try:
-            values = numbers(reply)
+            values = self._numbers.read(reply)
         except WireError as error:
             self._garbled(query, reply if isinstance(reply, bytes) else block(reply), str(error))
-        if not isinstance(reply, bytes) and (found := swapped(reply)):
-            other = {"<": "big", ">": "little"}[self._order]
+        in_floats = self.settings.blocks.read == "float32"
+        if in_floats and not isinstance(reply, bytes) and (found := swapped(reply)):
+            other = {"little": "big", "big": "little"}[self.settings.byte_order]
             raise HardwareError(
                 f"{self.address}: {shown(query)!r} was answered with a block that contains {found[0]:g}, which is "
                 f"not a valid reading, and {found[1]:g} in the other byte order: set "
@@ -572,18 +657,23 @@ class Scpi(AbstractInstrument):
             return
         self._pending.clear()
         # Errors of the exchange itself (-400 … -499), and a chip that was switched on (-500 …), pass; refusals do not.
+        passing = -599 <= code <= -400 if self.settings.replies.error_bits is None else bool(code & _PASSING_BITS)
         raise HardwareError(
             f"{self.address}: {shown(message)!r} was refused: {shown(said)}; "
             "check the command in the chip file, and the value against the chip's own limits",
-            passing=-599 <= code <= -400,
+            passing=passing,
         )
 
     def _code(self, message: bytes, reply: bytes) -> int:
         """The number of an error, 0 for none."""
-        try:
-            return int(reply.partition(b",")[0])
-        except ValueError:
+        replies, readings = self.settings.replies, self._numbers.readings
+        said = decoded(reply) if readings is None else readings.without_header(decoded(reply))
+        if replies.no_error:
+            return 0 if re.fullmatch(replies.no_error, said.strip()) else 1
+        found = _ERROR.match(said)
+        if found is None:
             self._garbled(message, reply, "expected the number of an error")
+        return int(found[1]) if replies.error_bits is None else int(found[1]) & replies.error_bits
 
     def _garbled(self, message: bytes, reply: bytes, what: str) -> NoReturn:
         self._dialogue.garbled(message, reply, what)
@@ -594,11 +684,6 @@ class Scpi(AbstractInstrument):
         raise HardwareError(
             f"{self.address}: {shown(message)!r} was answered {shown(reply)!r}, which {what}", passing=True
         )
-
-
-def _who(reply: bytes) -> list[bytes]:
-    """Maker, model and serial of an identity; what comes after them may change."""
-    return [part.strip() for part in reply.split(b",")[:3]]
 
 
 def _joined(commands: list[bytes]) -> bytes:

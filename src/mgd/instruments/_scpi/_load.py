@@ -34,4 +34,4 @@ def _driver(settings: ScpiSettings, table: str) -> Scpi:
     try:
         return Scpi(settings)
     except ValueError as error:
-        raise ValueError(f"{table}.limits: {error}") from None
+        raise ValueError(f"{table}.{error}") from None

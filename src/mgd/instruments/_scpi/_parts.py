@@ -21,7 +21,7 @@ class PartCommands(Commands):
     `on` is sent when all instruments are open and hold harmless values. `on_readback` asks whether it is on.
     """
 
-    needed: ClassVar[tuple[str, ...]] = ("identify",)
+    needed: ClassVar[tuple[str, ...]] = ()
 
     reset: Text = ""
     format: Text = ""
@@ -79,6 +79,8 @@ class PartSettings(ScpiSettings):
                 raise ValueError(f"{beside[0]} is for an instrument that sets parameters: give commands.set too")
         if not any(getattr(commands, name) for name in ("set", "on", *_ONE)):
             raise ValueError("nothing is to be done with it: give commands.set, input, target, cost, outputs or on")
+        if self.serial is not None and not commands.identify:
+            raise ValueError('serial is in the answer to commands.identify, which is "": leave it out')
         if (commands.set or commands.on) and not commands.safe:
             raise ValueError("commands.safe is needed, because it sets parameters or is switched on")
         if commands.on_readback and not commands.on:
@@ -90,12 +92,12 @@ class PartSettings(ScpiSettings):
         return self
 
     def _check_presenting(self) -> None:
-        by_channel = bool(self.commands.by_channel("input"))
+        by_channel = bool(self.commands.of_channels("input"))
         if self.present == "each" and not self.commands.input:
             raise ValueError('present = "each" is for the instrument that presents inputs: give commands.input')
         if by_channel and self.present != "each":
             raise ValueError('commands.input is sent for each {channel}, of one sample: give present = "each"')
-        if by_channel and self.binary:
+        if self.commands.by_channel("input") and self.binary:
             raise ValueError("commands.input has a {value}, which is text, and binary = true: set binary = false")
         if self.input_channels is not None and not by_channel:
             raise ValueError('input_channels is for an input with {channel}, such as "SOUR{channel}:VOLT {value}"')

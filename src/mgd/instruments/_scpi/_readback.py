@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._wire import Item, shown
+from ._numbers import What
 
 # Text has nine digits of a float32, and instruments with fewer need verify_within.
 _ROUNDING = 2e-7
@@ -61,7 +62,7 @@ class ReadBack:
         found: Float[np.ndarray, " p"],
         theta: Float[np.ndarray, " p"],
         by: list[bytes],
-        digits: int | None,
+        room: float,
     ) -> None:
         """Sees whether parameters are those that were just set.
 
@@ -70,13 +71,13 @@ class ReadBack:
             found: the numbers of it.
             theta: what was set.
             by: the command that set it, or those of each.
-            digits: after the point, in which it was sent; None for all.
+            room: how far it may be off because of how it was sent and read.
 
         Raises:
             InStep: if they are not.
         """
         self.held = None
-        wrong = self._wrong(found, theta, 0.0 if digits is None else 10.0**-digits)
+        wrong = self._wrong(found, theta, room)
         if wrong is not None:
             raise InStep(
                 f"{self._address}: {shown(self.command)} was answered with {found[wrong]:.9g} for {self._what} "
@@ -116,16 +117,16 @@ class Watched:
         readback: compares what is read back.
         asked: the questions for it.
         held_first: whether it is read once more before it is overwritten.
-        due: what was set last.
-        digits: after the point, in which it was sent; None for all.
+        what: its numbers are.
+        due: what was set last, as it was sent.
     """
 
     name: str
     readback: ReadBack
     asked: list[bytes]
     held_first: bool
+    what: What
     due: Float[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0, np.float32))
-    digits: int | None = None
 
     def expect(self, values: Float[np.ndarray, " n"]) -> None:
         """Says what is being set."""

@@ -1,28 +1,39 @@
 """Settings of an instrument that speaks SCPI, as they stand in a chip file. Nothing here imports JAX."""
 
+import inspect
 import string
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..._input import first_error
+from .._wire import Framing
+from ._dialect import (
+    BlockSettings,
+    LineSettings,
+    Number,
+    NumberSettings,
+    ReplySettings,
+    Seconds,
+    Text,
+    Truth,
+    Whole,
+)
+from ._transports import ends_by_itself
 
-Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True)]
 Above0 = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True)]
-Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=True)]
-Truth = Annotated[bool, Field(strict=True)]
-Whole = Annotated[int, Field(ge=1, le=2**31, strict=True)]
-Text = Annotated[str, Field(strict=True)]
 Channels = Annotated[tuple[Annotated[int, Field(strict=True)] | Text, ...], Field(min_length=1)]
 
 # What a command may have in it, and whether it needs it: all numbers in one command, or a command for each channel.
-_ALL, _SHAPED, _EACH = {"data": True}, {"data": True, "shape": False}, {"channel": True, "value": True}
+_ALL, _EACH = {"data": True, "channels": False}, {"channel": True, "value": True}
+_SHAPED = {"data": True, "shape": False}
 _PLACEHOLDERS: dict[str, tuple[dict[str, bool], ...]] = {
     "format": ({"format": True},),
     "set": (_ALL, _EACH),
-    "readback": ({}, {"channel": True}),
+    "readback": ({"channels": False}, {"channel": True}),
     "perturb": (_ALL, _EACH),
-    "input": (_SHAPED, _EACH),
+    "input": (_SHAPED | _ALL, _EACH),
     "input_readback": ({}, {"channel": True}),
     "target": (_SHAPED,),
     "batch": (_SHAPED,),
@@ -34,13 +45,14 @@ class Commands(BaseModel):
 
     `{data}` becomes numbers, a block or text; `{shape}` their shape, such as `64,49`; `{format}` ASC or REAL. An
     instrument that takes one number in a command has `{channel}` and `{value}`: the command is sent for each channel.
+    `{channels}` beside `{data}` becomes a list of all channels.
 
     `input_readback` gives the inputs as they were presented. `counter` gives the number of the last measurement, which
     goes up by one with each `cost`, `outputs` and `batch`, and is asked with them in the same message.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    needed: ClassVar[tuple[str, ...]] = ("identify", "set", "safe")
+    needed: ClassVar[tuple[str, ...]] = ("set", "safe")
 
     identify: Text = "*IDN?"
     reset: Text = "*RST;*CLS"
@@ -101,6 +113,10 @@ class Commands(BaseModel):
 
     def by_channel(self, *names: str) -> list[str]:
         """Which of these commands are sent for each channel."""
+        return [name for name in names if "{channel}" in getattr(self, name)]
+
+    def of_channels(self, *names: str) -> list[str]:
+        """Which of these commands name channels."""
         return [name for name in names if "{channel" in getattr(self, name)]
 
 
@@ -144,7 +160,12 @@ class ScpiSettings(BaseModel):
         own_line: whether the perturbation has lines of its own; by default, if there is a command for them.
         most_together: perturbations in one batch, at most.
         backend: of PyVISA: @py is pyvisa-py, "" a vendor's library.
-        visa: attributes of the VISA resource, such as baud_rate.
+        visa: attributes of the VISA resource, such as baud_rate. A socket that has some goes through PyVISA too.
+        line: ends of messages and replies, echo, acknowledgement and pacing.
+        numbers: how parameters and perturbations are written, and in which unit.
+        input_numbers: how inputs and targets are, likewise.
+        blocks: numbers in blocks.
+        replies: what replies look like.
         commands: the chip's own words.
     """
 
@@ -167,13 +188,105 @@ class ScpiSettings(BaseModel):
     most_together: Whole = 10_000
     backend: Text = "@py"
     visa: dict[str, Any] = {}
+    line: LineSettings = LineSettings()
+    numbers: NumberSettings = NumberSettings()
+    input_numbers: NumberSettings = NumberSettings()
+    blocks: BlockSettings = BlockSettings()
+    replies: ReplySettings = ReplySettings()
     commands: Commands = Commands()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_command_a_message(cls, given: Any) -> Any:
+        """Where each command is answered, there is one in a message, unless somebody says that there are more."""
+        if isinstance(given, dict) and isinstance(line := given.get("line"), dict) and line.get("acknowledge"):
+            return {"compound": False} | given
+        return given
+
+    @model_validator(mode="after")
+    def _check_dialect(self) -> "ScpiSettings":
+        self._check_line()
+        self._check_numbers()
+        replies, commands = self.replies, self.commands
+        if replies.identity and not commands.identify:
+            raise ValueError('replies.identity is for an answer to commands.identify, which is ""')
+        errors = [name for name in ("no_error", "error_bits") if name in replies.model_fields_set]
+        if errors and not commands.error:
+            raise ValueError(f'replies.{errors[0]} is for an answer to commands.error, which is ""')
+        return self
+
+    def _check_line(self) -> None:
+        line = self.line
+        if self.compound:
+            for name, given in (
+                ("line.acknowledge", line.acknowledge),
+                ("blocks.indefinite = true", self.blocks.indefinite),
+                ('replies.separator = ";"', self.replies.separator == ";"),
+            ):
+                if given:
+                    raise ValueError(f"{name} is for one command in a message: set compound = false")
+        if not line.read_end and not ends_by_itself(self.resource):
+            raise ValueError(
+                f'line.read_end = "" is for lines that end replies by themselves (END), and {self.resource} is none: '
+                "give what replies end in (blocks.ended = false for blocks without an end)"
+            )
+        if not line.write_end and self.compound and not ends_by_itself(self.resource):
+            raise ValueError('line.write_end = "" is for lines that end messages by themselves: set compound = false')
+        if line.echo and self.binary:
+            raise ValueError("line.echo is of text, and binary = true: set binary = false")
+
+    def _check_numbers(self) -> None:
+        whole = np.dtype(self.blocks.write).kind != "f"
+        if not self.binary and "write" in self.blocks.model_fields_set:
+            raise ValueError(f'blocks.write = "{self.blocks.write}" is for binary = true, and binary = false')
+        for name in ("numbers", "input_numbers"):
+            settings: NumberSettings = getattr(self, name)
+            text = [each for each in ("decimals", "significant") if getattr(settings, each) is not None]
+            if text and self.binary:
+                raise ValueError(f"{name}.{text[0]} is for text, and binary = true: set binary = false")
+            if settings.codes and self.binary and not whole:
+                raise ValueError(
+                    f'{name}.codes are whole numbers, and blocks.write = "{self.blocks.write}": give int16, uint16 or '
+                    "another kind of whole numbers"
+                )
+        if self.commands.perturb:
+            codes = self.numbers.codes
+            if (codes and codes[0] >= 0) or (self.binary and self.blocks.write.startswith("u")):
+                name = "numbers.codes" if codes else "blocks.write"
+                raise ValueError(f"{name} holds no negative numbers, which perturbations are (commands.perturb)")
+        if self.numbers != NumberSettings() and not self.commands.set:
+            raise ValueError("numbers is for an instrument that sets parameters: see input_numbers for inputs")
+        if self.input_numbers != NumberSettings() and not (self.commands.input or self.commands.target):
+            raise ValueError("input_numbers is for an instrument that presents inputs or targets")
+
+    @property
+    def order(self) -> str:
+        """NumPy's sign for the order of a number's bytes."""
+        return {"little": "<", "big": ">"}[self.byte_order]
+
+    @property
+    def framing(self) -> Framing:
+        """How replies are put together."""
+        return Framing(
+            block=self.order + np.dtype(self.blocks.read).str[1:],
+            scale=self.blocks.read_scale,
+            end=(self.line.read_end or "\n")[-1].encode(),
+            ended=self.blocks.ended,
+            indefinite=self.blocks.indefinite,
+            separator=b"" if self.replies.separator == ";" else b";",
+            header=self.replies.header,
+        )
+
+    @property
+    def block(self) -> str | None:
+        """NumPy's kind of numbers in blocks that are written; None if they go as text."""
+        return self.order + np.dtype(self.blocks.write).str[1:] if self.binary else None
 
     @model_validator(mode="after")
     def _check(self) -> "ScpiSettings":
         if not (self.commands.cost or self.commands.outputs):
             raise ValueError("there is no command to measure with: give commands.cost or commands.outputs")
-        if self.commands.by_channel("input"):
+        if self.commands.of_channels("input"):
             raise ValueError(
                 "commands.input shows one sample at a time, {channel} by {channel}: that is for an instrument in a "
                 'table of its own, [instrument.NAME], with present = "each"'
@@ -193,15 +306,16 @@ class ScpiSettings(BaseModel):
         if self.limits.low is None and not self.commands.limits:
             raise ValueError("give limits (low and high), or the command that asks for them (commands.limits)")
         by_channel = self.commands.by_channel("set", "perturb", "readback")
-        if self.channels is not None and not by_channel:
+        of_channels = self.commands.of_channels("set", "perturb", "readback")
+        if self.channels is not None and not of_channels:
             raise ValueError('channels is for commands with {channel}, such as set = "SOUR{channel}:VOLT {value}"')
-        if not by_channel:
+        if not of_channels:
             return
         if self.n_params is None:
-            raise ValueError(f"commands.{by_channel[0]} is sent for each channel: give n_params")
+            raise ValueError(f"commands.{of_channels[0]} names the channels: give n_params")
         if self.channels is not None and len(self.channels) != self.n_params:
             raise ValueError(f"there are {len(self.channels)} channels for n_params = {self.n_params}: give as many")
-        if self.binary and by_channel != ["readback"]:
+        if self.binary and [name for name in by_channel if name != "readback"]:
             raise ValueError(
                 f"commands.{by_channel[0]} has a {{value}}, which is text, and binary = true: set binary = false"
             )
@@ -228,7 +342,8 @@ class ScpiSettings(BaseModel):
         try:
             return cls(**settings)
         except ValidationError as error:
-            where = error.errors()[0]["loc"][:1]
-            models: dict[Any, Any] = {"commands": cls.model_fields["commands"].annotation, "limits": LimitSettings}
-            known = models.get(where[0] if where else None, cls)
+            where = error.errors()[0]["loc"]
+            field = cls.model_fields.get(str(where[0])) if where else None
+            inner = field.annotation if field is not None else None
+            known = inner if inspect.isclass(inner) and issubclass(inner, BaseModel) else cls
             raise ValueError(first_error(error, known.model_fields, table)) from None

@@ -1,17 +1,21 @@
 """One chip of several instruments: one sets parameters, one presents, one reads. Nothing here imports JAX."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import numpy as np
 from jaxtyping import Float
 
+from ..._alarm import alarm, until_alarm
 from ..._errors import HardwareError, MgdError
 from .._base import AbstractInstrument, Identity
 from .._failures import TimeIsUp
 from .._limits import Limits
 from ._driver import Scpi
 from ._parts import PartTables
+
+# An instrument whose share of the time is up is taken out of its waits that often.
+_AGAIN = 1.0
 
 
 class Several(AbstractInstrument):
@@ -43,14 +47,17 @@ class Several(AbstractInstrument):
         self._each = any(part.present == "each" for part in tables.parts.values())
         self.own_line = all(self.drivers[name].own_line for name in self._setters)
         self.reads_back = all(self.drivers[name].reads_back for name in self._setters)
+        self.declared = all(self.drivers[name].declared for name in self._setters)
         self.settle_seconds = max(driver.settle_seconds for driver in self.drivers.values())
         self._x, self._target = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
         self._unsafe: list[str] = []
+        self._opens_each = False
         self._work: Callable[[], None] | None = None
         self._describe()
 
     def open(self) -> None:
         self.close()
+        self._opens_each = False
         begun: list[str] = []
         try:
             for name, driver in self.drivers.items():
@@ -71,6 +78,11 @@ class Several(AbstractInstrument):
                 self._make_safe(begun)
             self.close()
             raise
+
+    def open_to_leave(self) -> None:
+        """Each is opened only when it is made safe, so that none waits for another."""
+        self.close()
+        self._opens_each = True
 
     def close(self) -> None:
         self._work = None
@@ -118,7 +130,8 @@ class Several(AbstractInstrument):
         self._work = work
 
     def safe_state(self) -> None:
-        self._make_safe(list(self.drivers))
+        again = self._unsafe if self._opens_each else []  # only those that could not be made safe before
+        self._make_safe(again or list(self.drivers))
 
     def not_safe(self) -> list[str]:
         return [f"{name} ({self.drivers[name].address})" for name in self._unsafe]
@@ -180,17 +193,27 @@ class Several(AbstractInstrument):
         order = [name for name in reversed(self._tables.order) if name in names]
         self._unsafe = [name for name in order if self._tables.parts[name].commands.safe]
         first: HardwareError | None = None
-        for name in list(self._unsafe):
+        for done, name in enumerate(list(self._unsafe)):
             try:
-                with _named(name):
+                with _named(name), self._share_of_time(len(order) - done):
+                    if self._opens_each:
+                        self.drivers[name].open_to_leave()
+                        self._identified(name)
                     self.drivers[name].safe_state()
                 self._unsafe.remove(name)
-            except TimeIsUp:
-                raise
-            except HardwareError as error:
+            except HardwareError as error:  # also if its time is up: the others are made safe all the same
                 first = first or error
         if first is not None:
             raise first
+
+    def _share_of_time(self, n: int) -> AbstractContextManager[None]:
+        """The part that one of so many instruments has: one that hangs does not take the time of all."""
+        share = until_alarm(self.leave_seconds) / n
+
+        def ring() -> None:
+            raise TimeIsUp(f"it did not end within {share:.2g} s, its share of leave_seconds")
+
+        return alarm(share, _AGAIN, ring)
 
 
 @contextmanager
@@ -198,8 +221,8 @@ def _named(name: str) -> Iterator[None]:
     """A failure in the body says which instrument it is of."""
     try:
         yield
-    except TimeIsUp:
-        raise
+    except TimeIsUp as error:
+        raise TimeIsUp(f"{name}: {error}") from error
     except HardwareError as error:
         raise HardwareError(f"{name}: {error}", passing=error.passing, skip=error.skip) from error
     except ValueError as error:

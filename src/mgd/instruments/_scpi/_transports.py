@@ -19,8 +19,8 @@ BACKEND = "@py"
 # Options that this driver sets by itself.
 _OURS = {
     "timeout": "give timeout_seconds instead",
-    "read_termination": "messages end with a newline, which the driver sees to",
-    "write_termination": "messages end with a newline, which the driver sees to",
+    "read_termination": "give line.read_end instead",
+    "write_termination": "give line.write_end instead",
 }
 _SOCKET = re.compile(r"TCPIP\d*::(?P<host>[^:\[\]]+|\[[^\]]+\])::(?P<port>\d+)::SOCKET", re.IGNORECASE)
 _RECEIVED = 1 << 18
@@ -60,6 +60,20 @@ def socket_address(resource: str) -> tuple[str, int] | None:
     return (found["host"].strip("[]"), int(found["port"])) if found else None
 
 
+def ends_by_itself(resource: str) -> bool:
+    """Whether the line to a resource tells where a reply ends (END), whatever its last byte is.
+
+    >>> ends_by_itself("GPIB0::3::INSTR"), ends_by_itself("ASRL/dev/ttyUSB0::INSTR")
+    (True, False)
+    """
+    return not resource.upper().endswith("::SOCKET") and not resource.upper().startswith("ASRL")
+
+
+def is_bare_socket(resource: str, backend: str, options: Mapping[str, Any]) -> bool:
+    """Whether a resource is reached without PyVISA, because nothing of what PyVISA does is asked for."""
+    return socket_address(resource) is not None and not options and backend == BACKEND
+
+
 def check_visa(resource: str, backend: str, options: Mapping[str, Any], table: str = "instrument") -> None:
     """Checks what only PyVISA makes use of, before anything is opened.
 
@@ -70,20 +84,17 @@ def check_visa(resource: str, backend: str, options: Mapping[str, Any], table: s
         table: what the settings are called in messages.
 
     Raises:
-        ValueError: if PyVISA is needed and not there; if it is not and there are options for it; or if an option is
-            unknown for such a resource, is the driver's own, or has a wrong value.
+        ValueError: if PyVISA, or pySerial, is needed and not there; or if an option is unknown for such a resource, is
+            the driver's own, or has a wrong value.
     """
-    if socket_address(resource) is not None:
-        unused = [f"visa.{name}" for name in options] or (["backend"] if backend != BACKEND else [])
-        if unused:
-            raise ValueError(
-                f"{table}.{unused[0]}: {resource} is a bare socket, without PyVISA: leave {', '.join(unused)} out"
-            )
+    if is_bare_socket(resource, backend, options):
         return
     if importlib.util.find_spec("pyvisa") is None:
         raise ValueError(f'{table}.resource: {resource} needs PyVISA: pip install "mgd[lab]"')
     if options:
         _check_options(resource, options, table)
+    if resource.upper().startswith("ASRL") and backend == BACKEND and importlib.util.find_spec("serial") is None:
+        raise ValueError(f'{table}.resource: {resource} needs pySerial: pip install "mgd[lab]"')
 
 
 def _check_options(resource: str, options: Mapping[str, Any], table: str) -> None:
@@ -164,13 +175,13 @@ class Socket:
         self._socket.close()
 
 
-def with_newline(reply: bytes) -> bytes:
-    r"""A whole reply that ended by END, with a newline at its end if there was none; a block may end in that byte.
+def with_end(reply: bytes, end: bytes = b"\n") -> bytes:
+    r"""A whole reply that ended by END, with the last byte of a reply if it was not there; a block may end in it too.
 
-    >>> with_newline(b"0.5"), with_newline(b"0.5\n"), with_newline(b"#11\n")
+    >>> with_end(b"0.5"), with_end(b"0.5\n"), with_end(b"#11\n")
     (b'0.5\n', b'0.5\n', b'#11\n\n')
     """
-    ended = reply.endswith(b"\n")
+    ended = reply.endswith(end)
     block_at = reply.find(b"#")
     if ended and block_at >= 0:
         try:
@@ -178,17 +189,19 @@ def with_newline(reply: bytes) -> bytes:
         except WireError:
             return reply
         ended = span is None or len(reply) > span[1]
-    return reply if ended else reply + b"\n"
+    return reply if ended else reply + end
 
 
 class Visa:
-    """A PyVISA resource: serial, USB, VXI-11, HiSLIP, GPIB.
+    """A PyVISA resource: serial, USB, VXI-11, HiSLIP, GPIB; a socket too.
 
     Args:
         resource: its VISA name.
         timeout_seconds: for bytes to come or go.
         backend: of PyVISA.
         attributes: of the resource, such as baud_rate.
+        end: the last byte of a reply.
+        ended: whether every reply ends in it.
         clear: whether the instrument is to forget what it was asked before, where its interface has a device clear.
     """
 
@@ -198,20 +211,22 @@ class Visa:
         timeout_seconds: float,
         backend: str,
         attributes: dict[str, Any],
+        end: bytes = b"\n",
         *,
+        ended: bool = True,
         clear: bool = False,
     ):
         import pyvisa
 
         self._visa: Any = pyvisa
         self._manager = pyvisa.ResourceManager(backend)
-        # Where a reply ends by END, a newline need not come, and may be within a block.
-        self._ends_by_itself = resource.upper().endswith("::INSTR") and not resource.upper().startswith("ASRL")
-        termination = None if self._ends_by_itself else "\n"
+        # Where a reply ends by END, its last byte need not come, and may be within a block.
+        self._end, self._ends_by_itself = end, ends_by_itself(resource)
+        self._by_bytes = not self._ends_by_itself and not ended
         try:
             self._resource: Any = self._manager.open_resource(
                 resource,
-                read_termination=termination,
+                read_termination=None if self._ends_by_itself else end.decode(),
                 write_termination="",
                 timeout=1000 * timeout_seconds,
                 **attributes,
@@ -231,8 +246,10 @@ class Visa:
 
     def receive(self) -> bytes:
         try:
+            if self._by_bytes:
+                return self._resource.read_bytes(1) + self.stale()
             reply = self._resource.read_raw()
-            return with_newline(reply) if self._ends_by_itself else reply
+            return with_end(reply, self._end) if self._ends_by_itself else reply
         except self._visa.errors.Error as error:
             raise self._as_os_error(error) from error
 
