@@ -243,7 +243,7 @@ def test_what_is_read_back_is_compared_with_what_was_sent_and_in_our_unit():
         "V?;:V 600,400;:V?;:C?;:SYST:ERR?": b"600,633;600,401;0.25;" + OK + b"\n",
     }
     driver, _ = driver_of(answers, {"readback": "V?"}, numbers=numbers)
-    driver.reads_held = True
+    driver.read_held()
     driver.open()
     driver.set_parameters(floats(1, 1.334))
     assert driver.measure_cost() == 0.25

@@ -142,6 +142,7 @@ class Table:
         if self.common.leave_seconds is not None:
             instrument.leave_seconds = self.common.leave_seconds
         if self.common.believable is not None:
+            _check_signs(self.own, self.common.believable)
             instrument.believable = self.common.believable
         return instrument
 
@@ -167,3 +168,25 @@ class Table:
         ):
             if mine is not None and mine != theirs:
                 raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: correct it, or take another task")
+
+
+def _check_signs(own: Mapping[str, Any], believable: tuple[float, float]) -> None:
+    """Raises: ValueError: if a number that stands for no reading is one that is to be believed.
+
+    Args:
+        own: the checked settings of a kind of instrument; with a table for each if there are several.
+        believable: the lowest and the highest reading.
+    """
+    several = {f"instrument.{name}": each for name, each in own.items() if isinstance(each, Mapping)}
+    for where, table in {"instrument": own, **several}.items():
+        replies, commands = table.get("replies", {}), table.get("commands", {})
+        if table is not own and not (commands.get("cost") or commands.get("outputs")):
+            continue
+        for none in replies.get("no_number", ()):
+            if isinstance(none, int | float):
+                reading = replies.get("scale", 1.0) * none + replies.get("offset", 0.0)
+                if believable[0] <= reading <= believable[1]:
+                    raise ValueError(
+                        f"{where}.replies.no_number: {none:g} stands for no reading, and is within believable = "
+                        f"{list(believable)}: narrow that, or leave it out"
+                    )
