@@ -232,8 +232,9 @@ class ScpiSettings(BaseModel):
             )
         if not line.write_end and self.compound and not ends_by_itself(self.resource):
             raise ValueError('line.write_end = "" is for lines that end messages by themselves: set compound = false')
-        if line.echo and self.binary:
-            raise ValueError("line.echo is of text, and binary = true: set binary = false")
+        for name in ("echo", "prompt"):
+            if getattr(line, name) and self.binary:
+                raise ValueError(f"line.{name} is of text, and binary = true: set binary = false")
 
     def _check_numbers(self) -> None:
         whole = np.dtype(self.blocks.write).kind != "f"
@@ -274,7 +275,7 @@ class ScpiSettings(BaseModel):
             ended=self.blocks.ended,
             indefinite=self.blocks.indefinite,
             separator=b"" if self.replies.separator == ";" else b";",
-            header=self.replies.header,
+            headers=self.replies.headers.encode(),
         )
 
     @property
