@@ -534,6 +534,7 @@ REFUSED: dict[str, tuple[dict, str]] = {
         {"replies": {"identity": "X"}, "commands": WORDS | {"identify": ""}},
         'replies.identity is for an answer to commands.identify, which is ""',
     ),
+    "one sample at a time": ({"present": "each"}, "instrument: present is for an instrument in a table of its own"),
     "numbers of inputs": (
         {"input_numbers": {"decimals": 2}},
         "input_numbers is for an instrument that presents inputs",

@@ -197,6 +197,15 @@ class ScpiSettings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
+    def _present_in_a_table_of_its_own(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "present" in given and "present" not in cls.model_fields:
+            raise ValueError(
+                "present is for an instrument in a table of its own, [instrument.NAME], also if it is the only one"
+            )
+        return given
+
+    @model_validator(mode="before")
+    @classmethod
     def _one_command_a_message(cls, given: Any) -> Any:
         """Where each command is answered, there is one in a message, unless somebody says that there are more."""
         if isinstance(given, dict) and isinstance(line := given.get("line"), dict) and line.get("acknowledge"):
