@@ -99,6 +99,7 @@ NUMBERS = {
     "a header and units": ({"header": True, "units": {"V": 1.0, "mV": 1e-3}}, b"C1:OFST 1.5 V,-20mV", [1.5, -0.02]),
     "micro in Latin-1": ({"units": {"µA": 1.0}}, "1.5 µA".encode("latin-1"), [1.5]),
     "micro in UTF-8": ({"units": {"µA": 1.0}}, "1.5 µA".encode(), [1.5]),
+    "a header of its own": ({"header": r"CH\d="}, b" CH1=1.5,2", [1.5, 2]),
     "a decimal comma": ({"decimal_comma": True, "separator": "\t"}, b"1,5\t-2,25E-1", [1.5, -0.225]),
     "semicolons": ({"separator": ";"}, b"1;2;3", [1, 2, 3]),
     "blanks": ({"separator": " "}, b" 1  2\t3", [1, 2, 3]),
@@ -144,7 +145,7 @@ REPLIES = {
     "no length": (Framing(indefinite=True), b"#0" + HALF.astype("<f4").tobytes() + b"\n", [HALF]),
     "no length, CR LF": (Framing(indefinite=True), b"#0" + HALF.astype("<f4").tobytes() + b"\r\n", [HALF]),
     "text among them": (Framing(indefinite=True), b"MAKER;1\r\n", [b"MAKER"]),
-    "a header": (Framing(header=True), b":CURVE #18" + HALF.astype("<f4").tobytes() + b"\n", [HALF]),
+    "a header": (Framing(headers=rb":\w+ "), b":CURVE #18" + HALF.astype("<f4").tobytes() + b"\n", [HALF]),
     "one item": (Framing(separator=b""), b"1;2\n", [b"1;2"]),
 }
 
@@ -293,14 +294,36 @@ def test_each_command_is_acknowledged_and_a_wrong_one_gives_up_the_line():
         driver.measure_cost()
 
 
-def test_an_echo_is_taken_off_and_compared():
-    echoed = {each: each.encode() + b"\r\n" + reply for each, reply in ANSWERS.items()}
-    driver, line = driver_of(echoed, {"error": ""}, line={"echo": True})
+@pytest.mark.parametrize("end", [b"\r", b"\r\n", b""])
+def test_an_echo_is_taken_off_and_compared_whatever_it_ends_in(end):
+    echoed = {each: each.encode() + end + reply for each, reply in ANSWERS.items()}
+    echoed |= {"V 1,2": b"V 1,2" + end, "V 2,3": b"V 2,4" + end}
+    driver, _ = driver_of(echoed, {"error": ""}, line={"echo": True}, compound=False)
     driver.open()
+    driver.set_parameters(floats(1, 2))
     assert driver.measure_cost() == 0.5
-    line.answers["C?"] = b"0.5\r\n"
-    with pytest.raises(HardwareError, match=r"'C\?' was answered '': the echo was '0\.5', which is not what was sent"):
+    driver.set_parameters(floats(2, 3))
+    with pytest.raises(HardwareError, match=r"the echo was 'V 2,4', which is not what was sent"):
         driver.measure_cost()
+
+
+def test_a_prompt_is_waited_for():
+    prompted = {each: reply + b"> " for each, reply in ANSWERS.items()}
+    prompted |= {"V 1,2": b"\r\n> ", "V 2,3": b"bad command\r\n> ", "V 3,4": b"\r\n"}
+    driver, line = driver_of(prompted, {"error": ""}, line={"prompt": "> "}, compound=False)
+    line.coming = b"booted\r\n> "
+    driver.open()
+    for volts, said in (
+        (2, "the prompt '> ' was expected, and 'bad command"),
+        (3, "no prompt '> ' came in 0.001 s"),
+    ):
+        driver.set_parameters(floats(1, 2))
+        assert driver.measure_cost() == 0.5
+        driver.set_parameters(floats(volts, volts + 1))
+        with pytest.raises(HardwareError, match=re.escape(said)) as raised:
+            driver.measure_cost()
+        assert raised.value.passing
+        driver.open()
 
 
 ERRORS = {
@@ -511,6 +534,7 @@ REFUSED: dict[str, tuple[dict, str]] = {
         {"replies": {"identity": "X"}, "commands": WORDS | {"identify": ""}},
         'replies.identity is for an answer to commands.identify, which is ""',
     ),
+    "one sample at a time": ({"present": "each"}, "instrument: present is for an instrument in a table of its own"),
     "numbers of inputs": (
         {"input_numbers": {"decimals": 2}},
         "input_numbers is for an instrument that presents inputs",

@@ -23,8 +23,6 @@ _POSSIBLE, _USUAL = (1e-25, 1e18), (1e-12, 1e12)
 _FLOATS = {order: np.dtype(f"{order}f4") for order in "<>"}
 # What may stand around a reply and says nothing.
 STRAY = b"\0 \t\r\n"
-# The header before a block, in replies that repeat that of their question.
-_HEADER = re.compile(rb":?\*?[A-Za-z][\w:]*\s+(?=#)")
 
 Item = bytes | Float[np.ndarray, " n"]
 
@@ -40,7 +38,7 @@ class Framing:
         ended: whether that comes after a block too.
         indefinite: whether blocks have no length, and go to the end of the reply.
         separator: between the items of a reply; empty if a reply has one.
-        header: whether there may be a header before a block.
+        headers: pattern of what may be before a block; empty for nothing.
     """
 
     block: str = "<f4"
@@ -49,7 +47,7 @@ class Framing:
     ended: bool = True
     indefinite: bool = False
     separator: bytes = b";"
-    header: bool = False
+    headers: bytes = b""
 
     @functools.cached_property
     def dtype(self) -> np.dtype:
@@ -61,6 +59,11 @@ class Framing:
         """All of an item that is text."""
         stop = re.escape(self.separator + self.end)
         return re.compile(b'(?:[^%b"]|"[^"%b]*")*' % (stop, re.escape(self.end)))
+
+    @functools.cached_property
+    def header(self) -> re.Pattern[bytes] | None:
+        """What may be before a block."""
+        return re.compile(b"(?:%b)(?=#)" % self.headers) if self.headers else None
 
     @functools.cached_property
     def is_plain(self) -> bool:
@@ -177,10 +180,10 @@ def split_reply(data: bytes, framing: Framing = PLAIN, due: int = 0) -> list[Ite
     if framing.indefinite:
         return _indefinite(data, framing)
     items: list[Item] = []
-    at, end, text, may_have_header = 0, framing.end, framing.text, framing.header
+    at, end, text, header = 0, framing.end, framing.text, framing.header
     while True:
-        if may_have_header and (header := _HEADER.match(data, at)):
-            at = header.end()
+        if header is not None and (found := header.match(data, at)):
+            at = found.end()
         if data[at : at + 1] == b"#":
             span = block_end(data, at)
             if span is None or len(data) < span[1]:
@@ -211,7 +214,7 @@ def split_reply(data: bytes, framing: Framing = PLAIN, due: int = 0) -> list[Ite
 def _indefinite(data: bytes, framing: Framing) -> list[Item] | None:
     """The one item of a reply whose blocks have no length; a line that goes on may have an end within the block."""
     start = 0
-    if framing.header and (header := _HEADER.match(data)):
+    if framing.header is not None and (header := framing.header.match(data)):
         start = header.end()
     if not data.endswith(framing.end) or data[start : start + 2] in (b"", b"#"):
         return None

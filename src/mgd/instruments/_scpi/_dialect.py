@@ -11,6 +11,8 @@ Number = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False, strict=T
 Truth = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Text = Annotated[str, Field(strict=True)]
+# The header of a reply, such as ":VOLT " or "*IDN ".
+_HEADER = r":?\*?[A-Za-z][\w:]*\s+"
 Kind = Literal["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32"]
 
 
@@ -42,6 +44,7 @@ class LineSettings(Table):
         spacing_seconds: from a message, or a reply, to the next message, at least.
         longest: bytes of a message with its end, at most. Commands that are too many for one message go in several.
         echo: whether every message is repeated before it is answered.
+        prompt: what it prints when it is ready for the next message, such as ">"; "" if nothing.
         acknowledge: pattern of the line that answers each command that sets something; "" if none does.
     """
 
@@ -54,6 +57,7 @@ class LineSettings(Table):
     spacing_seconds: Seconds = 0.0
     longest: Whole | None = None
     echo: Truth = False
+    prompt: Annotated[Text, Field(max_length=64)] = ""
     acknowledge: Text = ""
 
     @field_validator("write_end", "read_end")
@@ -68,7 +72,7 @@ class LineSettings(Table):
     @property
     def is_polite(self) -> bool:
         """Whether there is more to a message than its end."""
-        return bool(self.wait_seconds or self.greeting or self.spacing_seconds or self.echo or self.acknowledge)
+        return self.model_copy(update={"write_end": "\n", "read_end": "\n", "longest": None}) != LineSettings()
 
 
 class NumberSettings(Table):
@@ -136,7 +140,7 @@ class ReplySettings(Table):
     r"""What replies look like, beyond numbers with commas between them.
 
     Attributes:
-        header: whether a reply begins with the header of its question, as in ":VOLT 1.2".
+        header: whether a reply begins with the header of its question, as in ":VOLT 1.2"; or a pattern of it: 'CH\d='.
         units: what may stand after a number, and by what it is multiplied: {V = 1.0, mV = 0.001}.
         separator: between the numbers of a reply; " " for any blanks.
         decimal_comma: whether numbers have a comma for the point.
@@ -150,9 +154,9 @@ class ReplySettings(Table):
         error_line: pattern of a line by which errors are told unasked.
     """
 
-    patterns = ("identity", "no_error", "error_line")
+    patterns = ("header", "identity", "no_error", "error_line")
 
-    header: Truth = False
+    header: Truth | Text = False
     units: dict[Text, Number] = {}
     separator: Annotated[Text, Field(min_length=1, max_length=8)] = ","
     decimal_comma: Truth = False
@@ -180,6 +184,11 @@ class ReplySettings(Table):
         if self.scale == 0 or 0 in self.units.values():
             raise ValueError("a scale, or a unit's, cannot be 0")
         return self
+
+    @property
+    def headers(self) -> str:
+        """The pattern of the header of a reply; empty if there is none."""
+        return _HEADER if self.header is True else self.header or ""
 
     @property
     def has_own_numbers(self) -> bool:

@@ -12,8 +12,6 @@ from ._dialect import NumberSettings, ReplySettings
 
 # A range in which a format has fewer values than this is too narrow for it: nothing could be perturbed.
 _FEWEST_STEPS = 8
-# The header of a reply, such as ":VOLT " or "*IDN ".
-_HEADER = re.compile(r":?\*?[A-Za-z][\w:]*\s+")
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*)?", re.DOTALL)
 # How near a number is to one that stands for no reading: it may be rounded to float32.
 _SAME = 1e-6
@@ -206,7 +204,7 @@ class Readings:
     """
 
     def __init__(self, settings: ReplySettings):
-        self._settings = settings
+        self._settings, self._headers = settings, re.compile(settings.headers)
         self._words = {each.strip() for each in settings.no_number if isinstance(each, str)}
         self._none = np.array([each for each in settings.no_number if not isinstance(each, str)], np.float64)
 
@@ -232,8 +230,8 @@ class Readings:
 
     def without_header(self, reply: str) -> str:
         """A reply without the header of its question."""
-        found = _HEADER.match(reply) if self._settings.header else None
-        return reply[found.end() :] if found else reply
+        found = self._headers.match(reply.lstrip())
+        return reply.lstrip()[found.end() :] if found else reply
 
     def _value(self, part: str) -> float:
         part = part.strip()

@@ -1,4 +1,4 @@
-"""The manners of a line: greeting, echo, acknowledgement, pacing. Nothing here imports JAX."""
+"""The manners of a line: greeting, echo, prompt, acknowledgement, pacing. Nothing here imports JAX."""
 
 import re
 import time
@@ -29,6 +29,8 @@ class Polite:
     def __init__(self, connect: Callable[[], Transport], manners: LineSettings, end: bytes, timeout_seconds: float):
         self._manners, self._end, self._timeout = manners, end, timeout_seconds
         self._left, self._free_at = b"", 0.0
+        self._prompt = manners.prompt.strip().encode()
+        self._due_prompt, self._after_echo = b"", False
         self._line = connect()
         try:
             self._begin()
@@ -42,10 +44,9 @@ class Polite:
             time.sleep(wait)
         self._line.send(message)
         self._was_used()
+        self._due_prompt = self._prompt
         if self._manners.echo:
-            echo = self._take_line("no echo came")
-            if echo.strip(STRAY) != message.strip(STRAY):
-                raise OSError(f"the echo was {shown(echo)!r}, which is not what was sent")
+            self._take_echo(message.strip(STRAY))
 
     def acknowledge(self) -> None:
         """Takes the line that answers a command.
@@ -61,10 +62,16 @@ class Polite:
 
     def receive(self) -> bytes:
         found, self._left = self._left or self._line.receive(), b""
+        while self._after_echo and not (found := found.lstrip(STRAY)):
+            found = self._line.receive()
+        self._after_echo = False
+        if self._due_prompt and (text := found.rstrip(STRAY)).endswith(self._due_prompt):
+            found, self._due_prompt = text.removesuffix(self._due_prompt), b""
         self._was_used()
         return found
 
     def stale(self) -> bytes:
+        self._await_prompt()
         found, self._left = self._left + self._line.stale(), b""
         return found
 
@@ -84,6 +91,41 @@ class Polite:
         while self._line.stale():
             continue
 
+    def _take_echo(self, message: bytes) -> None:
+        """What was sent, which may end otherwise.
+
+        Raises:
+            OSError: if something else comes, or nothing.
+        """
+        echo = self._taken(len(message), "no echo came")
+        if echo != message:
+            raise OSError(f"the echo was {shown(echo)!r}, which is not what was sent")
+        self._after_echo = True
+
+    def _await_prompt(self) -> None:
+        """Waits until the instrument says that it is ready for the next message.
+
+        Raises:
+            OSError: if it says something else, or nothing.
+        """
+        if self._due_prompt:
+            prompt = self._taken(len(self._due_prompt), f"no prompt {self._manners.prompt!r} came")
+            if prompt != self._due_prompt:
+                raise OSError(
+                    f"the prompt {self._manners.prompt!r} was expected, and {shown(prompt + self._left)!r} came"
+                )
+            self._due_prompt, self._after_echo = b"", False
+
+    def _taken(self, n: int, missing: str) -> bytes:
+        """So many bytes, but for stray ones before them; what comes after them is kept."""
+        end = time.monotonic() + self._timeout
+        self._left = self._left.lstrip(STRAY)
+        while len(self._left) < n:
+            self._wait_for_more(end, missing)
+            self._left = self._left.lstrip(STRAY)
+        found, self._left = self._left[:n], self._left[n:]
+        return found
+
     def _take_line(self, missing: str) -> bytes:
         """One line of the instrument's, that is not empty; what comes after it is kept."""
         end = time.monotonic() + self._timeout
@@ -93,15 +135,19 @@ class Polite:
                 self._left = rest
                 if line.strip(STRAY):
                     return line
-                continue
-            if len(self._left) > _LONGEST_LINE:
+            elif len(self._left) > _LONGEST_LINE:
                 raise OSError(f"{missing}: what came has no end")
+            else:
+                self._wait_for_more(end, missing)
+
+    def _wait_for_more(self, end: float, missing: str) -> None:
+        """Raises: TimeoutError: if nothing comes in time."""
+        try:
             if time.monotonic() > end:
-                raise TimeoutError(f"{missing} in {self._timeout:g} s")
-            try:
-                self._left += self._line.receive()
-            except TimeoutError:
-                raise TimeoutError(f"{missing} in {self._timeout:g} s") from None
+                raise TimeoutError
+            self._left += self._line.receive()
+        except TimeoutError:
+            raise TimeoutError(f"{missing} in {self._timeout:g} s") from None
 
     def _was_used(self) -> None:
         self._free_at = time.monotonic() + self._manners.spacing_seconds

@@ -198,6 +198,15 @@ class ScpiSettings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
+    def _present_in_a_table_of_its_own(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "present" in given and "present" not in cls.model_fields:
+            raise ValueError(
+                "present is for an instrument in a table of its own, [instrument.NAME], also if it is the only one"
+            )
+        return given
+
+    @model_validator(mode="before")
+    @classmethod
     def _one_command_a_message(cls, given: Any) -> Any:
         """Where each command is answered, there is one in a message, unless somebody says that there are more."""
         if isinstance(given, dict) and isinstance(line := given.get("line"), dict) and line.get("acknowledge"):
@@ -233,8 +242,9 @@ class ScpiSettings(BaseModel):
             )
         if not line.write_end and self.compound and not ends_by_itself(self.resource):
             raise ValueError('line.write_end = "" is for lines that end messages by themselves: set compound = false')
-        if line.echo and self.binary:
-            raise ValueError("line.echo is of text, and binary = true: set binary = false")
+        for name in ("echo", "prompt"):
+            if getattr(line, name) and self.binary:
+                raise ValueError(f"line.{name} is of text, and binary = true: set binary = false")
 
     def _check_numbers(self) -> None:
         whole = np.dtype(self.blocks.write).kind != "f"
@@ -275,7 +285,7 @@ class ScpiSettings(BaseModel):
             ended=self.blocks.ended,
             indefinite=self.blocks.indefinite,
             separator=b"" if self.replies.separator == ";" else b";",
-            header=self.replies.header,
+            headers=self.replies.headers.encode(),
         )
 
     @property
