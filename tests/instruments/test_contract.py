@@ -40,6 +40,7 @@ NOT_OF_A_REPLAY = {
     "parts",
     "origin",
     "declared",
+    "no_number",
 }
 WRAPPERS = {"Guarded", "Grouped", "Recorder", "Replay", "Circuits", "Absent"}
 DRIVERS = {"Callables", "Rtl", "Scpi", "Several", "Simulated", "Spice", "TorchModule"}
@@ -50,6 +51,7 @@ def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
     chip.start = np.array([0.25, -0.5, 1.0], np.float32)
     chip.groups = {"bank 1": slice(0, 2), "bank 2": slice(2, 3)}
     chip.settle_seconds, chip.leave_seconds, chip.believable = 0.125, 7.0, (-1.0, 3.0)
+    chip.no_number = (99.0,)
     chip.ramp_seconds = 2.0
     chip.reads, chip.reads_together, chip.most_together = "both", "outputs", 5
     units = Units(("V", "V", "mA"), np.array([0.5, 0.5, 0.1]), np.zeros(3), ("", "", "bias"), np.ones(3), 0.05)

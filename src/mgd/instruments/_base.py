@@ -173,6 +173,7 @@ class AbstractInstrument(ABC):
         leave_seconds: the time that the safe state may take, for chips that are ramped.
         believable: the lowest and the highest reading that can be, of the cost, or of the outputs for a chip that gives
             these alone. What is outside is asked again, and then skipped. None if nothing is known.
+        no_number: what it answers where there is no reading, of the cost or the outputs, in their unit.
         parts: the instruments of a chip that has several, by their names; empty if it is one instrument.
         declared: whether the number of parameters and their limits are known before it is opened.
         origin: the settings that it was made from by `load_instrument`; None if it was made otherwise.
@@ -193,6 +194,7 @@ class AbstractInstrument(ABC):
     groups: Mapping[str, slice] = MappingProxyType({})
     leave_seconds: float = 120.0
     believable: tuple[float | int, float | int] | None = None
+    no_number: tuple[float, ...] = ()
     parts: Mapping[str, "AbstractInstrument"] = MappingProxyType({})
     declared: bool = True
     origin: Origin | None = None

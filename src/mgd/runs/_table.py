@@ -151,7 +151,12 @@ class Table:
             check_outlives(self.common.kind)
         instrument = load_instrument(self.common.kind, self._own_with_groups(), self.folder)
         if self.common.believable is not None:
-            instrument.believable = self.common.believable
+            low, high = instrument.believable = self.common.believable
+            if within := [each for each in instrument.no_number if low <= each <= high]:
+                raise ValueError(
+                    f"instrument.believable: {within[0]:g} is within {low:g} … {high:g}, and replies.no_number says "
+                    "that it stands for no reading: make the range smaller, or leave the number out"
+                )
         if self.groups:
             instrument = in_groups(instrument, self.groups)
         if self.common.leave_seconds is not None:

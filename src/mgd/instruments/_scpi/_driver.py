@@ -83,6 +83,7 @@ class Scpi(AbstractInstrument):
             max(self.n_params, 1), -1.0, 1.0
         )
         self._numbers = Numbers(settings)
+        self.no_number = self._numbers.no_number
         channels = settings.channels or tuple(range(1, self.n_params + 1))
         self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
         self._no_error = b""
@@ -494,9 +495,11 @@ class Scpi(AbstractInstrument):
 
     def _number_of(self, item: Item) -> int:
         """The number of a measurement."""
-        value = self._read(self._counter, item, 1)[0] if not isinstance(item, bytes) else item
         try:
-            return int(value)
+            if isinstance(item, bytes):
+                readings = self._numbers.readings
+                return int(item if readings is None else readings.without_header(decoded(item)))
+            return int(self._read(self._counter, item, 1)[0])
         except ValueError:
             self._garbled(self._counter, item if isinstance(item, bytes) else block(item), "expected a whole number")
 

@@ -45,6 +45,7 @@ class Several(AbstractInstrument):
             drivers[name].read_held()
         self._cost, self._outputs = (next(iter(tables.with_role(role)), "") for role in ("cost", "outputs"))
         self.reads = "both" if self._cost and self._outputs else "cost" if self._cost else "outputs"
+        self.no_number = drivers[self._cost or self._outputs].no_number
         self._each = any(part.present == "each" for part in tables.parts.values())
         self.own_line = all(self.drivers[name].own_line for name in self._setters)
         self.reads_back = all(self.drivers[name].reads_back for name in self._setters)
