@@ -216,7 +216,8 @@ class Store:
             _About.model_validate_json(content)
             about = json.loads(content)
             mark = about.pop(_MARK, None)
-            if mark == _digest(about) or about["version"] != __version__:  # which may do it otherwise
+            # Those of old versions have none, and other versions may make it otherwise.
+            if mark in (None, _digest(about)) or about["version"] != __version__:
                 return about
             raise ValueError("its digest is not that of its contents")
         except OSError as error:
