@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,7 @@ class KeptPlan(BaseModel):
 
 def is_plan(folder: str | Path) -> bool:
     """Whether a folder is that of a plan, which need not be finished."""
-    return any((Path(folder) / name).is_file() for name in (_PLAN, SIMULATIONS))
+    return any(os.path.isfile(Path(folder) / name) for name in (_PLAN, SIMULATIONS))
 
 
 def write_plan(folder: Path, made: "Plan", asked: Mapping[str, Any]) -> None:

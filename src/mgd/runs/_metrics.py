@@ -74,6 +74,8 @@ def read_metrics(folder: str | Path) -> "xr.Dataset":
             time.sleep(0.05)
         except RunError:
             raise
+        except PermissionError as error:
+            raise RunError(f"cannot read {path}: {error.strerror}") from error
         except Exception as error:
             raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     if path.is_dir():

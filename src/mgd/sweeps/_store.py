@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 import shutil
 import time
 import uuid
@@ -243,7 +244,7 @@ class Store:
 
 def is_sweep(folder: str | Path) -> bool:
     """Whether a folder is that of a sweep."""
-    return (Path(folder) / SWEEP).is_file()
+    return os.path.isfile(Path(folder) / SWEEP)
 
 
 def about_sweep(folder: str | Path) -> dict[str, Any]:
