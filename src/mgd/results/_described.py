@@ -86,7 +86,7 @@ def describe(folder: str | Path) -> Described:
     diagnostics, instruments = read_diagnostics(folder), read_json(folder, INSTRUMENT) or []
     step = summary["steps"] if summary is not None else header.step if header else 0
     if settings.instruments and step:
-        _warn_of_missing(folder, {INSTRUMENT: bool(instruments), DIAGNOSTICS: bool(diagnostics)})
+        _warn_of_missing(folder, step, instruments, diagnostics)
     return Described(
         folder=folder,
         settings=settings,
@@ -101,15 +101,18 @@ def describe(folder: str | Path) -> Described:
     )
 
 
-def _warn_of_missing(folder: Path, there: dict[str, bool]) -> None:
+def _warn_of_missing(
+    folder: Path, step: int, instruments: list[dict[str, Any]], diagnostics: list[dict[str, Any]]
+) -> None:
     """Of what every run on a chip has, and nothing can write again."""
-    for name, is_there in there.items():
-        if not is_there:
-            warnings.warn(
-                f"{folder / name} is missing or empty, so what it said of the chip is not shown: restore it",
-                MgdWarning,
-                stacklevel=3,
-            )
+    until = diagnostics[-1]["step"] if diagnostics else 0
+    if not instruments:
+        why = f"{folder / INSTRUMENT} is missing, so what it said of the chip is not shown"
+    elif until < step:
+        why = f"{folder / DIAGNOSTICS} ends at step {until:,} of {step:,}, so what came later is not shown"
+    else:
+        return
+    warnings.warn(f"{why}: restore it if you can", MgdWarning, stacklevel=3)
 
 
 def _sizes(folder: Path) -> dict[str, int]:
