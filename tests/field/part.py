@@ -6,6 +6,7 @@ What the instruments do to the chip, and what is asked of them by a test, is in 
 import re
 import socketserver
 import sys
+from contextlib import suppress
 
 import numpy as np
 
@@ -67,10 +68,11 @@ def serve(name: str, port: int, path: str) -> None:
 
     class Line(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            for line in self.rfile:
-                for one in line.decode().split(";"):
-                    for reply in answer(name, one.strip().lstrip(":"), plant):
-                        self.wfile.write(reply.encode() + b"\n")
+            with suppress(OSError):
+                for line in self.rfile:
+                    for one in line.decode().split(";"):
+                        for reply in answer(name, one.strip().lstrip(":"), plant):
+                            self.wfile.write(reply.encode() + b"\n")
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = allow_reuse_address = True

@@ -5,6 +5,7 @@ Each test is a line of a table of such cases, made small; what it asserts is wha
 
 import importlib
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -484,6 +485,12 @@ def test_what_is_missing_of_a_chips_run_is_said(lab, train, tmp_path):
     diagnostics.write_bytes(b"".join(lines[:-1]))
     with pytest.warns(mgd.MgdWarning, match=r"diagnostics.jsonl ends at step \d+ of 16, so what came later is not"):
         describe(tmp_path / "run")
+    train("other", {"build": f"{lab}:chip"}, seed=3)
+    shutil.copy(tmp_path / "other" / "diagnostics.jsonl", diagnostics)
+    with pytest.warns(mgd.MgdWarning) as said:
+        assert describe(tmp_path / "run").diagnostics is None
+    assert f"{len(lines)} lines are of another run, and ignored" in str(said[0].message)
+    diagnostics.write_bytes(b"".join(lines))
     (tmp_path / "run" / "instrument.json").unlink()
     with pytest.warns(mgd.MgdWarning, match=r"instrument.json is missing, so what it said of the chip is not shown"):
         describe(tmp_path / "run")

@@ -12,6 +12,7 @@ from .._locks import lock_file
 from .._version import __version__
 from ._config import RunConfig
 from ._contents import CONFIG, SUMMARY, THETA, damaged, put_first, read_bytes, read_json
+from ._header import FILE, unpack_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,9 +96,6 @@ def read_config(folder: str | Path) -> RunConfig:
 
 def _of_another_version(folder: Path) -> str:
     """What to do about settings that another version wrote; empty if this one did, or nobody knows."""
-    from ._generations import FILE
-    from ._header import unpack_header
-
     try:
         version = (read_summary(folder) or {}).get("version") or unpack_header(folder / FILE).version
     except RunError:
