@@ -1,10 +1,11 @@
 """Harmed run directories: what commands answer where a file was cut, flipped or replaced.
 
-`python benchmarks/harmed_runs.py` makes runs of four kinds (finished, half done, on a chip and half done, on a chip and
-recorded), harms one file of a copy at a time, asks each command in this process, and counts what must never be: a
-traceback, a hang, a complaint of several lines, and a number that is another without a word. With `--quick` it takes 40
-harms in place of 400; `--cases` gives another number, and `--seed` other ones. It works as root or not; only root
-also tries files that cannot be read and folders of another user.
+`python benchmarks/harmed_runs.py` makes runs of five kinds (finished, half done, on a chip and half done, on a chip and
+recorded, on a fleet and half done), a sweep, a plan and a calibration. It harms one file of a copy at a time, asks each
+command in this process, and counts what must never be: a traceback, a hang, a complaint of several lines, and a number
+that is another without a word. With `--quick` it takes 40 harms in place of 400; `--cases` gives another number,
+`--seed` other ones, and `--kinds` names some of the kinds. It works as root or not; only root also tries files that
+cannot be read and folders of another user.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -26,16 +28,33 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 import mgd.cli
 from mgd.runs import RunConfig, _execute, _hardware, resume, start
 
-SECONDS = 60
+SECONDS = 30
 NOBODY = 65534
 _NUMBERS = itertools.count()
+OF_RUNS = ("show", "time", "predict", "export", "report", "plot", "doctor", "resume")
+# What is rebuilt by a command; all else must say the same as ever, or say what is wrong.
+WRITTEN = {"export": "out.npz", "report": "out.html", "plot": "out.svg"}
 FAULTS = ("traceback", "hang", "several lines", "silently other")
+KINDS = ("finished", "half", "chip", "recorded", "fleet", "sweep", "plan", "calibration")
+CHIP = """[chip]
+hidden = [2]
+inputs = [2]
+outputs = 1
+[imperfect]
+cost-noise = 0.01
+[instrument]
+kind = "scpi"
+resource = "TCPIP0::127.0.0.1::9::SOCKET"
+[profile]
+seconds = { inference = 1e-6, perturbation = 1e-6, write = 1e-6, load = 1e-6, latency = 1e-6 }
+"""
 PLANT = '''
 import numpy as np
 from mgd.instruments import Identity, Limits, from_callables
@@ -94,14 +113,16 @@ class Kind:
         whole: its parameters when it ends.
         recording: of the chip's answers, and of another run's.
         commands: what it is asked.
+        settings: of a plan or a calibration, a file beside it that it needs.
     """
 
     name: str
     run: Path
     other: Path
-    whole: bytes
+    whole: bytes = b""
     recording: tuple[Path, Path] | None = None
-    commands: tuple[str, ...] = ("show", "time", "predict", "resume")
+    commands: tuple[str, ...] = OF_RUNS
+    settings: Path | None = None
 
 
 @dataclass
@@ -164,15 +185,19 @@ def of_plant(folder: Path) -> dict:
     return SETTINGS | {"replicas": 1, "instrument": table | {"arguments": {"limit": 4.0}}}
 
 
-def make_kinds(folder: Path) -> list[Kind]:
+def make_kinds(folder: Path, wanted: tuple[str, ...] = KINDS) -> list[Kind]:
     """Runs of every kind, and others whose files may take the place of theirs."""
     of_chip, kinds = of_plant(folder), []
+    fleet = of_chip | {"instrument": (of_chip["instrument"], of_plant(folder)["instrument"]), "replicas": 2}
     for name, more, half in (
         ("finished", {}, False),
         ("half", {}, True),
         ("chip", of_chip, True),
         ("recorded", of_chip, False),
+        ("fleet", fleet | {"fleet": "own"}, True),
     ):
+        if name not in wanted:
+            continue
         made: list[Path] = []
         for role, changes in (("run", {}), ("other", {"learning_rate": 0.25, "seed": 6})):
             settings = SETTINGS | more | changes
@@ -189,7 +214,30 @@ def make_kinds(folder: Path) -> list[Kind]:
             recordings = folder / "run.recording", folder / "other.recording"
             kind = replace(kind, recording=recordings, commands=(*kind.commands, "replay"))
         kinds.append(kind)
-    return kinds
+    return kinds + make_others(folder, wanted)
+
+
+def make_others(folder: Path, wanted: tuple[str, ...]) -> list[Kind]:
+    """A sweep, a plan and a calibration, each with another."""
+    found = []
+    chip = folder / "virtual.toml"
+    chip.write_text(CHIP)
+    for name, commands in (
+        ("sweep", ("show sweep", "plot", "report", "sweep again")),
+        ("plan", ("report", "plan again", "train plan")),
+        ("calibration", ("train calibrated", "plan calibrated")),
+    ):
+        if name not in wanted:
+            continue
+        kind = Kind(name, folder / name / "run", folder / name / "other", commands=commands, settings=chip)
+        (folder / name).mkdir()
+        for place, seed in ((kind.run, 1), (kind.other, 2)):
+            if name == "calibration":
+                place.mkdir()
+            made = ask("calibrate" if name == "calibration" else f"{name} again", place, kind, seed=seed)
+            assert made.code == 0, made
+        found.append(kind)
+    return found
 
 
 def make_run(settings: dict, out: Path, *, half: bool) -> Path:
@@ -260,7 +308,7 @@ def harms_of(kind: Kind) -> list[tuple[str, str]]:
         else:
             harms = [harm for harm in HARMS if harm != "unreadable" or os.geteuid() == 0]
             found += [(name, harm) for harm in harms for _ in range(SEVERAL.get(harm, 1)) if path.stat().st_size]
-            if (kind.other / name).exists():
+            if (kind.other / name).exists() and kind.name != "plan":  # a plan is all in one file
                 found.append((name, "other run"))
     if kind.recording is not None:
         found += [("recording", harm) for harm in (*HARMS, "other run") for _ in range(SEVERAL.get(harm, 1))]
@@ -296,15 +344,38 @@ class Answer:
     fault: str = ""
 
 
-def ask(command: str, run: Path, *, nobody: bool = False) -> Answer:
+def arguments_of(command: str, run: Path, kind: Kind, seed: int) -> list[str]:
+    """What is written after `mgd`; no path has a space in it."""
+    small = f"--bits 2 --hidden 2 --seed {seed}"
+    planned = f"--simulations 4 --chips 4 --seconds 5 --seed {seed} --json"
+    calibration, trained = run / "calibration.toml", f"--steps 8 --out {run.parent / 'trained'} --json"
+    return {
+        "show": f"show {run}",
+        "time": f"time {run} --profile hw1 --json",
+        "predict": f"predict {run} --replica all --json",
+        "export": f"export {run} -o {run.parent / WRITTEN['export']}",
+        "report": f"report {run} -o {run.parent / WRITTEN['report']}",
+        "plot": f"plot {run} -o {run.parent / WRITTEN['plot']}",
+        "doctor": f"doctor {run} --json",
+        "resume": f"resume {run} --json",
+        "replay": f"replay {run}",
+        "show sweep": f"show {run} --json",
+        "sweep again": f"sweep parity --vary amplitude=0.05,0.1 --replicas 2 --workers 1 --steps 40 "
+        f"--learning-rate 0.5 --tau-theta 7 {small} --out {run} --json",
+        "plan again": f"plan {kind.settings} parity --bits 2 --out {run} {planned}",
+        "train plan": f"train {run / 'plan.toml'} {trained}",
+        "calibrate": f"calibrate {kind.settings} --simulate --seed {seed} --out {calibration}",
+        "train calibrated": f"train parity --chip {kind.settings} --simulate --calibration {calibration} {trained}",
+        "plan calibrated": f"plan {kind.settings} parity --bits 2 --calibration {calibration} {planned} "
+        f"--out {run.parent / 'planned'}",
+    }[command].split()
+
+
+def ask(command: str, run: Path, kind: Kind, *, nobody: bool = False, seed: int = 1) -> Answer:
     """Gives one command, in this process."""
-    arguments = {
-        "show": ["show", str(run)],
-        "time": ["time", str(run), "--profile", "hw1", "--json"],
-        "predict": ["predict", str(run), "--replica", "all", "--json"],
-        "resume": ["resume", str(run), "--json"],
-        "replay": ["replay", str(run)],
-    }[command]
+    arguments = arguments_of(command, run, kind, seed)
+    for name in ("trained", "planned"):
+        shutil.rmtree(run.parent / name, ignore_errors=True)
     out, err = io.StringIO(), io.StringIO()
     code, fault = None, ""
 
@@ -339,7 +410,17 @@ def ask(command: str, run: Path, *, nobody: bool = False) -> Answer:
         signal.signal(signal.SIGALRM, before)
     if fault == "hang":
         _let_go(run)
-    return Answer(code, out.getvalue(), err.getvalue(), fault)
+    said = out.getvalue()
+    if command in WRITTEN and (path := run.parent / WRITTEN[command]).exists():
+        said += path.read_bytes().decode("latin-1") if command != "export" else _arrays(path)
+        path.unlink()
+    said = said.replace(str(run), "RUN").replace(str(run.parent), "HERE")
+    return Answer(code, said, err.getvalue(), fault)
+
+
+def _arrays(path: Path) -> str:
+    with np.load(path) as found:
+        return "".join(f"{name}: {found[name].tobytes().hex()}\n" for name in found.files if name != "about")
 
 
 def _locks_of_nobody(folder: Path) -> str:
@@ -383,26 +464,42 @@ def fault_of(kind: Kind, command: str, run: Path, answer: Answer, due: str) -> s
     if command == "predict":  # by its last checkpoint, if the summary is gone
         answered = [json.loads(text)["replicas"] for text in (answer.out, due)]
         return "" if answered[0] == answered[1] else "silently other"
+    if command in ("sweep again", "export", "report", "plot", "doctor", "show sweep"):
+        told = "damaged" in answer.out or answer.out.count("unfinished") > due.count("unfinished")
+        same = _plain(answer.out) == _plain(due)
+        return "" if same or told else "silently other"
     if command == "show":
-        found = answer.out.replace(str(run), "RUN").split("\n")[1].split()
+        found = answer.out.split("\n")[1].split()
         numbers = due.split("\n")[1].split()
         told = "damaged" in answer.out or ("unfinished" in answer.out and "finished" in due and "unfinished" not in due)
         return "" if found == numbers or told else "silently other"
-    same = answer.out.replace(str(run), "RUN") == due
+    if command in ("plan again", "train plan"):  # it is made again in its time; its settings are for hands to change
+        return ""
+    same = _plain(answer.out) == _plain(due)
     return "" if same else "silently other"
 
 
-def campaign(folder: Path, cases: int, seed: int, say: Callable[[str], None] = print) -> Tally:
+# What is another each time: times, dates, and names that Matplotlib draws.
+_VARIES = re.compile(r'"seconds": [\d.e-]+|\d\d\d\d-\d\d-\d\d[^<"]*|<svg.*?</svg>|[\d.]+ (s|min|bytes)\b', re.DOTALL)
+
+
+def _plain(text: str) -> str:
+    return _VARIES.sub("", text)
+
+
+def campaign(
+    folder: Path, cases: int, seed: int, say: Callable[[str], None] = print, wanted: tuple[str, ...] = KINDS
+) -> Tally:
     """Harms so many files, one in a copy each, and asks every command of each."""
     chance, tally = random.Random(seed), Tally()
     with short_pieces():
-        kinds = make_kinds(folder)
+        kinds = make_kinds(folder, wanted)
         due = {}
         for kind in kinds:
             for command in kind.commands:
-                copy = folder / "copy"
+                copy = folder / "due" / "copy"  # of the same name as those to come, which reports have in them
                 shutil.copytree(kind.run, copy)
-                due[kind.name, command] = ask(command, copy).out.replace(str(copy), "RUN")
+                due[kind.name, command] = ask(command, copy, kind).out
                 shutil.rmtree(copy)
         every = [(kind, *harm) for kind in kinds for harm in harms_of(kind)]
         chance.shuffle(every)
@@ -410,11 +507,11 @@ def campaign(folder: Path, cases: int, seed: int, say: Callable[[str], None] = p
             if number % 20 == 19:
                 say(f"{number} harmed files, {sum(tally.faults.values())} faults in {tally.answers} answers")
             for command in kind.commands:
-                copy = folder / f"copy-{number}"
+                copy = folder / f"case-{number}" / "copy"
                 shutil.copytree(kind.run, copy)
                 with _kept(kind.recording if name == "recording" else None):
                     harm_file(kind, copy, name, harm, random.Random(f"{seed} {number}"))
-                    answer = ask(command, copy, nobody=harm in ("unreadable", "another user"))
+                    answer = ask(command, copy, kind, nobody=harm in ("unreadable", "another user"))
                 tally.answers += 1
                 if fault := fault_of(kind, command, copy, answer, due[kind.name, command]):
                     tally.faults[fault] += 1
@@ -448,12 +545,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="40 harms")
     parser.add_argument("--cases", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     given = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         os.environ["XDG_STATE_HOME"] = folder + "/state"
-        tally = campaign(Path(folder), 40 if given.quick else given.cases, given.seed)
+        tally = campaign(Path(folder), 40 if given.quick else given.cases, given.seed, wanted=tuple(given.kinds))
     counts = {fault: tally.faults[fault] for fault in FAULTS}
     print(json.dumps(counts | {"seconds": round(time.monotonic() - began)}))
     sys.exit(bool(tally.faults))

@@ -58,6 +58,21 @@ def read_file(path: Path) -> bytes:
         return file.read()
 
 
+def check_files(path: Path) -> None:
+    """Sees whether a folder has nothing but files and folders in it, however deep: reading might wait for all else.
+
+    Raises:
+        OSError: if it has.
+    """
+    kinds = [os.stat(path).st_mode]
+    for root, folders, files in os.walk(path):
+        kinds += [os.stat(Path(root, name)).st_mode for name in (*folders, *files)]
+    if not stat.S_ISDIR(kinds[0]):
+        raise OSError("it is not a folder")
+    if not all(stat.S_ISDIR(kind) or stat.S_ISREG(kind) for kind in kinds):
+        raise OSError("it contains something that is not a file")
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The contents of a TOML file.
 

@@ -390,3 +390,18 @@ def test_numbers_are_taken_as_people_write_them(train_small, mgd_cli):
     assert "40 steps" in train_small("--steps=4e1", "--out=run").out
     assert "1,000 steps" in train_small("--steps=1,000", "--out=other").out
     refused(mgd_cli("train", "xor"), "XOR is parity of 2 bits: mgd train parity --bits 2")
+
+
+LONG_NAME = "x" * 300
+NOT_TO_BE_LOOKED_AT = {
+    "show": ("show", LONG_NAME),
+    "report": ("report", LONG_NAME),
+    "plot": ("plot", LONG_NAME),
+    "train on data": ("train", f"{LONG_NAME}.csv"),
+    "sweep": ("sweep", "parity", "--vary=amplitude=0.1,0.2", f"--out={LONG_NAME}"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_TO_BE_LOOKED_AT)
+def test_a_name_that_is_too_long_is_one_line(mgd_cli, name):
+    refused(mgd_cli(*NOT_TO_BE_LOOKED_AT[name]), "File name too long")

@@ -4,6 +4,8 @@ Each test is a line of a table of such cases, made small; what it asserts is wha
 """
 
 import importlib
+import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -15,8 +17,8 @@ from safetensors.numpy import load_file, save_file
 
 import mgd.cli
 from mgd.instruments import from_qcodes, opened
-from mgd.results import export
-from mgd.runs import RunConfig, Table, resume, start
+from mgd.results import describe, export
+from mgd.runs import RunConfig, Table, read_chip_file, resume, start
 
 LAB = '''
 """Nine voltages into tanh neurons, of which each measurement and each voltage is counted; and a module of PyTorch."""
@@ -459,3 +461,40 @@ def test_the_option_after_goes_before_what_chip_files_say(chips):
     kept = with_after(config, "keep")
     assert [table["after"] for table in kept.instruments] == ["keep"] * chips
     assert isinstance(kept.instrument, dict) is (chips == 1)
+
+
+def test_the_functions_of_the_page_are_such_a_chip(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    page = (Path(__file__).parents[2] / "docs" / "bring-your-own-chip.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(# my_lab\.py.*?)^```$", page, re.M | re.S)
+    (table,) = (one for one in re.findall(r"^```toml\n(.*?)^```$", page, re.M | re.S) if "my_lab:chip" in one)
+    (tmp_path / "my_lab.py").write_text(code)
+    (tmp_path / "chip.toml").write_text(table)
+    made = read_chip_file(tmp_path / "chip.toml").load_instrument()
+    assert [each.__name__ for each in getattr(made, "retry_on", ())] == ["TimeoutError", "VisaIOError", "Glitch"]
+    with opened(made) as guarded:
+        assert (guarded.address, guarded.limits.high.tolist()) == ("rack slot 3", [2.0] * 3)
+        guarded.present(np.array([[0, 1]], np.float32), np.zeros((1, 1), np.float32))
+        guarded.set_parameters(np.array([0.5, 0.25, 1.0]))
+        assert guarded.read_outputs().tolist() == [[1.25]]
+    sys.modules.pop("my_lab")
+
+
+@pytest.mark.long
+def test_what_is_missing_of_a_chips_run_is_said(lab, train, tmp_path):
+    train("run", {"build": f"{lab}:chip"})
+    diagnostics = tmp_path / "run" / "diagnostics.jsonl"
+    lines = diagnostics.read_bytes().splitlines(keepends=True)
+    diagnostics.write_bytes(b"".join(lines[:-1]))
+    with pytest.warns(mgd.MgdWarning, match=r"diagnostics.jsonl ends at step \d+ of 16, so what came later is not"):
+        describe(tmp_path / "run")
+    train("other", {"build": f"{lab}:chip"}, seed=3)
+    shutil.copy(tmp_path / "other" / "diagnostics.jsonl", diagnostics)
+    with pytest.warns(mgd.MgdWarning) as said:
+        assert describe(tmp_path / "run").diagnostics is None
+    assert f"{len(lines)} lines are of another run, and ignored" in str(said[0].message)
+    diagnostics.write_bytes(b"".join(lines))
+    (tmp_path / "run" / "instrument.json").unlink()
+    with pytest.warns(mgd.MgdWarning, match=r"instrument.json is missing, so what it said of the chip is not shown"):
+        describe(tmp_path / "run")

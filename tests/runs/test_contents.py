@@ -8,6 +8,7 @@ import xarray as xr
 from PIL import Image
 from safetensors import safe_open
 
+from mgd import RunError
 from mgd.runs import RunConfig, read_config, read_summary, resolve, start
 from mgd.runs._build import build_algorithm
 from mgd.runs._config import Settings
@@ -125,3 +126,15 @@ def test_another_seed_is_another_run(run, small, tmp_path):
 def test_log_every(small, tmp_path):
     folder = start(small(steps=25, log_every=10), tmp_path / "run")
     assert xr.open_zarr(folder / "metrics.zarr", consolidated=False).step.values.tolist() == [0, 10, 20, 25]
+
+
+def test_settings_that_another_version_wrote_say_which(run):
+    """Without digests, as they are where files were put back by hand."""
+    (run / "SHA256SUMS").unlink()
+    (run / "config.toml").write_text("new_setting = 3\n" + (run / "config.toml").read_text())
+    with pytest.raises(RunError, match=r"unknown setting 'new_setting'(?!.*wrote it)"):
+        read_config(run)
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | {"version": "99.0"}))
+    with pytest.raises(RunError, match=r"mgd 99\.0 wrote it, and this is mgd .*: use that version \(pip install mgd=="):
+        read_config(run)

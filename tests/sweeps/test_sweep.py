@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -210,6 +211,44 @@ def test_a_damaged_part_is_computed_again(tmp_path, monkeypatch):
         again = mgd.sweep("parity", vary=VARY, out=folder, **SETTINGS)
     assert again.identical(data)
     assert not list((folder / "parts").iterdir())
+
+
+def _flip_setting(folder):
+    text = (folder / "sweep.json").read_text()
+    (folder / "sweep.json").write_text(text.replace('"grid"', '"grip"'))
+
+
+def _pipe(folder):
+    chunk = next(path for path in (folder / "sweep.zarr" / "score" / "c").rglob("*") if path.is_file())
+    chunk.unlink()
+    os.mkfifo(chunk)
+
+
+def _of_another(folder):
+    group = folder / "sweep.zarr" / "zarr.json"
+    said = json.loads(group.read_text())
+    said["attributes"]["sweep"] = "another"
+    group.write_text(json.dumps(said))
+
+
+HARMED = {
+    "a flip": (_flip_setting, r"sweep.json is damaged \(its digest is not that of its contents\): restore it"),
+    "no JSON": (lambda folder: (folder / "sweep.json").write_text("[1"), r"sweep.json is damaged \("),
+    "other JSON": (lambda folder: (folder / "sweep.json").write_text("{}"), r"sweep.json is damaged \(the setting"),
+    "a pipe": (_pipe, r"sweep.zarr is damaged \(it contains something that is not a file"),
+    "another sweep's": (_of_another, "sweep.zarr is that of another sweep: restore it, or remove it"),
+}
+
+
+@pytest.mark.parametrize("harm", HARMED)
+def test_what_is_harmed_is_named(found, tmp_path, harm):
+    make, words = HARMED[harm]
+    store = tmp_path / "copy"
+    shutil.copytree(found[1], store)
+    make(store)
+    with pytest.raises(RunError, match=words) as raised:
+        load_sweep(store)
+    assert "\n" not in str(raised.value)
 
 
 def test_what_a_killed_process_left_is_cleared(found, tmp_path):

@@ -1,5 +1,6 @@
 """The group of commands, and how errors leave it."""
 
+import os
 import sys
 import warnings
 
@@ -137,6 +138,10 @@ def _outcome(arguments: list[str] | None) -> tuple[int, str | None]:
     except BrokenPipeError:
         sys.stderr.close()
         return UNREAD, None
+    except OSError as error:  # of a place that nobody can look at: its name is too long, or it is another user's
+        if error.filename is None:
+            raise
+        return BAD_INPUT, f"cannot use {os.fsdecode(error.filename)}: {error.strerror}"
 
 
 def _exit_code(error: Exception) -> int:

@@ -33,6 +33,7 @@ _FILES = {
     "instrument.json": "facts of its real chips",
     "dropped.json": "which chips were dropped",
     "diagnostics.jsonl": "diagnostics",
+    "guardian.log": "what the chip's guardian did when the trainer had been killed",
     "report.html": "report",
     "SHA256SUMS": "digests of the files that are written once",
 }

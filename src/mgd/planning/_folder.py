@@ -1,6 +1,8 @@
 """The folder of a plan: written when the plan is made, read by reports. Nothing here imports JAX."""
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,12 +84,13 @@ class KeptPlan(BaseModel):
 
 def is_plan(folder: str | Path) -> bool:
     """Whether a folder is that of a plan, which need not be finished."""
-    return any((Path(folder) / name).is_file() for name in (_PLAN, SIMULATIONS))
+    return any(os.path.isfile(Path(folder) / name) for name in (_PLAN, SIMULATIONS))
 
 
 def write_plan(folder: Path, made: "Plan", asked: Mapping[str, Any]) -> None:
     """Writes a plan, and its settings as a file for `mgd train`."""
-    said = made.as_dict() | {"version": __version__, "asked": dict(asked)}
+    said: dict[str, Any] = made.as_dict() | {"version": __version__, "asked": dict(asked)}
+    said["sha256"] = _digest(said)
     replace_file(folder / _SETTINGS, made.toml().encode())
     replace_file(folder / _PLAN, (json.dumps(said, indent=2) + "\n").encode())
 
@@ -102,9 +105,20 @@ def read_plan(folder: Path) -> KeptPlan:
     if not path.exists():
         raise RunError(f"{folder} has no plan yet: the same mgd plan with --out {folder} goes on")
     try:
-        return KeptPlan.model_validate_json(read_file(path))
+        content = read_file(path)
+        plan, found = KeptPlan.model_validate_json(content), json.loads(content)
+        # Plans of old versions have no digest.
+        if found.pop("sha256", None) in (None, _digest(found)):
+            return plan
+        said = "its digest is not that of its contents"
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}; the same mgd plan writes it again") from error
     except ValidationError as error:
         said = first_error(error, KeptPlan.model_fields)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         said = str(error)
     raise RunError(f"{path} is damaged, or of another version of mgd: {said}; make the plan again in another folder")
+
+
+def _digest(said: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()

@@ -1,11 +1,17 @@
 """Simulations of a plan that are done, a line each, so that a plan that was stopped continues."""
 
+import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from .._errors import RunError
+from .._input import read_file
 from ._simulate import Passage
+
+_DIGEST = "sha256"
 
 
 class Kept:
@@ -21,16 +27,19 @@ class Kept:
     def __init__(self, path: Path | None = None):
         self._path, self._known = path, {}
         try:
-            lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"cannot read {path}: {error}") from error
-        for line in lines:
+            content = read_file(path) if path and os.path.lexists(path) else b""
+        except OSError as error:
+            raise RunError(f"cannot read {path}: {error.strerror}; remove it, and all is simulated again") from error
+        for line in content.decode(errors="replace").splitlines():
             try:
                 entry = json.loads(line)
+                # Lines of old versions have no digest.
+                if entry.pop(_DIGEST, None) not in (None, _digest(entry)):
+                    continue
                 key = entry.pop("key")
                 self._known[key] = Passage(**{**entry, "each": tuple(entry["each"])})
-            except (ValueError, TypeError, KeyError):
-                continue  # the last line of a call that was killed: it is simulated again
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                continue  # it is damaged, or the last line of a call that was killed: it is simulated again
 
     def get(self, key: str) -> Passage | None:
         """What is known of a simulation."""
@@ -46,7 +55,12 @@ class Kept:
         if self._path is None:
             return
         try:
+            entry = {"key": key, **asdict(passage)}
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, **asdict(passage)}) + "\n")
+                file.write(json.dumps(entry | {_DIGEST: _digest(entry)}) + "\n")
         except OSError as error:
             raise RunError(f"cannot write {self._path}: {error.strerror}") from error
+
+
+def _digest(entry: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(entry).encode()).hexdigest()

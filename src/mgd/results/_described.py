@@ -1,12 +1,14 @@
 """The contents of a run directory. Nothing here imports JAX."""
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._errors import RunError
+from .._errors import MgdWarning, RunError
 from ..runs import (
+    DIAGNOSTICS,
     DROPPED,
     INSTRUMENT,
     TASK,
@@ -81,19 +83,36 @@ def describe(folder: str | Path) -> Described:
     folder = Path(folder)
     settings, summary = read_config(folder), read_summary(folder)
     header = read_header(folder) if summary is None else None
-    diagnostics = read_diagnostics(folder)
+    diagnostics, instruments = read_diagnostics(folder), read_json(folder, INSTRUMENT) or []
+    step = summary["steps"] if summary is not None else header.step if header else 0
+    if settings.instruments and step:
+        _warn_of_missing(folder, step, instruments, diagnostics)
     return Described(
         folder=folder,
         settings=settings,
         summary=summary,
-        step=summary["steps"] if summary is not None else header.step if header else 0,
+        step=step,
         whole=summary is None or is_finished(folder),
         task=read_json(folder, TASK),
-        instruments=read_json(folder, INSTRUMENT) or [],
+        instruments=instruments,
         dropped=read_json(folder, DROPPED) or {},
         diagnostics=diagnostics[-1] if diagnostics else None,
         files=_sizes(folder),
     )
+
+
+def _warn_of_missing(
+    folder: Path, step: int, instruments: list[dict[str, Any]], diagnostics: list[dict[str, Any]]
+) -> None:
+    """Of what every run on a chip has, and nothing can write again."""
+    until = diagnostics[-1]["step"] if diagnostics else 0
+    if not instruments:
+        why = f"{folder / INSTRUMENT} is missing, so what it said of the chip is not shown"
+    elif until < step:
+        why = f"{folder / DIAGNOSTICS} ends at step {until:,} of {step:,}, so what came later is not shown"
+    else:
+        return
+    warnings.warn(f"{why}: restore it if you can", MgdWarning, stacklevel=3)
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ._curve import Curve as Curve
     from ._curve import draw_curves as draw_curves
     from ._curve import draw_panel as draw_panel
+    from ._diagnostics import DIAGNOSTICS as DIAGNOSTICS
     from ._diagnostics import read_diagnostics as read_diagnostics
     from ._directory import is_finished as is_finished
     from ._directory import only_writer as only_writer
@@ -128,6 +129,7 @@ _INSIDE = {
     "read_arrays": "_generations",
     "read_bytes": "_contents",
     "read_chip_file": "_chip_file",
+    "DIAGNOSTICS": "_diagnostics",
     "read_diagnostics": "_diagnostics",
     "read_header": "_generations",
     "read_json": "_contents",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .._errors import MgdWarning, RunError
 from .._input import read_file
+from ._header import FILE, Owner, unpack_header
 
 DIAGNOSTICS = "diagnostics.jsonl"
 _CHECKSUM = ', "crc32": "'
@@ -26,6 +27,12 @@ class _Line(BaseModel):
     noise_is_bound: float = 0.0
     observed_angle: float | None = None
     predicted_angle: float | None = None
+    run: str = ""
+
+
+def mark_of(owner: Owner) -> str:
+    """What the lines of a run are marked with."""
+    return owner.digest()[:16]
 
 
 def as_line(diagnostics: dict[str, Any]) -> str:
@@ -51,7 +58,7 @@ def read_content(folder: Path) -> bytes:
 def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any]]:
     """The diagnostics of a run on a chip, one for each checkpoint; empty for other runs.
 
-    An incomplete last line, after a kill, is ignored; so are damaged lines, with a warning.
+    An incomplete last line, after a kill, is ignored; so are damaged lines and those of another run, with a warning.
 
     Args:
         folder: the run directory.
@@ -67,10 +74,23 @@ def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any
             found.append(_read_line(line))
         except (ValueError, RecursionError):
             damaged += 1
+    due = _mark(folder) if found else ""
+    mine = [line for line in found if not due or line.get("run", due) == due]  # lines of old versions have no mark
+    if len(mine) < len(found) and not quiet:
+        said = f"{len(found) - len(mine)} lines are of another run, and ignored"
+        warnings.warn(f"{folder / DIAGNOSTICS}: {said}", MgdWarning, stacklevel=2)
     if damaged and not quiet:
         n = "a line is" if damaged == 1 else f"{damaged} lines are"
         warnings.warn(f"{folder / DIAGNOSTICS}: {n} damaged, and ignored", MgdWarning, stacklevel=2)
-    return found
+    return mine
+
+
+def _mark(folder: Path) -> str:
+    """The mark of the run whose checkpoint is in a directory; empty if that is not known."""
+    try:
+        return mark_of(unpack_header(folder / FILE).owner)
+    except RunError:
+        return ""
 
 
 def _read_line(line: bytes) -> dict[str, Any]:

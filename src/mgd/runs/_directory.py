@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import RunError
 from .._locks import lock_file
+from .._version import __version__
 from ._config import RunConfig
 from ._contents import CONFIG, SUMMARY, THETA, damaged, put_first, read_bytes, read_json
+from ._header import FILE, unpack_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +91,18 @@ def read_config(folder: str | Path) -> RunConfig:
     try:
         return RunConfig.read(folder / CONFIG)
     except ValueError as error:
-        raise RunError(str(error)) from error
+        raise RunError(f"{error}{_of_another_version(folder)}") from error
+
+
+def _of_another_version(folder: Path) -> str:
+    """What to do about settings that another version wrote; empty if this one did, or nobody knows."""
+    try:
+        version = (read_summary(folder) or {}).get("version") or unpack_header(folder / FILE).version
+    except RunError:
+        return ""
+    if version == __version__:
+        return ""
+    return f"; mgd {version} wrote it, and this is mgd {__version__}: use that version (pip install mgd=={version})"
 
 
 def read_summary(folder: str | Path) -> dict[str, Any] | None:

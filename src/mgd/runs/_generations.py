@@ -19,7 +19,7 @@ import numpy as np
 from .._errors import MgdWarning, RunError
 from .._version import __version__
 from ._contents import SUMMARY
-from ._header import Header, Owner, check_version, unpack_arrays, unpack_header
+from ._header import FILE, Header, Owner, check_version, unpack_arrays, unpack_header
 from ._metrics import METRICS
 from ._replace import replace_file
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .._train import Snapshot
 
 T = TypeVar("T")
-FILE = "checkpoint.safetensors"
 LARGE = 8_000_000
 _OTHERS = (
     "{path} does not fit config.toml: it belongs to another run, or the settings have changed "

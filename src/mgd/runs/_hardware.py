@@ -29,6 +29,7 @@ from ._checkpoint import Owner
 from ._code import check_said, said_to_run
 from ._config import Settings
 from ._contents import DROPPED, INSTRUMENT, put, read_json
+from ._diagnostics import mark_of
 from ._generations import oldest_needed
 from ._journal import Journal
 from ._keeping import AbstractKeeping
@@ -98,7 +99,7 @@ class Hardware(AbstractKeeping):
         for member in self.members:
             member.engine.bench.instrument.note_in(folder)
             member.journal.open(folder, owner.digest())
-            member.monitor.begin(folder, self.session.snapshot.step)
+            member.monitor.begin(folder, self.session.snapshot.step, mark_of(owner))
 
         def checkpointed() -> None:
             step = self.session.snapshot.step

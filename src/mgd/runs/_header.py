@@ -13,6 +13,8 @@ from .._errors import RunError
 from .._input import open_file
 from .._version import __version__
 
+# The newest checkpoint of a run.
+FILE = "checkpoint.safetensors"
 # Errors that a damaged file can cause.
 _TROUBLES = (SafetensorError, OSError, KeyError, TypeError, ValueError, MemoryError)
 

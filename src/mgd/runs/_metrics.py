@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._errors import RunError
+from .._input import check_files
 from ..timing import EVENTS
 from ._directory import read_config
 
@@ -65,7 +65,7 @@ def read_metrics(folder: str | Path) -> "xr.Dataset":
     for _ in range(10):
         try:
             found = path.stat().st_ino
-            _check_files(path)
+            check_files(path)
             history = xr.open_zarr(path, consolidated=False).load()
             if path.stat().st_ino == found:
                 return _checked(history, path, config.identity())
@@ -74,6 +74,8 @@ def read_metrics(folder: str | Path) -> "xr.Dataset":
             time.sleep(0.05)
         except RunError:
             raise
+        except PermissionError as error:
+            raise RunError(f"cannot read {path}: {error.strerror}") from error
         except Exception as error:
             raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     if path.is_dir():
@@ -91,17 +93,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _check_files(path: Path) -> None:
-    """Raises: OSError: if there is something else than files and folders, which reading might wait for."""
-    kinds = [os.stat(path).st_mode]
-    for root, folders, files in os.walk(path):
-        kinds += [os.stat(Path(root, name)).st_mode for name in (*folders, *files)]
-    if not stat.S_ISDIR(kinds[0]):
-        raise OSError("it is not a folder")
-    if not all(stat.S_ISDIR(kind) or stat.S_ISREG(kind) for kind in kinds):
-        raise OSError("it contains something that is not a file")
 
 
 def _checked(history: "xr.Dataset", path: Path, settings: str) -> "xr.Dataset":

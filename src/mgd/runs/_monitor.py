@@ -80,7 +80,7 @@ class Monitor:
         self._most = max(1, min(_MOST_WAITING, _MOST_NUMBERS // n_params))
         self._waiting: list[tuple[Told, int, np.ndarray]] = []
         self._at, self._whole, self._shown = 0, True, -1
-        self._restarted = False
+        self._restarted, self._run = False, ""
         # Timesteps, up to the last, in which the cost did not change at all; and the most in a row since the last line.
         self._still = self._stillest = 0
         self._n_params, self._stop_unlearnt = n_params, stop_unlearnt
@@ -88,9 +88,15 @@ class Monitor:
         self._lapse = 0 if algorithm.integrator.resets else _CONSTANTS * times.tau_theta
         self._warned: set[str] = set()
 
-    def begin(self, folder: Path, step: int) -> None:
-        """Says where the run begins or is taken up, before its first chunk."""
-        self._at, self._restarted = step, step > 0
+    def begin(self, folder: Path, step: int, run: str = "") -> None:
+        """Says where the run begins or is taken up, before its first chunk.
+
+        Args:
+            folder: its directory.
+            step: timesteps made.
+            run: what tells it from all others; lines are marked with it.
+        """
+        self._at, self._restarted, self._run = step, step > 0, run
         # Of a window that was begun before, the parts are not known.
         self._whole = step % self._interval == 0
         content = read_content(folder)
@@ -121,6 +127,8 @@ class Monitor:
     def write(self, folder: Path, step: int, tally: dict[str, int]) -> None:
         """Appends a line, and warns of what is new in it."""
         line: dict[str, Any] = {"step": step, "time": round(time.time(), 3), **self._chip, **tally}
+        if self._run:
+            line["run"] = self._run
         line |= self.figures()
         if self.why_no_angle:
             line["no_observed_angle"] = self.why_no_angle

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 import shutil
 import time
 import uuid
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .._errors import MgdWarning, RunError
+from .._input import check_files, first_error, read_file
 from .._version import __version__
 from ..runs import only_writer, replace_file
 from ._cell import write_zarr
@@ -23,9 +26,24 @@ from ._points import Plan
 from ._rows import DIGEST, OURS, digest_of, in_order, off_axes, on_axes
 
 SWEEP, DATA, _PARTS = "sweep.json", "sweep.zarr", "parts"
-_MARK = "sha256"
+# What is ours: a digest of all that is in them, and the identity of the sweep.
+_MARK, _OF = "sha256", "sweep"
 # To write a part takes a second. What has been beside for so long was left by a process that died.
 _LONGEST_WRITE_SECONDS = 600.0
+
+
+class _About(BaseModel):
+    """What is needed of the file that says what a sweep is."""
+
+    model_config = ConfigDict(strict=True)
+
+    version: str
+    sweep: str
+    task: str
+    axes: list[str]
+    design: str
+    settings: dict[str, Any]
+    imperfect: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,7 +82,8 @@ class Store:
             raise RunError(f"{folder} exists and is not a sweep: give another out")
         try:
             (folder / _PARTS).mkdir(parents=True, exist_ok=True)
-            replace_file(folder / SWEEP, (json.dumps(mine, indent=2) + "\n").encode())
+            said = json.dumps(mine | {_MARK: _digest(mine)}, indent=2)
+            replace_file(folder / SWEEP, (said + "\n").encode())
         except OSError as error:
             raise RunError(f"cannot make the folder {folder}: {error.strerror}") from error
         return Store(folder)
@@ -104,7 +123,7 @@ class Store:
         beside = self.folder / _PARTS / f"{uuid.uuid4().hex}.new"
         path = self.folder / _PARTS / self.part_of(_digests(rows))
         try:
-            write_zarr(rows.assign_attrs({_MARK: digest_of(rows)}), beside)
+            write_zarr(rows.assign_attrs({_MARK: digest_of(rows), _OF: self.about()["sweep"]}), beside)
             beside.rename(path)
         except OSError:
             shutil.rmtree(beside, ignore_errors=True)
@@ -136,15 +155,16 @@ class Store:
         about = self.about()
         found = []
         if (self.folder / DATA).exists():
-            found.append(off_axes(_read(self.folder / DATA), about["axes"], grid=about["design"] == "grid"))
+            rows = _read(self.folder / DATA, about["sweep"])
+            found.append(off_axes(rows, about["axes"], grid=about["design"] == "grid"))
         for path in sorted((self.folder / _PARTS).glob("*.zarr")):
             try:
-                found.append(_read(path))
+                found.append(_read(path, about["sweep"]))
             except RunError:
                 if path.exists():  # or it was put together with the others meanwhile
                     warnings.warn(f"{path} is damaged: its points are computed again", MgdWarning, stacklevel=2)
                     if mend:
-                        shutil.rmtree(path)
+                        _take_away(path)
         return found
 
     def together(self, order: Sequence[str] = ()) -> xr.Dataset | None:
@@ -174,7 +194,7 @@ class Store:
         beside, path, before = (self.folder / f"{DATA}{end}" for end in (".new", "", ".old"))
         shutil.rmtree(beside, ignore_errors=True)
         try:
-            write_zarr(data.assign_attrs({_MARK: digest_of(data)}), beside)
+            write_zarr(data.assign_attrs({_MARK: digest_of(data), _OF: self.about()["sweep"]}), beside)
         except OSError:
             shutil.rmtree(beside, ignore_errors=True)
             raise
@@ -191,10 +211,22 @@ class Store:
         Raises:
             RunError: if that cannot be read.
         """
+        path = self.folder / SWEEP
         try:
-            return json.loads((self.folder / SWEEP).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.folder / SWEEP} cannot be read: {error}") from error
+            content = read_file(path)
+            _About.model_validate_json(content)
+            about = json.loads(content)
+            mark = about.pop(_MARK, None)
+            # Those of old versions have none, and other versions may make it otherwise.
+            if mark in (None, _digest(about)) or about["version"] != __version__:
+                return about
+            raise ValueError("its digest is not that of its contents")
+        except OSError as error:
+            raise RunError(f"cannot read {path}: {error.strerror}") from error
+        except ValidationError as error:
+            raise RunError(f"{path} is damaged ({first_error(error, _About.model_fields)}): restore it") from None
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"{path} is damaged ({error}): restore it") from error
 
     def _settle(self) -> None:
         """Clears what a process left that was killed."""
@@ -212,7 +244,7 @@ class Store:
 
 def is_sweep(folder: str | Path) -> bool:
     """Whether a folder is that of a sweep."""
-    return (Path(folder) / SWEEP).is_file()
+    return os.path.isfile(Path(folder) / SWEEP)
 
 
 def about_sweep(folder: str | Path) -> dict[str, Any]:
@@ -258,6 +290,13 @@ def unwritable(folder: Path, error: OSError) -> RunError:
     )
 
 
+def _take_away(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def _digests(rows: xr.Dataset) -> list[str]:
     return [str(digest) for digest in rows[DIGEST].values]
 
@@ -270,16 +309,23 @@ def _check_same(folder: Path, mine: dict[str, Any]) -> None:
             raise RunError(f"{folder} {what}: give another out, or the settings and axes that it has")
 
 
-def _read(path: Path) -> xr.Dataset:
-    """A group that was written here.
+def _digest(about: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def _read(path: Path, sweep: str) -> xr.Dataset:
+    """A group that was written here, for a sweep of this identity.
 
     Raises:
-        RunError: if it is damaged.
+        RunError: if it is damaged, or belongs to another sweep.
     """
     try:
+        check_files(path)
         data = xr.open_zarr(path, consolidated=False).load()
     except Exception as error:
         raise RunError(f"{path} is damaged ({(str(error).splitlines() or [''])[0]})") from error
     if data.attrs.pop(_MARK, None) != digest_of(data):
         raise RunError(f"{path} is damaged: a part of it is missing; remove it, and give the command again")
+    if data.attrs.pop(_OF, sweep) != sweep:  # sweeps of old versions do not say
+        raise RunError(f"{path} is that of another sweep: restore it, or remove it and give the command again")
     return data
