@@ -3,8 +3,9 @@
 `python benchmarks/instrument.py` serves `examples/virtual-chip.toml` in a process of its own and prints a markdown
 table. *Ours* is all of a measurement that is not waiting in the socket: ask, tell, driver, guard, journal of costs and
 diagnostics, as in `mgd train --chip`, also what is done while the chip works. *A bare loop* sends the messages of the
-round once more, and does nothing but wait for each reply. Medians over rounds, in turn. The last row is of a line in
-this process that answers at once: what ours takes with all that it needs in the processor's caches.
+round once more, and does nothing but wait for each reply. Medians over rounds, in turn. The last rows are of a line in
+this process that answers at once, in processor time: what ours takes with all that it needs in the processor's caches,
+without anything to check by, with canaries (read-back, error queue, identity), and with a counter of measurements.
 """
 
 import os
@@ -18,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -35,13 +38,20 @@ from mgd.runs._monitor import Monitor
 
 CHIP = Path(__file__).parents[1] / "examples" / "virtual-chip.toml"
 ROUNDS, ROUND_TRIPS = 5, 500
-# Name, τ_x = τ_θ, measurements together, timesteps of a round, whether the served chip is measured.
+UNCHECKED = {"verify": False, "commands": {"error": ""}}
+COUNTED = {"verify": False, "commands": {"error": "", "counter": "MEAS:COUN?"}}
+# Name, τ_x = τ_θ, measurements together, timesteps of a round, whether the served chip is measured, settings.
 CASES = (
-    ("one by one, τ_θ = 1", 1, 0, 1000, True),
-    ("a hold in one, τ_θ = 1", 1, 1000, 1000, True),
-    ("one by one, τ_θ = 1,000", 1000, 0, 2000, True),
-    ("batches of 1,000", 1000, 1000, 20_000, True),
-    ("one by one, τ_θ = 1, answered at once", 1, 0, 1000, False),
+    ("one by one, τ_θ = 1", 1, 0, 1000, True, {}),
+    ("a hold in one, τ_θ = 1", 1, 1000, 1000, True, {}),
+    ("one by one, τ_θ = 1,000", 1000, 0, 2000, True, {}),
+    ("batches of 1,000", 1000, 1000, 20_000, True, {}),
+    ("at once, τ_θ = 1, unchecked", 1, 0, 1000, False, UNCHECKED),
+    ("at once, τ_θ = 1, canaries", 1, 0, 1000, False, {}),
+    ("at once, τ_θ = 1, counter", 1, 0, 1000, False, COUNTED),
+    ("at once, τ_θ = 1,000, unchecked", 1000, 0, 2000, False, UNCHECKED),
+    ("at once, τ_θ = 1,000, canaries", 1000, 0, 2000, False, {}),
+    ("at once, τ_θ = 1,000, counter", 1000, 0, 2000, False, COUNTED),
 )
 
 
@@ -49,7 +59,7 @@ class AtOnce:
     """A chip of this process: what was set reads back, every cost is ½, and there never is an error."""
 
     def __init__(self):
-        self._message, self._held = b"", b""
+        self._message, self._held, self._measurements = b"", b"", 0
 
     def send(self, message: bytes) -> None:
         self._message = message
@@ -68,6 +78,9 @@ class AtOnce:
             replies += [self._held] if b"PAR:DATA?" in message else []
         for query, reply in ((b"PAR:COUN?", b"220"), (b"PAR:LIM?", b"-4,4"), (b"COST?", b"0.5")):
             replies += [reply] if query in message else []
+        self._measurements += b"COST?" in message
+        if b"MEAS:COUN?" in message:
+            replies.append(b"%d" % self._measurements)
         if b"ERR?" in message:
             replies.append(b'0,"No error"')
         return b";".join(replies) + b"\n"
@@ -82,19 +95,19 @@ class AtOnce:
 class TimedLine:
     """A line that counts the seconds in it, and keeps what was sent."""
 
-    def __init__(self, inner: Socket | AtOnce):
-        self.inner, self.seconds, self.sent = inner, 0.0, []
+    def __init__(self, inner: Socket | AtOnce, clock: Callable[[], float]):
+        self.inner, self.clock, self.seconds, self.sent = inner, clock, 0.0, []
 
     def send(self, message: bytes) -> None:
         self.sent.append(message)
-        started = time.perf_counter()
+        started = self.clock()
         self.inner.send(message)
-        self.seconds += time.perf_counter() - started
+        self.seconds += self.clock() - started
 
     def receive(self) -> bytes:
-        started = time.perf_counter()
+        started = self.clock()
         found = self.inner.receive()
-        self.seconds += time.perf_counter() - started
+        self.seconds += self.clock() - started
         return found
 
     def stale(self) -> bytes:
@@ -136,10 +149,10 @@ def bare_loop(port: int, messages: list[bytes]) -> float:
 class Case:
     """A run that goes on, and what its measurements take: of the chip at a port, or of one that answers at once."""
 
-    def __init__(self, port: int | None, tau: int, together: int, folder: Path):
-        self.port = port
+    def __init__(self, port: int | None, tau: int, together: int, folder: Path, settings: dict[str, Any]):
+        self.port, self.clock = port, time.perf_counter if port else time.process_time
         resource = f"TCPIP0::127.0.0.1::{port or 5025}::SOCKET"
-        driver = Scpi(ScpiSettings.of({"resource": resource, "verify": True}), connect=self._connect)
+        driver = Scpi(ScpiSettings.of({"resource": resource} | settings), connect=self._connect)
         driver.most_together = together
         self.guarded = Guarded(driver)
         self.guarded.open()
@@ -159,16 +172,16 @@ class Case:
         self.step = 0
 
     def _connect(self) -> TimedLine:
-        self.line = TimedLine(Socket("127.0.0.1", self.port, 20.0) if self.port else AtOnce())
+        self.line = TimedLine(Socket("127.0.0.1", self.port, 20.0) if self.port else AtOnce(), self.clock)
         return self.line
 
     def run(self, steps: int) -> tuple[float, float, float, float]:
         """Seconds of a measurement: in all, in the socket, ours, and more than in a bare loop."""
         before = self.algorithm.counts(self.step).cost_measurements
         self.line.sent.clear()
-        self.line.seconds, started = 0.0, time.perf_counter()
+        self.line.seconds, started = 0.0, self.clock()
         self.progress = self.engine.advance(self.data, self.progress, steps)
-        total = time.perf_counter() - started
+        total = self.clock() - started
         self.step += steps
         n = self.algorithm.counts(self.step).cost_measurements - before
         bare = bare_loop(self.port, self.line.sent) if self.port else self.line.seconds
@@ -188,20 +201,21 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:1])
     # A chip for each: what another sets on it would be taken for a reset.
-    servers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for *_, is_served in CASES if is_served]
+    servers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for *_, is_served, _ in CASES if is_served]
     os.sched_setaffinity(0, cores[1:] or cores)
     try:
         ports = [_port_of(server) for server in servers]
         port, left = ports[0], iter(ports)
         with tempfile.TemporaryDirectory() as folder:
             cases = []
-            for number, (_, tau, together, steps, is_served) in enumerate(CASES):
-                cases.append(Case(next(left) if is_served else None, tau, together, Path(folder) / str(number)))
+            for number, (_, tau, together, steps, is_served, settings) in enumerate(CASES):
+                place = Path(folder) / str(number)
+                cases.append(Case(next(left) if is_served else None, tau, together, place, settings))
                 cases[-1].run(steps)  # compiles
             bare, taken = [], [[] for _ in CASES]
             for _ in range(ROUNDS):
                 bare.append(bare_round_trip(port))
-                for rows, case, (_, _, _, steps, _) in zip(taken, cases, CASES, strict=True):
+                for rows, case, (_, _, _, steps, _, _) in zip(taken, cases, CASES, strict=True):
                     rows.append(case.run(steps))
     finally:
         for server in servers:

@@ -97,6 +97,8 @@ class Plant:
             values = np.full_like(values, 0.123)
         if self.mode == "loose" and self.readings > 200:  # what the meter shows without a detector
             values = 0.123 + self.rng.normal(0, 1e-3, len(values))
+        if self.mode == "rail" and self.readings % 50 == 0:
+            values = np.full_like(values, 10.0)
         if self.mode in ("over range", "under range") and self.readings % 50 == 0:
             values = np.full_like(values, 9.9e37 if self.mode == "over range" else -9.9e37)
         if self.mode == "always over range" and self.readings > 40:

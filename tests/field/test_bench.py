@@ -104,6 +104,16 @@ def test_a_detector_that_is_unplugged(bench):
 
 
 @pytest.mark.long
+def test_a_detector_at_its_rail(bench):
+    """With the range of the outputs nothing of it teaches, and the closing lines say how often it was."""
+    code, out, _, found = bench("rail", *train(*SGD, steps=120), settings="believable = [-0.1, 1.1]")
+    assert code == 0
+    assert found.worst < 4.9
+    assert (summary()["skipped"], summary()["unbelievable"]) == (0, found.readings // 50)
+    assert f"{found.readings // 50} readings were outside of what is believable, and asked again" in out
+
+
+@pytest.mark.long
 def test_a_detector_that_comes_loose_stops_the_run_which_goes_on_when_it_is_back(tmp_path, monkeypatch, capsys):
     """Noise alone teaches nothing: exit code 4 with the chip safe, and nothing is lost."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -148,6 +158,16 @@ def test_a_believable_range_that_is_none_is_refused_before_anything_is_opened(be
     assert "believable" in err
     assert err.count("\n") == 1
     assert found.readings == 0
+
+
+def test_a_sign_for_no_reading_that_is_believable_is_refused_before_anything_is_opened(bench):
+    settings = "believable = [-9.0, 9.0]\nreplies = { no_number = [-7.0] }"
+    code, _, err, found = bench("clean", *train(*SGD), settings=settings)
+    assert code == 2
+    assert "instrument.believable: -7 is within -9 … 9, and replies.no_number says that it stands for no reading" in err
+    assert found.readings == 0
+    settings = "believable = [0.0, 9.0]\nreplies = { no_number = [-7.0] }"
+    assert bench("clean", "chip", "check", "CHIP", settings=settings)[0] == 0
 
 
 def test_a_big_endian_block(bench):

@@ -275,6 +275,22 @@ def test_limits_and_read_back_of_all_groups_are_those_of_the_instrument():
     assert chip.inner.declared
 
 
+def test_each_group_is_read_back_as_well_as_it_can_be():
+    held = [np.zeros(3)]
+    groups = {"heaters": Group(first=0, last=1), "bias": Group(first=2, last=2, scale=2.0, verify_within=0.5)}
+    off = np.zeros(3)
+    chip, _ = lab(set_parameters=lambda v: held.__setitem__(0, v + off), read_parameters=lambda: held[0], groups=groups)
+    off[:] = 0, 0, 0.4
+    chip.set_parameters(np.ones(3, np.float32))
+    off[:] = 0.1, 0, 0
+    with pytest.raises(
+        mgd.HardwareError, match=r"gave 1\.1\d* for parameter 0, which was set to 1: .*set verify_within"
+    ):
+        chip.set_parameters(np.ones(3, np.float32))
+    with pytest.raises(ValueError, match="verify_within is for parameters that are read back: give read_parameters"):
+        lab(groups=groups)
+
+
 class Clock:
     """A clock that only sleeping moves, that of this thread."""
 

@@ -246,8 +246,11 @@ def test_in_a_batch_each_reading_is_believed_by_itself():
     same, _ = train([0.5] * 6)
     assert fine.tobytes() == same.tobytes() != clean.tobytes()
     assert (loop.skipped, loop.bench.far_beyond) == (0, 1)
-    _, loop = train([-1.0], believable=(0, 4))
-    assert (loop.skipped, loop.bench.instrument.unbelievable) == (1, 1)
+    once, loop = train([-1.0], believable=(0, 4))
+    assert once.tobytes() == clean.tobytes()
+    assert (loop.skipped, loop.bench.instrument.unbelievable) == (0, 1)
+    _, loop = train([-1.0] * 3, believable=(0, 4))
+    assert (loop.skipped, loop.bench.instrument.unbelievable) == (1, 3)
 
 
 @pytest.mark.parametrize(

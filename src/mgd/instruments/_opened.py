@@ -18,6 +18,8 @@ from ._leaving import check_identity, leave
 from ._locks import alone as _alone
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
+# How often a batch is asked for readings that can be believed.
+_TRIES = 3
 
 
 class Guarded(AbstractInstrument):
@@ -118,22 +120,20 @@ class Guarded(AbstractInstrument):
 
     def put_batch(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         """The costs with each of these checked signals on the chip; NaN for an invalid reading."""
-        values = numbers_of(self.inner.measure_batch(signals), (len(signals),), self.address, "measure_batch")
-        believed = is_believed(values, self._cost_range)
-        if believed.all():
-            return values
-        self._count(values, believed)
-        return np.where(believed, values, np.float32(np.nan))
+
+        def ask(rows: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
+            return numbers_of(self.inner.measure_batch(rows), (len(rows),), self.address, "measure_batch")
+
+        return self._believed_of_batch(ask, signals, self._cost_range)
 
     def put_batch_outputs(self, signals: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
         """The outputs with each of these checked signals on the chip; NaN for a signal with an invalid reading."""
-        shape = (len(signals), *self.target.shape)
-        values = numbers_of(self.inner.read_batch(signals), shape, self.address, "read_batch")
-        believed = is_believed(values, self._output_range)
-        if believed.all():
-            return values
-        self._count(values, believed)
-        return np.where(believed.all((1, 2), keepdims=True), values, np.float32(np.nan))
+
+        def ask(rows: Float[np.ndarray, "k p"]) -> Float[np.ndarray, "k batch outputs"]:
+            shape = (len(rows), *self.target.shape)
+            return numbers_of(self.inner.read_batch(rows), shape, self.address, "read_batch")
+
+        return self._believed_of_batch(ask, signals, self._output_range)
 
     def measure_cost(self) -> float:
         cost = self.inner.measure_cost()
@@ -215,14 +215,32 @@ class Guarded(AbstractInstrument):
         of_outputs = self.reads == "outputs" or (self.most_together and self.reads_together == "outputs")
         return (ANYTHING, given) if of_outputs else (given, ANYTHING)
 
-    def _count(self, values: np.ndarray, believed: np.ndarray) -> None:
-        self.unbelievable += int((is_believed(values) & ~believed).sum())
+    def _believed_of_batch(
+        self, ask: Callable[[np.ndarray], np.ndarray], signals: np.ndarray, within: tuple[float, float]
+    ) -> np.ndarray:
+        """What is measured at these rows; NaN where that cannot be, also when it was asked again."""
+        values = ask(signals)
+        believed = is_believed(values, within)
+        if believed.all():
+            return values
+        values, each = values.copy(), tuple(range(1, values.ndim))
+        for left in reversed(range(_TRIES)):
+            # What is no number at all says that this row cannot be measured.
+            rows = np.flatnonzero(~believed.all(each) & is_believed(values).all(each))
+            self.unbelievable += rows.size
+            if not rows.size or not left:
+                break
+            values[~believed.all(each)] = np.nan
+            values[rows] = ask(signals[rows])
+            believed = is_believed(values, within)
+        values[~believed.all(each)] = np.nan
+        return values
 
     def _believed(self, reply: object, shape: tuple[int, ...], verb: str, within: tuple[float, float]) -> np.ndarray:
         values = numbers_of(reply, shape, self.address, verb)
         believed = is_believed(values, within)
         if not believed.all():
-            self._count(values, believed)
+            self.unbelievable += bool(is_believed(values).all())
             wrong = values.ravel()[~believed.ravel()][0]
             why = (
                 "is not a valid reading"

@@ -20,6 +20,7 @@ _FIXED, _DIGITS_BELOW = (1e-9, 1e15), 12
 # What readings of any unit are between, if they are not zero; and what nearly all are between.
 _POSSIBLE, _USUAL = (1e-25, 1e18), (1e-12, 1e12)
 
+_FLOATS = {order: np.dtype(f"{order}f4") for order in "<>"}
 # What may stand around a reply and says nothing.
 STRAY = b"\0 \t\r\n"
 
@@ -83,7 +84,7 @@ def block(values: Float[np.ndarray, "..."], order: str = "<") -> bytes:
     >>> block(np.array([1.0], np.float32)), block(np.array([1.0], np.float32), ">")
     (b'#14\\x00\\x00\\x80?', b'#14?\\x80\\x00\\x00')
     """
-    return _header(values.size * 4) + values.astype(f"{order}f4", copy=False).tobytes()
+    return _header(values.size * 4) + values.astype(_FLOATS[order], copy=False).tobytes()
 
 
 @functools.lru_cache(maxsize=64)

@@ -35,9 +35,26 @@ class ReadBack:
         self._address, self.command, self._within, self._what = address, command, np.asarray(within), what
         self.held: Float[np.ndarray, " p"] | None = None
         self._in_blocks = False
+        # The contents of the block that is due, and of the one that is held: as bytes they are compared in no time.
+        self._due, self._block = b"", b""
 
     def __bool__(self) -> bool:
         return bool(self.command)
+
+    def expect(self, values: Float[np.ndarray, " p"]) -> None:
+        """Says what is being set."""
+        self._due = values.tobytes()
+
+    def is_just_set(self, item: Item) -> bool:
+        """Whether a block has exactly what was set, the common case, which is then held."""
+        if isinstance(item, bytes) or item.tobytes() != self._due:
+            return False
+        self.held, self._block, self._in_blocks = item, self._due, True
+        return True
+
+    def is_just_held(self, item: Item) -> bool:
+        """Whether a block has exactly what is held, the common case."""
+        return self._in_blocks and not isinstance(item, bytes) and item.tobytes() == self._block
 
     def check_set(
         self,
@@ -69,7 +86,7 @@ class ReadBack:
                 "back)"
             )
         # What it answered, because it may round.
-        self.held, self._in_blocks = found, not isinstance(item, bytes)
+        self.held, self._block, self._in_blocks = found, found.tobytes(), not isinstance(item, bytes)
 
     def check_held(self, item: Item, found: Float[np.ndarray, " p"]) -> str:
         """What is wrong with parameters that were set before, and should not have changed; empty if nothing is."""
@@ -110,6 +127,11 @@ class Watched:
     held_first: bool
     what: What
     due: Float[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def expect(self, values: Float[np.ndarray, " n"]) -> None:
+        """Says what is being set."""
+        self.due = values
+        self.readback.expect(values)
 
     @property
     def is_held(self) -> bool:
