@@ -27,13 +27,29 @@ def blocks(language: str, page: str = PAGE) -> list[str]:
 
 
 def test_its_chip_file_is_an_instrument(tmp_path):
-    text, _ = blocks("toml")
+    text, *_ = blocks("toml")
     (tmp_path / "chip.toml").write_text(text, encoding="utf-8")
     file = read_chip_file(tmp_path / "chip.toml")
     instrument = file.load_instrument()
     assert (instrument.n_params, instrument.reads, instrument.own_line) == (16, "outputs", False)
     assert (instrument.limits.high.tolist(), instrument.limits.unit) == ([4.5] * 16, "V")
     assert instrument.settle_seconds == 0.002
+
+
+def test_its_groups_are_those_of_a_chip_file(tmp_path):
+    *_, groups = blocks("toml")
+    instrument = """[instrument]
+kind = "scpi"
+resource = "TCPIP0::192.0.2.7::5025::SOCKET"
+commands = { perturb = "", batch = "", cost = "", outputs = "READ?" }
+"""
+    (tmp_path / "chip.toml").write_text(instrument + groups, encoding="utf-8")
+    chip = read_chip_file(tmp_path / "chip.toml").load_instrument()
+    assert (chip.n_params, chip.limits.ends(0), chip.limits.ends(8)) == (9, "-5 … 5 V", "0 … 20 mA")
+    assert (chip.limits.change(0, 0.05), chip.limits.change(8, 0.05)) == ("0.05 V", "0.1 mA")
+    assert (chip.limits.said(8, 0.0), chip.settle_seconds) == ("10 mA", 0.002)
+    assert chip.ramp_seconds == pytest.approx(20 / 50)
+    assert chip.leave_seconds == pytest.approx(120.4)
 
 
 def test_the_chip_that_stands_in_for_a_twins_is_one(tmp_path):

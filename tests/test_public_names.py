@@ -84,10 +84,9 @@ NAMES = {
         *("Options", "Progress", "Sampled", "Told", "evaluate", "start_within"),
     ),
     "mgd.instruments": (
-        *("AbstractInstrument", "Guarded", "Identity", "Kind", "Limits", "Recorder", "Replay", "Scpi", "Simulated"),
-        "Spice",
-        *("TorchModule", "available", "from_callables", "from_epics", "from_ophyd", "from_qcodes", "from_torch"),
-        *("kinds", "leave_safely", "load_instrument", "opened"),
+        *("AbstractInstrument", "Group", "Guarded", "Identity", "Kind", "Limits", "Recorder", "Replay", "Scpi"),
+        *("Simulated", "Spice", "TorchModule", "available", "from_callables", "from_epics", "from_ophyd"),
+        *("from_qcodes", "from_torch", "in_groups", "kinds", "leave_safely", "load_instrument", "opened"),
     ),
     "mgd.networks": ("ACTIVATIONS", "CNN", "ConvPool", "Dense", "Initialisation", "MLP", "Neurons", "cnn", "mlp"),
     "mgd.onchip": (

@@ -147,6 +147,7 @@ def test_what_is_no_calibration_of_this_chip_is_refused_before_anything_is_writt
             r"belongs to the chip with serial 'B1', and 'A7' answers .*mgd calibrate",
         ),
         "fewer": (changed(bench, n_params=8), r"is for 8 parameters, and the chip has 9: calibrate it again"),
+        "scaled": (changed(bench, scale=[2.0] * 9), r"was made with other scales of the groups of parameters: calib"),
         "touched": (bench.written.read_text().replace("tau_p = ", "tau_p = 1"), "was changed since it was written"),
         "none": ("name = 'chip'\n", "is not a calibration: "),
         "no-toml": ("][", "is not TOML"),

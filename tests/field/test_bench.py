@@ -160,16 +160,6 @@ def test_a_believable_range_that_is_none_is_refused_before_anything_is_opened(be
     assert found.readings == 0
 
 
-def test_a_sign_for_no_reading_that_is_believable_is_refused_before_anything_is_opened(bench):
-    settings = "believable = [-9.0, 9.0]\nreplies = { no_number = [-7.0] }"
-    code, _, err, found = bench("clean", *train(*SGD), settings=settings)
-    assert code == 2
-    assert "instrument.replies.no_number: -7 stands for no reading, and is within believable = [-9.0, 9.0]" in err
-    assert found.readings == 0
-    settings = "believable = [0.0, 9.0]\nreplies = { no_number = [-7.0] }"
-    assert bench("clean", "chip", "check", "CHIP", settings=settings)[0] == 0
-
-
 def test_a_big_endian_block(bench):
     code, _, err, _ = bench("big-endian", "chip", "check", "CHIP")
     assert code == 4

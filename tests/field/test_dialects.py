@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
+import mgd.cli
 from mgd import HardwareError
 from mgd.instruments import AbstractInstrument, opened
 from mgd.runs import read_chip_file
@@ -102,6 +105,7 @@ REFUSES = {
 }
 
 
+@pytest.mark.quick("rigol-dp832", "redpitaya-daq-server", "pico")
 @pytest.mark.parametrize("name", REFUSES)
 def test_what_an_instrument_refuses_is_told_and_it_can_be_opened_again(name, tmp_path):
     with bench(name, tmp_path) as (fake, chip), opened(chip) as guarded:
@@ -117,3 +121,57 @@ def set_and_read(chip: AbstractInstrument) -> None:
     chip.set_parameters(chip.limits.middle + np.float32(0.125))
     chip.present(X, np.zeros((1, 1), np.float32))
     chip.read_outputs()
+
+
+def test_a_number_that_is_no_reading_is_not_within_what_is_believable(tmp_path):
+    text = HEAD + 'believable = [-1.0, 2.0]\nresource = "TCPIP0::bench::5025::SOCKET"\nn_params = 1\nbinary = false\n'
+    text += "limits = {low = 5.0, high = 6.0}\nreplies = {no_number = [0.0], scale = 0.5, offset = 1.0}\n"
+    (tmp_path / "chip.toml").write_text(text)
+    with pytest.raises(
+        ValueError, match=r"instrument\.believable: 1 is within -1 … 2, and replies\.no_number says that"
+    ):
+        read_chip_file(tmp_path / "chip.toml").load_instrument()
+
+
+@pytest.mark.long
+def test_a_board_without_identity_is_said_to_have_none(tmp_path, capsys):
+    with bench("redpitaya-daq-server", tmp_path):
+        with pytest.raises(SystemExit) as exit_:
+            mgd.cli.main(["chip", "check", str(tmp_path / "chip.toml")])
+        assert exit_.value.code == 0
+    said = capsys.readouterr().out
+    assert "  redpitaya-daq-server: without identity at TCPIP0::127.0.0.1::" in said
+    assert (
+        "redpitaya-daq-server has no identity: only its parameters show that a reply belongs to another query" in said
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["redpitaya-daq-server", "pico"])
+def test_a_wrong_acknowledgement_or_echo_is_got_over_and_nothing_else_is_learnt(name, tmp_path, caplog):
+    """The line is opened again, and what was not confirmed is measured again."""
+    learnt, sent = [], []
+    for harmed_at in (0, 30):
+        folder = tmp_path / f"harmed at {harmed_at}"
+        folder.mkdir()
+        with bench(name, folder) as (fake, _):
+            said = fake.said
+
+            def counting(line: str, fake=fake, said=said, at=harmed_at) -> bytes:
+                sets = bool(re.match(r"set |RP:DAC:CH\d:OFF \S", line))
+                sent.extend([line] * sets)
+                fake.harmed = sets and len(sent) == at
+                return said(line)
+
+            sent.clear()
+            fake.said = counting
+            train = ("--tau-theta=4", "--batch=1", "--amplitude=0.05", "--learning-rate=0.2", "--steps=16", "--seed=3")
+            with pytest.raises(SystemExit) as exit_, jax.numpy_dtype_promotion("standard"):
+                mgd.cli.main(
+                    ["train", "parity", "--chip", str(folder / "chip.toml"), *train, "--out", str(folder / "run")]
+                )
+            assert exit_.value.code == 0
+            assert len(sent) > 30
+        learnt.append(load_file(folder / "run" / "theta.safetensors")["theta"])
+    np.testing.assert_array_equal(*learnt)
+    assert f"opened again, time 1: {name}: " in caplog.text

@@ -12,6 +12,8 @@ import mgd.instruments
 from mgd.instruments import (
     Absent,
     AbstractInstrument,
+    Group,
+    Grouped,
     Guarded,
     Identity,
     Limits,
@@ -20,6 +22,8 @@ from mgd.instruments import (
     Replay,
     Simulated,
     Spice,
+    Units,
+    in_groups,
 )
 from mgd.instruments._circuits import Circuits
 
@@ -29,14 +33,16 @@ ATTRIBUTES = tuple(AbstractInstrument.__annotations__)
 NOT_OF_A_REPLAY = {
     "address",
     "settle_seconds",
+    "ramp_seconds",
     "leave_seconds",
     "may_slip",
     "reads_back",
     "parts",
     "origin",
     "declared",
+    "no_number",
 }
-WRAPPERS = {"Guarded", "Recorder", "Replay", "Circuits", "Absent"}
+WRAPPERS = {"Guarded", "Grouped", "Recorder", "Replay", "Circuits", "Absent"}
 DRIVERS = {"Callables", "Rtl", "Scpi", "Several", "Simulated", "Spice", "TorchModule"}
 
 
@@ -45,8 +51,11 @@ def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
     chip.start = np.array([0.25, -0.5, 1.0], np.float32)
     chip.groups = {"bank 1": slice(0, 2), "bank 2": slice(2, 3)}
     chip.settle_seconds, chip.leave_seconds, chip.believable = 0.125, 7.0, (-1.0, 3.0)
+    chip.no_number = (99.0,)
+    chip.ramp_seconds = 2.0
     chip.reads, chip.reads_together, chip.most_together = "both", "outputs", 5
-    chip.limits = Limits(np.array([-1.0, -0.3, 0.1]), np.array([2.0, 0.3, 1.1]), "mA")
+    units = Units(("V", "V", "mA"), np.array([0.5, 0.5, 0.1]), np.zeros(3), ("", "", "bias"), np.ones(3), 0.05)
+    chip.limits = Limits(np.array([-1.0, -0.3, 0.1]), np.array([2.0, 0.3, 1.1]), "", units)
     chip.parts, chip.origin = {"meter": chip}, Origin("rack", {"slot": 3}, "/lab")
     for name in ATTRIBUTES:
         default = getattr(AbstractInstrument, name, None)
@@ -59,7 +68,7 @@ def unlike_any_default(chip: AbstractInstrument) -> AbstractInstrument:
 
 def is_same(one: object, other: object) -> bool:
     if isinstance(one, Limits) and isinstance(other, Limits):
-        return (one.low == other.low).all() and (one.high == other.high).all() and one.unit == other.unit
+        return one.as_dict() == other.as_dict()
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return np.array_equal(one, other)
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
@@ -95,6 +104,21 @@ def test_a_guard_and_a_recorder_are_as_what_they_stand_for(make_chip, tmp_path, 
         guarded.open()
     assert different(recorder, chip) == different(guarded, chip) == set()
     guarded.close()
+
+
+def test_an_instrument_in_groups_is_as_it_is_but_for_these(make_chip):
+    chip = unlike_any_default(make_chip())
+    chip.limits = Limits(np.array([-1.0, -0.3, 0.1]), np.array([2.0, 0.3, 1.1]))
+    groups = {"heater": Group(first=0, last=1, unit="V"), "bias": Group(first=2, last=2, scale=0.1)}
+    assert different(in_groups(chip, groups), chip) == set()  # limits are the open chip's to say
+    chip.declared = True
+    grouped = in_groups(chip, groups)
+    grouped.open()
+    assert different(grouped, chip) == {"limits", "groups", "start", "origin"}
+    assert grouped.start is not None
+    assert grouped.start.tolist() == pytest.approx([0.25, -0.3, 10.0])
+    assert dict(grouped.groups) == {"heater": slice(0, 2), "bias": slice(2, 3)}
+    assert grouped.origin == Origin("rack", {"slot": 3}, "/lab", groups)  # a guardian makes it so
 
 
 def test_a_replay_is_as_what_was_recorded(make_chip, tmp_path):
@@ -139,7 +163,7 @@ def test_a_chip_that_is_gone_is_as_it_was(make_chip):
         assert is_same(getattr(gone, name), getattr(chip, name)), name
 
 
-@pytest.mark.parametrize("wrapper", [Guarded, Recorder])
+@pytest.mark.parametrize("wrapper", [Guarded, Recorder, Grouped])
 def test_every_verb_is_passed_on(wrapper):
     verbs = {
         name

@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from mgd import HardwareError
-from mgd.instruments import Limits, from_epics, from_ophyd, opened
+from mgd import HardwareError, LimitError
+from mgd.instruments import Group, Limits, from_epics, from_ophyd, opened
 
 epics = pytest.importorskip("epics", reason="pyepics is not installed")
 pytest.importorskip("caproto", reason="caproto is not installed")
@@ -22,6 +22,7 @@ from caproto.server import PVGroup, pvproperty, run
 class Chip(PVGroup):
     left = pvproperty(value=0.0, lower_ctrl_limit=-2.0, upper_ctrl_limit=2.0, units="V")
     right = pvproperty(value=0.0, lower_ctrl_limit=-2.0, upper_ctrl_limit=2.0, units="V")
+    bias = pvproperty(value=5.0, lower_ctrl_limit=0.0, upper_ctrl_limit=20.0, units="mA")
     bare = pvproperty(value=0.0)
     shown = pvproperty(value=0.0, lower_disp_limit=-9.0, upper_disp_limit=9.0, precision=1)
     rounded = pvproperty(value=0.0, lower_ctrl_limit=-0.3, upper_ctrl_limit=0.3, precision=1)
@@ -82,7 +83,7 @@ def server(start):
 
 @pytest.fixture(scope="module")
 def pvs(server):
-    names = ("left", "right", "bare", "shown", "rounded", "steps", "one_of", "cost", "outputs")
+    names = ("left", "right", "bias", "bare", "shown", "rounded", "steps", "one_of", "cost", "outputs")
     found = {name: epics.PV(f"mgd:{name}") for name in names}
     for pv in found.values():
         assert pv.wait_for_connection(timeout=20), pv.pvname
@@ -102,6 +103,18 @@ def test_variables_are_put_and_the_cost_is_read_from_the_server(pvs):
 def test_limits_are_the_control_limits(pvs):
     limits = from_epics([pvs["left"], pvs["right"]], pvs["cost"]).limits
     assert (limits.low.tolist(), limits.high.tolist(), limits.unit) == ([-2, -2], [2, 2], "V")
+
+
+def test_variables_of_two_kinds_are_set_in_units_of_their_groups(pvs):
+    groups = {"volts": Group(first=0, last=0, scale=2.0), "bias": Group(first=1, last=1, scale=4.0, centre=10.0)}
+    with opened(from_epics([pvs["left"], pvs["bias"]], pvs["cost"], groups=groups)) as guarded:
+        guarded.set_parameters(np.array([-0.5, 0.5]))
+        assert (pvs["left"].get(use_monitor=False), pvs["bias"].get(use_monitor=False)) == (-1.0, 12.0)
+        with pytest.raises(LimitError, match=r"1 \(bias\) would be set to 22 mA, outside its limits of 0 … 20 mA"):
+            guarded.set_parameters(np.array([0.0, 3.0]))
+        with pytest.raises(LimitError, match=r"0 \(volts\) would be set to 3 V, outside its limits of -2 … 2 V"):
+            guarded.set_parameters(np.array([1.5, 0.0]))
+    assert (pvs["left"].get(use_monitor=False), pvs["bias"].get(use_monitor=False)) == (0.0, 10.0)
 
 
 def test_without_control_limits_they_must_be_given(pvs):

@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from mgd import HardwareError
-from mgd.instruments import Limits, from_ophyd, opened
+from mgd import HardwareError, LimitError
+from mgd.instruments import Group, Limits, from_ophyd, opened
 
 # Its signals here need no client of EPICS, which test_epics sets up for itself.
 os.environ["OPHYD_CONTROL_LAYER"] = "dummy"
@@ -35,6 +35,22 @@ def test_signals_are_set_and_the_cost_is_triggered_and_read(axes, cost):
         guarded.set_parameters(np.array([1.0, 1.0]))
         assert guarded.measure_cost() == 0.0
     assert [axis.position for axis in axes] == [0.0, 0.0]
+
+
+def test_axes_of_two_kinds_are_set_in_units_of_their_groups(axes, cost):
+    groups = {
+        "stage": Group(first=0, last=0, unit="mm", scale=0.5, ramp_per_second=40.0),
+        "bias": Group(first=1, last=1, unit="mA", low=0.0, scale=4.0),
+    }
+    limits = Limits(np.array([-2.0, -1.0]), np.array([2.0, 20.0]))
+    chip = from_ophyd(axes, cost, limits=limits, groups=groups)
+    assert (chip.ramp_seconds, chip.leave_seconds) == (pytest.approx(0.1), pytest.approx(120.1))
+    with opened(chip) as guarded:
+        guarded.set_parameters(np.array([-2.0, 3.0]))
+        assert [axis.position for axis in axes] == [-1.0, 12.0]
+        with pytest.raises(LimitError, match=r"1 \(bias\) would be set to -4 mA, outside its limits of 0 … 20 mA"):
+            guarded.set_parameters(np.array([0.0, -1.0]))
+    assert [axis.position for axis in axes] == [0.0, 10.0]
 
 
 def test_they_are_waited_for_all_together(cost):

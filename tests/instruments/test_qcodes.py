@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mgd import HardwareError
-from mgd.instruments import Identity, Limits, from_qcodes, opened
+from mgd import HardwareError, LimitError
+from mgd.instruments import Group, Identity, Limits, from_qcodes, opened
 
 pytest.importorskip("qcodes", reason="QCoDeS is not installed")
 
@@ -70,6 +70,27 @@ def test_limits_are_those_of_the_validators_and_within_them(rack):
     assert limits.high == pytest.approx([0.1, 0.1], rel=1e-7)
     assert (limits.high.astype(float) <= 0.1).all()  # which float32's nearest to 0.1 is not
     rack.left(float(limits.high[0]))
+
+
+def test_a_scaled_view_and_a_current_are_set_in_units_of_their_groups():
+    source = Parameter("dac", set_cmd=lambda volts: None, unit="V", vals=Numbers(-1.0, 1.0), initial_cache_value=0.0)
+    source.add_validator(Numbers(-0.5, 2.0))
+    gate = DelegateParameter("gate", source=source, unit="mV", scale=1e-3, vals=Numbers(-2000, 300))
+    gate.add_validator(Numbers(-1000, 1000))
+    bias = ManualParameter("bias", unit="mA", vals=MultiType(Numbers(0, 20), Numbers(1, 40), combiner="AND"))
+    limits = from_qcodes([gate, bias], lambda: 0.0).limits
+    assert (limits.ends(0), limits.ends(1), limits.unit) == ("-500 … 300 mV", "1 … 20 mA", "")
+    groups = {"gates": Group(first=0, last=0, unit="mV", scale=100.0), "bias": Group(first=1, last=1, scale=4.0)}
+    with opened(from_qcodes([gate, bias], lambda: 0.0, groups=groups)) as guarded:
+        guarded.set_parameters(np.array([-2.0, 3.0]))
+        assert (source.cache.get(), bias()) == (pytest.approx(-0.2), 12.0)
+        with pytest.raises(
+            LimitError, match=r"0 \(gates\) would be set to 400 mV, outside its limits of -500 … 300 mV"
+        ):
+            guarded.set_parameters(np.array([4.0, 3.0]))
+    assert (source.cache.get(), bias()) == (pytest.approx(-0.1), pytest.approx(10.5))  # the middle of its range
+    with pytest.raises(ValueError, match=r"gates\.unit is 'V', and the unit of its limits is 'mV': give it once"):
+        from_qcodes([gate, bias], lambda: 0.0, groups={"gates": Group(first=0, last=0, unit="V")})
 
 
 @pytest.mark.parametrize("vals", [None, Numbers(), Numbers(min_value=0.0)])

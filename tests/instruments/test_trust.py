@@ -78,7 +78,7 @@ def test_functions_that_read_back_show_a_reset():
         guarded.make_sure()
         state["theta"] = np.zeros(2, np.float32)
         with pytest.raises(
-            HardwareError, match=r"read_parameters gave 0 for parameter 0, set to 0\.5: the chip was reset"
+            HardwareError, match=r"read_parameters gave 0 for parameter 0, which was set to 0\.5: the chip was reset"
         ) as raised:
             guarded.set_parameters(np.array([0.25, 0.25]))
         assert raised.value.passing
@@ -122,10 +122,9 @@ def test_lines_of_a_control_system_are_read_back_if_asked_for():
         guarded.set_parameters(np.array([0.5, -0.5]))
         guarded.make_sure()
         lines[1].value = 0.0
-        with pytest.raises(HardwareError, match=r"read_parameters gave 0 for parameter 1, set to -0\.5"):
+        with pytest.raises(HardwareError, match=r"read_parameters gave 0 for parameter 1, which was set to -0\.5"):
             guarded.make_sure()
     lines[0].get = lambda: "off"  # pyright: ignore[reportAttributeAccessIssue]
-    with opened(from_qcodes(lines, lambda: 0.5, limits=limits, verify_within=1e-6, address="three")) as guarded:
-        guarded.set_parameters(np.array([0.5, -0.5]))
-        with pytest.raises(HardwareError, match="dac_ch1 cannot be read back: leave verify_within out"):
-            guarded.make_sure()
+    chip = from_qcodes(lines, lambda: 0.5, limits=limits, verify_within=1e-6, address="three")
+    with pytest.raises(HardwareError, match="dac_ch1 cannot be read back: leave verify_within out"), opened(chip):
+        pass

@@ -96,7 +96,7 @@ class Bench:
         """Seconds since the chip last answered, minus the usual time of these answers; 0 if no answer is due."""
         if not self._waiting:
             return 0.0
-        return awake() - self._alive - self._asked * self._slowest
+        return awake() - self._alive - self._asked * self._slowest - self.instrument.ramp_seconds
 
     @property
     def is_sure(self) -> bool:
@@ -369,11 +369,18 @@ class Bench:
             )
         self._identity = found
         limits, before = self.instrument.limits, self._limits
-        if limits.low.shape != before.low.shape or (limits.low > before.low).any() or (limits.high < before.high).any():
+        if limits.low.shape != before.low.shape:
             raise HardwareError(
-                f"{self.instrument.address}: its limits are {limits.low.min():g} … {limits.high.max():g} {limits.unit} "
-                f"after it was opened again, and were {before.low.min():g} … {before.high.max():g}: set the chip "
-                "back to these, or start a new run within the new ones"
+                f"{self.instrument.address}: it has {limits.low.size} parameters after it was opened again, and had "
+                f"{before.low.size}: set the chip back, or start a new run"
+            )
+        narrower = (limits.low > before.low) | (limits.high < before.high)
+        if narrower.any():
+            k = int(np.argmax(narrower))
+            of = "" if limits.units is None else f" of parameter {limits.name(k)}"
+            raise HardwareError(
+                f"{self.instrument.address}: its limits{of} are {limits.ends(k)} after it was opened again, and were "
+                f"{before.ends(k)}: set the chip back to these, or start a new run within the new ones"
             )
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ._calibrate import calibrate as calibrate
     from ._calibration import Calibration as Calibration
     from ._calibration import Quantity as Quantity
+    from ._calibration import scales as scales
     from ._diagnostics import Diagnostics as Diagnostics
     from ._learnt import Learnt as Learnt
 
@@ -18,5 +19,5 @@ _PUBLIC = {
     "calibrate": "_calibrate",
 }
 # For other parts of this library.
-_INSIDE = {"Learnt": "_learnt"}
+_INSIDE = {"Learnt": "_learnt", "scales": "_calibration"}
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._input import nearest, read_toml
-from ..instruments import Identity
+from ..instruments import Identity, Limits
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -51,7 +51,8 @@ class Calibration(BaseModel):
         serial: the serial number of the piece; the calibration belongs to no other.
         version: the version of its firmware.
         address: its address.
-        unit: of parameters and perturbations.
+        unit: of parameters and perturbations; empty if these are in units of their groups.
+        scale: how many units of its group one unit of each θ is, where some are scaled.
         task: the task whose samples were presented.
         batch: samples over which a measurement was averaged.
         date: when, ISO 8601, UTC.
@@ -123,6 +124,7 @@ class Calibration(BaseModel):
     sample_spread: Least0
     float_floor: Least0
     readout_step: Above0 | None = None
+    scale: tuple[float, ...] | None = None
     level: Above0 | None = None
     levels_even: bool | None = None
     written_level: Above0 | None = None
@@ -232,6 +234,12 @@ class Calibration(BaseModel):
 
     def _toml(self) -> str:
         return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json"), multiline_strings=False)
+
+
+def scales(limits: Limits) -> tuple[float, ...] | None:
+    """The scale of each parameter, as a calibration keeps it; None if none is scaled."""
+    units = limits.units
+    return None if units is None or not units.is_scaled else tuple(units.scale.tolist())
 
 
 def _one_line(error: ValidationError, fields: list[str]) -> str:

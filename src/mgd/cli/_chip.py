@@ -65,6 +65,8 @@ def check(file: Path) -> None:
                 told = "only its parameters show" if part.reads_back else "nothing shows"
                 click.echo(f"  {name} has no identity: {told} that a reply belongs to another query or another piece")
         click.echo(f"  {guarded.n_params:,} parameters, {_limits(guarded)}")
+        for line in _groups(guarded):
+            click.echo(f"  {line}")
         click.echo(f"  measures {_measures(guarded)}")
         median, slow = latency(guarded, _ROUND_TRIPS)
         click.echo(f"  round trip {1e3 * median:.3g} ms (median), {1e3 * slow:.3g} ms (95 %)")
@@ -79,9 +81,33 @@ def check(file: Path) -> None:
 
 def _limits(instrument: "AbstractInstrument") -> str:
     limits = instrument.limits
+    if limits.units is not None and (limits.units.is_scaled or len(set(limits.units.unit)) > 1):
+        return "of different kinds:"
     low, high = limits.low.min(), limits.high.max()
     each = (limits.low == low).all() and (limits.high == high).all()
     return f"limits {low:g} … {high:g} {limits.unit}".rstrip() + ("" if each else " (the widest; each has its own)")
+
+
+def _groups(instrument: "AbstractInstrument") -> list[str]:
+    """A line for each group of parameters that is of a kind of its own."""
+    units = instrument.limits.units
+    if units is None or (units.is_plain and len(set(units.unit)) == 1):
+        return []
+    lines = []
+    for group in units.as_dict()["groups"]:
+        first, last = group["first"], group["last"]
+        ends = {instrument.limits.ends(k) for k in range(first, last + 1)}
+        limits = ends.pop() if len(ends) == 1 else "each with its own limits"
+        scale, centre = (
+            f"{value:g} {group['unit']}".rstrip() if isinstance(value, float) else "each its own"
+            for value in (group["scale"], group["centre"])
+        )
+        kinds = [f"parameters {first} to {last}" if last > first else f"parameter {first}", limits]
+        kinds += [f"one unit of θ is {scale}"] if group["scale"] != 1 else []
+        kinds += [f"θ = 0 is {centre}"] if group["centre"] != 0 else []
+        kinds += ["a learning rate of its own"] if group["learning_rate"] != 1 else []
+        lines.append(f"{group['name'] or 'in no group'}: {', '.join(kinds)}")
+    return lines
 
 
 def _measures(instrument: "Guarded") -> str:

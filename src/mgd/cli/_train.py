@@ -64,6 +64,7 @@ def train(
         chip_settings,
         merged,
         read_chip_file,
+        simulated_as,
         task_given,
         use_calibration,
         with_after,
@@ -71,7 +72,10 @@ def train(
         with_facts,
     )
 
-    described = chip_settings([read_chip_file(chip) for chip in chips], simulate=simulate) if chips else None
+    files = [read_chip_file(chip) for chip in chips]
+    described = chip_settings(files, simulate=simulate) if chips else None
+    if described is not None and simulate:
+        described |= simulated_as(files[0])
     described = use_calibration(described, calibration)
     given = given_of(settings)
     if record is not None:

@@ -84,6 +84,6 @@ def check_room(limits: Limits, largest: float) -> None:
     if (low > high).any():
         k = int(np.argmax(low - high))
         raise ValueError(
-            f"limits of parameter {k} are {limits.low[k]:g} … {limits.high[k]:g} {limits.unit}".rstrip()
-            + f", which leaves no room for a perturbation of {largest:g} to both sides: lower the amplitude"
+            f"limits of parameter {limits.name(k)} are {limits.ends(k)}, which leaves no room for a perturbation of "
+            f"{limits.change(k, largest) if limits.units else f'{largest:g}'} to both sides: lower the amplitude"
         )

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from ._factory import build as build
     from ._factory import check_one as check_one
     from ._factory import function_named as function_named
+    from ._group import Group as Group
+    from ._grouped import Grouped as Grouped
+    from ._grouped import in_groups as in_groups
+    from ._grouped import wired as wired
+    from ._groups import common_amplitude as common_amplitude
+    from ._groups import for_each as for_each
+    from ._groups import groups_of as groups_of
     from ._guardian import check_outlives as check_outlives
     from ._kinds import Kind as Kind
     from ._kinds import available as available
@@ -37,12 +44,14 @@ if TYPE_CHECKING:
     from ._simulated import Simulated as Simulated
     from ._torch import TorchModule as TorchModule
     from ._torch import from_torch as from_torch
+    from ._units import Units as Units
     from ._virtual._server import serve as serve
     from ._virtual._settings import ServeSettings as ServeSettings
     from ._virtual._speaker import Speaker as Speaker
 
 _PUBLIC = {
     "AbstractInstrument": "_base",
+    "Group": "_group",
     "Guarded": "_opened",
     "Identity": "_base",
     "Kind": "_kinds",
@@ -59,6 +68,7 @@ _PUBLIC = {
     "from_ophyd": "_ophyd",
     "from_qcodes": "_qcodes",
     "from_torch": "_torch",
+    "in_groups": "_grouped",
     "kinds": "_kinds",
     "leave_safely": "_leaving",
     "load_instrument": "_kinds",
@@ -75,10 +85,16 @@ _INSIDE = {
     "checked_range": "_base",
     "function_named": "_factory",
     "check_one": "_factory",
+    "Grouped": "_grouped",
+    "Units": "_units",
+    "common_amplitude": "_groups",
+    "for_each": "_groups",
+    "groups_of": "_groups",
     "check_outlives": "_guardian",
     "inwards": "_limits",
     "latency": "_check",
     "noise": "_check",
     "serve": "_virtual._server",
+    "wired": "_grouped",
 }
 __all__, __getattr__, __dir__ = lazily(__name__, _PUBLIC, _INSIDE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -47,11 +47,13 @@ class Origin:
         kind: of the instrument.
         settings: its own.
         folder: to which paths in the settings are relative.
+        groups: of its parameters, arguments of `in_groups`; empty for none.
     """
 
     kind: str
     settings: Mapping[str, Any]
     folder: str
+    groups: Mapping[str, Any] = field(default_factory=dict)
 
 
 # No instrument reads more than this in any unit, light's frequency in hertz included; SCPI's signs for "over range" and
@@ -161,6 +163,7 @@ class AbstractInstrument(ABC):
         reads_together: the method that takes batches: "cost" for `measure_batch`, "outputs" for `read_batch`.
         settle_seconds: time from a set parameter to a cost that can be read. The instrument itself waits for the rest
             of it in `measure_cost` and `read_outputs`, so that the host can work meanwhile.
+        ramp_seconds: the longest that it may take to set parameters, because they are ramped.
         may_slip: whether a reply may be taken for the answer to another query, because replies can be late or doubled.
             Training then keeps no cost before `make_sure` has returned.
         reads_back: whether parameters are read back after they are set, and compared. If they differ, the next answer
@@ -170,6 +173,7 @@ class AbstractInstrument(ABC):
         leave_seconds: the time that the safe state may take, for chips that are ramped.
         believable: the lowest and the highest reading that can be, of the cost, or of the outputs for a chip that gives
             these alone. What is outside is asked again, and then skipped. None if nothing is known.
+        no_number: what it answers where there is no reading, of the cost or the outputs, in their unit.
         parts: the instruments of a chip that has several, by their names; empty if it is one instrument.
         declared: whether the number of parameters and their limits are known before it is opened.
         origin: the settings that it was made from by `load_instrument`; None if it was made otherwise.
@@ -183,12 +187,14 @@ class AbstractInstrument(ABC):
     most_together: int = 0
     reads_together: Literal["cost", "outputs"] = "cost"
     settle_seconds: float = 0.0
+    ramp_seconds: float = 0.0
     may_slip: bool = False
     reads_back: bool = False
     start: Float[np.ndarray, " p"] | None = None
     groups: Mapping[str, slice] = MappingProxyType({})
     leave_seconds: float = 120.0
     believable: tuple[float | int, float | int] | None = None
+    no_number: tuple[float, ...] = ()
     parts: Mapping[str, "AbstractInstrument"] = MappingProxyType({})
     declared: bool = True
     origin: Origin | None = None
@@ -261,6 +267,23 @@ class AbstractInstrument(ABC):
             HardwareError: with `passing=True`, if the answer is wrong: all measurements since the last right answer are
                 then void.
         """
+
+    def pace(self, settle: Float[np.ndarray, " p"] | None, ramp: Float[np.ndarray, " p"] | None) -> None:
+        """Takes times of each parameter, and sets `settle_seconds` and `ramp_seconds`; before it is opened.
+
+        Args:
+            settle: seconds that each settles after a change; NaN for `settle_seconds`.
+            ramp: how fast each may change, per second, also on the way to the safe state; infinite for one that may
+                jump.
+
+        Raises:
+            ValueError: if it has no such times of its own.
+        """
+        what = "settle_seconds" if ramp is None else "ramp_per_second"
+        raise ValueError(
+            f"{what} of a group is for instruments of the kinds scpi and callables, not for a {type(self).__name__}: "
+            "leave it out"
+        )
 
     def not_safe(self) -> list[str]:
         """The lines that may not be in their safe state, by name and with their present values, if known.

@@ -3,7 +3,7 @@
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,12 @@ from jaxtyping import Float
 from .._errors import HardwareError
 from ._base import AbstractInstrument, Identity, checked_range, numbers_of
 from ._failures import RetryOn, check_retry_on, failing
+from ._group import Group
+from ._grouped import in_groups
+from ._groups import groups_of, narrowed, within_of
 from ._harmless import harmless
 from ._limits import Limits
+from ._pace import Pace
 
 _MAY_LACK = ("open", "close", "identify", "present", "not_safe")
 _NUMBERS = itertools.count(1)
@@ -40,13 +44,17 @@ class Callables(AbstractInstrument):
         believable: tuple[float | int, float | int] | None,
         verbs: dict[str, Callable | None],
         retry_on: RetryOn | None,
-        verify_within: float,
+        verify_within: float | Vector,
     ):
         self._name = address or "callables"
         # Without an address nothing tells one program's chip from another's.
         self.address = address or f"callables {next(_NUMBERS)} of process {os.getpid()}"
         self.limits, self.n_params = limits, limits.low.size
         self.settle_seconds, self.leave_seconds = settle_seconds, leave_seconds
+        self._pace = Pace(settle_seconds)
+        # What it was last set to, and what it holds in its safe state.
+        self._theta = self._perturbation = None
+        self.rest = limits.middle if verbs["safe_state"] is None else limits.nearest_to_zero
         self.start = None if start is None else np.array(start, np.float32, ndmin=1)
         if self.start is not None and self.start.shape != (self.n_params,):
             raise ValueError(f"there are limits for {self.n_params} parameters, and start has shape {self.start.shape}")
@@ -94,15 +102,39 @@ class Callables(AbstractInstrument):
             )
         self._check_held()
 
+    def pace(self, settle: Vector | None, ramp: Vector | None) -> None:
+        if not (ramp is None or np.isinf(ramp).all()) and (self.own_line or self.most_together):
+            raise ValueError(
+                "ramp_per_second of a group is for parameters that are set whole, one measurement at a time: leave "
+                "perturb, measure_batch and read_batch out"
+            )
+        self._pace = Pace(self.settle_seconds, settle, ramp)
+        self.settle_seconds = self._pace.longest_settling
+        self.ramp_seconds = self._pace.longest(self.limits.low, self.limits.high)
+
     def set_parameters(self, theta: Vector) -> None:
         self._check_held()  # which later cannot be seen any more
-        self._held, wrong = None, ""
+        self._held = None
+        for values in self._way(theta):
+            self._put(values)
+            if self._pace.looks_back:
+                self._theta, self._perturbation = np.array(values, np.float32), None
+        self._held = np.array(theta, np.float32) if self.reads_back else None
+
+    def _way(self, theta: Vector) -> Iterable[Vector]:
+        """The values by which it is ramped to these."""
+        if self._pace.ramp is None:
+            return (theta,)
+        return self._pace.way(self.rest if self._theta is None else self._theta, theta)
+
+    def _put(self, theta: Vector) -> None:
+        """Sets all parameters, again if they do not read back right."""
+        wrong = ""
         for _ in range(_TRIES):
             self._call("set_parameters", theta)
-            self._settled_at = time.monotonic() + self.settle_seconds
+            self._settles(self._theta, theta)
             wrong = self._wrong(theta) if self.reads_back else ""
             if not wrong:
-                self._held = np.array(theta, np.float32) if self.reads_back else None
                 return
         raise HardwareError(
             f"{self.address}: {wrong}: check its range and resolution, and how it reads numbers; or set verify_within"
@@ -110,11 +142,13 @@ class Callables(AbstractInstrument):
 
     def perturb(self, perturbation: Vector) -> None:
         self._call("perturb", perturbation)
-        self._settled_at = time.monotonic() + self.settle_seconds
+        self._settles(self._perturbation, perturbation)
+        if self._pace.looks_back:
+            self._perturbation = np.array(perturbation, np.float32)
 
     def present(self, x: np.ndarray, target: np.ndarray) -> None:
         self._call("present", x, target)
-        self._settled_at = time.monotonic() + self.settle_seconds
+        self._settled_at = max(self._settled_at, time.monotonic() + self._pace.settle_seconds)
 
     # What a lab's functions return is checked by `opened`, not here.
     def measure_cost(self) -> Any:
@@ -132,10 +166,14 @@ class Callables(AbstractInstrument):
         return self._call("read_batch", signals)
 
     def safe_state(self) -> None:
+        if self._theta is None and self._pace.ramp is not None and self.reads_back:  # it was opened only to be left
+            shape = (self.n_params,)
+            self._theta = numbers_of(self._call("read_parameters"), shape, self.address, "read_parameters")
+        if self._verbs["safe_state"] is None or self._pace.ramp is not None:
+            self.set_parameters(self.rest)
         if self._verbs["safe_state"] is not None:
             self._call("safe_state")
-        else:
-            self.set_parameters(self.limits.middle)
+            self._theta = None
 
     def not_safe(self) -> list[str]:
         return self._call("not_safe") or []
@@ -172,6 +210,10 @@ class Callables(AbstractInstrument):
         with failing(self.address, f"its {name}", "correct that function", self.retry_on):
             return verb(*arguments)
 
+    def _settles(self, before: Vector | None, after: Vector) -> None:
+        seconds = self._pace.settling(before, after)
+        self._settled_at = max(self._settled_at, time.monotonic() + seconds)
+
     def _settle(self) -> None:
         left = self._settled_at - time.monotonic()
         if left > 0:
@@ -190,7 +232,7 @@ def from_callables(
     read_batch: Callable[[np.ndarray], np.ndarray] | None = None,
     identify: Callable[[], str | Identity] | None = None,
     read_parameters: Callable[[], Vector] | None = None,
-    verify_within: float = 0.0,
+    verify_within: float | Vector = 0.0,
     open: Callable[[], object] | None = None,
     close: Callable[[], object] | None = None,
     safe_state: Callable[[], object] | None = None,
@@ -200,8 +242,9 @@ def from_callables(
     start: Vector | None = None,
     believable: tuple[float | int, float | int] | None = None,
     address: str | None = None,
+    groups: Mapping[str, Group] | None = None,
     retry_on: type[Exception] | Sequence[type[Exception]] | None = None,
-) -> Callables:
+) -> AbstractInstrument:
     """An instrument made of a lab's own functions: the simplest way to bring a chip.
 
     An exception in a function is a failure of the chip. Time-outs, lost connections and errors of VISA are taken for
@@ -224,7 +267,7 @@ def from_callables(
         read_parameters: returns the P parameters that the chip holds. They are read back and compared whenever they are
             set, beginning at the opening with harmless values near zero. Together with `identify`, and before others
             are set, they are read once more: if the chip was reset, what came between is measured again.
-        verify_within: how far what is read back may be off, beyond rounding.
+        verify_within: how far what is read back may be off, beyond rounding; one number, or one for each parameter.
         open: connects.
         close: disconnects.
         safe_state: makes the chip safe; by default every parameter goes to the middle of its range.
@@ -237,11 +280,13 @@ def from_callables(
         believable: the lowest and the highest cost that can be measured, or the outputs' if there is no `measure_cost`:
             what is outside is asked again, and then skipped.
         address: its name in messages; two programs cannot use one address at the same time, so give one to a real chip.
+        groups: parameters of different kinds, each with its unit and scale, as for `in_groups`; `limits` and `start`
+            are then those of the values that are set.
         retry_on: the classes of exceptions after which the chip is asked again, in place of those above.
 
     Raises:
-        ValueError: if there is nothing to measure with, `start` has another number of parameters, or `believable` is no
-            range.
+        ValueError: if there is nothing to measure with, `start` has another number of parameters, `believable` is no
+            range, or a group is wrong.
 
     >>> import numpy as np
     >>> volts = np.zeros(2, np.float32)
@@ -272,13 +317,18 @@ def from_callables(
         "safe_state": safe_state,
         "not_safe": not_safe,
     }
-    if not 0 <= verify_within <= 1e6:
-        raise ValueError(f"verify_within must be from 0 to 1e6, got {verify_within!r}")
-    if verify_within and read_parameters is None:
+    if groups is not None:
+        groups = groups_of(groups)
+        limits = narrowed(groups, limits)
+        verify_within = within_of(groups, limits.low.size, verify_within)
+    within = np.asarray(verify_within)
+    if within.shape not in ((), limits.low.shape) or not np.all((within >= 0) & (within <= 1e6)):
+        raise ValueError(f"verify_within must be from 0 to 1e6, for all parameters or for each, got {verify_within!r}")
+    if np.any(verify_within) and read_parameters is None:
         raise ValueError("verify_within is for parameters that are read back: give read_parameters, or leave it out")
     if not 0 <= settle_seconds <= 1e6:
         raise ValueError(f"settle_seconds must be from 0 to 1e6, got {settle_seconds!r}")
-    return Callables(
+    made = Callables(
         address=address,
         limits=limits,
         settle_seconds=settle_seconds,
@@ -289,3 +339,4 @@ def from_callables(
         retry_on=None if retry_on is None else check_retry_on(retry_on),
         verify_within=verify_within,
     )
+    return made if groups is None else in_groups(made, groups)

@@ -152,6 +152,7 @@ def _started(instrument: AbstractInstrument, serial: str | None, seconds: float)
         "kind": origin.kind,
         "settings": dict(origin.settings),
         "folder": origin.folder,
+        "groups": dict(origin.groups),
         "serial": serial,
         "seconds": seconds,
         "address": instrument.address,
@@ -208,7 +209,7 @@ def _guard() -> None:
     wait_for_end = _end_of(task["trainer"])
     os.write(1, b"\n")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    from . import _kinds, _leaving, _locks  # noqa: F401 (what will be needed, from the disk as it is now)
+    from . import _grouped, _kinds, _leaving, _locks  # noqa: F401 (what will be needed, from the disk as it is now)
 
     begun, notes = False, None
     while True:
@@ -249,6 +250,7 @@ class _Notes:
 
 def _rescued(task: dict[str, Any]) -> str:
     """Makes the chip safe; what came of that."""
+    from ._grouped import in_groups
     from ._kinds import load_instrument
     from ._leaving import rescue
     from ._locks import alone
@@ -256,6 +258,8 @@ def _rescued(task: dict[str, Any]) -> str:
     address = task["address"]
     try:
         instrument = load_instrument(task["kind"], task["settings"], task["folder"])
+        if task["groups"]:
+            instrument = in_groups(instrument, task["groups"])
     except (MgdError, ValueError) as error:
         return f"{address} could not be made again, and may hold its last parameters: check it ({error})"
     with contextlib.ExitStack() as locked:

@@ -1,11 +1,15 @@
 """What an instrument's parameters may be set to. Nothing here imports JAX."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Num
 
 from .._errors import LimitError
+from ._units import Units
 
 
 def inwards(ends: Num[np.ndarray, " p"], *, up: bool) -> Float[np.ndarray, " p"]:
@@ -35,6 +39,7 @@ class Limits:
         low: smallest value of each.
         high: largest value of each.
         unit: the unit of both, of θ and of θ̃: volts, milliamperes, or any other.
+        units: the unit of each parameter, and what θ stands for on the chip, if parameters are of different kinds.
 
     Raises:
         ValueError: if there are none, or one is inverted or not finite.
@@ -48,16 +53,20 @@ class Limits:
     low: Num[np.ndarray, " p"]
     high: Num[np.ndarray, " p"]
     unit: str = ""
+    units: Units | None = None
 
     def __post_init__(self):
         low, high = inwards(self.low, up=True), inwards(self.high, up=False)
         if low.shape != high.shape or low.ndim != 1 or not low.size:
             raise ValueError(f"limits need a low and a high value for each parameter, got {low.shape} and {high.shape}")
+        if self.units is not None and len(self.units.unit) != low.size:
+            raise ValueError(f"there are units of {len(self.units.unit)} parameters, and limits for {low.size}")
         wrong = ~(low < high) | ~np.isfinite(low) | ~np.isfinite(high)
         if wrong.any():
             k = int(np.argmax(wrong))
             raise ValueError(
-                f"limits of parameter {k} must be finite with low < high, got {low[k]:g} … {high[k]:g} {self.unit}"
+                f"limits of parameter {k} must be finite with low < high, got {low[k]:g} … {high[k]:g} "
+                f"{self.unit if self.units is None else self.units.unit[k]}".rstrip()
             )
         object.__setattr__(self, "low", low)
         object.__setattr__(self, "high", high)
@@ -72,6 +81,11 @@ class Limits:
         """The middle of each range."""
         return ((self.low.astype(np.float64) + self.high) / 2).astype(np.float32)
 
+    @property
+    def nearest_to_zero(self) -> Float[np.ndarray, " p"]:
+        """The value in each range that is nearest to zero."""
+        return np.clip(np.zeros_like(self.low), self.low, self.high)
+
     def beyond(self, low: float, high: float, k: int) -> bool:
         """Whether the range of parameter k extends beyond these values."""
         return float(self.low[k]) < low or float(self.high[k]) > high
@@ -81,13 +95,52 @@ class Limits:
         if (values >= self.low).all() and (values <= self.high).all():
             return
         outside = ~((values >= self.low) & (values <= self.high))
-        *_, k = np.argwhere(outside)[0]
-        value = values[tuple(np.argwhere(outside)[0])]
+        place = tuple(np.argwhere(outside)[0].tolist())
+        k, value = place[-1], float(values[place])
         raise LimitError(
-            f"{what} {k} would be set to {value:.6g} {self.unit}".rstrip()
-            + f", outside its limits of {self.low[k]:g} … {self.high[k]:g} {self.unit}".rstrip()
-            + f": nothing was sent; {advice}"
+            f"{what} {self.name(k)} would be set to {self.said(k, value)}, outside its limits of {self.ends(k)}: "
+            f"nothing was sent; {advice}"
         )
+
+    def name(self, k: int) -> str:
+        """Parameter k in messages: its number, and its group if it has one."""
+        group = "" if self.units is None else self.units.group[k]
+        return f"{k} ({group})" if group else str(k)
+
+    def said(self, k: int, value: float) -> str:
+        """A value of parameter k in messages, in the unit that it has on the chip."""
+        return f"{value:.6g} {self.unit}".rstrip() if self.units is None else self.units.said(k, value)
+
+    def change(self, k: int, value: float) -> str:
+        """A change of parameter k in messages, in the unit that it has on the chip."""
+        if self.units is None:
+            return f"{value:g} {self.unit}".rstrip()
+        return f"{self.units.scale[k] * value:g} {self.units.unit[k]}".rstrip()
+
+    def ends(self, k: int) -> str:
+        """The range of parameter k in messages, in the unit that it has on the chip."""
+        if self.units is None:
+            return f"{self.low[k]:g} … {self.high[k]:g} {self.unit}".rstrip()
+        low, high = (self.units.centre[k] + self.units.scale[k] * float(end[k]) for end in (self.low, self.high))
+        digits = 5 - math.floor(math.log10(high - low))  # what a limit is further in for rounding is not said
+        low, high = (round(end, digits) + 0.0 for end in (low, high))
+        return f"{low:g} … {high:g} {self.units.unit[k]}".rstrip()
+
+    def as_dict(self) -> dict[str, Any]:
+        """These limits in types of JSON."""
+        units = {} if self.units is None else {"units": self.units.as_dict()}
+        return {"low": self.low.tolist(), "high": self.high.tolist(), "unit": self.unit} | units
+
+    @staticmethod
+    def of(found: Mapping[str, Any]) -> "Limits":
+        """The limits that `as_dict` described, among other entries.
+
+        Raises:
+            ValueError: if they are none.
+        """
+        units = None if found.get("units") is None else Units.of(found["units"])
+        low, high = (np.asarray(found[end], np.float32) for end in ("low", "high"))
+        return Limits(low, high, found["unit"], units)
 
     def check_start(self, start: Float[np.ndarray, "*many p"]) -> None:
         """Raises: LimitError: if parameters at the start are outside, or NaN; the last axis is that of parameters."""

@@ -7,9 +7,12 @@ import numpy as np
 
 from ._bank import Bank
 from ._base import AbstractInstrument
-from ._callables import from_callables
+from ._callables import Callables, from_callables
+from ._grouped import in_groups
+from ._groups import groups_of, narrowed, within_of
 from ._limits import Limits, inwards
 from ._line import Line, Reading
+from ._units import Units
 
 
 def from_lines(
@@ -48,27 +51,39 @@ def from_lines(
     limits = limits or _limits(lines, system)
     if limits.low.size != len(lines):
         raise ValueError(f"there are {len(lines)} {system} objects, and limits for {limits.low.size}")
+    groups = others.pop("groups", None)
+    if groups is not None:
+        groups = groups_of(groups)
+        limits = narrowed(groups, limits)
     if ask_now:
         for line, low, high in zip(lines, limits.low.tolist(), limits.high.tolist(), strict=True):
             if why := line.refuses(low, high):
                 raise ValueError(f"{system} {why}")
     present, open_first = others.pop("present", None), others.pop("open", None)
-    bank = Bank(address, lines, reading, limits, present, open_first, lambda: made.retry_on)
+    bank = Bank(address, lines, reading, limits, present, open_first, lambda: plain.retry_on)
     verb = {"cost": "measure_cost", "outputs": "read_outputs"}[reads]
-    if "verify_within" in others:
+    within = within_of(groups or {}, limits.low.size, others.get("verify_within", 0.0))
+    if "verify_within" in others or np.any(within):
+        others["verify_within"] = within
         others.setdefault("read_parameters", bank.read_back)
+    rests = "safe_state" not in others
     made = from_callables(
         set_parameters=bank.set,
         limits=limits,
         open=bank.open,
         present=bank.present,
-        safe_state=others.pop("safe_state", None) or (lambda: bank.make_safe(made.leave_seconds)),
+        safe_state=others.pop("safe_state", None) or (lambda: bank.make_safe(whole.leave_seconds)),
         not_safe=others.pop("not_safe", None) or bank.not_safe,
         address=address,
         **{verb: getattr(bank, reads)},
         **others,
     )
-    return made
+    assert isinstance(made, Callables)
+    plain = made
+    if rests:
+        plain.rest = limits.middle
+    whole = plain if groups is None else in_groups(plain, groups)
+    return whole
 
 
 def _address(system: str, names: Sequence[str]) -> str:
@@ -79,8 +94,8 @@ def _limits(lines: Sequence[Line], system: str) -> Limits:
     """The limits that the lines say."""
     ends = [_taken(line, *line.range(), system) for line in lines]
     low, high = np.array(ends).T
-    units = {line.unit for line in lines}
-    return Limits(low, high, units.pop() if len(units) == 1 else "")
+    units = Units.plain(tuple(line.unit for line in lines))
+    return Limits(low, high, units.common, units if len(set(units.unit)) > 1 else None)
 
 
 def _taken(line: Line, least: float | None, most: float | None, system: str) -> tuple[float, float]:

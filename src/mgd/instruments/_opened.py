@@ -194,6 +194,10 @@ class Guarded(AbstractInstrument):
     def safe_state(self) -> None:
         self.inner.safe_state()
 
+    def pace(self, settle: Float[np.ndarray, " p"] | None, ramp: Float[np.ndarray, " p"] | None) -> None:
+        self.inner.pace(settle, ramp)
+        self.describe_as(self.inner)
+
     def not_safe(self) -> list[str]:
         return self.inner.not_safe()
 

@@ -11,6 +11,7 @@ from ._base import AbstractInstrument
 from ._callables import Callables
 from ._factory import build, check_names, function_named
 from ._failures import RetryOn
+from ._grouped import Grouped
 
 
 def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
@@ -33,12 +34,13 @@ def load(settings: Mapping[str, Any], folder: Path) -> AbstractInstrument:
             f"{type(made).__name__}"
         )
     if "retry_on" in settings:
-        if not isinstance(made, Callables):
+        plain = made.inner if isinstance(made, Grouped) else made
+        if not isinstance(plain, Callables):
             raise ValueError(
                 f"retry_on is for a chip that from_callables makes, and build = {settings['build']!r} returned a "
                 f"{type(made).__name__}: leave it out, or let its methods raise HardwareError(…, passing=True)"
             )
-        made.retry_on = _exceptions(settings["retry_on"], folder)
+        plain.retry_on = _exceptions(settings["retry_on"], folder)
     return made
 
 

@@ -158,6 +158,10 @@ class Recorder(AbstractInstrument):
             raise
         self._mark_sure()
 
+    def pace(self, settle: Float[np.ndarray, " p"] | None, ramp: Float[np.ndarray, " p"] | None) -> None:
+        self.inner.pace(settle, ramp)
+        self.describe_as(self.inner)
+
     def not_safe(self) -> list[str]:
         return self.inner.not_safe()
 
@@ -174,12 +178,15 @@ class Recorder(AbstractInstrument):
         self._flush_at_last()
 
     def _header(self, identity: Identity) -> dict[str, Any]:
-        limits = {"low": self.limits.low.tolist(), "high": self.limits.high.tolist(), "unit": self.limits.unit}
         kind = {"reads": self.reads, "own_line": self.own_line, "most_together": self.most_together}
         kind |= {"reads_together": self.reads_together, "believable": self.believable}
         kind |= {"start": None if self.start is None else np.asarray(self.start, np.float32).tolist()}
         kind |= {"groups": {name: [piece.start, piece.stop] for name, piece in self.groups.items()}}
-        return {"identity": astuple(identity), "address": self.address, "n_params": self.n_params, **limits, **kind}
+        return (
+            {"identity": astuple(identity), "address": self.address, "n_params": self.n_params}
+            | self.limits.as_dict()
+            | kind
+        )
 
     def _numbers(self, verb: str, sent: int, ask: Callable[[], Any], shape: tuple[int, ...]) -> np.ndarray:
         """An exchange that gives numbers; a wrong shape is recorded as the failure that it will be taken for."""

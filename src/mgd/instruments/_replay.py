@@ -4,7 +4,7 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal, NoReturn
+from typing import Annotated, Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
 from jaxtyping import Float
@@ -37,6 +37,7 @@ class _Header(BaseModel):
     reads_together: Literal["cost", "outputs"] = "cost"
     start: list[float] | None = None
     groups: dict[str, tuple[int, int]] = {}
+    units: dict[str, Any] | None = None
     believable: list[float] | None = None
 
 
@@ -77,7 +78,7 @@ class Replay(AbstractInstrument):
             recorded = _Header.model_validate_json(header)
             self._identity = Identity(*recorded.identity)
             self.recorded_address, self.n_params = recorded.address, recorded.n_params
-            self.limits = Limits(np.array(recorded.low), np.array(recorded.high), recorded.unit)
+            self.limits = Limits.of(recorded.model_dump())
             if recorded.start is not None and len(recorded.start) != recorded.n_params:
                 raise ValueError(
                     f"it has a start of {len(recorded.start)} parameters, and n_params is {recorded.n_params}"

@@ -52,6 +52,11 @@ class Framing:
     header: bool = False
 
     @functools.cached_property
+    def dtype(self) -> np.dtype:
+        """The kind of a number in a block."""
+        return np.dtype(self.block)
+
+    @functools.cached_property
     def text(self) -> re.Pattern[bytes]:
         """All of an item that is text."""
         stop = re.escape(self.separator + self.end)
@@ -167,12 +172,14 @@ def split_reply(data: bytes, framing: Framing = PLAIN, due: int = 0) -> list[Ite
     """
     if data.endswith(_FINE) and framing.is_plain and not _SPECIAL.search(data, 0, len(data) - len(_FINE)):
         return [data[: -len(_FINE)], _FINE[1:-1]]
-    items: list[Item] = []
-    at = len(data) - len(data.lstrip(b"\0"))
+    if data[:1] == b"\0":
+        data = data.lstrip(b"\0")
     if framing.indefinite:
-        return _indefinite(data[at:], framing)
+        return _indefinite(data, framing)
+    items: list[Item] = []
+    at, end, text, may_have_header = 0, framing.end, framing.text, framing.header
     while True:
-        if framing.header and (header := _HEADER.match(data, at)):
+        if may_have_header and (header := _HEADER.match(data, at)):
             at = header.end()
         if data[at : at + 1] == b"#":
             span = block_end(data, at)
@@ -182,18 +189,18 @@ def split_reply(data: bytes, framing: Framing = PLAIN, due: int = 0) -> list[Ite
             at = span[1]
             if not framing.ended and len(items) == due and not data[at:].strip(STRAY):
                 return items
-            while data[at : at + 1] in (b"\r", b"\0") and framing.end != data[at : at + 1]:
+            while (stray := data[at : at + 1]) != end and stray in (b"\r", b"\0"):
                 at += 1
         else:
-            found = framing.text.match(data, at)
+            found = text.match(data, at)
             items.append(found[0].strip(b"\r\0") if found else b"")
             at = found.end() if found else at
         separator = data[at : at + 1]
         at += 1
         if separator and separator == framing.separator:
             continue
-        if separator == framing.end:
-            if data[at:].strip(STRAY):
+        if separator == end:
+            if at < len(data) and data[at:].strip(STRAY):
                 raise WireError("more than one reply")
             return items
         if separator in (b"", b'"'):
@@ -214,19 +221,21 @@ def _indefinite(data: bytes, framing: Framing) -> list[Item] | None:
         if data[found.end() :].strip(STRAY):
             raise WireError("more than one reply")
         return [found[0].strip(b"\r\0")]
-    contents, size = data[start + 2 : -1], np.dtype(framing.block).itemsize
+    contents, size = data[start + 2 : -1], framing.dtype.itemsize
     if len(contents) % size == 1 % size and contents.endswith(b"\r") and size > 1:
         contents = contents[:-1]
     return [_floats(contents, framing)] if len(contents) % size == 0 else None
 
 
 def _floats(contents: bytes, framing: Framing) -> Float[np.ndarray, " n"]:
-    if len(contents) % np.dtype(framing.block).itemsize:
-        name = np.dtype(framing.block).name
-        raise WireError(f"a block of {len(contents)} bytes, which are no {name}")
-    values = np.frombuffer(contents, framing.block)
+    kind = framing.dtype
+    if len(contents) % kind.itemsize:
+        raise WireError(f"a block of {len(contents)} bytes, which are no {kind.name}")
+    values = np.frombuffer(contents, kind)
+    if kind.itemsize == 4 and kind.kind == "f":
+        return values.astype(np.float32)
     with np.errstate(over="ignore"):  # what float32 does not hold is no reading
-        return (values if framing.scale == 1 else values * framing.scale).astype(np.float32)
+        return (values * framing.scale).astype(np.float32)
 
 
 def swapped(values: Float[np.ndarray, " n"]) -> tuple[float, float] | None:

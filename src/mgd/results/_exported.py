@@ -97,6 +97,8 @@ def exported(run: LoadedRun, replica: int | str = "all") -> Exported:
     numbers = list(run.replicas(replica))
     network = None if run.chip is None else _network(run.chip)
     arrays = {"theta": run.theta[numbers]}
+    if any(one is not None and one.is_scaled for one in run.units):
+        arrays["theta_on_chip"] = run.on_chip()[numbers]
     if run.chip is not None:
         arrays["theta_applied"] = run.applied()[numbers]
         arrays |= _of_chips(run, numbers, network)
@@ -169,9 +171,16 @@ def _groups(run: LoadedRun, network: Any) -> list[dict[str, Any]]:
         group: dict[str, Any] = {"name": name, "start": piece.start, "stop": piece.stop}
         if leaves is not None and tuple(leaves.names) == tuple(run.groups):
             group |= {"shape": list(leaves.shapes[place]), "type": str(leaves.dtypes[place])}
+        if run.units and run.units[0] is not None:
+            group["unit"] = _same(run.units[0].unit[piece])
         group["says"] = _meaning(name, group.get("type", ""), network)
         found.append(group)
     return found
+
+
+def _same(units: tuple[str, ...]) -> str | None:
+    """The unit that all of a group have; None if they have several."""
+    return units[0] if len(set(units)) == 1 else None
 
 
 def _meaning(name: str, dtype: str, network: Any) -> str:
@@ -212,12 +221,17 @@ def _split_at(run: LoadedRun) -> float | None:
 
 
 def _words(run: LoadedRun, layers: list[dict[str, Any]]) -> list[str]:
+    kinds = run.units[0] if run.units else None
     unit = f"in {run.unit}" if run.unit else "in the network's own units"
+    if kinds is not None and not run.unit:
+        unit = "in units of its groups" if kinds.is_scaled else "in the unit of each group"
     said = [
         f"theta has the axes (replica, parameter) and is {unit}, as the controller knows it.",
         "groups lists groups of parameters: theta[:, start:stop], of the given shape, in C order.",
         "The chip sees an input x as (x - input_offset) * input_scale.",
     ]
+    if kinds is not None and kinds.is_scaled:
+        said.append("theta_on_chip has the values that the chip was set to, in the unit of each group.")
     if run.chip is None:
         return [*said, "The chip is a real one, so the file does not say how it computes with its parameters."]
     said.append("Each chip computes with theta_applied: compute outputs with it, and not with theta.")

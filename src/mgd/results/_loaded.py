@@ -20,6 +20,7 @@ from .._numbers import as_data
 from ..chips import AbstractChip, CrossEntropy, applied_parameters, device_arrays, device_from_arrays
 from ..chips.imperfections import Imperfect, loss_of
 from ..datasets import Samples, Task
+from ..instruments import Units
 from ..runs import (
     DEVICE,
     INSTRUMENT,
@@ -68,7 +69,8 @@ class LoadedRun:
             perfect chips.
         groups: names of slices of θ.
         on_bench: whether the run was on real chips.
-        unit: the unit of θ on a real chip; empty for the network's own units.
+        unit: the unit of θ on a real chip; empty for the network's own units, or those of groups of parameters.
+        units: what θ stands for on each real chip; None where it is what is set, in one unit.
 
     >>> import tempfile, mgd
     >>> settings = mgd.runs.RunConfig.of({"task": "parity", "steps": 50, "replicas": 2})
@@ -88,6 +90,7 @@ class LoadedRun:
     groups: Mapping[str, slice]
     on_bench: bool = False
     unit: str = ""
+    units: tuple[Units | None, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -97,6 +100,15 @@ class LoadedRun:
     @property
     def n_replicas(self) -> int:
         return self.theta.shape[0]
+
+    def on_chip(self) -> Float[np.ndarray, "replica p"]:
+        """The values that each real chip is set to for its θ."""
+        each = map(self.units_of, range(self.n_replicas))
+        return np.stack([t if one is None else one.on_chip(t) for one, t in zip(each, self.theta, strict=True)])
+
+    def units_of(self, number: int) -> Units | None:
+        """What θ stands for on a real chip of the run; None if it is what is set, in one unit."""
+        return self.units[number] if number < len(self.units) else None
 
     @cached_property
     def history(self) -> "xr.Dataset":
@@ -279,7 +291,8 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
         header, arrays = found
         theta, step = theta_of(arrays), header.step
     facts = _facts(folder, settings, task)
-    instrument = (read_json(folder, INSTRUMENT) or [{}])[0]
+    instruments = read_json(folder, INSTRUMENT) or [{}]
+    instrument = instruments[0]
     on_bench = bool(instrument or settings.instruments)
     if chip is None and not on_bench and not in_python:
         chip = build_chip(resolve(given), Shapes(facts.input_shape, facts.n_outputs))
@@ -305,6 +318,7 @@ def load_run(folder: str | Path, *, chip: AbstractChip | None = None, task: Task
         groups=groups or {"theta": slice(0, theta.shape[1])},
         on_bench=on_bench,
         unit=instrument.get("unit", ""),
+        units=tuple(Units.of(one["units"]) if "units" in one else None for one in instruments),
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._chip_file import ChipFile as ChipFile
     from ._chip_file import chip_settings as chip_settings
     from ._chip_file import read_chip_file as read_chip_file
+    from ._chip_file import simulated_as as simulated_as
     from ._chip_file import with_after as with_after
     from ._code import said_to_run as said_to_run
     from ._config import CHOICES as CHOICES
@@ -99,6 +100,7 @@ _INSIDE = {
     "build_cost": "_build",
     "build_task": "_build",
     "chip_settings": "_chip_file",
+    "simulated_as": "_chip_file",
     "ChipFile": "_chip_file",
     "CHOICES": "_config",
     "CONFIG": "_contents",

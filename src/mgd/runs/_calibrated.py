@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import MgdWarning
-from ..calibration import Calibration
-from ..instruments import Identity
+from ..calibration import Calibration, scales
+from ..instruments import Identity, Limits
 from ._config import RunConfig
 from ._table import Table
 
@@ -54,6 +54,8 @@ def with_calibration(config: RunConfig) -> RunConfig:
         return config
     found = Calibration.read(path)
     chosen = found.settings(config.optimizer) | {"batch": found.batch}
+    if any(table.amplitude is not None for table in map(Table.of, config.instruments)):
+        del chosen["amplitude"]  # the groups of the chip file say it
     missing = {name: value for name, value in chosen.items() if getattr(config, name) is None}
     if not missing:
         return config
@@ -67,7 +69,7 @@ def with_calibration(config: RunConfig) -> RunConfig:
     return RunConfig.of(config.model_dump(exclude_none=True, by_alias=True) | {"task": config.task} | missing)
 
 
-def check_calibration(path: Path | None, identity: Identity, n_params: int) -> Calibration | None:
+def check_calibration(path: Path | None, identity: Identity, limits: Limits) -> Calibration | None:
     """The calibration at this path, if one is named and it is of the chip that answers.
 
     Raises:
@@ -80,10 +82,15 @@ def check_calibration(path: Path | None, identity: Identity, n_params: int) -> C
         found.check(identity)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    if found.n_params != n_params:
+    if found.n_params != limits.low.size:
         raise ValueError(
-            f"{path}: this calibration is for {found.n_params} parameters, and the chip has {n_params}: calibrate it "
-            "again with mgd calibrate"
+            f"{path}: this calibration is for {found.n_params} parameters, and the chip has {limits.low.size}: "
+            "calibrate it again with mgd calibrate"
+        )
+    if found.scale != scales(limits):
+        raise ValueError(
+            f"{path}: this calibration was made with other scales of the groups of parameters: calibrate the chip "
+            "again with mgd calibrate, or restore the scales"
         )
     return found
 

@@ -1,12 +1,15 @@
 """A chip in a TOML file: its network, its imperfections, where it is and how it is served. Nothing here imports JAX."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .._errors import MgdWarning
 from .._input import read_toml
 from ..instruments import ServeSettings, check_one
 from ..timing import Profile, load_profile
@@ -256,6 +259,31 @@ def chip_settings(files: Sequence[ChipFile], *, simulate: bool) -> dict[str, Any
     start = {"chip_network": True} if described else {}
     tables = tuple(start | (file.instrument or {}) | file.shapes for file in files)
     return network | {"instrument": tables[0] if len(files) == 1 else tables}
+
+
+def simulated_as(file: ChipFile) -> dict[str, Any]:
+    """Settings that make a simulated training that of the file's real chip: the amplitude that its groups say.
+
+    A warning says so if groups have learning rates of their own, which are not simulated.
+
+    Raises:
+        ValueError: if the file's table of its instrument is wrong.
+    """
+    if file.instrument is None:
+        return {}
+    try:
+        table = Table.of(file.instrument)
+    except ValueError as error:
+        raise ValueError(f"{file.path}: {error}") from None
+    for name, group in table.groups.items():
+        if np.any(np.asarray(group.learning_rate) != 1):
+            warnings.warn(
+                f"{file.path}: learning_rate of instrument.groups.{name} is for the real chip: the simulated one is "
+                "trained with one learning rate",
+                MgdWarning,
+                stacklevel=2,
+            )
+    return {} if table.amplitude is None else {"amplitude": table.amplitude}
 
 
 def _instrument(given: InstrumentTable | None, folder: Path) -> dict[str, Any] | None:

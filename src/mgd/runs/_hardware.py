@@ -21,7 +21,7 @@ from ..bench import watchdog
 from ..chips import AbstractChip
 from ..datasets import Task
 from ..engines import Fleet, Instrumented, Options, parameters_at_start
-from ..instruments import Absent, AbstractInstrument, Guarded, Identity, Limits, Recorder, opened
+from ..instruments import Absent, AbstractInstrument, Guarded, Identity, Limits, Recorder, Units, opened
 from ._after import KEEP, check_fits
 from ._build import build_algorithm, build_chip, build_cost, build_until
 from ._calibrated import check_calibration, noise_of_cost
@@ -69,9 +69,7 @@ class Member:
             "serial": self.identity.serial,
             "address": instrument.address,
             "calibration": self.calibration,
-            "low": instrument.limits.low.tolist(),
-            "high": instrument.limits.high.tolist(),
-            "unit": instrument.limits.unit,
+            **instrument.limits.as_dict(),
             "own_line": instrument.own_line,
             "start": None if instrument.start is None else np.asarray(instrument.start, np.float32).tolist(),
             "groups": {name: [piece.start, piece.stop] for name, piece in instrument.groups.items()},
@@ -266,7 +264,7 @@ def _member(
     common = table.common
     if config.onchip is not None:
         check_reach(config.onchip, instrument.limits, saturates=common.at_limit == "saturate")
-    calibration = check_calibration(table.calibration, instrument.known(), instrument.n_params)
+    calibration = check_calibration(table.calibration, instrument.known(), instrument.limits)
     used = None if calibration is None else {"id": calibration.id, "file": str(table.calibration)}
     options = Options(
         saturate=common.at_limit == "saturate",
@@ -312,6 +310,8 @@ def kept(
 
 def _other_limits(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What of limits was otherwise when a run was begun; empty if nothing."""
+    if why := _other_units(before.get("units"), now.get("units")):
+        return f"other groups of parameters: {why}"
     for end in ("low", "high"):
         then, new = (np.asarray(one[end], np.float32) for one in (before, now))
         if then.shape != new.shape:
@@ -323,6 +323,26 @@ def _other_limits(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         if name in before and before[name] != now[name]:  # a run of an old version has no at_limit
             return f"{name} = {before[name]!r}, and it is now {now[name]!r}"
     return ""
+
+
+def _other_units(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
+    """What of groups was otherwise; empty if nothing."""
+    if before is None:  # a run of an old version wrote no units
+        return "" if now is None or Units.of(now).is_plain else "there were none with a scale or a rate of their own"
+    now = now or {"amplitude": None, "groups": []}
+    if before == now:
+        return ""
+    if before["amplitude"] != now["amplitude"]:
+        return f"the amplitude of θ was {before['amplitude']}, and is now {now['amplitude']}"
+    there = {group["name"]: group for group in now["groups"]}
+    for group in before["groups"]:
+        other = there.get(group["name"])
+        if other is None:
+            return f"there is no group {group['name']!r} any more"
+        for key, value in group.items():
+            if other.get(key) != value:
+                return f"{key} of {group['name'] or 'those in none'} was {value}, and is now {other.get(key)}"
+    return f"there were {len(before['groups'])}, and there are now {len(now['groups'])}"
 
 
 def _tally(members: Sequence[Member]) -> dict[str, int]:
@@ -420,7 +440,7 @@ def _absent(folder: Path, chip: int) -> Absent:
     if chip >= len(every):
         raise RunError(f"{folder / INSTRUMENT} lacks chip {chip}, which was dropped: restore the file")
     recorded = every[chip]
-    limits = Limits(np.asarray(recorded["low"], np.float32), np.asarray(recorded["high"], np.float32), recorded["unit"])
+    limits = Limits.of(recorded)
     start, groups = recorded.get("start"), recorded.get("groups") or {}  # missing in runs of old versions
     return Absent(
         Identity(*recorded["identity"]),

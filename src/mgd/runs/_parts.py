@@ -16,6 +16,7 @@ from ..chips import AbstractChip, AbstractCost, cost_named
 from ..datasets import Task
 from ..engines import Instrumented, Options, parameters_at_start
 from ..instruments import Guarded
+from ..perturbations import Rademacher
 from ._begun import digest_of
 from ._build import build_until
 from ._config import PythonRun, RunConfig
@@ -180,12 +181,19 @@ class Parts:
 
         A run that is lengthened keeps its defaults, except for the length of the schedule.
         """
-        algorithm, batch, steps = self.given.algorithm or discrete(), self.config.batch, _set(self.config.steps)
+        algorithm, batch, steps = self.given.algorithm or self._default(), self.config.batch, _set(self.config.steps)
         if not (isinstance(algorithm, Algorithm) and algorithm.open):
             return algorithm, batch or 1
         chosen = defaults(self.chip.n_params, self.config.begun_for or steps, len(self.task.train))
         together = chosen.batch if "time_constants" in algorithm.open else 1
         return fitted(algorithm, chosen, steps), batch or together
+
+    def _default(self) -> Algorithm:
+        """The algorithm where none is given; a chip's groups may say its amplitude."""
+        units = self.chip.limits.units if isinstance(self.chip, Guarded) else None
+        if units is None or units.amplitude is None:
+            return discrete()
+        return discrete(perturbation=Rademacher(units.amplitude))
 
     def _engine(self, chip: Guarded, algorithm: AbstractAlgorithm, batch: int, options: Options | None) -> Instrumented:
         if not isinstance(algorithm, AbstractAskTell):

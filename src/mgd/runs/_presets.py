@@ -1,7 +1,7 @@
 """Settings that learn, for every task. Nothing here imports JAX."""
 
 from itertools import pairwise
-from math import prod
+from math import isclose, prod
 from typing import Any
 
 from .._defaults import defaults
@@ -11,6 +11,7 @@ from ._config import RunConfig, Settings
 from ._imperfect import complete
 from ._onchip import said_by_circuit
 from ._rule import as_chosen, chosen_for_chip
+from ._table import Table
 from ._task_table import TaskTable
 
 _COMMON: dict[str, Any] = {
@@ -94,6 +95,7 @@ def resolve(config: RunConfig) -> Settings:
     if config.onchip is not None:
         settings |= said_by_circuit(config.onchip, given)
         settings.pop("channels", None)
+    settings |= _said_by_groups(config, given)
     settings |= given
     missing = [name for name in _NEEDED if name not in settings]
     missing += [] if {"chip", "hidden", "channels"} & settings.keys() else ["hidden"]
@@ -107,6 +109,26 @@ def resolve(config: RunConfig) -> Settings:
     if resolved.imperfect is None:
         return resolved
     return resolved.model_copy(update={"imperfect": complete(resolved.imperfect, resolved.cost)})
+
+
+def _said_by_groups(config: RunConfig, given: dict[str, Any]) -> dict[str, Any]:
+    """The amplitude that the groups of the chips' parameters say.
+
+    Raises:
+        ValueError: if another is given, or chips say different ones.
+    """
+    if config.onchip is not None:
+        return {}
+    said = [table.amplitude for table in map(Table.of, config.instruments)]
+    known = [one for one in said if one is not None]
+    for one in known:
+        if not isclose(one, given.get("amplitude", one), rel_tol=1e-6) or not isclose(one, known[0], rel_tol=1e-6):
+            other = given.get("amplitude", known[0])
+            raise ValueError(
+                f"amplitude is {other:g}, and the amplitudes and scales of instrument.groups make it {one:g}: leave "
+                "one of them out"
+            )
+    return {"amplitude": known[0]} if known else {}
 
 
 def with_facts(config: RunConfig) -> RunConfig:

@@ -7,9 +7,18 @@ import jax
 import numpy as np
 
 from ..chips import AbstractChip
-from ..instruments import Limits, ServeSettings, Simulated, Speaker, serve
+from ..instruments import (
+    AbstractInstrument,
+    Limits,
+    ServeSettings,
+    Simulated,
+    Speaker,
+    serve,
+    wired,
+)
 from ._build import build_served_chip
 from ._chip_file import ChipFile
+from ._table import Table
 
 # A socket in the words of VISA, and the port of SCPI.
 _SOCKET, _PORT = re.compile(r"TCPIP\d*::[^:]+::(\d{1,5})::SOCKET", re.IGNORECASE), 5025
@@ -55,9 +64,22 @@ def _port(file: ChipFile) -> int:
 
 def make_speaker(file: ChipFile, settings: ServeSettings) -> Speaker:
     """The piece that is served: that of replica 0 of a run with this seed."""
-    piece = simulated_piece(file, build_served_chip(file), settings)
+    piece = _as_wired(file, simulated_piece(file, build_served_chip(file), settings))
     serial = str(settings.seed) if settings.serial is None else settings.serial
     return Speaker(piece, serial=serial, inputs=file.inputs or (), outputs=file.outputs or 0)
+
+
+def _as_wired(file: ChipFile, piece: Simulated) -> AbstractInstrument:
+    """The piece behind lines on which each group of its parameters has its own unit and scale.
+
+    Raises:
+        ValueError: if a group is not there.
+    """
+    try:
+        groups = {} if file.instrument is None else Table.of(file.instrument).groups
+        return wired(piece, groups) if groups else piece
+    except ValueError as error:
+        raise ValueError(f"{file.path}: {error}") from None
 
 
 def simulated_piece(file: ChipFile, chip: AbstractChip, settings: ServeSettings | None = None) -> Simulated:

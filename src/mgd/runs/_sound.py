@@ -41,7 +41,7 @@ def check_sound(snapshot: Snapshot, members: Sequence[Member] = ()) -> None:
     # An optimizer that remembers nothing does nothing where there is no gradient.
     if not members or not jax.tree.leaves(eqx.filter(state.optimizer, eqx.is_inexact_array)):
         return
-    algorithm = members[0].engine.algorithm.reference
+    algorithm = members[0].engine.rated.reference
     updates = np.asarray(_coast(algorithm, state.with_clock(None)))
     for update, member in zip(updates, members, strict=True):
         limits = member.engine.bench.instrument.limits
@@ -50,9 +50,9 @@ def check_sound(snapshot: Snapshot, members: Sequence[Member] = ()) -> None:
         if wrong.size:
             at = int(wrong[0])
             raise DivergedError(
-                f"the optimizer's state at step {step} would change parameter {at} by {update[at]:.3g} "
-                f"{limits.unit}, whatever the next measurements are (its limits are {limits.low[at]:g} … "
-                f"{limits.high[at]:g})",
+                f"the optimizer's state at step {step} would change parameter {limits.name(at)} by "
+                f"{limits.change(at, float(update[at]))}, whatever the next measurements are (its limits are "
+                f"{limits.ends(at)})",
                 step=step,
             )
 

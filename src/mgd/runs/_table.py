@@ -18,17 +18,21 @@ from pydantic import (
 )
 
 from .._input import first_error
-from ..instruments import GIVE_UP_SECONDS, checked_range
+from ..instruments import GIVE_UP_SECONDS, checked_range, common_amplitude, for_each, groups_of
 from ._after import SAFE, check_after, check_fits, parameters_after
 
 if TYPE_CHECKING:
-    from ..instruments import AbstractInstrument
+    from ..instruments import AbstractInstrument, Group
 
 _Text = Annotated[str, Field(min_length=1, strict=True)]
 _Patience = Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False, strict=True)]
 _Many = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
 # What is put into an instrument's table beside what its file says there.
 _ADDED = ("folder", "chip_inputs", "chip_outputs", "chip_network")
+
+
+# The kinds that take limits of each parameter, and how far what is read back may be off.
+_TAKE_LIMITS, _READ_BACK = ("scpi", "spice"), ("scpi",)
 
 
 class InstrumentTable(BaseModel):
@@ -48,6 +52,7 @@ class InstrumentTable(BaseModel):
             these alone.
         test_samples: how many samples of a test set it is shown.
         calibration: path of what `mgd calibrate` wrote.
+        groups: parameters of different kinds, a table for each group; see `mgd.instruments.Group`.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -63,6 +68,7 @@ class InstrumentTable(BaseModel):
     believable: tuple[float, float] | None = None
     test_samples: _Many = 500
     calibration: _Text | None = None
+    groups: Annotated[dict[str, Any], Field(min_length=1)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +97,7 @@ class Table:
         inputs: shape of one input of the chip, if given.
         outputs: number of its outputs, if given.
         is_network: whether the file also describes the chip's network.
+        groups: the groups of its parameters, by name.
     """
 
     common: InstrumentTable
@@ -99,6 +106,7 @@ class Table:
     inputs: list[int] | None = None
     outputs: int | None = None
     is_network: bool = False
+    groups: Mapping[str, "Group"] = field(default_factory=dict)
 
     @staticmethod
     def of(table: Mapping[str, Any]) -> "Table":
@@ -115,8 +123,11 @@ class Table:
         if not isinstance(folder, str):
             raise ValueError(f"instrument: folder must be a path, got {folder!r}")
         own = dict(read.model_extra or {})
+        groups = groups_of(read.groups or {})
+        if "resource" in (read.groups or {}):
+            raise ValueError("instrument.groups is the table of groups of parameters: give the instrument another name")
         is_network = bool(table.get("chip_network"))
-        return Table(read, own, Path(folder), table.get("chip_inputs"), table.get("chip_outputs"), is_network)
+        return Table(read, own, Path(folder), table.get("chip_inputs"), table.get("chip_outputs"), is_network, groups)
 
     @property
     def calibration(self) -> Path | None:
@@ -134,17 +145,79 @@ class Table:
         Raises:
             ValueError: if a setting is wrong.
         """
-        from ..instruments import check_outlives, load_instrument
+        from ..instruments import check_outlives, in_groups, load_instrument
 
         if self.common.guardian:
             check_outlives(self.common.kind)
-        instrument = load_instrument(self.common.kind, dict(self.own), self.folder)
-        if self.common.leave_seconds is not None:
-            instrument.leave_seconds = self.common.leave_seconds
+        instrument = load_instrument(self.common.kind, self._own_with_groups(), self.folder)
         if self.common.believable is not None:
-            _check_signs(self.own, self.common.believable)
-            instrument.believable = self.common.believable
+            low, high = instrument.believable = self.common.believable
+            if within := [each for each in instrument.no_number if low <= each <= high]:
+                raise ValueError(
+                    f"instrument.believable: {within[0]:g} is within {low:g} … {high:g}, and replies.no_number says "
+                    "that it stands for no reading: make the range smaller, or leave the number out"
+                )
+        if self.groups:
+            instrument = in_groups(instrument, self.groups)
+        if self.common.leave_seconds is not None:
+            if self.common.leave_seconds <= instrument.ramp_seconds:
+                raise ValueError(
+                    f"instrument.leave_seconds is {self.common.leave_seconds:g}, and to ramp the parameters takes up "
+                    f"to {instrument.ramp_seconds:.3g} s (ramp_per_second): give more, or leave it out"
+                )
+            instrument.leave_seconds = self.common.leave_seconds
         return instrument
+
+    @property
+    def amplitude(self) -> float | None:
+        """The Δθ that gives each group its amplitude; None if no group says one."""
+        return common_amplitude(self.groups)
+
+    def _own_with_groups(self) -> dict[str, Any]:
+        """The kind's own settings, with the limits and the read-back that groups say."""
+        own, kind = dict(self.own), self.common.kind
+        if limited := [name for name, group in self.groups.items() if group.low is not None or group.high is not None]:
+            own = self._limited(own, limited[0])
+        said = [name for name, group in self.groups.items() if group.verify_within is not None]
+        if not said:
+            return own
+        where = f"instrument.groups.{said[0]}.verify_within"
+        if kind not in _READ_BACK or self._has_several:
+            raise ValueError(
+                f"{where} is for one instrument of the kind scpi, and several have theirs in [instrument.NAME]: leave "
+                "it out"
+            )
+        within = for_each(self.groups, "verify_within", own.get("verify_within", 0.0))
+        if within is None or own.get("n_params", len(within)) != len(within):
+            raise ValueError(f"{where} needs groups that have every parameter: give first and last to all")
+        return own | {"verify_within": within}
+
+    @property
+    def _has_several(self) -> bool:
+        """Whether there are tables of several instruments."""
+        return any(isinstance(table, Mapping) and "resource" in table for table in self.own.values())
+
+    def _limited(self, own: dict[str, Any], name: str) -> dict[str, Any]:
+        """The kind's own settings, with the limits of groups."""
+        where = f"instrument.groups.{name}: low and high"
+        if self.common.kind not in _TAKE_LIMITS or self._has_several:
+            there = "[instrument.NAME.limits]" if self._has_several else "the limits of the instrument itself"
+            raise ValueError(f"{where} of this instrument are given in {there}: leave them out")
+        given = own.get("limits", {})
+        if not isinstance(given, Mapping) or {"low", "high"} & given.keys():
+            raise ValueError(f"{where} are given in [instrument.limits] too: give them once")
+        low, high = (for_each(self.groups, end) for end in ("low", "high"))
+        if low is None or high is None:
+            raise ValueError(
+                f"{where} need groups that have every parameter: give first and last, low and high to all of them"
+            )
+        if own.get("n_params", len(low)) != len(low):
+            raise ValueError(
+                f"instrument.n_params is {own['n_params']}, and instrument.groups have parameters 0 to {len(low) - 1}: "
+                "give groups for all of them"
+            )
+        count = {"n_params": len(low)} if self.common.kind == "scpi" else {}
+        return own | count | {"limits": {**given, "low": low, "high": high}}
 
     def after(self, instrument: "AbstractInstrument") -> Float[np.ndarray, " p"] | None:
         """The parameters of a file with which a chip is to be left; None if it is not.
@@ -168,25 +241,3 @@ class Table:
         ):
             if mine is not None and mine != theirs:
                 raise ValueError(f"chip.{name} is {mine}, and {task} has {theirs}: correct it, or take another task")
-
-
-def _check_signs(own: Mapping[str, Any], believable: tuple[float, float]) -> None:
-    """Raises: ValueError: if a number that stands for no reading is one that is to be believed.
-
-    Args:
-        own: the checked settings of a kind of instrument; with a table for each if there are several.
-        believable: the lowest and the highest reading.
-    """
-    several = {f"instrument.{name}": each for name, each in own.items() if isinstance(each, Mapping)}
-    for where, table in {"instrument": own, **several}.items():
-        replies, commands = table.get("replies", {}), table.get("commands", {})
-        if table is not own and not (commands.get("cost") or commands.get("outputs")):
-            continue
-        for none in replies.get("no_number", ()):
-            if isinstance(none, int | float):
-                reading = replies.get("scale", 1.0) * none + replies.get("offset", 0.0)
-                if believable[0] <= reading <= believable[1]:
-                    raise ValueError(
-                        f"{where}.replies.no_number: {none:g} stands for no reading, and is within believable = "
-                        f"{list(believable)}: narrow that, or leave it out"
-                    )

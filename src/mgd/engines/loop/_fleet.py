@@ -21,6 +21,7 @@ from ...instruments import leave_safely
 from .._base import AbstractEngine, Progress
 from .._data import Data
 from ._instrument import Instrumented
+from ._rates import rates
 
 # How often a chip that is being waited for is looked at, and how much longer than its own patience it is given.
 _LOOK_SECONDS, _PATIENCE = 0.2, 2.0
@@ -76,6 +77,7 @@ class Fleet(AbstractEngine[AbstractAskTell]):
             raise ValueError(f"the chips of a fleet must have equal numbers of parameters, got {sizes}")
         if trained == "shared":
             self._limits = _common_limits(members)
+            _check_rates(members)
             if not isinstance(self.algorithm, Algorithm):
                 raise ValueError(
                     "chips that share their parameters share their G, and a training circuit has its own: let each "
@@ -112,6 +114,8 @@ class Fleet(AbstractEngine[AbstractAskTell]):
     def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
         if n_replicas != self.n_chips:
             raise ValueError(f"a fleet of {self.n_chips} chips is as many replicas, got {n_replicas}")
+        for member in self.members:
+            member.check(1, data, key=key)
 
     def check_start(self, progress: Progress, data: Data) -> None:
         """Does nothing: real chips are watched during the run."""
@@ -201,7 +205,7 @@ class Fleet(AbstractEngine[AbstractAskTell]):
         # In the order of the chips, whichever came first: so that a run is the same however the threads went.
         gradient = jnp.asarray(np.mean([found[chip] for chip in sorted(found)], axis=0, dtype=np.float32))
         saturate = any(member.options.saturate for member in self.members)
-        concluded = _conclude(self.algorithm, states[0], gradient, self._limits if saturate else None)
+        concluded = _conclude(self.members[0].rated, states[0], gradient, self._limits if saturate else None)
         return [
             State(concluded.clock, concluded.theta, concluded.gradient, each.baseline, concluded.optimizer, each.seeds)
             for each in states
@@ -309,3 +313,16 @@ def _common_limits(members: Sequence[Instrumented]) -> tuple[Float[np.ndarray, "
             f"{high[worst]:g}): leave one out, or let each train its own"
         )
     return low, high
+
+
+def _check_rates(members: Sequence[Instrumented]) -> None:
+    """Raises: ValueError: if chips that share their parameters would learn at different rates."""
+    each = [rates(member.bench.instrument.limits) for member in members]
+    for chip, rate in enumerate(each):
+        if (different := np.flatnonzero(rate != each[0])).size:
+            k = int(different[0])
+            raise ValueError(
+                f"chips that share their parameters learn at one rate, and learning_rate of the group of parameter {k} "
+                f"is {each[0][k]:g} for chip 0 and {rate[k]:g} for chip {chip}: give the same, or let each train its "
+                "own"
+            )

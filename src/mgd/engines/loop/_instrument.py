@@ -23,6 +23,7 @@ from .._evaluate import marks
 from .._start import check_room, room_within
 from ._chunk import AbstractChunk, Applied, Chunk, Layout, Told
 from ._host_chunk import HostChunk
+from ._rates import check_amplitude, rates, with_rates
 from ._skips import Skips
 
 # Numbers that a chunk holds at most, and timesteps.
@@ -97,6 +98,7 @@ class Instrumented(AbstractEngine[AbstractAskTell]):
 
     Attributes:
         bench: the chip with its measurements.
+        rated: the algorithm with the learning rates of the chip's groups.
         start: the parameters at the start; if parameters saturate, with room for a perturbation.
         room: lowest and highest value of each parameter that leave room for a perturbation.
         told: the `Told` of the last chunk.
@@ -116,6 +118,7 @@ class Instrumented(AbstractEngine[AbstractAskTell]):
     ):
         self.options = options or Options()
         self.algorithm: AbstractAskTell = algorithm
+        self.rated = with_rates(algorithm, instrument.limits)
         self.batch, self._cost = batch, cost
         self.n_params = instrument.n_params
         self.bench = Bench(instrument, cost, give_up_seconds=self.options.give_up_seconds)
@@ -160,6 +163,7 @@ class Instrumented(AbstractEngine[AbstractAskTell]):
     def check(self, n_replicas: int, data: Data, *, key: PRNGKeyArray) -> None:
         if n_replicas != 1:
             raise ValueError(f"an instrument is one chip: replicas must be 1, got {n_replicas}")
+        check_amplitude(self.algorithm, self.bench.instrument.limits)
 
     def check_start(self, progress: Progress, data: Data) -> None:
         """Does nothing: a real chip is watched during the run."""
@@ -205,7 +209,7 @@ class Instrumented(AbstractEngine[AbstractAskTell]):
         self.bench.instrument.limits.check_start(self.start)
         self._rows_from, self._foreseen = -1, None
         _, run_key = jax.random.split(jax.random.fold_in(key, replica))
-        return Progress.one(self.algorithm.init(jnp.asarray(self.start), key=run_key))
+        return Progress.one(self.rated.init(jnp.asarray(self.start), key=run_key))
 
     def advance(self, data: Data, progress: Progress, n_steps: int) -> Progress:
         """The run after `n_steps` more timesteps.
@@ -290,7 +294,14 @@ class Instrumented(AbstractEngine[AbstractAskTell]):
     def share_program(self, other: "Instrumented") -> None:
         """Takes the other's compiled parts of ask and tell, if the chips' programs are the same."""
         mine, theirs = (
-            (*of._limits, of._size, of.options.saturate, of.bench.instrument.own_line) for of in (self, other)
+            (
+                *of._limits,
+                of._size,
+                of.options.saturate,
+                of.bench.instrument.own_line,
+                rates(of.bench.instrument.limits),
+            )
+            for of in (self, other)
         )
         if all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True)) and self.algorithm is other.algorithm:
             self._lender = other
@@ -313,13 +324,13 @@ class Instrumented(AbstractEngine[AbstractAskTell]):
             self._chunk = (self._lender._chunk or self._lender._make(like)).for_another()
             return self._chunk
         common: Any = {"layout": self._layout, "limits": self._limits, "own_line": self.bench.instrument.own_line}
-        algorithm = self.algorithm
+        algorithm = self.rated
         descent = HostChunk.covers(algorithm, self.n_params) if isinstance(algorithm, Algorithm) else None
         if isinstance(algorithm, Algorithm) and descent is not None:
             room = self.room if self.options.saturate else None
             self._chunk = HostChunk(algorithm, descent, room=room, **common)
         else:
-            self._chunk = Chunk(self.algorithm, write=self._write, like=like, **common)
+            self._chunk = Chunk(self.rated, write=self._write, like=like, **common)
         return self._chunk
 
     def _ahead(self, at: int) -> int:

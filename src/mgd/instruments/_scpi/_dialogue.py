@@ -85,16 +85,15 @@ class Dialogue:
         line = self.line
         if line is None:
             raise HardwareError(f"{self._address}: not connected: open it before {shown(message)!r}", passing=True)
-        message += self._end
-        if self._longest is not None and len(message) > self._longest:
+        if self._longest is not None and (size := len(message) + len(self._end)) > self._longest:
             raise ValueError(
-                f"{self._address}: {shown(message)!r} is {len(message)} bytes long, and line.longest is "
+                f"{self._address}: {shown(message)!r} is {size} bytes long, and line.longest is "
                 f'{self._longest}: give numbers fewer digits, or show one sample at a time (present = "each")'
             )
         try:
             stale = line.stale()
             if not stale or not stale.strip(STRAY):
-                line.send(message)
+                line.send(message + self._end)
                 return
         except OSError as error:
             self.garbled(message, b"", str(error))

@@ -14,6 +14,7 @@ from ..._errors import HardwareError
 from .._base import MOST_BELIEVED, AbstractInstrument, Identity, is_believed
 from .._harmless import harmless
 from .._limits import Limits
+from .._pace import Pace
 from .._wire import Item, WireError, block, shown, swapped, text
 from ._channels import halves, questions, together
 from ._dialogue import Dialogue
@@ -75,13 +76,14 @@ class Scpi(AbstractInstrument):
         self.reads = "both" if commands.cost and commands.outputs else "cost" if commands.cost else "outputs"
         self.own_line = bool(commands.perturb) if settings.own_line is None else settings.own_line
         self.most_together = settings.most_together if commands.batch else 0
-        self.settle_seconds = settings.settle_seconds
+        self.settle_seconds, self._pace = settings.settle_seconds, Pace(settings.settle_seconds)
         self.n_params = settings.n_params or 0
         self.declared = settings.n_params is not None and settings.limits.low is not None
         self.limits = declared_limits(settings.limits, self.n_params) or Limits.uniform(
             max(self.n_params, 1), -1.0, 1.0
         )
         self._numbers = Numbers(settings)
+        self.no_number = self._numbers.no_number
         channels = settings.channels or tuple(range(1, self.n_params + 1))
         self._set, self._perturb = (halves(one, channels=channels) for one in (commands.set, commands.perturb))
         self._no_error = b""
@@ -94,15 +96,17 @@ class Scpi(AbstractInstrument):
             what="parameters",
         )
         command = commands.input_readback.encode() if settings.verify else b""
-        inputs = ReadBack(self.address, command, settings.verify_within, "input")
+        within = settings.verify_within
+        inputs = ReadBack(self.address, command, max(within) if isinstance(within, tuple) else within, "input")
         self._inputs = Watched("input", inputs, [command], held_first=True, what="inputs")
         self._watched = [each for each in (self._parameters, self._inputs) if each.readback]
         self._counter, self._counted = commands.counter.encode(), 0
         # The answers to other questions that do not change, such as whether it is on.
         self._constant: dict[bytes, bytes] = {}
         self.reads_back = bool(self._parameters.readback)
-        # What is set is read back in the message of the next question, where all may go in one and none must wait.
-        self._read_together = settings.compound and not settings.settle_seconds
+        # What it was last set to since it was opened, and what it was last perturbed by; None if that is not known.
+        self._at: Float[np.ndarray, " p"] | None = None
+        self._wiggle: Float[np.ndarray, " p"] | None = None
         self._identity: bytes | None = None
         self._reported: Limits | None = None
         self._pending: dict[str, list[bytes]] = {}
@@ -149,7 +153,33 @@ class Scpi(AbstractInstrument):
         for each in held:
             self._check_held(each, items)
 
+    def pace(self, settle: Float[np.ndarray, " p"] | None, ramp: Float[np.ndarray, " p"] | None) -> None:
+        if not (ramp is None or np.isinf(ramp).all()) and (self.own_line or self.most_together or not self.declared):
+            raise ValueError(
+                "ramp_per_second of a group is for parameters with known limits that are set whole, one measurement at "
+                'a time: give limits, and commands.perturb = "" and commands.batch = ""'
+            )
+        self._pace = Pace(self.settle_seconds, settle, ramp)
+        self.settle_seconds = self._pace.longest_settling
+        self.ramp_seconds = self._pace.longest(self.limits.low, self.limits.high)
+
     def set_parameters(self, theta: Float[np.ndarray, " p"]) -> None:
+        if self._pace.ramp is None:
+            self._write(theta)
+            return
+        for values in self._pace.way(self.limits.nearest_to_zero if self._at is None else self._at, theta):
+            self._write(values)
+            self.finish()
+
+    def _where(self) -> Float[np.ndarray, " p"] | None:
+        """The parameters that it says it holds; None if it cannot be asked."""
+        if not self._parameters.readback:
+            return None
+        item = self._together(self._parameters, iter(self._answers(self._parameters.asked)))
+        values = self._read(self._parameters.readback.command, item, self.n_params)
+        return self._numbers.ours(values, "parameters").astype(np.float32)
+
+    def _write(self, theta: Float[np.ndarray, " p"]) -> None:
         pending = self._pending
         for name in ("perturb", "unperturb", "set"):
             pending.pop(name, None)
@@ -159,13 +189,16 @@ class Scpi(AbstractInstrument):
         pending["set"] = self._written(self._set, theta, "parameters")
         self._parameters.expect(self._numbers.sent(theta, "parameters"))
         self._read_back_now(self._parameters)
-        self._changed()
+        theta = np.array(theta, np.float32)
+        self._changed(self._pace.settling(self._at, theta))
+        self._at, self._wiggle = theta, None
 
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
         self._pending.pop("perturb", None)
         self._pending["perturb"] = self._written(self._perturb, perturbation, "perturbation")
         self._perturbed = True
-        self._changed()
+        self._changed(self._pace.settling(self._wiggle, perturbation))
+        self._wiggle = perturbation
 
     def present(self, x: Float[np.ndarray, "batch *features"], target: Float[np.ndarray, "batch outputs"]) -> None:
         commands, self._shown_batch = self.settings.commands, len(x)
@@ -184,7 +217,7 @@ class Scpi(AbstractInstrument):
                     self._inputs.expect(self._numbers.sent(np.ravel(values), "inputs"))
         self._read_back_now(self._inputs)
         if commands.input or commands.target:
-            self._changed()
+            self._changed(self._pace.settle_seconds)
 
     def measure_cost(self) -> float:
         if not self._cost:
@@ -217,7 +250,12 @@ class Scpi(AbstractInstrument):
         self._work = work
 
     def safe_state(self) -> None:
+        if self._pace.ramp is not None:
+            self._at = self._where() if self._at is None else self._at
+            if self._at is not None:
+                self.set_parameters(self.limits.nearest_to_zero)
         self._pending.clear()
+        self._at = None
         self._pending["safe"] = self._apart(self.settings.commands.safe)
         self._perturbed = False
         if self._error:
@@ -324,7 +362,7 @@ class Scpi(AbstractInstrument):
         self.close()
         self._pending.clear()
         self._perturbed = self._unchecked = False
-        self._parameters.readback.held = self._inputs.readback.held = None
+        self._parameters.readback.held = self._inputs.readback.held = self._at = self._wiggle = None
         self._constant.clear()
         self._dialogue.open()
 
@@ -367,7 +405,7 @@ class Scpi(AbstractInstrument):
 
     def _probe(self) -> None:
         """Writes the harmless value and reads it back, before any other."""
-        self.set_parameters(harmless(self.limits))
+        self._write(harmless(self.limits))
         if self._read_together:
             self._exchange(b"")
         self._pending.clear()
@@ -458,9 +496,11 @@ class Scpi(AbstractInstrument):
 
     def _number_of(self, item: Item) -> int:
         """The number of a measurement."""
-        value = self._read(self._counter, item, 1)[0] if not isinstance(item, bytes) else item
         try:
-            return int(value)
+            if isinstance(item, bytes):
+                readings = self._numbers.readings
+                return int(item if readings is None else readings.without_header(decoded(item)))
+            return int(self._read(self._counter, item, 1)[0])
         except ValueError:
             self._garbled(self._counter, item if isinstance(item, bytes) else block(item), "expected a whole number")
 
@@ -602,12 +642,17 @@ class Scpi(AbstractInstrument):
                 self._dialogue.tell(_joined(group))
             self._unchecked = True
 
-    def _changed(self) -> None:
-        """Starts the time that the chip takes to settle; for a chip that takes some, writes cannot be held back."""
+    @property
+    def _read_together(self) -> bool:
+        """Whether what is set is read back in the message of the next question: all may go in one, none must wait."""
+        return self.settings.compound and not self.settle_seconds
+
+    def _changed(self, seconds: float) -> None:
+        """Starts the time that a change takes to settle; for a chip that takes some, writes cannot be held back."""
         if self.settle_seconds:
             self._flush()
             self._pending.clear()
-            self._settled_at = time.monotonic() + self.settle_seconds
+            self._settled_at = max(self._settled_at, time.monotonic() + seconds)
 
     def _do_work(self) -> None:
         """What the host has to do meanwhile; if that fails, an answer to come must not be taken for another's."""

@@ -25,6 +25,7 @@ class Numbers:
 
     Attributes:
         readings: how replies are read, if not in the way of most instruments.
+        no_number: outputs or costs that stand for no reading, in our unit.
     """
 
     def __init__(self, settings: ScpiSettings):
@@ -34,6 +35,8 @@ class Numbers:
         self.readings = Readings(settings.replies) if settings.replies.has_own_numbers else None
         self._scale, self._offset = settings.replies.scale, settings.replies.offset
         self._is_scaled = bool(self._scale != 1 or self._offset)
+        numbers_of_none = [each for each in settings.replies.no_number if not isinstance(each, str)]
+        self.no_number = tuple(self._scale * each + self._offset for each in numbers_of_none)
 
     def adopt(self, limits: Limits, n_params: int, commands: dict[str, int]) -> None:
         """Takes the limits of the parameters.

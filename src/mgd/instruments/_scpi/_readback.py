@@ -23,7 +23,7 @@ class ReadBack:
     Args:
         address: of the instrument, for messages.
         command: that reads them back; empty if they cannot be.
-        within: how far they may be off, beyond rounding.
+        within: how far they may be off, beyond rounding; one number, or one for each.
         what: the name of one of them, for messages.
 
     Attributes:
@@ -31,8 +31,8 @@ class ReadBack:
         held: the numbers that were read back last, as they were set; None if it is not known what the chip holds.
     """
 
-    def __init__(self, address: str, command: bytes, within: float, what: str = "parameter"):
-        self._address, self.command, self._within, self._what = address, command, within, what
+    def __init__(self, address: str, command: bytes, within: float | tuple[float, ...], what: str = "parameter"):
+        self._address, self.command, self._within, self._what = address, command, np.asarray(within), what
         self.held: Float[np.ndarray, " p"] | None = None
         self._in_blocks = False
         # The contents of the block that is due, and of the one that is held: as bytes they are compared in no time.

@@ -152,7 +152,8 @@ class ScpiSettings(BaseModel):
         timeout_seconds: for a reply.
         retries: how often again what can be asked again safely, waiting longer each time.
         verify: whether parameters, and inputs if there is a command for it, are read back after they are set.
-        verify_within: how far what is read back may be off, beyond rounding; for chips that tell what they round to.
+        verify_within: how far what is read back may be off, beyond rounding, for chips that tell what they round to:
+            one number, or one for each parameter.
         binary: whether numbers go as blocks of float32 (IEEE 488.2) rather than as text. Text is in fixed point, as far
             as the limits allow it, because many boards read no exponents.
         byte_order: of each number in a block, least significant byte first ("little") or last ("big", NORM in SCPI).
@@ -180,7 +181,7 @@ class ScpiSettings(BaseModel):
     timeout_seconds: Above0 = 5.0
     retries: Annotated[int, Field(ge=0, le=100, strict=True)] = 3
     verify: Truth = True
-    verify_within: Seconds = 0.0
+    verify_within: Seconds | Annotated[tuple[Seconds, ...], Field(min_length=1)] = 0.0
     binary: Truth = True
     byte_order: Literal["little", "big"] = "little"
     compound: Truth = True
@@ -305,6 +306,10 @@ class ScpiSettings(BaseModel):
             raise ValueError("give n_params, or the command that asks for it (commands.count)")
         if self.limits.low is None and not self.commands.limits:
             raise ValueError("give limits (low and high), or the command that asks for them (commands.limits)")
+        if isinstance(self.verify_within, tuple) and self.n_params not in (None, len(self.verify_within)):
+            raise ValueError(
+                f"verify_within has {len(self.verify_within)} numbers for n_params = {self.n_params}: give as many"
+            )
         by_channel = self.commands.by_channel("set", "perturb", "readback")
         of_channels = self.commands.of_channels("set", "perturb", "readback")
         if self.channels is not None and not of_channels:

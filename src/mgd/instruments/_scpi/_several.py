@@ -11,6 +11,7 @@ from ..._errors import HardwareError, MgdError
 from .._base import AbstractInstrument, Identity
 from .._failures import TimeIsUp
 from .._limits import Limits
+from .._units import Units
 from ._driver import Scpi
 from ._parts import PartTables
 
@@ -44,11 +45,11 @@ class Several(AbstractInstrument):
             drivers[name].read_held()
         self._cost, self._outputs = (next(iter(tables.with_role(role)), "") for role in ("cost", "outputs"))
         self.reads = "both" if self._cost and self._outputs else "cost" if self._cost else "outputs"
+        self.no_number = drivers[self._cost or self._outputs].no_number
         self._each = any(part.present == "each" for part in tables.parts.values())
         self.own_line = all(self.drivers[name].own_line for name in self._setters)
         self.reads_back = all(self.drivers[name].reads_back for name in self._setters)
         self.declared = all(self.drivers[name].declared for name in self._setters)
-        self.settle_seconds = max(driver.settle_seconds for driver in self.drivers.values())
         self._x, self._target = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
         self._unsafe: list[str] = []
         self._opens_each = False
@@ -106,6 +107,12 @@ class Several(AbstractInstrument):
             with _named(name):
                 self.drivers[name].set_parameters(theta[place])
 
+    def pace(self, settle: Float[np.ndarray, " p"] | None, ramp: Float[np.ndarray, " p"] | None) -> None:
+        for name, place in self._places.items():
+            with _named(name):
+                self.drivers[name].pace(*(None if each is None else each[place] for each in (settle, ramp)))
+        self._describe()
+
     def perturb(self, perturbation: Float[np.ndarray, " p"]) -> None:
         for name, place in self._places.items():
             with _named(name):
@@ -141,11 +148,18 @@ class Several(AbstractInstrument):
         setters = [self.drivers[name] for name in self._setters]
         ends = np.cumsum([driver.n_params for driver in setters]).tolist()
         self._places = {name: slice(*of) for name, *of in zip(self._setters, [0, *ends[:-1]], ends, strict=True)}
-        self.n_params = ends[-1]
+        self.n_params = ends[-1] if all(driver.n_params for driver in setters) else 0
         self.groups = self._places if len(setters) > 1 else {}
-        units = {driver.limits.unit for driver in setters}
+        self.settle_seconds = max(driver.settle_seconds for driver in self.drivers.values())
+        self.ramp_seconds = sum(driver.ramp_seconds for driver in setters)
         low, high = (np.concatenate([getattr(one.limits, side) for one in setters]) for side in ("low", "high"))
-        self.limits = Limits(low, high, units.pop() if len(units) == 1 else "")
+        named = [
+            (driver.limits.unit, name)
+            for name, driver in zip(self._setters, setters, strict=True)
+            for _ in range(driver.limits.low.size)
+        ]
+        units = Units.plain(*(tuple(each) for each in zip(*named, strict=True)))
+        self.limits = Limits(low, high, units.common, units if self.groups else None)
 
     def _identified(self, name: str) -> Identity:
         """Raises: HardwareError: if it is another piece than its table names."""

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..._version import __version__
+from .._base import AbstractInstrument
 from .._simulated import Simulated
 from .._wire import block, text
 from ._messages import Refused, header_and_data, spellings, values
@@ -53,11 +54,15 @@ class Speaker:
         refused: number of refused commands.
     """
 
-    def __init__(self, piece: Simulated, *, serial: str, inputs: tuple[int, ...], outputs: int):
+    def __init__(self, piece: AbstractInstrument, *, serial: str, inputs: tuple[int, ...], outputs: int):
         self.piece, self.serial, self.inputs, self.outputs = piece, serial, inputs, outputs
         self._errors: deque[tuple[int, str]] = deque()
         self.refused = 0
         self._start()
+        if isinstance(piece, Simulated):
+            self._theta = np.asarray(piece.parameters())
+        else:
+            self._safe()
         self._asked = _spelt(
             {
                 "*IDN?": lambda: f"mgd,virtual chip,{self.serial},{__version__}".encode(),
@@ -135,8 +140,7 @@ class Speaker:
         return f'{code},"{said}"'.encode("ascii", "replace")
 
     def _start(self) -> None:
-        """What is known before anything is set: parameters as they lie, nothing in front of the chip."""
-        self._theta = np.asarray(self.piece.parameters())
+        """What is known before anything is set: nothing is in front of the chip."""
         self._perturbation = np.zeros(self.piece.n_params, np.float32)
         self._announced: tuple[int, ...] | None = None
         self._x: np.ndarray | None = None
@@ -151,8 +155,8 @@ class Speaker:
         self._binary = False
 
     def _safe(self) -> None:
-        self.piece.safe_state()
-        self._theta = np.clip(np.zeros(self.piece.n_params, np.float32), self.piece.limits.low, self.piece.limits.high)
+        self._theta = self.piece.limits.nearest_to_zero
+        self.piece.set_parameters(self._theta)
         self._perturbation = np.zeros(self.piece.n_params, np.float32)
 
     def _numbers(self, numbers: np.ndarray) -> bytes:
