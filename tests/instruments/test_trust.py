@@ -1,5 +1,6 @@
 """No wrong number is learnt in silence, from chips that give anything to check by: cases of benchmarks/faults.py."""
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
@@ -17,6 +18,13 @@ faults = importlib.util.module_from_spec(_SPEC)
 sys.modules["faults"] = faults
 _SPEC.loader.exec_module(faults)
 
+
+@functools.cache
+def without_faults(kind: str):
+    """What a run of a kind comes to."""
+    return faults.train(faults.KINDS[kind])
+
+
 CHECKED = ("counter", "read-back", "text", "one a message", "sums", "batches", "several", "own functions")
 CASES = [f"{kind}, {fault}" for kind in CHECKED for fault in ("doubled", "late", "reset")]
 
@@ -28,7 +36,7 @@ CASES = [f"{kind}, {fault}" for kind in CHECKED for fault in ("doubled", "late",
 )
 def test_where_there_is_something_to_check_by_nothing_wrong_is_learnt(case):
     kind, fault = case.split(", ")
-    quiet = faults.train(faults.KINDS[kind])
+    quiet = without_faults(kind)
     some = (faults.train(faults.KINDS[kind], fault, seed, faults.MANY / quiet.messages) for seed in range(1, 9))
     found = next(each for each in some if each.faults)
     assert (quiet.wrong, found.wrong, found.error) == (0, 0, "")
@@ -39,13 +47,13 @@ def test_where_there_is_something_to_check_by_nothing_wrong_is_learnt(case):
 @pytest.mark.long
 def test_where_there_is_nothing_to_check_by_wrong_costs_are_learnt():
     """Which shows that the campaign would find them."""
-    quiet = faults.train(faults.KINDS["nothing"])
+    quiet = without_faults("nothing")
     assert faults.train(faults.KINDS["nothing"], "doubled", 1, faults.MANY / quiet.messages).wrong > 0
 
 
 @pytest.mark.long
 def test_an_overload_is_asked_again_and_a_stuck_readout_is_warned_of():
-    quiet = faults.train(faults.KINDS["counter"])
+    quiet = without_faults("counter")
     found = faults.train(faults.KINDS["counter"], "overload", 1, faults.MANY / quiet.messages)
     assert (found.wrong, found.error) == (0, "")
     assert found.theta.tobytes() == quiet.theta.tobytes()
