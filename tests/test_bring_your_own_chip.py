@@ -27,7 +27,7 @@ def blocks(language: str, page: str = PAGE) -> list[str]:
 
 
 def test_its_chip_file_is_an_instrument(tmp_path):
-    text, _ = blocks("toml")
+    text, *_ = blocks("toml")
     (tmp_path / "chip.toml").write_text(text, encoding="utf-8")
     file = read_chip_file(tmp_path / "chip.toml")
     instrument = file.load_instrument()
