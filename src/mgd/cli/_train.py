@@ -161,11 +161,11 @@ def _diagnostics(folder: Path, *, ran: bool) -> str:
 
 # Failed measurements of a chip, and how often its line was opened again.
 _TROUBLES = {
-    "skipped": "measurements gave no reading and were skipped",
-    "recoveries": "times the chip was opened again",
-    "measured_again": "measurements were uncertain and repeated",
-    "unbelievable": "readings were outside of what is believable, and asked again",
-    "far_beyond": "costs were far beyond all before, and asked again",
+    "skipped": "measurements skipped, which gave no reading",
+    "recoveries": "reopenings of the chip",
+    "measured_again": "measurements repeated, which were uncertain",
+    "unbelievable": "readings outside of what is believable, asked again",
+    "far_beyond": "costs far beyond all before, asked again",
 }
 
 
@@ -186,8 +186,8 @@ def _report(folder: Path, as_json: bool, *, ran: bool = True) -> None:
     )
     if line := _diagnostics(folder, ran=ran):
         click.echo(f"  {line}")
-    if troubles := [f"{summary[name]:,} {words}" for name, words in _TROUBLES.items() if summary.get(name)]:
-        click.echo(f"  {', '.join(troubles)}")
+    if troubles := [f"{words}: {summary[name]:,}" for name, words in _TROUBLES.items() if summary.get(name)]:
+        click.echo(f"  {'; '.join(troubles)}")
     if ended := summary.get("ended_by"):
         click.echo(f"  ended at step {summary['steps']:,}: {ended}")
     for text in summary.get("warnings", ()):
