@@ -75,14 +75,17 @@ def read_diagnostics(folder: Path, *, quiet: bool = False) -> list[dict[str, Any
         except (ValueError, RecursionError):
             damaged += 1
     due = _mark(folder) if found else ""
-    mine = [line for line in found if not due or line.get("run", due) == due]  # lines of old versions have no mark
-    if len(mine) < len(found) and not quiet:
-        said = f"{len(found) - len(mine)} lines are of another run, and ignored"
-        warnings.warn(f"{folder / DIAGNOSTICS}: {said}", MgdWarning, stacklevel=2)
+    # Lines of old versions have no mark; and a run that lost all its checkpoints was begun anew beside its first lines.
+    if due and not any(line.get("run", due) == due for line in found):
+        if not quiet:
+            warnings.warn(
+                f"{folder / DIAGNOSTICS}: {len(found)} lines are of another run, and ignored", MgdWarning, stacklevel=2
+            )
+        found = []
     if damaged and not quiet:
         n = "a line is" if damaged == 1 else f"{damaged} lines are"
         warnings.warn(f"{folder / DIAGNOSTICS}: {n} damaged, and ignored", MgdWarning, stacklevel=2)
-    return mine
+    return found
 
 
 def _mark(folder: Path) -> str:
