@@ -83,7 +83,7 @@ def test_what_is_of_sweeps_is_refused_of_runs(mgd_cli):
         (("plot", "bits", "--csv", "a.csv"), "mgd: a sweep is drawn by itself"),
         (("plot", "nowhere", "--hue", "dac-bits"), "mgd: --hue is for a sweep, and nowhere is none"),
         (("plot", "nowhere", "--x", "weeks"), "mgd: Invalid value for '--x': 'weeks' is not one of"),
-        (("plot", "bits"), "mgd: bits has no points yet"),
+        (("plot", "bits"), "mgd: bits/sweep.json is damaged"),
     ):
         found = mgd_cli(*words)
         assert found.code == 2

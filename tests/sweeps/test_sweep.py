@@ -211,6 +211,9 @@ def test_a_damaged_part_is_computed_again(tmp_path, monkeypatch):
         again = mgd.sweep("parity", vary=VARY, out=folder, **SETTINGS)
     assert again.identical(data)
     assert not list((folder / "parts").iterdir())
+    shutil.rmtree(folder / "sweep.zarr")
+    with pytest.raises(RunError, match="has no points yet: wait for the first$"):
+        load_sweep(folder)
 
 
 def _flip_setting(folder):
