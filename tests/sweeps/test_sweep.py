@@ -212,7 +212,7 @@ def test_a_damaged_part_is_computed_again(tmp_path, monkeypatch):
     assert again.identical(data)
     assert not list((folder / "parts").iterdir())
     shutil.rmtree(folder / "sweep.zarr")
-    with pytest.raises(RunError, match="has no points yet: wait for the first$"):
+    with pytest.raises(RunError, match=r"has no points yet: wait for the first$"):
         load_sweep(folder)
 
 
