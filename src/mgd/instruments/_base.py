@@ -285,6 +285,13 @@ class AbstractInstrument(ABC):
             "leave it out"
         )
 
+    def is_touched(self) -> bool:
+        """Whether something was set, or switched on, since it was last in its safe state.
+
+        It is asked when opening has failed half-way, so it must not ask the chip.
+        """
+        return False
+
     def not_safe(self) -> list[str]:
         """The lines that may not be in their safe state, by name and with their present values, if known.
 

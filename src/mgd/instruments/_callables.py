@@ -74,10 +74,12 @@ class Callables(AbstractInstrument):
         self._held: Vector | None = None
         self._verbs, self.retry_on = verbs, retry_on
         self._settled_at = 0.0
+        self._touched = False
 
     def open(self) -> None:
         self._held = None
         self._call("open")
+        self._touched = True  # it may have been switched on
         if self.reads_back:  # before anything large is set
             self.set_parameters(harmless(self.limits))
 
@@ -174,6 +176,10 @@ class Callables(AbstractInstrument):
         if self._verbs["safe_state"] is not None:
             self._call("safe_state")
             self._theta = None
+        self._touched = False
+
+    def is_touched(self) -> bool:
+        return self._touched
 
     def not_safe(self) -> list[str]:
         return self._call("not_safe") or []

@@ -87,6 +87,9 @@ class Grouped(AbstractInstrument):
         self.inner.pace(settle, ramp)
         self._describe()
 
+    def is_touched(self) -> bool:
+        return self.inner.is_touched()
+
     def not_safe(self) -> list[str]:
         return self.inner.not_safe()
 

@@ -120,16 +120,11 @@ def _make_safe(instrument: AbstractInstrument) -> None:
         instrument.safe_state()
     except TimeIsUp:
         raise
-    except (MgdError, OSError) as first:
+    except (MgdError, OSError):
         # Once more on a fresh line: what broke may have been the line alone.
-        try:
-            instrument.close()
-            instrument.open_to_leave()
-            instrument.safe_state()
-        except TimeIsUp:
-            raise
-        except (MgdError, OSError):
-            raise first from None
+        instrument.close()
+        instrument.open_to_leave()
+        instrument.safe_state()
 
 
 def _find_and_make_safe(instrument: AbstractInstrument, serial: str | None) -> None:

@@ -198,6 +198,9 @@ class Guarded(AbstractInstrument):
         self.inner.pace(settle, ramp)
         self.describe_as(self.inner)
 
+    def is_touched(self) -> bool:
+        return self.inner.is_touched()
+
     def not_safe(self) -> list[str]:
         return self.inner.not_safe()
 
@@ -353,7 +356,7 @@ def _open(
             signals.on = False
             passes = isinstance(error, OSError) or (isinstance(error, HardwareError) and error.passing)
             if not passes or awake() + wait > give_up:
-                if is_open:
+                if is_open or instrument.is_touched():
                     told = not isinstance(error, KeyboardInterrupt)
                     assert instrument.guardian is not None
                     leave(instrument, leave_seconds, fails=True, reported=told, on_left=instrument.guardian.settle)

@@ -162,10 +162,16 @@ class Recorder(AbstractInstrument):
         self.inner.pace(settle, ramp)
         self.describe_as(self.inner)
 
+    def is_touched(self) -> bool:
+        return self.inner.is_touched()
+
     def not_safe(self) -> list[str]:
         return self.inner.not_safe()
 
     def safe_state(self) -> None:
+        if self._file is None:  # opening failed before there was a recording
+            self.inner.safe_state()
+            return
         self._mark_sure()
         try:
             self.inner.safe_state()

@@ -3,9 +3,11 @@
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from ..._errors import HardwareError
+from .._failures import TimeIsUp
 from .._wire import STRAY, Framing, Item, WireError, shown, split_reply
 from ._formats import decoded
 from ._manners import Polite
@@ -53,6 +55,7 @@ class Dialogue:
         stop = re.escape(framing.end.decode())
         self._error_line = re.compile(f"(?:^|{stop})\\s*({error_line})\\s*(?={stop})") if error_line else None
         self.line: Transport | None = None
+        self._is_owed = False
 
     def open(self) -> None:
         """Makes a new line.
@@ -61,6 +64,7 @@ class Dialogue:
             HardwareError: if that fails.
         """
         self.close()
+        self._is_owed = False
         try:
             self.line = self._connect()
         except OSError as error:
@@ -148,6 +152,19 @@ class Dialogue:
             self.garbled(message, reply, f"no complete reply in {self._timeout:g} s")
         except (OSError, WireError) as error:
             self.garbled(message, reply, str(error))
+        except (KeyboardInterrupt, TimeIsUp):
+            self._is_owed = True
+            raise
+
+    def take_owed(self) -> None:
+        """Takes the answer that an interrupt left on its way, so that what comes next is in step."""
+        if self.line is None or not self._is_owed:
+            return
+        self._is_owed = False
+        with suppress(OSError, WireError):
+            self.line.receive()
+            while self._more():
+                pass
 
     def _more(self) -> bytes:
         """What comes after what may have been all of a reply."""

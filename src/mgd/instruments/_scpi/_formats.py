@@ -4,7 +4,7 @@ import math
 import re
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from .._limits import Limits
 from .._wire import Item, WireError, decimals, numbers, text
@@ -203,8 +203,8 @@ class Readings:
     array([ 1.5 , -0.02,   nan], dtype=float32)
     """
 
-    def __init__(self, settings: ReplySettings):
-        self._settings, self._headers = settings, re.compile(settings.headers)
+    def __init__(self, settings: ReplySettings, read_scale: float = 1.0):
+        self._settings, self._headers, self._read_scale = settings, re.compile(settings.headers), read_scale
         self._words = {each.strip() for each in settings.no_number if isinstance(each, str)}
         self._none = np.array([each for each in settings.no_number if not isinstance(each, str)], np.float64)
 
@@ -215,8 +215,11 @@ class Readings:
             WireError: if it is not one.
         """
         if isinstance(item, bytes):
-            return self._without_signs(np.array(self.values(item)))
-        return self._without_signs(item)
+            values = np.array(self.values(item))
+            with np.errstate(over="ignore"):  # what float32 does not hold is no reading
+                return numbers(values.astype(np.float32))
+        none = self._stand_for_none(np.asarray(item, np.float64) / self._read_scale)
+        return np.where(none, np.float32(math.nan), item) if none.any() else numbers(item)
 
     def values(self, item: bytes) -> list[float]:
         """The numbers of an item as text, with all their digits; NaN for a word that stands for none.
@@ -243,18 +246,16 @@ class Readings:
             if part.lower().lstrip("+-") in ("nan", "inf", "infinity"):
                 return float(part)
             raise WireError("no number")
+        value = float(found[1])
+        if self._none.size and self._stand_for_none(np.array([value]))[0]:
+            return math.nan
         if not found[2]:
-            return float(found[1])
+            return value
         if found[2] not in units:
             has = ", ".join(units) or "none"
             raise WireError(f"a number with {found[2]!r} after it, and replies.units has {has}")
-        return float(found[1]) * units[found[2]]
+        return value * units[found[2]]
 
-    def _without_signs(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Numbers, with NaN for those that stand for no reading."""
-        with np.errstate(over="ignore"):  # what float32 does not hold is no reading
-            found = numbers(values.astype(np.float32))
-        if self._none.size:
-            near = np.abs(values[:, None] - self._none) <= _SAME * np.abs(self._none)
-            found = np.where(near.any(1), np.float32(math.nan), found)
-        return found
+    def _stand_for_none(self, values: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """Which numbers, as the instrument has them, stand for no reading."""
+        return np.asarray((np.abs(values[:, None] - self._none) <= _SAME * np.abs(self._none)).any(1))

@@ -32,7 +32,8 @@ class Numbers:
         self._settings, self._order, self._largest = settings, settings.order, 1.0
         self._inputs = self._format("input_numbers", None)
         self._parameters = self._format("numbers", None)
-        self.readings = Readings(settings.replies) if settings.replies.has_own_numbers else None
+        replies, read_scale = settings.replies, settings.blocks.read_scale
+        self.readings = Readings(replies, read_scale) if replies.has_own_numbers else None
         self._scale, self._offset = settings.replies.scale, settings.replies.offset
         self._is_scaled = bool(self._scale != 1 or self._offset)
         numbers_of_none = [each for each in settings.replies.no_number if not isinstance(each, str)]

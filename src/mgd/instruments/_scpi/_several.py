@@ -74,9 +74,13 @@ class Several(AbstractInstrument):
                         self.drivers[name].tell(part.commands.on)
                     if part.commands.on_readback:
                         self.drivers[name].keeps_saying(part.commands.on_readback, part.on_answer)
-        except BaseException:  # what is open, and perhaps on, is not left so
+        except BaseException:  # what is open, and perhaps on, is not left so; lines may be lost or out of step
             with suppress(MgdError, OSError):
                 self._make_safe(begun)
+            with suppress(MgdError, OSError):
+                left = self._unsafe
+                self.open_to_leave()
+                self._make_safe(left)
             self.close()
             raise
 
@@ -139,6 +143,9 @@ class Several(AbstractInstrument):
     def safe_state(self) -> None:
         again = self._unsafe if self._opens_each else []  # only those that could not be made safe before
         self._make_safe(again or list(self.drivers))
+
+    def is_touched(self) -> bool:
+        return any(driver.is_touched() for driver in self.drivers.values())
 
     def not_safe(self) -> list[str]:
         return [f"{name} ({self.drivers[name].address})" for name in self._unsafe]
