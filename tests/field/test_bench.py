@@ -93,6 +93,7 @@ def test_a_board_that_reads_numbers_otherwise_is_found_before_anything_is_set(be
     assert "check the chip's range and resolution, and how it reads numbers" in err
     assert found.worst < 0.11  # a fiftieth of the way to the limits
     assert not Path("run").exists()
+    assert (found.v == 0).all()
 
 
 @pytest.mark.long

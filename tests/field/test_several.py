@@ -1,7 +1,9 @@
 """One chip of three instruments that speak SCPI."""
 
 import importlib.util
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -476,6 +478,47 @@ def test_what_contradicts_itself_is_refused_before_anything_is_opened(case, tmp_
     with pytest.raises(ValueError, match=re.escape(said)) as raised:
         read_chip_file(tmp_path / "chip.toml").load_instrument()
     assert "\n" not in str(raised.value)
+
+
+def test_a_laser_whose_answer_is_another_than_was_said_is_switched_off(bench):
+    answer = bench.answer
+    bench.answer = lambda name, command: b"2" if command == "OUTP?" else answer(name, command)
+    more = 'on = "OUTP ON"\non_readback = "OUTP?"'
+    path = write(bench, ('on = "OUTP ON"', more), ('present = "each"', 'present = "each"\non_answer = "1"'))
+    with pytest.raises(mgd.HardwareError, match=r"^generator: .*'OUTP\?' was answered '2', and '1' is due"):
+        opening(read_chip_file(Path(path)).load_instrument())
+    assert bench.done == ["generator OUTP ON", "generator OUTP OFF", "dac OUTP:ALL OFF"]
+
+
+@pytest.mark.parametrize("last", ["OUTP ON", "SYST:ERR?"])
+def test_ctrl_c_while_it_is_switched_on_leaves_it_off(bench, last):
+    answer, seen = bench.answer, []
+
+    def interrupted(name: str, command: str) -> bytes | None:
+        if name == "generator" and command == last and (last == "OUTP ON" or "generator OUTP ON" in bench.done):
+            seen.append(command)
+            if len(seen) == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+        return answer(name, command)
+
+    bench.answer = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        opening(read_chip_file(Path(write(bench))).load_instrument())
+    assert bench.done == ["generator OUTP ON", "generator OUTP OFF", "dac OUTP:ALL OFF"]
+
+
+def test_an_interlock_that_stays_open_is_not_taken_for_right_when_it_is_opened_again(bench):
+    answer, is_on = bench.answer, [b"1"]
+    bench.answer = lambda name, command: is_on[0] if command == "OUTP?" else answer(name, command)
+    chip = read_chip_file(
+        Path(write(bench, ('on = "OUTP ON"', 'on = "OUTP ON"\non_readback = "OUTP?"')))
+    ).load_instrument()
+    with opened(chip) as guarded:
+        is_on[0] = b"0"
+        guarded.close()
+        with pytest.raises(mgd.HardwareError, match=r"'OUTP\?' was answered '0', and '1' is due"):
+            guarded.open()
+        is_on[0] = b"1"
 
 
 @pytest.mark.long

@@ -106,6 +106,7 @@ NUMBERS = {
     "words": ({"no_number": ["OVLD", "----"]}, b"1,OVLD, ---- ,nan,-INF", [1, np.nan, np.nan, np.nan, np.nan]),
     "numbers": ({"no_number": [-1.0, 9.9e37]}, b"-1.0000,-1.001,9.9e37,1e300", [np.nan, -1.001, np.nan, np.nan]),
     "no zero": ({"no_number": [0.0]}, b"0.000,1e-9", [np.nan, 1e-9]),
+    "as written": ({"units": {"mV": 0.001}, "no_number": [-9999]}, b"-9999 mV,-9998 mV", [np.nan, -9.998]),
 }
 
 
@@ -113,6 +114,18 @@ NUMBERS = {
 def test_numbers_are_read_as_is_said(name):
     settings, reply, due = NUMBERS[name]
     np.testing.assert_array_equal(Readings(ReplySettings(**settings)).numbers(reply), floats(*due))
+
+
+def test_a_perturbation_of_which_nothing_is_left_is_refused():
+    form = NumberFormat(NumberSettings(decimals=1), Limits.uniform(2, -5.0, 5.0), None)
+    assert form.data(floats(0.06, -0.02), difference=True) == b"0.1,0.0"
+    with pytest.raises(ValueError, match=r"^a perturbation of 0\.02 is 0 in the numbers that the instrument takes"):
+        form.data(floats(0.02, -0.02), difference=True)
+
+
+def test_a_sign_in_whole_numbers_is_known_before_they_are_scaled():
+    read = Readings(ReplySettings(no_number=(32767,)), read_scale=0.001)
+    np.testing.assert_array_equal(read.numbers(floats(32.767, 1.5)), floats(np.nan, 1.5))
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_study_that_is_stopped_goes_on_to_the_same_bits(tmp_path, how):
     assert not np.array_equal(cut.a.values, cut.b.values)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_cluster_computes_the_same(computed, cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(_reproduce, "study_named", lambda name: STUDY)
     address, _ = cluster

@@ -252,11 +252,11 @@ class Bench:
         self, theta: Float[np.ndarray, " p"], x: np.ndarray, target: np.ndarray
     ) -> Float[np.ndarray, "batch outputs"]:
         """The outputs without perturbation, for samples outside the training."""
-        return self._insist(lambda: (self._visit(theta, x, target), self.instrument.read_outputs())[1], len(x))
+        return self._until_read(lambda: (self._visit(theta, x, target), self.instrument.read_outputs())[1], len(x))
 
     def cost_of_others(self, theta: Float[np.ndarray, " p"], x: np.ndarray, target: np.ndarray) -> float:
         """The cost without perturbation, for samples outside the training."""
-        return self._insist(lambda: (self._visit(theta, x, target), self.instrument.measure_cost())[1], len(x))
+        return self._until_read(lambda: (self._visit(theta, x, target), self.instrument.measure_cost())[1], len(x))
 
     def leave_with(self, theta: Float[np.ndarray, " p"]) -> None:
         """Sets the parameters with which the chip is left at the end."""
@@ -267,6 +267,18 @@ class Bench:
         self._forget()
         self.instrument.present(x, target)
         self.instrument.set_parameters(theta)
+
+    def _until_read(self, once: Callable[[], T], asked: int) -> T:
+        """As `_insist`, but no reading cannot be skipped: the chip is asked again until it is given up."""
+        give_up = awake() + self.give_up_seconds
+        while True:
+            try:
+                return self._insist(once, asked)
+            except HardwareError as error:
+                may_pass = error.skip and (error.passing or self.instrument.may_slip)
+                if not may_pass or awake() > give_up:
+                    raise
+            time.sleep(_FIRST_WAIT)
 
     def _insist(self, once: Callable[[], T], asked: int = 1) -> T:
         """Does it; where it fails and that may pass, opens again and does it again.

@@ -255,8 +255,9 @@ def from_callables(
 
     An exception in a function is a failure of the chip. Time-outs, lost connections and errors of VISA are taken for
     temporary, and so is a broken reply that is not a number: the chip is closed, opened and asked again. Any other
-    exception ends the training at once. If your functions raise others that may be over when they are called again,
-    give `retry_on`.
+    exception ends the training at once; with `identify` or `read_parameters` after one more try, because a chip that
+    was reset may refuse what it took before. If your functions raise others that may be over when they are called
+    again, give `retry_on`.
 
     Args:
         set_parameters: sets all P parameters, a float32 array in the unit of `limits`.

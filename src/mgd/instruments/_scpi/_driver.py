@@ -598,8 +598,8 @@ class Scpi(AbstractInstrument):
             items = self._items(message, len(first) + len(queries))
         else:
             items = self._answers(first)
+            message = query or _joined([*chain.from_iterable(pending.values()), *queries])
             self._flush()
-            message = query
             items += self._answers(queries)
         if counted:
             self._check_counter(items[-2 if checked else -1])

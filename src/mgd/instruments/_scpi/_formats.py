@@ -148,11 +148,20 @@ class NumberFormat:
         with np.errstate(divide="ignore", invalid="ignore"):
             rounded = np.where(step > 0, np.rint(found / step) * step, found)
             if difference:
+                self._check_perturbs(values, rounded)
                 return self._within_codes(rounded) + 0.0
             # One that rounding would carry beyond a limit goes to the next inside of it.
             rounded = np.where((step > 0) & (rounded > self._high), np.floor(self._high / step) * step, rounded)
             rounded = np.where((step > 0) & (rounded < self._low), np.ceil(self._low / step) * step, rounded)
         return rounded + 0.0  # no -0
+
+    def _check_perturbs(self, values: Float[np.ndarray, " n"], rounded: Float[np.ndarray, " n"]) -> None:
+        """Raises: ValueError: if nothing is left of a perturbation."""
+        if values.any() and not rounded.any():
+            raise ValueError(
+                f"a perturbation of {np.abs(values).max():g} is 0 in the numbers that the instrument takes: give more "
+                "digits or codes in the chip file, or raise the amplitude"
+            )
 
     def _within_codes(self, rounded: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Raises: ValueError: if a perturbation is beyond what blocks, or codes, hold."""

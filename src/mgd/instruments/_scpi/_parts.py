@@ -81,6 +81,8 @@ class PartSettings(ScpiSettings):
             raise ValueError("nothing is to be done with it: give commands.set, input, target, cost, outputs or on")
         if self.serial is not None and not commands.identify:
             raise ValueError('serial is in the answer to commands.identify, which is "": leave it out')
+        if commands.counter and not (commands.cost or commands.outputs):
+            raise ValueError("commands.counter counts measurements: give it to the instrument that is read")
         if (commands.set or commands.on) and not commands.safe:
             raise ValueError("commands.safe is needed, because it sets parameters or is switched on")
         if commands.on_readback and not commands.on:
@@ -129,7 +131,10 @@ class PartTables:
         }
         if not any("resource" in table for table in tables.values()):
             return None
-        if of_one := [name for name in settings if name not in tables and name != "order"]:
+        others = [name for name in settings if name not in tables and name != "order"]
+        if unknown := [name for name in others if name not in ScpiSettings.model_fields]:
+            raise ValueError(f"unknown setting instrument.{unknown[0]}{nearest(unknown[0], ['order', *tables])}")
+        if of_one := others:
             raise ValueError(
                 f"instrument.{of_one[0]} belongs to one instrument, and instrument.{next(iter(tables))} is the table "
                 "of another: give each a table of its own, [instrument.NAME]"

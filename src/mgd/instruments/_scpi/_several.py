@@ -76,11 +76,7 @@ class Several(AbstractInstrument):
                         self.drivers[name].keeps_saying(part.commands.on_readback, part.on_answer)
         except BaseException:  # what is open, and perhaps on, is not left so; lines may be lost or out of step
             with suppress(MgdError, OSError):
-                self._make_safe(begun)
-            with suppress(MgdError, OSError):
-                left = self._unsafe
-                self.open_to_leave()
-                self._make_safe(left)
+                self._make_safe(begun, anew=True)
             self.close()
             raise
 
@@ -210,22 +206,40 @@ class Several(AbstractInstrument):
                 with _named(name):
                     verb(driver)
 
-    def _make_safe(self, names: list[str]) -> None:
+    def _make_safe(self, names: list[str], *, anew: bool = False) -> None:
+        """Makes these safe, and the others though one cannot be.
+
+        Args:
+            names: of the instruments.
+            anew: whether one that cannot be made safe over its line has another try over a new one at once.
+        """
         order = [name for name in reversed(self._tables.order) if name in names]
         self._unsafe = [name for name in order if self._tables.parts[name].commands.safe]
         first: HardwareError | None = None
         for done, name in enumerate(list(self._unsafe)):
             try:
                 with _named(name), self._share_of_time(len(order) - done):
-                    if self._opens_each:
-                        self.drivers[name].open_to_leave()
-                        self._identified(name)
-                    self.drivers[name].safe_state()
+                    self._make_one_safe(name, anew=anew)
                 self._unsafe.remove(name)
             except HardwareError as error:  # also if its time is up: the others are made safe all the same
                 first = first or error
         if first is not None:
             raise first
+
+    def _make_one_safe(self, name: str, *, anew: bool) -> None:
+        driver = self.drivers[name]
+        if not self._opens_each:
+            try:
+                driver.safe_state()
+                return
+            except TimeIsUp:
+                raise
+            except HardwareError:
+                if not anew:
+                    raise
+        driver.open_to_leave()
+        self._identified(name)
+        driver.safe_state()
 
     def _share_of_time(self, n: int) -> AbstractContextManager[None]:
         """The part that one of so many instruments has: one that hangs does not take the time of all."""
