@@ -114,6 +114,26 @@ class Units:
             raise ValueError(f"its units are not complete ({type(error).__name__}: {error})") from None
 
 
+def other_meaning(before: Units, now: Units) -> str:
+    """What θ stood for otherwise, such as "unit of bias was mA, and is now A"; empty if it stands for the same.
+
+    A unit that is not said is any.
+    """
+    for k, (was, new) in enumerate(zip(before.unit, now.unit, strict=True)):
+        if was and new and was != new:
+            return f"unit of {_called(before, now, k)} was {was}, and is now {new}"
+    for name in ("scale", "centre"):
+        was, new = getattr(before, name), getattr(now, name)
+        if (different := was != new).any():
+            k = int(np.argmax(different))
+            return f"{name} of {_called(before, now, k)} was {was[k]:.9g}, and is now {new[k]:.9g}"
+    return ""
+
+
+def _called(before: Units, now: Units, k: int) -> str:
+    return before.group[k] or now.group[k] or f"parameter {k}"
+
+
 # What the numbers of a group are called in files, and here.
 _FIELDS = {"scale": "scale", "centre": "centre", "learning_rate": "rate"}
 
