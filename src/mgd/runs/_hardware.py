@@ -22,7 +22,7 @@ from ..chips import AbstractChip
 from ..datasets import Task
 from ..engines import Fleet, Instrumented, Options, parameters_at_start
 from ..instruments import Absent, AbstractInstrument, Guarded, Identity, Limits, Recorder, Units, opened
-from ._after import KEEP, check_fits
+from ._after import KEEP, Left, check_fits
 from ._build import build_algorithm, build_chip, build_cost, build_until
 from ._calibrated import check_calibration, noise_of_cost
 from ._checkpoint import Owner
@@ -381,7 +381,7 @@ def opened_hardware(
         check_said(config.instruments, folder)
     dropped = {} if folder is None else _read_dropped(folder)
     loaded: dict[int, AbstractInstrument] = {}
-    after: list[np.ndarray | None] = [None] * len(config.tables)
+    after: list[Left | None] = [None] * len(config.tables)
     for chip, table in enumerate(config.tables):  # all of them before any is opened
         if folder is None or chip not in dropped:
             table.check_fits(config.task_name, task.input_shape, task.n_outputs)
@@ -411,9 +411,10 @@ def opened_hardware(
                     )
                 )
             )
-            if (theta := after[chip]) is not None:
-                check_fits(theta, instruments[chip])
-        hardware = hardware_of(config, task, instruments, dropped=dropped, start=start, after=after)
+            if (left := after[chip]) is not None:
+                check_fits(left, instruments[chip])
+        thetas = [None if left is None else left.theta for left in after]
+        hardware = hardware_of(config, task, instruments, dropped=dropped, start=start, after=thetas)
         try:
             yield hardware
         finally:
