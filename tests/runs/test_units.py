@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from mgd.calibration import Calibration
 from mgd.instruments import Identity, Limits, Units, other_meaning
 from mgd.runs._after import check_fits, parameters_after
 from mgd.runs._calibrated import check_calibration
+from mgd.runs._hardware import _other_limits
 
 MIXED = replace(Units.plain(("V", "mA", "mA"), ("heaters", "bias", "bias")), scale=np.array([1.0, 4.0, 4.0]))
 
@@ -84,8 +86,9 @@ def test_a_file_says_what_its_parameters_stand_for(case, tmp_path):
     more = {} if on_chip is None else {"theta_on_chip": np.array([on_chip], np.float32)}
     np.savez(tmp_path / "left.npz", theta=np.array([theta]), about=np.array(json.dumps(about)), **more)
     limits = Limits(np.full(3, -5.0), np.full(3, 5.0), "", MIXED)
-    chip = SimpleNamespace(n_params=3, limits=limits, address="chip")
+    chip: Any = SimpleNamespace(n_params=3, limits=limits, address="chip")
     left = parameters_after("left.npz", tmp_path)
+    assert left is not None
     if not said:
         check_fits(left, chip)
         assert left.theta.tolist() == theta
@@ -96,4 +99,15 @@ def test_a_file_says_what_its_parameters_stand_for(case, tmp_path):
 
 def test_a_table_that_a_spreadsheet_wrote_is_read(tmp_path):
     (tmp_path / "left.csv").write_text("0.5\n1.0\n", encoding="utf-8-sig")
-    assert parameters_after("left.csv", tmp_path).theta.tolist() == [0.5, 1.0]
+    left = parameters_after("left.csv", tmp_path)
+    assert left is not None
+    assert left.theta.tolist() == [0.5, 1.0]
+
+
+def test_limits_that_changed_are_said_in_the_unit_of_the_group():
+    before, now = (Limits(np.full(3, -5.0), np.array([5.0, 5.0, high]), "", MIXED) for high in (5.0, 2.5))
+    same = {"own_line": False}
+    said = _other_limits(before.as_dict() | same, now.as_dict() | same)
+    assert said == "other limits: high of parameter 2 (bias) was 20 mA, and is now 10 mA"
+    before, now = (Limits.uniform(1, 0.0, high) for high in (5.0, 2.5))
+    assert _other_limits(before.as_dict(), now.as_dict()).endswith("high of parameter 0 was 5, and is now 2.5")

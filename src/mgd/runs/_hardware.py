@@ -319,7 +319,11 @@ def _other_limits(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
             return f"{then.size} parameters, and there are now {new.size}"
         if different := np.flatnonzero(then != new).tolist():
             at = different[0]
-            return f"other limits: {end} of parameter {at} was {then[at]:g} {before['unit']}, and is now {new[at]:g}"
+            old, current = (Limits.of(one) for one in (before, now))
+            return (
+                f"other limits: {end} of parameter {current.name(at)} was {old.said(at, float(then[at]))}, and is now "
+                f"{current.said(at, float(new[at]))}"
+            )
     for name in ("unit", "own_line", "at_limit"):
         if name in before and before[name] != now[name]:  # a run of an old version has no at_limit
             return f"{name} = {before[name]!r}, and it is now {now[name]!r}"
