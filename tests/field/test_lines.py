@@ -399,8 +399,23 @@ def test_a_chip_is_left_with_the_parameters_of_a_file(lab, train, tmp_path, suff
 
 
 REFUSED = {
-    "too few": (lambda path: write_left(path, LEFT[:8]), "left.npy", "the file has 8 parameters, and callables"),
-    "beyond": (lambda path: write_left(path, LEFT * 2), "left.csv", "after: parameter 4 .*-9.5"),
+    "too few": (lambda path: write_left(path, LEFT[:8]), "left.npy", "left.npy has 8 parameters, and callables"),
+    "beyond": (
+        lambda path: write_left(path, LEFT * 2),
+        "left.csv",
+        "after: parameter 4 in .*left.csv is -9.5.*: correct the file",
+    ),
+    "huge": (
+        lambda path: write_left(path, np.full(9, 1e300)),
+        "left.npy",
+        "after: parameter 0 in .*: correct the file",
+    ),
+    "complex": (
+        lambda path: np.save(path, LEFT * 1j),
+        "left.npy",
+        "left.npy has no .*: it has numbers of the type complex",
+    ),
+    "words": (lambda path: np.save(path, LEFT.astype(str)), "left.npy", "left.npy has no .*of the type <U"),
     "not a number": (
         lambda path: write_left(path, np.where(LEFT == 0, np.nan, LEFT)),
         "left.npz",

@@ -83,10 +83,10 @@ def edit_config(run: Path, old: str, new: str) -> None:
     ("old", "new", "why"),
     [
         ('at_limit = "saturate"', 'at_limit = "stop"', "begun with at_limit = 'saturate', and it is now 'stop'"),
-        ("limit = 4.0", "limit = 3.0", "begun with other limits: low of parameter 0 was -4 V, and is now -3"),
+        ("limit = 4.0", "limit = 3.0", "begun with other limits: low of parameter 0 was -4 V, and is now -3 V"),
     ],
 )
-@pytest.mark.enough("limit = 4.0-limit = 3.0-begun with other limits: low of parameter 0 was -4 V, and is now -3")
+@pytest.mark.enough("limit = 4.0-limit = 3.0-begun with other limits: low of parameter 0 was -4 V, and is now -3 V")
 @pytest.mark.long
 def test_resume_under_other_limits_or_at_limit_is_refused(stopped, said, old, new, why):
     edit_config(stopped, old, new)

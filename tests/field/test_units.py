@@ -273,6 +273,11 @@ def test_all_that_tells_of_a_run_says_what_theta_stands_for(chip, write, command
     code, said = command("apply", "run", f"--chip={file}")
     assert code == 2
     assert "were trained in other units of their groups" in said
+    assert "scale of bias was 0.004, and is now 0.005: restore that" in said
+    file.write_text(file.read_text().replace("scale = 0.005", "scale = 0.004").replace('unit = "A"', 'unit = "mA"'))
+    code, said = command("apply", "run", f"--chip={file}")
+    assert code == 2
+    assert "unit of bias was A, and is now mA: restore that" in said
 
 
 @pytest.mark.long

@@ -11,6 +11,7 @@ import pytest
 import mgd
 from mgd import HardwareError
 from mgd.instruments import Guarded, Identity, Limits, from_callables, opened
+from mgd.instruments._failures import failing
 
 LIMITS = Limits(np.array([0.0, -1.0]), np.array([1.0, 3.0]), "V")
 
@@ -233,6 +234,27 @@ def test_a_reply_is_taken_for_a_number_or_refused_in_one_line(reply, verb):
     ) as told:
         ASKED[verb](guarded)
     assert not told.value.passing
+
+
+class OfALab(BaseException):
+    """What a library raises that nobody is to catch."""
+
+
+@pytest.mark.parametrize(("error", "name"), [(SystemExit(3), "SystemExit: 3"), (OfALab("odd"), "OfALab: odd")])
+def test_a_function_that_ends_the_program_is_a_failure_of_its_chip(error, name):
+    def measure() -> float:
+        raise error
+
+    chip = from_callables(set_parameters=lambda theta: None, limits=Limits.uniform(1, -1.0, 1.0), measure_cost=measure)
+    with pytest.raises(HardwareError, match=f"its measure_cost raised {name}: correct that function$") as raised:
+        chip.measure_cost()
+    assert not raised.value.passing
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit()])
+def test_an_interrupt_is_none(error):
+    with pytest.raises(type(error)), failing("chip", "its measure_cost", "correct that function"):
+        raise error
 
 
 def test_outputs_may_lack_axes_of_length_one():

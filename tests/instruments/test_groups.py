@@ -163,6 +163,20 @@ BAD = {
         {"a": {"first": 0, "last": 0, "settle_seconds": -1.0}},
         r"groups\.a: settle_seconds .* at least 0",
     ),
+    "a tiny scale": (
+        {"a": {"first": 0, "last": 0, "scale": 1e-20}},
+        r"groups\.a: scale must be from 1e-12 to 1e12, got 1e-20",
+    ),
+    "days to settle": (
+        {"a": {"first": 0, "last": 0, "settle_seconds": 1e6}},
+        r"groups\.a: settle_seconds must be at most 10000, got 1000000\.0: it is in seconds",
+    ),
+    "a unit of two lines": (
+        {"a": {"first": 0, "last": 0, "unit": "V\n"}},
+        r"groups\.a: unit must be one line of printable text, got 'V\\n'",
+    ),
+    "no name": ({"": {"first": 0, "last": 0}}, r"the name of a group must be one line of printable text, got ''"),
+    "a name of two lines": ({"a\nb": {"first": 0, "last": 0}}, r"the name of a group must be .*, got 'a\\nb'"),
     "a read-back of some": (
         {"a": {"first": 1, "last": 2, "verify_within": 0.1}},
         r"groups\.a\.verify_within needs groups that have every parameter: give first and last to all",
@@ -418,6 +432,22 @@ def test_training_takes_the_amplitude_of_the_groups_by_itself():
     with opened(chip.inner) as guarded:
         result = mgd.train(guarded, task, n_steps=4, key=jax.random.key(0))
     assert result.counts.cost_measurements > 4
+
+
+def test_a_ramp_ends_within_hours():
+    with pytest.raises(ValueError, match=r"groups\.a\.ramp_per_second: from limit to limit it takes 1e\+07 s, and"):
+        lab(groups={"a": Group(first=0, last=1, ramp_per_second=1e-6)})
+
+
+def test_chips_that_share_their_parameters_have_one_meaning():
+    groups = (Group(first=0, last=1, unit="V"), Group(first=0, last=1, scale=2.0, unit="V"))
+    engines = [
+        Instrumented(quadratic(a=group), mgd.discrete(), np.zeros(2, np.float32), cost=mgd.chips.mlp((1, 1)).loss)
+        for group in groups
+    ]
+    with pytest.raises(ValueError, match=r"the scale of a is 1 for chip 0 \(.*\) and 2 for chip 1 \(.*--fleet own"):
+        Fleet(engines)
+    assert Fleet(engines, trained="own").n_chips == 2
 
 
 def test_chips_that_share_their_parameters_learn_at_one_rate():

@@ -16,7 +16,7 @@ from ..instruments import GIVE_UP_SECONDS, Guarded
 from ..theory import Facts, choose, hold_for
 from ._answers import Answers, least_of_parameters, measure_parameters
 from ._budget import Budget
-from ._calibration import Calibration, Quantity, scales
+from ._calibration import Calibration, Quantity, scales, units_of_groups
 from ._common import Common, common_of
 from ._levels import Levels, least_of_levels, measure_levels
 from ._noise import Noise, float_floor
@@ -177,6 +177,7 @@ def _conclude(common: Common, task: Task, batch: int, found: _Found) -> Calibrat
         address=instrument.address,
         unit=instrument.limits.unit,
         scale=scales(instrument.limits),
+        group_units=units_of_groups(instrument.limits),
         task=task.name,
         batch=batch,
         date=datetime.now(UTC).isoformat(timespec="seconds"),

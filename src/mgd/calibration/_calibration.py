@@ -53,6 +53,7 @@ class Calibration(BaseModel):
         address: its address.
         unit: of parameters and perturbations; empty if these are in units of their groups.
         scale: how many units of its group one unit of each θ is, where some are scaled.
+        group_units: the unit of each parameter's group, where there are groups; older calibrations have none.
         task: the task whose samples were presented.
         batch: samples over which a measurement was averaged.
         date: when, ISO 8601, UTC.
@@ -125,6 +126,7 @@ class Calibration(BaseModel):
     float_floor: Least0
     readout_step: Above0 | None = None
     scale: tuple[float, ...] | None = None
+    group_units: tuple[str, ...] | None = None
     level: Above0 | None = None
     levels_even: bool | None = None
     written_level: Above0 | None = None
@@ -240,6 +242,11 @@ def scales(limits: Limits) -> tuple[float, ...] | None:
     """The scale of each parameter, as a calibration keeps it; None if none is scaled."""
     units = limits.units
     return None if units is None or not units.is_scaled else tuple(units.scale.tolist())
+
+
+def units_of_groups(limits: Limits) -> tuple[str, ...] | None:
+    """The unit of each parameter, as a calibration keeps it; None if there are no groups."""
+    return None if limits.units is None else limits.units.unit
 
 
 def _one_line(error: ValidationError, fields: list[str]) -> str:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from ._torch import TorchModule as TorchModule
     from ._torch import from_torch as from_torch
     from ._units import Units as Units
+    from ._units import difference as difference
+    from ._units import other_meaning as other_meaning
     from ._virtual._server import serve as serve
     from ._virtual._settings import ServeSettings as ServeSettings
     from ._virtual._speaker import Speaker as Speaker
@@ -92,6 +94,8 @@ _INSIDE = {
     "groups_of": "_groups",
     "check_outlives": "_guardian",
     "inwards": "_limits",
+    "difference": "_units",
+    "other_meaning": "_units",
     "latency": "_check",
     "noise": "_check",
     "serve": "_virtual._server",

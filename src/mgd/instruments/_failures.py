@@ -27,7 +27,7 @@ _BROKEN_REPLY = ("could not convert string to float", "invalid literal for int()
 RetryOn = tuple[type[Exception], ...]
 
 
-def may_pass(error: Exception, retry_on: RetryOn | None = None) -> bool:
+def may_pass(error: BaseException, retry_on: RetryOn | None = None) -> bool:
     """Whether what was raised may be over when the chip is opened again and asked again.
 
     Args:
@@ -74,15 +74,15 @@ def failing(address: str, doing: str, remedy: str, retry_on: RetryOn | None = No
     """
     try:
         yield
-    except TimeIsUp:
+    except (TimeIsUp, KeyboardInterrupt, GeneratorExit):
         raise
     except MgdError as error:
         if str(error).startswith(address) or not isinstance(error, HardwareError):
             raise
         raise HardwareError(f"{address}: {doing}: {error}", passing=error.passing, skip=error.skip) from error
-    except Exception as error:
+    except BaseException as error:  # a lab's function may call sys.exit, and its chip is to be left safe
         passes, name = may_pass(error, retry_on), type(error).__name__
-        if not (passes or isinstance(error, _WRONG_CALL)):
+        if isinstance(error, Exception) and not (passes or isinstance(error, _WRONG_CALL)):
             remedy += f"; if it may be over when it is asked again, name {name} in retry_on"
         what = f"{address}: {doing} raised {name}: {said_by(error)}"
         raise HardwareError(f"{what}: {'check that it is there' if passes else remedy}", passing=passes) from error

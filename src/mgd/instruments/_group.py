@@ -19,6 +19,10 @@ _RAMP = "ramp_per_second"
 _ABOVE_0, _LEAST_0 = ("scale", "amplitude", "learning_rate", _RAMP), ("verify_within", "settle_seconds")
 _NUMBERS = ("low", "high", "centre", *_ABOVE_0, *_LEAST_0)
 _LARGEST = 3e38
+# From pico to tera: more is not between a unit and what is set in it, and float32 has no digits left for it.
+_SCALES = (1e-12, 1e12)
+# Heaters settle in minutes; what takes longer than hours is a mistake in the unit of time.
+LONGEST_SECONDS = 1e4
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Group:
             raise ValueError(f"last must not be below first, got {self.last} and {self.first}")
         if self.unit is not None and not isinstance(self.unit, str):
             raise ValueError(f"unit must be text, got {self.unit!r}")
+        if self.unit is not None and not self.unit.isprintable():
+            raise ValueError(f"unit must be one line of printable text, got {self.unit!r}")
         for name in _NUMBERS:
             self._check(name)
         for low, high in zip(*self._alike("low", "high"), strict=True):
@@ -103,6 +109,10 @@ class Group:
                 raise ValueError(f"{name} must be finite, got {one}")
             if (name in _ABOVE_0 and not one > 0) or (name in _LEAST_0 and not one >= 0):
                 raise ValueError(f"{name} must be {'above' if name in _ABOVE_0 else 'at least'} 0, got {one}")
+            if name == "scale" and not _SCALES[0] <= one <= _SCALES[1]:
+                raise ValueError(f"scale must be from 1e-12 to 1e12, got {one}: give the unit another prefix")
+            if name == "settle_seconds" and one > LONGEST_SECONDS:
+                raise ValueError(f"settle_seconds must be at most {LONGEST_SECONDS:g}, got {one}: it is in seconds")
 
     @property
     def size(self) -> int | None:
@@ -143,6 +153,8 @@ class Group:
             ValueError: if a setting is unknown or wrong; table and key are named.
         """
         where = f"instrument.groups.{name}"
+        if not (name.strip() and name.isprintable()):
+            raise ValueError(f"the name of a group must be one line of printable text, got {name!r}")
         if isinstance(table, Group):
             return table
         if not isinstance(table, Mapping):

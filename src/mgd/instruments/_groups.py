@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._input import nearest
-from ._group import AGREES, Group
+from ._group import AGREES, LONGEST_SECONDS, Group
 from ._limits import Limits, inwards
 from ._units import Units
 
@@ -142,6 +142,13 @@ def resolved(groups: Mapping[str, Group], limits: Limits, known: Mapping[str, sl
         }.items():
             if getattr(group, key) is not None:
                 to[place] = _each(name, group, key, size)
+        with np.errstate(over="ignore"):
+            longest = float(((high - low) / ramp)[place].max())
+        if longest > LONGEST_SECONDS:
+            raise ValueError(
+                f"instrument.groups.{name}.ramp_per_second: from limit to limit it takes {longest:.3g} s, and at most "
+                f"{LONGEST_SECONDS:g} s may be waited: raise it"
+            )
     units = Units(tuple(unit), scale, centre, tuple(names), rate, delta)
     lowest, highest = _trained(low, high, units)
     trained = Limits(lowest, highest, units.common, units)

@@ -102,6 +102,11 @@ class Limits:
             f"nothing was sent; {advice}"
         )
 
+    @property
+    def meaning(self) -> Units:
+        """What each θ stands for, also where parameters are not of different kinds."""
+        return Units.plain((self.unit,) * self.low.size) if self.units is None else self.units
+
     def name(self, k: int) -> str:
         """Parameter k in messages: its number, and its group if it has one."""
         group = "" if self.units is None else self.units.group[k]

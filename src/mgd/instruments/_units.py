@@ -114,6 +114,32 @@ class Units:
             raise ValueError(f"its units are not complete ({type(error).__name__}: {error})") from None
 
 
+def other_meaning(before: Units, now: Units) -> str:
+    """What θ stood for otherwise, such as "unit of bias was mA, and is now A"; empty if it stands for the same."""
+    found = difference(before, now)
+    return "" if found is None else "{} was {}, and is now {}".format(*found)
+
+
+def difference(one: Units, other: Units) -> tuple[str, str, str] | None:
+    """What θ stands for differently, such as "unit of bias", and both values; None if it stands for the same.
+
+    A unit that is not said is any.
+    """
+    for k, (first, second) in enumerate(zip(one.unit, other.unit, strict=True)):
+        if first and second and first != second:
+            return f"unit of {_called(one, other, k)}", first, second
+    for name in ("scale", "centre"):
+        firsts, seconds = getattr(one, name), getattr(other, name)
+        if (different := firsts != seconds).any():
+            k = int(np.argmax(different))
+            return f"{name} of {_called(one, other, k)}", f"{firsts[k]:.9g}", f"{seconds[k]:.9g}"
+    return None
+
+
+def _called(one: Units, other: Units, k: int) -> str:
+    return one.group[k] or other.group[k] or f"parameter {k}"
+
+
 # What the numbers of a group are called in files, and here.
 _FIELDS = {"scale": "scale", "centre": "centre", "learning_rate": "rate"}
 

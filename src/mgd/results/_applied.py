@@ -13,7 +13,7 @@ from ..chips import AbstractChip, AbstractCost, cost_named
 from ..chips.imperfections import loss_of
 from ..datasets import Task
 from ..engines import Data, Instrumented, Options
-from ..instruments import Guarded, Units, opened
+from ..instruments import Guarded, Units, opened, other_meaning
 from ..runs import ChipFile, Table, build_cost, read_chip_file, resolve
 from ._loaded import LoadedRun, load_run, made_in_python, samples_of
 
@@ -157,10 +157,11 @@ def _check(run: LoadedRun, number: int, chip: Guarded, file: ChipFile) -> None:
             f"the parameters of {run.folder} are in {run.unit}, and those of the chip of {file.path} in {limits.unit}: "
             "give a run of such a chip, or correct the unit in its file"
         )
-    if run.on_bench and not _same_scales(run.units_of(number), limits.units):
+    before = run.units_of(number) or Units.plain((run.unit,) * theta.size)
+    if run.on_bench and (why := other_meaning(before, limits.meaning)):
         raise ValueError(
             f"the parameters of {run.folder} were trained in other units of their groups than those of the chip of "
-            f"{file.path}: restore scale and centre of instrument.groups"
+            f"{file.path}: {why}: restore that in instrument.groups"
         )
     outside = np.flatnonzero(~((theta >= limits.low) & (theta <= limits.high)))
     if outside.size:
@@ -171,13 +172,6 @@ def _check(run: LoadedRun, number: int, chip: Guarded, file: ChipFile) -> None:
             f"{limits.ends(k)} of the chip of {file.path} ({outside.size:,} of {theta.size:,} are outside): nothing "
             f"was sent; train within them, as with --imperfect parameter-range={limits.high[k]:g}"
         )
-
-
-def _same_scales(mine: Units | None, theirs: Units | None) -> bool:
-    """Whether θ stands for the same values on two chips."""
-    n = next((len(one.unit) for one in (mine, theirs) if one is not None), 0)
-    ones = [one or Units.plain(("",) * n) for one in (mine, theirs)]
-    return all(np.array_equal(getattr(ones[0], name), getattr(ones[1], name)) for name in ("scale", "centre"))
 
 
 def _number(value: Any) -> float | None:

@@ -5,12 +5,13 @@ Nothing here imports JAX.
 
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .._errors import MgdWarning
 from ..calibration import Calibration, scales
-from ..instruments import Identity, Limits
+from ..instruments import Identity, Limits, other_meaning
 from ._config import RunConfig
 from ._table import Table
 
@@ -86,6 +87,14 @@ def check_calibration(path: Path | None, identity: Identity, limits: Limits) -> 
         raise ValueError(
             f"{path}: this calibration is for {found.n_params} parameters, and the chip has {limits.low.size}: "
             "calibrate it again with mgd calibrate"
+        )
+    units = found.group_units or ()
+    if len(units) != found.n_params:  # there were no groups, or a calibration of before does not say
+        units = (found.unit,) * found.n_params
+    if why := other_meaning(replace(limits.meaning, unit=units), limits.meaning):
+        raise ValueError(
+            f"{path}: this calibration was made in other units: {why}: calibrate the chip again with mgd calibrate, or "
+            "restore the unit"
         )
     if found.scale != scales(limits):
         raise ValueError(

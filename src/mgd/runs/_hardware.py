@@ -22,7 +22,7 @@ from ..chips import AbstractChip
 from ..datasets import Task
 from ..engines import Fleet, Instrumented, Options, parameters_at_start
 from ..instruments import Absent, AbstractInstrument, Guarded, Identity, Limits, Recorder, Units, opened
-from ._after import KEEP, check_fits
+from ._after import KEEP, Left, check_fits
 from ._build import build_algorithm, build_chip, build_cost, build_until
 from ._calibrated import check_calibration, noise_of_cost
 from ._checkpoint import Owner
@@ -319,7 +319,11 @@ def _other_limits(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
             return f"{then.size} parameters, and there are now {new.size}"
         if different := np.flatnonzero(then != new).tolist():
             at = different[0]
-            return f"other limits: {end} of parameter {at} was {then[at]:g} {before['unit']}, and is now {new[at]:g}"
+            old, current = (Limits.of(one) for one in (before, now))
+            return (
+                f"other limits: {end} of parameter {current.name(at)} was {old.said(at, float(then[at]))}, and is now "
+                f"{current.said(at, float(new[at]))}"
+            )
     for name in ("unit", "own_line", "at_limit"):
         if name in before and before[name] != now[name]:  # a run of an old version has no at_limit
             return f"{name} = {before[name]!r}, and it is now {now[name]!r}"
@@ -381,7 +385,7 @@ def opened_hardware(
         check_said(config.instruments, folder)
     dropped = {} if folder is None else _read_dropped(folder)
     loaded: dict[int, AbstractInstrument] = {}
-    after: list[np.ndarray | None] = [None] * len(config.tables)
+    after: list[Left | None] = [None] * len(config.tables)
     for chip, table in enumerate(config.tables):  # all of them before any is opened
         if folder is None or chip not in dropped:
             table.check_fits(config.task_name, task.input_shape, task.n_outputs)
@@ -411,9 +415,10 @@ def opened_hardware(
                     )
                 )
             )
-            if (theta := after[chip]) is not None:
-                check_fits(theta, instruments[chip])
-        hardware = hardware_of(config, task, instruments, dropped=dropped, start=start, after=after)
+            if (left := after[chip]) is not None:
+                check_fits(left, instruments[chip])
+        thetas = [None if left is None else left.theta for left in after]
+        hardware = hardware_of(config, task, instruments, dropped=dropped, start=start, after=thetas)
         try:
             yield hardware
         finally:

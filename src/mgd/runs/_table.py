@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-from jaxtyping import Float
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -19,7 +17,7 @@ from pydantic import (
 
 from .._input import first_error
 from ..instruments import GIVE_UP_SECONDS, checked_range, common_amplitude, for_each, groups_of
-from ._after import SAFE, check_after, check_fits, parameters_after
+from ._after import SAFE, Left, check_after, check_fits, parameters_after
 
 if TYPE_CHECKING:
     from ..instruments import AbstractInstrument, Group
@@ -219,7 +217,7 @@ class Table:
         count = {"n_params": len(low)} if self.common.kind == "scpi" else {}
         return own | count | {"limits": {**given, "low": low, "high": high}}
 
-    def after(self, instrument: "AbstractInstrument") -> Float[np.ndarray, " p"] | None:
+    def after(self, instrument: "AbstractInstrument") -> Left | None:
         """The parameters of a file with which a chip is to be left; None if it is not.
 
         Args:
@@ -228,10 +226,10 @@ class Table:
         Raises:
             ValueError: if they cannot be read, or the chip is known not to take them.
         """
-        theta = parameters_after(self.common.after, self.folder)
-        if theta is not None and instrument.declared:
-            check_fits(theta, instrument)
-        return theta
+        left = parameters_after(self.common.after, self.folder)
+        if left is not None and instrument.declared:
+            check_fits(left, instrument)
+        return left
 
     def check_fits(self, task: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
         """Raises: ValueError: if the chip has other inputs or outputs than a task."""

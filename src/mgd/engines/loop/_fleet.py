@@ -17,7 +17,7 @@ from ..._errors import HardwareError
 from ..._log import LOG
 from ...algorithm import AbstractAskTell, Algorithm, State
 from ...chips import AbstractCost
-from ...instruments import leave_safely
+from ...instruments import difference, leave_safely
 from .._base import AbstractEngine, Progress
 from .._data import Data
 from ._instrument import Instrumented
@@ -77,6 +77,7 @@ class Fleet(AbstractEngine[AbstractAskTell]):
             raise ValueError(f"the chips of a fleet must have equal numbers of parameters, got {sizes}")
         if trained == "shared":
             self._limits = _common_limits(members)
+            _check_meaning(members)
             _check_rates(members)
             if not isinstance(self.algorithm, Algorithm):
                 raise ValueError(
@@ -313,6 +314,21 @@ def _common_limits(members: Sequence[Instrumented]) -> tuple[Float[np.ndarray, "
             f"{high[worst]:g}): leave one out, or let each train its own"
         )
     return low, high
+
+
+def _check_meaning(members: Sequence[Instrumented]) -> None:
+    """Raises: ValueError: if chips that share their θ would be set to different values for it."""
+    first, *others = (member.bench.instrument for member in members)
+    for chip, other in enumerate(others, 1):
+        if first.n_params != other.n_params:
+            continue  # refused by itself
+        if (found := difference(first.limits.meaning, other.limits.meaning)) is not None:
+            what, mine, theirs = found
+            raise ValueError(
+                f"the chips share their parameters, and the {what} is {mine} for chip 0 ({first.address}) and {theirs} "
+                f"for chip {chip} ({other.address}): give them the same groups in their files, or train each chip's "
+                "own (--fleet own)"
+            )
 
 
 def _check_rates(members: Sequence[Instrumented]) -> None:
