@@ -83,7 +83,7 @@ LEFT = {
 def test_a_file_says_what_its_parameters_stand_for(case, tmp_path):
     theta, on_chip, unit, said = LEFT[case]
     about = {"format": "mgd export 1", "unit": "", "groups": [BIAS | {"unit": unit}]}
-    more = {} if on_chip is None else {"theta_on_chip": np.array([on_chip], np.float32)}
+    more: dict[str, Any] = {} if on_chip is None else {"theta_on_chip": np.array([on_chip], np.float32)}
     np.savez(tmp_path / "left.npz", theta=np.array([theta]), about=np.array(json.dumps(about)), **more)
     limits = Limits(np.full(3, -5.0), np.full(3, 5.0), "", MIXED)
     chip: Any = SimpleNamespace(n_params=3, limits=limits, address="chip")
