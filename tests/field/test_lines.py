@@ -486,6 +486,7 @@ def test_the_functions_of_the_page_are_such_a_chip(tmp_path, monkeypatch):
     (table,) = (one for one in re.findall(r"^```toml\n(.*?)^```$", page, re.M | re.S) if "my_lab:chip" in one)
     (tmp_path / "my_lab.py").write_text(code)
     (tmp_path / "chip.toml").write_text(table)
+    monkeypatch.delitem(sys.modules, "my_lab", raising=False)  # of another test
     made = read_chip_file(tmp_path / "chip.toml").load_instrument()
     assert [each.__name__ for each in getattr(made, "retry_on", ())] == ["TimeoutError", "VisaIOError", "Glitch"]
     with opened(made) as guarded:

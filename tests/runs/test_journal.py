@@ -209,6 +209,22 @@ def test_the_number_of_lost_costs_is_told(tmp_path):
         assert len(left(tmp_path)) == 12
 
 
+@pytest.mark.parametrize("bit", [1, 2, 128])
+def test_a_wrong_count_of_the_last_costs_is_no_torn_tail(tmp_path, bit):
+    one = journal(tmp_path)
+    one.keep(costs(0, 1))
+    one.flush()
+    one.keep(costs(2, 3, 4, 5))
+    one.flush()
+    one.close()
+    path = tmp_path / "costs-0.journal"
+    content = bytearray(path.read_bytes())
+    content[16 + 16] ^= bit
+    path.write_bytes(content)
+    with pytest.warns(MgdWarning, match="is damaged at byte 32: 4 costs after the first 2 are lost"):
+        assert left(tmp_path) == [0, 1]
+
+
 def test_an_older_file_that_is_cut_off_is_said_if_there_are_later_costs(tmp_path):
     of_two_checkpoints(tmp_path)
     os.truncate(tmp_path / "costs-0.journal", 16 + 12 * 4)

@@ -236,5 +236,8 @@ def _lost(content: bytes, at: int) -> int:
     for place in candidates.tolist():
         if place and _whole(content, at + 4 * place):
             return max(place - 2, 1) + _records(content, at + 4 * place)[0].size
-    # The last of all is complete, and wrong.
-    return int(rest[0]) if candidates.size and candidates[0] == 0 else 0
+    # The last of all is complete, and wrong: its costs or their digest, or how many there are.
+    if candidates.size and candidates[0] == 0:
+        return int(rest[0])
+    costs = content[at + _RECORD.size :]
+    return len(costs) // 4 if len(rest) > 2 and zlib.crc32(costs) == rest[1] else 0
