@@ -304,6 +304,7 @@ def test_recording_does_not_change_the_training(lab, train, tmp_path, start):
 @pytest.mark.quick("a calibration", "in Python")
 def test_a_chip_starts_from_its_own_parameters_in_every_way_it_is_trained(lab, train, tmp_path, way):
     """Learning hardly changes them: they are those of the end."""
+    pytest.importorskip("torch", reason="PyTorch is not installed")
     still = {"learning_rate": 1e-9}
     tables: list[dict] = [{"kind": "torch", "module": f"{lab}:module"}]
     if way == "a fleet":

@@ -412,6 +412,7 @@ def step(chip: Guarded, algorithm=None) -> np.ndarray:
     return np.asarray(engine.advance(Data.of(task.train, task.kind), progress, 4).replica().theta)
 
 
+@pytest.mark.long
 def test_a_rate_multiplies_the_updates_of_its_group():
     plain = step(quadratic(a=Group(first=0, last=0), b=Group(first=1, last=1, scale=0.5)))
     faster = step(quadratic(a=Group(first=0, last=0), b=Group(first=1, last=1, scale=0.5, learning_rate=3.0)))
