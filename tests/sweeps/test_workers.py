@@ -226,7 +226,7 @@ def test_ten_deaths_of_workers_and_two_of_clients_change_nothing(tmp_path, clust
 
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("mgd.sweeps._clusters._ANSWER_SECONDS", 1)
+    monkeypatch.setattr("mgd.clusters._cluster._ANSWER_SECONDS", 1)
     plan = Plan.of({"task": "parity", **SETTINGS}, VARY)
     with pytest.raises(
         RunError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9: start one with `dask scheduler`"

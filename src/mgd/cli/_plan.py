@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._settings import given_of, with_some_settings
+from ._settings import given_of, on_cluster, with_some_settings
 
 if TYPE_CHECKING:
     from ..planning import Course
@@ -28,6 +28,8 @@ _SETTINGS = ("bits", "hidden", "channels", "order", "holdout", "data", "imperfec
 @click.option("--seed", type=click.IntRange(min=0, max=2**30), default=0, show_default=True, help="Of random numbers.")
 @click.option("--search", type=click.IntRange(min=0), default=0, help="Trials of a search by Optuna, as a check.")
 @click.option("--gpu", metavar="NAME|FILE.toml", help="GPU to compare with, as it is quoted: v100, a100 or h100.")
+@click.option("--workers", type=click.IntRange(min=1), help="Simulations at a time; by default one.")
+@on_cluster
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; by default one of its own in plans.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 @click.option("--list", "listed", is_flag=True, help="List the chips that come with the package.")
@@ -44,6 +46,8 @@ def plan(
     seed: int,
     search: int,
     gpu: str | None,
+    workers: int | None,
+    cluster: str | None,
     **settings: Any,
 ) -> None:
     """Choose the settings with which a chip learns TASK in the least hardware time, and say what to expect.
@@ -71,6 +75,8 @@ def plan(
             seed=seed,
             search=search,
             gpu=gpu,
+            workers=workers,
+            cluster=cluster,
             out=folder,
             on_course=on_course,
             **given_of(settings),

@@ -37,7 +37,9 @@ class Kept:
                 if entry.pop(_DIGEST, None) not in (None, _digest(entry)):
                     continue
                 key = entry.pop("key")
-                self._known[key] = Passage(**{**entry, "each": tuple(entry["each"])})
+                self._known[key] = Passage(
+                    **{**entry, **{name: tuple(entry[name]) for name in ("each", "seen", "means")}}
+                )
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue  # it is damaged, or the last line of a call that was killed: it is simulated again
 

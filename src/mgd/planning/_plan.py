@@ -12,6 +12,7 @@ import numpy as np
 
 from .._errors import RunError
 from .._stops import stop_requested
+from ..clusters import Cluster
 from ..runs import RunConfig, merged, only_writer, settings_in
 from ..theory import Landscape
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
@@ -24,6 +25,7 @@ from ._problem import Problem
 from ._reasons import Gain, error_shares, gains, reasons
 from ._search import Course, Found, OnCourse, Search, seeds
 from ._simulate import Simulator
+from ._workers import AbstractWorkers, Elsewhere, Here
 
 if TYPE_CHECKING:
     from ._optuna import Searched
@@ -178,6 +180,8 @@ def plan(
     out: str | os.PathLike | None = None,
     search: int = 0,
     gpu: str | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
     on_course: OnCourse = lambda course: None,
     **settings: Any,
 ) -> Plan:
@@ -197,13 +201,16 @@ def plan(
         search: trials of a search of the same space by Optuna's TPE, to check the plan by; 0 for none.
         gpu: a GPU to compare with by its quoted figures: the name of one that comes with the package, or the path of a
             TOML file with its name, flops and source, and if known launch_seconds.
+        workers: simulations at a time, each by a process with cores of its own; None for one, by this process. On a
+            cluster, as of `mgd.sweep`. As long as the time is not over, the plan is the same for any number.
+        cluster: who simulates, as of `mgd.sweep`; None for this machine.
         on_course: called after each simulation.
         settings: other settings of the runs, as in a configuration file: `hidden`, `imperfect`, ….
 
     Raises:
         ValueError: if a setting is wrong, the chip's calibration contradicts its file, or the target is out of reach
-            for the chip without imperfections.
-        RunError: if the folder cannot be written.
+            for the chip without imperfections; or there is no such cluster.
+        RunError: if the folder cannot be written, or the cluster does not answer.
         DataError: if the task's files are not available.
         Interrupted: if it was asked to stop.
     """
@@ -211,6 +218,7 @@ def plan(
         raise ValueError(f"simulations must be 4 or more and chips 2 or more, got {simulations} and {chips}")
     if not seconds > 0:
         raise ValueError(f"seconds must be above 0, got {seconds!r}")
+    there = _elsewhere(workers, cluster)
     compared = None if gpu is None else gpu_of(gpu)
     planned = chip_of(chip)
     given = settings_in({"task": dict(task) if isinstance(task, Mapping) else task}, Path())
@@ -223,13 +231,17 @@ def plan(
             stack.enter_context(_claimed(folder))
         on_course(Course(0, simulations))
         descent = descend(problem, seed=seed)
+        if there is None:
+            simulating: AbstractWorkers = Here(problem, chips)
+        else:
+            simulating = Elsewhere(stack.enter_context(there.opened()), there, problem, chips)
         simulator = Simulator(problem, chips)
         kept = Kept(None if folder is None else folder / SIMULATIONS)
         found = Search(
             problem=problem,
             land=descent.landscape,
-            simulator=Simulator(problem.for_search(), chips),
-            confirming=simulator,
+            workers=simulating,
+            simulator=simulator,
             kept=kept,
             simulations=simulations,
             seconds=seconds,
@@ -244,6 +256,19 @@ def plan(
             asked = {"simulations": simulations, "seconds": seconds, "seed": seed, "search": search, "gpu": gpu}
             write_plan(folder, made, {"given": dict(problem.given), **asked})
     return made
+
+
+def _elsewhere(workers: int | None, cluster: str | None) -> Cluster | None:
+    """Who simulates; None for this process.
+
+    Raises:
+        ValueError: if there is no such cluster.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be 1 or more, got {workers}")
+    if cluster is not None:
+        return Cluster.of(cluster, workers)
+    return Cluster.here(workers) if workers is not None and workers > 1 else None
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """From the closed form's structures to the best that simulation finds, within a budget."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ from ._moves import COORDINATES, moves
 from ._problem import Problem
 from ._simulate import Passage, Simulator
 from ._structure import Structure
+from ._workers import AbstractWorkers, Simulation
 
 # Guesses that are simulated: those that the law puts within this factor of its best.
 _MOST_GUESSES, _NEAR = 4, 1.6
@@ -80,8 +81,8 @@ class Search:
     Args:
         problem: what is planned.
         land: facts of the task.
-        simulator: of its chips, or of chips like them that are simulated sooner.
-        confirming: of its chips.
+        workers: who simulate its chips.
+        simulator: of its chips, for what is known without a simulation.
         kept: simulations of an earlier call.
         simulations: as many as there may be.
         seconds: time after which no new simulation begins.
@@ -95,8 +96,8 @@ class Search:
 
     problem: Problem
     land: Landscape
+    workers: AbstractWorkers
     simulator: Simulator
-    confirming: Simulator
     kept: Kept
     simulations: int
     seconds: float
@@ -122,9 +123,11 @@ class Search:
         budget = max(1, self.simulations - _FINALISTS)
         best = self._first_rate(found[0], budget)
         ratio = best.rate / found[0].structure.rate
-        for guess in found[1:_MOST_GUESSES]:
-            if guess.seconds < _NEAR * found[0].seconds:
-                best = self._better(best, guess.structure.with_rate(guess.structure.rate * ratio), budget)
+        near = [guess.structure for guess in found[1:_MOST_GUESSES] if guess.seconds < _NEAR * found[0].seconds]
+        others = [other.with_rate(other.rate * ratio) for other in near]
+        for n, other in enumerate(others):
+            self._expect(others[n:], budget)
+            best = self._better(best, other, budget)
         improved = True
         while improved and self._may(budget):
             improved = False
@@ -139,21 +142,27 @@ class Search:
 
     def _check_not_stopped(self) -> None:
         if self.stop():
-            n = self._done
-            raise Interrupted(f"stopped after {n} simulations; with the same folder, the same call continues", step=n)
+            raise self._interrupted()
+
+    def _interrupted(self) -> Interrupted:
+        n = self._done
+        return Interrupted(f"stopped after {n} simulations; with the same folder, the same call continues", step=n)
 
     def _first_rate(self, guess: Guess, budget: int) -> Structure:
         """The guess at the better of some rates: the law's may be several times too large or small."""
-        best = guess.structure
-        for ratio in (1.0, 0.5, 2.0, 0.25):
-            best = self._better(best, guess.structure.with_rate(guess.structure.rate * ratio), budget)
+        best, rate = guess.structure, guess.structure.rate
+        others = [best.with_rate(rate * ratio) for ratio in (1.0, 0.5, 2.0, 0.25)]
+        for n, other in enumerate(others):
+            self._expect(others[n:], budget)
+            best = self._better(best, other, budget)
         return best
 
     def _along(self, best: Structure, coordinate: str, budget: int) -> Structure:
         """The best along one coordinate, as far as each step is better than the one before."""
         for way in moves(self.problem, self.land, best, coordinate):
             here = best
-            for there in way:
+            for n, there in enumerate(way):
+                self._expect([*way[n:], *self._beside(best, coordinate)], budget)
                 after = self._better(here, there, budget)
                 if after == here:
                     break
@@ -161,6 +170,21 @@ class Search:
             if here != best:
                 return here
         return best
+
+    def _beside(self, best: Structure, coordinate: str) -> Iterator[Structure]:
+        """What is tried next if this coordinate is as it should be: the first steps along it and all others."""
+        first = COORDINATES.index(coordinate)
+        for other in (*COORDINATES[first:], *COORDINATES[:first]):
+            for way in moves(self.problem, self.land, best, other):
+                yield way[0]
+
+    def _expect(self, structures: Iterable[Structure], budget: int) -> None:
+        """Says what may be simulated next, as far as simulations are left."""
+        if self._may(budget):
+            self._begin(self._asked(one) for one in structures if one not in self.tried)
+
+    def _begin(self, simulations: Iterable[Simulation]) -> None:
+        self.workers.expect(one for one in simulations if self._known(one) is None)
 
     def _better(self, best: Structure, other: Structure, budget: int) -> Structure:
         """The better of two, as far as simulations are left."""
@@ -177,54 +201,73 @@ class Search:
         self._late = self._late or self.stop() or over
         return self._done < budget and not self._late
 
-    def _ends(self) -> bool:
-        """Whether the simulation under way is to end."""
-        return self.stop() or self.elapsed > self._deadline
-
     @property
     def elapsed(self) -> float:
         return time.monotonic() - self._began
 
     def _simulate(self, structure: Structure) -> None:
-        best = min((one.seconds for one in self.tried.values()), default=np.inf)
-        guess = guess_of(self.problem, self.land, structure)
-        most = _NO_LONGER * best if np.isfinite(best) else _PATIENCE * self._guesses[0].seconds
-        self._deadline = self.elapsed + _LONGEST * self.seconds
-        self.tried[structure] = self._passage(structure, guess, most, confirms=False)
+        self.tried[structure] = self._passage(self._asked(structure))
 
-    def _passage(self, structure: Structure, guess: Guess, most: float, *, confirms: bool) -> Passage:
-        """A simulation, or what is kept of it."""
-        simulator, seed = (self.confirming if confirms else self.simulator), seeds(self.seed)[confirms]
-        settings = simulator.problem.settings(structure, seed=seed, replicas=simulator.replicas).identity()
-        key = f"{settings} {self.problem.target!r} {most!r} {confirms}"
-        passage = self.kept.get(key)
+    def _asked(self, structure: Structure) -> Simulation:
+        """A simulation of the search, which takes no longer than the best of it so far."""
+        best = min((one.seconds for one in self.tried.values()), default=np.inf)
+        most = _NO_LONGER * best if np.isfinite(best) else self._longest
+        return self._simulation(structure, most, _LONGEST * self.seconds, confirms=False)
+
+    def _simulation(self, structure: Structure, most: float, allowed: float, *, confirms: bool) -> Simulation:
+        guess = guess_of(self.problem, self.land, structure).windows
+        return Simulation(structure, seeds(self.seed)[confirms], guess, most, self._longest, confirms, allowed)
+
+    @property
+    def _longest(self) -> float:
+        return _PATIENCE * self._guesses[0].seconds
+
+    def _passage(self, asked: Simulation) -> Passage:
+        """A simulation, or what is kept of it.
+
+        Raises:
+            Interrupted: if it was asked to stop.
+        """
+        passage = self._known(asked)
         if passage is None:
-            passage = simulator.passage(
-                structure, seed=seed, guess=guess.windows, most=most, each=confirms, stop=self._ends
-            )
-            if not self._ends():  # otherwise it was cut short
-                self.kept.put(key, passage)
+            made = self.workers.simulated(asked, self.stop)
+            if made is None or self.stop():
+                raise self._interrupted()
+            passage = made.passage
+            if made.whole:
+                self.kept.put(self._key(asked), passage)
         self._done += 1
         reached = {one: result.seconds for one, result in self.tried.items() if np.isfinite(result.seconds)}
         best = min(reached.items(), key=lambda one: one[1], default=None)
         self.on_course(Course(self._done, self.simulations, best, self.elapsed))
         return passage
 
+    def _known(self, asked: Simulation) -> Passage | None:
+        """What is kept of a simulation, if it went as far as it is asked to."""
+        passage, last = self.kept.get(self._key(asked)), self.simulator.last_step(asked.structure, asked.most)
+        return None if passage is None or (passage.steps < last and not passage.ended) else passage.until(last)
+
+    def _key(self, asked: Simulation) -> str:
+        settings = self.simulator.problem.settings(asked.structure, seed=asked.seed, replicas=self.simulator.replicas)
+        return f"{settings.identity()} {self.problem.target!r} {asked.guess!r} {asked.longest!r} {asked.confirms}"
+
     def _confirmed(self) -> Found:
         """The best of the finalists, by chips that the search did not see."""
-        ranked = sorted(self.tried, key=lambda one: (self.tried[one].seconds, -self.tried[one].best))
+        ranked = sorted(self.tried, key=lambda one: (self.tried[one].seconds, -self.tried[one].best))[:_FINALISTS]
         sums, passages = {}, {}
-        for one in ranked[:_FINALISTS]:
+        for n, one in enumerate(ranked):
             if sums and not (np.isfinite(self.tried[one].seconds) and self.elapsed < self.seconds):
                 continue
-            self._deadline = self.elapsed + _CONFIRMING * self.seconds if not sums else self.seconds
-            guess = guess_of(self.problem, self.land, one)
-            most = 3 * self.tried[one].seconds
-            if not np.isfinite(most):
-                most = _PATIENCE * self._guesses[0].seconds
-            passages[one] = self._passage(one, guess, most, confirms=True)
+            allowed = self.seconds - self.elapsed if sums else _CONFIRMING * self.seconds
+            self._begin(self._confirmation(other, allowed) for other in ranked[n:])
+            passages[one] = self._passage(self._confirmation(one, allowed))
             sums[one] = passages[one].seconds + self.tried[one].seconds
         structure = min(sums, key=lambda one: sums[one])
         best = max(one.best for one in (*self.tried.values(), *passages.values()))
         guess = guess_of(self.problem, self.land, structure)
         return Found(structure, guess, passages[structure], self._done, self._late, best)
+
+    def _confirmation(self, structure: Structure, allowed: float) -> Simulation:
+        """A simulation of chips that the search did not see."""
+        found = self.tried[structure].seconds
+        return self._simulation(structure, 3 * found if np.isfinite(found) else self._longest, allowed, confirms=True)

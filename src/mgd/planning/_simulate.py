@@ -1,7 +1,7 @@
 """When simulated chips get to a target."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -33,18 +33,44 @@ class Passage:
     Attributes:
         mean: when their mean score did; infinite if it did not.
         each: when each of them first did; infinite if it did not.
-        best: the best mean score.
         steps: how far they were simulated.
         seconds: of hardware, to `mean`.
         engine: that simulated them.
+        seen: when they were evaluated.
+        means: their mean scores then.
+        ended: whether nothing would follow: they are there, or have settled elsewhere.
     """
 
     mean: float
     each: tuple[float, ...]
-    best: float
     steps: int
     seconds: float
     engine: str
+    seen: tuple[int, ...]
+    means: tuple[float, ...]
+    ended: bool
+
+    @property
+    def best(self) -> float:
+        """The best mean score; 0 if there was no time for any."""
+        return max(self.means, default=0.0)
+
+    def until(self, last: int) -> "Passage":
+        """The same with no more than so many timesteps, whatever it was simulated for."""
+        if self.steps <= last:
+            return self
+        n = sum(step <= last for step in self.seen)
+        there = self.mean <= last
+        return replace(
+            self,
+            mean=self.mean if there else np.inf,
+            each=tuple(one if one <= last else np.inf for one in self.each),
+            steps=last,
+            seconds=self.seconds if there else np.inf,
+            seen=self.seen[:n],
+            means=self.means[:n],
+            ended=False,
+        )
 
 
 class Simulator:
@@ -68,16 +94,20 @@ class Simulator:
         seed: int,
         guess: float,
         most: float,
+        longest: float | None = None,
         each: bool = False,
         stop: Callable[[], bool] = lambda: False,
     ) -> Passage:
         """When chips that are trained in this way get to the target.
 
+        What `most` cuts off does not change what comes before it.
+
         Args:
             structure: how they are trained.
             seed: of the chips, the samples and the noise.
-            guess: the windows that are expected to be needed, about.
+            guess: the windows that are expected to be needed, about; it says how often chips are evaluated.
             most: seconds of hardware after which it ends.
+            longest: seconds of hardware that a guess is limited to; None for `most`.
             each: whether to go on until each chip is there, or three times as long as the mean took.
             stop: asked at each evaluation whether to end.
         """
@@ -93,25 +123,26 @@ class Simulator:
             cost=engine.cost_of_outputs,
         )
         progress: Any = self._begun(engine, structure, seed)
-        window, last = structure.window * structure.tau_p, self._steps_within(algorithm, structure, most)
-        guess = min(guess, last / window)  # by the law it may never get there
-        step, goal = 0, max(1, round(guess * _BEFORE)) * window
-        seen, scores = [], []
-        while step < last:  # which comes nearer once the mean is there
-            goal = min(max(goal, step + window), last)
+        window, last = structure.window * structure.tau_p, self.last_step(structure, most)
+        # By the law it may never get there.
+        guess = min(guess, self.last_step(structure, most if longest is None else longest) / window)
+        step, goal, late = 0, max(1, round(guess * _BEFORE)) * window, np.inf
+        seen, scores, ended = [], [], False
+        while step < last and not ended:
             progress = jax.block_until_ready(engine.advance(self._data, progress, goal - step))
-            step, goal = goal, round(goal * _SPACING / window) * window
+            step, goal = goal, max(goal + window, round(goal * _SPACING / window) * window)
             marks, _ = engine.evaluate(progress, self._test)
+            diverged = np.asarray(progress.diverged)
             seen.append(step)
-            scores.append(np.where(np.asarray(progress.diverged), 0.0, judge.scores(np.asarray(marks))))
+            scores.append(np.where(diverged, 0.0, judge.scores(np.asarray(marks))))
             if scores[-1].mean() >= self.problem.target:
-                last = min(last, round(step * _LATE)) if each else step
-            if self._has_settled(seen, scores, guess * window) or stop():
+                late = min(late, _LATE * step if each else step)
+            there = (np.array(scores) >= self.problem.target).any(0) | diverged
+            ended = step >= late or bool(diverged.all() or (there.all() and late < np.inf))
+            ended = ended or self._has_settled(seen, scores, guess * window)
+            if stop():
                 break
-            there = (np.array(scores) >= self.problem.target).any(0) | np.asarray(progress.diverged)
-            if there.all() and (scores[-1].mean() >= self.problem.target or np.asarray(progress.diverged).all()):
-                break
-        return self._passed(engine, np.array(seen), np.array(scores), step)
+        return self._passed(engine, np.array(seen), np.array(scores), step, ended).until(last)
 
     def time_of(self, structure: Structure, steps: float) -> HardwareTime:
         """What so many timesteps take on the chip."""
@@ -144,21 +175,23 @@ class Simulator:
         best = seen[int(np.argmax(means))]
         return max(means) < self.problem.target and seen[-1] > _SETTLED * max(best, guess)
 
-    def _steps_within(self, algorithm: Any, structure: Structure, seconds: float) -> int:
+    def last_step(self, structure: Structure, seconds: float) -> int:
         """The timesteps of whole windows that take no longer than this and wear nothing out, of one at least."""
         window = structure.window * structure.tau_p
-        many = 1000 * window
-        each = hardware_time(algorithm.counts(many, batch=structure.batch), self.problem.profile).seconds / 1000
+        each = self.time_of(structure, 1000 * window).seconds / 1000
         return max(1, int(min(seconds / each, self.problem.most_writes))) * window
 
-    def _passed(self, engine: Any, seen: np.ndarray, scores: Float[np.ndarray, "times chips"], steps: int) -> Passage:
+    def _passed(
+        self, engine: Any, seen: np.ndarray, scores: Float[np.ndarray, "times chips"], steps: int, ended: bool
+    ) -> Passage:
         target, seconds = self.problem.target, np.inf
         mean = crossing(seen, scores.mean(1), target)
         each = tuple(crossing(seen, scores[:, k], target) for k in range(scores.shape[1]))
         if np.isfinite(mean):
             counts = engine.algorithm.counts(round(mean), batch=engine.batch)
             seconds = hardware_time(counts, self.problem.profile).seconds
-        return Passage(mean, each, float(scores.mean(1).max()), steps, seconds, engine.name)
+        means = tuple(map(float, scores.mean(1)))
+        return Passage(mean, each, steps, seconds, engine.name, tuple(map(int, seen)), means, ended)
 
 
 def crossing(steps: np.ndarray, scores: np.ndarray, target: float) -> float:

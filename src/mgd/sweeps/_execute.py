@@ -21,11 +21,10 @@ import xarray as xr
 from .._errors import Interrupted, RunError
 from .._stops import not_for_children, stop_requested
 from .._version import __version__
+from ..clusters import Cluster, distributed, gone, there
 from ..runs import only_writer, replace_file
 from ._cell import compute_cell, compute_cell_in_turn, fraction_done, is_done, read_result, write_zarr
-from ._clusters import Cluster
 from ._study import Row, Run, Study, Work
-from ._workers import distributed, gone, there
 
 STUDY, DATA, ROWS = "study.json", "data.zarr", "rows.json"
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import Interrupted, MgdWarning
 from .._stops import stop_requested
-from ._clusters import Cluster
+from ..clusters import Cluster, has_dask
 from ._course import Course, OnCourse
 from ._plans import plan_of
 from ._points import Plan, Point
 from ._shown import shown
 from ._store import Store, load_sweep
-from ._workers import AbstractCrew, Crew, Here, has_dask, workers_here
+from ._workers import AbstractCrew, Crew, Here
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -245,10 +245,8 @@ def _compute(work: _Work, store: Store, workers: int | None, cluster: Cluster | 
             _all_by(here, work, stop, enough=lambda: (work.course.left or 0.0) > _SOON_SECONDS)
         if work.left or work.suspects:
             with ExitStack() as stack:
-                if cluster is None:
-                    crew = stack.enter_context(workers_here(n, store))
-                else:
-                    crew = Crew(stack.enter_context(cluster.opened()), store, [], cluster.text)
+                there = cluster or Cluster.here(n)
+                crew = Crew(stack.enter_context(there.opened()), store, there.cores(), there.text)
                 _all_by(crew, work, stop)
                 _one_by_one(crew, work, stop)
     except Stopped:

@@ -1,14 +1,10 @@
 """Who computes points: this process, or workers of Dask on this machine or a cluster. Nothing here imports JAX."""
 
-import importlib
-import importlib.util
-import logging
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from .._errors import RunError
-from .._stops import not_for_children
+from ..clusters import distributed, keep_to, there
 from ._points import Point
 from ._rows import VALUES, values_text
 from ._store import Store, unwritable
 
-# How often a point may kill its worker.
-MOST_KILLS = 3
 _TURN_SECONDS = 0.5
 
 
@@ -172,22 +166,6 @@ class Crew(AbstractCrew):
         return Outcome(batch, report)
 
 
-@contextmanager
-def there(client: Any, where: str, what: str) -> Iterator[None]:
-    """Raises: RunError: if the scheduler does not answer any more."""
-    try:
-        yield
-    except distributed().comm.CommClosedError:
-        raise gone(where, what) from None
-    if client.status not in ("running", "connecting"):
-        raise gone(where, what)
-
-
-def gone(where: str, what: str) -> RunError:
-    """The error that says so."""
-    return RunError(f"the cluster {where} is gone; the {what} that are computed are kept: give the command again")
-
-
 def computed(
     points: Sequence[tuple[str, str, dict[str, Any]]],
     folder: Path,
@@ -215,54 +193,6 @@ def computed(
     return Report(done.compiling, done.training, part, tuple(done.doubts))
 
 
-@contextmanager
-def workers_here(n: int, store: Store) -> Iterator[Crew]:
-    """Workers on this machine, each with cores of its own; those that die are replaced.
-
-    Raises:
-        ValueError: if Dask is not installed.
-    """
-    dask_distributed = distributed()
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    given = {"distributed.scheduler.allowed-failures": MOST_KILLS - 1, "distributed.admin.log-length": 0}
-    with (
-        importlib.import_module("dask.config").set(given),
-        not_for_children(),
-    ):  # which never see Ctrl-C: this process asks them
-        cluster = dask_distributed.LocalCluster(
-            n_workers=n,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
-    try:
-        with dask_distributed.Client(cluster) as client:
-            yield Crew(client, store, [cores[number % len(cores) :: n] for number in range(n)] if cores else [], "here")
-    finally:
-        cluster.close()
-
-
-def has_dask() -> bool:
-    """Whether there can be workers."""
-    return importlib.util.find_spec("distributed") is not None
-
-
-def distributed() -> Any:
-    """Dask's package for workers.
-
-    Raises:
-        ValueError: if it is not installed.
-    """
-    try:
-        return importlib.import_module("distributed")
-    except ImportError:
-        raise ValueError(
-            'several workers need Dask: pip install "mgd[sweep]", or leave workers and cluster out'
-        ) from None
-
-
 def _plain(point: Point) -> tuple[str, str, dict[str, Any]]:
     return point.named, values_text(point.values), point.plain()
 
@@ -272,8 +202,7 @@ _one_at_a_time = threading.Lock()
 
 def _in_worker(points: Sequence[tuple[str, str, dict[str, Any]]], folder: str, cores: list[list[int]]) -> Report:
     """Computes a batch in a worker of Dask."""
-    if cores:
-        os.sched_setaffinity(0, cores[int(distributed().get_worker().name)])  # before JAX counts them
+    keep_to(cores)
     with _one_at_a_time:  # whatever threads a worker has: JAX uses all of its cores
         try:
             return computed(points, Path(folder))

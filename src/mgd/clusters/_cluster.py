@@ -1,8 +1,9 @@
-"""Clusters by their texts: a scheduler that runs, machines that ssh reaches, jobs of SLURM or PBS."""
+"""Clusters by their texts: a scheduler that runs, machines that ssh reaches, jobs of SLURM or PBS; and this machine."""
 
 import importlib
 import importlib.util
 import logging
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,10 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._errors import RunError
-from ._workers import MOST_KILLS, distributed
+from .._stops import not_for_children
+from ._dask import MOST_KILLS, distributed
 
 # How long a scheduler or a machine may take to answer.
 _ANSWER_SECONDS = 10
+# The environment of workers on this machine. Dask's own has MALLOC_TRIM_THRESHOLD_ too, with which the C library gives
+# large arrays back to the system each time they are freed, and asks for them again: a seventh of the time of a sweep.
+_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 # Of each queue of jobs, the command that submits one, and the class of dask-jobqueue.
 _QUEUES = {"slurm": ("sbatch", "SLURMCluster"), "pbs": ("qsub", "PBSCluster")}
 _ADDRESS = re.compile(r"[a-z]+://.+|.+:\d+")
@@ -25,11 +30,11 @@ class Cluster:
     """What users ask for.
 
     Attributes:
-        kind: "address", "ssh", "slurm" or "pbs".
-        text: as it was given.
+        kind: "address", "ssh", "slurm", "pbs" or "here".
+        text: as it was given; what it is called.
         hosts: of ssh, the machines.
         options: of a queue, arguments of dask-jobqueue.
-        workers: with ssh on each machine, of a queue in all.
+        workers: with ssh on each machine, otherwise in all.
     """
 
     kind: str
@@ -68,6 +73,11 @@ class Cluster:
             raise ValueError("a scheduler has workers of its own: leave workers or cluster out")
         return Cluster("address", text)
 
+    @staticmethod
+    def here(workers: int) -> "Cluster":
+        """Workers on this machine; those that die are replaced."""
+        return Cluster("here", "here", workers=workers)
+
     @contextmanager
     def opened(self) -> Iterator[Any]:
         """A client of Dask; workers that were started for it end with it.
@@ -81,11 +91,39 @@ class Cluster:
                 yield client
             return
         dask_distributed = distributed()
-        given = {"distributed.scheduler.allowed-failures": MOST_KILLS - 1}
+        given = {
+            "distributed.scheduler.allowed-failures": MOST_KILLS - 1,
+            "distributed.admin.log-length": 0,
+            "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
+        }
         with importlib.import_module("dask.config").set(given):
-            cluster = self._by_ssh(dask_distributed) if self.kind == "ssh" else self._by_jobs()
+            match self.kind:
+                case "here":
+                    cluster = self._of_this_machine(dask_distributed)
+                case "ssh":
+                    cluster = self._by_ssh(dask_distributed)
+                case _:
+                    cluster = self._by_jobs()
         with cluster, dask_distributed.Client(cluster) as client:
             yield client
+
+    def cores(self) -> list[list[int]]:
+        """Of workers on this machine, the cores of each, which it is to keep to before JAX counts them; else none."""
+        if self.kind != "here" or not hasattr(os, "sched_getaffinity"):
+            return []
+        cores = sorted(os.sched_getaffinity(0))
+        return [cores[number % len(cores) :: self.workers] for number in range(self.workers)]
+
+    def _of_this_machine(self, dask_distributed: Any) -> Any:
+        with not_for_children():  # which never see Ctrl-C: this process asks them
+            return dask_distributed.LocalCluster(
+                n_workers=self.workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
 
     def _client(self) -> Any:
         try:

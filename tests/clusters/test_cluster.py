@@ -13,8 +13,8 @@ import pytest
 
 import mgd
 from mgd import RunError
+from mgd.clusters import Cluster
 from mgd.sweeps import Plan, load_sweep, run
-from mgd.sweeps._clusters import Cluster
 
 VARY = {"cost-noise": [0.001, 0.01, 0.1], "hidden": [2, 3]}
 SETTINGS: dict[str, Any] = {

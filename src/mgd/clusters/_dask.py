@@ -1,0 +1,69 @@
+"""Dask: whether it is there, what it answers, and what is said when it does not. Nothing here imports JAX."""
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from .._errors import RunError
+
+# How often what is computed may kill its worker.
+MOST_KILLS = 3
+
+
+def has_dask() -> bool:
+    """Whether there can be workers."""
+    return importlib.util.find_spec("distributed") is not None
+
+
+def distributed() -> Any:
+    """Dask's package for workers.
+
+    Raises:
+        ValueError: if it is not installed.
+    """
+    try:
+        return importlib.import_module("distributed")
+    except ImportError:
+        raise ValueError(
+            'several workers need Dask: pip install "mgd[sweep]", or leave workers and cluster out'
+        ) from None
+
+
+@contextmanager
+def there(client: Any, where: str, what: str) -> Iterator[None]:
+    """Raises: RunError: if the scheduler does not answer any more."""
+    try:
+        yield
+    except distributed().comm.CommClosedError:
+        raise gone(where, what) from None
+    if client.status not in ("running", "connecting"):
+        raise gone(where, what)
+
+
+def gone(where: str, what: str) -> RunError:
+    """The error that says so."""
+    return RunError(f"the cluster {where} is gone; the {what} that are computed are kept: give the command again")
+
+
+def keep_to(cores: Sequence[Sequence[int]]) -> None:
+    """Keeps the worker that calls this to its cores of `Cluster.cores`, if there are any, before JAX counts them."""
+    if cores:
+        os.sched_setaffinity(0, cores[int(distributed().get_worker().name)])
+
+
+def not_wanted() -> Callable[[], bool]:
+    """A question for what a worker computes: whether nobody waits for it any more.
+
+    A thread cannot be ended from outside, so that what is cancelled has to ask.
+    """
+    worker = distributed().get_worker()
+    key = worker.get_current_task()
+
+    def asked() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled"
+
+    return asked
