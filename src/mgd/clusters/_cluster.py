@@ -13,7 +13,7 @@ from typing import Any
 
 from .._errors import RunError
 from .._stops import not_for_children
-from ._dask import MOST_KILLS, distributed
+from ._dask import MOST_KILLS, distributed, has_pages
 
 # How long a scheduler or a machine may take to answer.
 _ANSWER_SECONDS = 10
@@ -120,7 +120,7 @@ class Cluster:
                 n_workers=self.workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0" if has_pages() else None,
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             )

@@ -32,13 +32,25 @@ def distributed() -> Any:
         ) from None
 
 
+def has_pages() -> bool:
+    """Whether Dask can show pages of what workers do."""
+    return importlib.util.find_spec("bokeh") is not None
+
+
+def dashboard_of(client: Any) -> str | None:
+    """The address of the page that shows what workers do; None if there is none."""
+    return client.dashboard_link if "dashboard" in client.scheduler_info()["services"] else None
+
+
 @contextmanager
 def there(client: Any, where: str, what: str) -> Iterator[None]:
     """Raises: RunError: if the scheduler does not answer any more."""
     try:
         yield
-    except distributed().comm.CommClosedError:
-        raise gone(where, what) from None
+    except OSError as error:  # of the network, or of what was computed
+        if isinstance(error, distributed().comm.CommClosedError) or client.status != "running":
+            raise gone(where, what) from None
+        raise
     if client.status not in ("running", "connecting"):
         raise gone(where, what)
 

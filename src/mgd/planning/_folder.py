@@ -19,7 +19,7 @@ from ._gpu import OnGpu
 if TYPE_CHECKING:
     from ._plan import Plan
 
-SIMULATIONS = "simulations.jsonl"
+DESCENT, SIMULATIONS = "descent.json", "simulations.jsonl"
 _PLAN, _SETTINGS = "plan.json", "plan.toml"
 
 
@@ -84,7 +84,7 @@ class KeptPlan(BaseModel):
 
 def is_plan(folder: str | Path) -> bool:
     """Whether a folder is that of a plan, which need not be finished."""
-    return any(os.path.isfile(Path(folder) / name) for name in (_PLAN, SIMULATIONS))
+    return any(os.path.isfile(Path(folder) / name) for name in (_PLAN, DESCENT, SIMULATIONS))
 
 
 def write_plan(folder: Path, made: "Plan", asked: Mapping[str, Any]) -> None:

@@ -1,17 +1,49 @@
-"""Simulations of a plan that are done, a line each, so that a plan that was stopped continues."""
+"""What a plan has computed: its descent, and a line for each simulation. A plan that was stopped continues with it."""
 
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from .._errors import RunError
 from .._input import read_file
+from ..runs import replace_file
+from ..theory import Landscape
+from ._landscape import Descent
 from ._simulate import Passage
 
 _DIGEST = "sha256"
+
+
+def kept_descent(path: Path | None, key: str, make: Callable[[], Descent]) -> Descent:
+    """The descent in a file, if it is there and this one; otherwise it is made and kept.
+
+    Args:
+        path: the file; None to keep nothing.
+        key: what the descent is of.
+        make: makes it.
+
+    Raises:
+        RunError: if the file cannot be written.
+    """
+    if path is None:
+        return make()
+    try:
+        entry = json.loads(read_file(path))
+        if entry.pop(_DIGEST) == _digest(entry) and entry.pop("key") == key:
+            return Descent(**entry | {"landscape": Landscape(**entry["landscape"])})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass  # it is not there, or damaged
+    descent = make()
+    entry = {"key": key, **asdict(descent)}
+    try:
+        replace_file(path, (json.dumps(entry | {_DIGEST: _digest(entry)}, indent=2) + "\n").encode())
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
+    return descent
 
 
 class Kept:

@@ -18,7 +18,7 @@ from ..engines import Data, choose, gradient_of
 from ..theory import Landscape
 from ._problem import Problem
 
-_CHIPS, _BATCH = 8, 64
+_MOST_CHIPS, _BATCH = 8, 64
 # Evaluations of a descent, each a tenth more updates than the one before.
 _MOST_UPDATES, _FIRST, _GROWTH = 30_000, 10, 1.1
 # Probes for each chip. Their steps are these shares of a parameter's usual size.
@@ -49,33 +49,38 @@ class Descent:
     seconds: float
 
 
-def descend(problem: Problem, *, seed: int = 0) -> Descent:
+def descend(problem: Problem, *, seed: int = 0, chips: int = _MOST_CHIPS) -> Descent:
     """Facts of a task, by the descent of some ideal chips; if they leave the range of parameters, of chips within it.
+
+    Args:
+        problem: what is planned.
+        seed: of the chips.
+        chips: how many there are at the most; more than eight say hardly more.
 
     Raises:
         ValueError: if the chip has no gradient, or does not reach the target, or the converter does not read its cost.
     """
-    found = _descend(problem, problem.ideal(), "without imperfections", seed)
+    found = _descend(problem, problem.ideal(), "without imperfections", seed, min(chips, _MOST_CHIPS))
     if found.farthest > problem.bound:
         within = f"with parameters within ± {problem.bound:g}, and no other imperfection,"
-        found = _descend(problem, problem.bounded(), within, seed)
+        found = _descend(problem, problem.bounded(), within, seed, min(chips, _MOST_CHIPS))
     problem.check_cost(found.landscape.cost)
     return found
 
 
-def _descend(problem: Problem, chip: AbstractChip, which: str, seed: int) -> Descent:
+def _descend(problem: Problem, chip: AbstractChip, which: str, seed: int, chips: int) -> Descent:
     """The descent of these chips, which are called so."""
     task, key = problem.task, jax.random.key(seed)
     data = Data.of(task.train, task.kind, task.order), Data.of(task.test, task.kind)
     batch = min(_BATCH, len(task.train))
-    start = jax.vmap(lambda k: chip.init(key=k))(jax.random.split(jax.random.fold_in(key, 1), _CHIPS))
+    start = jax.vmap(lambda k: chip.init(key=k))(jax.random.split(jax.random.fold_in(key, 1), chips))
     rate = _SHARE_OF_STABLE / _measured(chip, start, data[0], key).largest
     algorithm = Backprop(optax.sgd(float(rate)))
-    engine: Any = choose("auto", chip, algorithm, n_replicas=_CHIPS, batch=batch, n_steps=_MOST_UPDATES)
+    engine: Any = choose("auto", chip, algorithm, n_replicas=chips, batch=batch, n_steps=_MOST_UPDATES)
     judge = Judge.of(task, outputs=engine.gives_outputs(data[1]), shown=len(task.test), cost=engine.cost_of_outputs)
     if judge.metric is None:
         raise ValueError(f"{task.name} has no score that could be a target: the chip gives no outputs")
-    progress = engine.init(_CHIPS, key=key, start=np.asarray(start))
+    progress = engine.init(chips, key=key, start=np.asarray(start))
     step, goal, seen = 0, _FIRST, []
     while step < _MOST_UPDATES:
         progress = engine.advance(data[0], progress, goal - step)
@@ -88,7 +93,7 @@ def _descend(problem: Problem, chip: AbstractChip, which: str, seed: int) -> Des
     else:
         best = max(score for _, score, _ in seen)
         raise ValueError(
-            f"the target {problem.target:g} is out of reach for this chip: {_CHIPS} chips {which} "
+            f"the target {problem.target:g} is out of reach for this chip: {chips} chips {which} "
             f"reach {best:.3f} in the mean by {_MOST_UPDATES:,} updates with exact gradients; lower "
             "--target, or give the chip more neurons or a wider range"
         )

@@ -12,14 +12,15 @@ import numpy as np
 
 from .._errors import RunError
 from .._stops import stop_requested
+from .._version import __version__
 from ..clusters import Cluster
 from ..runs import RunConfig, merged, only_writer, settings_in
 from ..theory import Landscape
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
 from ._chips import chip_of
-from ._folder import SIMULATIONS, write_plan
+from ._folder import DESCENT, SIMULATIONS, write_plan
 from ._gpu import Gpu, OnGpu, gpu_of, on_gpu
-from ._kept import Kept
+from ._kept import Kept, kept_descent
 from ._landscape import Descent, descend
 from ._problem import Problem
 from ._reasons import Gain, error_shares, gains, reasons
@@ -230,7 +231,11 @@ def plan(
         if folder is not None:
             stack.enter_context(_claimed(folder))
         on_course(Course(0, simulations))
-        descent = descend(problem, seed=seed)
+        descent = kept_descent(
+            None if folder is None else folder / DESCENT,
+            f"{__version__} {seed} {chips} {problem.identity()}",
+            lambda: descend(problem, seed=seed, chips=chips),
+        )
         if there is None:
             simulating: AbstractWorkers = Here(problem, chips)
         else:

@@ -156,6 +156,11 @@ class Problem:
         """Standard deviation of the noise on each parameter at each write."""
         return self.imperfect.get("update-noise", 0.0)
 
+    def identity(self) -> str:
+        """What makes it this one, in a line."""
+        settings = _resolved(self.given, {"learning_rate": 1.0}).identity()
+        return f"{settings} {self.profile.model_dump_json()} {self.target!r}"
+
     def settings(self, structure: Structure, **more: Any) -> Settings:
         """The settings of a run that trains chips in this way."""
         return _resolved(self.described(structure), structure.settings() | more)

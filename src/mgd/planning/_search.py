@@ -233,9 +233,9 @@ class Search:
             made = self.workers.simulated(asked, self.stop)
             if made is None or self.stop():
                 raise self._interrupted()
-            passage = made.passage
             if made.whole:
-                self.kept.put(self._key(asked), passage)
+                self.kept.put(self._key(asked), made.passage)
+            passage = made.passage.until(self._last(asked))
         self._done += 1
         reached = {one: result.seconds for one, result in self.tried.items() if np.isfinite(result.seconds)}
         best = min(reached.items(), key=lambda one: one[1], default=None)
@@ -244,8 +244,11 @@ class Search:
 
     def _known(self, asked: Simulation) -> Passage | None:
         """What is kept of a simulation, if it went as far as it is asked to."""
-        passage, last = self.kept.get(self._key(asked)), self.simulator.last_step(asked.structure, asked.most)
+        passage, last = self.kept.get(self._key(asked)), self._last(asked)
         return None if passage is None or (passage.steps < last and not passage.ended) else passage.until(last)
+
+    def _last(self, asked: Simulation) -> int:
+        return self.simulator.last_step(asked.structure, asked.most)
 
     def _key(self, asked: Simulation) -> str:
         settings = self.simulator.problem.settings(asked.structure, seed=asked.seed, replicas=self.simulator.replicas)

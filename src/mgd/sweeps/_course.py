@@ -18,6 +18,7 @@ class Course:
         made: timesteps of chips that were made since.
         seconds: since it began.
         left: seconds that the rest will take about; None before the first point is there.
+        dashboard: the address of the page that shows what workers do; None if there is none.
     """
 
     points: int
@@ -29,6 +30,7 @@ class Course:
     made: int = 0
     seconds: float = 0.0
     left: float | None = None
+    dashboard: str | None = None
 
 
 OnCourse = Callable[[Course], object]

@@ -40,6 +40,7 @@ class _Teller:
         self._bar, self._apart = bar, apart
         self._task = bar.add_task("compiling", total=1.0, left="")
         self._said, self._begun, self._known = 0.0, False, False
+        self._dashboard: str | None = None
 
     def __call__(self, course: Course) -> None:
         if not self._begun:
@@ -50,6 +51,9 @@ class _Teller:
             rest = course.missing - course.computed
             if rest:
                 self._print(f"the first point took {duration(course.seconds)}; the rest: about {duration(course.left)}")
+        if course.dashboard != self._dashboard:
+            self._dashboard = course.dashboard
+            self._print(f"dashboard of the workers: {course.dashboard}")
         share = course.made / max(1, course.chip_steps)
         left = "" if course.left is None else f"{duration(course.left)} left"
         done = f"{course.computed:,} of {course.missing:,} points"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import Interrupted, MgdWarning
 from .._stops import stop_requested
-from ..clusters import Cluster, has_dask
+from ..clusters import Cluster, dashboard_of, has_dask
 from ._course import Course, OnCourse
 from ._plans import plan_of
 from ._points import Plan, Point
@@ -246,7 +246,9 @@ def _compute(work: _Work, store: Store, workers: int | None, cluster: Cluster | 
         if work.left or work.suspects:
             with ExitStack() as stack:
                 there = cluster or Cluster.here(n)
-                crew = Crew(stack.enter_context(there.opened()), store, there.cores(), there.text)
+                client = stack.enter_context(there.opened())
+                work.course.dashboard = dashboard_of(client)
+                crew = Crew(client, store, there.cores(), there.text)
                 _all_by(crew, work, stop)
                 _one_by_one(crew, work, stop)
     except Stopped:
