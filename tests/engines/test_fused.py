@@ -12,7 +12,16 @@ import pytest
 import mgd
 from mgd.algorithm import HighPass, TimeConstants, TwoSided, analog, discrete
 from mgd.chips import CrossEntropy, imperfect, mlp
-from mgd.chips.imperfections import ADC, DAC, ActivationVariation, CostNoise, ParameterRange, UpdateNoise
+from mgd.chips.imperfections import (
+    ADC,
+    DAC,
+    ActivationVariation,
+    CostNoise,
+    ParameterRange,
+    Settling,
+    SoftBoundsWrite,
+    UpdateNoise,
+)
 from mgd.datasets import nist7x7, parity
 from mgd.engines import Data, Fused, Measured
 from mgd.engines.simulated._fused import _engine
@@ -115,14 +124,30 @@ IMPERFECT = {
     "converter": (DAC(16, -4.0, 4.0),),
     "own line": (DAC(12, -4.0, 4.0, stochastic=True, own_line=True),),
     "finer copy": (DAC(16, -4.0, 4.0, finer_copy=True),),
+    "read by a converter": (CostNoise(0.002), ADC(16, 0.05, 0.9)),
+    "pulses": (SoftBoundsWrite(1e-3, 0.2, 0.5, -0.4),),
+    "noisy pulses of cells that differ": (
+        SoftBoundsWrite(1e-3, 0.2, 1.0, -0.8, 0.2, dw_min_ctoc=0.5, up_down_dtod=0.1, w_max_dtod=0.3, w_min_dtod=0.3),
+    ),
+    "pulses within a range": (ParameterRange(-0.3, 0.3), SoftBoundsWrite(1e-3), UpdateNoise(0.01)),
+    "pulses by a converter": (SoftBoundsWrite(1e-4, dw_min_ctoc=0.3), DAC(14, -4.0, 4.0, stochastic=True)),
 }
 
 
 @pytest.mark.parametrize("name", IMPERFECT)
-@pytest.mark.quick("range", "own line", "update noise", "cost noise", "relative noise")
+@pytest.mark.quick(
+    "range",
+    "own line",
+    "update noise",
+    "cost noise",
+    "relative noise",
+    "read by a converter",
+    "noisy pulses of cells that differ",
+)
 def test_it_makes_chips_imperfect_in_the_same_way(name):
-    # A level of a converter, or a few, may be rounded the other way.
-    tolerance = 5e-3 if any(isinstance(each, DAC) for each in IMPERFECT[name]) else 2e-3
+    # A level of a converter, or a pulse, or a few, may be rounded the other way.
+    rounds = any(isinstance(each, DAC | ADC | SoftBoundsWrite) for each in IMPERFECT[name])
+    tolerance = 5e-3 if rounds else 2e-3
     same(imperfect(CHIP, *IMPERFECT[name]), discrete(perturbation=Rademacher(0.1)), TASK, tolerance=tolerance)
 
 
@@ -354,7 +379,7 @@ def test_training_by_it_learns():
 @pytest.mark.parametrize(
     ("chip", "algorithm", "message"),
     [
-        (imperfect(CHIP, ADC(8, 0.0, 1.0)), discrete(), "does not cover a chip with adc"),
+        (imperfect(CHIP, Settling(2.0)), discrete(), "does not cover a chip with settling"),
         (mgd.chips.cnn((28, 28, 1), (4,)), discrete(), r"does not cover a CNN network \(only layered perceptrons\)"),
         (
             mgd.chips.from_function(lambda theta, x, y: theta.sum(), init=lambda key: jax.numpy.zeros(3)),
@@ -384,7 +409,7 @@ def test_auto_takes_it_where_it_pays():
     assert engine(64, 10**6) == "fused"
     assert engine(64, 1000) == "measured"
     assert engine(1, 10**9) == "measured"
-    assert engine(64, 10**6, imperfect(CHIP, ADC(8, 0.0, 1.0))) == "measured"  # pyright: ignore[reportArgumentType]
+    assert engine(64, 10**6, imperfect(CHIP, Settling(2.0))) == "measured"  # pyright: ignore[reportArgumentType]
 
 
 def test_without_numba_it_names_the_extra():

@@ -25,7 +25,7 @@ _ROUNDING = 1e-7
 # Without noise, of the error that smaller amplitudes avoid, this share of the cross-talk is let go.
 _SLACK = 0.02
 # Structures whose times by the law differ by no more than this are as good.
-_SAME = 1.02
+AS_GOOD = 1.02
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _best_of(problem: Problem, land: Landscape, family: str, baseline: str) -> G
 
 def _soonest_simulated(seconds: Float[np.ndarray, " structures"], samples: Float[np.ndarray, " structures"]) -> int:
     """Of the structures that are about as quick as the quickest, the one that takes the fewest samples to simulate."""
-    return int(np.argmin(np.where(seconds <= _SAME * seconds.min(), samples, np.inf)))
+    return int(np.argmin(np.where(seconds <= AS_GOOD * seconds.min(), samples, np.inf)))
 
 
 def _samples_simulated(problem: Problem, windows: Windows) -> Any:

@@ -175,14 +175,6 @@ class Problem:
             given["imperfect"] = {**self.imperfect, **each}
         return given
 
-    def for_search(self) -> "Problem":
-        """The same with white noise in place of the converter's rounding, which the quickest engine simulates."""
-        if not self.readout or self.profile.noise_of == "sample":
-            return self
-        noise = math.hypot(self.imperfect.get("cost-noise", 0.0), self.readout / math.sqrt(12))
-        others = {name: value for name, value in self.imperfect.items() if name not in ("adc-bits", "adc-range")}
-        return replace(self, given={**self.given, "imperfect": {**others, "cost-noise": noise}})
-
     def with_profile(self, profile: Profile) -> "Problem":
         """The same on a chip that takes another time."""
         return replace(self, profile=profile)

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 from ..theory import Landscape, error_of_signal, left_of_code, variance_of
 from ..timing import format_seconds
-from ._guess import Guess, guess_of, least_amplitude, seconds_by_law
+from ._guess import AS_GOOD, Guess, guess_of, least_amplitude, seconds_by_law
 from ._problem import Problem
 from ._structure import BASELINES, FAMILIES, OPTIMIZERS, Structure, period_of
 
-_HARDLY = 1.02
 # A gain of less than half a percent is none.
 _LEAST_GAIN = 0.005
 
@@ -138,7 +137,7 @@ def _beside(problem: Problem, land: Landscape, structure: Structure, now: Guess,
     other = guess_of(problem, land, replace(structure, **changes)).seconds / now.seconds
     if not math.isfinite(other):
         return "never gets there by the law"
-    if 1 / _HARDLY < other < _HARDLY:
+    if 1 / AS_GOOD < other < AS_GOOD:
         return "takes as long by the law"
     return f"takes {other:.2f} times as long by the law"
 

@@ -30,7 +30,7 @@ class Simulation:
         guess: the windows that are expected to be needed.
         most: seconds of hardware after which it ends.
         longest: seconds of hardware that the guess is limited to.
-        confirms: whether it is of the chips as they are, each of which is to get there, and not of those of a search.
+        confirms: whether it goes on until each chip is there.
         allowed: seconds after which it is cut short.
     """
 
@@ -86,9 +86,7 @@ class Here(AbstractWorkers):
     """
 
     def __init__(self, problem: Problem, chips: int):
-        searching, confirming = problem.for_search(), Simulator(problem, chips)
-        self._confirming = confirming
-        self._searching = confirming if searching is problem else Simulator(searching, chips)
+        self._simulator = Simulator(problem, chips)
 
     def expect(self, simulations: Iterable[Simulation]) -> None:
         pass  # one thing at a time
@@ -99,7 +97,7 @@ class Here(AbstractWorkers):
         def ends() -> bool:
             return stop() or time.monotonic() > until
 
-        passage = (self._confirming if simulation.confirms else self._searching).passage(
+        passage = self._simulator.passage(
             simulation.structure,
             seed=simulation.seed,
             guess=simulation.guess,

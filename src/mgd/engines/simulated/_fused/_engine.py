@@ -48,12 +48,13 @@ _KEPT = ("theta", "gradient", "trace", "baseline", "bad")
 class Fused(AbstractSimulated[Algorithm, AbstractChip]):
     """Simulates every measurement of every replica, like the measured engine, and many times faster for small chips.
 
-    Chips are layered perceptrons, and may have activation variation, cost noise, update noise, a parameter range or
-    converters. A replica is a lane of vectors; all data of a group of replicas stay in cache, and groups are spread
-    over the processor's cores. Keys, perturbations, noise and order of samples are those of the measured engine, so the
-    result is the same, to rounding; it does not depend on how a run is cut into calls. If a converter rounds, a
-    difference in rounding may become a difference of one level, after which trajectories diverge. A start outside a
-    range is moved to its end at once, and not at the first write.
+    Chips are layered perceptrons, and may have activation variation, cost noise, update noise, a parameter range,
+    converters of parameters and of the cost, or writes by pulses between soft bounds. A replica is a lane of vectors;
+    all data of a group of replicas stay in cache, and groups are spread over the processor's cores. Keys,
+    perturbations, noise and order of samples are those of the measured engine, so the result is the same, to rounding;
+    it does not depend on how a run is cut into calls. If a converter rounds, or a write is of whole pulses, a
+    difference in rounding may become a difference of one level or pulse, after which trajectories diverge. A start
+    outside a range is moved to its end at once, and not at the first write.
 
     Numba compiles it (`pip install "mgd[fused]"`), once on each machine.
 
@@ -168,6 +169,7 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
     def _group_size(self, n_replicas: int, plan: Plan) -> int:
         """Chips of a group: more, if what it needs stays in cache, and threads have as good as no more lanes to do."""
         kinds = 1 + plan.update.remembers + plan.gathers + (not plan.signals.packed) + 2 * (plan.converter.bits > 0)
+        kinds += 4 * plan.update.pulses
         vectors = kinds * plan.n_params + self.batch * int(plan.network.sizes[0])
         is_bare = kinds == 1 and not plan.update.noisy and plan.update.high == math.inf
         is_small = vectors * _WIDE * 4 <= (_MOST_BYTES_BARE if is_bare else _MOST_BYTES)

@@ -16,7 +16,7 @@ from ....algorithm import Algorithm
 from ....perturbations import LFSR
 from ..._replicas import Progress
 from ._plan import Plan, blocks_of
-from ._settings import WALSH, Group
+from ._settings import BOTTOM, TOP, WALSH, Group
 
 # A cache line, and the widest register.
 _ALIGNED = 64
@@ -33,6 +33,7 @@ class Replicas:
         baseline: what the baseline remembers, one or two numbers.
         seeds: of perturbations, samples, measurements and writes.
         neurons: gains and offsets of each neuron, or None where they are ideal.
+        cells: bounds and pulses of each parameter, or None where writes are not of pulses.
         register: of the shift register of each block, or None.
         numbers: what each chip has for itself.
         scale: what C̃ θ̃ is multiplied by to enter G.
@@ -44,6 +45,7 @@ class Replicas:
     baseline: list[Float[np.ndarray, " replica"]]
     seeds: tuple[UInt32[np.ndarray, "replica 2"], ...]
     neurons: Float[np.ndarray, "replica neuron_numbers"] | None
+    cells: Float[np.ndarray, "replica cell_numbers"] | None
     register: UInt32[np.ndarray, "replica blocks"] | None
     numbers: Float[np.ndarray, "replica numbers"]
     scale: Float[np.ndarray, "replica scales"]
@@ -62,6 +64,10 @@ class Replicas:
         if plan.network.varied:
             each = [np.stack([of.alpha, of.beta, of.shift, of.offset], -1) for of in plan.neurons(progress.device)]
             neurons = np.concatenate(each, axis=1).reshape(len(state.theta), -1)
+        cells = None
+        if plan.update.pulses:
+            found = plan.cells(progress.device)
+            cells = np.concatenate([found.top, found.bottom, found.log_up, found.log_down], axis=1)
         return Replicas(
             theta=np.asarray(state.theta),
             gradient=np.asarray(state.gradient),
@@ -69,6 +75,7 @@ class Replicas:
             baseline=[np.asarray(leaf) for leaf in jax.tree.leaves(state.baseline)],
             seeds=(*map(np.asarray, jax.tree.leaves(state.seeds)),),
             neurons=neurons,
+            cells=cells,
             register=register,
             numbers=np.stack([plan.numbers for plan in plans])[which],
             scale=np.stack([plan.scale for plan in plans])[which],
@@ -78,9 +85,13 @@ class Replicas:
         """The replicas with these numbers, one a lane."""
         n_params, network, signals = plan.n_params, plan.network, plan.signals
         values, converted = not signals.packed, plan.converter.bits > 0
+        zeros = partial(_zeros, len(lanes))
         theta = _lanes(self.theta, lanes)
         np.clip(theta, plan.update.low, plan.update.high, out=theta)
-        zeros = partial(_zeros, len(lanes))
+        cells = zeros(1)
+        if self.cells is not None:
+            cells = _lanes(self.cells, lanes)
+            np.clip(theta, cells[BOTTOM * n_params :][:n_params], cells[TOP * n_params :][:n_params], out=theta)
         codes = zeros(signals.size if signals.family == WALSH else 1, np.uint32)
         if self.register is not None:
             codes = _lanes(self.register, lanes)
@@ -99,6 +110,7 @@ class Replicas:
             measurement_seed=of_costs,
             write_seed=of_writes,
             neurons=zeros(1) if self.neurons is None else _lanes(self.neurons, lanes),
+            cells=cells,
             signs=zeros(-(-n_params // 32), np.uint32),
             wiggle=zeros(n_params if values else 1),
             base=zeros(n_params if converted else 1),

@@ -1,11 +1,22 @@
 """The loop over timesteps of one group of chips; `_compiled` compiles it."""
 
 from ._forward import alone, pair
-from ._lanes import BLOCK, any_of, floats, gather, gather_block, load, root, select, size_of, store, words
+from ._lanes import BLOCK, any_of, floats, gather, gather_block, load, nearest, root, select, size_of, store, words
 from ._math import inlined
 from ._perturb import perturb, prepare_codes
 from ._random import normal, part, permute, rotation, row_under
-from ._settings import AMPLITUDE, COST_NOISE, HIGH_PASS, LIMIT, RELATIVE_NOISE, REMEASURED, TWO_SIDED
+from ._settings import (
+    AMPLITUDE,
+    COST_NOISE,
+    HIGH_PASS,
+    LIMIT,
+    READ_LOW,
+    READ_PER_STEP,
+    READ_STEP,
+    RELATIVE_NOISE,
+    REMEASURED,
+    TWO_SIDED,
+)
 from ._write import clamp, integrate, level
 
 _INFINITE = float("inf")
@@ -61,6 +72,14 @@ def _noise(converter, group, a, b, slot, cost):
 
 
 @inlined
+def _read(converter, group, cost):
+    """The level that is nearest to a cost."""
+    low, step = load(group.numbers, READ_LOW), load(group.numbers, READ_STEP)
+    code = nearest((cost - low) * load(group.numbers, READ_PER_STEP))
+    return low + clamp(code, 0.0, 2.0**converter.read_bits - 1.0) * step
+
+
+@inlined
 def _apply(converter, group, multiple):
     """What a converter that θ̃ goes through makes of θ and of a multiple of θ̃."""
     for p in range(group.theta.shape[0]):
@@ -112,6 +131,10 @@ def _measure_slots(network, signals, converter, group, step, due):
         cost = cost + _noise(converter, group, a, b, 0 if signals.baseline == HIGH_PASS else 1, cost)
         if has_two:
             before = before + _noise(converter, group, a, b, 0, before)
+    if converter.read_bits:
+        cost = _read(converter, group, cost)
+        if has_two:
+            before = _read(converter, group, before)
     return before, cost
 
 

@@ -34,6 +34,8 @@ def _fitted(f: Callable, low: float, high: float, degree: int) -> Callable:
 _HALF_LN2 = math.log(2) / 2
 # exp on ± ln 2 / 2: error 2e-8 relative.
 _exp = _fitted(np.exp, -_HALF_LN2, _HALF_LN2, 6)
+# (eˣ − 1)/x on ± ½.
+_less_one_near = _fitted(lambda x: np.expm1(x) / x, -0.5, 0.5, 7)
 # ln(1 + f)/f, for 1 + f from √½ to √2: error 4e-8. A division, as artanh would need, takes longer.
 _log1p = _fitted(lambda f: np.log1p(f) / f, math.sqrt(0.5) - 1, math.sqrt(2) - 1, 9)
 # sin(2πt)/t in t², for t from −¼ to ¼.
@@ -56,6 +58,13 @@ def exp(x):
     n = nearest(x * _LOG2_E)
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
     return _exp(r) * float_of((to_word(n) + 127) << 23)
+
+
+@inlined
+def less_one(x):
+    """eˣ − 1, for x up to 88, to the last digits of small values."""
+    near = x * _less_one_near(x)
+    return select(size_of(x) < 0.5, near, exp(x) - 1.0)
 
 
 @inlined

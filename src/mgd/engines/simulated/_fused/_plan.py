@@ -10,16 +10,19 @@ import numpy as np
 from jaxtyping import Float
 
 from .... import perturbations
+from ...._numbers import derived
 from ...._permutation import factors
 from ....algorithm import Algorithm, HighPass, Remeasured, TwoSided
 from ....chips import AbstractChip, CrossEntropy, MeanSquaredError, NetworkChip
 from ....chips.imperfections import (
+    ADC,
     DAC,
     AbstractImperfection,
     ActivationVariation,
     CostNoise,
     Imperfect,
     ParameterRange,
+    SoftBoundsWrite,
     UpdateNoise,
 )
 from ....networks import MLP
@@ -28,7 +31,7 @@ from ..._linear_rule import Coefficients, linear_rule
 from . import _settings as codes
 from ._settings import Converter, Network, Signals, Update
 
-_COVERED = (ActivationVariation, CostNoise, UpdateNoise, ParameterRange, DAC)
+_COVERED = (ActivationVariation, CostNoise, ADC, UpdateNoise, SoftBoundsWrite, ParameterRange, DAC)
 # Those that the kernel has code for. An engine must know which family it is; all else asks a family's traits.
 _FAMILIES: dict[type[AbstractPerturbation], int] = {
     perturbations.Rademacher: codes.RADEMACHER,
@@ -54,7 +57,7 @@ class Plan:
         converter: the chip's converter, and its cost's noise.
         numbers: what replicas that are side by side in lanes may each have for themselves, by the rows of `_settings`.
         scale: what C̃ θ̃ is multiplied by to enter G; one number, or one for each parameter.
-        path: for each imperfection from the outermost on, whether it is the one whose device has the neurons.
+        path: the kinds of the imperfections from the outermost on, each of which has a part of a device.
     """
 
     n_params: int
@@ -64,7 +67,7 @@ class Plan:
     converter: Converter
     numbers: Float[np.ndarray, " numbers"]
     scale: Float[np.ndarray, " scales"]
-    path: tuple[bool, ...]
+    path: tuple[type[AbstractImperfection], ...]
 
     @property
     def structure(self) -> Hashable:
@@ -79,11 +82,17 @@ class Plan:
 
     def neurons(self, device: Any) -> tuple:
         """Of each layer, the neurons in a device of this chip, where they vary."""
-        for is_here in self.path:
+        return self._parts(device, ActivationVariation)[1]
+
+    def cells(self, device: Any) -> Any:
+        """The bounds and pulses in a device of this chip, where it takes pulses."""
+        return self._parts(device, SoftBoundsWrite)[0]
+
+    def _parts(self, device: Any, kind: type[AbstractImperfection]) -> tuple[Any, Any]:
+        """What an imperfection of this kind has of a device, and what is inside."""
+        for _ in range(self.path.index(kind)):
             _, device = device
-            if is_here:
-                return device
-        return ()
+        return device
 
 
 def planned(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
@@ -106,7 +115,7 @@ def planned(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
         converter=converter,
         numbers=_numbers(algorithm, found, rule, scale),
         scale=scale,
-        path=tuple(type(each) is ActivationVariation for each in around),
+        path=tuple(type(each) for each in around),
     )
 
 
@@ -163,7 +172,7 @@ def _network(chip: NetworkChip, *, varied: bool) -> Network:
 
 
 def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
-    noise, dac = found.get(CostNoise), found.get(DAC)
+    noise, dac, adc = found.get(CostNoise), found.get(DAC), found.get(ADC)
     return Converter(
         bits=dac.bits if dac else 0,
         low=dac.low if dac else 0.0,
@@ -175,6 +184,7 @@ def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
         noisy=bool(noise and (noise.sigma > 0 or noise.relative > 0)),
         relative=bool(noise and noise.relative > 0),
         depth=around.index(noise) if noise else 0,
+        read_bits=adc.bits if adc else 0,
     )
 
 
@@ -186,7 +196,7 @@ def _update(
     if tried is None:
         raise _refuse("this optimizer (only gradient descent with momentum and weight decay, at a constant rate)")
     rule, remembers = tried
-    noise, ends = found.get(UpdateNoise), found.get(ParameterRange)
+    noise, ends, cells = found.get(UpdateNoise), found.get(ParameterRange), found.get(SoftBoundsWrite)
     update = Update(
         interval=algorithm.interval,
         resets=algorithm.integrator.resets,
@@ -195,6 +205,8 @@ def _update(
         credit=float(np.float32(float(scale[0]) * float(algorithm.perturbation.amplitude))) if remembers else 0.0,
         remembers=remembers,
         noisy=bool(noise and noise.sigma > 0),
+        pulses=cells is not None,
+        pulses_noisy=bool(cells and cells.dw_min_ctoc > 0),
         low=float(ends.low) if ends else -_INFINITE,
         high=float(ends.high) if ends else _INFINITE,
     )
@@ -207,12 +219,20 @@ def _numbers(
     """What each chip has for itself; products are taken in double precision."""
     amplitude, first = float(algorithm.perturbation.amplitude), float(scale[0])
     of_cost, of_writes = found.get(CostNoise), found.get(UpdateNoise)
-    numbers = np.zeros(codes.RELATIVE_NOISE + 1)
+    adc, cells = found.get(ADC), found.get(SoftBoundsWrite)
+    numbers = np.zeros(codes.NUMBERS)
     numbers[codes.AMPLITUDE], numbers[codes.SPREAD] = amplitude, amplitude * 2.0**0.5
     numbers[codes.CREDIT], numbers[codes.DESCENT] = first * amplitude, rule[3] * first * amplitude
     numbers[codes.COST_NOISE] = of_cost.sigma if of_cost else 0.0
     numbers[codes.RELATIVE_NOISE] = of_cost.relative if of_cost else 0.0
     numbers[codes.WRITE_NOISE] = of_writes.sigma if of_writes else 0.0
+    if adc:
+        levels = derived(adc)
+        numbers[codes.READ_LOW] = adc.low
+        numbers[codes.READ_STEP], numbers[codes.READ_PER_STEP] = levels["step"], levels["per_step"]
+    if cells:
+        pulses = derived(cells)
+        numbers[codes.PER_PULSE], numbers[codes.PULSE_NOISE] = pulses["per_pulse"], pulses["noise"]
     numbers[codes.LIMIT] = algorithm.modulation_limit or _INFINITE
     numbers[codes.RATE], numbers[codes.DECAY] = rule[3], rule[5]
     return numbers.astype(np.float32)

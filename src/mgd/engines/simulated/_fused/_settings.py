@@ -11,8 +11,13 @@ REMEASURED, TWO_SIDED, HIGH_PASS = range(3)
 RADEMACHER, WALSH, LFSR, GAUSSIAN, SEQUENTIAL, SINUSOID = range(6)
 # Rows of the numbers that each chip has for itself: Δθ, and that times √2; what a sign adds by C̃ to G, and to θ where
 # an update is that and no more; standard deviations of the noise on each cost and on each write; the clamp on C̃; r₃ and
-# r₅ of an update rule without a memory; the cost's noise in parts of it.
+# r₅ of an update rule without a memory; the cost's noise in parts of it; the lowest level of a cost that is read, from
+# one level to the next, and its inverse; the inverse of a pulse, and the noise of one.
 AMPLITUDE, SPREAD, CREDIT, DESCENT, COST_NOISE, WRITE_NOISE, LIMIT, RATE, DECAY, RELATIVE_NOISE = range(10)
+READ_LOW, READ_STEP, READ_PER_STEP, PER_PULSE, PULSE_NOISE = range(10, 15)
+NUMBERS = 15
+# Of each cell that takes pulses, by blocks of P rows: its bounds, and the logarithm of what a pulse leaves of the way.
+TOP, BOTTOM, LOG_UP, LOG_DOWN = range(4)
 ACTIVATIONS = {"linear": LINEAR, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU}
 
 
@@ -90,6 +95,8 @@ class Update(NamedTuple):
         credit: what a sign adds by C̃ to G, by a rule with a memory: one number is faster there than one for each chip.
         remembers: whether the rule has a memory; if not, it is with the numbers that each chip has for itself.
         noisy: whether each write has noise.
+        pulses: whether the memory takes whole pulses, between bounds of each cell.
+        pulses_noisy: whether each pulse has noise.
         low: lower end of the memory's range.
         high: upper end.
     """
@@ -101,12 +108,14 @@ class Update(NamedTuple):
     credit: float
     remembers: bool
     noisy: bool
+    pulses: bool
+    pulses_noisy: bool
     low: float
     high: float
 
 
 class Converter(NamedTuple):
-    """The converter that sets the parameters, if there is one, and the noise of the cost.
+    """The converter that sets the parameters, if there is one, and how the cost is read.
 
     Attributes:
         bits: of the converter; 0 for none.
@@ -119,6 +128,7 @@ class Converter(NamedTuple):
         noisy: whether each cost has noise.
         relative: whether a part of it is proportional to the cost.
         depth: how many imperfections are around the one of the noise.
+        read_bits: of the converter that reads the cost; 0 for none.
     """
 
     bits: int
@@ -131,6 +141,7 @@ class Converter(NamedTuple):
     noisy: bool
     relative: bool
     depth: int
+    read_bits: int
 
 
 class Group(NamedTuple):
@@ -147,6 +158,7 @@ class Group(NamedTuple):
         measurement_seed: of the cost's noise.
         write_seed: of the noise of writes.
         neurons: gains and offsets (α, β, a₀, b) of each neuron, one neuron after the other.
+        cells: of cells that take pulses, in the blocks `TOP` … .
         signs: of θ̃, 32 to a word, the first in the highest bit.
         wiggle: θ̃.
         base: the parameters as they are applied, where that is not θ.
@@ -172,6 +184,7 @@ class Group(NamedTuple):
     measurement_seed: UInt32[np.ndarray, "2 lanes"]
     write_seed: UInt32[np.ndarray, "2 lanes"]
     neurons: Float[np.ndarray, "neuron_numbers lanes"]
+    cells: Float[np.ndarray, "cell_numbers lanes"]
     signs: UInt32[np.ndarray, "words lanes"]
     wiggle: Float[np.ndarray, "p lanes"]
     base: Float[np.ndarray, "p lanes"]
