@@ -8,7 +8,16 @@ from mgd import RunError
 from mgd.planning._kept import Kept
 from mgd.planning._simulate import Passage
 
-PASSAGE = Passage(mean=40.0, each=(32.0, float("inf")), best=0.75, steps=80, seconds=1.25, engine="fused")
+PASSAGE = Passage(
+    mean=40.0,
+    each=(32.0, float("inf")),
+    steps=80,
+    seconds=1.25,
+    engine="fused",
+    seen=(20, 80),
+    means=(0.5, 0.75),
+    ended=True,
+)
 
 
 def test_a_line_that_was_harmed_is_simulated_again(tmp_path):

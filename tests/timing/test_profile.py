@@ -112,11 +112,16 @@ WRONG = {
     "unknown field": (
         lambda f: with_(f, 1.0, "overlaps"),
         "unknown field 'overlaps': did you mean 'overlap'?; choose name, description, source, seconds, joules, "
-        "idle_watts, overlap, published_step_seconds, one_by_one, buffer, noise_of, endurance",
+        "idle_watts, overlap, published_step_seconds, one_by_one, buffer, "
+        "presentation_seconds, noise_of, endurance",
     ),
     "no samples kept": (
         lambda f: with_(f, 0, "buffer"),
         "buffer must be a whole number of samples, 1 or more, got 0",
+    ),
+    "no time for a sample": (
+        lambda f: with_(f, 0, "presentation_seconds"),
+        "presentation_seconds must be a number of seconds above 0, at most 1e+30, got 0",
     ),
     "no writes": (
         lambda f: with_(f, 0.5, "endurance"),
