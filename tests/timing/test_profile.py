@@ -69,6 +69,12 @@ def test_whole_numbers_will_do_for_times(fields):
     assert Profile.of(fields).seconds.load == 3.0
 
 
+def test_a_power_of_ten_will_do_for_a_whole_number(fields):
+    found = Profile.of(fields | {"endurance": 1e6, "buffer": 4.0})
+    assert (found.endurance, found.buffer) == (10**6, 4)
+    assert type(found.endurance) is int
+
+
 def without(fields, *place):
     *tables, last = place
     for table in tables:

@@ -137,7 +137,7 @@ def _range(name: str, text: str) -> Axis:
         return Axis(name, ends=(low, high), log=log)
     n = int(found["n"])
     if not 2 <= n <= MOST_POINTS:
-        raise ValueError(f"vary: {name}={text}: a range has two values or more, got {n}")
+        raise ValueError(f"vary: {name}={text}: a range has from 2 to {MOST_POINTS:,} values, got {n:,}")
     values = (_between(low, high, k / (n - 1), log=log) for k in range(n))
     made = [round(value) for value in values] if is_whole(name) else [rounded(value) for value in values]
     return Axis(name, tuple(dict.fromkeys(made)))

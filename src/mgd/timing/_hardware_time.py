@@ -130,8 +130,8 @@ def _evaluate(number: dict[str, int], profile: Profile, n_steps: int | None) -> 
         takes = presented_seconds(number, profile)
         raise ValueError(
             f"the measurements of a presentation take {takes:.4g} s, and on {profile.name} a sample stays for "
-            f"{profile.presentation_seconds:.4g} s (presentation_seconds): train with a smaller tau_x or batch, or give "
-            "a profile whose samples stay longer"
+            f"{profile.presentation_seconds:.4g} s (presentation_seconds): train with a smaller tau_x or batch, or "
+            "give a profile whose samples stay longer"
         )
     number = {event: int(n) for event, n in as_loaded(number, profile).items()}
     event_seconds = {event: number[event] * getattr(profile.seconds, event) for event in EVENTS}

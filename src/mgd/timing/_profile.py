@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .._input import nearest, read_toml
 
@@ -19,7 +19,9 @@ EVENTS = {
 _LARGEST = 1e30
 Amount = Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False, strict=True)]
 Positive = Annotated[float, Field(gt=0, le=_LARGEST, allow_inf_nan=False, strict=True)]
-Whole = Annotated[int, Field(ge=1, le=10**18, strict=True)]
+# TOML's 1e6 is no whole number, and people mean one.
+_Meant = BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given)
+Whole = Annotated[int, Field(ge=1, le=10**18, strict=True), _Meant]
 Text = Annotated[str, Field(min_length=1, strict=True)]
 
 
