@@ -52,6 +52,8 @@ def test_values_are_read(name, text, values):
         ({"cost-noise": "0..1:a"}, "vary: cost-noise=0..1:a: give LOW..HIGH, LOW..HIGH:N or LOW..HIGH:N:log"),
         ({"cost-noise": "1,,2"}, "vary: cost-noise: a value is missing between two commas"),
         ({"cost-noise": "1,1.0"}, "vary: cost-noise has 1.0 twice"),
+        ({"hidden": "2x,4"}, "vary: hidden: give sizes of layers such as 4 or 16x8, got '2x'"),
+        ({"hidden": "1e3"}, "vary: hidden: give sizes of layers such as 4 or 16x8, got '1e3'"),
         ({"cost-noise": [float("nan")]}, "vary: cost-noise must be finite numbers, got nan"),
         ({"cost-noise": []}, "vary: cost-noise has no values"),
         ({"cost-noise": 3}, "vary: cost-noise needs a list of values or a range such as 1..5, got 3"),
@@ -101,7 +103,7 @@ def test_a_sobol_design_is_even_where_random_draws_are_not():
     assert np.histogram(points, 16, (0, 1))[0].tolist() == [4] * 16
 
 
-@pytest.mark.parametrize("text", ["sobol", "sobol:0", "latin:4", "sobol:x"])
+@pytest.mark.parametrize("text", ["sobol", "sobol:0", "latin:4", "sobol:x", 3])
 def test_a_design_that_is_none_is_one_line(text):
     with pytest.raises(ValueError, match=re.escape("design must be grid, sobol:N or random:N with N points, got")):
         Design.of(text)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -64,7 +65,8 @@ def sweep(
         return
     for line in said_of(lines):
         click.echo(line)
-    click.echo(f"mgd show {folder} has every point; mgd plot {folder} draws them")
+    where = quote(str(folder))
+    click.echo(f"mgd show {where} has every point; mgd plot {where} draws them")
 
 
 def said_of(lines: list[dict[str, Any]]) -> list[str]:

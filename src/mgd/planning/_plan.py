@@ -17,7 +17,7 @@ from ..runs import RunConfig, merged, only_writer, settings_in
 from ..theory import Landscape
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
 from ._chips import chip_of
-from ._folder import SIMULATIONS, write_plan
+from ._folder import SIMULATIONS, check_folder, write_plan
 from ._gpu import Gpu, OnGpu, gpu_of, on_gpu
 from ._kept import Kept
 from ._landscape import Descent, descend
@@ -210,7 +210,8 @@ def plan(
     Raises:
         ValueError: if a setting is wrong, the chip's calibration contradicts its file, or the target is out of reach
             for the chip without imperfections; or there is no such cluster.
-        RunError: if the folder cannot be written, or the cluster does not answer.
+        RunError: if the folder has something else or another plan, or cannot be written; or the cluster does not
+            answer.
         DataError: if the task's files are not available.
         Interrupted: if it was asked to stop.
     """
@@ -228,6 +229,7 @@ def plan(
     with ExitStack() as stack:
         stop = stack.enter_context(stop_requested("stopped; the simulations that are done are kept"))
         if folder is not None:
+            check_folder(folder, problem, chips=chips, seed=seed)
             stack.enter_context(_claimed(folder))
         on_course(Course(0, simulations))
         descent = descend(problem, seed=seed)

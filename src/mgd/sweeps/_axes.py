@@ -183,7 +183,9 @@ def _word(name: str, word: str) -> Any:
     """What a word of a list stands for; sizes of layers have an x between."""
     if not word:
         raise ValueError(f"vary: {name}: a value is missing between two commas")
-    if is_sizes(name) and re.fullmatch(r"\d+(x\d+)*", word):
+    if is_sizes(name):
+        if not re.fullmatch(r"\d+(x\d+)*", word):
+            raise ValueError(f"vary: {name}: give sizes of layers such as 4 or 16x8, got {word!r}")
         return tuple(int(size) for size in word.split("x"))
     if word in ("true", "false"):
         return word == "true"

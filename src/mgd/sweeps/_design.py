@@ -27,7 +27,7 @@ class Design:
     points: int = 0
 
     @staticmethod
-    def of(text: str | None) -> "Design":
+    def of(text: Any) -> "Design":
         """The design that a text names.
 
         Raises:
@@ -38,7 +38,7 @@ class Design:
         """
         if text in (None, "grid"):
             return Design()
-        found = re.fullmatch(r"(sobol|random):(\d+)", text)
+        found = re.fullmatch(r"(sobol|random):(\d+)", str(text))
         if found is None or not 0 < int(found[2]) <= MOST_POINTS:
             raise ValueError(f"design must be grid, sobol:N or random:N with N points, got {text!r}")
         return Design(found[1], int(found[2]))
