@@ -10,8 +10,8 @@ import numpy as np
 
 from ._names import is_sizes, is_whole, known_name
 
-# A sweep of more is a slip of the pen.
-MOST_POINTS = 10_000_000
+# A point is 4 kB of settings, and checked in a millisecond: more do not fit in memory, or are a slip of the pen.
+MOST_POINTS = 1_000_000
 # Figures of a number that a range makes: what people would write, and the same on every machine.
 _FIGURES = 9
 _RANGE = re.compile(r"(?P<low>[^:]+?)\.\.(?P<high>[^:]+?)(:(?P<n>\d+))?(?P<log>:log)?")
