@@ -2,23 +2,23 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
 from mgd import RunError
-from mgd.planning import Plan, write_plan
-from mgd.planning._folder import check_folder
+from mgd.planning import Plan, Problem, read_plan, write_plan
+from mgd.planning._folder import check_folder, plain
+from mgd.runs import settings_in
 from mgd.timing import HardwareTime
 
 ASKED = {"simulations": 6, "seconds": 180.0, "seed": 3, "search": 0, "gpu": None}
 
 
-@pytest.fixture
-def kept(problem, tmp_path):
-    """A problem, and a folder with its plan for two chips."""
-    asked = problem(write=1e-3)
-    made = Plan(
-        settings={"task": "parity"},
+def made(asked: Problem) -> Plan:
+    """A plan for two chips, for the settings of a problem."""
+    return Plan(
+        settings=asked.given,
         target=asked.target,
         reached=True,
         best=0.9,
@@ -38,7 +38,13 @@ def kept(problem, tmp_path):
         engine="fused",
         profile=asked.profile,
     )
-    write_plan(tmp_path, made, {"given": asked.given, **ASKED})
+
+
+@pytest.fixture
+def kept(problem, tmp_path):
+    """A problem, and a folder with its plan."""
+    asked = problem(write=1e-3)
+    write_plan(tmp_path, made(asked), {"given": plain(asked.given), **ASKED})
     return asked, tmp_path
 
 
@@ -56,6 +62,15 @@ def test_the_same_plan_goes_on_and_another_is_refused(kept, problem):
         said = f"{folder} has a plan for another {what}: give another out"
         with pytest.raises(RunError, match=f"^{re.escape(said)}$"):
             check_folder(folder, other, chips=chips, seed=seed)
+
+
+def test_a_plan_for_data_and_a_chip_of_your_own_is_kept(kept):
+    asked, folder = kept
+    tables = {"task": {"path": "/data/mine.csv"}, "chip": {"build": "mine:chip", "folder": "/code"}}
+    own = dataclasses.replace(asked, given=settings_in(tables, Path()))
+    write_plan(folder, made(own), {"given": plain(own.given), **ASKED})
+    assert read_plan(folder).settings["task"]["path"] == "/data/mine.csv"
+    check_folder(folder, own, chips=2, seed=3)
 
 
 def test_a_folder_of_something_else_is_refused(problem, tmp_path):

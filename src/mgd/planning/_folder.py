@@ -83,6 +83,14 @@ class KeptPlan(BaseModel):
     asked: Asked
 
 
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them; tables of your own task and chip are objects in a run's."""
+    return {
+        name: value.model_dump(mode="json", exclude_none=True, by_alias=True) if isinstance(value, BaseModel) else value
+        for name, value in settings.items()
+    }
+
+
 def is_plan(folder: str | Path) -> bool:
     """Whether a folder is that of a plan, which need not be finished."""
     return any(os.path.isfile(Path(folder) / name) for name in (_PLAN, SIMULATIONS))
@@ -98,7 +106,7 @@ def check_folder(folder: Path, problem: "Problem", *, chips: int, seed: int) -> 
         raise RunError(f"{folder} exists and is not a plan: give another out")
     if not (folder / _PLAN).exists():
         return
-    found, given = read_plan(folder), json.loads(json.dumps(dict(problem.given)))
+    found, given = read_plan(folder), json.loads(json.dumps(plain(problem.given)))
     same = {
         "task, or with other settings": found.asked.given == given,
         "chip": found.profile == problem.profile,

@@ -17,7 +17,7 @@ from ..runs import RunConfig, merged, only_writer, settings_in
 from ..theory import Landscape
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
 from ._chips import chip_of
-from ._folder import SIMULATIONS, check_folder, write_plan
+from ._folder import SIMULATIONS, check_folder, plain, write_plan
 from ._gpu import Gpu, OnGpu, gpu_of, on_gpu
 from ._kept import Kept
 from ._landscape import Descent, descend
@@ -142,7 +142,7 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON; what never happens is None."""
         return {
-            "settings": dict(self.settings),
+            "settings": plain(self.settings),
             "target": self.target,
             "reached": self.reached,
             "best": self.best,
@@ -256,7 +256,7 @@ def plan(
             made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
         if folder is not None:
             asked = {"simulations": simulations, "seconds": seconds, "seed": seed, "search": search, "gpu": gpu}
-            write_plan(folder, made, {"given": dict(problem.given), **asked})
+            write_plan(folder, made, {"given": plain(problem.given), **asked})
     return made
 
 
