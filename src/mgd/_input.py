@@ -122,5 +122,7 @@ def first_error(error: "ValidationError", fields: Iterable[str], table: str = ""
     if first["type"] == "value_error":
         return f"{name}: {first.get('ctx', {}).get('error')}"
     message = first["msg"][:1].lower() + first["msg"][1:]
+    if first["type"] == "json_invalid":  # what was given is the whole file
+        return message
     given = repr(first["input"])
     return f"{name}: {message}, got {given if len(given) <= _LONGEST_SHOWN else given[:_LONGEST_SHOWN] + '…'}"

@@ -225,6 +225,14 @@ def test_a_wrong_profile(text, line, run, mgd_cli):
     _refused(mgd_cli("time", run, "--profile", "wrong.toml"), f"wrong.toml: {line}")
 
 
+def test_samples_that_do_not_stay_for_their_measurements(run, mgd_cli):
+    Path("brief.toml").write_text("presentation_seconds = 40_000.0\n" + PROFILE, encoding="utf-8")
+    said = mgd_cli("time", run, "--profile", "brief.toml")
+    assert said.err.startswith("mgd: the measurements of a presentation take "), said.err
+    assert " s, and on decimal a sample stays for 4e+04 s (presentation_seconds): train with" in said.err
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+
+
 def test_a_profile_that_is_not_toml(run, mgd_cli):
     Path("wrong.toml").write_text("name", encoding="utf-8")
     said = mgd_cli("time", run, "--profile", "wrong.toml")

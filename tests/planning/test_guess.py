@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
+import re
 
 import pytest
 
-from mgd.planning import Problem
+from mgd.planning import Problem, Structure
 from mgd.planning._guess import guess_of, guesses
 from mgd.theory import Landscape
 from mgd.timing import Profile
@@ -41,6 +42,29 @@ def test_slow_perturbations_share_more_samples_if_the_chip_keeps_them(monkeypatc
     assert best().batch == 1
     assert best(perturbation=1e-3, load=1e-3).batch > 1
     assert best(perturbation=1e-3, load=1e-3, buffer=1).batch == 1
+
+
+def test_all_measurements_of_a_sample_fit_in_its_stay():
+    free, brief = problem(load=1e-3), problem(load=1e-3, presentation_seconds=20e-6)
+
+    def shown(one: Structure) -> int:  # in measurements of a microsecond
+        measured = one.held * one.tau_p
+        return one.batch * (2 * measured if one.baseline == "two-sided" else measured + 1)
+
+    assert max(shown(one.structure) for one in guesses(free, LAND)) > 20
+    assert 10 < max(shown(one.structure) for one in guesses(brief, LAND)) <= 20
+    longer = guesses(free, LAND)[0].structure
+    assert guess_of(free, LAND, longer).seconds < guess_of(brief, LAND, longer).seconds == math.inf
+
+
+def test_a_sample_that_does_not_stay_for_a_perturbation_is_refused():
+    said = (
+        "a perturbation and its baseline take 0.002002 s by the profile's seconds, and a sample stays for 0.001 s "
+        "(presentation_seconds): correct one of them"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        problem(perturbation=1e-3, presentation_seconds=1e-3)
+    problem(perturbation=1e-3, presentation_seconds=2.002e-3)
 
 
 def test_noise_makes_perturbations_larger():

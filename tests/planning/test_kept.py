@@ -14,7 +14,7 @@ PASSAGE = Passage(
     steps=80,
     seconds=1.25,
     engine="fused",
-    seen=(32, 80),
+    seen=(20, 80),
     means=(0.5, 0.75),
     ended=True,
 )

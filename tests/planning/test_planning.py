@@ -218,5 +218,11 @@ def test_a_chip_is_a_file_or_has_a_name(tmp_path):
     path.write_text(CHIP.replace("[profile.seconds]", "[profile]\nendurance = 0\n[profile.seconds]"), encoding="utf-8")
     with pytest.raises(ValueError, match="profile: endurance must be a whole number of writes, 1 or more, got 0"):
         chip_of(path)
+    path.write_text(CHIP.replace("[profile.seconds]", "[seconds]"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"chip.toml has \[chip\], so it is a chip file: write \[profile.seconds\] in"):
+        chip_of(path)
+    path.write_text("profile = 3\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"chip.toml: profile is a table \[profile\], or a name .* \"hw1\", got 3$"):
+        chip_of(path)
     path.write_text('profile = "hw1"\n[chip]\nhidden = [3]\n', encoding="utf-8")
     assert chip_of(path).profile.name == "hw1"

@@ -45,11 +45,15 @@ def test_values_are_read(name, text, values):
         ({"dac-bits": "4..3"}, "vary: dac-bits=4..3: the first end must be below the second"),
         ({"dac-bits": "1.5..3"}, "vary: dac-bits=1.5..3: a range of dac-bits goes from one whole number to another"),
         ({"cost-noise": "0..1:3:log"}, "vary: cost-noise=0..1:3:log: with :log both ends must be above 0"),
-        ({"cost-noise": "0..1:1"}, "vary: cost-noise=0..1:1: a range has two values or more, got 1"),
+        ({"cost-noise": "0..1:1"}, "vary: cost-noise=0..1:1: a range has from 2 to 1,000,000 values, got 1"),
+        ({"dac-bits": "3..4:20000000"}, "a range has from 2 to 1,000,000 values, got 20,000,000"),
+        ({"dac-bits": [1], "dac_bits": [2]}, "vary: dac-bits is given twice"),
         ({"cost-noise": "0..x"}, "vary: cost-noise: an end of a range must be a number, got 'x'"),
         ({"cost-noise": "0..1:a"}, "vary: cost-noise=0..1:a: give LOW..HIGH, LOW..HIGH:N or LOW..HIGH:N:log"),
         ({"cost-noise": "1,,2"}, "vary: cost-noise: a value is missing between two commas"),
         ({"cost-noise": "1,1.0"}, "vary: cost-noise has 1.0 twice"),
+        ({"hidden": "2x,4"}, "vary: hidden: give sizes of layers such as 4 or 16x8, got '2x'"),
+        ({"hidden": "1e3"}, "vary: hidden: give sizes of layers such as 4 or 16x8, got '1e3'"),
         ({"cost-noise": [float("nan")]}, "vary: cost-noise must be finite numbers, got nan"),
         ({"cost-noise": []}, "vary: cost-noise has no values"),
         ({"cost-noise": 3}, "vary: cost-noise needs a list of values or a range such as 1..5, got 3"),
@@ -99,9 +103,11 @@ def test_a_sobol_design_is_even_where_random_draws_are_not():
     assert np.histogram(points, 16, (0, 1))[0].tolist() == [4] * 16
 
 
-@pytest.mark.parametrize("text", ["sobol", "sobol:0", "latin:4", "sobol:x"])
+@pytest.mark.parametrize("text", ["sobol", "sobol:0", "latin:4", "sobol:x", 3])
 def test_a_design_that_is_none_is_one_line(text):
-    with pytest.raises(ValueError, match=re.escape("design must be grid, sobol:N or random:N with N points, got")):
+    with pytest.raises(
+        ValueError, match=re.escape("design must be grid, sobol:N or random:N with N points, at most 1,000,000, got")
+    ):
         Design.of(text)
 
 

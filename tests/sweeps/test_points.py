@@ -114,6 +114,11 @@ def test_tasks_may_vary():
     assert [point.settings.task for point in plan.points()] == ["parity", "nist7x7"]
 
 
+def test_a_range_of_tasks_is_one_line():
+    with pytest.raises(ValueError, match=r"vary: task needs a list of tasks, got '1\.\.3'"):
+        Plan.of({"steps": 10}, {"task": "1..3"})
+
+
 def test_values_are_written_as_they_are_given():
     assert [written(value) for value in ((4, 2), True, 1e-4, 3, "adam")] == ["4x2", "true", "0.0001", "3", "adam"]
 

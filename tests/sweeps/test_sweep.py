@@ -236,9 +236,12 @@ def _of_another(folder):
 
 HARMED = {
     "a flip": (_flip_setting, r"sweep.json is damaged \(its digest is not that of its contents\): restore it"),
-    "no JSON": (lambda folder: (folder / "sweep.json").write_text("[1"), r"sweep.json is damaged \("),
+    "no JSON": (
+        lambda folder: (folder / "sweep.json").write_text("[1"),
+        r"sweep.json is damaged \(invalid JSON: EOF while parsing a list at line 1 column 2\): restore it$",
+    ),
     "other JSON": (lambda folder: (folder / "sweep.json").write_text("{}"), r"sweep.json is damaged \(the setting"),
-    "a pipe": (_pipe, r"sweep.zarr is damaged \(it contains something that is not a file"),
+    "a pipe": (_pipe, r"sweep.zarr is damaged \(it contains something that is not a file\): remove it, and"),
     "another sweep's": (_of_another, "sweep.zarr is that of another sweep: restore it, or remove it"),
 }
 

@@ -1,5 +1,7 @@
 """Seconds and joules against numbers worked out by hand."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -59,6 +61,24 @@ def test_a_batch_that_the_buffer_does_not_keep_is_loaded_at_every_measurement(fi
     # A measurement has 6 / 2 = 3 samples.
     assert hardware_time(COUNTS, Profile.of(fields | {"buffer": 3})).seconds == 23456
     assert hardware_time(COUNTS, Profile.of(fields | {"buffer": 2})).event_seconds["load"] == 6000
+
+
+def test_samples_that_do_not_stay_for_their_measurements_are_refused(fields):
+    # A presentation of three samples: 6 + 50 + 20000 s, and 300 s for all writes but the one after it.
+    assert hardware_time(COUNTS, Profile.of(fields | {"presentation_seconds": 20356.0})).seconds == 23456
+    said = (
+        "the measurements of a presentation take 2.036e+04 s, and on decimal a sample stays for 2.035e+04 s "
+        "(presentation_seconds): train with a smaller tau_x or batch, or give a profile whose samples stay longer"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        hardware_time(COUNTS, Profile.of(fields | {"presentation_seconds": 20354.0}))
+
+
+def test_samples_that_are_loaded_again_need_to_stay_for_one_measurement(fields):
+    # 3 + 25 + 10000 s, and 200 s for the two writes that have no place between the two.
+    hardware_time(COUNTS, Profile.of(fields | {"buffer": 2, "presentation_seconds": 10129.0}))
+    with pytest.raises(ValueError, match=r"take 1\.013e\+04 s, and on decimal a sample stays for 1\.012e\+04 s"):
+        hardware_time(COUNTS, Profile.of(fields | {"buffer": 2, "presentation_seconds": 10120.0}))
 
 
 def test_parameters_that_take_turns_take_that_many_times_as_long(fields):

@@ -69,6 +69,12 @@ def test_whole_numbers_will_do_for_times(fields):
     assert Profile.of(fields).seconds.load == 3.0
 
 
+def test_a_power_of_ten_will_do_for_a_whole_number(fields):
+    found = Profile.of(fields | {"endurance": 1e6, "buffer": 4.0})
+    assert (found.endurance, found.buffer) == (10**6, 4)
+    assert type(found.endurance) is int
+
+
 def without(fields, *place):
     *tables, last = place
     for table in tables:
@@ -112,11 +118,16 @@ WRONG = {
     "unknown field": (
         lambda f: with_(f, 1.0, "overlaps"),
         "unknown field 'overlaps': did you mean 'overlap'?; choose name, description, source, seconds, joules, "
-        "idle_watts, overlap, published_step_seconds, one_by_one, buffer, noise_of, endurance",
+        "idle_watts, overlap, published_step_seconds, one_by_one, buffer, "
+        "presentation_seconds, noise_of, endurance",
     ),
     "no samples kept": (
         lambda f: with_(f, 0, "buffer"),
         "buffer must be a whole number of samples, 1 or more, got 0",
+    ),
+    "no time for a sample": (
+        lambda f: with_(f, 0, "presentation_seconds"),
+        "presentation_seconds must be a number of seconds above 0, at most 1e+30, got 0",
     ),
     "no writes": (
         lambda f: with_(f, 0.5, "endurance"),

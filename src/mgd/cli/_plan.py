@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,7 +87,7 @@ def plan(
         return
     for line in made.lines():
         click.echo(line)
-    click.echo(f"mgd train {folder}/plan.toml trains such chips")
+    click.echo(f"mgd train {quote(str(folder / 'plan.toml'))} trains such chips")
 
 
 def _list_chips() -> None:

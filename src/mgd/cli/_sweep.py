@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
 
 from ._settings import given_of, on_cluster, with_settings
 
+# Points whose settings take seconds to check.
+_MANY = 5_000
 # In a pipe, no line is cut to a width.
 _PIPE = 10_000
 
@@ -55,6 +58,8 @@ def sweep(
     described = None if chip is None else chip_settings([read_chip_file(chip)], simulate=True)
     named = task if task.endswith(".toml") else task_given(task)
     plan = plan_of(named, given_in(vary), design, given_of(settings), described)
+    if (n := plan.design.count(plan.axes)) >= _MANY:
+        click.echo(f"the settings of {n:,} points are checked", err=True)
     folder = out or Path("sweeps") / f"{plan.base.task_name}-{plan.identity()[:8]}"
     with shown(lines=True) as on_course:
         run(plan, folder, workers=workers, cluster=cluster, on_course=on_course)
@@ -64,7 +69,8 @@ def sweep(
         return
     for line in said_of(lines):
         click.echo(line)
-    click.echo(f"mgd show {folder} has every point; mgd plot {folder} draws them")
+    where = quote(str(folder))
+    click.echo(f"mgd show {where} has every point; mgd plot {where} draws them")
 
 
 def said_of(lines: list[dict[str, Any]]) -> list[str]:

@@ -22,7 +22,7 @@ _ANSWER_SECONDS = 10
 _ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 # Of each queue of jobs, the command that submits one, and the class of dask-jobqueue.
 _QUEUES = {"slurm": ("sbatch", "SLURMCluster"), "pbs": ("qsub", "PBSCluster")}
-_ADDRESS = re.compile(r"[a-z]+://.+|.+:\d+")
+_ADDRESS = re.compile(r"(tcp|tls|ucx|wss?)://.+|[^/]+:\d+")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from ..runs import chip_settings, read_chip_file
 from ..timing import Profile, load_profile, profile_names
 from ._calibrated import calibration_of, check_parameters, with_calibration
 
+# Tables that profiles do not have.
+_OF_CHIPS = {"chip", "imperfect", "instrument", "profile"}
+
 
 @dataclass(frozen=True)
 class PlannedChip:
@@ -71,7 +74,14 @@ def chip_of(given: str | os.PathLike | Profile) -> PlannedChip:
             f"unknown chip {text!r}{nearest(text, names)}; choose {', '.join(names)}, or give the path of a chip file"
         )
     path = Path(text)
-    return PlannedChip({}, load_profile(path)) if "seconds" in read_toml(path) else _of_file(path)
+    fields = read_toml(path).keys()
+    if "seconds" not in fields:
+        return _of_file(path)
+    if of_chip := sorted(fields & _OF_CHIPS):
+        raise ValueError(
+            f"{path} has [{of_chip[0]}], so it is a chip file: write [profile.seconds] in place of [seconds]"
+        )
+    return PlannedChip({}, load_profile(path))
 
 
 def _of_file(path: Path) -> PlannedChip:

@@ -18,6 +18,7 @@ from ._gpu import OnGpu
 
 if TYPE_CHECKING:
     from ._plan import Plan
+    from ._problem import Problem
 
 DESCENT, SIMULATIONS = "descent.json", "simulations.jsonl"
 _PLAN, _SETTINGS = "plan.json", "plan.toml"
@@ -82,9 +83,40 @@ class KeptPlan(BaseModel):
     asked: Asked
 
 
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them; tables of your own task and chip are objects in a run's."""
+    return {
+        name: value.model_dump(mode="json", exclude_none=True, by_alias=True) if isinstance(value, BaseModel) else value
+        for name, value in settings.items()
+    }
+
+
 def is_plan(folder: str | Path) -> bool:
     """Whether a folder is that of a plan, which need not be finished."""
     return any(os.path.isfile(Path(folder) / name) for name in (_PLAN, DESCENT, SIMULATIONS))
+
+
+def check_folder(folder: Path, problem: "Problem", *, chips: int, seed: int) -> None:
+    """Sees whether a plan of these chips may be made in a folder.
+
+    Raises:
+        RunError: if the folder has something else, or another plan, or it cannot be known which.
+    """
+    if folder.exists() and not is_plan(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} exists and is not a plan: give another out")
+    if not (folder / _PLAN).exists():
+        return
+    found, given = read_plan(folder), json.loads(json.dumps(plain(problem.given)))
+    same = {
+        "task, or with other settings": found.asked.given == given,
+        "chip": found.profile == problem.profile,
+        "target": found.target == problem.target,
+        "number of chips": found.chips == chips,
+        "seed": found.asked.seed == seed,
+    }
+    for what, is_same in same.items():
+        if not is_same:
+            raise RunError(f"{folder} has a plan for another {what}: give another out")
 
 
 def write_plan(folder: Path, made: "Plan", asked: Mapping[str, Any]) -> None:

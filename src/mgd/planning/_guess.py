@@ -98,7 +98,7 @@ def guess_of(problem: Problem, land: Landscape, structure: Structure) -> Guess:
     rate = rate_of(land, windows, variance, writes, momentum=structure.optimizer == "momentum")
     count = float(windows_to(land, variance, rate, writes))
     seconds = count * float(seconds_of(events_of(windows), problem.profile))
-    seconds = seconds if count <= problem.most_writes else math.inf
+    seconds = seconds if count <= problem.most_writes and problem.fits(windows) else math.inf
     return Guess(structure.with_rate(float(rate)), seconds, count, float(variance))
 
 
@@ -119,7 +119,7 @@ def _best_of(problem: Problem, land: Landscape, family: str, baseline: str) -> G
         rate = rate_of(land, windows, variance, writes, momentum=optimizer == "momentum")
         count = windows_to(land, variance, rate, writes)
         seconds = count * seconds_of(events_of(windows), problem.profile)
-        seconds = np.where(count <= problem.most_writes, seconds, np.inf)
+        seconds = np.where((count <= problem.most_writes) & problem.fits(windows), seconds, np.inf)
         k = _soonest_simulated(seconds, count * _samples_simulated(problem, windows))
         if np.isfinite(seconds[k]) and (best is None or seconds[k] < best.seconds):
             structure = Structure(

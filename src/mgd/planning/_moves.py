@@ -19,14 +19,15 @@ def moves(problem: Problem, land: Landscape, structure: Structure, coordinate: s
         case "optimizer" | "perturbation" | "baseline":
             choices = {"optimizer": OPTIMIZERS, "perturbation": FAMILIES, "baseline": BASELINES}[coordinate]
             for name in choices:
-                if name != getattr(structure, coordinate):
-                    yield [rescaled(problem, land, structure, replace(structure, **{coordinate: name}))]
+                other = replace(structure, **{coordinate: name})
+                if other != structure and _fits(problem, other):
+                    yield [rescaled(problem, land, structure, other)]
         case _:
             for up in (True, False):
                 way, here = [], structure
                 for _ in range(3):
                     there = _step(problem, here, coordinate, up)
-                    if there is None:
+                    if there is None or not _fits(problem, there):
                         break
                     here = there if coordinate == "rate" else rescaled(problem, land, here, there)
                     way.append(here)
@@ -38,6 +39,10 @@ def rescaled(problem: Problem, land: Landscape, old: Structure, new: Structure) 
     """The new one, whose rate is to the law's as the old one's is."""
     before, after = (guess_of(problem, land, one).structure.rate for one in (old, new))
     return new.with_rate(old.rate * after / before)
+
+
+def _fits(problem: Problem, structure: Structure) -> bool:
+    return bool(problem.fits(structure.windows(problem.n_params)))
 
 
 def _step(problem: Problem, structure: Structure, coordinate: str, up: bool) -> Structure | None:

@@ -73,7 +73,7 @@ def search(
 
     def objective(trial: Any) -> float:
         structure = _structure_of(trial.suggest_categorical, trial.suggest_int, trial.suggest_float)
-        if structure.batch > len(problem.task.train):
+        if structure.batch > len(problem.task.train) or not problem.fits(structure.windows(problem.n_params)):
             raise optuna.TrialPruned
         best = min(reached.values(), default=np.inf)
         limit = min(most, 1.02 * best)

@@ -18,7 +18,7 @@ from ..runs import RunConfig, merged, only_writer, settings_in
 from ..theory import Landscape
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
 from ._chips import chip_of
-from ._folder import DESCENT, SIMULATIONS, write_plan
+from ._folder import DESCENT, SIMULATIONS, check_folder, plain, write_plan
 from ._gpu import Gpu, OnGpu, gpu_of, on_gpu
 from ._kept import Kept, kept_descent
 from ._landscape import Descent, descend
@@ -143,7 +143,7 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON; what never happens is None."""
         return {
-            "settings": dict(self.settings),
+            "settings": plain(self.settings),
             "target": self.target,
             "reached": self.reached,
             "best": self.best,
@@ -211,7 +211,8 @@ def plan(
     Raises:
         ValueError: if a setting is wrong, the chip's calibration contradicts its file, or the target is out of reach
             for the chip without imperfections; or there is no such cluster.
-        RunError: if the folder cannot be written, or the cluster does not answer.
+        RunError: if the folder has something else or another plan, or cannot be written; or the cluster does not
+            answer.
         DataError: if the task's files are not available.
         Interrupted: if it was asked to stop.
     """
@@ -229,6 +230,7 @@ def plan(
     with ExitStack() as stack:
         stop = stack.enter_context(stop_requested("stopped; the simulations that are done are kept"))
         if folder is not None:
+            check_folder(folder, problem, chips=chips, seed=seed)
             stack.enter_context(_claimed(folder))
         on_course(Course(0, simulations))
         descent = kept_descent(
@@ -259,7 +261,7 @@ def plan(
             made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
         if folder is not None:
             asked = {"simulations": simulations, "seconds": seconds, "seed": seed, "search": search, "gpu": gpu}
-            write_plan(folder, made, {"given": dict(problem.given), **asked})
+            write_plan(folder, made, {"given": plain(problem.given), **asked})
     return made
 
 

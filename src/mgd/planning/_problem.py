@@ -8,7 +8,8 @@ from typing import Any
 from ..chips import AbstractChip
 from ..datasets import Task
 from ..runs import RunConfig, Settings, build_chip, build_task, resolve
-from ..timing import Profile
+from ..theory import Windows, events_of
+from ..timing import Profile, are_presented, presented_seconds
 from ._structure import Structure
 
 # What a plan is for, and so cannot be given.
@@ -62,16 +63,28 @@ class Problem:
         """This.
 
         Raises:
-            ValueError: if the profile has no time at all, or noise of a sample is given for what has none.
+            ValueError: if the profile has no time at all, a sample does not stay for a perturbation and its baseline,
+                or noise of a sample is given for what has none.
         """
         if not any(self.profile.seconds.model_dump().values()):
             raise ValueError(f"the profile {self.profile.name!r} takes no time at all: give the seconds of its events")
+        least = Windows(held=1, shown=1, batch=1, tau_p=1, two_sided=False, period=0)
+        if not self.fits(least):
+            takes = float(presented_seconds(events_of(least), self.profile))
+            raise ValueError(
+                f"a perturbation and its baseline take {takes:.4g} s by the profile's seconds, and a sample stays for "
+                f"{self.profile.presentation_seconds:.4g} s (presentation_seconds): correct one of them"
+            )
         if self.profile.noise_of == "sample" and not any(self.imperfect.get(name) for name in NOISES):
             raise ValueError(
                 'noise_of = "sample" says whose noise it is, and there is none: give cost-noise in [imperfect], or '
                 "leave noise_of out"
             )
         return self
+
+    def fits(self, windows: Windows) -> Any:
+        """Whether samples stay long enough for all measurements of their presentation."""
+        return are_presented(events_of(windows), self.profile)
 
     @property
     def most_writes(self) -> float:

@@ -120,6 +120,9 @@ def _better(problem: Problem) -> Iterator[tuple[str, Problem]]:
             f"a buffer of {buffer} samples",
             problem.with_profile(problem.profile.model_copy(update={"buffer": buffer})),
         )
+    if problem.profile.presentation_seconds is not None:
+        longer = {"presentation_seconds": 2 * problem.profile.presentation_seconds}
+        yield "samples that stay twice as long", problem.with_profile(problem.profile.model_copy(update=longer))
 
 
 def _others(
@@ -134,7 +137,11 @@ def _others(
 
 def _beside(problem: Problem, land: Landscape, structure: Structure, now: Guess, **changes: object) -> str:
     """How much longer another structure takes by the law."""
-    other = guess_of(problem, land, replace(structure, **changes)).seconds / now.seconds
+    changed = replace(structure, **changes)
+    stay = problem.profile.presentation_seconds
+    if stay is not None and not problem.fits(changed.windows(problem.n_params)):
+        return f"does not fit in the {format_seconds(stay)} for which a sample stays"
+    other = guess_of(problem, land, changed).seconds / now.seconds
     if not math.isfinite(other):
         return "never gets there by the law"
     if 1 / AS_GOOD < other < AS_GOOD:

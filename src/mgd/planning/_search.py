@@ -252,7 +252,9 @@ class Search:
 
     def _key(self, asked: Simulation) -> str:
         settings = self.simulator.problem.settings(asked.structure, seed=asked.seed, replicas=self.simulator.replicas)
-        return f"{settings.identity()} {self.problem.target!r} {asked.guess!r} {asked.longest!r} {asked.confirms}"
+        chip = self.problem.profile.model_dump_json(include={"seconds", "overlap", "buffer"})
+        asks = f"{self.problem.target!r} {asked.guess!r} {asked.longest!r} {asked.confirms}"
+        return f"{settings.identity()} {asks} {chip}"
 
     def _confirmed(self) -> Found:
         """The best of the finalists, by chips that the search did not see."""

@@ -142,6 +142,8 @@ def _chip(plan: KeptPlan) -> Element:
     known["noise of a"] = profile.noise_of
     if profile.buffer is not None:
         known["buffer"] = f"{profile.buffer:,} samples"
+    if profile.presentation_seconds is not None:
+        known["a sample stays for"] = format_seconds(profile.presentation_seconds)
     if profile.endurance is not None:
         known["endurance"] = f"{profile.endurance:,} writes"
     if profile.overlap:

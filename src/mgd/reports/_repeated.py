@@ -10,6 +10,7 @@ import tomli_w
 from ..planning import KeptPlan
 from ..results import Described
 from ..runs import THETA, RunConfig, read_bytes
+from ..sweeps import axis_of
 from ._cited import bibtex
 from ._html import Content, code, facts, node, section
 
@@ -51,7 +52,7 @@ def repeated_sweep(about: dict[str, Any], data: "xr.Dataset") -> Element:
     settings |= {"imperfect": about["imperfect"]} if about["imperfect"] else {}
     grid = about["design"] == "grid"
     varied = data if grid else data.isel(point=[0])
-    settings["vary"] = {name: _values(varied[name].values.tolist()) for name in about["axes"]}
+    settings["vary"] = {name: _values(varied[axis_of(name)].values.tolist()) for name in about["axes"]}
     said = (
         "Save this as "
         if grid

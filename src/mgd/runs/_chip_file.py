@@ -170,6 +170,11 @@ def read_chip_file(path: Path) -> ChipFile:
         file = _ChipFile(**contents)
     except ValidationError as error:
         where = error.errors()[0]["loc"][:1]
+        if where == ("profile",):
+            given = contents["profile"]
+            raise ValueError(
+                f'{path}: profile is a table [profile], or a name or file of one, such as "hw1", got {given!r}'
+            ) from None
         models: dict[Any, type[BaseModel]] = {"chip": _Network, "serve": ServeSettings}
         fields = list(models.get(where[0] if where else None, _ChipFile).model_fields)
         raise ValueError(f"{path}: {one_line(error, fields)}") from None

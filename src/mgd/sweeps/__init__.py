@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._plotted import plot_sweep as plot_sweep
     from ._plotted import varied_in as varied_in
     from ._points import Plan as Plan
+    from ._rows import axis_of as axis_of
     from ._shown import shown as shown
     from ._store import about_sweep as about_sweep
     from ._store import is_sweep as is_sweep
@@ -46,6 +47,7 @@ _INSIDE = {
     "Course": "_course",
     "Plan": "_points",
     "about_sweep": "_store",
+    "axis_of": "_rows",
     "compute": "_compute",
     "draw_sweep": "_plotted",
     "is_sweep": "_store",

@@ -10,8 +10,8 @@ import numpy as np
 
 from ._names import is_sizes, is_whole, known_name
 
-# A sweep of more is a slip of the pen.
-MOST_POINTS = 10_000_000
+# A point is 4 kB of settings, and checked in a millisecond: more do not fit in memory, or are a slip of the pen.
+MOST_POINTS = 1_000_000
 # Figures of a number that a range makes: what people would write, and the same on every machine.
 _FIGURES = 9
 _RANGE = re.compile(r"(?P<low>[^:]+?)\.\.(?P<high>[^:]+?)(:(?P<n>\d+))?(?P<log>:log)?")
@@ -137,7 +137,7 @@ def _range(name: str, text: str) -> Axis:
         return Axis(name, ends=(low, high), log=log)
     n = int(found["n"])
     if not 2 <= n <= MOST_POINTS:
-        raise ValueError(f"vary: {name}={text}: a range has two values or more, got {n}")
+        raise ValueError(f"vary: {name}={text}: a range has from 2 to {MOST_POINTS:,} values, got {n:,}")
     values = (_between(low, high, k / (n - 1), log=log) for k in range(n))
     made = [round(value) for value in values] if is_whole(name) else [rounded(value) for value in values]
     return Axis(name, tuple(dict.fromkeys(made)))
@@ -183,7 +183,9 @@ def _word(name: str, word: str) -> Any:
     """What a word of a list stands for; sizes of layers have an x between."""
     if not word:
         raise ValueError(f"vary: {name}: a value is missing between two commas")
-    if is_sizes(name) and re.fullmatch(r"\d+(x\d+)*", word):
+    if is_sizes(name):
+        if not re.fullmatch(r"\d+(x\d+)*", word):
+            raise ValueError(f"vary: {name}: give sizes of layers such as 4 or 16x8, got {word!r}")
         return tuple(int(size) for size in word.split("x"))
     if word in ("true", "false"):
         return word == "true"

@@ -27,7 +27,7 @@ class Design:
     points: int = 0
 
     @staticmethod
-    def of(text: str | None) -> "Design":
+    def of(text: Any) -> "Design":
         """The design that a text names.
 
         Raises:
@@ -38,10 +38,24 @@ class Design:
         """
         if text in (None, "grid"):
             return Design()
-        found = re.fullmatch(r"(sobol|random):(\d+)", text)
+        found = re.fullmatch(r"(sobol|random):(\d+)", str(text))
         if found is None or not 0 < int(found[2]) <= MOST_POINTS:
-            raise ValueError(f"design must be grid, sobol:N or random:N with N points, got {text!r}")
+            raise ValueError(
+                f"design must be grid, sobol:N or random:N with N points, at most {MOST_POINTS:,}, got {text!r}"
+            )
         return Design(found[1], int(found[2]))
+
+    def count(self, axes: Sequence[Axis]) -> int:
+        """How many points there are.
+
+        Raises:
+            ValueError: if a grid has an interval, or too many points.
+        """
+        if self.kind != "grid":
+            return self.points
+        if (n := math.prod(len(whole_range(axis).values) for axis in axes)) > MOST_POINTS:
+            raise ValueError(f"the grid has {n:,} points, and at most {MOST_POINTS:,} can be computed: give fewer")
+        return n
 
     def points_of(self, axes: Sequence[Axis], seed: int) -> Iterator[dict[str, Any]]:
         """The values of each point. A design of more points begins with those of one of fewer.
@@ -55,9 +69,8 @@ class Design:
         """
         names = [axis.name for axis in axes]
         if self.kind == "grid":
+            self.count(axes)
             lists = [whole_range(axis).values for axis in axes]
-            if (n := math.prod(map(len, lists))) > MOST_POINTS:
-                raise ValueError(f"the grid has {n:,} points, and at most {MOST_POINTS:,} can be counted: give fewer")
             for values in itertools.product(*lists):
                 yield dict(zip(names, values, strict=True))
             return

@@ -36,14 +36,16 @@ def known_name(name: str) -> str:
     Raises:
         ValueError: if there is none of that name, with the nearest one.
 
-    >>> known_name("learning-rate"), known_name("dac-bits"), known_name("chip.width")
+    >>> known_name("learning-rate"), known_name("dac_bits"), known_name("chip.width")
     ('learning_rate', 'dac-bits', 'chip.width')
     """
     name = name.strip()
     field = name.replace("-", "_")
     if field in _settings() or field in TASK_OPTIONS:
         return field
-    if name in IMPERFECTIONS or (name.startswith(_OF_CHIP) and name[len(_OF_CHIP) :].isidentifier()):
+    if (dashed := name.replace("_", "-")) in IMPERFECTIONS:
+        return dashed
+    if name.startswith(_OF_CHIP) and name[len(_OF_CHIP) :].isidentifier():
         return name
     if field in _NOT_VARIED:
         raise ValueError(f"vary: {name} cannot be varied: it is the same for all points of a sweep")

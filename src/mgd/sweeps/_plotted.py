@@ -12,6 +12,7 @@ from .._input import nearest
 from .._metric import METRICS
 from ..results import check_picture
 from ..runs import replace_file
+from ._rows import axis_of
 from ._store import load_sweep
 from ._yields import wilson
 
@@ -197,7 +198,7 @@ def varied_in(data: xr.Dataset) -> list[str]:
 
 def _setting(name: str, axes: list[str], what: str, also: tuple[str, ...] = ()) -> str:
     for known in axes:
-        if name.replace("-", "_") == known.replace("-", "_"):
+        if known.replace("-", "_") in (name.replace("-", "_"), axis_of(name)):
             return known
     choices = [*axes, *also]
     raise ValueError(f"unknown {what} {name!r}{nearest(name, choices)}; choose {', '.join(choices)}")

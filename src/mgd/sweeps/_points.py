@@ -88,8 +88,11 @@ class Plan:
         """
         axes, chosen = axes_of(vary), Design.of(design)
         given = dict(settings)
-        if any(axis.name == "task" for axis in axes) and "task" not in given:
-            given["task"] = axes[[axis.name for axis in axes].index("task")].values[0]
+        tasks = next((axis for axis in axes if axis.name == "task"), None)
+        if tasks is not None and "task" not in given:
+            if not tasks.values:
+                raise ValueError(f"vary: task needs a list of tasks, got {vary['task']!r}")
+            given["task"] = tasks.values[0]
         elif twice := [axis.name for axis in axes if _is_given(given, axis.name)]:
             raise ValueError(f"{twice[0]} is given and varied: leave one of them out")
         imperfect = dict(given.pop("imperfect", None) or {})

@@ -13,6 +13,17 @@ from ._points import written
 DIGEST, VALUES = "digest", "values"
 # What is kept of where results came from, and is no result.
 OURS = (DIGEST, VALUES, "computed")
+# Settings whose names are those of results too. As axes they have names of their own.
+_ALSO_RESULTS = ("cost", "engine", "seed", "steps")
+
+
+def axis_of(name: str) -> str:
+    """The name of the axis of a setting.
+
+    >>> axis_of("tau_theta"), axis_of("seed")
+    ('tau_theta', 'given_seed')
+    """
+    return f"given_{name}" if name in _ALSO_RESULTS else name
 
 
 def digest_of(rows: xr.Dataset) -> str:
@@ -44,11 +55,11 @@ def on_axes(rows: xr.Dataset, names: Sequence[str], *, grid: bool) -> xr.Dataset
 
     Args:
         rows: over (point, replica), no point twice.
-        names: of the axes.
+        names: of the settings that were varied.
         grid: whether points are those of a grid. What it lacks is NaN, and not `computed`.
     """
     values = [{name: _back(value) for name, value in json.loads(text).items()} for text in rows[VALUES].values]
-    columns = {name: [one[name] for one in values] for name in names}
+    columns = {axis_of(name): [one[name] for one in values] for name in names}
     rows = rows.assign(computed=("point", np.ones(rows.sizes["point"], bool)))
     if not grid:
         coordinates = {name: ("point", _array(column)) for name, column in columns.items()}
@@ -56,22 +67,23 @@ def on_axes(rows: xr.Dataset, names: Sequence[str], *, grid: bool) -> xr.Dataset
     ticks = {name: _sorted(column) for name, column in columns.items()}
     shape = tuple(map(len, ticks.values()))
     numbers = {name: {tick: k for k, tick in enumerate(each)} for name, each in ticks.items()}
-    place = tuple(np.array([numbers[name][value] for value in columns[name]], np.int64) for name in names)
+    place = tuple(np.array([numbers[name][value] for value in column], np.int64) for name, column in columns.items())
     made = {}
     for name, variable in rows.data_vars.items():
         of_point = variable.transpose("point", ...)
         whole = np.full((*shape, *of_point.shape[1:]), _missing(of_point.dtype), of_point.dtype)
         whole[place] = of_point.values
-        made[name] = ((*names, *of_point.dims[1:]), whole, variable.attrs)
+        made[name] = ((*ticks, *of_point.dims[1:]), whole, variable.attrs)
     coordinates = {name: _array(each) for name, each in ticks.items()}
     return xr.Dataset(made, {**coordinates, "replica": rows.replica}, rows.attrs)
 
 
 def off_axes(data: xr.Dataset, names: Sequence[str], *, grid: bool) -> xr.Dataset:
     """The rows of which `on_axes` made this."""
+    axes = [axis_of(name) for name in names]
     if not grid:
-        return data.drop_vars([*names, "computed"])
-    flat = data.drop_vars(names).stack(point=list(names), create_index=False)
+        return data.drop_vars([*axes, "computed"])
+    flat = data.drop_vars(axes).stack(point=axes, create_index=False)
     flat = flat.transpose("point", ...)
     there = flat.isel(point=np.flatnonzero(flat["computed"].values))
     return there.drop_vars("computed")

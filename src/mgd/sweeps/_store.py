@@ -304,9 +304,10 @@ def _digests(rows: xr.Dataset) -> list[str]:
 def _check_same(folder: Path, mine: dict[str, Any]) -> None:
     """Raises: RunError: if the folder has another sweep, or it cannot be known which."""
     found = Store(folder).about()
-    for name, what in (("version", "was computed by another version of mgd"), ("sweep", "has another sweep")):
-        if found.get(name) != mine[name]:
-            raise RunError(f"{folder} {what}: give another out, or the settings and axes that it has")
+    if found.get("version") != mine["version"]:
+        raise RunError(f"{folder} was computed by another version of mgd: give another out")
+    if found.get("sweep") != mine["sweep"]:
+        raise RunError(f"{folder} has another sweep: give another out, or the settings and axes that it has")
 
 
 def _digest(about: dict[str, Any]) -> str:
@@ -323,7 +324,8 @@ def _read(path: Path, sweep: str) -> xr.Dataset:
         check_files(path)
         data = xr.open_zarr(path, consolidated=False).load()
     except Exception as error:
-        raise RunError(f"{path} is damaged ({(str(error).splitlines() or [''])[0]})") from error
+        said = (str(error).splitlines() or [""])[0]
+        raise RunError(f"{path} is damaged ({said}): remove it, and give the command again") from error
     if data.attrs.pop(_MARK, None) != digest_of(data):
         raise RunError(f"{path} is damaged: a part of it is missing; remove it, and give the command again")
     if data.attrs.pop(_OF, sweep) != sweep:  # sweeps of old versions do not say

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from ._format import format_joules as format_joules
     from ._format import format_seconds as format_seconds
     from ._hardware_time import HardwareTime as HardwareTime
+    from ._hardware_time import are_presented as are_presented
     from ._hardware_time import hardware_time as hardware_time
+    from ._hardware_time import presented_seconds as presented_seconds
     from ._hardware_time import seconds_of as seconds_of
     from ._hardware_time import time_history as time_history
     from ._profile import EVENTS as EVENTS
@@ -34,10 +36,12 @@ _PUBLIC = {
 }
 # For other parts of this library.
 _INSIDE = {
+    "are_presented": "_hardware_time",
     "check_figure": "_figure",
     "draw_score": "_figure",
     "draw_times": "_figure",
     "mark_clock": "_figure",
+    "presented_seconds": "_hardware_time",
     "profile_folder": "_shipped",
     "seconds_of": "_hardware_time",
 }

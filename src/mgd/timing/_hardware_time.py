@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from ..algorithm import Counts
 
+# Of sums of seconds, relative.
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class HardwareTime:
@@ -50,7 +53,8 @@ def hardware_time(counts: "Counts", profile: Profile, *, n_steps: int | None = N
         n_steps: timesteps, for the published formula; without it the formula is not evaluated.
 
     Raises:
-        ValueError: if the profile gives the seconds of one parameter (`one_by_one`).
+        ValueError: if the profile gives the seconds of one parameter (`one_by_one`), or samples do not stay long enough
+            for their measurements (`presentation_seconds`).
 
     >>> from mgd.algorithm import Counts
     >>> from mgd.timing import load_profile
@@ -71,7 +75,10 @@ def seconds_of(number: Mapping[str, Any], profile: Profile) -> Any:
         number: how often each event happens, by its name.
         profile: the profile of the chip, of the whole parameter vector.
     """
-    number = as_loaded(number, profile)
+    return _total(as_loaded(number, profile), profile)
+
+
+def _total(number: Mapping[str, Any], profile: Profile) -> Any:
     each = {event: np.asarray(number[event], float) * getattr(profile.seconds, event) for event in EVENTS}
     in_groups = {event for group in profile.overlap for event in group}
     total = sum(each[event] for event in EVENTS if event not in in_groups)
@@ -82,8 +89,35 @@ def as_loaded(number: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
     """The events of a chip that must be shown a batch again at every measurement, if its buffer does not keep it."""
     if profile.buffer is None:
         return dict(number)
-    batch = np.asarray(number["inference"]) / np.maximum(number["latency"], 1)
-    return {**number, "load": np.where(batch > profile.buffer, number["inference"], number["load"])[()]}
+    again = _batch(number) > profile.buffer
+    return {**number, "load": np.where(again, number["inference"], number["load"])[()]}
+
+
+def presented_seconds(number: Mapping[str, Any], profile: Profile) -> Any:
+    """How long samples must stay for their measurements, in the mean over presentations; numbers may be arrays.
+
+    A batch that the chip's buffer does not keep is presented anew at every measurement. Of writes, one fits between two
+    presentations.
+
+    Args:
+        number: as for `seconds_of`.
+        profile: likewise.
+    """
+    batch = np.maximum(_batch(number), 1)
+    presentations = np.maximum(as_loaded(number, profile)["load"] / batch, 1)
+    during = {**number, "load": 0 * batch, "write": np.maximum(number["write"] - presentations, 0)}
+    return _total(during, profile) / presentations
+
+
+def are_presented(number: Mapping[str, Any], profile: Profile) -> Any:
+    """Whether samples stay long enough for their measurements; numbers as for `presented_seconds`."""
+    if profile.presentation_seconds is None:
+        return True
+    return presented_seconds(number, profile) <= profile.presentation_seconds * (1 + _ROUNDING)
+
+
+def _batch(number: Mapping[str, Any]) -> Any:
+    return np.asarray(number["inference"], float) / np.maximum(number["latency"], 1)
 
 
 def _evaluate(number: dict[str, int], profile: Profile, n_steps: int | None) -> HardwareTime:
@@ -91,6 +125,13 @@ def _evaluate(number: dict[str, int], profile: Profile, n_steps: int | None) -> 
         raise ValueError(
             f"the profile {profile.name!r} gives {' and '.join(profile.one_by_one)} of one parameter: take "
             "profile.whole(n_params)"
+        )
+    if not are_presented(number, profile):
+        takes = presented_seconds(number, profile)
+        raise ValueError(
+            f"the measurements of a presentation take {takes:.4g} s, and on {profile.name} a sample stays for "
+            f"{profile.presentation_seconds:.4g} s (presentation_seconds): train with a smaller tau_x or batch, or "
+            "give a profile whose samples stay longer"
         )
     number = {event: int(n) for event, n in as_loaded(number, profile).items()}
     event_seconds = {event: number[event] * getattr(profile.seconds, event) for event in EVENTS}
@@ -122,7 +163,7 @@ def time_history(history: "xr.Dataset", profile: Profile) -> "xr.Dataset":
         `published_seconds` over step.
 
     Raises:
-        ValueError: if the history has no counts.
+        ValueError: if the history has no counts, or as `hardware_time`.
     """
     missing = [name for name in EVENTS.values() if name not in history.coords]
     if missing:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .._input import nearest, read_toml
 
@@ -18,7 +18,10 @@ EVENTS = {
 # So large that nothing real is refused, so small that no total is beyond what a float holds.
 _LARGEST = 1e30
 Amount = Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False, strict=True)]
-Whole = Annotated[int, Field(ge=1, le=10**18, strict=True)]
+Positive = Annotated[float, Field(gt=0, le=_LARGEST, allow_inf_nan=False, strict=True)]
+# TOML's 1e6 is no whole number, and people mean one.
+_Meant = BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given)
+Whole = Annotated[int, Field(ge=1, le=10**18, strict=True), _Meant]
 Text = Annotated[str, Field(min_length=1, strict=True)]
 
 
@@ -58,6 +61,8 @@ class Profile(BaseModel):
         one_by_one: events whose seconds and joules are those of one parameter, because parameters take turns.
         buffer: the samples that the chip keeps; a larger batch is loaded again at every measurement. None if it keeps
             any batch.
+        presentation_seconds: how long a sample stays on the chip, at the most; the measurements of a presentation must
+            fit within it. None if a sample stays until the next is loaded.
         noise_of: whether the noise of a cost is that of one measurement, whatever the batch, or that of one sample, of
             which a batch takes the mean.
         endurance: how often a parameter can be written; None if that is not known, or without a limit.
@@ -75,6 +80,7 @@ class Profile(BaseModel):
     published_step_seconds: Amount | None = None
     one_by_one: tuple[Literal["perturbation", "write"], ...] = ()
     buffer: Whole | None = None
+    presentation_seconds: Positive | None = None
     noise_of: Literal["measurement", "sample"] = "measurement"
     endurance: Whole | None = None
 
@@ -162,6 +168,8 @@ def _one_line(error: ValidationError) -> str:
             return f"{name} is missing: give the table [{name}] with {', '.join(EVENTS)}"
         case "missing":
             return f"{name} is missing: give a text"
+    if name == "presentation_seconds":
+        return f"{name} must be a number of seconds above 0, at most {_LARGEST:g}, got {first['input']!r}"
     if unit:
         return f"{name} must be a number of {unit} from 0 to {_LARGEST:g}, got {first['input']!r}"
     if name in _TABLES:
