@@ -1,6 +1,7 @@
 """The driver's side of the wire, byte by byte: what it sends, what it takes for an answer, and what not."""
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -224,14 +225,12 @@ def test_one_command_a_message_and_the_labs_own_words(scripted):
 
 
 def test_a_chip_that_settles_is_set_at_once_and_waited_for(scripted, monkeypatch):
-    import mgd.instruments._scpi._driver as module
-
     driver = scripted(
         (b"PERT:DATA " + data(1, 1), None), (b"MEAS:COST?;:SYST:ERR?", b"1;" + OK + b"\n"), settle_seconds=2.0
     )
-    now, slept = [module.time.monotonic() + 100.0], []
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(module.time, "sleep", slept.append)
+    now, slept = [time.monotonic() + 100.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", slept.append)
     driver.perturb(floats(1, 1))
     now[0] += 0.5
     assert driver.measure_cost() == 1.0
@@ -477,8 +476,6 @@ def test_errors_from_before_are_taken_out_and_a_queue_that_never_ends_is_told(sc
 
 
 def test_opening_is_tried_again_with_longer_waits(scripted, monkeypatch):
-    import mgd.instruments._scpi._driver as module
-
     slept, line = [], scripted(opened=False)._dialogue._connect
     tries = [OSError("refused"), OSError("refused"), None]
 
@@ -488,7 +485,7 @@ def test_opening_is_tried_again_with_longer_waits(scripted, monkeypatch):
             raise error
         return line()
 
-    monkeypatch.setattr(module.time, "sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     driver = scripted(opened=False, opening=(), probed=(), retries=2)
     driver._dialogue._connect = connect
     driver.open()
