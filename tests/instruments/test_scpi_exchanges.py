@@ -10,19 +10,7 @@ from mgd import HardwareError
 from mgd.instruments import load_instrument
 from mgd.instruments._wire import block, text
 
-OK = b'0,"No error"'
-WHO = (b"*IDN?", b"Maker,Model 3,A7,1.0\n")
-OPENING = ((b"*RST;*CLS", None), (b"FORM REAL", None), (b"SYST:ERR?", OK + b"\n"), WHO)
-# What is written and read back at opening, of two parameters within ±5: near zero, of both signs.
-NEAR_ZERO = np.array([0.02, -0.013], np.float32) * np.float32(5)
-
-
-def floats(*values: float) -> np.ndarray:
-    return np.array(values, np.float32)
-
-
-def data(*values: float) -> bytes:
-    return block(floats(*values))
+from .scripts import NEAR_ZERO, OK, OPENING, WHO, data, floats
 
 
 def set_to(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TypeVar
 
+from ..._errors import HardwareError
 from .._wire import Item, raw
 from ._again import again
 from ._counted import Counted
@@ -58,7 +59,7 @@ class Exchange:
 
     def again(self, action: Callable[[], T]) -> T:
         """Does it, and once more after a wait if the answer was wrong and the line is in step."""
-        return again(action, self._retries, lambda error: isinstance(error, InStep))
+        return again(action, self._retries, _is_in_step)
 
     def ask(self, query: bytes, *, measures: bool = False) -> Item:
         """Sends what waits and a query, and returns its reply.
@@ -175,3 +176,7 @@ class Exchange:
             self.pending.clear()
             raise error
         self.is_unchecked = False
+
+
+def _is_in_step(error: HardwareError) -> bool:
+    return isinstance(error, InStep)
