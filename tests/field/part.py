@@ -1,4 +1,4 @@
-"""One instrument of a bench, in a process of its own: `python part.py dac|generator|meter PORT PLANT`.
+"""One instrument of a bench, in a process of its own: `python -m field.part dac|generator|meter PORT PLANT`.
 
 What the instruments do to the chip, and what is asked of them by a test, is in a file that all have mapped.
 """
@@ -10,26 +10,21 @@ from contextlib import suppress
 
 import numpy as np
 
+from .three import WHO, outputs
+
 # Places in the file: nine voltages, two inputs, the laser, the largest voltage there ever was, how many readings.
 LASER, WORST, READINGS = 11, 12, 13
 # What a test asks for: that the meter answers twice, that the DAC loses its supply for a moment.
 SLIP, BROWN_OUT = 14, 15
 SIZE = 16
-WHO = {"dac": "ACME,DAC16,D7,2.1", "generator": "Burns,AWG2,W1,1.1", "meter": "ACME,DMM6,M3,0.9"}
 # Each so many readings, the meter is over its range.
 OVER = 41
-
-
-def outputs(plant: np.ndarray) -> float:
-    w, u = plant[:6].reshape(2, 3), plant[6:9]
-    hidden = np.tanh((2 * plant[9:11] - 1) @ w[:, :2].T + w[:, 2])
-    return float(plant[LASER] * (0.5 + 0.5 * np.tanh(hidden @ u[:2] + u[2])))
 
 
 def answer(name: str, command: str, plant: np.ndarray) -> list[str]:
     """What an instrument answers to a command."""
     if command == "*IDN?":
-        return [WHO[name]]
+        return [WHO[name].decode()]
     if command == "SYST:ERR?":
         return ['+0,"No error"']
     if name == "dac":
@@ -53,7 +48,8 @@ def answer(name: str, command: str, plant: np.ndarray) -> list[str]:
             return []
     if name == "meter" and command == "READ?":
         plant[READINGS] += 1
-        reading = "+9.90000000E+37" if plant[READINGS] % OVER == 0 else f"{outputs(plant):+.8E}"
+        light = plant[LASER] * outputs(plant[:9], plant[9:11])
+        reading = "+9.90000000E+37" if plant[READINGS] % OVER == 0 else f"{light:+.8E}"
         twice, plant[SLIP] = bool(plant[SLIP]), 0
         return [reading, reading] if twice else [reading]
     return [f"{name} cannot know {command}"]

@@ -1,8 +1,6 @@
 """Situations that people reported of instruments on a bench, each with what is right."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import jax
@@ -10,12 +8,7 @@ import pytest
 
 import mgd.cli
 
-_SPEC = importlib.util.spec_from_file_location("field_plant", Path(__file__).with_name("plant.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-plant = importlib.util.module_from_spec(_SPEC)
-sys.modules["field_plant"] = plant
-_SPEC.loader.exec_module(plant)
+from . import plant
 
 STEPS = 400
 TRAIN = ("--tau-theta=8", "--batch=4", "--amplitude=0.05", "--weight-decay=0", "--schedule=constant")
@@ -24,10 +17,8 @@ SGD = ("--optimizer=sgd", "--learning-rate=0.5")
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch, capsys):
+def bench(own_folder, capsys):
     """Calls mgd on a plant of some mode: exit code, what was said, and the plant."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
 
     def call(mode: str, *command: str, reads: str = "outputs", low=-5.0, high=5.0, settings: str = ""):
         asked = {"cost": "COST?" if reads == "cost" else "", "outputs": "OUT?" if reads == "outputs" else ""}
@@ -115,10 +106,8 @@ def test_a_detector_at_its_rail(bench):
 
 
 @pytest.mark.long
-def test_a_detector_that_comes_loose_stops_the_run_which_goes_on_when_it_is_back(tmp_path, monkeypatch, capsys):
+def test_a_detector_that_comes_loose_stops_the_run_which_goes_on_when_it_is_back(own_folder, capsys):
     """Noise alone teaches nothing: exit code 4 with the chip safe, and nothing is lost."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
 
     def call(*command: str) -> tuple[int, str]:
         with pytest.raises(SystemExit) as exit_, jax.numpy_dtype_promotion("standard"):

@@ -1,8 +1,6 @@
 """The chip files of docs/dialects.md, each opened as it stands there, with a server that speaks as that instrument."""
 
-import importlib.util
 import re
-import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,27 +17,18 @@ from mgd import HardwareError
 from mgd.instruments import AbstractInstrument, opened
 from mgd.runs import read_chip_file
 
-_SPEC = importlib.util.spec_from_file_location("field_dialects", Path(__file__).with_name("dialects.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-dialects = importlib.util.module_from_spec(_SPEC)
-sys.modules["field_dialects"] = dialects
-_SPEC.loader.exec_module(dialects)
-FAKES = dialects.FAKES
+from . import dialects
+from .dialects import FAKES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")
 TABLES = {
     next(iter(tomllib.loads(block)["instrument"])): block
     for block in re.findall(r"^```toml\n(\[instrument\..*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 }
+pytestmark = pytest.mark.usefixtures("own_locks")
+
 HEAD = '[chip]\ninputs = [2]\noutputs = 1\n[instrument]\nkind = "scpi"\n'
 X = np.array([[0.25, 1.0]], np.float32)
-
-
-@pytest.fixture(autouse=True)
-def own_locks(tmp_path, monkeypatch):
-    """Chips of these tests are in use in this test alone."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """A trainer that is killed, and the process that then makes its chip safe: real processes, on a bench with a laser."""
 
-import importlib.util
 import io
 import os
 import select
@@ -10,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,14 +16,9 @@ import pytest
 from mgd.instruments import Limits, from_callables, opened
 from mgd.runs import read_chip_file
 
-_SPEC = importlib.util.spec_from_file_location("field_three", Path(__file__).with_name("three.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-three = importlib.util.module_from_spec(_SPEC)
-sys.modules["field_three"] = three
-_SPEC.loader.exec_module(three)
+from .three import CHIP, Bench
 
-WATCHED = three.CHIP.replace("[instrument]\n", "[instrument]\nguardian = true\n")
+WATCHED = CHIP.replace("[instrument]\n", "[instrument]\nguardian = true\n")
 OFF = ["generator OUTP OFF", "dac OUTP:ALL OFF"]
 # A trainer without JAX, which starts in a moment: it measures until it is ended.
 TRAINER = """
@@ -45,15 +38,6 @@ SECONDS = 60.0
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch) -> Iterator[Any]:
-    """A bench that listens, in an empty folder."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
-    with three.listening() as made:
-        yield made
-
-
-@pytest.fixture
 def trainer() -> Iterator[Callable[..., subprocess.Popen]]:
     """Starts a program in a session of its own."""
     started: list[subprocess.Popen] = []
@@ -70,12 +54,12 @@ def trainer() -> Iterator[Callable[..., subprocess.Popen]]:
         process.stderr.close()
 
 
-def write(bench: Any, text: str = WATCHED) -> Path:
+def write(bench: Bench, text: str = WATCHED) -> Path:
     Path("chip.toml").write_text(text.format(**bench.resources))
     return Path("chip.toml")
 
 
-def readings(bench: Any, n: int, asked: str = "READ?") -> threading.Event:
+def readings(bench: Bench, n: int, asked: str = "READ?") -> threading.Event:
     """Set when so many readings were taken."""
     event, taken = threading.Event(), []
 
@@ -106,7 +90,7 @@ def notes(folder: str = ".") -> list[str]:
 
 
 def begun(
-    bench: Any, trainer: Callable, chip: Path, more: str = "not os.path.exists('stop')"
+    bench: Bench, trainer: Callable, chip: Path, more: str = "not os.path.exists('stop')"
 ) -> tuple[subprocess.Popen, int]:
     """A trainer that measures, and its guardian."""
     measured = readings(bench, 3)
@@ -242,9 +226,7 @@ def chip(name):
 """
 
 
-def test_a_chip_of_a_labs_own_functions_is_made_again_by_its_build(tmp_path, monkeypatch, trainer):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
+def test_a_chip_of_a_labs_own_functions_is_made_again_by_its_build(own_folder, trainer):
     Path("lab_guarded.py").write_text(LAB)
     Path("chip.toml").write_text(
         '[instrument]\nkind = "callables"\nbuild = "lab_guarded:chip"\narguments = { name = "done" }\n'

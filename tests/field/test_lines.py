@@ -97,12 +97,11 @@ SETTINGS = {
 
 
 @pytest.fixture
-def lab(tmp_path, monkeypatch) -> Iterator[str]:
+def lab(own_locks, tmp_path, monkeypatch) -> Iterator[str]:
     """A module of a lab, beside which chip files are."""
     name = f"lab_of_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(LAB)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     yield name
     sys.modules.pop(name, None)
 
@@ -479,8 +478,7 @@ def test_the_option_after_goes_before_what_chip_files_say(chips):
     assert isinstance(kept.instrument, dict) is (chips == 1)
 
 
-def test_the_functions_of_the_page_are_such_a_chip(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+def test_the_functions_of_the_page_are_such_a_chip(own_locks, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     page = (Path(__file__).parents[2] / "docs" / "bring-your-own-chip.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(# my_lab\.py.*?)^```$", page, re.M | re.S)

@@ -35,9 +35,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def stopped(tmp_path, monkeypatch):
+def stopped(own_locks, tmp_path, monkeypatch):
     """A run on a chip without noise, killed at step 40 of 60 with its costs since step 0 in the journal."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(_execute.Session, "_pace", lambda self, n, seconds: setattr(self, "_chunk", 8))
     name = f"field_plant_{next(NUMBERS)}"
     (tmp_path / f"{name}.py").write_text(PLANT)

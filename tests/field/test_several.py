@@ -1,61 +1,29 @@
 """One chip of three instruments that speak SCPI."""
 
-import importlib.util
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import jax
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 import mgd.cli
 from mgd.instruments import AbstractInstrument, opened
 from mgd.runs import read_chip_file
 
-_SPEC = importlib.util.spec_from_file_location("field_three", Path(__file__).with_name("three.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-three = importlib.util.module_from_spec(_SPEC)
-sys.modules["field_three"] = three
-_SPEC.loader.exec_module(three)
-CHIP, HEAD, DAC, GENERATOR, METER, WHO = (
-    three.CHIP,
-    three.HEAD,
-    three.DAC,
-    three.GENERATOR,
-    three.METER,
-    three.WHO,
-)
-listening = three.listening
+from .commands import command, theta
+from .three import CHIP, DAC, GENERATOR, HEAD, METER, WHO, Bench, listening
 
 STEPS = 32
 TRAIN = ("--tau-theta=8", "--tau-x=8", "--batch=2", "--amplitude=0.05", "--learning-rate=0.2", f"--steps={STEPS}")
 
 
-@pytest.fixture
-def bench(tmp_path, monkeypatch) -> Iterator[Any]:
-    """A bench that listens, in an empty folder."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
-    with listening() as made:
-        yield made
-
-
-def command(*words: str) -> int:
-    with pytest.raises(SystemExit) as exit_, jax.numpy_dtype_promotion("standard"):
-        mgd.cli.main(list(words))
-    return int(exit_.value.code or 0)
-
-
-def write(bench: Any, *changes: tuple[str, str], text: str = CHIP) -> str:
+def write(bench: Bench, *changes: tuple[str, str], text: str = CHIP) -> str:
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
@@ -65,10 +33,6 @@ def write(bench: Any, *changes: tuple[str, str], text: str = CHIP) -> str:
 
 def train(chip: str, out: str) -> int:
     return command("train", "parity", "--chip", chip, *TRAIN, "--out", out)
-
-
-def theta(run: str) -> np.ndarray:
-    return load_file(Path(run) / "theta.safetensors")["theta"]
 
 
 def test_chip_check_shows_every_instrument(bench, capsys):

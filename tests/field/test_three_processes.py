@@ -1,7 +1,6 @@
 """A bench of three processes trains XOR from a chip file alone, whatever becomes of instruments and terminal."""
 
 import contextlib
-import importlib.util
 import signal
 import subprocess
 import sys
@@ -9,56 +8,21 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
-import mgd.cli
 from mgd import RunError
 from mgd.runs import read_summary
 from mgd.runs._directory import only_writer
 
-PART = Path(__file__).with_name("part.py")
-_SPEC = importlib.util.spec_from_file_location("field_part", PART)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-part = importlib.util.module_from_spec(_SPEC)
-sys.modules["field_part"] = part
-_SPEC.loader.exec_module(part)
+from . import part, three
+from .commands import command, theta
 
-CHIP = """[chip]
-inputs = [2]
-outputs = 1
-[instrument]
-kind = "scpi"
-give_up_seconds = 60.0
-at_limit = "saturate"
-guardian = true
-[instrument.dac]
-resource = "TCPIP0::127.0.0.1::{dac}::SOCKET"
-n_params = 9
-compound = false
-limits = {{ low = -5.0, high = 5.0, unit = "V" }}
-[instrument.dac.commands]
-set = "CH{{channel}}:VOLT {{value}}"
-readback = "CH{{channel}}:VOLT?"
-safe = "OUTP:ALL OFF"
-[instrument.generator]
-resource = "TCPIP0::127.0.0.1::{generator}::SOCKET"
-present = "each"
-[instrument.generator.commands]
-input = "SOUR{{channel}}:VOLT:OFFS {{value}}"
-on = "OUTP ON"
-safe = "OUTP OFF"
-[instrument.meter]
-resource = "TCPIP0::127.0.0.1::{meter}::SOCKET"
-compound = false
-[instrument.meter.commands]
-error = ""
-outputs = "READ?"
-"""
+WATCHED = three.HEAD.replace("20.0", "60.0") + "guardian = true\n" + three.DAC + three.GENERATOR
+# A meter that cannot say what it refused.
+WATCHED += three.METER.replace('{meter}"\n', '{meter}"\ncompound = false\n').replace("outputs", 'error = ""\noutputs')
 TRAIN = ("--batch=4", "--tau-theta=8", "--amplitude=0.05", "--optimizer=adam", "--learning-rate=0.1", "--seed=0")
+TESTS = Path(__file__).parents[1]
 # The terminal that a trainer has to itself.
 WINDOW = "import pty, sys; pty.spawn([sys.executable, '-m', 'mgd', *sys.argv[1:]])"
 
@@ -73,13 +37,13 @@ class Bench:
     def __init__(self, folder: Path):
         np.zeros(part.SIZE).tofile(folder / "plant")
         self.plant = np.memmap(folder / "plant", np.float64, "r+", shape=(part.SIZE,))
-        self._path, self._processes, self.ports = str(folder / "plant"), {}, dict.fromkeys(part.WHO, 0)
-        for name in part.WHO:
+        self._path, self._processes, self.ports = str(folder / "plant"), {}, dict.fromkeys(three.WHO, 0)
+        for name in three.WHO:
             self.start(name)
 
     def start(self, name: str) -> None:
-        command = [sys.executable, str(PART), name, str(self.ports[name]), self._path]
-        process = self._processes[name] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        words = [sys.executable, "-m", "field.part", name, str(self.ports[name]), self._path]
+        process = self._processes[name] = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=TESTS)
         self.ports[name] = int(process.stdout.readline())
 
     def restart(self, name: str) -> None:
@@ -91,6 +55,11 @@ class Bench:
         process = self._processes.pop(name)
         process.kill()
         process.communicate()
+
+    @property
+    def resources(self) -> dict[str, str]:
+        """Where each can be reached."""
+        return {name: f"TCPIP0::127.0.0.1::{port}::SOCKET" for name, port in self.ports.items()}
 
     def is_safe(self) -> bool:
         return not self.plant[: part.LASER - 2].any() and not self.plant[part.LASER]
@@ -110,15 +79,13 @@ def wait_until(true: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch) -> Iterator[Bench]:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
-    made = Bench(tmp_path)
+def bench(own_folder) -> Iterator[Bench]:
+    made = Bench(own_folder)
     try:
-        Path("chip.toml").write_text(CHIP.format(**made.ports))
+        Path("chip.toml").write_text(WATCHED.format(**made.resources))
         yield made
     finally:
-        for name in part.WHO:
+        for name in three.WHO:
             made.kill(name)
 
 
@@ -136,13 +103,6 @@ def start(cache_env, tmp_path) -> Callable[..., subprocess.Popen]:
     return begin
 
 
-def command(*words: str) -> None:
-    """A command in this process, which has compiled already."""
-    with pytest.raises(SystemExit) as exit_, jax.numpy_dtype_promotion("standard"):
-        mgd.cli.main(list(words))
-    assert not exit_.value.code
-
-
 def left_alone(run: Path) -> None:
     """Returns when nobody writes to a run any more."""
 
@@ -154,20 +114,16 @@ def left_alone(run: Path) -> None:
     wait_until(is_free)
 
 
-def theta(run: Path) -> np.ndarray:
-    return load_file(run / "theta.safetensors")["theta"]
-
-
 @pytest.mark.enough("a few steps")
 @pytest.mark.long
 @pytest.mark.parametrize(("steps", "apart"), [(48, 60), (800, 400)], ids=["a few steps", "until it is learnt"])
 def test_xor_is_learnt_whatever_happens_on_the_bench(bench, start, steps, apart):
     train = ("train", "parity", "--chip", "chip.toml", *TRAIN, f"--steps={steps}")
-    command(*train, "--out=quiet")
+    assert command(*train, "--out=quiet") == 0
     assert bench.is_safe()
     window = start(*train, "--out=run", window=True)
     bench.read(apart // 4, window)
-    for name in part.WHO if steps > 100 else ("dac",):
+    for name in three.WHO if steps > 100 else ("dac",):
         bench.read(apart // 4, window)
         bench.restart(name)
     bench.read(apart // 4, window)
@@ -186,10 +142,10 @@ def test_xor_is_learnt_whatever_happens_on_the_bench(bench, start, steps, apart)
         resumed.send_signal(signal.SIGKILL)
         resumed.communicate()
         wait_until(bench.is_safe)  # by the guardian
-    command("resume", "run")
+    assert command("resume", "run") == 0
     assert bench.is_safe()
     assert 0 < bench.plant[part.WORST] <= 5
-    np.testing.assert_array_equal(theta(Path("run")), theta(Path("quiet")))
+    np.testing.assert_array_equal(theta("run"), theta("quiet"))
     summary = read_summary(Path("run"))
     assert summary is not None
     assert steps < 100 or summary["accuracy"] == 1.0

@@ -44,6 +44,12 @@ CHIP = HEAD + DAC + GENERATOR + METER
 WHO = {"dac": b"ACME,DAC16,D7,2.1", "generator": b"Burns,AWG2,W1,1.1", "meter": b"ACME,DMM6,M3,0.9"}
 
 
+def outputs(v: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """What nine voltages make of two inputs, or of a batch of them: two tanh neurons, and one that follows them."""
+    w, u = v[:6].reshape(2, 3), v[6:]
+    return 0.5 + 0.5 * np.tanh(np.tanh((2 * x - 1) @ w[:, :2].T + w[:, 2]) @ u[:2] + u[2])
+
+
 class Bench:
     """Nine voltages into tanh neurons, and the instruments around them.
 
@@ -64,8 +70,7 @@ class Bench:
         self._lock = threading.RLock()
 
     def outputs(self) -> np.ndarray:
-        w, u = self.v[:6].reshape(2, 3), self.v[6:]
-        return 0.5 + 0.5 * np.tanh(np.tanh((2 * self.x - 1) @ w[:, :2].T + w[:, 2]) @ u[:2] + u[2])
+        return outputs(self.v, self.x)
 
     def answer(self, name: str, command: str) -> bytes | None:
         """What an instrument answers; None for nothing."""

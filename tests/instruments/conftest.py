@@ -1,6 +1,8 @@
 """What tests of instruments share: a chip of their own, scripted lines, and virtual chips on real sockets."""
 
 import asyncio
+import itertools
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,13 +14,15 @@ import numpy as np
 import pytest
 
 from mgd import HardwareError
-from mgd.instruments import AbstractInstrument, Identity, Limits, Scpi, ServeSettings
+from mgd.instruments import AbstractInstrument, Identity, Limits, Scpi, ServeSettings, load_instrument
 from mgd.instruments._ngspice import ngspice
 from mgd.instruments._scpi._settings import ScpiSettings
 from mgd.instruments._virtual._server import Server
-from mgd.instruments._wire import block
 from mgd.runs import read_chip_file
 from mgd.runs._served import make_speaker
+
+from .circuits import DIVIDER, SETTINGS
+from .scripts import DECLARED, OPENING, PROBED, Script
 
 
 class Chip(AbstractInstrument):
@@ -111,50 +115,37 @@ def own_locks(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
+@pytest.fixture
+def circuit(tmp_path) -> Callable[..., AbstractInstrument]:
+    """A circuit of this text; settings are those of the divider where others are not given."""
+    numbers = itertools.count()
+
+    def make(text: str = DIVIDER, **settings) -> AbstractInstrument:
+        path = tmp_path / f"circuit{next(numbers)}.cir"
+        path.write_text(text)
+        limits = {"low": -1e9, "high": 1e9, "unit": "ohm"}
+        return load_instrument("spice", {"netlist": path.name} | SETTINGS | {"limits": limits} | settings, tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def write_module(tmp_path, monkeypatch) -> Iterator[Callable[[str], str]]:
+    """Writes a module of a lab beside the chip files, as no other test has it; gives its name."""
+    name = f"lab_of_{tmp_path.name.replace('-', '_')}"
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def write(text: str) -> str:
+        (tmp_path / f"{name}.py").write_text(text)
+        return name
+
+    yield write
+    sys.modules.pop(name, None)
+
+
 # Two inputs, two hidden neurons, one output: nine parameters.
 CHIP = "name = 'small'\n[chip]\ninputs = [2]\noutputs = 1\nhidden = [2]\n"
 NOISY = "[imperfect]\ncost-noise = 0.01\ndrift = 0.001\ndac-bits = 8\ndac-own-line = true\n"
-
-
-class Script:
-    """A line on which only the expected messages go, each with its reply.
-
-    Args:
-        exchanges: what is sent, and what is answered: None for nothing, a list for what comes piece by piece. When
-            more is waited for than there is, that is a time-out.
-    """
-
-    def __init__(self, *exchanges: tuple[bytes, bytes | list[bytes] | None]):
-        self.left, self.unread = list(exchanges), []
-        self.unasked = b""
-        self.closed = False
-
-    def send(self, message: bytes) -> None:
-        assert not self.unread, f"{message!r} was sent before {self.unread!r} was read"
-        assert self.left, f"{message!r} was not expected"
-        expected, reply = self.left.pop(0)
-        assert message == expected + b"\n"
-        self.unread = [reply] if isinstance(reply, bytes) else list(reply or [])
-
-    def receive(self) -> bytes:
-        if not self.unread:
-            raise TimeoutError("timed out")
-        return self.unread.pop(0)
-
-    def stale(self) -> bytes:
-        return self.unasked
-
-    def close(self) -> None:
-        self.closed = True
-
-
-NO_ERROR = b'0,"No error"'
-WHO = (b"*IDN?", b"Maker,Model 3,A7,1.0\n")
-# Two parameters within ±5: what is written at opening, and read back.
-_PROBE = block(np.array([0.02, -0.013], np.float32) * np.float32(5))
-PROBED = (b"PAR:DATA " + _PROBE + b";:PAR:DATA?;:SYST:ERR?", _PROBE + b";" + NO_ERROR + b"\n")
-OPENING = ((b"*RST;*CLS", None), (b"FORM REAL", None), (b"SYST:ERR?", NO_ERROR + b"\n"), WHO)
-DECLARED = {"resource": "TCPIP0::bench::5025::SOCKET", "n_params": 2, "limits": {"low": -5.0, "high": 5.0, "unit": "V"}}
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A circuit in several ngspice at once: against the same in this process, and when a process dies."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -12,13 +13,14 @@ import numpy as np
 import pytest
 
 from mgd import HardwareError, LimitError
-from mgd.instruments import AbstractInstrument, Guarded, load_instrument, opened
+from mgd.instruments import AbstractInstrument, Guarded, opened
 from mgd.instruments._circuits import Circuits
 from mgd.instruments._process import Process
 
+from .circuits import DIVIDER
+
 pytestmark = pytest.mark.usefixtures("needs_ngspice")
 
-DIVIDER = "divider\nv1 in 0 0\nr1 in out 1k\nr2 out 0 1k\n"
 # A node that is to be 1 where it is at most v(t), and 0 above: below t = 1 there is no such voltage.
 TRAP = "trap\nv1 in 0 0\nr1 in out 1k\nr2 out 0 1k\nvt t 0 2\nb1 u 0 v = v(u) > v(t) ? 0 : 1\nr3 u 0 1k\n"
 X = np.array([[1.0], [-2.0]], np.float32)
@@ -26,22 +28,9 @@ TARGET = np.zeros((2, 1), np.float32)
 
 
 @pytest.fixture
-def circuit(tmp_path) -> Callable[..., AbstractInstrument]:
+def circuit(circuit) -> Callable[..., AbstractInstrument]:
     """A circuit of this text, in two processes if nothing else is said."""
-
-    def make(text: str = DIVIDER, **settings) -> AbstractInstrument:
-        (tmp_path / "circuit.cir").write_text(text)
-        defaults = {
-            "netlist": "circuit.cir",
-            "parameters": ["r2"],
-            "inputs": ["v1"],
-            "outputs": ["v(out)"],
-            "limits": {"low": 0.1, "high": 1e9, "unit": "ohm"},
-            "processes": 2,
-        }
-        return load_instrument("spice", {**defaults, **settings}, tmp_path)
-
-    return make
+    return functools.partial(circuit, limits={"low": 0.1, "high": 1e9, "unit": "ohm"}, processes=2)
 
 
 def running(of: AbstractInstrument) -> list[int]:
@@ -105,7 +94,7 @@ def test_a_process_that_dies_fails_in_a_way_that_passes_when_it_is_opened_anew(c
         chip.present(X, TARGET)
         for verb in (lambda: chip.read_batch(np.array([[1e3], [3e3]], np.float32)), chip.identify):
             os.kill(running(chip)[0], signal.SIGKILL)
-            with pytest.raises(HardwareError, match=r"circuit.cir.*: its process \d+ ended with code -9") as raised:
+            with pytest.raises(HardwareError, match=r"circuit0.cir.*: its process \d+ ended with code -9") as raised:
                 verb()
             assert raised.value.passing
             assert running(chip) == []  # none is left that would answer another question
@@ -181,7 +170,7 @@ HOLD = """
 import os, pathlib, sys, time
 import numpy as np
 from mgd.instruments import load_instrument
-settings = dict(netlist="circuit.cir", parameters=["r2"], inputs=["v1"], outputs=["v(out)"], processes=2)
+settings = dict(netlist="circuit0.cir", parameters=["r2"], inputs=["v1"], outputs=["v(out)"], processes=2)
 with load_instrument("spice", settings | {"limits": {"low": 1.0, "high": 9.0}}, pathlib.Path(sys.argv[1])) as chip:
     chip.present(np.zeros((1000, 1), np.float32), np.zeros((1000, 1), np.float32))
     print(*[process._process.pid for process in chip._processes], flush=True)

@@ -139,14 +139,12 @@ def test_a_recording_of_before_starts_were_kept_is_read(make_chip, tmp_path):
     assert (replay.start, dict(replay.groups)) == (None, {})
 
 
-def test_circuits_are_as_the_circuit_in_them(monkeypatch, tmp_path):
+def test_circuits_are_as_the_circuit_in_them(monkeypatch, circuit):
     unlike = {"start": np.array([200.0], np.float32), "groups": {"r": slice(0, 1)}}
     unlike |= {"settle_seconds": 0.5, "leave_seconds": 3.0}
     for name, value in unlike.items():
         monkeypatch.setattr(Spice, name, value)
-    (tmp_path / "divider.cir").write_text("divider\nv1 in 0 0\nr1 in out 1k\nr2 out 0 1k\n.end\n")
-    settings = {"netlist": "divider.cir", "parameters": ["r2"], "inputs": ["v1"], "outputs": ["v(out)"], "processes": 2}
-    circuits = mgd.instruments.load_instrument("spice", settings | {"limits": {"low": 0.1, "high": 1e9}}, tmp_path)
+    circuits = circuit(limits={"low": 0.1, "high": 1e9}, processes=2)
     assert isinstance(circuits, Circuits)
     assert different(circuits, circuits._circuit) <= {"most_together", "reads_together", "origin"}
 

@@ -43,13 +43,8 @@ VALUE = 4
 
 
 @pytest.fixture
-def lab(tmp_path, monkeypatch):
-    """A folder with a module of a lab, as no other test has it."""
-    name = f"lab_of_{tmp_path.name.replace('-', '_')}"
-    (tmp_path / f"{name}.py").write_text(LAB)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    yield name
-    sys.modules.pop(name, None)
+def lab(write_module) -> str:
+    return write_module(LAB)
 
 
 @pytest.fixture

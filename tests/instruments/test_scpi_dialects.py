@@ -16,12 +16,7 @@ from mgd.instruments._scpi._manners import Polite
 from mgd.instruments._scpi._settings import ScpiSettings
 from mgd.instruments._wire import Framing, WireError, split_reply
 
-OK = b'0,"No error"'
-
-
-def floats(*values: float) -> np.ndarray:
-    return np.array(values, np.float32)
-
+from .scripts import DECLARED, OK, floats
 
 # Numbers in commands.
 
@@ -209,14 +204,7 @@ class Talk:
         pass
 
 
-BASE = {
-    "resource": "TCPIP0::bench::5025::SOCKET",
-    "n_params": 2,
-    "binary": False,
-    "timeout_seconds": 0.001,
-    "retries": 0,
-    "limits": {"low": -5.0, "high": 5.0, "unit": "V"},
-}
+BASE = DECLARED | {"binary": False, "timeout_seconds": 0.001, "retries": 0}
 WORDS = {
     "reset": "",
     "format": "",

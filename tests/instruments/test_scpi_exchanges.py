@@ -1,6 +1,7 @@
 """The driver's side of the wire, byte by byte: what it sends, what it takes for an answer, and what not."""
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -9,19 +10,7 @@ from mgd import HardwareError
 from mgd.instruments import load_instrument
 from mgd.instruments._wire import block, text
 
-OK = b'0,"No error"'
-WHO = (b"*IDN?", b"Maker,Model 3,A7,1.0\n")
-OPENING = ((b"*RST;*CLS", None), (b"FORM REAL", None), (b"SYST:ERR?", OK + b"\n"), WHO)
-# What is written and read back at opening, of two parameters within ±5: near zero, of both signs.
-NEAR_ZERO = np.array([0.02, -0.013], np.float32) * np.float32(5)
-
-
-def floats(*values: float) -> np.ndarray:
-    return np.array(values, np.float32)
-
-
-def data(*values: float) -> bytes:
-    return block(floats(*values))
+from .scripts import NEAR_ZERO, OK, OPENING, WHO, data, floats
 
 
 def set_to(
@@ -224,14 +213,12 @@ def test_one_command_a_message_and_the_labs_own_words(scripted):
 
 
 def test_a_chip_that_settles_is_set_at_once_and_waited_for(scripted, monkeypatch):
-    import mgd.instruments._scpi._driver as module
-
     driver = scripted(
         (b"PERT:DATA " + data(1, 1), None), (b"MEAS:COST?;:SYST:ERR?", b"1;" + OK + b"\n"), settle_seconds=2.0
     )
-    now, slept = [module.time.monotonic() + 100.0], []
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(module.time, "sleep", slept.append)
+    now, slept = [time.monotonic() + 100.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", slept.append)
     driver.perturb(floats(1, 1))
     now[0] += 0.5
     assert driver.measure_cost() == 1.0
@@ -477,8 +464,6 @@ def test_errors_from_before_are_taken_out_and_a_queue_that_never_ends_is_told(sc
 
 
 def test_opening_is_tried_again_with_longer_waits(scripted, monkeypatch):
-    import mgd.instruments._scpi._driver as module
-
     slept, line = [], scripted(opened=False)._dialogue._connect
     tries = [OSError("refused"), OSError("refused"), None]
 
@@ -488,7 +473,7 @@ def test_opening_is_tried_again_with_longer_waits(scripted, monkeypatch):
             raise error
         return line()
 
-    monkeypatch.setattr(module.time, "sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     driver = scripted(opened=False, opening=(), probed=(), retries=2)
     driver._dialogue._connect = connect
     driver.open()

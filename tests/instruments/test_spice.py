@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,32 +10,14 @@ import pytest
 from scipy.special import lambertw
 
 from mgd import HardwareError, LimitError
-from mgd.instruments import Spice, load_instrument, opened
+from mgd.instruments import Spice, opened
+
+from .circuits import DIVIDER
 
 pytestmark = pytest.mark.usefixtures("needs_ngspice")
 
-DIVIDER = "divider\nv1 in 0 0\nr1 in out 1k\nr2 out 0 1k\n"
 # Voltage at 27 °C, with the constants that ngspice has.
 THERMAL = 1.38064852e-23 * 300.15 / 1.6021766208e-19
-
-
-@pytest.fixture
-def circuit(tmp_path) -> Callable[..., Spice]:
-    """A circuit of this text; settings are those of the divider where others are not given."""
-    numbers = itertools.count()
-
-    def make(text: str = DIVIDER, **settings) -> Spice:
-        path = tmp_path / f"circuit{next(numbers)}.cir"
-        path.write_text(text)
-        defaults = {
-            "parameters": ["r2"],
-            "inputs": ["v1"],
-            "outputs": ["v(out)"],
-            "limits": {"low": -1e9, "high": 1e9, "unit": "ohm"},
-        }
-        return load_instrument("spice", {"netlist": path.name} | defaults | settings, tmp_path)  # pyright: ignore
-
-    return make
 
 
 def measured(chip: Spice, theta, x) -> np.ndarray:

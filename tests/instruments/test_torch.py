@@ -1,6 +1,5 @@
 """PyTorch modules as chips, against what PyTorch itself gives."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
@@ -192,12 +191,8 @@ def net(width=3):
 
 
 @pytest.fixture
-def lab(tmp_path, monkeypatch):
-    name = f"nets_of_{tmp_path.name.replace('-', '_')}"
-    (tmp_path / f"{name}.py").write_text(LAB)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    yield name
-    sys.modules.pop(name, None)
+def lab(write_module) -> str:
+    return write_module(LAB)
 
 
 def test_as_settings(tmp_path, lab):

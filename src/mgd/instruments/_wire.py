@@ -87,6 +87,15 @@ def block(values: Float[np.ndarray, "..."], order: str = "<") -> bytes:
     return _header(values.size * 4) + values.astype(_FLOATS[order], copy=False).tobytes()
 
 
+def raw(item: Item) -> bytes:
+    """An item as bytes; numbers are a block.
+
+    >>> raw(b"1.5"), raw(np.array([1.0], np.float32))
+    (b'1.5', b'#14\\x00\\x00\\x80?')
+    """
+    return item if isinstance(item, bytes) else block(item)
+
+
 @functools.lru_cache(maxsize=64)
 def _header(n_bytes: int) -> bytes:
     digits = str(n_bytes)

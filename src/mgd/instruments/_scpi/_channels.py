@@ -28,6 +28,17 @@ def halves(command: str, shape: str = "", channels: tuple[int | str, ...] = ()) 
     return tuple((before.encode(), after.encode()) for before, _, after in (one.partition("\0") for one in filled))
 
 
+def filled(parts: tuple[tuple[bytes, bytes], ...], data: bytes) -> list[bytes]:
+    """Commands with their numbers: all in one, or one for each channel.
+
+    >>> filled(halves("SOUR{channel}:VOLT {value}", channels=(1, 2)), b"0.5,-1")
+    [b'SOUR1:VOLT 0.5', b'SOUR2:VOLT -1']
+    """
+    if len(parts) == 1:
+        return [b"".join((parts[0][0], data, parts[0][1]))]
+    return [b"".join((before, one, after)) for (before, after), one in zip(parts, data.split(b","), strict=True)]
+
+
 def questions(command: str, channels: tuple[int | str, ...]) -> list[bytes]:
     """A query for all numbers, or one for each channel.
 

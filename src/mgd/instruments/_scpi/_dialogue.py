@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from ..._errors import HardwareError
 from .._failures import TimeIsUp
-from .._wire import STRAY, Framing, Item, WireError, shown, split_reply
+from .._wire import STRAY, Framing, Item, WireError, raw, shown, split_reply
 from ._formats import decoded
 from ._manners import Polite
 from ._transports import Transport
@@ -181,11 +181,18 @@ class Dialogue:
                 "check the command in the chip file, and the value against the chip's own limits"
             )
 
-    def garbled(self, message: bytes, reply: bytes, what: str) -> NoReturn:
+    def garbled(self, message: bytes, reply: Item, what: str) -> NoReturn:
         """Gives up the line: a reply yet to come could be taken for another's."""
         self.close()
         raise HardwareError(
-            f"{self._address}: {shown(message)!r} was answered {shown(reply[:1000])!r}: {what}; "
+            f"{self._address}: {shown(message)!r} was answered {shown(raw(reply)[:1000])!r}: {what}; "
             "check the cable and the chip, then open it again",
             passing=True,
+        )
+
+    def of_no_use(self, message: bytes, reply: bytes, what: str) -> NoReturn:
+        """Gives up the line after a whole answer that does not help: it may be that to an earlier question."""
+        self.close()
+        raise HardwareError(
+            f"{self._address}: {shown(message)!r} was answered {shown(reply)!r}, which {what}", passing=True
         )

@@ -3,7 +3,46 @@
 import re
 
 from .._base import Identity
+from .._wire import Item, raw, shown
+from ._dialogue import Dialogue
 from ._formats import decoded
+
+
+class Known:
+    """Knows who answered, and notices if another does.
+
+    Args:
+        query: for the identity; empty if it has none.
+        pattern: of the answer, as `identity_of` takes it.
+        dialogue: in which it answers.
+
+    Attributes:
+        query: as given.
+    """
+
+    def __init__(self, query: str, pattern: str, dialogue: Dialogue):
+        self.query, self._pattern, self._dialogue = query.encode(), pattern, dialogue
+        self._reply: bytes | None = None
+
+    def take(self, reply: bytes) -> Identity:
+        """The identity in the answer to the query, which from now on is to be the same.
+
+        Raises:
+            HardwareError: if it is none.
+        """
+        identity = identity_of(reply, self._pattern)
+        if identity is None:
+            expected = "expected maker,model,serial,version"
+            due = f"{self._pattern!r} was expected (replies.identity)" if self._pattern else expected
+            self._dialogue.garbled(self.query, reply, due)
+        self._reply = reply
+        return identity
+
+    def check(self, item: Item) -> None:
+        """Raises: HardwareError: if another instrument answers than before, or the answer to another query."""
+        reply = raw(item)
+        if self._reply is not None and who(reply) != who(self._reply):
+            self._dialogue.garbled(self.query, reply, f"{shown(self._reply)!r} was expected, as before")
 
 
 def identity_of(reply: bytes, pattern: str = "") -> Identity | None:

@@ -1,10 +1,50 @@
-"""What is settled when a chip is opened: its limits. Nothing here imports JAX."""
+"""What is settled when a chip is opened: its number of parameters and their limits. Nothing here imports JAX."""
 
 import numpy as np
 from jaxtyping import Float
 
 from .._limits import Limits
+from .._wire import Item, text
+from ._replies import Replies
 from ._settings import LimitSettings
+
+
+class Reported:
+    """Reads what a chip says of its parameters.
+
+    Args:
+        unit: of the limits.
+        replies: reads the numbers of its answers.
+    """
+
+    def __init__(self, unit: str, replies: Replies):
+        self._unit, self._replies = unit, replies
+        self._limits: Limits | None = None
+
+    def count(self, query: bytes, reply: Item) -> int:
+        """How many parameters it has.
+
+        Raises:
+            HardwareError: if that is not what it says.
+        """
+        values = self._replies.read(query, reply, 1)
+        if not (values[0] >= 1 and values[0] == int(values[0])):
+            self._replies.dialogue.of_no_use(query, text(values), "is not a number of parameters: give n_params")
+        return int(values[0])
+
+    def limits(self, query: bytes, reply: Item, n_params: int) -> Limits:
+        """The limits of its parameters.
+
+        Raises:
+            HardwareError: if that is not what it says.
+        """
+        self._replies.read(query, reply, None)
+        values = self._replies.numbers.limits_of(reply)
+        try:
+            self._limits = as_before(reported_limits(values, n_params, self._unit), self._limits)
+            return self._limits
+        except ValueError as error:
+            self._replies.dialogue.of_no_use(query, text(values), f"{error}: give limits in the chip file")
 
 
 def declared_limits(given: LimitSettings, n_params: int) -> Limits | None:

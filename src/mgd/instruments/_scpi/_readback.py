@@ -1,5 +1,6 @@
 """What a chip says that it holds, against what was set. Nothing here imports JAX."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,7 +8,10 @@ from jaxtyping import Float
 
 from ..._errors import HardwareError
 from .._wire import Item, shown
+from ._channels import questions, together
 from ._numbers import What
+from ._replies import Replies
+from ._settings import ScpiSettings
 
 # Text has nine digits of a float32, and instruments with fewer need verify_within.
 _ROUNDING = 2e-7
@@ -27,12 +31,13 @@ class ReadBack:
         what: the name of one of them, for messages.
 
     Attributes:
+        address: as given.
         command: as given.
         held: the numbers that were read back last, as they were set; None if it is not known what the chip holds.
     """
 
     def __init__(self, address: str, command: bytes, within: float | tuple[float, ...], what: str = "parameter"):
-        self._address, self.command, self._within, self._what = address, command, np.asarray(within), what
+        self.address, self.command, self._within, self._what = address, command, np.asarray(within), what
         self.held: Float[np.ndarray, " p"] | None = None
         self._in_blocks = False
         # The contents of the block that is due, and of the one that is held: as bytes they are compared in no time.
@@ -80,7 +85,7 @@ class ReadBack:
         wrong = self._wrong(found, theta, room)
         if wrong is not None:
             raise InStep(
-                f"{self._address}: {shown(self.command)} was answered with {found[wrong]:.9g} for {self._what} "
+                f"{self.address}: {shown(self.command)} was answered with {found[wrong]:.9g} for {self._what} "
                 f"{wrong}, set to {theta[wrong]:.9g} by {shown(by[wrong % len(by)])}: check the chip's range and "
                 "resolution, and how it reads numbers; or set verify_within (verify = false, if it cannot be read "
                 "back)"
@@ -113,6 +118,7 @@ class Watched:
     """Something that is set, and read back in the message that sets it.
 
     Attributes:
+        replies: reads the numbers of the answers.
         name: of the command that sets it, among those that are pending.
         readback: compares what is read back.
         asked: the questions for it.
@@ -121,6 +127,7 @@ class Watched:
         due: what was set last, as it was sent.
     """
 
+    replies: Replies
     name: str
     readback: ReadBack
     asked: list[bytes]
@@ -137,3 +144,85 @@ class Watched:
     def is_held(self) -> bool:
         """Whether it is known what the chip holds."""
         return self.readback.held is not None
+
+    def check_set(self, items: Iterator[Item], by: list[bytes]) -> None:
+        """Takes the answers to `asked`, right after it was set.
+
+        Args:
+            items: answers, its own first.
+            by: the commands that set it.
+
+        Raises:
+            InStep: if what is read back is not what was set.
+        """
+        item, due = self._together(items), self.due
+        if not self.replies.numbers.converts(self.what) and self.readback.is_just_set(item):
+            return
+        found, room = self._ours(item, due.size), self.replies.numbers.room(item, due, self.what)
+        self.readback.check_set(item, found, due, by, room)
+
+    def check_held(self, items: Iterator[Item]) -> None:
+        """Takes the answers to `asked`, when it was set before.
+
+        Raises:
+            HardwareError: if what is read back is not what it was before.
+        """
+        item, held = self._together(items), self.readback.held
+        assert held is not None
+        if not self.replies.numbers.converts(self.what) and self.readback.is_just_held(item):
+            return
+        said = self.readback.check_held(item, self._ours(item, held.size))
+        if said:
+            self.replies.dialogue.close()
+            raise HardwareError(
+                f"{self.readback.address}: {shown(self.readback.command)} does not return what was set: "
+                f"{said}; the chip was reset, or a reply belongs to another query: check its supply and its line",
+                passing=True,
+            )
+
+    def read(self, items: Iterator[Item], n: int) -> Float[np.ndarray, " n"]:
+        """The numbers in the answers to `asked`, in our unit."""
+        return self._ours(self._together(items), n)
+
+    def _together(self, items: Iterator[Item]) -> Item:
+        """The next answers, of all channels, as one answer."""
+        mine = [next(items) for _ in self.asked]
+        if len(mine) == 1 or self.replies.numbers.readings is None:
+            return together(mine)
+        return np.concatenate([self.replies.read(self.readback.command, item, 1) for item in mine])
+
+    def _ours(self, item: Item, n: int) -> Float[np.ndarray, " n"]:
+        return self.replies.numbers.ours(self.replies.read(self.readback.command, item, n), self.what)
+
+
+def watched_of(
+    settings: ScpiSettings, replies: Replies, channels: tuple[int | str, ...], *, held_first: bool
+) -> tuple[Watched, Watched]:
+    """The parameters and the inputs of an instrument.
+
+    Args:
+        settings: of the instrument.
+        replies: reads its answers.
+        channels: of the parameters.
+        held_first: whether parameters are read once more before they are overwritten.
+    """
+    parameters, inputs = (
+        command.encode() if settings.verify else b""
+        for command in (settings.commands.readback, settings.commands.input_readback)
+    )
+    within = settings.verify_within
+    widest = max(within) if isinstance(within, tuple) else within
+    return (
+        Watched(
+            *(replies, "set", ReadBack(settings.resource, parameters, within)),
+            questions(parameters.decode(), channels) if parameters else [],
+            held_first=held_first,
+            what="parameters",
+        ),
+        Watched(
+            *(replies, "input", ReadBack(settings.resource, inputs, widest, "input")),
+            [inputs],
+            held_first=True,
+            what="inputs",
+        ),
+    )
