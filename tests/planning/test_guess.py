@@ -11,7 +11,7 @@ from mgd.theory import Landscape
 from mgd.timing import Profile
 
 # Of a perceptron of 220 parameters that learns letters, to 85 %.
-LAND = Landscape(220, 0.035, 1e-4, 0.72, 0.175, 0.765, 0.14, 0.077, 1.53, 1580.0)
+LAND = Landscape(220, 0.035, 1e-4, 0.72, 0.175, 0.765, 0.14, 0.077, 1.53, 1580.0, 0.02)
 
 
 def problem(*, imperfect: dict | None = None, **given) -> Problem:
