@@ -111,8 +111,8 @@ def bowl() -> AbstractChip:
     curves = curves + curves.T + np.eye(9, dtype=np.float32) / 4
 
     def cost(theta, x, target):
-        along = (slopes[0] + x @ slopes[1:]) @ theta
-        return jnp.mean(along + x @ jnp.array([2.0, 1.0])) + theta @ curves @ theta / 2
+        each = x @ (slopes[1:] @ theta + jnp.array([2.0, 1.0]))
+        return jnp.mean(each) + slopes[0] @ theta + theta @ curves @ theta / 2
 
     return mgd.chips.from_function(cost, init=lambda key: jnp.zeros(9))
 
