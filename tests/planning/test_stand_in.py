@@ -4,7 +4,9 @@ import dataclasses
 
 import pytest
 
-from mgd.planning import Problem, Simulator, Structure
+import mgd
+from mgd.planning import Problem, Simulator, Structure, descend
+from mgd.planning._guess import guesses
 from mgd.planning._stand_in import StandIn
 from mgd.theory import Landscape, variance_of
 from mgd.timing import Profile
@@ -41,10 +43,22 @@ def test_nothing_stands_in_for_chips_whose_cost_is_not_late_or_whose_engine_was_
 
 @pytest.mark.slow
 def test_a_stand_in_takes_as_long_as_the_chip_that_it_stands_for():
-    late = problem(imperfect={"delay": 2})
-    simulator = Simulator(late, 64)
-    found = StandIn.of(late, LAND, STRUCTURE)
+    late = problem(hidden=[3], imperfect={"delay": 2})
+    land, simulator = descend(late).landscape, Simulator(late, 64)
+    walsh = [one.structure for one in guesses(late, land) if one.structure.perturbation == "walsh"]
+    structure = walsh[0].with_rate(walsh[0].rate / 2)
+    found = StandIn.of(late, land, structure)
     given = {"seed": 0, "guess": 100.0, "most": 1.0}
-    quick, real = (simulator.passage(STRUCTURE, **given, stand_in=one) for one in (found, None))
+    quick, real = (simulator.passage(structure, **given, stand_in=one) for one in (found, None))
     assert (quick.engine, real.engine) == ("fused", "measured")
     assert quick.seconds == pytest.approx(real.seconds, rel=0.3)
+
+
+@pytest.mark.slow
+def test_a_plan_for_late_chips_is_confirmed_by_late_chips():
+    given = {"hidden": [3], "init": "uniform", "imperfect": {"delay": 1}}
+    made = mgd.plan("parity", PROFILE, target=0.8, simulations=8, chips=8, **given)
+    assert made.reached
+    assert (made.engine, made.settings["imperfect"]) == ("measured", {"delay": 1})
+    assert made.settings["tau_p"] > 1
+    assert "late costs" in made.error
