@@ -7,8 +7,6 @@ import pytest
 
 from mgd.planning import Problem, Structure
 from mgd.planning._guess import guess_of, guesses
-from mgd.planning._moves import moves
-from mgd.planning._reasons import error_shares, gains, reasons
 from mgd.theory import Landscape, noise_of_writes, rate_of, share_seen
 from mgd.timing import Profile
 
@@ -144,19 +142,3 @@ def test_the_rate_makes_up_for_what_is_not_seen():
     rate = float(rate_of(LAND, windows, found.variance, writes))
     assert found.structure.rate == pytest.approx(rate / share_seen(6, 2, 0.0))
     assert guess_of(late, LAND, gone).seconds == math.inf
-    assert all(one.tau_p > 2 for way in moves(late, LAND, structure, "tau_p") for one in way)
-
-
-def test_what_lateness_costs_is_said(monkeypatch):
-    monkeypatch.setattr("mgd.planning._guess._batches", lambda problem: (1, 4))
-    late = problem(imperfect={"delay": 2, "settling": 3.0, "cost-noise": 0.01})
-    structure = guesses(late, LAND)[0].structure
-    seen = float(late.windows(structure).late.seen)
-    said = reasons(late, LAND, structure, 1)["tau_p"]
-    assert f"have {seen:.0%} of its signal for a delay of 2 and a settling time of 3 measurements; twice" in said
-    shares = error_shares(late, LAND, structure)
-    assert sum(shares.values()) == pytest.approx(1)
-    assert shares["late costs"] > 0.02
-    quicker = {gain.what for gain in gains(problem(imperfect={"delay": 4}), LAND)}
-    assert "a delay of 2 instead of 4 measurements" in quicker
-    assert "half the settling time" in {gain.what for gain in gains(problem(imperfect={"settling": 3.0}), LAND)}
