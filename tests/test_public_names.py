@@ -118,8 +118,17 @@ NAMES = {
     "mgd.theory": (
         *("Choice", "Facts", "angle_after", "best_amplitude", "best_hold", "choose", "growth", "high_pass_noise"),
         *("hold_for", "perturbations_for", "share_seen", "white_gain"),
-        *("Landscape", "Windows", "WriteNoise", "error_of_signal", "events_of", "left_of_code", "noise_of_writes"),
-        *("rate_of", "variance_of", "windows_to"),
+        *(
+            "Landscape",
+            "Late",
+            "Windows",
+            "WriteNoise",
+            "error_of_signal",
+            "events_of",
+            "left_of_code",
+            "noise_of_writes",
+        ),
+        *("late_of", "rate_of", "variance_of", "windows_to"),
     ),
     "mgd.timing": (
         *("EVENTS", "HardwareTime", "Profile", "format_joules", "format_seconds", "hardware_time", "load_profile"),

@@ -7,7 +7,7 @@ import pytest
 
 from mgd.clusters import not_wanted
 
-pytest.importorskip("distributed", reason="Dask is not installed")
+distributed = pytest.importorskip("distributed", reason="Dask is not installed")
 
 
 def run_until_it_is_not_wanted(folder: str) -> None:
@@ -21,8 +21,6 @@ def run_until_it_is_not_wanted(folder: str) -> None:
 
 @pytest.mark.long
 def test_what_nobody_waits_for_ends(cluster, tmp_path):
-    import distributed
-
     with distributed.Client(cluster[0]) as client:
         future = client.submit(run_until_it_is_not_wanted, str(tmp_path), pure=False)
         while not (tmp_path / "begun").exists():

@@ -10,9 +10,12 @@ import pytest
 
 import mgd
 from mgd.algorithm import Remeasured, TimeConstants, TwoSided
+from mgd.chips import AbstractChip
+from mgd.chips.imperfections import Delay, Settling
+from mgd.datasets import Task
 from mgd.engines import Data, Measured
 from mgd.perturbations import Rademacher, Walsh
-from mgd.theory import Landscape, Windows, events_of, noise_of_writes, rate_of, variance_of, windows_to
+from mgd.theory import Landscape, Windows, events_of, late_of, noise_of_writes, rate_of, variance_of, windows_to
 
 EXACT = {"pulse": 0.0, "noise": 0.0}
 LAND = Landscape(
@@ -26,6 +29,7 @@ LAND = Landscape(
     cost=0.1,
     exponent=1.5,
     flow=10.0,
+    scatter=0.0,
 )
 
 
@@ -33,6 +37,32 @@ def close(measured: np.ndarray, expected: float, errors: float = 4.5, share: flo
     """Whether the mean of independent values is this, within so many standard errors and a share that is left out."""
     error = measured.std(ddof=1) / len(measured) ** 0.5
     assert abs(measured.mean() - expected) < errors * error + share * expected, (measured.mean(), expected, error)
+
+
+def landscape_of(chip: AbstractChip, theta: jax.Array, task: Task, samples: int) -> tuple[Landscape, np.ndarray]:
+    """What the cost of these samples is like, by JAX, and the mean gradient."""
+    x, y = jnp.asarray(task.train.x, jnp.float32), jnp.asarray(task.train.y)
+
+    def cost(theta, k):
+        return chip.measure(theta, jnp.zeros_like(theta), x[k][None], y[k][None], key=jax.random.key(0))[0]
+
+    @jax.jit
+    @jax.vmap
+    def facts(k):
+        return cost(theta, k), jax.grad(cost)(theta, k), jax.hessian(cost)(theta, k)
+
+    costs, each, curves = (np.asarray(one, np.float64) for one in facts(jnp.arange(samples)))
+    mean, squares = each.mean(0), (curves**2).sum((1, 2)) - np.einsum("kii,kii->k", curves, curves)
+    steady = np.einsum("kii->k", curves) ** 2
+    land = dataclasses.replace(
+        LAND,
+        spread=float(((each - mean) ** 2).sum(1).mean()),
+        gradient=float((mean**2).sum()),
+        scatter=float(costs.var()),
+        trace=float(steady.mean() ** 0.5),
+        quadratic=float((steady + 2 * squares).mean() ** 0.5),
+    )
+    return land, mean
 
 
 CASES = {
@@ -52,16 +82,7 @@ def test_the_variance_of_a_window_is_that_of_simulated_windows(case):
     family, baseline, held, shown, noise = CASES[case]
     chip, task, amplitude = mgd.chips.mlp((2, 2, 1)), mgd.datasets.parity(2), 1e-3 if not noise else 2e-2
     theta = chip.init(key=jax.random.key(3))
-    x, y = jnp.asarray(task.train.x, jnp.float32), jnp.asarray(task.train.y)
-
-    def cost(theta, k):
-        return chip.measure(theta, jnp.zeros_like(theta), x[k][None], y[k][None], key=jax.random.key(0))[0]
-
-    each = np.array([jax.grad(cost)(theta, k) for k in range(4)], np.float64)
-    mean = each.mean(0)
-    land = dataclasses.replace(
-        LAND, spread=float(((each - mean) ** 2).sum(1).mean()), gradient=float((mean**2).sum()), quadratic=0.0
-    )
+    land, mean = landscape_of(chip, theta, task, 4)
     noisy = mgd.chips.imperfect(chip, mgd.chips.imperfections.CostNoise(noise)) if noise else chip
     window = held * shown
     algorithm = mgd.discrete(
@@ -81,6 +102,64 @@ def test_the_variance_of_a_window_is_that_of_simulated_windows(case):
     # The law leaves out how codes follow one another within a period, while samples change.
     share = 0.06 if case == "walsh" else 0.0
     close(squares, float(variance_of(land, windows, noise=noise, amplitude=amplitude)), share=share)
+
+
+def bowl() -> AbstractChip:
+    """A chip whose costs have a slope and a height of their own for each sample, and one curvature, all of order 1."""
+    rng = np.random.default_rng(0)
+    slopes, curves = rng.standard_normal((3, 9)).astype(np.float32), rng.standard_normal((9, 9)).astype(np.float32) / 4
+    curves = curves + curves.T + np.eye(9, dtype=np.float32) / 4
+
+    def cost(theta, x, target):
+        each = x @ (slopes[1:] @ theta + jnp.array([2.0, 1.0]))
+        return jnp.mean(each) + slopes[0] @ theta + theta @ curves @ theta / 2
+
+    return mgd.chips.from_function(cost, init=lambda key: jnp.zeros(9))
+
+
+# Family, baseline, n, K, τ_p, delay, settling, samples that differ, Δ.
+LATE = {
+    "delay": (Rademacher, Remeasured, 4, 2, 3, 1, 0.0, 1, 0.3),
+    "delay, samples": (Rademacher, Remeasured, 4, 4, 3, 2, 0.0, 4, 1.0),
+    "settling": (Rademacher, Remeasured, 4, 4, 2, 0, 1.5, 4, 1.0),
+    "delay beyond a presentation": (Rademacher, Remeasured, 1, 8, 4, 3, 1.0, 4, 1.0),
+    "walsh": (Walsh, Remeasured, 16, 1, 3, 2, 0.5, 4, 0.1),
+    "two-sided": (Rademacher, TwoSided, 2, 4, 2, 2, 0.7, 4, 0.1),
+    "two-sided, turned round": (Rademacher, TwoSided, 4, 2, 2, 1, 0.0, 1, 0.1),
+}
+
+
+@pytest.mark.enough("settling", "delay, samples")
+@pytest.mark.quick("walsh")
+@pytest.mark.parametrize("case", LATE)
+def test_the_law_of_late_costs_is_that_of_simulated_windows(case):
+    family, baseline, held, shown, tau_p, delay, settling, samples, amplitude = LATE[case]
+    chip, task, theta = bowl(), mgd.datasets.parity(2), jnp.zeros(9)
+    land, mean = landscape_of(chip, theta, task, samples)
+    late = mgd.chips.imperfect(chip, Settling(settling), Delay(delay))
+    window, rate = held * shown * tau_p, 1e-5
+    algorithm = mgd.discrete(
+        perturbation=family(amplitude=amplitude),
+        baseline=baseline(),
+        optimizer=optax.sgd(rate),
+        time_constants=TimeConstants(tau_p=tau_p, tau_x=held * tau_p, tau_theta=window),
+    )
+    many = task.train.subset(np.random.default_rng(0).integers(0, samples, 4096))
+    engine, n = Measured(late, algorithm), 2048
+    progress = engine.init(n, key=jax.random.key(1), start=np.tile(np.asarray(theta), (n, 1)))
+    progress = engine.advance(Data.of(many), progress, window)  # the second window has one before it
+    before = np.asarray(progress.state.theta, np.float64)
+    progress = engine.advance(Data.of(many), progress, window)
+    gradient = (before - np.asarray(progress.state.theta, np.float64)) / rate
+    windows = Windows(held, shown, 1, tau_p, baseline is TwoSided, 16 if family is Walsh else 0)
+    windows = windows._replace(late=late_of(held, tau_p, baseline is TwoSided, delay=delay, settling=settling))
+    seen = float(windows.late.seen)
+    # Of the 16 signs of a Walsh code, no two are the same one, so a sign and the next agree in -1/15 of the cases less.
+    code = (1 - seen) / 15 if family is Walsh else 0.0
+    close(gradient @ mean / land.gradient, seen - code)
+    squares = ((gradient / seen - mean) ** 2).sum(1)
+    expected = float(variance_of(land, windows, noise=0.0, amplitude=amplitude))
+    close(squares, expected, share=0.1 if family is Walsh else 0.0)
 
 
 @pytest.mark.parametrize("baseline", [Remeasured, TwoSided])

@@ -8,11 +8,11 @@ import pytest
 
 from mgd.planning import Problem, Structure
 from mgd.planning._guess import guess_of, guesses
-from mgd.theory import Landscape
+from mgd.theory import Landscape, noise_of_writes, rate_of, share_seen
 from mgd.timing import Profile
 
 # Of a perceptron of 220 parameters that learns letters, to 85 %.
-LAND = Landscape(220, 0.035, 1e-4, 0.72, 0.175, 0.765, 0.14, 0.077, 1.53, 1580.0)
+LAND = Landscape(220, 0.035, 1e-4, 0.72, 0.175, 0.765, 0.14, 0.077, 1.53, 1580.0, 0.02)
 
 
 def problem(*, imperfect: dict | None = None, **given) -> Problem:
@@ -138,3 +138,30 @@ def test_costs_that_the_converter_does_not_read_are_refused_in_a_line():
         ValueError, match=r"^the cost is still 0.2 when the score is at the target 0.85, and the ADC rea"
     ):
         narrow.check_cost(0.2)
+
+
+def test_costs_that_come_late_are_held_for_longer_than_they_take(monkeypatch):
+    monkeypatch.setattr("mgd.planning._guess._batches", lambda problem: (1, 4))
+    for delay in (1, 4):
+        found = guesses(problem(imperfect={"delay": delay}), LAND)
+        assert {one.structure.baseline: one.structure.tau_p > delay for one in found}["remeasured"]
+        # Of an odd delay, what is read with plus belongs to minus.
+        assert ("two-sided" in {one.structure.baseline for one in found}) == (delay % 2 == 0)
+    assert best(imperfect={"settling": 8.0}).tau_p > 2 * best(imperfect={"settling": 0.5}).tau_p
+
+
+def test_a_late_baseline_is_one_that_walsh_codes_cancel():
+    found = best(imperfect={"delay": 1})
+    assert (found.perturbation, found.window % 256) == ("walsh", 0)
+
+
+def test_the_rate_makes_up_for_what_is_not_seen():
+    late = problem(imperfect={"delay": 2})
+    structure = Structure("walsh", "remeasured", "sgd", 256, 1, 4, 6, 0.1, 1.0)
+    gone = dataclasses.replace(structure, tau_p=1)
+    windows = late.windows(structure)
+    found = guess_of(late, LAND, structure)
+    writes = noise_of_writes(LAND, found.variance, pulse=0.0, noise=0.0)
+    rate = float(rate_of(LAND, windows, found.variance, writes))
+    assert found.structure.rate == pytest.approx(rate / share_seen(6, 2, 0.0))
+    assert guess_of(late, LAND, gone).seconds == math.inf

@@ -9,7 +9,7 @@ from mgd.planning import Problem, Simulator, search
 from mgd.theory import Landscape
 from mgd.timing import load_profile
 
-LAND = Landscape(9, 0.01, 0.001, 0.05, 0.08, 0.13, 0.04, 0.02, 2.0, 10_000.0)
+LAND = Landscape(9, 0.01, 0.001, 0.05, 0.08, 0.13, 0.04, 0.02, 2.0, 10_000.0, 0.01)
 
 
 @pytest.fixture

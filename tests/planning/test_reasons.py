@@ -1,7 +1,9 @@
 """Why a plan is as it is, in sentences."""
 
+import pytest
+
 from mgd.planning import Structure
-from mgd.planning._reasons import gains, reasons
+from mgd.planning._reasons import error_shares, gains, reasons
 
 HELD = Structure("rademacher", "remeasured", "sgd", held=15, shown=4, batch=1, tau_p=1, amplitude=0.03, rate=0.5)
 
@@ -15,3 +17,18 @@ def test_what_does_not_fit_in_a_sample_is_said_and_so_is_what_longer_ones_save(p
     saved = {gain.what: gain.share for gain in gains(brief, land)}
     assert 0 < saved[said] < 0.6
     assert said not in {gain.what for gain in gains(free, land)}
+
+
+def test_what_lateness_costs_is_said(problem, land, monkeypatch):
+    monkeypatch.setattr("mgd.planning._guess._batches", lambda problem: (1, 4))
+    late = problem(imperfect={"delay": 2, "settling": 3.0, "cost-noise": 0.01})
+    structure = Structure("walsh", "two-sided", "sgd", 64, 4, 1, 8, 0.5, 10.0)
+    seen = float(late.windows(structure).late.seen)
+    said = reasons(late, land, structure, 1)["tau_p"]
+    assert f"have {seen:.0%} of its signal for a delay of 2 and a settling time of 3 measurements; twice" in said
+    shares = error_shares(late, land, structure)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["late costs"] > 0.01
+    quicker = {gain.what for gain in gains(problem(imperfect={"delay": 4}), land)}
+    assert "a delay of 2 instead of 4 measurements" in quicker
+    assert "half the settling time" in {gain.what for gain in gains(problem(imperfect={"settling": 3.0}), land)}

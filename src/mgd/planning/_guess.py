@@ -7,13 +7,29 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..theory import Landscape, Windows, error_of_signal, events_of, noise_of_writes, rate_of, variance_of, windows_to
+from ..theory import (
+    Landscape,
+    Windows,
+    best_hold,
+    error_of_signal,
+    events_of,
+    late_of,
+    left_of_code,
+    noise_of_writes,
+    rate_of,
+    variance_of,
+    windows_to,
+)
 from ..timing import seconds_of
 from ._problem import Problem
 from ._structure import BASELINES, FAMILIES, Structure, period_of
 
 _BATCHES = tuple(2**k for k in range(11))
 _HOLDS = (1, 2, 4, 8, 16, 32, 64)
+# Of a cost that comes late, these times the hold that gives the most signal for its measurements.
+_LATE_HOLDS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+# Less than this share of a signal is not worth a thought: with less than none, descent would be ascent.
+_LEAST_SEEN = 0.05
 # Windows of up to so many times P perturbations.
 _LONGEST = 16
 # Amplitudes tried, from the least that float32 can tell from rounding to the largest that is still a perturbation.
@@ -91,7 +107,9 @@ def seconds_by_law(problem: Problem, land: Landscape) -> float:
 
 def guess_of(problem: Problem, land: Landscape, structure: Structure) -> Guess:
     """What the closed form makes of a structure, at its own best rate."""
-    windows = structure.windows(problem.n_params)
+    if not is_seen(problem, structure):
+        return Guess(structure, math.inf, math.inf, math.inf)
+    windows = problem.windows(structure)
     noise = problem.noise(structure.batch, land.cost)
     variance = variance_of(land, windows, noise=noise, amplitude=structure.amplitude)
     writes = noise_of_writes(land, variance, pulse=problem.pulse, noise=problem.write_noise)
@@ -99,17 +117,27 @@ def guess_of(problem: Problem, land: Landscape, structure: Structure) -> Guess:
     count = float(windows_to(land, variance, rate, writes))
     seconds = count * float(seconds_of(events_of(windows), problem.profile))
     seconds = seconds if count <= problem.most_writes and problem.fits(windows) else math.inf
-    return Guess(structure.with_rate(float(rate)), seconds, count, float(variance))
+    return Guess(structure.with_rate(float(rate / windows.late.seen)), seconds, count, float(variance))
+
+
+def is_seen(problem: Problem, structure: Structure) -> bool:
+    """Whether enough of a perturbation's signal is in its own costs to learn by."""
+    return bool(problem.windows(structure).late.seen >= _LEAST_SEEN)
 
 
 def _best_of(problem: Problem, land: Landscape, family: str, baseline: str) -> Guess | None:
     n_params, two_sided = problem.n_params, baseline == "two-sided"
     period = period_of(family, n_params)
+    holds = _holds(problem, two_sided)
+    if not len(holds):
+        return None
     powers = 2 ** np.arange(0, int(np.log2(_LONGEST * n_params)) + 2)
-    held, shown, batch, tau_p = np.meshgrid(powers, powers, _batches(problem), _HOLDS, indexing="ij")
+    held, shown, batch, tau_p = np.meshgrid(powers, powers, _batches(problem), holds, indexing="ij")
     keep = held * shown <= _LONGEST * n_params
     held, shown, batch, tau_p = (each[keep] for each in (held, shown, batch, tau_p))
-    windows = Windows(held, shown, batch, tau_p, np.full(held.shape, two_sided), np.full(held.shape, period))
+    windows = problem.late(
+        Windows(held, shown, batch, tau_p, np.full(held.shape, two_sided), np.full(held.shape, period))
+    )
     noise = problem.noise(batch, land.cost)
     amplitude = _amplitudes(problem, land, windows, noise)
     variance = variance_of(land, windows, noise=noise, amplitude=amplitude)
@@ -131,7 +159,7 @@ def _best_of(problem: Problem, land: Landscape, family: str, baseline: str) -> G
                 int(batch[k]),
                 int(tau_p[k]),
                 float(amplitude[k]),
-                float(rate[k]),
+                float((rate / windows.late.seen)[k]),
             )
             best = Guess(structure, float(seconds[k]), float(count[k]), float(variance[k]))
     return best
@@ -153,6 +181,16 @@ def _batches(problem: Problem) -> tuple[int, ...]:
     return tuple(batch for batch in _BATCHES if batch <= len(problem.task.train))
 
 
+def _holds(problem: Problem, two_sided: bool) -> np.ndarray:
+    """The τ_p that are tried: those that leave a share of the signal in the costs."""
+    if not problem.is_late:
+        return np.array(_HOLDS)
+    best = best_hold(problem.delay, problem.settling)
+    holds = np.unique([*_HOLDS, *(max(1, round(best * factor)) for factor in _LATE_HOLDS)])
+    late = late_of(1, holds, two_sided, delay=problem.delay, settling=problem.settling)
+    return holds[(late.seen >= _LEAST_SEEN) & (holds >= best * min(_LATE_HOLDS))]
+
+
 def _amplitudes(problem: Problem, land: Landscape, windows: Windows, noise: Any) -> Float[np.ndarray, " structures"]:
     """For each structure the largest amplitude whose error is about the least; whole levels, if there are levels."""
     grid = _AMPLITUDES
@@ -163,11 +201,13 @@ def _amplitudes(problem: Problem, land: Landscape, windows: Windows, noise: Any)
     if not len(grid):
         raise ValueError("no perturbation changes the cost by a step in which it is read: give the ADC more bits")
     scale = land.gradient + land.spread / windows.batch
+    # Of late costs, what baselines share is mostly other samples, which codes take away and amplitudes need not.
+    left = left_of_code(windows.held, windows.period) if problem.is_late else 1.0
     best = np.full(windows.held.shape, np.inf)
     chosen = np.full(windows.held.shape, grid[0])
     for amplitude in grid:
         own, shared = error_of_signal(land, windows, noise=noise, amplitude=amplitude)
-        error = own + shared
+        error = own + left * shared
         better = error <= best + _SLACK * scale
         best, chosen = np.minimum(best, error), np.where(better, amplitude, chosen)
     return chosen

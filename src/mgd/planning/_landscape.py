@@ -114,6 +114,7 @@ def _descend(problem: Problem, chip: AbstractChip, which: str, seed: int, chips:
         cost=seen[-1][2],
         exponent=_exponent(seen),
         flow=float(rate) * step,
+        scatter=found.scatter,
     )
     farthest = float(jnp.max(jnp.abs(progress.state.theta)))
     return Descent(land, step, operations_of(chip, data[0], batch), float(rate), farthest, seconds)
@@ -149,13 +150,15 @@ class _Measured:
     largest: float
     quadratic: float
     cubic: float
+    scatter: float
 
 
 def _measured(chip: AbstractChip, theta: Float[Array, "chips p"], data: Data, key: PRNGKeyArray) -> _Measured:
     """Facts by differences of costs along random codes, in the mean over chips and codes."""
     size = float(jnp.sqrt(jnp.mean(theta**2)))
     batch = min(_LARGE_BATCH, len(data.y))
-    single, near, wide, even = (np.asarray(x) for x in _differences(chip, theta, data, key, jnp.float32(size), batch))
+    found = (np.asarray(x) for x in _differences(chip, theta, data, key, jnp.float32(size), batch))
+    single, near, wide, even, costs = found
     gradient = float(np.mean(near**2) - np.mean(single**2) / batch)
     gradient = max(gradient, 0.0)
     trace, frobenius = float(np.mean(even)), float(np.sqrt(np.mean(np.var(even, axis=1, ddof=1)) / 2))
@@ -167,6 +170,7 @@ def _measured(chip: AbstractChip, theta: Float[Array, "chips p"], data: Data, ke
         largest=frobenius,
         quadratic=float(np.sqrt(trace**2 + 2 * frobenius**2)),
         cubic=float(np.sqrt(np.mean(third**2))),
+        scatter=float(np.mean(np.var(costs, axis=1, ddof=1))),
     )
 
 
@@ -179,7 +183,8 @@ def _differences(
     size: Float[Array, ""],
     batch: int,
 ) -> tuple[Float[Array, "chips probe"], ...]:
-    """Slopes of single samples' costs and of a large batch's along codes, near and wide; curvatures along normal ones.
+    """Slopes of single samples' costs and of a large batch's along codes, near and wide; curvatures along normal ones;
+    costs of single samples.
 
     The curvature along normal numbers z has the mean tr H and the variance 2‖H‖², which is hardly more than twice
     the square of the largest curvature.
@@ -205,7 +210,8 @@ def _differences(
             curve = (cost(5 * step * normal, rows) + cost(-5 * step * normal, rows) - 2 * cost(0 * normal, rows)) / (
                 25 * step**2
             )
-            return slope(rows[:1], step), slope(rows, step), slope(rows, wide), curve
+            one = cost(0 * normal, rows[:1])
+            return slope(rows[:1], step), slope(rows, step), slope(rows, wide), curve, one
 
         return jax.lax.map(probe, jax.random.split(jax.random.fold_in(key, 1), _PROBES))
 

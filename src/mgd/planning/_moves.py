@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..theory import Landscape
-from ._guess import guess_of
+from ._guess import guess_of, is_seen
 from ._problem import Problem
 from ._structure import BASELINES, FAMILIES, OPTIMIZERS, Structure
 
 # What is changed, in the order in which it is tried; what matters most comes first.
 COORDINATES = ("rate", "held", "window", "batch", "amplitude", "optimizer", "perturbation", "tau_p", "baseline")
 _FACTORS = {"rate": 1.5, "amplitude": 1.6}
+_LATE_HOLD = 1.5
 
 
 def moves(problem: Problem, land: Landscape, structure: Structure, coordinate: str) -> Iterator[list[Structure]]:
@@ -19,35 +20,37 @@ def moves(problem: Problem, land: Landscape, structure: Structure, coordinate: s
         case "optimizer" | "perturbation" | "baseline":
             choices = {"optimizer": OPTIMIZERS, "perturbation": FAMILIES, "baseline": BASELINES}[coordinate]
             for name in choices:
-                other = replace(structure, **{coordinate: name})
-                if other != structure and _fits(problem, other):
-                    yield [rescaled(problem, land, structure, other)]
+                if name != getattr(structure, coordinate):
+                    other = rescaled(problem, land, structure, replace(structure, **{coordinate: name}))
+                    if other is not None:
+                        yield [other]
         case _:
             for up in (True, False):
                 way, here = [], structure
                 for _ in range(3):
                     there = _step(problem, here, coordinate, up)
-                    if there is None or not _fits(problem, there):
+                    if there is not None and coordinate != "rate":
+                        there = rescaled(problem, land, here, there)
+                    if there is None:
                         break
-                    here = there if coordinate == "rate" else rescaled(problem, land, here, there)
+                    here = there
                     way.append(here)
                 if way:
                     yield way
 
 
-def rescaled(problem: Problem, land: Landscape, old: Structure, new: Structure) -> Structure:
-    """The new one, whose rate is to the law's as the old one's is."""
+def rescaled(problem: Problem, land: Landscape, old: Structure, new: Structure) -> Structure | None:
+    """The new one, whose rate is to the law's as the old one's is; None if that cannot be, or learns nothing."""
+    if not (is_seen(problem, new) and problem.fits(problem.windows(new))):
+        return None
     before, after = (guess_of(problem, land, one).structure.rate for one in (old, new))
     return new.with_rate(old.rate * after / before)
 
 
-def _fits(problem: Problem, structure: Structure) -> bool:
-    return bool(problem.fits(structure.windows(problem.n_params)))
-
-
 def _step(problem: Problem, structure: Structure, coordinate: str, up: bool) -> Structure | None:
     """One step up or down; None if it cannot be."""
-    factor = _FACTORS.get(coordinate, 2.0)
+    # The hold of a late cost has its best between what loses the signal and what takes long.
+    factor = _LATE_HOLD if coordinate == "tau_p" and problem.is_late else _FACTORS.get(coordinate, 2.0)
     factor = factor if up else 1 / factor
     match coordinate:
         case "rate":

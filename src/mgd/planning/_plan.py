@@ -57,7 +57,7 @@ class Plan:
         fraction: of the chips that got there.
         writes: of each parameter.
         endurance: how often a parameter can be written; None if that is not known, or without a limit.
-        error: the parts of G's mean square error, as shares: samples, cross-talk, noise, curvature.
+        error: the parts of G's mean square error, as shares: samples, cross-talk, noise, curvature, late costs.
         gains: what better chips would save.
         backprop_seconds: what the same target takes by gradients on this machine, for one chip.
         reasons: a sentence for each choice.

@@ -8,7 +8,7 @@ from typing import Any
 from ..chips import AbstractChip
 from ..datasets import Task
 from ..runs import RunConfig, Settings, build_chip, build_task, resolve
-from ..theory import Windows, events_of
+from ..theory import Windows, events_of, late_of
 from ..timing import Profile, are_presented, presented_seconds
 from ._structure import Structure
 
@@ -173,6 +173,30 @@ class Problem:
         """What makes it this one, in a line."""
         settings = _resolved(self.given, {"learning_rate": 1.0}).identity()
         return f"{settings} {self.profile.model_dump_json()} {self.target!r}"
+
+    @property
+    def delay(self) -> int:
+        """By how many measurements the cost comes late."""
+        return self.imperfect.get("delay", 0)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a cost contains those of earlier measurements."""
+        return bool(self.delay or self.settling)
+
+    @property
+    def settling(self) -> float:
+        """The time constant of the cost, in measurements; 0 if it settles at once."""
+        return self.imperfect.get("settling", 0.0)
+
+    def windows(self, structure: Structure) -> Windows:
+        """The windows of chips that are trained in this way, for the law."""
+        return self.late(structure.windows(self.n_params))
+
+    def late(self, windows: Windows) -> Windows:
+        """The same windows of a chip whose cost comes as late as this one's."""
+        late = late_of(windows.held, windows.tau_p, windows.two_sided, delay=self.delay, settling=self.settling)
+        return windows._replace(late=late)
 
     def settings(self, structure: Structure, **more: Any) -> Settings:
         """The settings of a run that trains chips in this way."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ..theory import Landscape, error_of_signal, left_of_code, variance_of
+from ..theory import Landscape, Windows, error_of_signal, left_of_code, variance_of
 from ..timing import format_seconds
 from ._guess import AS_GOOD, Guess, guess_of, least_amplitude, seconds_by_law
 from ._problem import Problem
@@ -41,7 +41,7 @@ def reasons(problem: Problem, land: Landscape, structure: Structure, tried: int)
     """
     now = guess_of(problem, land, structure)
     law = now.structure.rate
-    windows = structure.windows(problem.n_params)
+    windows = problem.windows(structure)
     noise = float(problem.noise(structure.batch, land.cost))
     own, shared = error_of_signal(land, windows, noise=noise, amplitude=structure.amplitude)
     signal = land.gradient + land.spread / structure.batch
@@ -60,7 +60,8 @@ def reasons(problem: Problem, land: Landscape, structure: Structure, tried: int)
     return {
         "perturbation": f"{family}; {_others(problem, land, structure, now, 'perturbation', FAMILIES)}",
         "baseline": _others(problem, land, structure, now, "baseline", BASELINES),
-        "tau_p": f"measurements of a perturbation: {structure.tau_p}; twice that " + beside(tau_p=2 * structure.tau_p),
+        "tau_p": f"measurements of a perturbation: {structure.tau_p}{_seen(problem, windows)}; twice that "
+        + beside(tau_p=2 * structure.tau_p),
         "tau_x": f"{structure.held} perturbations share a presentation, each sample of which takes "
         f"{_took(problem, 'load')} to load, and a baseline; twice that "
         + beside(held=2 * structure.held, shown=max(1, structure.shown // 2)),
@@ -77,18 +78,34 @@ def reasons(problem: Problem, land: Landscape, structure: Structure, tried: int)
     }
 
 
-def error_shares(problem: Problem, land: Landscape, structure: Structure) -> dict[str, float]:
-    """What the mean square error of G consists of, as shares: samples, cross-talk of parameters, noise, curvature."""
-    windows = structure.windows(problem.n_params)
+def _seen(problem: Problem, windows: Windows) -> str:
+    """What a late cost leaves of a perturbation."""
+    if not problem.is_late:
+        return ""
+    return (
+        f", which have {windows.late.seen:.0%} of its signal for a delay of {problem.delay} and a settling time of "
+        f"{problem.settling:g} measurements"
+    )
 
-    def variance(land: Landscape, noise: float) -> float:
+
+def error_shares(problem: Problem, land: Landscape, structure: Structure) -> dict[str, float]:
+    """What the mean square error of G consists of, as shares: samples, cross-talk of parameters, noise, curvature.
+
+    If costs come late, the signals of other perturbations and the costs of other samples are a share too.
+    """
+    windows = problem.windows(structure)
+
+    def variance(land: Landscape, noise: float, windows: Windows = windows) -> float:
         return float(variance_of(land, windows, noise=noise, amplitude=structure.amplitude))
 
     linear = replace(land, quadratic=0.0, cubic=0.0)
     samples = land.spread / structure.batch / structure.shown
     noisy = variance(land, float(problem.noise(structure.batch, land.cost)))
     curved, bare = variance(land, 0.0), variance(linear, 0.0)
-    parts = {"samples": samples, "cross-talk": bare - samples, "noise": noisy - curved, "curvature": curved - bare}
+    own = variance(linear, 0.0, structure.windows(problem.n_params))
+    parts = {"samples": samples, "cross-talk": own - samples, "noise": noisy - curved, "curvature": curved - bare}
+    if problem.is_late:
+        parts["late costs"] = bare - own
     return {name: part / noisy for name, part in parts.items()}
 
 
@@ -111,6 +128,11 @@ def _better(problem: Problem) -> Iterator[tuple[str, Problem]]:
     }
     if noisy:
         yield "half the noise", problem.with_imperfect(**noisy)
+    if problem.delay:
+        half = problem.delay // 2
+        yield f"a delay of {half} instead of {problem.delay} measurements", problem.with_imperfect(delay=half)
+    if problem.settling:
+        yield "half the settling time", problem.with_imperfect(settling=problem.settling / 2)
     for name, what in (("adc-bits", "one more bit of the ADC"), ("dac-bits", "one more bit of the DACs")):
         if name in given:
             yield what, problem.with_imperfect(**{name: given[name] + 1})

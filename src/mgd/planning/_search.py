@@ -13,6 +13,7 @@ from ._kept import Kept
 from ._moves import COORDINATES, moves
 from ._problem import Problem
 from ._simulate import Passage, Simulator
+from ._stand_in import StandIn
 from ._structure import Structure
 from ._workers import AbstractWorkers, Simulation
 
@@ -216,7 +217,9 @@ class Search:
 
     def _simulation(self, structure: Structure, most: float, allowed: float, *, confirms: bool) -> Simulation:
         guess = guess_of(self.problem, self.land, structure).windows
-        return Simulation(structure, seeds(self.seed)[confirms], guess, most, self._longest, confirms, allowed)
+        stand_in = None if confirms else StandIn.of(self.problem, self.land, structure)
+        seed = seeds(self.seed)[confirms]
+        return Simulation(structure, seed, guess, most, self._longest, confirms, allowed, stand_in)
 
     @property
     def _longest(self) -> float:
@@ -254,7 +257,7 @@ class Search:
         settings = self.simulator.problem.settings(asked.structure, seed=asked.seed, replicas=self.simulator.replicas)
         chip = self.problem.profile.model_dump_json(include={"seconds", "overlap", "buffer"})
         asks = f"{self.problem.target!r} {asked.guess!r} {asked.longest!r} {asked.confirms}"
-        return f"{settings.identity()} {asks} {chip}"
+        return f"{settings.identity()} {asks} {chip}" + (f" {asked.stand_in}" if asked.stand_in else "")
 
     def _confirmed(self) -> Found:
         """The best of the finalists, by chips that the search did not see."""

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from .._judge import Judge
 from ..algorithm import Counts
 from ..engines import Data, choose
-from ..runs import build_algorithm, build_chip
+from ..runs import Settings, build_algorithm, build_chip
 from ..timing import HardwareTime, hardware_time
 from ._problem import Problem
+from ._stand_in import StandIn
 from ._structure import Structure
 
 # An evaluation follows after this share of what was done, and there are at least so many before the guessed end.
@@ -22,6 +23,8 @@ _SPACING, _BEFORE = 1.08, 0.05
 _LATE = 3.0
 # A mean that has not become better for so many times as long as its best took has settled.
 _SETTLED = 2.5
+# What a chip stands in for another for.
+_QUICK = "fused"
 # However few steps there are, chips in lanes are worth compiling for.
 _MANY_STEPS = 2**62
 
@@ -97,6 +100,7 @@ class Simulator:
         longest: float | None = None,
         each: bool = False,
         stop: Callable[[], bool] = lambda: False,
+        stand_in: StandIn | None = None,
     ) -> Passage:
         """When chips that are trained in this way get to the target.
 
@@ -110,12 +114,10 @@ class Simulator:
             longest: seconds of hardware that a guess is limited to; None for `most`.
             each: whether to go on until each chip is there, or three times as long as the mean took.
             stop: asked at each evaluation whether to end.
+            stand_in: a chip that is simulated in place of the problem's, if that is quicker.
         """
-        settings = self.problem.settings(structure, replicas=self.replicas, seed=seed)
-        chip, algorithm = build_chip(settings, self.problem.task), build_algorithm(settings)
-        engine = choose(
-            settings.engine, chip, algorithm, n_replicas=self.replicas, batch=settings.batch, n_steps=_MANY_STEPS
-        )
+        engine = self._engine(structure, seed, stand_in)
+        shorter = structure.tau_p // engine.algorithm.time_constants.tau_p  # of timesteps that it makes
         judge = Judge.of(
             self.problem.task,
             outputs=engine.gives_outputs(self._test),
@@ -129,7 +131,7 @@ class Simulator:
         step, goal, late = 0, max(1, round(guess * _BEFORE)) * window, np.inf
         seen, scores, ended = [], [], False
         while step < last and not ended:
-            progress = jax.block_until_ready(engine.advance(self._data, progress, goal - step))
+            progress = jax.block_until_ready(engine.advance(self._data, progress, (goal - step) // shorter))
             step, goal = goal, max(goal + window, round(goal * _SPACING / window) * window)
             marks, _ = engine.evaluate(progress, self._test)
             diverged = np.asarray(progress.diverged)
@@ -142,7 +144,22 @@ class Simulator:
             ended = ended or self._has_settled(seen, scores, guess * window)
             if stop():
                 break
-        return self._passed(engine, np.array(seen), np.array(scores), step, ended).until(last)
+        return self._passed(structure, engine.name, np.array(seen), np.array(scores), step, ended).until(last)
+
+    def _engine(self, structure: Structure, seed: int, stand_in: StandIn | None) -> Any:
+        """Of chips that are trained in this way, or of others that are to stand in for them and are quicker."""
+        run = {"replicas": self.replicas, "seed": seed}
+        if stand_in is not None:
+            engine = self._engine_of(stand_in.settings(self.problem, structure, **run))
+            if engine.name == _QUICK:
+                return engine
+        return self._engine_of(self.problem.settings(structure, **run))
+
+    def _engine_of(self, settings: Settings) -> Any:
+        chip, algorithm = build_chip(settings, self.problem.task), build_algorithm(settings)
+        return choose(
+            settings.engine, chip, algorithm, n_replicas=self.replicas, batch=settings.batch, n_steps=_MANY_STEPS
+        )
 
     def time_of(self, structure: Structure, steps: float) -> HardwareTime:
         """What so many timesteps take on the chip."""
@@ -155,7 +172,7 @@ class Simulator:
 
     def _begun(self, engine: Any, structure: Structure, seed: int) -> Any:
         """A run that begins, which is the same for all time constants: XLA compiles only the first."""
-        kind = structure.baseline, structure.optimizer, seed
+        kind = engine.name, structure.baseline, structure.optimizer, seed
         if kind not in self._starts:
             progress = engine.init(self.replicas, key=jax.random.key(seed))
             if not engine.measures:  # it goes by the gradient, which may not be what a chip shows
@@ -182,16 +199,21 @@ class Simulator:
         return max(1, int(min(seconds / each, self.problem.most_writes))) * window
 
     def _passed(
-        self, engine: Any, seen: np.ndarray, scores: Float[np.ndarray, "times chips"], steps: int, ended: bool
+        self,
+        structure: Structure,
+        engine: str,
+        seen: np.ndarray,
+        scores: Float[np.ndarray, "times chips"],
+        steps: int,
+        ended: bool,
     ) -> Passage:
         target, seconds = self.problem.target, np.inf
         mean = crossing(seen, scores.mean(1), target)
         each = tuple(crossing(seen, scores[:, k], target) for k in range(scores.shape[1]))
         if np.isfinite(mean):
-            counts = engine.algorithm.counts(round(mean), batch=engine.batch)
-            seconds = hardware_time(counts, self.problem.profile).seconds
+            seconds = self.time_of(structure, round(mean)).seconds
         means = tuple(map(float, scores.mean(1)))
-        return Passage(mean, each, steps, seconds, engine.name, tuple(map(int, seen)), means, ended)
+        return Passage(mean, each, steps, seconds, engine, tuple(map(int, seen)), means, ended)
 
 
 def crossing(steps: np.ndarray, scores: np.ndarray, target: float) -> float:

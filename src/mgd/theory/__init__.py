@@ -22,3 +22,5 @@ from ._high_pass import white_gain as white_gain
 from ._hold import best_hold as best_hold
 from ._hold import hold_for as hold_for
 from ._hold import share_seen as share_seen
+from ._late import Late as Late
+from ._late import late_of as late_of

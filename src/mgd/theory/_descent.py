@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._late import ON_TIME, Late
+
 # Of updates that remember nine tenths of what was before, half the ordinary step is already taken.
 _MOMENTUM_GAIN = 2.0
 
@@ -24,6 +26,7 @@ class Landscape:
         cost: L*, the cost at the target.
         exponent: q of L ~ s^(−1/q), by which descent approaches the target.
         flow: s*, the learning rate times updates that descent without noise takes.
+        scatter: V, the variance of the costs of single samples.
     """
 
     n_params: int
@@ -36,6 +39,7 @@ class Landscape:
     cost: float
     exponent: float
     flow: float
+    scatter: float
 
 
 class Windows(NamedTuple):
@@ -48,6 +52,7 @@ class Windows(NamedTuple):
         tau_p: the measurements of a perturbation.
         two_sided: whether each perturbation is measured with both signs, or compared with one baseline a presentation.
         period: N, after which codes are orthogonal; 0 for independent codes.
+        late: what C̃ consists of, if costs come late.
     """
 
     held: Any
@@ -56,6 +61,7 @@ class Windows(NamedTuple):
     tau_p: Any
     two_sided: Any
     period: Any
+    late: Late = ON_TIME
 
     @property
     def perturbations(self) -> Any:
@@ -83,13 +89,16 @@ def events_of(windows: Windows) -> dict[str, Any]:
 
 
 def error_of_signal(land: Landscape, windows: Windows, *, noise: Any, amplitude: Any) -> tuple[Any, Any]:
-    r"""What noise and higher orders add to the square of each component of an estimate, by one perturbation.
+    r"""What noise, higher orders and late costs add to the square of each component of G/γ, by one perturbation.
 
-    $$\nu_o^2 + e = \frac{\sigma^2}{\tau_p \Delta^2} + \frac{\Delta^2 q^2}{4} + \Delta^4 w^2, \qquad
-      \nu_s^2 = \frac{\sigma^2}{\Delta^2}$$
+    $$\gamma^2 (\nu_o^2 + e) = \frac{\sigma^2}{\tau_p \Delta^2} + \frac{\Delta^2}{4} \mu\,\mathrm{tr}^2 H
+      + (\gamma^2 + \chi_o) c + \chi_o \Big(\lVert\bar g\rVert^2 + \frac SB\Big) + \psi_o \frac{V}{B\Delta^2}$$
 
-    with w `cubic`. From both sides, $\nu_o^2 = \sigma^2/(2\tau_p\Delta^2)$, and neither the second order nor a shared
-    baseline is left.
+    $$\gamma^2 \nu_s^2 = \frac{\sigma^2}{\Delta^2} + \chi_s \Big(\lVert\bar g\rVert^2 + \frac SB + c\Big)
+      + \psi_s \frac{V}{B\Delta^2}, \qquad c = \frac{\Delta^2}{4} (q^2 - \mathrm{tr}^2 H) + \Delta^4 w^2$$
+
+    with w `cubic`, and what `Late` says: costs that come at once have γ = μ = 1, and all others 0. From
+    both sides, noise is $\sigma^2/(2\tau_p\Delta^2)$, and neither the second order nor a shared baseline is left.
 
     Args:
         land: what the cost is like.
@@ -100,24 +109,29 @@ def error_of_signal(land: Landscape, windows: Windows, *, noise: Any, amplitude:
     Returns:
         What each perturbation has for itself, and what it shares with the others of its presentation.
     """
-    white, third = (noise / amplitude) ** 2, amplitude**4 * land.cubic**2
-    own = np.where(
-        windows.two_sided,
-        white / (2 * windows.tau_p) + third,
-        white / windows.tau_p + (amplitude * land.quadratic) ** 2 / 4 + third,
-    )
-    return own, np.where(windows.two_sided, 0.0, white)
+    late, two_sided = windows.late, windows.two_sided
+    white, power = (noise / amplitude) ** 2, late.seen**2
+    steady = np.minimum(land.trace, land.quadratic) ** 2
+    third = amplitude**4 * land.cubic**2
+    curved = np.where(two_sided, 0.0, amplitude**2 / 4 * (land.quadratic**2 - steady)) + third
+    signals = land.gradient + land.spread / windows.batch
+    costs = land.scatter / (windows.batch * amplitude**2)
+    own = np.where(two_sided, white / 2, white) / windows.tau_p + (power + late.others) * curved
+    own = own + np.where(two_sided, 0.0, amplitude**2 / 4 * late.steady * steady)
+    own = own + late.others * signals + late.samples * costs
+    shared = np.where(two_sided, 0.0, white) + late.others_shared * (signals + curved) + late.samples_shared * costs
+    return own / power, shared / power
 
 
 def variance_of(land: Landscape, windows: Windows, *, noise: Any, amplitude: Any) -> Any:
-    r"""A, the variance of G about the mean gradient: the trace of its covariance.
+    r"""A, the variance of G/γ about the mean gradient: the trace of its covariance.
 
     $$A = \frac{S}{KB} + \frac{P-1}{T}\Big[\frac{S}{B}\Big(1 - \frac1K\Big) + \kappa\Big(\lVert\bar g\rVert^2
       + \frac{S}{KB}\Big)\Big] + \frac{P}{T}\Big[\nu_o^2 + e + \kappa_n\nu_s^2\Big]$$
 
     since a parameter's own sign squared is 1, so that it does not cross-talk with itself; with $\kappa = 1$ for
     independent codes, and $(1 - T/N)_+$ for codes that are orthogonal over N perturbations; in $\kappa_n$ the n
-    perturbations that share a baseline stand for T.
+    perturbations that share a baseline stand for T. Costs that come late leave only the share γ of the gradient in G.
 
     Args:
         land: what the cost is like.
@@ -125,7 +139,7 @@ def variance_of(land: Landscape, windows: Windows, *, noise: Any, amplitude: Any
         noise: σ of one measurement.
         amplitude: Δ.
 
-    >>> land = Landscape(100, 2.0, 1.0, 3.0, 1.0, 4.0, 0.0, 0.1, 1.5, 10.0)
+    >>> land = Landscape(100, 2.0, 1.0, 3.0, 1.0, 4.0, 0.0, 0.1, 1.5, 10.0, 0.0)
     >>> windows = Windows(held=50, shown=2, batch=1, tau_p=1, two_sided=False, period=0)
     >>> round(float(variance_of(land, windows, noise=0.0, amplitude=1e-6)), 2)  # S/2 + 0.99 (S + ‖∇C‖²)
     3.97
@@ -174,12 +188,13 @@ def noise_of_writes(land: Landscape, variance: Any, *, pulse: float, noise: floa
 
 
 def rate_of(land: Landscape, windows: Windows, variance: Any, writes: WriteNoise, *, momentum: bool = False) -> Any:
-    r"""The learning rate with which descent is soonest at the target: the smaller of two.
+    r"""The learning rate on G/γ with which descent is soonest at the target: the smaller of two.
 
     $$\eta_\text{noise} = \max\Big(\frac{c + \sqrt{c^2 - 4(1 - q^2) A W_2}}{2 (1 + q) A}, \frac{W_1}{A}\Big), \quad
-      c = 4 L^*, \qquad \eta_\text{stable} = \frac{1}{\lambda_\text{max} + \kappa\,\mathrm{tr} H / T}$$
+      c = 4 L^*, \qquad \eta_\text{stable} = \frac{1}{\lambda_\text{max} + \kappa_l\,\mathrm{tr} H / T}$$
 
-    With exact writes the first is $4L^*/(A(1 + q))$. Below $W_1/A$ a smaller rate makes the floor no lower.
+    with $\kappa_l = \kappa + (\chi_o + \kappa_n\chi_s)/\gamma^2$. With exact writes the first is $4L^*/(A(1 + q))$.
+    Below $W_1/A$ a smaller rate makes the floor no lower.
 
     Args:
         land: what the cost is like.
@@ -192,7 +207,9 @@ def rate_of(land: Landscape, windows: Windows, variance: Any, writes: WriteNoise
     q, most, variance = land.exponent, 4 * land.cost, np.maximum(variance, 1e-300)
     under = np.maximum(most**2 - 4 * (1 - q**2) * variance * writes.white, 0.0)
     noisy = np.maximum((most + np.sqrt(under)) / (2 * (1 + q)), writes.rounding) / variance
-    code = left_of_code(windows.perturbations, windows.period)
+    late, code = windows.late, left_of_code(windows.perturbations, windows.period)
+    shared = left_of_code(windows.held, windows.period) * late.others_shared
+    code = code + (late.others + shared) / late.seen**2
     stable = 1 / (land.largest + code * land.trace / windows.perturbations)
     return np.minimum(noisy, stable * (_MOMENTUM_GAIN if momentum else 1.0))
 
