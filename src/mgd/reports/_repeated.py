@@ -76,7 +76,7 @@ def repeated_plan(plan: KeptPlan, config: RunConfig) -> Element:
     task = asked.given["task"]
     given = {name: value for name, value in asked.given.items() if name != "task"}
     profile = plan.profile.model_dump(mode="json", exclude_none=True)
-    words = {"target": plan.target, "chips": plan.chips} | asked.model_dump(exclude={"given"})
+    words = {"target": plan.target, "chips": plan.chips} | asked.model_dump(exclude={"given", "measure"})
     program = (
         f"import mgd\n\nprofile = mgd.timing.Profile.of({_written(profile)})\n"
         f"settings = {_written(given)}\n"
