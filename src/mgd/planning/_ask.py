@@ -24,8 +24,8 @@ from ._probes import (
 from ._problem import Problem
 
 _BATCH = 64
-# Of the measurements, the share of each of two records of noise, and what is kept for answers that are lost; what slopes
-# get of the rest. The fewest of each.
+# The shares of all measurements that each of two records of noise gets, and that are kept for answers that are lost;
+# the share of the rest that slopes get; the fewest measurements of a record, and codes.
 _NOISE, _AGAIN, _SLOPES = 1 / 12, 1 / 20, 2 / 3
 _LEAST_NOISE, _LEAST_CODES = 16, 8
 # How often an amplitude is halved until slopes are straight.
@@ -90,7 +90,6 @@ class Asking:
         answered, imagined = (ask(slopes), ask(curves)), (imagine(slopes), imagine(curves))
         real = PerCode.of(*answered, amplitude, one=sigma_of_one, batch=sigma)
         model = PerCode.of(*imagined, amplitude, one=0.0, batch=0.0)
-        cost, expected = noise.cost, float(imagine(record)[0, 0])
         return Facts(
             identity=str(prober.instrument.known()),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -98,7 +97,7 @@ class Asking:
             measurements=prober.budget.spent,
             amplitude=amplitude,
             likeness=_likeness(answered[0], imagined[0], sigma_of_one),
-            cost=Fact(chip=cost, model=expected, ratio=Quantity.of(cost.value / expected, cost.error / expected)),
+            cost=Fact.of(answered[1][:, 1], imagined[1][:, 1]),
             noise=noise.white,
             noise_of_one=noise_of_one.white,
             # What is subtracted for σ² is known to 2σ times the error of σ.

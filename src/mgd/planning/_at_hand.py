@@ -58,15 +58,16 @@ class ChipAtHand:
         whole = "flicker-noise" not in problem.imperfect and noise.value > problem.readout / 2
         if whole and not agree(said, noise.value, noise.error):
             raise ValueError(
-                f"the chip's noise is {noise} of a measurement of {batch} samples, and {said:.3g} by [imperfect]: correct "
-                "cost-noise there, or leave it out; what was measured is kept"
+                f"the chip's noise is {noise} of a measurement of {batch} samples, and {said:.3g} by [imperfect]: "
+                "correct cost-noise there, or leave it out; what was measured is kept"
             )
         return problem
 
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """What was measured, and what becomes of it."""
-        return self.told, *self.facts.lines(), f"its noise is {self.facts.noise} of a measurement"
+    def lines(self, problem: Problem) -> tuple[str, ...]:
+        """What was measured, and what becomes of it in a problem that `noisy` made."""
+        taken = problem.imperfect.get("cost-noise") == self.facts.noise.value
+        noise = "the simulations have it" if taken else "what [imperfect] says of noise is kept"
+        return self.told, *self.facts.lines(), f"its noise is {self.facts.noise} of a measurement: {noise}"
 
 
 def ask_chip(

@@ -266,7 +266,7 @@ def plan(
             stop=stop,
         ).run()
         made = _plan_of(problem, descent, simulator, found, seed, compared)
-        made = made if chip_at_hand is None else replace(made, measured=chip_at_hand.lines)
+        made = made if chip_at_hand is None else replace(made, measured=chip_at_hand.lines(problem))
         if search:
             made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
         if folder is not None:

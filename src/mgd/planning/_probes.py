@@ -116,7 +116,7 @@ def _costs(chip: AbstractChip, theta: Array, x: Array, y: Array, codes: Array, s
         x, y, code = one
 
         def cost(step: Float[Array, ""]) -> Float[Array, ""]:
-            return chip.measure(theta, step * code, x, y, device=device, key=key)[0]
+            return chip.measure(theta, step * code.astype(jnp.float32), x, y, device=device, key=key)[0]
 
         return jax.vmap(cost)(steps)
 
