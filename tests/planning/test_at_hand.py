@@ -182,7 +182,9 @@ def test_what_contradicts_the_file_is_one_line_and_the_chip_is_left(lab, case):
 
 
 def test_a_chip_that_gives_no_number_or_is_stopped_is_left(lab):
-    with pytest.raises(HardwareError, match="1 of 1 measurements failed: begin at parameters where the chip can be measured"):
+    with pytest.raises(
+        HardwareError, match="1 of 1 measurements failed: begin at parameters where the chip can be measured"
+    ):
         lab(broken=100)
     assert done()[-1][0] == "safe"
     asked = []
@@ -213,7 +215,7 @@ def test_a_plan_goes_by_a_chip_behind_a_socket_and_says_so(serve_process, tmp_pa
     assert served.stop() == 0
     again = mgd.plan("parity", file, **asked)  # the chip is gone
     assert again.measured[1:] == made.measured[1:]
-    assert re.fullmatch(r"the chip mgd,virtual chip,A7,\S+ was measured 567 times, which .*keeps", made.measured[0])
+    assert re.fullmatch(r"the chip mgd,virtual chip,A7,\S+ was measured 5\d\d times, which .*keeps", made.measured[0])
     assert re.fullmatch(r"its S is [3-9]\.?\d* ± 0\.\d+ times the model's: the plan goes by it", made.measured[1])
     assert made.settings["imperfect"]["cost-noise"] == pytest.approx(0.002, rel=0.5)
     assert set(made.measured) < set(made.lines())

@@ -83,7 +83,7 @@ class Asking:
         sigma, sigma_of_one = (
             math.hypot(found.white.value, problem.readout / math.sqrt(12)) for found in (noise, noise_of_one)
         )
-        amplitude = self._amplitude(questions, ask, imagine, sigma)
+        amplitude = self._amplitude(questions, ask, imagine, sigma_of_one)
         left = prober.budget.left - int(_AGAIN * prober.budget.total)
         slopes = questions.of_slopes(int(_SLOPES * left) // (2 * prober.price(2)), amplitude)
         curves = questions.of_curves(int((1 - _SLOPES) * left) // prober.price(3), amplitude)
@@ -129,7 +129,7 @@ class Asking:
             return whole(min(highest, _OF_RANGE * self.linear_range))
         amplitude = whole(straight_amplitude(imagine, questions, highest))
         for _ in range(_HALVINGS + 1):
-            if is_straight(ask(questions.of_bend(amplitude)), amplitude, noise):
+            if is_straight(ask(questions.of_bend(BENDS, amplitude)), amplitude, noise):
                 return amplitude
             amplitude = whole(amplitude / 2)
         raise HardwareError(

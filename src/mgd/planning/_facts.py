@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from ..calibration import Quantity, Ratio
 from ..theory import Landscape
 
-# A ratio stands out if it differs by more standard errors.
-_STANDS_OUT = 2.0
+# A ratio stands out from 1 if it differs by more standard errors: those that do so by fewer are mostly luck.
+_STANDS_OUT = 3.0
 
 
 class Fact(BaseModel):

@@ -17,7 +17,7 @@ from ..datasets import Task
 
 # Steps along a code, in amplitudes: of a slope, of a curvature, and of a look at whether the slope bends.
 _OF_SLOPE, _OF_CURVE, _OF_BEND = (1.0, -1.0), (1.0, 0.0, -1.0), (1.0, -1.0, 0.5, -0.5)
-BENDS = 8
+BENDS, _BENDS_OF_MODEL = 8, 64
 # The slope may differ by this share from that at half the amplitude, so that it is wrong by a twentieth.
 _BENT = 0.0375
 # Amplitudes of the model are tried in steps of this factor, down to so small a share of the largest.
@@ -64,9 +64,9 @@ class Questioner:
         """The same cost n times."""
         return self._drawn(1, batch, np.zeros(n))
 
-    def of_bend(self, amplitude: float) -> Questions:
-        """Steps of one amplitude and of half of it."""
-        return self._drawn(BENDS, self.batch, amplitude * np.array(_OF_BEND))
+    def of_bend(self, n: int, amplitude: float) -> Questions:
+        """Steps of one amplitude and of half of it, along n codes with a sample each."""
+        return self._drawn(n, 1, amplitude * np.array(_OF_BEND))
 
     def of_slopes(self, n: int, amplitude: float) -> Questions:
         """Each of n codes with two samples, each by itself, one after the other."""
@@ -143,7 +143,7 @@ def straight_amplitude(ask: Ask, questioner: Questioner, highest: float) -> floa
     """The largest amplitude at which the slopes of a model are straight."""
     amplitude = highest
     while amplitude > _SMALLEST * highest:
-        if is_straight(ask(questioner.of_bend(amplitude)), amplitude, 0.0):
+        if is_straight(ask(questioner.of_bend(_BENDS_OF_MODEL, amplitude)), amplitude, 0.0):
             break
         amplitude *= _FINER
     return amplitude
