@@ -193,7 +193,7 @@ class Prober:
         if np.isnan(costs).any():
             raise HardwareError(
                 f"{self.instrument.address}: {np.isnan(costs).sum()} of {len(rows)} measurements failed: "
-                "calibrate at parameters where the chip can be measured"
+                "begin at parameters where the chip can be measured"
             )
         return costs
 

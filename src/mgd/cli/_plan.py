@@ -28,6 +28,7 @@ _SETTINGS = ("bits", "hidden", "channels", "order", "holdout", "data", "imperfec
 @click.option("--chips", type=click.IntRange(min=2), default=32, show_default=True, help="Chips of a simulation.")
 @click.option("--seed", type=click.IntRange(min=0, max=2**30), default=0, show_default=True, help="Of random numbers.")
 @click.option("--search", type=click.IntRange(min=0), default=0, help="Trials of a search by Optuna, as a check.")
+@click.option("--measure", type=click.IntRange(min=0), default=0, help="Measurements of the chip itself; 600 will do.")
 @click.option("--gpu", metavar="NAME|FILE.toml", help="GPU to compare with, as it is quoted: v100, a100 or h100.")
 @click.option("--workers", type=click.IntRange(min=1), help="Simulations at a time; by default one.")
 @on_cluster
@@ -46,6 +47,7 @@ def plan(
     chips: int,
     seed: int,
     search: int,
+    measure: int,
     gpu: str | None,
     workers: int | None,
     cluster: str | None,
@@ -75,6 +77,7 @@ def plan(
             chips=chips,
             seed=seed,
             search=search,
+            measure=measure,
             gpu=gpu,
             workers=workers,
             cluster=cluster,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from .._lazy import lazily
 
 if TYPE_CHECKING:
+    from ._at_hand import ask_chip as ask_chip
     from ._chips import chip_folder as chip_folder
     from ._chips import chip_names as chip_names
     from ._chips import chip_of as chip_of
@@ -34,6 +35,7 @@ _PUBLIC = {
 }
 # For other parts of this library, and its benchmarks.
 _INSIDE = {
+    "ask_chip": "_at_hand",
     "chip_folder": "_chips",
     "chip_of": "_chips",
     "descend": "_landscape",

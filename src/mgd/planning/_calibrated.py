@@ -121,6 +121,11 @@ def _bits(steps: float) -> int:
     return min(_MOST_BITS, max(1, math.ceil(math.log2(steps + 1))))
 
 
+def agree(given: float, measured: float, error: float) -> bool:
+    """Whether a number that a file gives is that which was measured, with this standard error."""
+    return abs(given - measured) <= max(_ERRORS * error, _SHARE * given)
+
+
 def _is_seen(quantity: Quantity) -> bool:
     return quantity.value > _SEEN * quantity.error
 
@@ -139,7 +144,7 @@ def _check(imperfect: Mapping[str, Any], profile: Profile, path: Path, found: Ca
     if {"adc-bits", "adc-range"} <= imperfect.keys() and found.readout_step is not None:
         compared["adc-bits"] = (imperfect["adc-range"] / (2 ** imperfect["adc-bits"] - 1), found.readout_step, 0.0)
     for name, (given, measured, error) in compared.items():
-        if given is not None and abs(given - measured) > max(_ERRORS * error, _SHARE * given):
+        if given is not None and not agree(given, measured, error):
             what = "levels" if name.endswith("bits") else name
             raise ValueError(
                 f"{path}: imperfect.{name} stands for {what} of {given:.3g}, and the calibration measured "

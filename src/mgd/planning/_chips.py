@@ -8,7 +8,7 @@ from typing import Any
 
 from .._input import nearest, read_toml
 from ..calibration import Calibration
-from ..runs import chip_settings, read_chip_file
+from ..runs import ChipFile, chip_settings, read_chip_file
 from ..timing import Profile, load_profile, profile_names
 from ._calibrated import calibration_of, check_parameters, with_calibration
 
@@ -25,11 +25,13 @@ class PlannedChip:
         profile: what it takes.
         calibration: the path and the contents of its calibration, if its file names one; `settings` and `profile` have
             what it measured.
+        file: the chip file; None for a profile alone.
     """
 
     settings: dict[str, Any]
     profile: Profile
     calibration: tuple[Path, Calibration] | None = None
+    file: ChipFile | None = None
 
     def check(self, n_params: int) -> None:
         """Raises: ValueError: if its calibration is of a chip with another number of parameters."""
@@ -96,4 +98,4 @@ def _of_file(path: Path) -> PlannedChip:
     if calibration is not None:
         imperfect, profile = with_calibration(settings.get("imperfect") or {}, profile, *calibration)
         settings = settings | ({"imperfect": imperfect} if imperfect else {})
-    return PlannedChip(settings, profile, calibration)
+    return PlannedChip(settings, profile, calibration, file)

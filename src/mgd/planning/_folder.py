@@ -34,6 +34,7 @@ class Asked(BaseModel):
         seed: of all random numbers.
         search: trials of the search by Optuna.
         gpu: that it was compared with; None if there was none.
+        measure: measurements of the chip; 0 if it was not asked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,6 +45,7 @@ class Asked(BaseModel):
     seed: int
     search: int
     gpu: str | None
+    measure: int = 0
 
 
 class KeptPlan(BaseModel):
@@ -79,6 +81,7 @@ class KeptPlan(BaseModel):
     searched: tuple[int, float | None] | None
     gpu: OnGpu | None
     profile: Profile
+    measured: tuple[str, ...] = ()
     version: str
     asked: Asked
 
@@ -122,7 +125,7 @@ def check_folder(folder: Path, problem: "Problem", *, chips: int, seed: int) -> 
 def write_plan(folder: Path, made: "Plan", asked: Mapping[str, Any]) -> None:
     """Writes a plan, and its settings as a file for `mgd train`."""
     said: dict[str, Any] = made.as_dict() | {"version": __version__, "asked": dict(asked)}
-    said["sha256"] = _digest(said)
+    said["sha256"] = digest_of(said)
     replace_file(folder / _SETTINGS, made.toml().encode())
     replace_file(folder / _PLAN, (json.dumps(said, indent=2) + "\n").encode())
 
@@ -140,7 +143,7 @@ def read_plan(folder: Path) -> KeptPlan:
         content = read_file(path)
         plan, found = KeptPlan.model_validate_json(content), json.loads(content)
         # Plans of old versions have no digest.
-        if found.pop("sha256", None) in (None, _digest(found)):
+        if found.pop("sha256", None) in (None, digest_of(found)):
             return plan
         said = "its digest is not that of its contents"
     except OSError as error:
@@ -152,5 +155,6 @@ def read_plan(folder: Path) -> KeptPlan:
     raise RunError(f"{path} is damaged, or of another version of mgd: {said}; make the plan again in another folder")
 
 
-def _digest(said: Mapping[str, Any]) -> str:
+def digest_of(said: Mapping[str, Any]) -> str:
+    """The digest of what a file of a plan says."""
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

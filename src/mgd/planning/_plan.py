@@ -17,6 +17,7 @@ from ..clusters import Cluster
 from ..runs import RunConfig, merged, only_writer, settings_in
 from ..theory import Landscape
 from ..timing import HardwareTime, Profile, format_joules, format_seconds
+from ._at_hand import ask_chip
 from ._chips import chip_of
 from ._folder import DESCENT, SIMULATIONS, check_folder, plain, write_plan
 from ._gpu import Gpu, OnGpu, gpu_of, on_gpu
@@ -68,6 +69,7 @@ class Plan:
         searched: the best that Optuna's TPE found, with its hardware time on the chips that confirmed the plan; None if
             it was not asked.
         gpu: what backprop would take on a GPU that was named; None if none was.
+        measured: what the chip's own measurements said, and what became of it, in lines; empty if it was not asked.
     """
 
     settings: Mapping[str, Any]
@@ -91,6 +93,7 @@ class Plan:
     profile: Profile
     searched: "Searched | None" = None
     gpu: OnGpu | None = None
+    measured: tuple[str, ...] = ()
 
     def toml(self) -> str:
         """The settings as a file for `mgd train`, with the reasons as comments."""
@@ -99,7 +102,11 @@ class Plan:
 
     def lines(self) -> list[str]:
         """What to expect, and why, in lines for people."""
-        return [*self._expected(), *(f"{name} = {self.settings[name]}: {why}" for name, why in self.reasons.items())]
+        return [
+            *self._expected(),
+            *self.measured,
+            *(f"{name} = {self.settings[name]}: {why}" for name, why in self.reasons.items()),
+        ]
 
     def _expected(self) -> list[str]:
         low, middle, high = (format_seconds(value) if math.isfinite(value) else "never" for value in self.interval)
@@ -166,6 +173,7 @@ class Plan:
             "searched": None if self.searched is None else [self.searched.trials, _finite(self.searched.seconds)],
             "gpu": None if self.gpu is None else self.gpu.model_dump(mode="json"),
             "profile": self.profile.model_dump(mode="json", exclude_none=True),
+            "measured": list(self.measured),
         }
 
 
@@ -180,6 +188,7 @@ def plan(
     seed: int = 0,
     out: str | os.PathLike | None = None,
     search: int = 0,
+    measure: int = 0,
     gpu: str | None = None,
     workers: int | None = None,
     cluster: str | None = None,
@@ -200,6 +209,8 @@ def plan(
         seed: of all random numbers.
         out: a folder, in which a plan that was stopped continues; it also gets the plan. None keeps nothing.
         search: trials of a search of the same space by Optuna's TPE, to check the plan by; 0 for none.
+        measure: measurements of the chip, which its file says how to reach; 600 are enough. By these, facts of the task
+            are the chip's own, and no longer those of its model alone. 0 asks it nothing.
         gpu: a GPU to compare with by its quoted figures: the name of one that comes with the package, or the path of a
             TOML file with its name, flops and source, and if known launch_seconds.
         workers: simulations at a time, each by a process with cores of its own; None for one, by this process. On a
@@ -210,10 +221,11 @@ def plan(
 
     Raises:
         ValueError: if a setting is wrong, the chip's calibration contradicts its file, or the target is out of reach
-            for the chip without imperfections; or there is no such cluster.
+            for the chip without imperfections; or there is no such cluster, or another chip than was described.
         RunError: if the folder has something else or another plan, or cannot be written; or the cluster does not
             answer.
         DataError: if the task's files are not available.
+        HardwareError: if the chip is to be measured, and does not answer.
         Interrupted: if it was asked to stop.
     """
     if simulations < 4 or chips < 2:
@@ -233,11 +245,16 @@ def plan(
             check_folder(folder, problem, chips=chips, seed=seed)
             stack.enter_context(_claimed(folder))
         on_course(Course(0, simulations))
+        chip_at_hand = ask_chip(problem, planned, measure, seed=seed, folder=folder, stop=stop) if measure else None
+        asked_for = plain(problem.given)
+        problem = problem if chip_at_hand is None else chip_at_hand.noisy(problem)
         descent = kept_descent(
             None if folder is None else folder / DESCENT,
             f"{__version__} {seed} {chips} {problem.identity()}",
             lambda: descend(problem, seed=seed, chips=chips),
         )
+        if chip_at_hand is not None:
+            descent = replace(descent, landscape=chip_at_hand.facts.scaled(descent.landscape))
         if there is None:
             simulating: AbstractWorkers = Here(problem, chips)
         else:
@@ -257,11 +274,12 @@ def plan(
             stop=stop,
         ).run()
         made = _plan_of(problem, descent, simulator, found, seed, compared)
+        made = made if chip_at_hand is None else replace(made, measured=chip_at_hand.lines(problem))
         if search:
             made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
         if folder is not None:
             asked = {"simulations": simulations, "seconds": seconds, "seed": seed, "search": search, "gpu": gpu}
-            write_plan(folder, made, {"given": plain(problem.given), **asked})
+            write_plan(folder, made, {"given": asked_for, "measure": measure, **asked})
     return made
 
 

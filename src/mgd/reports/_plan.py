@@ -149,7 +149,8 @@ def _chip(plan: KeptPlan) -> Element:
     if profile.overlap:
         known["overlap"] = "; ".join(" and ".join(group) for group in profile.overlap)
     said = "What one event takes, for the whole vector of parameters. "
-    return section("chip", "Chip", node("p", said, f"Source: {profile.source}", class_="note"), facts(known))
+    measured = [node("ul", *(node("li", f"{line}.") for line in plan.measured))] if plan.measured else []
+    return section("chip", "Chip", node("p", said, f"Source: {profile.source}", class_="note"), facts(known), *measured)
 
 
 def _flat(config: RunConfig) -> dict[str, str]:

@@ -77,7 +77,8 @@ def repeated_plan(plan: KeptPlan, config: RunConfig) -> Element:
     task = asked.given["task"]
     given = {name: value for name, value in asked.given.items() if name != "task"}
     profile = plan.profile.model_dump(mode="json", exclude_none=True)
-    words = {"target": plan.target, "chips": plan.chips} | asked.model_dump(exclude={"given"})
+    by_model = "by the facts of the chip's model alone, " if plan.measured else ""
+    words = {"target": plan.target, "chips": plan.chips} | asked.model_dump(exclude={"given", "measure"})
     program = (
         f"import mgd\n\nprofile = mgd.timing.Profile.of({_written(profile)})\n"
         f"settings = {_written(given)}\n"
@@ -90,7 +91,7 @@ def repeated_plan(plan: KeptPlan, config: RunConfig) -> Element:
         node("p", "To train such chips, save these settings as ", node("code", _SAVED), ", and give this command:"),
         code(f"mgd train {_SAVED}"),
         code(config.toml()),
-        node("p", "To make the plan again, run this program:"),
+        node("p", "To make the plan again, ", by_model, "run this program:"),
         code(program),
         facts(_versions(plan.version)),
     )

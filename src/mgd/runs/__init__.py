@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from .._lazy import lazily
 
 if TYPE_CHECKING:
+    from ._at_hand import AtHand as AtHand
+    from ._at_hand import at_hand as at_hand
     from ._build import Shapes as Shapes
     from ._build import build_algorithm as build_algorithm
     from ._build import build_chip as build_chip
@@ -94,6 +96,8 @@ _PUBLIC = {
 # For other parts of this library.
 _INSIDE = {
     "ALGORITHMS": "_names",
+    "at_hand": "_at_hand",
+    "AtHand": "_at_hand",
     "AXES": "_curve",
     "BASELINES": "_names",
     "build_algorithm": "_build",

@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from .._errors import Interrupted
 from .._stops import stop_requested
 from ..calibration import Calibration
 from ..calibration import calibrate as measure
 from ..datasets import Task
-from ..engines import parameters_at_start
-from ..instruments import GIVE_UP_SECONDS, Guarded, opened
+from ._at_hand import at_hand
 from ._build import build_chip, build_cost, build_task
 from ._chip_file import ChipFile, chip_settings, read_chip_file
 from ._config import RunConfig, Settings
-from ._hardware import model_of
 from ._presets import resolve
 from ._served import simulated_piece
 from ._table import Table
@@ -77,10 +74,7 @@ def calibrate(
         instrument = config.tables[0].load()
     else:
         instrument = simulated_piece(file, build_chip(config, loaded)) if simulate else file.load_instrument()
-    table = None if file.instrument is None else Table.of(file.instrument)
-    common = None if simulate or table is None else table.common
-    serial, guardian = (None, False) if common is None else (common.serial, common.guardian)
-    with opened(instrument, serial=serial, guardian=guardian) as guarded, stop_requested() as stop:
+    with at_hand(instrument, config, loaded) as chip, stop_requested() as stop:
 
         def counted(done: int, total: int) -> None:
             if stop():
@@ -92,14 +86,14 @@ def calibrate(
             on_progress(done, total)
 
         found = measure(
-            guarded,
+            chip.instrument,
             loaded,
             batch=config.batch,
             key=jax.random.key(seed),
             budget=budget,
             cost=build_cost(config),
-            start=_start(config, loaded, guarded),
-            give_up_seconds=GIVE_UP_SECONDS if table is None else table.common.give_up_seconds,
+            start=chip.start,
+            give_up_seconds=chip.give_up_seconds,
             on_progress=counted,
         )
     return found, _written(found, out)
@@ -117,13 +111,6 @@ def _config(file: ChipFile, task: str | dict[str, Any], *, simulate: bool, **giv
         given["bits"] = inputs[0]
     chip = chip_settings([file], simulate=simulate)
     return resolve(RunConfig.of({"task": task, **{k: v for k, v in given.items() if v is not None}} | chip))
-
-
-def _start(config: Settings, task: Task, guarded: Guarded) -> np.ndarray:
-    """Where a run starts."""
-    given = config.tables[0].common.start if config.tables else None
-    key, network = jax.random.key(config.seed), model_of(config, task)
-    return parameters_at_start(guarded, key=key, given=given, network=network)
 
 
 def _place(path: Path, out: Path | None) -> Path:
