@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,14 @@ def slurm(tmp_path, monkeypatch):
     return folder
 
 
+@contextmanager
+def half_made() -> Iterator[None]:
+    """Lets go of a cluster that Dask has half made meanwhile, which complains then that it is unclosed."""
+    with warnings.catch_warnings(action="ignore"):
+        yield
+        gc.collect()
+
+
 @pytest.mark.parametrize(
     ("text", "workers", "said"),
     [
@@ -108,18 +118,18 @@ def test_a_package_that_is_not_there_is_named(text, package, slurm, monkeypatch)
 )
 def test_wrong_arguments_of_a_queue_are_one_line(text, workers, said, slurm, tmp_path):
     pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
-    with pytest.raises(ValueError, match=said) as caught:
-        run(Plan.of({"task": "parity", **SETTINGS}, VARY), tmp_path / "out", workers=workers, cluster=text)
-    assert "\n" not in str(caught.value)
-    with warnings.catch_warnings(action="ignore"):  # of the cluster that Dask had half made, that it is unclosed
+    with half_made():
+        with pytest.raises(ValueError, match=said) as caught:
+            run(Plan.of({"task": "parity", **SETTINGS}, VARY), tmp_path / "out", workers=workers, cluster=text)
+        assert "\n" not in str(caught.value)
         del caught
-        gc.collect()
 
 
 def test_a_job_that_is_refused_is_one_line(slurm, tmp_path):
     pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
     text = "slurm:cores=1,memory=1GB,queue=none,interface=lo"
-    with pytest.raises(RunError, match=r"the job was refused \(sbatch: error: invalid partition specified: none\)$"):
+    said = r"the job was refused \(sbatch: error: invalid partition specified: none\)$"
+    with half_made(), pytest.raises(RunError, match=said):
         run(Plan.of({"task": "parity", **SETTINGS}, VARY), tmp_path / "out", workers=2, cluster=text)
 
 

@@ -129,8 +129,8 @@ LATE = {
 }
 
 
-@pytest.mark.enough("settling", "delay, samples")
-@pytest.mark.quick("walsh")
+@pytest.mark.enough("walsh", "settling", "delay, samples")
+@pytest.mark.long
 @pytest.mark.parametrize("case", LATE)
 def test_the_law_of_late_costs_is_that_of_simulated_windows(case):
     family, baseline, held, shown, tau_p, delay, settling, samples, amplitude = LATE[case]

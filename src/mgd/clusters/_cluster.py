@@ -168,6 +168,7 @@ class Cluster:
         except RuntimeError as error:
             with suppress(AssertionError):  # of Dask, that what it could not start has started
                 cluster.close()
+            cluster.status = distributed().Status.closed  # or it complains, whenever it is collected, that it is not
             raise RunError(f"{self.text}: the job was refused ({_refusal(error)})") from error
         except BaseException:
             cluster.close()
