@@ -148,7 +148,9 @@ def _best_of(problem: Problem, land: Landscape, family: str, baseline: str) -> G
         count = windows_to(land, variance, rate, writes)
         seconds = count * seconds_of(events_of(windows), problem.profile)
         seconds = np.where((count <= problem.most_writes) & problem.fits(windows), seconds, np.inf)
-        k = _soonest_simulated(seconds, count * _samples_simulated(problem, windows))
+        k = int(np.argmin(seconds))
+        if problem.given.get("engine") == "sampled":
+            k = _soonest_simulated(seconds, count * windows.shown * windows.batch)
         if np.isfinite(seconds[k]) and (best is None or seconds[k] < best.seconds):
             structure = Structure(
                 family,
@@ -166,15 +168,9 @@ def _best_of(problem: Problem, land: Landscape, family: str, baseline: str) -> G
 
 
 def _soonest_simulated(seconds: Float[np.ndarray, " structures"], samples: Float[np.ndarray, " structures"]) -> int:
-    """Of the structures that are about as quick as the quickest, the one that takes the fewest samples to simulate."""
+    """Of the structures that are about as quick as the quickest, the one with the fewest samples: the sampled engine
+    takes as long as their gradients."""
     return int(np.argmin(np.where(seconds <= AS_GOOD * seconds.min(), samples, np.inf)))
-
-
-def _samples_simulated(problem: Problem, windows: Windows) -> Any:
-    """Samples of a window for which an engine computes costs, or for the sampled one gradients."""
-    if problem.given.get("engine") == "sampled":
-        return windows.shown * windows.batch
-    return events_of(windows)["inference"]
 
 
 def _batches(problem: Problem) -> tuple[int, ...]:
