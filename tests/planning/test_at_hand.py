@@ -100,6 +100,7 @@ def done() -> list:
     return sys.modules["facts_lab"].DONE
 
 
+@pytest.mark.long
 def test_the_chip_of_the_model_has_its_facts_and_is_written_once_and_left(lab):
     found, problem = lab()
     facts = found.facts

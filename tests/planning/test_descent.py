@@ -75,8 +75,8 @@ CASES = {
 }
 
 
-@pytest.mark.enough("noise", "samples")
-@pytest.mark.quick("walsh, noise")
+@pytest.mark.enough("walsh, noise", "noise", "samples")
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_the_variance_of_a_window_is_that_of_simulated_windows(case):
     family, baseline, held, shown, noise = CASES[case]

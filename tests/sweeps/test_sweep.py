@@ -198,6 +198,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     assert len(list((folder / "parts").iterdir())) == 1
 
 
+@pytest.mark.long
 def test_a_damaged_part_is_computed_again(tmp_path, monkeypatch):
     folder = tmp_path / "out"
     monkeypatch.setattr("mgd.sweeps._store.Store.compact", lambda self, order: None)
