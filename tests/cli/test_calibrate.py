@@ -173,6 +173,7 @@ def test_a_calibration_is_of_a_chip_on_a_bench(bench, mgd_cli):
         assert "is for a real chip, and this run has none: give --chip" in said.err
 
 
+@pytest.mark.long
 def test_another_task_is_warned_of(bench, mgd_cli, tmp_path):
     (tmp_path / "nist.toml").write_text(changed(bench, task="nist7x7"))
     said = mgd_cli(

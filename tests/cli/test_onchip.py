@@ -39,6 +39,7 @@ def theta(run: str = "run") -> np.ndarray:
     return load_file(Path(run, "theta.safetensors"))["theta"]
 
 
+@pytest.mark.long
 def test_a_run_by_the_circuit_is_that_of_its_twin(mgd_cli, circuit):
     said = mgd_cli("train", "parity", "--onchip", circuit, "--steps=300", "--replicas=2", "--out=run")
     assert said.code == 0, said.err

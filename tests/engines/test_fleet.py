@@ -188,6 +188,7 @@ def test_when_none_is_left_the_run_ends_with_what_the_last_one_said():
         train(fleet(Mortal(0, dies_at=5), Mortal(1, dies_at=25)), 2, 80)
 
 
+@pytest.mark.long
 def test_costs_that_were_kept_stand_for_a_chip_that_is_gone():
     """The run is the same, though a chip that died in it is not asked again."""
     kept: dict[int, list[float]] = {0: [], 1: []}

@@ -98,6 +98,7 @@ def test_a_session_takes_it_for_one_large_chip_and_for_no_other(small_pieces):
         _in_place.InPlace(chip, ALGORITHMS["every step"]).init(2, key=KEY)
 
 
+@pytest.mark.long
 def test_amplitudes_that_float32_cannot_see_are_warned_of(small_pieces):
     algorithm = discrete(perturbation=Rademacher(1e-9))
     with pytest.warns(mgd.MgdWarning, match=r"^an amplitude of 1e-09 changes the cost"):

@@ -516,6 +516,7 @@ def test_a_task_may_change_while_the_chip_is_trained():
     assert np.abs(train(unchanged, 120) - np.asarray(found.state.theta[0])).max() > 0.01
 
 
+@pytest.mark.long
 def test_a_baseline_is_known_between_samples_and_updates_that_are_never_together():
     """Where τ_x and τ_θ have no common divisor, a hold is one timestep, and its baseline may be that of the last."""
     algorithm = mgd.algorithm.discrete(

@@ -224,6 +224,7 @@ def trained(folder: Path, processes: int | None, **more) -> dict:
     return (read_summary(run) or {}) | {"theta": theta}
 
 
+@pytest.mark.long
 def test_a_training_is_the_same_as_in_this_process(tmp_path):
     alone, spread = trained(tmp_path / "one", None), trained(tmp_path / "two", 2)
     assert alone["counts"] == spread["counts"]

@@ -81,6 +81,7 @@ def test_one_that_fails_does_not_keep_the_others_from_being_made_safe(broken):
     assert gates.volts == [4.0 if k == broken else 0.0 for k in range(4)]
 
 
+@pytest.mark.long
 def test_one_that_waits_for_ever_neither(capfd):
     gates = Gates()
     gates.at[1] = wait_for_ever

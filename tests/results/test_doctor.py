@@ -263,12 +263,14 @@ def test_chips_that_differ_are_refused_in_one_line(tmp_path):
         diagnose(folder, chip=chip, task=XOR)
 
 
+@pytest.mark.long
 def test_a_run_warns_of_the_first_cause_at_its_end_and_keeps_it(tmp_path):
     with pytest.warns(mgd.MgdWarning, match=r"100% of the targets are out of reach|% of the targets are out of reach"):
         trained(tmp_path, mgd.chips.mlp((4, 3, 1)), SIGNS, algorithm=mgd.discrete(optimizer=optax.sgd(0.01)))
     assert read_summary(tmp_path / "run")["diagnosis"]["name"] == "targets"  # pyright: ignore[reportOptionalSubscript]
 
 
+@pytest.mark.long
 def test_a_run_on_a_real_chip_is_read_from_its_diagnostics(tmp_path):
     chip = Simulated(imperfect(mgd.chips.mlp((2, 2, 1)), CostNoise(0.5)), key=jax.random.key(3))
     times = mgd.TimeConstants(tau_x=256, tau_theta=64)

@@ -52,6 +52,7 @@ def interrupted(monkeypatch):
 
 
 @pytest.mark.usefixtures("ragged")
+@pytest.mark.long
 def test_it_is_kept_interrupted_and_ends_as_the_run_in_memory(tmp_path, interrupted):
     whole = mgd.train(CHIP, TASK, algorithm(), **SETTINGS)
     interrupted(25)
