@@ -18,7 +18,7 @@ from ._dask import MOST_KILLS, distributed, has_pages
 # How long a scheduler or a machine may take to answer.
 _ANSWER_SECONDS = 10
 # The environment of workers on this machine. Dask's own has MALLOC_TRIM_THRESHOLD_ too, with which the C library gives
-# large arrays back to the system each time they are freed, and asks for them again: a seventh of the time of a sweep.
+# large arrays back to the system each time they are freed, and asks for them again: a tenth of the time of a sweep.
 _ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 # Of each queue of jobs, the command that submits one, and the class of dask-jobqueue.
 _QUEUES = {"slurm": ("sbatch", "SLURMCluster"), "pbs": ("qsub", "PBSCluster")}

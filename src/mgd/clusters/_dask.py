@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,18 +45,25 @@ def dashboard_of(client: Any) -> str | None:
 
 @contextmanager
 def there(client: Any, where: str, what: str) -> Iterator[None]:
-    """Raises: RunError: if the scheduler does not answer any more."""
+    """Raises: RunError: if the scheduler does not answer any more, or what is computed kills its workers."""
     try:
         yield
+    except CancelledError:  # by Dask, of what was asked of a scheduler that has ended
+        raise _gone(where, what) from None
+    except distributed().KilledWorker:
+        raise RunError(
+            f"workers of {where} died of one of the {what} (out of memory?); those that are computed are kept: give "
+            "the command again"
+        ) from None
     except OSError as error:  # of the network, or of what was computed
         if isinstance(error, distributed().comm.CommClosedError) or client.status != "running":
-            raise gone(where, what) from None
+            raise _gone(where, what) from None
         raise
     if client.status not in ("running", "connecting"):
-        raise gone(where, what)
+        raise _gone(where, what)
 
 
-def gone(where: str, what: str) -> RunError:
+def _gone(where: str, what: str) -> RunError:
     """The error that says so."""
     return RunError(f"the cluster {where} is gone; the {what} that are computed are kept: give the command again")
 

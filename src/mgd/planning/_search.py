@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -112,7 +113,6 @@ class Search:
         self._guesses = guesses(self.problem, self.land)
         self._done = 0
         self._late = False
-        self._deadline = 0.0
 
     def run(self) -> Found:
         """The best structure, confirmed by chips that the search did not see.
@@ -163,7 +163,7 @@ class Search:
         for way in moves(self.problem, self.land, best, coordinate):
             here = best
             for n, there in enumerate(way):
-                self._expect([*way[n:], *self._beside(best, coordinate)], budget)
+                self._expect(chain(way[n:], self._beside(best, coordinate)), budget)
                 after = self._better(here, there, budget)
                 if after == here:
                     break

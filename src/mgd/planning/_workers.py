@@ -4,14 +4,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from .._errors import RunError
-from ..clusters import Cluster, distributed, gone, keep_to, not_wanted, there
+from ..clusters import Cluster, distributed, keep_to, not_wanted, there
 from ..timing import Profile
 from ._problem import Problem
 from ._simulate import Passage, Simulator
@@ -150,13 +148,6 @@ class Elsewhere(AbstractWorkers):
                     distributed().wait([future], timeout=_TURN_SECONDS)
             try:
                 return future.result()
-            except CancelledError:  # by Dask, of what was asked of a scheduler that has ended
-                raise gone(self._where, "simulations") from None
-            except distributed().KilledWorker:
-                raise RunError(
-                    f"workers of {self._where} died of one simulation (out of memory?); those that are done are kept: "
-                    "give the command again"
-                ) from None
             finally:
                 self._end(simulation.course)
 

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ import xarray as xr
 from .._errors import Interrupted, RunError
 from .._stops import not_for_children, stop_requested
 from .._version import __version__
-from ..clusters import Cluster, distributed, gone, there
+from ..clusters import Cluster, there
 from ..runs import only_writer, replace_file
 from ._cell import compute_cell, compute_cell_in_turn, fraction_done, is_done, read_result, write_zarr
 from ._study import Row, Run, Study, Work
@@ -124,7 +124,7 @@ def _compute(
     on_progress(total - len(todo), total, _share(cells, folder))
     if not todo:
         return
-    opened = _processes(folder, min(workers, len(todo))) if cluster is None else _on(cluster, folder)
+    opened = _processes(folder, min(workers, len(todo))) if cluster is None else _on(cluster)
     with opened as place, stop_requested() as stop:
         waiting = {place.submit(cell, str((folder / "cells" / name).resolve())) for name, cell in todo.items()}
         while waiting and not stop():
@@ -165,26 +165,15 @@ def _processes(folder: Path, workers: int) -> Iterator[_Place]:
 
 
 @contextmanager
-def _on(cluster: Cluster, folder: Path) -> Iterator[_Place]:
-    """Workers of a cluster, which see this folder."""
+def _on(cluster: Cluster) -> Iterator[_Place]:
+    """Workers of a cluster, which see the folder of the study."""
     with cluster.opened() as client:
         pool = client.get_executor(pure=False)
-
-        @contextmanager
-        def answering() -> Iterator[None]:
-            with there(client, cluster.text, "cells"):
-                try:
-                    yield
-                except CancelledError:  # by Dask, of what was asked of a scheduler that has ended
-                    raise gone(cluster.text, "cells") from None
-                except distributed().KilledWorker:
-                    raise RunError(
-                        f"workers of {cluster.text} died of one cell of {folder} (out of memory?); finished cells are "
-                        "kept: give the command again"
-                    ) from None
-
         try:
-            yield _Place(lambda cell, path: pool.submit(compute_cell_in_turn, cell, path), answering)
+            yield _Place(
+                lambda cell, path: pool.submit(compute_cell_in_turn, cell, path),
+                lambda: there(client, cluster.text, "cells"),
+            )
         finally:
             pool.shutdown(wait=False)
 
