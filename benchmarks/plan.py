@@ -5,6 +5,7 @@
     python benchmarks/plan.py noisy --task mine.csv --hidden 8    # your own data
     python benchmarks/plan.py prompt late later settling late-noisy --chips 8   # costs that come late
     python benchmarks/plan.py slow --trials 200                   # and two searches of 200 trials each by TPE
+    python benchmarks/plan.py slow --trials 200 --journals kept   # which the same command continues if it is stopped
 
 Every time is that of the mean of chips that no search saw (32, or --chips), with every measurement simulated.
 Needs Optuna for the searches: pip install "mgd[plan]".
@@ -85,7 +86,9 @@ def planned(made: Plan) -> Structure:
     return Structure(*names, held, shown, s["batch"], s["tau_p"], s["amplitude"], rate)
 
 
-def compare(name: str, task: str, target: float, hidden: int, trials: int, chips: int, **budget) -> None:
+def compare(
+    name: str, task: str, target: float, hidden: int, trials: int, chips: int, journals: Path | None, **budget
+) -> None:
     chip, imperfect = CASES[name]
     others = {"hidden": [hidden], "cost": "mse", **({"imperfect": imperfect} if imperfect else {})}
     given = {**settings_in({"task": task_given(task)}, Path()), **others}
@@ -122,7 +125,8 @@ def compare(name: str, task: str, target: float, hidden: int, trials: int, chips
     land = descend(problem).landscape
     for number in (1, 2):
         began = time.perf_counter()
-        found = search(problem, land, simulator, trials=trials, seed=number, most=10 * fresh.seconds)
+        most, path = 10 * fresh.seconds, journals and journals / f"{name}-{Path(task).stem}-{number}.log"
+        found = search(problem, land, simulator, trials=trials, seed=number, most=most, path=path, on_trial=_tell)
         took = time.perf_counter() - began
         again = simulator.passage(found.structure, seed=FRESH, guess=1000, most=5 * fresh.seconds)
         print(
@@ -137,6 +141,10 @@ def _say(course: Course) -> None:
     print(f"{course.simulations} of {course.of} simulations, {course.seconds:.0f} s{best}", file=sys.stderr, flush=True)
 
 
+def _tell(trials: int, best: float) -> None:
+    print(f"{trials} trials, best {_said(best)}", file=sys.stderr, flush=True)
+
+
 def _said(seconds: float) -> str:
     return format_seconds(seconds) if np.isfinite(seconds) else "never"
 
@@ -148,11 +156,14 @@ if __name__ == "__main__":
     parser.add_argument("--target", type=float, default=0.85)
     parser.add_argument("--hidden", type=int, default=4)
     parser.add_argument("--trials", type=int, default=0)
+    parser.add_argument("--journals", type=Path, help="a folder that keeps the trials")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--chips", type=int, default=CHIPS)
     parser.add_argument("--simulations", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=180.0)
     a = parser.parse_args()
+    if a.journals:
+        a.journals.mkdir(parents=True, exist_ok=True)
     for case in a.cases:
         budget = {"simulations": a.simulations, "seconds": a.seconds, "seed": a.seed}
-        compare(case, a.task, a.target, a.hidden, a.trials, a.chips, **budget)
+        compare(case, a.task, a.target, a.hidden, a.trials, a.chips, a.journals, **budget)
