@@ -6,6 +6,7 @@
     python benchmarks/plan.py prompt late later settling late-noisy --chips 8   # costs that come late
     python benchmarks/plan.py slow --trials 200                   # and two searches of 200 trials each by TPE
     python benchmarks/plan.py slow --trials 200 --journals kept   # which the same command continues if it is stopped
+    python benchmarks/plan.py narrow --trials 200 --searches 1 --patience 3    # one, of shorter trials
 
 Every time is that of the mean of chips that no search saw (32, or --chips), with every measurement simulated.
 Needs Optuna for the searches: pip install "mgd[plan]".
@@ -87,7 +88,7 @@ def planned(made: Plan) -> Structure:
 
 
 def compare(
-    name: str, task: str, target: float, hidden: int, trials: int, chips: int, journals: Path | None, **budget
+    name: str, task: str, target: float, hidden: int, chips: int, searches: argparse.Namespace, **budget
 ) -> None:
     chip, imperfect = CASES[name]
     others = {"hidden": [hidden], "cost": "mse", **({"imperfect": imperfect} if imperfect else {})}
@@ -120,15 +121,20 @@ def compare(
             else f"more than {times} times"
         )
         print(f"  {what}: {said} the plan's (best mean score {passage.best:.3f})", flush=True)
-    if not trials:
+    if not searches.trials:
         return
     land = descend(problem).landscape
-    for number in (1, 2):
+    for number in searches.searches:
         began = time.perf_counter()
-        most, path = 10 * fresh.seconds, journals and journals / f"{name}-{Path(task).stem}-{number}.log"
-        found = search(problem, land, simulator, trials=trials, seed=number, most=most, path=path, on_trial=_tell)
+        most = searches.patience * fresh.seconds
+        path = searches.journals and searches.journals / f"{name}-{Path(task).stem}-{number}.log"
+        given = {"trials": searches.trials, "seed": number, "most": most, "path": path}
+        found = search(problem, land, simulator, **given, on_trial=_tell)
         took = time.perf_counter() - began
-        again = simulator.passage(found.structure, seed=FRESH, guess=1000, most=5 * fresh.seconds)
+        if found.structure is None:
+            print(f"  TPE, seed {number}, {found.trials} trials in {took:.0f} s: none gets there", flush=True)
+            continue
+        again = simulator.passage(found.structure, seed=FRESH, guess=1000, most=3 * max(found.seconds, fresh.seconds))
         print(
             f"  TPE, seed {number}, {found.trials} trials in {took:.0f} s: {_said(again.seconds)} on fresh chips "
             f"({_said(found.seconds)} on its own), plan / search {fresh.seconds / again.seconds:.2f}",
@@ -156,6 +162,8 @@ if __name__ == "__main__":
     parser.add_argument("--target", type=float, default=0.85)
     parser.add_argument("--hidden", type=int, default=4)
     parser.add_argument("--trials", type=int, default=0)
+    parser.add_argument("--searches", type=int, nargs="+", default=[1, 2], help="their seeds")
+    parser.add_argument("--patience", type=float, default=10.0, help="times as long as the plan, for a trial")
     parser.add_argument("--journals", type=Path, help="a folder that keeps the trials")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--chips", type=int, default=CHIPS)
@@ -166,4 +174,4 @@ if __name__ == "__main__":
         a.journals.mkdir(parents=True, exist_ok=True)
     for case in a.cases:
         budget = {"simulations": a.simulations, "seconds": a.seconds, "seed": a.seed}
-        compare(case, a.task, a.target, a.hidden, a.trials, a.chips, a.journals, **budget)
+        compare(case, a.task, a.target, a.hidden, a.chips, a, **budget)

@@ -18,8 +18,10 @@ from mgd.chips.imperfections import (
     DAC,
     ActivationVariation,
     CostNoise,
+    Delay,
     FlickerNoise,
     ParameterRange,
+    Settling,
     SoftBoundsWrite,
     UpdateNoise,
 )
@@ -32,6 +34,7 @@ pytest.importorskip("numba")
 
 KEY = jax.random.key(5)
 TASK, LETTERS = parity(bits=2), nist7x7()
+STATE = ("theta", "gradient", "optimizer", "baseline")
 CHIP = mlp((2, 3, 2, 1))
 RATES = -np.linspace(0.01, 0.02, CHIP.n_params, dtype=np.float32)
 
@@ -61,10 +64,10 @@ def same(chip, algorithm, task, *, cuts=(150,), n_replicas=5, batch=1, tolerance
     assert well.mean() > 0.9
     moved = np.abs(np.asarray(measured.state.theta) - start)[well].max()
     assert moved > 1e-3
-    for name in ("theta", "gradient", "optimizer", "baseline"):
-        for ours, theirs in zip(
-            jax.tree.leaves(getattr(fused.state, name)), jax.tree.leaves(getattr(measured.state, name)), strict=True
-        ):
+    parts = {name: (getattr(fused.state, name), getattr(measured.state, name)) for name in STATE}
+    parts["device"] = fused.device, measured.device
+    for name, (ours_of_all, theirs_of_all) in parts.items():
+        for ours, theirs in zip(jax.tree.leaves(ours_of_all), jax.tree.leaves(theirs_of_all), strict=True):
             assert ours.shape == theirs.shape
             assert ours.dtype == theirs.dtype
             ours, theirs = ours[well], theirs[well]
@@ -124,6 +127,9 @@ IMPERFECT = {
     "own line": (DAC(12, -4.0, 4.0, stochastic=True, own_line=True),),
     "finer copy": (DAC(16, -4.0, 4.0, finer_copy=True),),
     "read by a converter": (CostNoise(0.002), ADC(16, 0.05, 0.9)),
+    "late": (Delay(3),),
+    "not settled": (Settling(1.5),),
+    "not settled, noisy, read by a converter, late": (Settling(0.5), CostNoise(1e-3), ADC(16, 0.0, 1.0), Delay(2)),
     "pulses": (SoftBoundsWrite(1e-3, 0.2, 0.5, -0.4),),
     "noisy pulses of cells that differ": (
         SoftBoundsWrite(1e-3, 0.2, 1.0, -0.8, 0.2, dw_min_ctoc=0.5, up_down_dtod=0.1, w_max_dtod=0.3, w_min_dtod=0.3),
@@ -141,6 +147,7 @@ IMPERFECT = {
     "cost noise",
     "relative noise",
     "read by a converter",
+    "not settled, noisy, read by a converter, late",
     "noisy pulses of cells that differ",
 )
 def test_it_makes_chips_imperfect_in_the_same_way(name):
@@ -298,7 +305,8 @@ def random_setting(seed):
     around = [
         each
         for each in (
-            ActivationVariation(0.1), ParameterRange(-2.0, 2.0), UpdateNoise(1e-3), DAC(20, -4.0, 4.0), CostNoise(1e-3)
+            ActivationVariation(0.1), ParameterRange(-2.0, 2.0), UpdateNoise(1e-3), DAC(20, -4.0, 4.0),
+            Settling(0.7), CostNoise(1e-3), Delay(2),
         )
         if rng.random() < 0.3
     ]  # fmt: skip

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from mgd import Interrupted
 from mgd.planning import Problem, Simulator, search
 from mgd.theory import Landscape
 from mgd.timing import load_profile
@@ -23,6 +24,32 @@ def test_without_optuna_a_line_says_what_to_install(problem, monkeypatch):
         search(problem, LAND, Simulator(problem, 4), trials=2, seed=0, most=1e-5)
 
 
+def test_a_search_that_was_asked_to_stop_keeps_what_it_has(problem, tmp_path):
+    pytest.importorskip("optuna")
+    given = {"seed": 0, "most": 1e-5, "path": tmp_path / "search.jsonl"}
+    told: list[int] = []
+    with pytest.raises(Interrupted, match="stopped after 2 trials of the search"):
+        search(
+            problem,
+            LAND,
+            Simulator(problem, 4),
+            trials=5,
+            on_trial=lambda n, _: told.append(n),
+            stop=lambda: len(told) == 2,
+            **given,
+        )
+    found = search(problem, LAND, Simulator(problem, 4), trials=3, on_trial=lambda n, _: told.append(n), **given)
+    assert (told, found.trials) == ([1, 2, 3], 3)
+
+
+def test_a_search_whose_every_trial_wears_the_chip_out_finds_nothing():
+    pytest.importorskip("optuna")
+    worn = load_profile("hw2").model_copy(update={"endurance": 1})
+    problem = Problem.of({"task": "parity", "hidden": [2]}, worn, 0.6)
+    found = search(problem, LAND, Simulator(problem, 4), trials=3, seed=0, most=1e-9)
+    assert (found.structure, found.seconds, found.trials) == (None, np.inf, 3)
+
+
 @pytest.mark.slow
 def test_a_search_continues_where_it_was_stopped(problem, tmp_path):
     pytest.importorskip("optuna")
@@ -33,4 +60,3 @@ def test_a_search_continues_where_it_was_stopped(problem, tmp_path):
     assert (first.trials, second.trials) == (3, 5)
     assert told == [4, 5]
     assert second.seconds <= first.seconds
-    assert np.isfinite(second.structure.rate)

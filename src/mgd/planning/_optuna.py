@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._errors import Interrupted
 from ..theory import Landscape
 from ._guess import guess_of
 from ._problem import Problem
@@ -24,12 +25,12 @@ class Searched:
     """What a search came to.
 
     Attributes:
-        structure: the best.
+        structure: the best; None if none got there.
         seconds: its hardware time, with the chips that the search saw; infinite if none got there.
         trials: how many structures were simulated.
     """
 
-    structure: Structure
+    structure: Structure | None
     seconds: float
     trials: int
 
@@ -44,6 +45,7 @@ def search(
     most: float,
     path: Path | None = None,
     on_trial: Callable[[int, float], None] = lambda n, best: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Searched:
     """The best structure that TPE finds, which knows nothing of the law.
 
@@ -56,9 +58,11 @@ def search(
         most: seconds of hardware after which a trial that is not there ends.
         path: the journal of a search, which continues; None to keep nothing.
         on_trial: called after each trial, with how many there are and the best time.
+        stop: asked again and again whether to stop.
 
     Raises:
         ValueError: if Optuna is not installed.
+        Interrupted: if it was asked to stop.
     """
     optuna = _optuna()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -67,37 +71,37 @@ def search(
         storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
     sampler = optuna.samplers.TPESampler(seed=seed)
     study = optuna.create_study(storage=storage, sampler=sampler, study_name="plan", load_if_exists=True)
-    reached: dict[int, float] = {
-        trial.number: trial.user_attrs["seconds"] for trial in study.trials if trial.user_attrs
-    }
+    ended = [trial for trial in study.trials if trial.state.is_finished()]
+    reached = {trial.number: trial.user_attrs["seconds"] for trial in ended if trial.user_attrs}
 
-    def objective(trial: Any) -> float:
+    def check_not_stopped(n: int) -> None:
+        if stop():
+            again = "with the same file, the same call continues"
+            raise Interrupted(f"stopped after {n} trials of the search; {again}", step=n)
+
+    for n in range(len(ended), trials):
+        check_not_stopped(n)
+        trial = study.ask()
         structure = _structure_of(trial.suggest_categorical, trial.suggest_int, trial.suggest_float)
         if structure.batch > len(problem.task.train) or not problem.fits(structure.windows(problem.n_params)):
-            raise optuna.TrialPruned
-        best = min(reached.values(), default=np.inf)
-        limit = min(most, 1.02 * best)
-        guess = guess_of(problem, land, structure)
-        windows = guess.windows if np.isfinite(guess.windows) else 1000.0
-        passage = simulator.passage(structure, seed=seed, guess=windows, most=limit)
-        if np.isfinite(passage.seconds):
-            reached[trial.number] = passage.seconds
-            trial.set_user_attr("seconds", passage.seconds)
-            return float(np.log(passage.seconds))
-        # The further it was from the target, the later it would have been.
-        return float(np.log(limit) + 1 + problem.target - passage.best)
-
-    def note(study: Any, trial: Any) -> None:
-        on_trial(len(study.trials), min(reached.values(), default=np.inf))
-
-    left = trials - len(study.trials)
-    if left > 0:
-        study.optimize(objective, n_trials=left, callbacks=[note])
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            limit = min(most, 1.02 * min(reached.values(), default=np.inf))
+            windows = guess_of(problem, land, structure).windows
+            windows = windows if np.isfinite(windows) else 1000.0
+            passage = simulator.passage(structure, seed=seed, guess=windows, most=limit, stop=stop)
+            check_not_stopped(n)
+            if np.isfinite(passage.seconds):
+                reached[trial.number] = passage.seconds
+                trial.set_user_attr("seconds", passage.seconds)
+                study.tell(trial, float(np.log(passage.seconds)))
+            else:  # the further it was from the target, the later it would have been
+                study.tell(trial, float(np.log(limit) + 1 + problem.target - passage.best))
+        on_trial(n + 1, min(reached.values(), default=np.inf))
     if not reached:
-        best = study.best_trial.params
-        return Searched(_of_params(best), np.inf, len(study.trials))
+        return Searched(None, np.inf, max(trials, len(ended)))
     number = min(reached, key=lambda one: reached[one])
-    return Searched(_of_params(study.trials[number].params), reached[number], len(study.trials))
+    return Searched(_of_params(study.trials[number].params), reached[number], max(trials, len(ended)))
 
 
 def _of_params(params: dict[str, Any]) -> Structure:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -276,7 +276,7 @@ def plan(
         made = _plan_of(problem, descent, simulator, found, seed, compared)
         made = made if chip_at_hand is None else replace(made, measured=chip_at_hand.lines(problem))
         if search:
-            made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder))
+            made = replace(made, searched=_searched(made, descent.landscape, simulator, search, seed, folder, stop))
         if folder is not None:
             asked = {"simulations": simulations, "seconds": seconds, "seed": seed, "search": search, "gpu": gpu}
             write_plan(folder, made, {"given": asked_for, "measure": measure, **asked})
@@ -312,15 +312,28 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 
 def _searched(
-    made: Plan, land: Landscape, simulator: Simulator, trials: int, seed: int, folder: Path | None
+    made: Plan,
+    land: Landscape,
+    simulator: Simulator,
+    trials: int,
+    seed: int,
+    folder: Path | None,
+    stop: Callable[[], bool],
 ) -> "Searched":
-    """What Optuna finds, on the chips that confirmed the plan."""
+    """What Optuna finds, on the chips that confirmed the plan.
+
+    Raises:
+        Interrupted: if it was asked to stop.
+    """
     from ._optuna import search
 
     searching, confirming = seeds(seed)
     most = _SEARCHED * made.time.seconds
     path = None if folder is None else folder / "search.jsonl"
-    found = search(simulator.problem, land, simulator, trials=trials, seed=searching, most=most, path=path)
+    given = {"trials": trials, "seed": searching, "most": most, "path": path, "stop": stop}
+    found = search(simulator.problem, land, simulator, **given)
+    if found.structure is None:
+        return found
     again = simulator.passage(found.structure, seed=confirming, guess=max(1.0, float(made.writes)), most=most)
     return replace(found, seconds=again.seconds)
 

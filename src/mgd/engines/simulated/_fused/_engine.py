@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -26,7 +26,7 @@ from ..._data import Data
 from ..._numbers import Parts, for_program
 from .._amplitude import check_amplitude, expected_modulation
 from .._base import AbstractSimulated
-from ._groups import Replicas
+from ._groups import Replicas, remembering
 from ._plan import Plan, Uncovered, blocks_of, planned
 from ._settings import Tables
 
@@ -42,14 +42,15 @@ _MOST_BYTES, _MOST_BYTES_BARE, _MOST_MORE = 2**18, 2**15, 1.05
 # Below so many replicas lanes are mostly empty; below so many parameters × samples, the measured engine is done in
 # seconds, and Numba has not been waited for.
 _FEWEST_IN_LANES, _LEAST_WORK = 8, 1e9
-_KEPT = ("theta", "gradient", "trace", "baseline", "bad")
+_KEPT = ("theta", "gradient", "trace", "baseline", "costs", "arrived", "bad")
 
 
 class Fused(AbstractSimulated[Algorithm, AbstractChip]):
     """Simulates every measurement of every replica, like the measured engine, and many times faster for small chips.
 
     Chips are layered perceptrons, and may have activation variation, cost noise, update noise, a parameter range,
-    converters of parameters and of the cost, or writes by pulses between soft bounds. A replica is a lane of vectors;
+    converters of parameters and of the cost, a cost that settles or comes late, or writes by pulses between soft
+    bounds. A replica is a lane of vectors;
     all data of a group of replicas stay in cache, and groups are spread over the processor's cores. Keys,
     perturbations, noise and order of samples are those of the measured engine, so the result is the same, to rounding;
     it does not depend on how a run is cut into calls. If a converter rounds, or a write is of whole pulses, a
@@ -221,10 +222,13 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
             state,
             (self.algorithm.clock_at(step), theta, gradient, baseline, optimizer),
         )
-        return _with_bad(progress, state, kept["bad"])
+        device, now = progress.device, remembering(*plan.costs(progress.device), kept["costs"], kept["arrived"])
+        if now:
+            device = eqx.tree_at(lambda device: jax.tree.leaves(plan.costs(device)), device, now)
+        return _with_bad(progress, state, device, kept["bad"])
 
 
-def _with_bad(progress: Progress, state: State, bad: UInt32[np.ndarray, "replica 2"]) -> Progress:
+def _with_bad(progress: Progress, state: State, device: Any, bad: UInt32[np.ndarray, "replica 2"]) -> Progress:
     """The run at a new state, where `bad` is the first timestep whose cost was not finite, counted from one."""
     numbers = (bad[:, 0].astype(np.uint64) << np.uint64(32)) | bad[:, 1]
     first = (numbers > 0) & ~np.asarray(progress.diverged)
@@ -237,7 +241,7 @@ def _with_bad(progress: Progress, state: State, bad: UInt32[np.ndarray, "replica
         )
     )
     diverged = jnp.asarray(np.asarray(progress.diverged) | first)
-    return Progress(state, progress.device, diverged, Counter(jnp.asarray(high), jnp.asarray(low)))
+    return Progress(state, device, diverged, Counter(jnp.asarray(high), jnp.asarray(low)))
 
 
 def _no_numba() -> str:

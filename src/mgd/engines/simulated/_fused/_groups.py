@@ -16,7 +16,7 @@ from ....algorithm import Algorithm
 from ....perturbations import LFSR
 from ..._replicas import Progress
 from ._plan import Plan, blocks_of
-from ._settings import BOTTOM, TOP, WALSH, Group
+from ._settings import ARRIVED, BOTTOM, OLDEST, SETTLED, TOP, WAITING, WALSH, Group
 
 # A cache line, and the widest register.
 _ALIGNED = 64
@@ -34,6 +34,8 @@ class Replicas:
         seeds: of perturbations, samples, measurements and writes.
         neurons: gains and offsets of each neuron, or None where they are ideal.
         cells: bounds and pulses of each parameter, or None where writes are not of pulses.
+        costs: that each chip remembers.
+        arrived: which of them is the oldest, and whether there has been one; 0 or 1.
         register: of the shift register of each block, or None.
         numbers: what each chip has for itself.
         scale: what C̃ θ̃ is multiplied by to enter G.
@@ -46,6 +48,8 @@ class Replicas:
     seeds: tuple[UInt32[np.ndarray, "replica 2"], ...]
     neurons: Float[np.ndarray, "replica neuron_numbers"] | None
     cells: Float[np.ndarray, "replica cell_numbers"] | None
+    costs: Float[np.ndarray, "replica costs"]
+    arrived: UInt32[np.ndarray, "replica 2"]
     register: UInt32[np.ndarray, "replica blocks"] | None
     numbers: Float[np.ndarray, "replica numbers"]
     scale: Float[np.ndarray, "replica scales"]
@@ -68,6 +72,7 @@ class Replicas:
         if plan.update.pulses:
             found = plan.cells(progress.device)
             cells = np.concatenate([found.top, found.bottom, found.log_up, found.log_down], axis=1)
+        costs, arrived = remembered(*plan.costs(progress.device), len(state.theta))
         return Replicas(
             theta=np.asarray(state.theta),
             gradient=np.asarray(state.gradient),
@@ -76,6 +81,8 @@ class Replicas:
             seeds=(*map(np.asarray, jax.tree.leaves(state.seeds)),),
             neurons=neurons,
             cells=cells,
+            costs=costs,
+            arrived=arrived,
             register=register,
             numbers=np.stack([plan.numbers for plan in plans])[which],
             scale=np.stack([plan.scale for plan in plans])[which],
@@ -123,8 +130,37 @@ class Replicas:
             outputs=zeros(4 * int(network.sizes[1:].max())),
             numbers=_lanes(self.numbers, lanes),
             scale=_lanes(self.scale, lanes),
+            costs=_lanes(self.costs, lanes),
+            arrived=_lanes(self.arrived, lanes),
             bad=zeros(2, np.uint32),
         )
+
+
+def remembered(
+    settled: Any, pending: Any, n_replicas: int
+) -> tuple[Float[np.ndarray, "replica costs"], UInt32[np.ndarray, "replica 2"]]:
+    """What devices remember of costs, in the rows of a group."""
+    costs, arrived = [np.zeros((n_replicas, 1), np.float32)], np.zeros((n_replicas, 2), np.uint32)
+    if settled is not None:
+        costs[SETTLED][:, 0] = settled.cost
+        arrived[:, ARRIVED] |= ~np.asarray(settled.empty)
+    if pending is not None:
+        costs.append(np.asarray(pending.costs))
+        arrived[:, OLDEST] = pending.oldest
+        arrived[:, ARRIVED] |= ~np.asarray(pending.empty)
+    return np.concatenate(costs, axis=1), arrived
+
+
+def remembering(
+    settled: Any, pending: Any, costs: Float[np.ndarray, "replica costs"], arrived: UInt32[np.ndarray, "replica 2"]
+) -> list[Array]:
+    """The leaves of both, which remember what is now in the rows of a group."""
+    empty, leaves = jnp.asarray(arrived[:, ARRIVED] == 0), []
+    if settled is not None:
+        leaves += [jnp.asarray(costs[:, SETTLED]), empty]
+    if pending is not None:
+        leaves += [jnp.asarray(costs[:, WAITING:]), jnp.asarray(arrived[:, OLDEST].astype(np.int32)), empty]
+    return leaves
 
 
 @eqx.filter_jit

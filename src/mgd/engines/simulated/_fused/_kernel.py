@@ -1,19 +1,15 @@
 """The loop over timesteps of one group of chips; `_compiled` compiles it."""
 
 from ._forward import alone, pair
-from ._lanes import BLOCK, any_of, floats, gather, gather_block, load, nearest, root, select, size_of, store, words
+from ._lanes import BLOCK, any_of, floats, gather, gather_block, load, select, size_of, store, words
 from ._math import inlined
 from ._perturb import perturb, prepare_codes
-from ._random import normal, part, permute, rotation, row_under
+from ._random import permute, rotation, row_under
+from ._readout import read_out
 from ._settings import (
     AMPLITUDE,
-    COST_NOISE,
     HIGH_PASS,
     LIMIT,
-    READ_LOW,
-    READ_PER_STEP,
-    READ_STEP,
-    RELATIVE_NOISE,
     REMEASURED,
     TWO_SIDED,
 )
@@ -55,28 +51,6 @@ def _present(network, signals, group, tables, epoch, start):
             store(group.target, sample * n_outputs + k, gather(tables.y, row * n_outputs + k))
         start += 1
     return epoch, start
-
-
-@inlined
-def _noise(converter, group, a, b, slot, cost):
-    """Of a cost that is measured in a slot, from the row of its timestep."""
-    k0, k1 = part(a, b, slot)
-    for _ in range(converter.depth):
-        k0, k1 = part(k0, k1, 1)
-    k0, k1 = part(k0, k1, 2)
-    sigma = load(group.numbers, COST_NOISE)
-    if converter.relative:
-        part_of_it = load(group.numbers, RELATIVE_NOISE) * cost
-        sigma = root(sigma * sigma + part_of_it * part_of_it)
-    return sigma * normal(k0, k1, 0)
-
-
-@inlined
-def _read(converter, group, cost):
-    """The level that is nearest to a cost."""
-    low, step = load(group.numbers, READ_LOW), load(group.numbers, READ_STEP)
-    code = nearest((cost - low) * load(group.numbers, READ_PER_STEP))
-    return low + clamp(code, 0.0, 2.0**converter.read_bits - 1.0) * step
 
 
 @inlined
@@ -126,15 +100,12 @@ def _measure_slots(network, signals, converter, group, step, due):
         for slot in range(0 if has_two else 1, 2):
             before = cost if slot == 1 and has_two else before
             cost = _measure(network, signals, converter, group, last if slot else first)
+    a, b = words(0), words(0)
     if converter.noisy:
         a, b = row_under(group.measurement_seed, step)
-        cost = cost + _noise(converter, group, a, b, 0 if signals.baseline == HIGH_PASS else 1, cost)
-        if has_two:
-            before = before + _noise(converter, group, a, b, 0, before)
-    if converter.read_bits:
-        cost = _read(converter, group, cost)
-        if has_two:
-            before = _read(converter, group, before)
+    if has_two:
+        before = read_out(converter, group, a, b, 0, before)
+    cost = read_out(converter, group, a, b, 0 if signals.baseline == HIGH_PASS else 1, cost)
     return before, cost
 
 

@@ -20,8 +20,10 @@ from ....chips.imperfections import (
     AbstractImperfection,
     ActivationVariation,
     CostNoise,
+    Delay,
     Imperfect,
     ParameterRange,
+    Settling,
     SoftBoundsWrite,
     UpdateNoise,
 )
@@ -31,7 +33,7 @@ from ..._linear_rule import Coefficients, linear_rule
 from . import _settings as codes
 from ._settings import Converter, Network, Signals, Update
 
-_COVERED = (ActivationVariation, CostNoise, ADC, UpdateNoise, SoftBoundsWrite, ParameterRange, DAC)
+_COVERED = (ActivationVariation, Settling, CostNoise, ADC, Delay, UpdateNoise, SoftBoundsWrite, ParameterRange, DAC)
 # Those that the kernel has code for. An engine must know which family it is; all else asks a family's traits.
 _FAMILIES: dict[type[AbstractPerturbation], int] = {
     perturbations.Rademacher: codes.RADEMACHER,
@@ -54,7 +56,7 @@ class Plan:
         network: the chip's.
         signals: the algorithm's perturbation and baseline; the samples are not known yet.
         update: the algorithm's integrator and optimizer, the memory's noise and range.
-        converter: the chip's converter, and its cost's noise.
+        converter: the chip's converter, and how its cost is read.
         numbers: what replicas that are side by side in lanes may each have for themselves, by the rows of `_settings`.
         scale: what C̃ θ̃ is multiplied by to enter G; one number, or one for each parameter.
         path: the kinds of the imperfections from the outermost on, each of which has a part of a device.
@@ -87,6 +89,10 @@ class Plan:
     def cells(self, device: Any) -> Any:
         """The bounds and pulses in a device of this chip, where it takes pulses."""
         return self._parts(device, SoftBoundsWrite)[0]
+
+    def costs(self, device: Any) -> list[Any]:
+        """How far the last cost of a device of this chip has settled, and the costs on their way; None for none."""
+        return [self._parts(device, kind)[0] if kind in self.path else None for kind in (Settling, Delay)]
 
     def _parts(self, device: Any, kind: type[AbstractImperfection]) -> tuple[Any, Any]:
         """What an imperfection of this kind has of a device, and what is inside."""
@@ -173,6 +179,7 @@ def _network(chip: NetworkChip, *, varied: bool) -> Network:
 
 def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
     noise, dac, adc = found.get(CostNoise), found.get(DAC), found.get(ADC)
+    settling, delay = found.get(Settling), found.get(Delay)
     return Converter(
         bits=dac.bits if dac else 0,
         low=dac.low if dac else 0.0,
@@ -185,6 +192,8 @@ def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
         relative=bool(noise and noise.relative > 0),
         depth=around.index(noise) if noise else 0,
         read_bits=adc.bits if adc else 0,
+        settles=bool(settling and settling.tau > 0),
+        delay=delay.measurements if delay else 0,
     )
 
 
@@ -219,7 +228,7 @@ def _numbers(
     """What each chip has for itself; products are taken in double precision."""
     amplitude, first = float(algorithm.perturbation.amplitude), float(scale[0])
     of_cost, of_writes = found.get(CostNoise), found.get(UpdateNoise)
-    adc, cells = found.get(ADC), found.get(SoftBoundsWrite)
+    adc, cells, settling = found.get(ADC), found.get(SoftBoundsWrite), found.get(Settling)
     numbers = np.zeros(codes.NUMBERS)
     numbers[codes.AMPLITUDE], numbers[codes.SPREAD] = amplitude, amplitude * 2.0**0.5
     numbers[codes.CREDIT], numbers[codes.DESCENT] = first * amplitude, rule[3] * first * amplitude
@@ -233,6 +242,8 @@ def _numbers(
     if cells:
         pulses = derived(cells)
         numbers[codes.PER_PULSE], numbers[codes.PULSE_NOISE] = pulses["per_pulse"], pulses["noise"]
+    if settling:
+        numbers[codes.UNSETTLED] = derived(settling)["left"]
     numbers[codes.LIMIT] = algorithm.modulation_limit or _INFINITE
     numbers[codes.RATE], numbers[codes.DECAY] = rule[3], rule[5]
     return numbers.astype(np.float32)

@@ -12,12 +12,17 @@ RADEMACHER, WALSH, LFSR, GAUSSIAN, SEQUENTIAL, SINUSOID = range(6)
 # Rows of the numbers that each chip has for itself: Δθ, and that times √2; what a sign adds by C̃ to G, and to θ where
 # an update is that and no more; standard deviations of the noise on each cost and on each write; the clamp on C̃; r₃ and
 # r₅ of an update rule without a memory; the cost's noise in parts of it; the lowest level of a cost that is read, from
-# one level to the next, and its inverse; the inverse of a pulse, and the noise of one.
+# one level to the next, and its inverse; the inverse of a pulse, and the noise of one; how much of the way to a cost is
+# left when it is read.
 AMPLITUDE, SPREAD, CREDIT, DESCENT, COST_NOISE, WRITE_NOISE, LIMIT, RATE, DECAY, RELATIVE_NOISE = range(10)
-READ_LOW, READ_STEP, READ_PER_STEP, PER_PULSE, PULSE_NOISE = range(10, 15)
-NUMBERS = 15
+READ_LOW, READ_STEP, READ_PER_STEP, PER_PULSE, PULSE_NOISE, UNSETTLED = range(10, 16)
+NUMBERS = 16
 # Of each cell that takes pulses, by blocks of P rows: its bounds, and the logarithm of what a pulse leaves of the way.
 TOP, BOTTOM, LOG_UP, LOG_DOWN = range(4)
+# Of costs that chips remember: the last one as far as it had settled, and then those on their way. Which of these is
+# the oldest, and whether there has been a cost yet, in all lanes the same.
+SETTLED, WAITING = range(2)
+OLDEST, ARRIVED = range(2)
 ACTIVATIONS = {"linear": LINEAR, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU}
 
 
@@ -129,6 +134,8 @@ class Converter(NamedTuple):
         relative: whether a part of it is proportional to the cost.
         depth: how many imperfections are around the one of the noise.
         read_bits: of the converter that reads the cost; 0 for none.
+        settles: whether a cost is read before it has settled.
+        delay: how many measurements later it is read; 0 if at once.
     """
 
     bits: int
@@ -142,6 +149,8 @@ class Converter(NamedTuple):
     relative: bool
     depth: int
     read_bits: int
+    settles: bool
+    delay: int
 
 
 class Group(NamedTuple):
@@ -171,6 +180,8 @@ class Group(NamedTuple):
         outputs: of neurons of two layers, twice.
         numbers: what a chip may have for itself, in the rows `AMPLITUDE` … .
         scale: what C̃ θ̃ is multiplied by to enter G; one row, or one for each parameter.
+        costs: that the chip remembers, in the rows `SETTLED` and from `WAITING` on.
+        arrived: what is known of them, in the rows `OLDEST` and `ARRIVED`.
         bad: high and low word of the first timestep, counted from one, whose cost was not finite; 0 for none.
     """
 
@@ -197,6 +208,8 @@ class Group(NamedTuple):
     outputs: Float[np.ndarray, "outputs lanes"]
     numbers: Float[np.ndarray, "numbers lanes"]
     scale: Float[np.ndarray, "scales lanes"]
+    costs: Float[np.ndarray, "costs lanes"]
+    arrived: UInt32[np.ndarray, "2 lanes"]
     bad: UInt32[np.ndarray, "2 lanes"]
 
 
