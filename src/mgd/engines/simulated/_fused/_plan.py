@@ -90,9 +90,10 @@ class Plan:
         """The bounds and pulses in a device of this chip, where it takes pulses."""
         return self._parts(device, SoftBoundsWrite)[0]
 
-    def costs(self, device: Any) -> list[Any]:
+    def costs(self, device: Any) -> tuple[Any, Any]:
         """How far the last cost of a device of this chip has settled, and the costs on their way; None for none."""
-        return [self._parts(device, kind)[0] if kind in self.path else None for kind in (Settling, Delay)]
+        settled, pending = (self._parts(device, kind)[0] if kind in self.path else None for kind in (Settling, Delay))
+        return settled, pending
 
     def _parts(self, device: Any, kind: type[AbstractImperfection]) -> tuple[Any, Any]:
         """What an imperfection of this kind has of a device, and what is inside."""
