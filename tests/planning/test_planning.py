@@ -118,6 +118,16 @@ def test_the_engine_that_was_asked_for_simulates(engine):
 
 
 @pytest.mark.long
+def test_a_plan_for_chips_whose_cost_comes_late():
+    given = {"hidden": [3], "init": "uniform", "imperfect": {"delay": 1, "settling": 0.5}}
+    made = mgd.plan("parity", profile(), target=0.8, simulations=8, chips=32, **given)
+    assert made.reached
+    assert made.settings["imperfect"] == {"delay": 1, "settling": 0.5}
+    assert made.settings["tau_p"] > 1
+    assert "late costs" in made.error
+
+
+@pytest.mark.long
 def test_a_straight_through_gradient_is_no_plan(tmp_path, monkeypatch):
     (tmp_path / "straight.py").write_text(STRAIGHT_THROUGH)
     monkeypatch.syspath_prepend(tmp_path)

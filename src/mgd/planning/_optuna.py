@@ -83,10 +83,12 @@ def search(
         check_not_stopped(n)
         trial = study.ask()
         structure = _structure_of(trial.suggest_categorical, trial.suggest_int, trial.suggest_float)
-        if structure.batch > len(problem.task.train) or not problem.fits(structure.windows(problem.n_params)):
+        limit = min(most, 1.02 * min(reached.values(), default=np.inf))
+        one = simulator.time_of(structure, structure.window * structure.tau_p).seconds
+        cannot_be = structure.batch > len(problem.task.train) or not problem.fits(structure.windows(problem.n_params))
+        if cannot_be or one > limit:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
-            limit = min(most, 1.02 * min(reached.values(), default=np.inf))
             windows = guess_of(problem, land, structure).windows
             windows = windows if np.isfinite(windows) else 1000.0
             passage = simulator.passage(structure, seed=seed, guess=windows, most=limit, stop=stop)

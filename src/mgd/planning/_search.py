@@ -14,7 +14,6 @@ from ._kept import Kept
 from ._moves import COORDINATES, moves
 from ._problem import Problem
 from ._simulate import Passage, Simulator
-from ._stand_in import StandIn
 from ._structure import Structure
 from ._workers import AbstractWorkers, Simulation
 
@@ -217,9 +216,8 @@ class Search:
 
     def _simulation(self, structure: Structure, most: float, allowed: float, *, confirms: bool) -> Simulation:
         guess = guess_of(self.problem, self.land, structure).windows
-        stand_in = None if confirms else StandIn.of(self.problem, self.land, structure)
         seed = seeds(self.seed)[confirms]
-        return Simulation(structure, seed, guess, most, self._longest, confirms, allowed, stand_in)
+        return Simulation(structure, seed, guess, most, self._longest, confirms, allowed)
 
     @property
     def _longest(self) -> float:
@@ -257,7 +255,7 @@ class Search:
         settings = self.simulator.problem.settings(asked.structure, seed=asked.seed, replicas=self.simulator.replicas)
         chip = self.problem.profile.model_dump_json(include={"seconds", "overlap", "buffer"})
         asks = f"{self.problem.target!r} {asked.guess!r} {asked.longest!r} {asked.confirms}"
-        return f"{settings.identity()} {asks} {chip}" + (f" {asked.stand_in}" if asked.stand_in else "")
+        return f"{settings.identity()} {asks} {chip}"
 
     def _confirmed(self) -> Found:
         """The best of the finalists, by chips that the search did not see."""

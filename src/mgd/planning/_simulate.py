@@ -11,10 +11,9 @@ from jaxtyping import Float
 from .._judge import Judge
 from ..algorithm import Counts
 from ..engines import Data, choose
-from ..runs import Settings, build_algorithm, build_chip
+from ..runs import build_algorithm, build_chip
 from ..timing import HardwareTime, hardware_time
 from ._problem import Problem
-from ._stand_in import StandIn
 from ._structure import Structure
 
 # An evaluation follows after this share of what was done, and there are at least so many before the guessed end.
@@ -23,8 +22,6 @@ _SPACING, _BEFORE = 1.08, 0.05
 _LATE = 3.0
 # A mean that has not become better for so many times as long as its best took has settled.
 _SETTLED = 2.5
-# What a chip stands in for another for.
-_QUICK = "fused"
 # However few steps there are, chips in lanes are worth compiling for.
 _MANY_STEPS = 2**62
 
@@ -100,7 +97,6 @@ class Simulator:
         longest: float | None = None,
         each: bool = False,
         stop: Callable[[], bool] = lambda: False,
-        stand_in: StandIn | None = None,
     ) -> Passage:
         """When chips that are trained in this way get to the target.
 
@@ -114,10 +110,8 @@ class Simulator:
             longest: seconds of hardware that a guess is limited to; None for `most`.
             each: whether to go on until each chip is there, or three times as long as the mean took.
             stop: asked at each evaluation whether to end.
-            stand_in: a chip that is simulated in place of the problem's, if that is quicker.
         """
-        engine = self._engine(structure, seed, stand_in)
-        shorter = structure.tau_p // engine.algorithm.time_constants.tau_p  # of timesteps that it makes
+        engine = self._engine(structure, seed)
         judge = Judge.of(
             self.problem.task,
             outputs=engine.gives_outputs(self._test),
@@ -131,7 +125,7 @@ class Simulator:
         step, goal, late = 0, max(1, round(guess * _BEFORE)) * window, np.inf
         seen, scores, ended = [], [], False
         while step < last and not ended:
-            progress = jax.block_until_ready(engine.advance(self._data, progress, (goal - step) // shorter))
+            progress = jax.block_until_ready(engine.advance(self._data, progress, goal - step))
             step, goal = goal, max(goal + window, round(goal * _SPACING / window) * window)
             marks, _ = engine.evaluate(progress, self._test)
             diverged = np.asarray(progress.diverged)
@@ -146,16 +140,8 @@ class Simulator:
                 break
         return self._passed(structure, engine.name, np.array(seen), np.array(scores), step, ended).until(last)
 
-    def _engine(self, structure: Structure, seed: int, stand_in: StandIn | None) -> Any:
-        """Of chips that are trained in this way, or of others that are to stand in for them and are quicker."""
-        run = {"replicas": self.replicas, "seed": seed}
-        if stand_in is not None:
-            engine = self._engine_of(stand_in.settings(self.problem, structure, **run))
-            if engine.name == _QUICK:
-                return engine
-        return self._engine_of(self.problem.settings(structure, **run))
-
-    def _engine_of(self, settings: Settings) -> Any:
+    def _engine(self, structure: Structure, seed: int) -> Any:
+        settings = self.problem.settings(structure, replicas=self.replicas, seed=seed)
         chip, algorithm = build_chip(settings, self.problem.task), build_algorithm(settings)
         return choose(
             settings.engine, chip, algorithm, n_replicas=self.replicas, batch=settings.batch, n_steps=_MANY_STEPS

@@ -13,7 +13,6 @@ from ..clusters import Cluster, distributed, keep_to, not_wanted, there
 from ..timing import Profile
 from ._problem import Problem
 from ._simulate import Passage, Simulator
-from ._stand_in import StandIn
 from ._structure import Structure
 
 _TURN_SECONDS = 0.5
@@ -31,7 +30,6 @@ class Simulation:
         longest: seconds of hardware that the guess is limited to.
         confirms: whether it goes on until each chip is there.
         allowed: seconds after which it is cut short.
-        stand_in: a chip that is simulated in place of the problem's, if that is quicker.
     """
 
     structure: Structure
@@ -41,7 +39,6 @@ class Simulation:
     longest: float
     confirms: bool
     allowed: float
-    stand_in: StandIn | None = None
 
     @property
     def course(self) -> tuple:
@@ -106,7 +103,6 @@ class Here(AbstractWorkers):
             longest=simulation.longest,
             each=simulation.confirms,
             stop=ends,
-            stand_in=simulation.stand_in,
         )
         return Simulated(passage, not ends())
 
