@@ -100,7 +100,7 @@ def compare(
     simulator = Simulator(problem, chips)
     structure = planned(made)
     fresh = simulator.passage(structure, seed=FRESH, guess=max(1, made.writes), most=5 * made.time.seconds)
-    low, _, high = made.interval
+    low, high = made.expected
     within = "within" if low <= fresh.seconds <= high else "outside of"
     print(f"{name} on {task} to {target:g}: {made.settings}")
     print(

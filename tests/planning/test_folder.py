@@ -24,6 +24,7 @@ def made(asked: Problem) -> Plan:
         best=0.9,
         chips=2,
         time=HardwareTime(0.25, None, {"write": 0.25}, {"write": 1.0}, None),
+        expected=(0.2, 0.35),
         interval=(0.1, 0.2, 0.3),
         each=(0.1, 0.3),
         fraction=1.0,

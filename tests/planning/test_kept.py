@@ -17,6 +17,7 @@ PASSAGE = Passage(
     seen=(20, 80),
     means=(0.5, 0.75),
     ended=True,
+    between=(36.0, float("inf")),
 )
 
 

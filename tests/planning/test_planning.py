@@ -69,6 +69,7 @@ def test_a_plan_gets_to_its_target_within_its_budget(planned):
     assert made.simulations <= 6
     low, middle, high = made.interval
     assert low <= middle <= high
+    assert made.expected[0] < made.time.seconds < made.expected[1]
     assert made.time.seconds > 0
     assert sum(made.time.shares.values()) == pytest.approx(1)
     assert sum(made.error.values()) == pytest.approx(1)

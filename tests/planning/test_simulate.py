@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mgd.planning import Problem, Simulator, Structure
-from mgd.planning._simulate import crossing
+from mgd.planning._simulate import _drawn_again, crossing
 from mgd.timing import load_profile
 
 
@@ -15,6 +15,18 @@ def test_a_target_is_crossed_where_it_is_first_reached():
     assert crossing(steps, np.array([0.9, 0.1, 0.9]), 0.5) == 10
     assert crossing(steps, np.array([0.1, 0.3, 0.4]), 0.5) == np.inf
     assert crossing(steps, np.array([0.1, 0.4, 0.6]), 0.5) == 30
+
+
+def test_the_scatter_of_a_mean_is_that_of_chips_drawn_again():
+    # Chips that get there one step after another: their mean does in the middle, give or take 1/√n of their spread.
+    steps, n = np.arange(1, 201), 50
+    times = np.linspace(51, 150, n)
+    scores = np.clip((steps[:, None] - times + 50) / 100, 0, 1)
+    low, high = _drawn_again(steps, scores, 0.5)
+    spread = 1.96 * times.std() / math.sqrt(n)
+    assert crossing(steps, scores.mean(1), 0.5) == pytest.approx(100, abs=1)
+    assert (100.5 - low, high - 100.5) == pytest.approx((spread, spread), rel=0.2)
+    assert _drawn_again(steps, np.zeros_like(scores), 0.5) == (np.inf, np.inf)
 
 
 @pytest.mark.long

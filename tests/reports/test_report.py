@@ -115,6 +115,7 @@ def plan(tmp_path) -> Path:
         best=0.9,
         chips=4,
         time=time,
+        expected=(0.2, 0.35),
         interval=(0.1, 0.3, math.inf),
         each=(0.3, 0.1, math.inf, 0.2),
         fraction=0.75,
@@ -277,7 +278,7 @@ def test_a_report_of_a_plan_says_what_to_expect_and_why(plan):
     assert is_complete(page)
     assert (plan / "report.html").stat().st_size < 100_000
     for said in (
-        "Mean score of 0.8 after 250 ms of hardware time",
+        "Mean score of 0.8 after 250 ms of hardware time; 4 other chips (95 %): 200 ms to 350 ms",
         "Half of the chips after 300 ms 10 % after 100 ms, 90 % after never",
         "Chips that get there 3 of 4 95 % interval 30% to 95%",
         "Writes of a parameter 200 0.2 of its endurance",

@@ -49,7 +49,7 @@ class Asked(BaseModel):
 
 
 class KeptPlan(BaseModel):
-    """A plan as its folder has it; see `Plan`. What never happens is None.
+    """A plan as its folder has it; see `Plan`. What never happens, or older versions did not say, is None.
 
     Attributes:
         version: of mgd, which made it.
@@ -65,6 +65,7 @@ class KeptPlan(BaseModel):
     chips: int
     seconds: float | None
     joules: float | None
+    expected: tuple[float | None, float | None] | None = None
     interval: tuple[float | None, float | None, float | None]
     each: tuple[float | None, ...]
     fraction: float

@@ -70,7 +70,7 @@ class Kept:
                     continue
                 key = entry.pop("key")
                 self._known[key] = Passage(
-                    **{**entry, **{name: tuple(entry[name]) for name in ("each", "seen", "means")}}
+                    **{**entry, **{name: tuple(entry[name]) for name in ("each", "seen", "means", "between")}}
                 )
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue  # it is damaged, or the last line of a call that was killed: it is simulated again

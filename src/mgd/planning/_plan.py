@@ -26,7 +26,8 @@ from ._landscape import Descent, descend
 from ._problem import Problem
 from ._reasons import Gain, error_shares, gains, reasons
 from ._search import Course, Found, OnCourse, Search, seeds
-from ._simulate import Simulator
+from ._simulate import Passage, Simulator
+from ._structure import Structure
 from ._workers import AbstractWorkers, Elsewhere, Here
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Plan:
         chips: how many chips the numbers below are of, which the search did not see.
         time: hardware time of one chip until the mean is there, or of the whole simulation if it never is, and its
             shares.
+        expected: the hardware times between which the mean of as many other chips is there, with 95 %; infinite for
+            never.
         interval: the hardware times after which 10, 50 and 90 % of the chips got there, each by itself; infinite if
             fewer did.
         each: the hardware time after which each chip got there; infinite if it did not.
@@ -78,6 +81,7 @@ class Plan:
     best: float
     chips: int
     time: HardwareTime
+    expected: tuple[float, float]
     interval: tuple[float, float, float]
     each: tuple[float, ...]
     fraction: float
@@ -111,7 +115,11 @@ class Plan:
     def _expected(self) -> list[str]:
         low, middle, high = (format_seconds(value) if math.isfinite(value) else "never" for value in self.interval)
         if self.reached:
-            said = [f"{self.target:.4g} after {format_seconds(self.time.seconds)} on {self.profile.name}"]
+            others = " to ".join(format_seconds(one) if math.isfinite(one) else "never" for one in self.expected)
+            said = [
+                f"{self.target:.4g} after {format_seconds(self.time.seconds)} on {self.profile.name} "
+                f"(95 %, for {self.chips} other chips: {others})"
+            ]
         else:
             found = f"{self.best:.4g} is the best that {self.simulations} simulations found"
             said = [f"{self.target:.4g} is not reached: {found}"]
@@ -157,6 +165,7 @@ class Plan:
             "chips": self.chips,
             "seconds": self.time.seconds if self.reached else None,
             "joules": self.time.joules if self.reached else None,
+            "expected": [_finite(value) for value in self.expected],
             "interval": [_finite(value) for value in self.interval],
             "each": [_finite(value) for value in self.each],
             "fraction": self.fraction,
@@ -354,6 +363,7 @@ def _plan_of(
         best=found.best,
         chips=len(passage.each),
         time=simulator.time_of(structure, steps),
+        expected=_of_others(simulator, structure, passage),
         interval=(low, middle, high),
         each=each,
         fraction=float(np.isfinite(each).mean()),
@@ -369,6 +379,15 @@ def _plan_of(
         profile=problem.profile,
         gpu=None if gpu is None else on_gpu(gpu, updates=descent.updates, operations=descent.operations),
     )
+
+
+def _of_others(simulator: Simulator, structure: Structure, passage: Passage) -> tuple[float, float]:
+    """Between which hardware times other chips are there: these chips' mean and the others' scatter alike."""
+    if not math.isfinite(passage.mean):
+        return math.inf, math.inf
+    steps = (passage.mean * (one / passage.mean) ** math.sqrt(2) for one in passage.between)
+    low, high = (simulator.time_of(structure, one).seconds if math.isfinite(one) else math.inf for one in steps)
+    return low, high
 
 
 def _settings(problem: Problem, found: Found, seed: int) -> dict[str, Any]:

@@ -22,6 +22,8 @@ _SPACING, _BEFORE = 1.08, 0.05
 _LATE = 3.0
 # A mean that has not become better for so many times as long as its best took has settled.
 _SETTLED = 2.5
+# Of chips, by which the scatter of their mean is told.
+_DRAWS = 1000
 # However few steps there are, chips in lanes are worth compiling for.
 _MANY_STEPS = 2**62
 
@@ -39,6 +41,8 @@ class Passage:
         seen: when they were evaluated.
         means: their mean scores then.
         ended: whether nothing would follow: they are there, or have settled elsewhere.
+        between: when the mean of as many chips, drawn from these again and again, is there in all but the 2.5 % of
+            draws on each side; infinite if it is not.
     """
 
     mean: float
@@ -49,6 +53,7 @@ class Passage:
     seen: tuple[int, ...]
     means: tuple[float, ...]
     ended: bool
+    between: tuple[float, float]
 
     @property
     def best(self) -> float:
@@ -65,6 +70,7 @@ class Passage:
             self,
             mean=self.mean if there else np.inf,
             each=tuple(one if one <= last else np.inf for one in self.each),
+            between=tuple(one if one <= last else np.inf for one in self.between),
             steps=last,
             seconds=self.seconds if there else np.inf,
             seen=self.seen[:n],
@@ -199,7 +205,17 @@ class Simulator:
         if np.isfinite(mean):
             seconds = self.time_of(structure, round(mean)).seconds
         means = tuple(map(float, scores.mean(1)))
-        return Passage(mean, each, steps, seconds, engine, tuple(map(int, seen)), means, ended)
+        between = _drawn_again(seen, scores, target)
+        return Passage(mean, each, steps, seconds, engine, tuple(map(int, seen)), means, ended, between)
+
+
+def _drawn_again(seen: np.ndarray, scores: Float[np.ndarray, "times chips"], target: float) -> tuple[float, float]:
+    """Between which times the means of chips that are drawn from these, and put back, reach the target."""
+    n_chips = scores.shape[1]
+    draws = np.random.default_rng(0).multinomial(n_chips, np.full(n_chips, 1 / n_chips), _DRAWS)
+    there = [crossing(seen, mean, target) for mean in draws @ scores.T / n_chips]
+    low, high = np.quantile(there, (0.025, 0.975), method="nearest")  # which may be infinite: nothing in between
+    return float(low), float(high)
 
 
 def crossing(steps: np.ndarray, scores: np.ndarray, target: float) -> float:

@@ -64,7 +64,9 @@ def _tiles(plan: KeptPlan) -> list[tuple[str, str, str]]:
     if plan.seconds is None:
         tiles = [(f"Mean score of {plan.target:g}", "not reached", f"best of all simulations: {plan.best:.4g}")]
     else:
-        tiles = [(f"Mean score of {plan.target:g} after", format_seconds(plan.seconds), "of hardware time")]
+        others = "" if plan.expected is None else " to ".join(map(_time, plan.expected))
+        said = f"of hardware time; {plan.chips} other chips (95 %): {others}" if others else "of hardware time"
+        tiles = [(f"Mean score of {plan.target:g} after", format_seconds(plan.seconds), said)]
     tiles += [
         ("Half of the chips after", _time(plan.interval[1]), _within(plan)),
         ("Chips that get there", f"{there:,} of {plan.chips:,}", f"95 % interval {low:.0%} to {high:.0%}"),
