@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._errors import MgdWarning
-from ._input import nearest
+from ._input import check_whole, nearest
 from .algorithm import AbstractAlgorithm
 from .chips import AbstractChip, Traits
 from .chips.imperfections import Imperfect, inputs_of
@@ -78,11 +78,10 @@ def _chip_meant(value: Any) -> str:
     return "make one with mgd.chips (mlp, from_module, …), or open an instrument with mgd.instruments.opened"
 
 
-def check_whole(*, most: int, **numbers: Any) -> None:
+def check_counts(*, most: int, **numbers: Any) -> None:
     """Raises: ValueError: if one is not a whole number from 1 to the most."""
+    check_whole(1, **numbers)
     for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
         if value > most:
             raise ValueError(f"{name} must be at most {most:,}, got {value:,}")
 

@@ -90,6 +90,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not TOML: {error}") from error
 
 
+def check_whole(least: int, **numbers: object) -> None:
+    """Raises: ValueError: if one of these is not a whole number from `least` on."""
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+def check_path(**paths: object) -> None:
+    """Raises: ValueError: if one of these is not the name of a file or folder."""
+    for name, value in paths.items():
+        if not isinstance(value, str | os.PathLike):
+            raise ValueError(f"{name} must be a path, got {value!r}")
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """ ": did you mean 'x'?" for the known name that is most like this one; empty if none is.
 

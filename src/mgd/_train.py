@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ._arguments import MOST, MOST_STEPS, check_fit, check_log, check_whole, checked_start, warn_of_order
+from ._arguments import MOST, MOST_STEPS, check_counts, check_fit, check_log, checked_start, warn_of_order
 from ._counter import Counter
 from ._errors import DivergedError
 from ._judge import Judge
@@ -150,9 +150,9 @@ class Session:
         start: Float[np.ndarray, "*replica p"] | None = None,
         until: Until | None = None,
     ):
-        check_whole(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=MOST_STEPS)
-        check_whole(n_replicas=n_replicas, most=MOST_STEPS)  # whether they fit in memory is checked below
-        check_whole(batch=batch, devices=devices, most=MOST)
+        check_counts(n_steps=n_steps, log_every=n_steps if log_every is None else log_every, most=MOST_STEPS)
+        check_counts(n_replicas=n_replicas, most=MOST_STEPS)  # whether they fit in memory is checked below
+        check_counts(batch=batch, devices=devices, most=MOST)
         self.until = until or Until()
         log_every = self.until.spacing(n_steps) if log_every is None else log_every
         check_log(n_steps, log_every, n_replicas)
@@ -164,7 +164,7 @@ class Session:
         self.varied: dict[str, np.ndarray] = {}
         if isinstance(engine, str):
             assert chip is not None, "to name an engine, give a chip"
-            check_whole(**{"the number of parameters": chip.n_params}, most=MOST)
+            check_counts(**{"the number of parameters": chip.n_params}, most=MOST)
             check_fit(chip, task)
             settings = {"n_replicas": n_replicas, "batch": batch, "n_steps": n_steps, "devices": devices}
             settings["n_numbers"] = int(task.train.x.size)

@@ -169,8 +169,17 @@ def test_a_plan_that_is_stopped_says_so_and_one_without_time_is_made_of_what_the
 WRONG = {
     "a target above 1": ({"target": 90.0}, "target must be above 0 and at most 1, got 90.0: 0.9 stands for 90 %"),
     "what it chooses": ({"tau_theta": 4}, "a plan chooses tau_theta: leave it out"),
-    "few simulations": ({"simulations": 1}, "simulations must be 4 or more and chips 2 or more, got 1 and 32"),
+    "few simulations": ({"simulations": 1}, "simulations must be a whole number of at least 4, got 1"),
+    "half a chip": ({"chips": 2.5}, "chips must be a whole number of at least 2, got 2.5"),
+    "a seed below 0": ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
     "no time": ({"seconds": 0.0}, "seconds must be above 0, got 0.0"),
+    "a time in words": ({"seconds": "fast"}, "seconds must be above 0, got 'fast'"),
+    "a folder that is none": ({"out": 7}, "out must be a path, got 7"),
+    "a GPU that is none": ({"gpu": 3}, "gpu must be a path, got 3"),
+    "a cluster that is none": (
+        {"cluster": 5},
+        "cluster takes the address of a scheduler (tcp://10.0.0.5:8786), ssh:HOST,HOST, slurm or pbs, got 5",
+    ),
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mgd.planning import Problem, Simulator, Structure
-from mgd.planning._simulate import _drawn_again, crossing
+from mgd.planning._simulate import drawn_again, crossing
 from mgd.timing import load_profile
 
 
@@ -22,11 +22,11 @@ def test_the_scatter_of_a_mean_is_that_of_chips_drawn_again():
     steps, n = np.arange(1, 201), 50
     times = np.linspace(51, 150, n)
     scores = np.clip((steps[:, None] - times + 50) / 100, 0, 1)
-    low, high = _drawn_again(steps, scores, 0.5)
+    low, high = drawn_again(steps, scores, 0.5)
     spread = 1.96 * times.std() / math.sqrt(n)
     assert crossing(steps, scores.mean(1), 0.5) == pytest.approx(100, abs=1)
     assert (100.5 - low, high - 100.5) == pytest.approx((spread, spread), rel=0.2)
-    assert _drawn_again(steps, np.zeros_like(scores), 0.5) == (np.inf, np.inf)
+    assert drawn_again(steps, np.zeros_like(scores), 0.5) == (np.inf, np.inf)
 
 
 @pytest.mark.long

@@ -64,5 +64,5 @@ def test_two_workers_make_the_same_plan(cluster):
 
 
 def test_no_worker_is_no_number_of_workers():
-    with pytest.raises(ValueError, match=r"^workers must be 1 or more, got 0$"):
+    with pytest.raises(ValueError, match=r"^workers must be a whole number of at least 1, got 0$"):
         mgd.plan("parity", load_profile("hw2"), workers=0)

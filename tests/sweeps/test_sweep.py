@@ -322,7 +322,7 @@ def test_a_batch_has_no_more_chips_than_lanes_take_without_delay(monkeypatch):
 
 
 def test_bad_input_is_one_line(tmp_path):
-    with pytest.raises(ValueError, match="workers must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match="workers must be a whole number of at least 1, got 0"):
         mgd.sweep("parity", vary=VARY, workers=0, **SETTINGS)
     with pytest.raises(ValueError, match="the point holdout=4: holdout must leave samples to train on"):
         mgd.sweep("parity", vary={"holdout": [4]}, **SETTINGS)

@@ -55,7 +55,7 @@ class Cluster:
         Raises:
             ValueError: if it means nothing, or what it needs is not on this machine.
         """
-        kind, _, rest = text.partition(":")
+        kind, _, rest = str(text).partition(":")
         if kind in _QUEUES:
             return Cluster(kind, text, options=_options(kind, rest), workers=_counted(kind, workers))
         if kind == "ssh":
@@ -64,7 +64,7 @@ class Cluster:
                 raise ValueError(f"ssh takes machines, as in ssh:node1,node2, got {text!r}")
             _needed("asyncssh", "ssh", "asyncssh")
             return Cluster(kind, text, hosts=hosts, workers=workers or 1)
-        if not _ADDRESS.fullmatch(text):
+        if not _ADDRESS.fullmatch(str(text)):
             raise ValueError(
                 "cluster takes the address of a scheduler (tcp://10.0.0.5:8786), ssh:HOST,HOST, slurm or pbs, "
                 f"got {text!r}"

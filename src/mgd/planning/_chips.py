@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .._input import nearest, read_toml
+from .._input import check_path, nearest, read_toml
 from ..calibration import Calibration
 from ..runs import ChipFile, chip_settings, read_chip_file
 from ..timing import Profile, load_profile, profile_names
@@ -65,6 +65,7 @@ def chip_of(given: str | os.PathLike | Profile) -> PlannedChip:
     """
     if isinstance(given, Profile):
         return PlannedChip({}, given)
+    check_path(chip=given)
     text = os.fspath(given)
     if (chip_folder() / f"{text}.toml").exists():
         return _of_file(chip_folder() / f"{text}.toml")

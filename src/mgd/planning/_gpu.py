@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .._input import first_error, nearest, read_toml
+from .._input import check_path, first_error, nearest, read_toml
 from ..timing import format_seconds
 
 _Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
@@ -72,7 +72,8 @@ def gpu_of(given: str) -> Gpu:
     >>> gpu_of("a100").flops
     19500000000000.0
     """
-    shipped = _shipped()
+    check_path(gpu=given)
+    given, shipped = os.fspath(given), _shipped()
     if given in shipped:
         return Gpu(**shipped[given])
     if not given.endswith(".toml") and not os.path.lexists(given):

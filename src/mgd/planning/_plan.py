@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._errors import RunError
+from .._input import check_path, check_whole
 from .._stops import stop_requested
 from .._version import __version__
 from ..clusters import Cluster
@@ -237,10 +238,13 @@ def plan(
         HardwareError: if the chip is to be measured, and does not answer.
         Interrupted: if it was asked to stop.
     """
-    if simulations < 4 or chips < 2:
-        raise ValueError(f"simulations must be 4 or more and chips 2 or more, got {simulations} and {chips}")
-    if not seconds > 0:
+    check_whole(4, simulations=simulations)
+    check_whole(2, chips=chips)
+    check_whole(0, seed=seed, search=search, measure=measure)
+    if not isinstance(seconds, int | float) or not seconds > 0:
         raise ValueError(f"seconds must be above 0, got {seconds!r}")
+    if out is not None:
+        check_path(out=out)
     there = _elsewhere(workers, cluster)
     compared = None if gpu is None else gpu_of(gpu)
     planned = chip_of(chip)
@@ -298,8 +302,8 @@ def _elsewhere(workers: int | None, cluster: str | None) -> Cluster | None:
     Raises:
         ValueError: if there is no such cluster.
     """
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be 1 or more, got {workers}")
+    if workers is not None:
+        check_whole(1, workers=workers)
     if cluster is not None:
         return Cluster.of(cluster, workers)
     return Cluster.here(workers) if workers is not None and workers > 1 else None

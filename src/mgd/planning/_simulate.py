@@ -205,11 +205,11 @@ class Simulator:
         if np.isfinite(mean):
             seconds = self.time_of(structure, round(mean)).seconds
         means = tuple(map(float, scores.mean(1)))
-        between = _drawn_again(seen, scores, target)
+        between = drawn_again(seen, scores, target)
         return Passage(mean, each, steps, seconds, engine, tuple(map(int, seen)), means, ended, between)
 
 
-def _drawn_again(seen: np.ndarray, scores: Float[np.ndarray, "times chips"], target: float) -> tuple[float, float]:
+def drawn_again(seen: np.ndarray, scores: Float[np.ndarray, "times chips"], target: float) -> tuple[float, float]:
     """Between which times the means of chips that are drawn from these, and put back, reach the target."""
     n_chips = scores.shape[1]
     draws = np.random.default_rng(0).multinomial(n_chips, np.full(n_chips, 1 / n_chips), _DRAWS)

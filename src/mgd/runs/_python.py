@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 from rich.console import Console
 
-from .._arguments import MOST_STEPS, check_arguments, check_whole, checked_start
+from .._arguments import MOST_STEPS, check_arguments, check_counts, checked_start
 from .._errors import Interrupted, MgdWarning, RunError
 from .._stops import stop_requested
 from .._train import Result, Session
@@ -135,7 +135,7 @@ def train(
     ((3, 9), 1334)
     """
     check_arguments(chip, task, algorithm, key, engine, {"cost": cost, "options": options}, vary)
-    check_whole(n_steps=n_steps, batch=1 if batch is None else batch, most=MOST_STEPS)
+    check_counts(n_steps=n_steps, batch=1 if batch is None else batch, most=MOST_STEPS)
     given = Given(algorithm, cost, options, vary)
     Until(until_accuracy, until_solved, patience)  # wrong numbers are refused before anything is made
     config = RunConfig.model_construct(  # the session checks the others

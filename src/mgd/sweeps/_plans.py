@@ -31,6 +31,8 @@ def plan_of(
     Raises:
         ValueError: if the file cannot be read, or something is wrong.
     """
+    if not isinstance(vary, Mapping) or not all(isinstance(name, str) for name in vary):
+        raise ValueError(f"vary must be a table of settings and their values, got {vary!r}")
     given: dict[str, Any] = {"task": dict(task) if isinstance(task, Mapping) else os.fspath(task)}
     if isinstance(given["task"], str) and given["task"].endswith(".toml"):
         path = Path(given["task"])

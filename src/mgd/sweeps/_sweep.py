@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import Interrupted, MgdWarning
+from .._input import check_path, check_whole
 from .._stops import stop_requested
 from ..clusters import Cluster, dashboard_of, has_dask
 from ._course import Course, OnCourse
@@ -83,6 +84,8 @@ def sweep(
     >>> dict(found.score.sizes)
     {'cost-noise': 2, 'replica': 3}
     """
+    if out is not None:
+        check_path(out=out)
     plan = plan_of(task, vary or {}, design, settings)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if out is None else out)
@@ -111,8 +114,8 @@ def run(
     Raises:
         ValueError, MgdError, Interrupted: as `sweep`.
     """
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be 1 or more, got {workers}")
+    if workers is not None:
+        check_whole(1, workers=workers)
     there = None if cluster is None else Cluster.of(cluster, workers)
     points = list({point.digest: point for point in plan.points()}.values())
     store = Store.claimed(folder, plan)
