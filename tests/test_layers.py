@@ -53,7 +53,6 @@ IN_TESTS = {
     "instruments._virtual": "a chip served in this process, with faults and slips",
     "instruments._wire": "bytes as they go over the wire",
     "onchip._top": "modules of the RTL by themselves, in benches of a test's own",
-    "planning._guess": "structures at the rate of the law, and its facts",
     "planning._simulate": "what a simulation came to, without simulating",
     "reproduction._reproduce": "studies of a test's own in place of the shipped",
     "reproduction._statistics": "each statistic beside tables",

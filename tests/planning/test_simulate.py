@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mgd.planning import Problem, Simulator, Structure
-from mgd.planning._simulate import drawn_again, crossing
+from mgd.planning._simulate import crossing, drawn_again
 from mgd.timing import load_profile
 
 
