@@ -1,7 +1,9 @@
 """Which folder a plan may be made in."""
 
+import contextlib
 import dataclasses
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,28 @@ def test_a_plan_for_data_and_a_chip_of_your_own_is_kept(kept):
     write_plan(folder, made(own), {"given": plain(own.given), **ASKED})
     assert read_plan(folder).settings["task"]["path"] == "/data/mine.csv"
     check_folder(folder, own, chips=2, seed=3)
+
+
+@contextlib.contextmanager
+def small_files(most):
+    """No file may grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_plan_that_cannot_be_written_is_told_in_a_line(kept):
+    asked, folder = kept
+    before = read_plan(folder)
+    with (
+        small_files(100),
+        pytest.raises(RunError, match=r"^cannot write .*plan.toml: File too large; the same"),
+    ):
+        write_plan(folder, made(asked), {"given": plain(asked.given), **ASKED})
+    assert read_plan(folder) == before
 
 
 def test_a_folder_of_something_else_is_refused(problem, tmp_path):

@@ -1,5 +1,6 @@
 """The group of commands, and how errors leave it."""
 
+import errno
 import os
 import sys
 import warnings
@@ -32,6 +33,8 @@ from ._time import time
 from ._train import resume, train
 from ._words import unknown_option
 
+# A disk that is full, out of quota, broken, or only to be read.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 UNREAD, BAD_INPUT, DIVERGED, CHIP_FAILED = 1, 2, 3, 4
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -139,6 +142,8 @@ def _outcome(arguments: list[str] | None) -> tuple[int, str | None]:
         sys.stderr.close()
         return UNREAD, None
     except OSError as error:  # of a place that nobody can look at: its name is too long, or it is another user's
+        if error.filename is None and error.errno in _DISK:
+            return BAD_INPUT, f"cannot write: {error.strerror}"
         if error.filename is None:
             raise
         return BAD_INPUT, f"cannot use {os.fsdecode(error.filename)}: {error.strerror}"

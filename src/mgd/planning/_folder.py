@@ -124,11 +124,20 @@ def check_folder(folder: Path, problem: "Problem", *, chips: int, seed: int) -> 
 
 
 def write_plan(folder: Path, made: "Plan", asked: Mapping[str, Any]) -> None:
-    """Writes a plan, and its settings as a file for `mgd train`."""
+    """Writes a plan, and its settings as a file for `mgd train`.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
     said: dict[str, Any] = made.as_dict() | {"version": __version__, "asked": dict(asked)}
     said["sha256"] = digest_of(said)
-    replace_file(folder / _SETTINGS, made.toml().encode())
-    replace_file(folder / _PLAN, (json.dumps(said, indent=2) + "\n").encode())
+    files = {_SETTINGS: made.toml(), _PLAN: json.dumps(said, indent=2) + "\n"}
+    for name, content in files.items():
+        try:
+            replace_file(folder / name, content.encode())
+        except OSError as error:
+            again = "the same mgd plan writes it again, from the simulations that are kept"
+            raise RunError(f"cannot write {folder / name}: {error.strerror}; {again}") from error
 
 
 def read_plan(folder: Path) -> KeptPlan:
