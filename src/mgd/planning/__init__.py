@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ._gpu import on_gpu as on_gpu
     from ._landscape import descend as descend
     from ._landscape import operations_of as operations_of
+    from ._made import Plan as Plan
     from ._optuna import search as search
-    from ._plan import Plan as Plan
     from ._plan import plan as plan
     from ._problem import Problem as Problem
     from ._reasons import Gain as Gain
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Course": "_search",
     "Gain": "_reasons",
-    "Plan": "_plan",
+    "Plan": "_made",
     "chip_names": "_chips",
     "plan": "_plan",
 }

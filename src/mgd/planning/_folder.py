@@ -17,7 +17,7 @@ from ..timing import Profile
 from ._gpu import OnGpu
 
 if TYPE_CHECKING:
-    from ._plan import Plan
+    from ._made import Plan
     from ._problem import Problem
 
 DESCENT, SIMULATIONS = "descent.json", "simulations.jsonl"
