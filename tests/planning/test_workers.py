@@ -57,7 +57,7 @@ def test_workers_make_the_same_plan_and_their_end_loses_nothing(tmp_path, cluste
     assert plain(made) == plain(alone)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_two_workers_make_the_same_plan(cluster):
     made = mgd.plan("parity", load_profile("hw2"), cluster=cluster[0], **SETTINGS)
     assert plain(made) == plain(mgd.plan("parity", load_profile("hw2"), **SETTINGS))

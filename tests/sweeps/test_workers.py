@@ -84,6 +84,7 @@ def test_two_workers_give_the_same_bits(quiet, tmp_path, as_processes_compile):
 
 
 @pytest.mark.long
+@pytest.mark.enough("1000000000.0")
 @pytest.mark.parametrize("soon", [-1.0, 1e9])
 def test_workers_are_started_where_it_is_worth_it(quiet, tmp_path, as_processes_compile, monkeypatch, soon):
     monkeypatch.setattr("mgd.sweeps._sweep._SOON_SECONDS", soon)
