@@ -98,10 +98,10 @@ def check_whole(least: int, **numbers: object) -> None:
 
 
 def check_path(**paths: object) -> None:
-    """Raises: ValueError: if one of these is not the name of a file or folder."""
+    """Raises: ValueError: if one of these is not a name or a path."""
     for name, value in paths.items():
         if not isinstance(value, str | os.PathLike):
-            raise ValueError(f"{name} must be a path, got {value!r}")
+            raise ValueError(f"{name} must be a name or a path, got {value!r}")
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

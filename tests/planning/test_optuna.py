@@ -53,10 +53,13 @@ def test_a_search_whose_every_trial_wears_the_chip_out_finds_nothing():
 @pytest.mark.slow
 def test_a_search_continues_where_it_was_stopped(problem, tmp_path):
     pytest.importorskip("optuna")
-    given = {"seed": 0, "most": 1e-5, "path": tmp_path / "search.jsonl"}
+    given = {"seed": 0, "most": 1e-2, "path": tmp_path / "search.jsonl"}
     first = search(problem, LAND, Simulator(problem, 4), trials=3, **given)
     told: list[int] = []
     second = search(problem, LAND, Simulator(problem, 4), trials=5, on_trial=lambda n, _: told.append(n), **given)
     assert (first.trials, second.trials) == (3, 5)
     assert told == [4, 5]
     assert second.seconds <= first.seconds
+    assert np.isfinite(second.seconds)
+    assert second.structure is not None
+    assert np.isfinite(second.structure.rate)

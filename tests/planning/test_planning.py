@@ -123,7 +123,7 @@ def test_a_plan_for_chips_whose_cost_comes_late():
     given = {"hidden": [3], "init": "uniform", "imperfect": {"delay": 1, "settling": 0.5}}
     made = mgd.plan("parity", profile(), target=0.8, simulations=8, chips=32, **given)
     assert made.reached
-    assert made.settings["imperfect"] == {"delay": 1, "settling": 0.5}
+    assert (made.engine, made.settings["imperfect"]) == ("fused", {"delay": 1, "settling": 0.5})
     assert made.settings["tau_p"] > 1
     assert "late costs" in made.error
 
@@ -174,8 +174,8 @@ WRONG = {
     "a seed below 0": ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
     "no time": ({"seconds": 0.0}, "seconds must be above 0, got 0.0"),
     "a time in words": ({"seconds": "fast"}, "seconds must be above 0, got 'fast'"),
-    "a folder that is none": ({"out": 7}, "out must be a path, got 7"),
-    "a GPU that is none": ({"gpu": 3}, "gpu must be a path, got 3"),
+    "a folder that is none": ({"out": 7}, "out must be a name or a path, got 7"),
+    "a GPU that is none": ({"gpu": 3}, "gpu must be a name or a path, got 3"),
     "a cluster that is none": (
         {"cluster": 5},
         "cluster takes the address of a scheduler (tcp://10.0.0.5:8786), ssh:HOST,HOST, slurm or pbs, got 5",

@@ -93,12 +93,12 @@ class Plan:
     def lines(self) -> list[str]:
         """What to expect, and why, in lines for people."""
         return [
-            *self._expected(),
+            *self._told(),
             *self.measured,
             *(f"{name} = {self.settings[name]}: {why}" for name, why in self.reasons.items()),
         ]
 
-    def _expected(self) -> list[str]:
+    def _told(self) -> list[str]:
         low, middle, high = (format_seconds(value) if math.isfinite(value) else "never" for value in self.interval)
         if self.reached:
             others = " to ".join(format_seconds(one) if math.isfinite(one) else "never" for one in self.expected)
