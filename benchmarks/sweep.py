@@ -1,9 +1,8 @@
 """Forty settings of fifty chips in one command and in forty; chips a second; and one worker beside two.
 
 `python benchmarks/sweep.py` prints a table: `mgd sweep` beside a command `mgd train` for each of its points, then a
-sweep of many chips in one process, and the same by one and by two workers, in turn (best of `--repeats`). Programs
-that are compiled are kept from the first command on, as users have it. `--small` is a
-quick one.
+sweep of many chips in one process, by two workers, and on one core, in turn (`--ways`, best of `--repeats`). Programs
+that are compiled are kept from the first command on, as users have it. `--small` is a quick one.
 """
 
 import argparse
@@ -13,11 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 BITS, NOISES = "3..10", "1e-4..1e-2:5:log"
 # Settings that the fused engine covers, of 49-4-4 on NIST7x7.
 COMMON = "--tau-theta 16 --tau-x 1 --batch 1 --optimizer sgd --learning-rate 0.3 --amplitude 0.05 --engine fused"
+# Workers, and the cores that they have together; None for all.
+WAYS = {"one-process": ("1", None), "two-workers": ("2", None), "one-core": ("1", 1)}
 VIRTUAL = "--imperfect dac-range=5,dac-finer-copy=true,dac-own-line=true"
 
 
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=100_000, help="chips of the second part, in points of 500")
     parser.add_argument("--small", action="store_true", help="few chips, few steps, and four runs in place of forty")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="of the second part")
     given = parser.parse_args()
     steps, chips = ("2000", 10) if given.small else ("20000", 50)
     environment = os.environ | {"MGD_PROGRESS_SECONDS": "0"}
@@ -49,7 +52,7 @@ def main() -> None:
         if given.what != "many":
             _forty(settings, chips, int(steps), out, environment, every=10 if given.small else 1)
         if given.what != "apart":
-            _many(4000 if given.small else given.many, int(steps), out, environment, given.repeats)
+            _many(4000 if given.small else given.many, int(steps), out, environment, given.repeats, given.ways)
 
 
 def _forty(settings: list[str], chips: int, steps: int, out: Path, environment: dict[str, str], *, every: int) -> None:
@@ -85,33 +88,28 @@ def _apart(points: list[dict], settings: list[str], out: Path, environment: dict
     return total / len(points), differing
 
 
-def _many(chips: int, steps: int, out: Path, environment: dict[str, str], repeats: int) -> None:
-    """A sweep of many chips in one process, and by one and two workers."""
+def _many(chips: int, steps: int, out: Path, environment: dict[str, str], repeats: int, ways: Sequence[str]) -> None:
+    """A sweep of many chips in each of these ways, in turn."""
     each = 500
     vary = ["--vary", f"cost-noise=1e-4..1e-1:{chips // each}:log"]
     settings = [*COMMON.split(), "--steps", str(steps), "--replicas", str(each)]
-    best: dict[str, float] = {}
+    taken: dict[str, list[float]] = {way: [] for way in ways}
     for turn in range(repeats):
-        for name, more in (("this process", ["--workers", "1"]), ("two workers", ["--workers", "2"])):
-            folder = out / f"{name.split()[0]}-{turn}"
-            seconds, _ = mgd("sweep", "nist7x7", *vary, *settings, *more, "--out", str(folder), environment=environment)
-            best[name] = min(seconds, best.get(name, float("inf")))
-        one = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {min(one)})
-        try:
-            seconds, _ = mgd(
-                "sweep", "nist7x7", *vary, *settings, "--workers", "1", "--out", str(out / f"core-{turn}"),
-                environment=environment,
-            )  # fmt: skip
-        finally:
-            os.sched_setaffinity(0, one)
-        best["this process, on one core"] = min(seconds, best.get("this process, on one core", float("inf")))
+        for n, way in enumerate(ways):
+            workers, cores = WAYS[way]
+            folder = ["--workers", workers, "--out", str(out / f"{n}-{turn}")]
+            all_cores = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, sorted(all_cores)[:cores])
+            try:
+                seconds, _ = mgd("sweep", "nist7x7", *vary, *settings, *folder, environment=environment)
+            finally:
+                os.sched_setaffinity(0, all_cores)
+            taken[way].append(seconds)
     whole = f"{chips // each} × {each} × {steps:,}"
-    for name, seconds in best.items():
-        ratio = best["this process, on one core"] / seconds
-        print(
-            f"| {name} | {whole} | {seconds:.1f} | {chips / seconds:,.0f} chips/s, {ratio:.2f}× one core |", flush=True
-        )
+    best = {way: min(seconds) for way, seconds in taken.items()}
+    for way, seconds in best.items():
+        beside = f", {best['one-core'] / seconds:.2f}× one core" if "one-core" in best else ""
+        print(f"| {way} | {whole} | {seconds:.1f} | {chips / seconds:,.0f} chips/s{beside} |", flush=True)
 
 
 if __name__ == "__main__":
