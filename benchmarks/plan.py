@@ -84,7 +84,8 @@ def planned(made: Plan) -> Structure:
     held = s["tau_x"] // s["tau_p"]
     shown = s["tau_theta"] // s["tau_x"]
     names = s["perturbation"], s["baseline"], s["optimizer"]
-    return Structure(*names, held, shown, s["batch"], s["tau_p"], s["amplitude"], rate)
+    falls = s.get("fall_steps", 0) // s["tau_theta"]
+    return Structure(*names, held, shown, s["batch"], s["tau_p"], s["amplitude"], rate, falls)
 
 
 def compare(

@@ -80,6 +80,8 @@ OPTIONS = {
         ("backprop perturbs and measures nothing: leave out perturbation, tau_x, tau_theta",),
     ),
     "schedule": (("--schedule=cosin",), ("--schedule", "'cosin'", "cosine")),
+    "a constant rate that falls": (("--fall-steps=9",), ("a constant learning rate does not fall", "fall_steps")),
+    "a rate that rises": (("--schedule=cosine", "--fall-to=1.5"), ("fall_to", "less than 1, got 1.5")),
     "sequential in analog": (("--algorithm=analog", "--perturbation=sequential"), ("Sequential", "high-pass")),
 }
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -28,6 +29,7 @@ from mgd.chips.imperfections import (
 from mgd.datasets import nist7x7, parity
 from mgd.engines import Data, Fused, Measured
 from mgd.engines.simulated._fused import _engine
+from mgd.engines.simulated._fused._stretches import stretches_of
 from mgd.perturbations import LFSR, Block, Gaussian, Rademacher, Sequential, Sinusoid, Walsh
 
 pytest.importorskip("numba")
@@ -42,6 +44,15 @@ RATES = -np.linspace(0.01, 0.02, CHIP.n_params, dtype=np.float32)
 def stateless(rule):
     """A rule that remembers nothing, from G to Δθ."""
     return optax.stateless(lambda gradient, _: rule(gradient))
+
+
+def by_twos():
+    """A rule that counts, and not by ones."""
+
+    def update(gradient: Any, count: Any, theta: Any = None) -> tuple[Any, Any]:
+        return -0.1 * gradient / (1.0 + count), count + 2
+
+    return optax.GradientTransformation(lambda params: jax.numpy.zeros((), jax.numpy.int32), update)
 
 
 def trained(engine, task, n_replicas, cuts, key=KEY):
@@ -76,7 +87,17 @@ def same(chip, algorithm, task, *, cuts=(150,), n_replicas=5, batch=1, tolerance
     return moved
 
 
-SIGNS = Rademacher(0.05)
+def falling(rate, n_updates):
+    """A rate that falls to a tenth, as half a cosine, and stays there."""
+
+    def after(count):
+        turn = jax.numpy.minimum(jax.numpy.asarray(count, jax.numpy.float32) / n_updates, 1.0)
+        return rate * (0.55 + 0.45 * jax.numpy.cos(np.float32(np.pi) * turn))
+
+    return after
+
+
+SIGNS, FALLING = Rademacher(0.05), falling(0.1, 30)
 CASES = {
     "signs": discrete(perturbation=SIGNS),
     "Walsh": discrete(perturbation=Walsh(0.05), time_constants=TimeConstants(tau_theta=3)),
@@ -104,6 +125,14 @@ CASES = {
         perturbation=SIGNS,
         optimizer=optax.chain(optax.add_decayed_weights(1e-2), optax.sgd(0.02, 0.9, nesterov=True)),
     ),
+    "falling": discrete(perturbation=SIGNS, optimizer=optax.sgd(FALLING), time_constants=TimeConstants(tau_theta=4)),
+    "falling at every step": discrete(perturbation=SIGNS, optimizer=optax.sgd(FALLING)),
+    "falling with momentum and decay": discrete(
+        perturbation=Walsh(0.05),
+        optimizer=optax.chain(optax.add_decayed_weights(1e-2), optax.sgd(FALLING, 0.9)),
+        time_constants=TimeConstants(1, 4, 8),
+    ),
+    "analog that falls": analog(optimizer=optax.sgd(FALLING), perturbation=Sinusoid(0.05)),
     "by length": discrete(perturbation=SIGNS, optimizer=stateless(lambda g: -0.2 / g.size * g)),
     "clamp": discrete(perturbation=SIGNS, modulation_limit=1e-3),
 }
@@ -233,7 +262,7 @@ def test_chips_of_different_numbers_share_vectors(name):
         of_each.append(Fused(chip, APART[name](size)))
     which = np.array([0, 2, 1, 1])
     together = of_each[0].for_each(of_each, which)
-    assert [members.tolist() for _, members, _ in together._groups(4)] == [[0, 1, 2, 3]]
+    assert [group.members.tolist() for group in together._groups(4, [()] * 3)] == [[0, 1, 2, 3]]
     _, varied = trained(together, TASK, 4, (40, 20))
     for number, engine in enumerate(of_each):
         _, alone = trained(engine, TASK, 4, (40, 20))
@@ -245,7 +274,27 @@ def test_chips_of_different_numbers_share_vectors(name):
 def test_chips_without_noise_have_vectors_of_their_own():
     quiet, noisy, louder = (Fused(imperfect(CHIP, CostNoise(sigma)), discrete()) for sigma in (0.0, 0.1, 0.2))
     together = noisy.for_each([noisy, quiet, louder], np.array([0, 1, 2, 1]))
-    assert [members.tolist() for _, members, _ in together._groups(4)] == [[0, 2], [1, 3]]
+    assert [group.members.tolist() for group in together._groups(4, [()] * 3)] == [[0, 2], [1, 3]]
+
+
+@pytest.mark.parametrize("cuts", [(60,), (1, 2, 10, 47)])
+def test_chips_whose_rates_fall_alike_share_vectors(cuts):
+    times = TimeConstants(tau_theta=4)
+    engines = []
+    for sigma, rate in ((0.01, 0.1), (0.02, 0.1), (0.01, 0.2)):
+        algorithm = discrete(optimizer=optax.sgd(falling(rate, 10)), time_constants=times)
+        engines.append(Fused(imperfect(CHIP, CostNoise(sigma)), algorithm))
+    which = np.array([0, 2, 1, 0])
+    together = engines[0].for_each(engines, which)
+    progress = together.init(4, key=KEY)
+    stretches = [stretches_of(engine._plan, progress.state.optimizer, 0, 60) for engine in engines]
+    assert [group.members.tolist() for group in together._groups(4, stretches)] == [[0, 2, 3], [1]]
+    assert [one.n_steps for one in stretches[0]] == [4] * 10 + [20]
+    _, varied = trained(together, TASK, 4, cuts)
+    for number, engine in enumerate(engines):
+        _, alone = trained(engine, TASK, 4, (60,))
+        mine = which == number
+        assert np.array_equal(varied.state.theta[mine], alone.state.theta[mine])
 
 
 @pytest.mark.parametrize(
@@ -393,7 +442,8 @@ def test_training_by_it_learns():
             "does not cover a FunctionChip",
         ),
         (CHIP, discrete(optimizer=optax.adam(0.1)), r"does not cover this optimizer \(only gradient descent"),
-        (CHIP, discrete(optimizer=optax.sgd(optax.cosine_decay_schedule(0.1, 10))), "at a constant rate"),
+        (CHIP, discrete(perturbation=LFSR(0.05), optimizer=optax.sgd(FALLING)), "a rate that changes with LFSR"),
+        (CHIP, discrete(optimizer=by_twos()), "does not cover this optimizer"),
         (CHIP, discrete(optimizer=optax.chain(optax.clip(1e3), optax.sgd(0.1))), "does not cover this optimizer"),
         (CHIP, discrete(optimizer=stateless(lambda g: g / jax.numpy.linalg.norm(g))), "does not cover this optimizer"),
         (CHIP, discrete(optimizer=stateless(lambda g: g * RATES)), "does not cover this optimizer"),

@@ -11,8 +11,11 @@ HELD = Structure("rademacher", "remeasured", "sgd", held=15, shown=4, batch=1, t
 def test_what_does_not_fit_in_a_sample_is_said_and_so_is_what_longer_ones_save(problem, land):
     free, brief = problem(load=1e-3), problem(load=1e-3, presentation_seconds=20e-6)
     for name in ("tau_p", "tau_x", "batch"):
-        assert "twice that does not fit in the 20 µs for which a sample stays" in reasons(brief, land, HELD, 5)[name]
-        assert "does not fit" not in reasons(free, land, HELD, 5)[name]
+        assert (
+            "twice that does not fit in the 20 µs for which a sample stays"
+            in reasons(brief, land, HELD, tried=5, otherwise=None)[name]
+        )
+        assert "does not fit" not in reasons(free, land, HELD, tried=5, otherwise=None)[name]
     said = "samples that stay twice as long"
     saved = {gain.what: gain.share for gain in gains(brief, land)}
     assert 0 < saved[said] < 0.6
@@ -24,7 +27,7 @@ def test_what_lateness_costs_is_said(problem, land, monkeypatch):
     late = problem(imperfect={"delay": 2, "settling": 3.0, "cost-noise": 0.01})
     structure = Structure("walsh", "two-sided", "sgd", 64, 4, 1, 8, 0.5, 10.0)
     seen = float(late.windows(structure).late.seen)
-    said = reasons(late, land, structure, 1)["tau_p"]
+    said = reasons(late, land, structure, tried=1, otherwise=None)["tau_p"]
     assert f"have {seen:.0%} of its signal for a delay of 2 and a settling time of 3 measurements; twice" in said
     shares = error_shares(late, land, structure)
     assert sum(shares.values()) == pytest.approx(1)

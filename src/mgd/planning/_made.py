@@ -205,7 +205,7 @@ def plan_of(problem: Problem, descent: Descent, simulator: Simulator, found: Fou
         error=error_shares(problem, land, structure),
         gains=gains(problem, land),
         backprop_seconds=descent.seconds,
-        reasons=reasons(problem, land, structure, found.simulations),
+        reasons=reasons(problem, land, structure, tried=found.simulations, otherwise=found.otherwise),
         simulations=found.simulations,
         stopped=found.stopped,
         engine=passage.engine,

@@ -1,5 +1,6 @@
 """Structures beside a structure: one thing is changed, and the learning rate as the law says."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,17 +10,39 @@ from ._problem import Problem
 from ._structure import BASELINES, FAMILIES, OPTIMIZERS, Structure
 
 # What is changed, in the order in which it is tried; what matters most comes first.
-COORDINATES = ("rate", "held", "window", "batch", "amplitude", "optimizer", "perturbation", "tau_p", "baseline")
-_FACTORS = {"rate": 1.5, "amplitude": 1.6}
+COORDINATES = (
+    *("optimizer", "rate", "held", "window", "batch", "amplitude"),
+    *("perturbation", "falls", "tau_p", "baseline"),
+)
+_FACTORS = {"rate": 1.5, "falls": 1.4, "amplitude": 1.6}
+# A rate that falls begins at so many times one that stays, and is down after so many times as many windows.
+_FALLING, _DOWN = 1.5, 0.8
 _LATE_HOLD = 1.5
 
 
-def moves(problem: Problem, land: Landscape, structure: Structure, coordinate: str) -> Iterator[list[Structure]]:
-    """The directions in which a coordinate can go, each with the structures on its way."""
+def moves(
+    problem: Problem, land: Landscape, structure: Structure, coordinate: str, windows: float
+) -> Iterator[list[Structure]]:
+    """The directions in which a coordinate can go, each with the structures on its way.
+
+    Args:
+        problem: what is planned.
+        land: facts of the task.
+        structure: where they begin.
+        coordinate: which.
+        windows: that this structure takes, as far as is known.
+    """
     match coordinate:
-        case "optimizer" | "perturbation" | "baseline":
-            choices = {"optimizer": OPTIMIZERS, "perturbation": FAMILIES, "baseline": BASELINES}[coordinate]
-            for name in choices:
+        case "falls" if not structure.falls:
+            yield [replace(structure, rate=_FALLING * structure.rate, falls=max(1, round(_DOWN * windows)))]
+        case "optimizer":  # first at the rate that it has, for the law's limit of a rate may be several times off
+            for name in OPTIMIZERS:
+                if name != structure.optimizer:
+                    same = replace(structure, optimizer=name)
+                    law = rescaled(problem, land, structure, same)
+                    yield from [[same]] if law in (None, same) else [[same], [law]]
+        case "perturbation" | "baseline":
+            for name in {"perturbation": FAMILIES, "baseline": BASELINES}[coordinate]:
                 if name != getattr(structure, coordinate):
                     other = rescaled(problem, land, structure, replace(structure, **{coordinate: name}))
                     if other is not None:
@@ -29,7 +52,7 @@ def moves(problem: Problem, land: Landscape, structure: Structure, coordinate: s
                 way, here = [], structure
                 for _ in range(3):
                     there = _step(problem, here, coordinate, up)
-                    if there is not None and coordinate != "rate":
+                    if there is not None and coordinate not in ("rate", "falls"):
                         there = rescaled(problem, land, here, there)
                     if there is None:
                         break
@@ -40,11 +63,19 @@ def moves(problem: Problem, land: Landscape, structure: Structure, coordinate: s
 
 
 def rescaled(problem: Problem, land: Landscape, old: Structure, new: Structure) -> Structure | None:
-    """The new one, whose rate is to the law's as the old one's is; None if that cannot be, or learns nothing."""
+    """The new one, whose rate and fall are to the law's rate and windows as the old one's are.
+
+    None if that cannot be, or learns nothing.
+    """
     if not (is_seen(problem, new) and problem.fits(problem.windows(new))):
         return None
-    before, after = (guess_of(problem, land, one).structure.rate for one in (old, new))
-    return new.with_rate(old.rate * after / before)
+    before, after = (guess_of(problem, land, one) for one in (old, new))
+    rate = old.rate * after.structure.rate / before.structure.rate
+    if not old.falls:
+        return new.with_rate(rate)
+    longer = after.windows / before.windows
+    falls = max(1, round(old.falls * longer)) if math.isfinite(longer) else old.falls
+    return replace(new, rate=rate, falls=falls)
 
 
 def _step(problem: Problem, structure: Structure, coordinate: str, up: bool) -> Structure | None:
@@ -55,6 +86,9 @@ def _step(problem: Problem, structure: Structure, coordinate: str, up: bool) -> 
     match coordinate:
         case "rate":
             return structure.with_rate(structure.rate * factor)
+        case "falls":
+            falls = _whole(structure.falls, factor)
+            return None if falls is None else replace(structure, falls=falls)
         case "amplitude":
             return _with_amplitude(problem, structure, factor)
         case "held":  # in windows of the same length, if that is possible

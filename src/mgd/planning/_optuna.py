@@ -17,6 +17,8 @@ from ._structure import BASELINES, FAMILIES, OPTIMIZERS, Structure
 
 # What of the space is a power of two, and the largest power.
 _POWERS = {"held": 10, "shown": 10, "batch": 10, "tau_p": 6}
+# A rate stays, or falls in 1, 2, 4, … windows.
+_FALLS = 17
 _AMPLITUDES, _RATES = (1e-4, 10.0), (1e-3, 1e3)
 
 
@@ -108,7 +110,7 @@ def search(
 
 def _of_params(params: dict[str, Any]) -> Structure:
     def known(name: str, *_: Any, **__: Any) -> Any:
-        return params[name]
+        return params.get(name, 0) if name == "falls" else params[name]  # which searches of older versions have not
 
     return _structure_of(known, known, known)
 
@@ -116,12 +118,14 @@ def _of_params(params: dict[str, Any]) -> Structure:
 def _structure_of(choice: Callable, whole: Callable, real: Callable) -> Structure:
     """A structure whose parts are suggested, or known."""
     powers = {name: 2 ** whole(name, 0, most) for name, most in _POWERS.items()}
+    falls = whole("falls", 0, _FALLS)
     return Structure(
         perturbation=choice("perturbation", FAMILIES),
         baseline=choice("baseline", BASELINES),
         optimizer=choice("optimizer", OPTIMIZERS),
         amplitude=real("amplitude", *_AMPLITUDES, log=True),
         rate=real("rate", *_RATES, log=True),
+        falls=2 ** (falls - 1) if falls else 0,
         **powers,
     )
 

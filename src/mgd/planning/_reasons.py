@@ -30,7 +30,9 @@ class Gain:
         return f"{self.what}: {-self.share:+.0%}"
 
 
-def reasons(problem: Problem, land: Landscape, structure: Structure, tried: int) -> dict[str, str]:
+def reasons(
+    problem: Problem, land: Landscape, structure: Structure, *, tried: int, otherwise: float | None
+) -> dict[str, str]:
     """A sentence for each choice, by the setting's name.
 
     Args:
@@ -38,6 +40,7 @@ def reasons(problem: Problem, land: Landscape, structure: Structure, tried: int)
         land: facts of the task.
         structure: what was chosen.
         tried: simulations that it was chosen by.
+        otherwise: how many times as long the other schedule took, as in `Found`.
     """
     now = guess_of(problem, land, structure)
     law = now.structure.rate
@@ -74,8 +77,21 @@ def reasons(problem: Problem, land: Landscape, structure: Structure, tried: int)
         "optimizer": _others(problem, land, structure, now, "optimizer", OPTIMIZERS),
         "learning_rate": f"the best of {tried} simulations, {structure.rate / law:.2g} times the law's, which is the "
         "smaller of what noise and curvature allow",
-        "schedule": "a plan ends at its target, and not at a number of steps",
+        "schedule": _schedule(structure, otherwise),
     }
+
+
+def _schedule(structure: Structure, otherwise: float | None) -> str:
+    """What the other schedule came to in simulations."""
+    if structure.falls:
+        this, other = f"the rate falls to a tenth in {structure.falls} windows", "the best rate that stays"
+    else:
+        this, other = "the rate stays", "the best rate that falls"
+    if otherwise is None:
+        return f"{this}; none that {'stays' if structure.falls else 'falls'} was simulated"
+    if math.isfinite(otherwise):
+        return f"{this}; {other} took {otherwise:.2f} times as long in simulations"
+    return f"{this}; {other} was not there in as long a simulation"
 
 
 def _seen(problem: Problem, windows: Windows) -> str:

@@ -21,6 +21,8 @@ from ._workers import AbstractWorkers, Simulation
 _MOST_GUESSES, _NEAR = 4, 1.6
 # A first simulation may take this many times what the law says, later ones as long as the best did.
 _PATIENCE, _NO_LONGER = 30.0, 1.02
+# Of the law's rate, in the directions that are tried first.
+_RATIOS = (2.0, 4.0, 8.0), (0.5, 0.25, 0.125)
 # What is better by less is scatter.
 _BETTER = 0.98
 # The best ones, which are simulated again with other chips.
@@ -65,6 +67,8 @@ class Found:
         simulations: how many there were.
         stopped: whether the time was over before the search had ended.
         best: the best mean score of all simulations.
+        otherwise: how many times as long the search took the best whose rate falls, if this one's stays, or whose rate
+            stays, if this one's falls; infinite if it was not there when its simulation ended, None if there was none.
     """
 
     structure: Structure
@@ -73,6 +77,7 @@ class Found:
     simulations: int
     stopped: bool
     best: float
+    otherwise: float | None
 
 
 @dataclass
@@ -149,34 +154,54 @@ class Search:
         return Interrupted(f"stopped after {n} simulations; with the same folder, the same call continues", step=n)
 
     def _first_rate(self, guess: Guess, budget: int) -> Structure:
-        """The guess at the better of some rates: the law's may be several times too large or small."""
-        best, rate = guess.structure, guess.structure.rate
-        others = [best.with_rate(rate * ratio) for ratio in (1.0, 0.5, 2.0, 0.25)]
-        for n, other in enumerate(others):
-            self._expect(others[n:], budget)
-            best = self._better(best, other, budget)
+        """The guess at the best of some rates: the law's may be several times too large or small."""
+        law = guess.structure
+        ways = [[law.with_rate(law.rate * ratio) for ratio in ratios] for ratios in _RATIOS]
+        self._expect([law, *(way[0] for way in ways)], budget)
+        best = self._better(law, law, budget)
+        for way in ways:
+            after = self._as_far_as_better(best, way, None, budget)
+            if after != best:
+                return after
         return best
 
     def _along(self, best: Structure, coordinate: str, budget: int) -> Structure:
         """The best along one coordinate, as far as each step is better than the one before."""
-        for way in moves(self.problem, self.land, best, coordinate):
-            here = best
-            for n, there in enumerate(way):
-                self._expect(chain(way[n:], self._beside(best, coordinate)), budget)
-                after = self._better(here, there, budget)
-                if after == here:
-                    break
-                here = after
-            if here != best:
-                return here
+        for way in self._moves(best, coordinate):
+            after = self._as_far_as_better(best, way, coordinate, budget)
+            if after != best:
+                return after
+        return best
+
+    def _as_far_as_better(
+        self, first: Structure, way: list[Structure], coordinate: str | None, budget: int
+    ) -> Structure:
+        """The best on a way along a coordinate, up to the first step that is no better."""
+        best = first
+        for n, there in enumerate(way):
+            beside = self._beside(first, coordinate) if coordinate else ()
+            self._expect(chain(way[n:], beside), budget)
+            after = self._better(best, there, budget)
+            if after == best:
+                break
+            best = after
         return best
 
     def _beside(self, best: Structure, coordinate: str) -> Iterator[Structure]:
         """What is tried next if this coordinate is as it should be: the first steps along it and all others."""
         first = COORDINATES.index(coordinate)
         for other in (*COORDINATES[first:], *COORDINATES[:first]):
-            for way in moves(self.problem, self.land, best, other):
+            for way in self._moves(best, other):
                 yield way[0]
+
+    def _moves(self, structure: Structure, coordinate: str) -> Iterator[list[Structure]]:
+        known = self.tried.get(structure)
+        if known is None:
+            windows = guess_of(self.problem, self.land, structure).windows
+        else:
+            steps = known.mean if np.isfinite(known.mean) else known.steps
+            windows = steps / (structure.window * structure.tau_p)
+        return moves(self.problem, self.land, structure, coordinate, windows)
 
     def _expect(self, structures: Iterable[Structure], budget: int) -> None:
         """Says what may be simulated next, as far as simulations are left."""
@@ -194,7 +219,10 @@ class Search:
             self._simulate(other)
         if best not in self.tried:
             return other
-        return other if self.tried[other].seconds < _BETTER * self.tried[best].seconds else best
+        this, that = self.tried[best], self.tried[other]
+        if np.isinf(this.seconds) and np.isinf(that.seconds):  # what comes nearer in as long
+            return other if that.best > this.best else best
+        return other if that.seconds < _BETTER * this.seconds else best
 
     def _may(self, budget: int) -> bool:
         over = self.elapsed > _SEARCHING * self.seconds and bool(self.tried)  # one there must be
@@ -271,7 +299,15 @@ class Search:
         structure = min(sums, key=lambda one: sums[one])
         best = max(one.best for one in (*self.tried.values(), *passages.values()))
         guess = guess_of(self.problem, self.land, structure)
-        return Found(structure, guess, passages[structure], self._done, self._late, best)
+        otherwise = self._otherwise(structure)
+        return Found(structure, guess, passages[structure], self._done, self._late, best, otherwise)
+
+    def _otherwise(self, structure: Structure) -> float | None:
+        """How many times as long it takes with the other schedule, on the same chips."""
+        others = [found.seconds for one, found in self.tried.items() if bool(one.falls) != bool(structure.falls)]
+        if not others:
+            return None
+        return min(others) / self.tried[structure].seconds if np.isfinite(min(others)) else np.inf
 
     def _confirmation(self, structure: Structure, allowed: float) -> Simulation:
         """A simulation of chips that the search did not see."""

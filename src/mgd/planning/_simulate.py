@@ -164,7 +164,7 @@ class Simulator:
 
     def _begun(self, engine: Any, structure: Structure, seed: int) -> Any:
         """A run that begins, which is the same for all time constants: XLA compiles only the first."""
-        kind = engine.name, structure.baseline, structure.optimizer, seed
+        kind = engine.name, structure.baseline, structure.optimizer, bool(structure.falls), seed
         if kind not in self._starts:
             progress = engine.init(self.replicas, key=jax.random.key(seed))
             if not engine.measures:  # it goes by the gradient, which may not be what a chip shows

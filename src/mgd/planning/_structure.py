@@ -10,6 +10,8 @@ _SUM_OF_MOMENTUM = 10.0
 FAMILIES = ("rademacher", "walsh", "walsh-shared-bit")
 BASELINES = ("remeasured", "two-sided")
 OPTIMIZERS = ("sgd", "momentum")
+# The share of a rate that falls that is left in the end, so that chips which are late go on learning.
+LEFT = 0.1
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Structure:
         batch: samples of a presentation.
         tau_p: timesteps of a perturbation.
         amplitude: Δθ.
-        rate: the learning rate on the ordinary gradient, with momentum that of all that an update comes to.
+        rate: the first learning rate on the ordinary gradient, with momentum that of all that an update comes to.
+        falls: windows in which the rate falls to a tenth, as half a cosine; 0 if it stays.
     """
 
     perturbation: str
@@ -37,6 +40,7 @@ class Structure:
     tau_p: int
     amplitude: float
     rate: float
+    falls: int = 0
 
     @property
     def window(self) -> int:
@@ -60,7 +64,7 @@ class Structure:
             "perturbation": self.perturbation,
             "baseline": self.baseline,
             "optimizer": self.optimizer,
-            "schedule": "constant",
+            **self._schedule(),
             "learning_rate": short(rate),
             "amplitude": short(self.amplitude),
             "tau_p": self.tau_p,
@@ -68,6 +72,11 @@ class Structure:
             "tau_theta": self.window * self.tau_p,
             "batch": self.batch,
         }
+
+    def _schedule(self) -> dict[str, Any]:
+        if not self.falls:
+            return {"schedule": "constant"}
+        return {"schedule": "cosine", "fall_steps": self.falls * self.window * self.tau_p, "fall_to": LEFT}
 
 
 def period_of(perturbation: str, n_params: int) -> int:

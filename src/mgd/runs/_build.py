@@ -142,7 +142,8 @@ def _optimizer(config: Settings, window: int) -> optax.GradientTransformation:
     """The update rule, for updates that are that many timesteps apart."""
     rate: float | optax.Schedule = config.learning_rate
     if config.schedule == "cosine":
-        rate = optax.cosine_decay_schedule(rate, -(-config.steps // window))
+        n_updates = -(-(config.fall_steps or config.steps) // window)
+        rate = optax.cosine_decay_schedule(rate, n_updates, alpha=config.fall_to or 0.0)
     update = OPTIMIZERS.build(config.optimizer, lambda row: row.build(learning_rate=rate))
     if config.weight_decay:
         return optax.chain(optax.add_decayed_weights(config.weight_decay), update)

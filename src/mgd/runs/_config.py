@@ -31,6 +31,7 @@ Windows = Annotated[int, Field(ge=32, lt=2**31, strict=True)]
 _Bits = Annotated[int, Field(ge=2, le=16, strict=True)]
 Accuracy = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
 _Decay = Annotated[float, Field(ge=0, le=3e38, allow_inf_nan=False, strict=True)]
+_Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
 _Constant = Annotated[float, Field(gt=0, le=2**31, allow_inf_nan=False, strict=True)]
 _Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 _Truth = Annotated[bool, Field(strict=True)]
@@ -112,6 +113,8 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         optimizer: the update rule.
         learning_rate: η on the ordinary gradient.
         schedule: how the learning rate changes over the run.
+        fall_steps: timesteps over which the learning rate falls by the schedule; None for the whole run.
+        fall_to: what is left of the learning rate then, as a share of it; None for nothing.
         weight_decay: the factor of θ that is added to the gradient: a leak of the weights.
         tau_p: timesteps for which a perturbation is held.
         tau_x: timesteps for which a sample is held.
@@ -170,6 +173,10 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
         Amount | None, Option("Learning rate on the ordinary gradient; without --optimizer, of plain descent.")
     ] = None
     schedule: Annotated[str | None, Option("How the learning rate changes over the run.")] = None
+    fall_steps: Annotated[Steps | None, Option("Timesteps over which a cosine falls; by default the whole run.")] = None
+    fall_to: Annotated[_Share | None, Option("Share of the learning rate that is left by a cosine; by default 0.")] = (
+        None
+    )
     weight_decay: Annotated[_Decay | None, Option("Leak of the parameters, per update and learning rate.")] = None
     tau_p: Annotated[Tau | None, Option("Timesteps for which a perturbation is held.")] = None
     tau_x: Annotated[Tau | None, Option("Timesteps for which a sample is held.")] = None
@@ -271,6 +278,9 @@ class RunConfig(BaseModel, extra="forbid", frozen=True):
             raise ValueError("a chip has hidden (perceptron) or channels (convolutional network), not both")
         if config.chip is not None:
             config.chip.check_alone([name for name in ("hidden", "channels") if getattr(config, name) is not None])
+        falling = [field for field in ("fall_steps", "fall_to") if getattr(config, field) is not None]
+        if falling and config.schedule == "constant":
+            raise ValueError(f"a constant learning rate does not fall: leave out {falling[0]}, or give schedule cosine")
         given = [field for field in _OF_PERTURBATION if getattr(config, field) is not None]
         if config.algorithm == "backprop" and given:
             raise ValueError(f"backprop perturbs and measures nothing: leave out {', '.join(given)}")

@@ -20,6 +20,6 @@ BASELINES: Mapping[str, str] = MappingProxyType(
 SCHEDULES: Mapping[str, str] = MappingProxyType(
     {
         "constant": "the same learning rate throughout",
-        "cosine": "the learning rate falls to zero over the run, as half a cosine",
+        "cosine": "the learning rate falls as half a cosine, to zero over the run, or to fall_to over fall_steps",
     }
 )

@@ -34,14 +34,14 @@ class Descent(NamedTuple):
     @staticmethod
     def of(algorithm: Algorithm, n_params: int) -> "Descent | None":
         """What the algorithm's optimizer does; None if that is more."""
-        tried = linear_rule(algorithm.optimizer, n_params)
-        if tried is None:
+        rule = linear_rule(algorithm.optimizer, n_params)
+        if rule is None or rule.counts:
             return None
-        (of_gradient, decay, *rest), remembers = (np.array(tried[0], np.float32), tried[1])
+        of_gradient, decay, *rest = np.array(rule.first, np.float32)
         theta_in_memory, rate, of_memory, theta_in_change = rest
         if theta_in_memory or theta_in_change:
             return None
-        if not remembers:
+        if not rule.remembers:
             return Descent(rate, None)
         return Descent(rate, decay) if of_gradient == 1 and of_memory == rate * decay else None
 

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -29,6 +29,7 @@ from .._base import AbstractSimulated
 from ._groups import Replicas, remembering
 from ._plan import Plan, Uncovered, blocks_of, planned
 from ._settings import Tables
+from ._stretches import Stretch, counting, stretches_of, updating
 
 # Their places are counted in 32 bits, with a sign.
 _MOST_NUMBERS = 2**31
@@ -45,24 +46,39 @@ _FEWEST_IN_LANES, _LEAST_WORK = 8, 1e9
 _KEPT = ("theta", "gradient", "trace", "baseline", "costs", "arrived", "bad")
 
 
+class _Alike(NamedTuple):
+    """A group of chips that are side by side.
+
+    Attributes:
+        plan: of its first chip.
+        stretches: of the run.
+        members: the numbers of its replicas.
+        lanes: of the vectors, which are as many or more.
+    """
+
+    plan: Plan
+    stretches: tuple[Stretch, ...]
+    members: Int[np.ndarray, " members"]
+    lanes: int
+
+
 class Fused(AbstractSimulated[Algorithm, AbstractChip]):
     """Simulates every measurement of every replica, like the measured engine, and many times faster for small chips.
 
     Chips are layered perceptrons, and may have activation variation, cost noise, update noise, a parameter range,
     converters of parameters and of the cost, a cost that settles or comes late, or writes by pulses between soft
-    bounds. A replica is a lane of vectors;
-    all data of a group of replicas stay in cache, and groups are spread over the processor's cores. Keys,
-    perturbations, noise and order of samples are those of the measured engine, so the result is the same, to rounding;
-    it does not depend on how a run is cut into calls. If a converter rounds, or a write is of whole pulses, a
-    difference in rounding may become a difference of one level or pulse, after which trajectories diverge. A start
-    outside a range is moved to its end at once, and not at the first write.
+    bounds. A replica is a lane of vectors; all data of a group of replicas stay in cache, and groups are spread over
+    the processor's cores. Keys, perturbations, noise and order of samples are those of the measured engine, so the
+    result is the same, to rounding; it does not depend on how a run is cut into calls. If a converter rounds, or a
+    write is of whole pulses, a difference in rounding may become a difference of one level or pulse, after which
+    trajectories diverge. A start outside a range is moved to its end at once, and not at the first write.
 
     Numba compiles it (`pip install "mgd[fused]"`), once on each machine.
 
     Args:
         chip: the simulated chip; replicas differ by their keys.
-        algorithm: the training algorithm; its optimizer must be plain gradient descent, with or without momentum and
-            weight decay.
+        algorithm: the training algorithm; its optimizer must be plain gradient descent, with or without momentum,
+            weight decay and a schedule.
         batch: samples over which a measurement is averaged.
         threads: cores to use; by default all that the process may use.
 
@@ -136,32 +152,39 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         n = len(data.y)
         of_samples = {"n_samples": n, "samples_split": factors(n) if data.order == "shuffled" else (0, 0)}
         first, n_replicas = int(progress.state.clock.step), len(progress.state.theta)
-        groups = self._groups(n_replicas)
-        kernels = {lanes: kernel(lanes) for lanes in {lanes for _, _, lanes in groups}}
+        optimizer = progress.state.optimizer
+        stretches = [stretches_of(plan, optimizer, first, n_steps) for plan in self._plans]
+        groups = self._groups(n_replicas, stretches)
+        kernels = {lanes: kernel(lanes) for lanes in {lanes for *_, lanes in groups}}
         arrays = Replicas.of(progress, self._plans, self._plan_of_each(n_replicas), self.algorithm)
 
-        def run(one: tuple[Plan, Int[np.ndarray, " members"], int]) -> dict[str, np.ndarray]:
-            plan, members, lanes = one
+        def run(one: _Alike) -> dict[str, np.ndarray]:
+            plan, parts, members, lanes = one
             signals = plan.signals._replace(**of_samples)
             group = arrays.group(np.resize(members, lanes), plan, self.batch)
-            kernels[lanes](plan.network, signals, plan.update, plan.converter, tables, group, first, n_steps)
+            for start, steps, rule in parts:
+                update = updating(plan, group, rule)
+                kernels[lanes](plan.network, signals, update, plan.converter, tables, group, start, steps)
             return {name: getattr(group, name)[:, : len(members)] for name in _KEPT}  # not what it worked with
 
         with ThreadPoolExecutor(min(self._threads, len(groups))) as pool:
             done = list(pool.map(run, groups))
-        order = np.argsort(np.concatenate([members for _, members, _ in groups]))
+        order = np.argsort(np.concatenate([members for *_, members, _ in groups]))
         kept = {name: np.concatenate([group[name] for group in done], axis=1)[:, order].T for name in _KEPT}
         return self._after(progress, kept, first + n_steps, first // plan.update.interval)
 
-    def _groups(self, n_replicas: int) -> list[tuple[Plan, Int[np.ndarray, " members"], int]]:
-        """Plan, replicas and lanes of each group of chips."""
+    def _groups(self, n_replicas: int, stretches: Sequence[tuple[Stretch, ...]]) -> list["_Alike"]:
+        """The groups of chips, where each plan's run is of these stretches."""
         which, alike, groups = self._plan_of_each(n_replicas), {}, []
-        for number, plan in enumerate(self._plans):
-            alike.setdefault(plan.structure, []).append(number)
+        for number, (plan, parts) in enumerate(zip(self._plans, stretches, strict=True)):
+            alike.setdefault((plan.structure, parts if plan.rule.counts else None), []).append(number)
         for numbers in alike.values():
             plan, members = self._plans[numbers[0]], np.flatnonzero(np.isin(which, numbers))
             lanes = self._group_size(len(members), plan)
-            groups += [(plan, members[start : start + lanes], lanes) for start in range(0, len(members), lanes)]
+            groups += [
+                _Alike(plan, stretches[numbers[0]], members[start : start + lanes], lanes)
+                for start in range(0, len(members), lanes)
+            ]
         return groups
 
     def _plan_of_each(self, n_replicas: int) -> Int[np.ndarray, " replica"]:
@@ -207,13 +230,12 @@ class Fused(AbstractSimulated[Algorithm, AbstractChip]):
         """The run at `step`, from what became of the replicas."""
         state, plan = progress.state, self._plan
         theta, gradient = state.theta, state.gradient
-        if step // plan.update.interval > updates_before:  # until then a range has not been written through
+        updates = step // plan.update.interval - updates_before
+        if updates:  # until then a range has not been written through
             theta = jnp.asarray(kept["theta"])
         if plan.gathers:
             gradient = jnp.asarray(kept["gradient"])
-        optimizer = state.optimizer
-        if plan.update.remembers:
-            optimizer = jax.tree.unflatten(jax.tree.structure(optimizer), [jnp.asarray(kept["trace"])])
+        optimizer = counting(state.optimizer, kept["trace"] if plan.update.remembers else None, updates)
         remembered = kept["baseline"]
         leaves, structure = jax.tree.flatten(state.baseline)
         baseline = jax.tree.unflatten(structure, [jnp.asarray(remembered[:, k]) for k in range(len(leaves))])

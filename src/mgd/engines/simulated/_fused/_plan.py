@@ -29,7 +29,7 @@ from ....chips.imperfections import (
 )
 from ....networks import MLP
 from ....perturbations import AbstractPerturbation
-from ..._linear_rule import Coefficients, linear_rule
+from ..._linear_rule import LinearRule, linear_rule
 from . import _settings as codes
 from ._settings import Converter, Network, Signals, Update
 
@@ -59,6 +59,7 @@ class Plan:
         converter: the chip's converter, and how its cost is read.
         numbers: what replicas that are side by side in lanes may each have for themselves, by the rows of `_settings`.
         scale: what C̃ θ̃ is multiplied by to enter G; one number, or one for each parameter.
+        rule: the optimizer's.
         path: the kinds of the imperfections from the outermost on, each of which has a part of a device.
     """
 
@@ -69,6 +70,7 @@ class Plan:
     converter: Converter
     numbers: Float[np.ndarray, " numbers"]
     scale: Float[np.ndarray, " scales"]
+    rule: LinearRule
     path: tuple[type[AbstractImperfection], ...]
 
     @property
@@ -113,15 +115,16 @@ def planned(chip: AbstractChip, algorithm: Algorithm, batch: int) -> Plan:
     network = _network(network_chip, varied=ActivationVariation in found)
     converter = _converter(around, found)
     scale = np.atleast_1d(algorithm.scale(chip.n_params)).astype(np.float32)
-    update, rule = _update(algorithm, chip.n_params, found, scale)
+    rule = _rule(algorithm, chip.n_params)
     return Plan(
         n_params=chip.n_params,
         network=network,
         signals=_signals(algorithm, chip.n_params, batch, values=converter.bits > 0),
-        update=update,
+        update=_update(algorithm, found, rule, scale),
         converter=converter,
         numbers=_numbers(algorithm, found, rule, scale),
         scale=scale,
+        rule=rule,
         path=tuple(type(each) for each in around),
     )
 
@@ -198,33 +201,35 @@ def _converter(around: list[AbstractImperfection], found: dict) -> Converter:
     )
 
 
-def _update(
-    algorithm: Algorithm, n_params: int, found: dict, scale: Float[np.ndarray, " scales"]
-) -> tuple[Update, Coefficients]:
-    """The update, and the coefficients of its rule."""
-    tried = linear_rule(algorithm.optimizer, n_params)
-    if tried is None:
-        raise _refuse("this optimizer (only gradient descent with momentum and weight decay, at a constant rate)")
-    rule, remembers = tried
+def _rule(algorithm: Algorithm, n_params: int) -> LinearRule:
+    rule = linear_rule(algorithm.optimizer, n_params)
+    if rule is None:
+        raise _refuse("this optimizer (only gradient descent with momentum and weight decay)")
+    family, _ = blocks_of(algorithm.perturbation, n_params)
+    if rule.counts and isinstance(family, perturbations.LFSR):
+        raise _refuse("a rate that changes with LFSR perturbations")
+    return rule
+
+
+def _update(algorithm: Algorithm, found: dict, rule: LinearRule, scale: Float[np.ndarray, " scales"]) -> Update:
     noise, ends, cells = found.get(UpdateNoise), found.get(ParameterRange), found.get(SoftBoundsWrite)
-    update = Update(
+    return Update(
         interval=algorithm.interval,
         resets=algorithm.integrator.resets,
         keep=algorithm.integrator.weights(algorithm.time_constants)[0],
-        rule=rule if remembers else (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-        credit=float(np.float32(float(scale[0]) * float(algorithm.perturbation.amplitude))) if remembers else 0.0,
-        remembers=remembers,
+        rule=rule.first if rule.remembers else (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        credit=float(np.float32(float(scale[0]) * float(algorithm.perturbation.amplitude))) if rule.remembers else 0.0,
+        remembers=rule.remembers,
         noisy=bool(noise and noise.sigma > 0),
         pulses=cells is not None,
         pulses_noisy=bool(cells and cells.dw_min_ctoc > 0),
         low=float(ends.low) if ends else -_INFINITE,
         high=float(ends.high) if ends else _INFINITE,
     )
-    return update, rule
 
 
 def _numbers(
-    algorithm: Algorithm, found: dict, rule: Coefficients, scale: Float[np.ndarray, " scales"]
+    algorithm: Algorithm, found: dict, rule: LinearRule, scale: Float[np.ndarray, " scales"]
 ) -> Float[np.ndarray, " numbers"]:
     """What each chip has for itself; products are taken in double precision."""
     amplitude, first = float(algorithm.perturbation.amplitude), float(scale[0])
@@ -232,7 +237,7 @@ def _numbers(
     adc, cells, settling = found.get(ADC), found.get(SoftBoundsWrite), found.get(Settling)
     numbers = np.zeros(codes.NUMBERS)
     numbers[codes.AMPLITUDE], numbers[codes.SPREAD] = amplitude, amplitude * 2.0**0.5
-    numbers[codes.CREDIT], numbers[codes.DESCENT] = first * amplitude, rule[3] * first * amplitude
+    numbers[codes.CREDIT], numbers[codes.DESCENT] = first * amplitude, rule.first[3] * first * amplitude
     numbers[codes.COST_NOISE] = of_cost.sigma if of_cost else 0.0
     numbers[codes.RELATIVE_NOISE] = of_cost.relative if of_cost else 0.0
     numbers[codes.WRITE_NOISE] = of_writes.sigma if of_writes else 0.0
@@ -246,7 +251,7 @@ def _numbers(
     if settling:
         numbers[codes.UNSETTLED] = derived(settling)["left"]
     numbers[codes.LIMIT] = algorithm.modulation_limit or _INFINITE
-    numbers[codes.RATE], numbers[codes.DECAY] = rule[3], rule[5]
+    numbers[codes.RATE], numbers[codes.DECAY] = rule.first[3], rule.first[5]
     return numbers.astype(np.float32)
 
 
