@@ -49,8 +49,8 @@ def stateless(rule):
 def by_twos():
     """A rule that counts, and not by ones."""
 
-    def update(gradient: Any, count: Any, theta: Any = None) -> tuple[Any, Any]:
-        return -0.1 * gradient / (1.0 + count), count + 2
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        return -0.1 * updates / (1.0 + state), state + 2
 
     return optax.GradientTransformation(lambda params: jax.numpy.zeros((), jax.numpy.int32), update)
 
