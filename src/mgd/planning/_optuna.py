@@ -67,12 +67,7 @@ def search(
         Interrupted: if it was asked to stop.
     """
     optuna = _optuna()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = None
-    if path is not None:
-        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
-    sampler = optuna.samplers.TPESampler(seed=seed)
-    study = optuna.create_study(storage=storage, sampler=sampler, study_name="plan", load_if_exists=True)
+    study = _study(optuna, path, seed)
     ended = [trial for trial in study.trials if trial.state.is_finished()]
     reached = {trial.number: trial.user_attrs["seconds"] for trial in ended if trial.user_attrs}
 
@@ -135,3 +130,13 @@ def _optuna() -> Any:
         return importlib.import_module("optuna")
     except ImportError:
         raise ValueError('a search needs Optuna, which is not installed: pip install "mgd[plan]"') from None
+
+
+def _study(optuna: Any, path: Path | None, seed: int) -> Any:
+    """The search in a journal, or a new one."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = None
+    if path is not None:
+        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+    sampler = optuna.samplers.TPESampler(seed=seed)
+    return optuna.create_study(storage=storage, sampler=sampler, study_name="plan", load_if_exists=True)
