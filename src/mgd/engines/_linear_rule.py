@@ -14,8 +14,9 @@ from jaxtyping import Array, Float, Int
 Coefficients = tuple[float, float, float, float, float, float]
 # How many values at least; how well they must agree; and up to where, for beyond it float32 is infinite.
 _TRIED, _AGREES, _LARGEST = 512, 1e-4, 1e38
-# A rule that counts its updates is tried at these of them, and its coefficients are worked out so many at a time.
-_UPDATES, _TOGETHER = (0, 1, 6, 1000, 10**6), 1024
+# A rule that counts its updates is tried at these of them. Its coefficients are worked out for so many together, but for
+# vectors of no more numbers than this.
+_UPDATES, _TOGETHER, _MOST_NUMBERS = (0, 1, 6, 1000, 10**6), 1024, 2**22
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,10 @@ class _Tried:
     def coefficients(self, numbers: Int[np.ndarray, " updates"]) -> Float[np.ndarray, "updates 6"]:
         """Those of these updates."""
         one, zero = jnp.ones(self.n_params, jnp.float32), jnp.zeros(self.n_params, jnp.float32)
-        found = []
-        for start in range(0, len(numbers), _TOGETHER):
-            some = numbers[start : start + _TOGETHER]
-            padded = jnp.asarray(np.resize(some, 1 if len(numbers) == 1 else _TOGETHER), jnp.int32)
+        found, together = [], max(1, min(_TOGETHER, _MOST_NUMBERS // self.n_params))
+        for start in range(0, len(numbers), together):
+            some = numbers[start : start + together]
+            padded = jnp.asarray(np.resize(some, 1 if len(numbers) == 1 else together), jnp.int32)
             columns = [
                 jax.vmap(lambda number, given=given: self.update(number, *given)[:2])(padded)
                 for given in ((one, zero, zero), (zero, one, zero), (zero, zero, one))

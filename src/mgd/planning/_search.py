@@ -195,13 +195,9 @@ class Search:
                 yield way[0]
 
     def _moves(self, structure: Structure, coordinate: str) -> Iterator[list[Structure]]:
-        known = self.tried.get(structure)
-        if known is None:
-            windows = guess_of(self.problem, self.land, structure).windows
-        else:
-            steps = known.mean if np.isfinite(known.mean) else known.steps
-            windows = steps / (structure.window * structure.tau_p)
-        return moves(self.problem, self.land, structure, coordinate, windows)
+        found = self.tried[structure]
+        steps = found.mean if np.isfinite(found.mean) else found.steps
+        return moves(self.problem, self.land, structure, coordinate, steps / (structure.window * structure.tau_p))
 
     def _expect(self, structures: Iterable[Structure], budget: int) -> None:
         """Says what may be simulated next, as far as simulations are left."""
