@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 Coefficients = tuple[float, float, float, float, float, float]
 # How many values at least; how well they must agree; and up to where, for beyond it float32 is infinite.
 _TRIED, _AGREES, _LARGEST = 512, 1e-4, 1e38
-# A rule that counts its updates is tried at these of them. Its coefficients are worked out for so many together, but for
+# A rule that counts its updates is tried at these of them. Its coefficients are worked out for so many together, in
 # vectors of no more numbers than this.
 _UPDATES, _TOGETHER, _MOST_NUMBERS = (0, 1, 6, 1000, 10**6), 1024, 2**22
 
