@@ -108,6 +108,7 @@ def compare(
         f"  plan: {format_seconds(made.time.seconds)} said, {_said(fresh.seconds)} on fresh chips, {within} "
         f"{_said(low)} to {_said(high)}; {made.simulations} simulations in {took:.0f} s, {made.engine}"
     )
+    print(f"  schedule: {made.reasons['schedule']}")
     times = 2 if problem.is_late else 12  # beside them stands Adam, which no quick engine simulates
     most = times * (fresh.seconds if np.isfinite(fresh.seconds) else made.time.seconds)
     default = replace(published(problem.n_params), amplitude=0.01, rate=0.1, batch=64)
