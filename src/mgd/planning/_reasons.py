@@ -1,7 +1,7 @@
 """Why a plan is as it is, and what would make it quicker: a sentence with a number for each."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..theory import Landscape, Windows, error_of_signal, left_of_code, variance_of
@@ -31,7 +31,7 @@ class Gain:
 
 
 def reasons(
-    problem: Problem, land: Landscape, structure: Structure, *, tried: int, otherwise: float | None
+    problem: Problem, land: Landscape, structure: Structure, *, tried: int, otherwise: Mapping[str, float]
 ) -> dict[str, str]:
     """A sentence for each choice, by the setting's name.
 
@@ -40,7 +40,7 @@ def reasons(
         land: facts of the task.
         structure: what was chosen.
         tried: simulations that it was chosen by.
-        otherwise: how many times as long the other schedule took, as in `Found`.
+        otherwise: how many times as long the other optimizer and schedule took, as in `Found`.
     """
     now = guess_of(problem, land, structure)
     law = now.structure.rate
@@ -74,10 +74,11 @@ def reasons(
         f"{_took(problem, 'perturbation')} of a perturbation; twice that " + beside(batch=2 * structure.batch),
         "amplitude": f"noise and higher orders add {added:.2g} of the signal's square, and the least amplitude that "
         f"stands out from rounding is {least_amplitude(problem, land):.2g}",
-        "optimizer": _others(problem, land, structure, now, "optimizer", OPTIMIZERS),
+        "optimizer": _others(problem, land, structure, now, "optimizer", OPTIMIZERS)
+        + (f"; the best of it {_simulated(otherwise['optimizer'])}" if "optimizer" in otherwise else ""),
         "learning_rate": f"the best of {tried} simulations, {structure.rate / law:.2g} times the law's, which is the "
         "smaller of what noise and curvature allow",
-        "schedule": _schedule(structure, otherwise),
+        "schedule": _schedule(structure, otherwise.get("falls")),
     }
 
 
@@ -89,9 +90,14 @@ def _schedule(structure: Structure, otherwise: float | None) -> str:
         this, other = "the rate stays", "the best rate that falls"
     if otherwise is None:
         return f"{this}; none that {'stays' if structure.falls else 'falls'} was simulated"
-    if math.isfinite(otherwise):
-        return f"{this}; {other} took {otherwise:.2f} times as long in simulations"
-    return f"{this}; {other} was not there in as long a simulation"
+    return f"{this}; {other} {_simulated(otherwise)}"
+
+
+def _simulated(times: float) -> str:
+    """How many times as long something took, compared by simulations."""
+    if math.isfinite(times):
+        return f"took {times:.2f} times as long in simulations"
+    return "was not there in as long a simulation"
 
 
 def _seen(problem: Problem, windows: Windows) -> str:

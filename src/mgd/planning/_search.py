@@ -1,7 +1,7 @@
 """From the closed form's structures to the best that simulation finds, within a budget."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -67,8 +67,9 @@ class Found:
         simulations: how many there were.
         stopped: whether the time was over before the search had ended.
         best: the best mean score of all simulations.
-        otherwise: how many times as long the search took the best whose rate falls, if this one's stays, or whose rate
-            stays, if this one's falls; infinite if it was not there when its simulation ended, None if there was none.
+        otherwise: how many times as long the best with another `optimizer` took in the search, and the best whose rate
+            stays if this one's `falls`, or the other way round; infinite if none was there when its simulation ended,
+            and without an entry if none was simulated.
     """
 
     structure: Structure
@@ -77,7 +78,7 @@ class Found:
     simulations: int
     stopped: bool
     best: float
-    otherwise: float | None
+    otherwise: Mapping[str, float]
 
 
 @dataclass
@@ -298,12 +299,19 @@ class Search:
         otherwise = self._otherwise(structure)
         return Found(structure, guess, passages[structure], self._done, self._late, best, otherwise)
 
-    def _otherwise(self, structure: Structure) -> float | None:
-        """How many times as long it takes with the other schedule, on the same chips."""
-        others = [found.seconds for one, found in self.tried.items() if bool(one.falls) != bool(structure.falls)]
-        if not others:
-            return None
-        return min(others) / self.tried[structure].seconds if np.isfinite(min(others)) else np.inf
+    def _otherwise(self, structure: Structure) -> dict[str, float]:
+        """How many times as long it takes with the other optimizer or schedule, on the same chips."""
+        same: dict[str, Callable[[Structure], bool]] = {
+            "optimizer": lambda one: one.optimizer == structure.optimizer,
+            "falls": lambda one: bool(one.falls) == bool(structure.falls),
+        }
+        times = {}
+        for name, is_same in same.items():
+            others = [found.seconds for one, found in self.tried.items() if not is_same(one)]
+            if others:
+                best = min(others)
+                times[name] = best / self.tried[structure].seconds if np.isfinite(best) else np.inf
+        return times
 
     def _confirmation(self, structure: Structure, allowed: float) -> Simulation:
         """A simulation of chips that the search did not see."""
