@@ -258,8 +258,7 @@ def calibrated(chip: AbstractInstrument, budget: int, seed: int = 0) -> Calibrat
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.long
-@pytest.mark.enough("0")
+@pytest.mark.slow
 def test_of_levels_that_differ_from_parameter_to_parameter_the_widest_counts(seed):
     found = calibrated(with_levels(np.array([0.01, 0.02, 0.08, 0.05, 0.01, 0.12])), 8000, seed)
     assert not found.levels_even
@@ -316,7 +315,7 @@ class Counted(Simulated):
     ids=["dac", "both", "own line"],
 )
 @pytest.mark.long
-@pytest.mark.enough("both-5000", "dac-20500")
+@pytest.mark.enough("both-5000")
 def test_with_converters_and_noise_no_more_is_spent_than_the_budget(budget, imperfections):
     """Of 20,500 measurements, 80,726 were once made."""
     chip = Counted(mgd.chips.imperfect(SMALL, *imperfections), key=jax.random.key(3))
@@ -335,6 +334,7 @@ def test_with_converters_and_noise_no_more_is_spent_than_the_budget(budget, impe
     ids=["stuck", "delay", "settling"],
 )
 @pytest.mark.long
+@pytest.mark.enough("delay")
 def test_a_budget_that_is_too_small_is_told_the_least_that_suffices(imperfections):
     """What costs that come late take is known only after their delay is, and is told then."""
     piece, told, budget = piece_of(SMALL, *imperfections), [], 100

@@ -84,7 +84,7 @@ def test_a_function_is_said_to_be_run(mgd_cli, monkeypatch, tmp_path):
     assert said.err.startswith("own_data_task:make, your own code, was run: 4 samples to train on, 4 to test on\n")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_chip_is_calibrated_for_own_data(mgd_cli, table):
     Path("chip.toml").write_text("[chip]\ninputs = [12]\noutputs = 3\nhidden = [2]\n\n[imperfect]\ncost-noise = 1e-4\n")
     said = mgd_cli("calibrate", "chip.toml", "--simulate", "--task", table, "--budget=9000")

@@ -120,7 +120,7 @@ def test_a_core_learns_over_its_bus(form, twin, tmp_path, monkeypatch):
     assert verdict(spec, NETWORK_CLOCK.get(form), twin, tmp_path, monkeypatch) == (1, 0)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("yosys") is None, reason="needs Yosys: apt-get install yosys")
 def test_what_yosys_makes_of_it_learns_the_same(twin, tmp_path, monkeypatch):
     spec = Spec(layers=(2, 2, 1), **FORMS["serial"])

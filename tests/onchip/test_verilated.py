@@ -54,6 +54,7 @@ def spec_of(settings, times=()):
 
 @needs_verilator
 @pytest.mark.long
+@pytest.mark.enough("serial", "late, two lanes, array adds", "walsh", "token")
 @pytest.mark.parametrize("name", BUILDS)
 def test_every_register_is_equal(name, twin, different, tmp_path):
     settings, runs = BUILDS[name]

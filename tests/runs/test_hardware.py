@@ -92,7 +92,7 @@ def test_a_server_that_dies_and_comes_back_leaves_no_trace(serve_process, mgd, w
     assert theta_of(run).tobytes() == theta_of(tmp_path / "whole").tobytes()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_chip_that_stays_away_ends_the_run_with_code_4(serve_process, mgd, wait_for, begin, tmp_path):
     served = serve_process(CHIP, "--seed=3")
     port = int(served.resource.split("::")[2])

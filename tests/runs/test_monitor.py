@@ -133,7 +133,7 @@ def test_halves_that_know_of_each_other_are_not_compared(tmp_path):
         assert found["snr"] >= 0
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_behind_a_high_pass_the_noise_is_what_the_filter_leaves(tmp_path):
     """2a²/(1 + a) of σ², seen where there is nothing but noise."""
     times = mgd.TimeConstants(tau_p=1, tau_x=3, tau_theta=10, tau_hp=3.0)
