@@ -52,13 +52,16 @@ def test_a_search_whose_every_trial_wears_the_chip_out_finds_nothing():
 
 @pytest.mark.slow
 def test_a_search_continues_where_it_was_stopped(problem, tmp_path):
-    pytest.importorskip("optuna")
-    given = {"seed": 0, "most": 1e-2, "path": tmp_path / "search.jsonl"}
+    optuna = pytest.importorskip("optuna")
+    given = {"seed": 2, "most": 1e-2, "path": tmp_path / "search.jsonl"}
     first = search(problem, LAND, Simulator(problem, 4), trials=3, **given)
     told: list[int] = []
-    second = search(problem, LAND, Simulator(problem, 4), trials=5, on_trial=lambda n, _: told.append(n), **given)
-    assert (first.trials, second.trials) == (3, 5)
-    assert told == [4, 5]
+    second = search(problem, LAND, Simulator(problem, 4), trials=8, on_trial=lambda n, _: told.append(n), **given)
+    assert (first.trials, second.trials) == (3, 8)
+    assert told == list(range(4, 9))
+    journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(given["path"])))
+    drawn = [trial.params for trial in optuna.load_study(study_name="plan", storage=journal).trials]
+    assert all(one not in drawn[:n] for n, one in enumerate(drawn))
     assert second.seconds <= first.seconds
     assert np.isfinite(second.seconds)
     assert second.structure is not None

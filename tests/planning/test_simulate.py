@@ -39,3 +39,19 @@ def test_a_simulation_ends_in_time_and_before_a_cell_is_worn_out():
     assert (slow.steps, slow.mean, slow.seconds) == (2 * 19, math.inf, math.inf)
     worn = hw2.model_copy(update={"endurance": 7})
     assert Simulator(Problem.of(given, worn, 1.0), 4).passage(structure, seed=0, guess=5.0, most=1.0).steps == 14
+
+
+def test_chips_whose_rate_falls_are_simulated_by_both_engines_alike():
+    def passage(engine: str, falls: int):
+        given = {"task": "parity", "hidden": [3], "init": "uniform", "engine": engine}
+        structure = Structure("rademacher", "remeasured", "sgd", 4, 1, 1, 1, 0.05, 1.0, falls)
+        return Simulator(Problem.of(given, load_profile("hw2"), 1.0), 4).passage(
+            structure, seed=0, guess=400.0, most=4e-4
+        )
+
+    measured, fused, stays = passage("measured", 100), passage("fused", 100), passage("fused", 0)
+    assert (measured.engine, fused.engine) == ("measured", "fused")
+    assert fused.steps > 100 * 4  # it goes on with what is left of the rate
+    assert (fused.seen, fused.means, fused.each) == (measured.seen, measured.means, measured.each)
+    assert stays.seen == fused.seen
+    assert stays.means != fused.means

@@ -138,5 +138,8 @@ def _study(optuna: Any, path: Path | None, seed: int) -> Any:
     storage = None
     if path is not None:
         storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
-    sampler = optuna.samplers.TPESampler(seed=seed)
-    return optuna.create_study(storage=storage, sampler=sampler, study_name="plan", load_if_exists=True)
+    study = optuna.create_study(storage=storage, study_name="plan", load_if_exists=True)
+    if n := len(study.trials):  # a sampler with the same seed would draw the same structures again
+        seed = int(np.random.SeedSequence((seed, n)).generate_state(1)[0])
+    study.sampler = optuna.samplers.TPESampler(seed=seed)
+    return study

@@ -1,7 +1,9 @@
 """From settings to chip, task and algorithm."""
 
 from dataclasses import replace
+from typing import Any
 
+import jax
 import optax
 
 from .. import chips
@@ -143,11 +145,21 @@ def _optimizer(config: Settings, window: int) -> optax.GradientTransformation:
     rate: float | optax.Schedule = config.learning_rate
     if config.schedule == "cosine":
         n_updates = -(-(config.fall_steps or config.steps) // window)
-        rate = optax.cosine_decay_schedule(rate, n_updates, alpha=config.fall_to or 0.0)
+        rate = _promoting(optax.cosine_decay_schedule(rate, n_updates, alpha=config.fall_to or 0.0))
     update = OPTIMIZERS.build(config.optimizer, lambda row: row.build(learning_rate=rate))
     if config.weight_decay:
         return optax.chain(optax.add_decayed_weights(config.weight_decay), update)
     return update
+
+
+def _promoting(schedule: optax.Schedule) -> optax.Schedule:
+    """The same schedule where JAX refuses to mix types: optax's divide a count, which is whole, by a float."""
+
+    def rate(count: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return schedule(count)
+
+    return rate
 
 
 def build_until(config: RunConfig) -> Until:
