@@ -105,6 +105,7 @@ def _many(chips: int, steps: int, out: Path, environment: dict[str, str], repeat
             finally:
                 os.sched_setaffinity(0, all_cores)
             taken[way].append(seconds)
+            print(f"{way}: {seconds:.0f} s", file=sys.stderr, flush=True)
     whole = f"{chips // each} × {each} × {steps:,}"
     best = {way: min(seconds) for way, seconds in taken.items()}
     for way, seconds in best.items():

@@ -120,7 +120,7 @@ def test_without_simulations_left_for_it_no_rate_falls(search):
     assert not any(asked.falls for asked in workers.asked)
 
 
-def test_guesses_are_of_the_chip(search):
+def test_it_begins_with_the_best_by_the_law(search):
     one, workers = search(lambda structure: 1.0)
     one.run()
     assert workers.asked[0] == guesses(one.problem, one.land)[0].structure

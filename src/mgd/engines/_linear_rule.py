@@ -123,15 +123,24 @@ class _Tried:
 
     def coefficients(self, numbers: Int[np.ndarray, " updates"]) -> Float[np.ndarray, "updates 6"]:
         """Those of these updates."""
-        one, zero = jnp.ones(self.n_params, jnp.float32), jnp.zeros(self.n_params, jnp.float32)
-        found, together = [], max(1, min(_TOGETHER, _MOST_NUMBERS // self.n_params))
-        for start in range(0, len(numbers), together):
-            some = numbers[start : start + together]
-            padded = jnp.asarray(np.resize(some, 1 if len(numbers) == 1 else together), jnp.int32)
-            columns = [
-                jax.vmap(lambda number, given=given: self.update(number, *given)[:2])(padded)
-                for given in ((one, zero, zero), (zero, one, zero), (zero, zero, one))
-            ]
-            rows = [np.asarray(column[part][:, 0]) for part in (0, 1) for column in columns]
-            found.append(np.stack(rows, axis=1)[: len(some)].astype(np.float64))
-        return np.concatenate(found)
+        if not self.counts:
+            return _coefficients(self, 0, 1).repeat(len(numbers), axis=0)
+        together = max(1, min(_TOGETHER, _MOST_NUMBERS // self.n_params))
+        pieces = {
+            piece: _coefficients(self, piece * together, together) for piece in set((numbers // together).tolist())
+        }
+        return np.stack([pieces[number // together][number % together] for number in numbers])
+
+
+@functools.lru_cache(maxsize=1024)  # runs go on piece by piece, with updates that follow one another
+def _coefficients(tried: _Tried, first: int, n_updates: int) -> Float[np.ndarray, "updates 6"]:
+    """Those of updates that follow one another."""
+    numbers = jnp.asarray(np.minimum(first + np.arange(n_updates), 2**31 - 1), jnp.int32)
+    one, zero = jnp.ones(tried.n_params, jnp.float32), jnp.zeros(tried.n_params, jnp.float32)
+    columns = [
+        jax.vmap(lambda number, given=given: tried.update(number, *given)[:2])(numbers)
+        for given in ((one, zero, zero), (zero, one, zero), (zero, zero, one))
+    ]
+    return np.stack([np.asarray(column[part][:, 0]) for part in (0, 1) for column in columns], axis=1).astype(
+        np.float64
+    )

@@ -15,20 +15,8 @@ from ._structure import Structure
 # What a plan is for, and so cannot be given.
 CHOSEN = (
     *("algorithm", "perturbation", "blocks", "baseline", "amplitude", "modulation_limit", "optimizer"),
-    *(
-        "learning_rate",
-        "schedule",
-        "fall_steps",
-        "fall_to",
-        "tau_p",
-        "tau_x",
-        "tau_theta",
-        "tau_hp",
-        "batch",
-        "steps",
-        "onchip",
-        "start",
-    ),
+    *("learning_rate", "schedule", "fall_steps", "fall_to", "tau_p", "tau_x", "tau_theta", "tau_hp", "batch"),
+    *("steps", "onchip", "start"),
     *("until_accuracy", "until_solved", "patience", "stop_unlearnt", "replicas", "seed", "log_every", "instrument"),
     *("fleet", "bitwise"),
 )

@@ -159,7 +159,7 @@ class Search:
         law = guess.structure
         ways = [[law.with_rate(law.rate * ratio) for ratio in ratios] for ratios in _RATIOS]
         self._expect([law, *(way[0] for way in ways)], budget)
-        best = self._better(law, law, budget)
+        best = self._better(law, law, budget)  # it is simulated, to compare the others with
         for way in ways:
             after = self._as_far_as_better(best, way, None, budget)
             if after != best:
